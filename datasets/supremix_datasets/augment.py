@@ -1,0 +1,198 @@
+"""Augmentation of whole batches on the training device: drawn apart from applied.
+
+What is drawn are a few numbers per image, on the CPU and from one generator, so that they are the
+same on every rank and on every device; the rows of the draw are the images' own parameters.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import combinations_with_replacement
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .card import FOREGROUND_LEVEL, Card
+from .errors import CardError
+from .policy import Augmentation
+
+POOL = 1 << 20
+POOL_SEED = 20_230_916
+
+
+class Augmenter:
+    """Applies one policy to batches of images of one shape.
+
+    Shapes: n images, C channels, ``shape`` with d = 2 or 3 axes.
+
+    Args:
+        augmentation: What may be done.
+        shape: Spatial shape of the images.
+        fill: Value of the model's input outside an image.
+        white: Distance of full scale from ``fill`` in the model's input; grey curve and noise are
+            relative to it. ``> 0``.
+
+    Raises:
+        CardError: an axis to flip is not one of the shape, or ``white`` is not positive.
+    """
+
+    def __init__(
+        self,
+        augmentation: Augmentation,
+        shape: tuple[int, ...],
+        *,
+        fill: float = 0.0,
+        white: float = 1.0,
+    ) -> None:
+        if len(shape) not in (2, 3) or any(a >= len(shape) for a in augmentation.flip_axes):
+            raise CardError(
+                f"augmentation needs images with 2 or 3 axes and flips among them; found shape "
+                f"{tuple(shape)}, flip_axes {augmentation.flip_axes}"
+            )
+        if not white > 0:
+            raise CardError(f"white must be positive, found {white}")
+        self.policy = augmentation
+        self.shape = tuple(shape)
+        self.fill = float(fill)
+        self.white = float(white)
+        self._kept: dict[tuple[str, torch.device], Tensor] = {}
+
+    @classmethod
+    def of(cls, card: Card) -> Augmenter:
+        """The augmenter of a card, for images ``(stored - offset) * gain``."""
+        full = FOREGROUND_LEVEL[card.dtype] if card.intensity == "foreground" else 255.0
+        return cls(
+            card.augmentation,
+            card.shape,
+            fill=(card.fill - card.offset) * card.gain,
+            white=full * abs(card.gain),
+        )
+
+    def draw(self, n: int, generator: torch.Generator) -> dict[str, Tensor]:
+        """Draw the parameters of n images.
+
+        Always draws the same count of numbers, whatever is switched on.
+
+        Args:
+            n: Number of images.
+            generator: A CPU generator.
+
+        Returns:
+            CPU tensors with leading n: ``matrix`` (n, d, d) and ``shift`` (n, d) from output to
+            input pixels about the centre, ``gain``, ``gamma`` (n,), ``bias`` (n, B) and
+            ``start`` (n, 2), offsets into the pool of noise.
+        """
+        policy, d = self.policy, len(self.shape)
+        turns = 1 if d == 2 else 3
+        uniform = torch.rand(n, turns + 2 * d + 3, generator=generator)
+        span = uniform * 2 - 1
+        bias = torch.randn(n, len(self._monomials()), generator=generator) * policy.bias_field
+        start = torch.randint(0, POOL, (n, 2), generator=generator)
+        angles = span[:, :turns] * math.radians(policy.rotation_deg)
+        extent = torch.tensor(self.shape, dtype=torch.float32)
+        flips = torch.ones(n, d)
+        for axis in policy.flip_axes:
+            flips[:, axis] = torch.where(uniform[:, turns + d + axis] < 0.5, -1.0, 1.0)
+        zoom = (span[:, turns + 2 * d] * math.log1p(policy.scale)).exp()
+        return {
+            "matrix": _rotation(angles, d) * flips[:, None, :] / zoom[:, None, None],
+            "shift": span[:, turns : turns + d] * policy.translate * extent,
+            "gain": (span[:, turns + 2 * d + 1] * policy.gain).exp(),
+            "gamma": (span[:, turns + 2 * d + 2] * policy.gamma).exp(),
+            "bias": bias,
+            "start": start,
+        }
+
+    def apply(self, images: Tensor, params: dict[str, Tensor]) -> Tensor:
+        """Apply drawn parameters; a batch gives what its images give one by one.
+
+        Args:
+            images: ``(n, C, *shape)`` floating point, on any device.
+            params: n rows of a :meth:`draw`.
+
+        Returns:
+            New images of the same shape, dtype and device.
+        """
+        policy = self.policy
+        level = images.float() - self.fill
+        if policy.spatial:
+            level = self._move(level, params)
+        if policy.gamma:
+            level = self._curve(level, params["gamma"])
+        if policy.gain:
+            level = level * self._column(params["gain"], level)
+        if policy.bias_field:
+            level = level * self._bias(params["bias"], level)
+        if policy.speckle:
+            level = level * (1 + policy.speckle * self._noise(params["start"][:, 0], level))
+        if policy.noise:
+            level = level + policy.noise * self.white * self._noise(params["start"][:, 1], level)
+        return (level + self.fill).to(images.dtype)
+
+    def _move(self, level: Tensor, params: dict[str, Tensor]) -> Tensor:
+        # affine_grid counts axes backwards and in half-extents: convert from pixels
+        half = torch.tensor(self.shape, dtype=torch.float32) / 2
+        matrix = params["matrix"] * half[None, None, :] / half[None, :, None]
+        shift = params["shift"] / half
+        theta = torch.cat([matrix.flip(1, 2), shift.flip(1)[:, :, None]], dim=2)
+        theta = theta.to(level.device, non_blocking=True)
+        grid = F.affine_grid(theta, list(level.shape), align_corners=False)
+        return F.grid_sample(level, grid, mode="bilinear", align_corners=False)
+
+    def _curve(self, level: Tensor, gamma: Tensor) -> Tensor:
+        share = level / self.white
+        power = share.abs().clamp_min(1e-6) ** self._column(gamma, level)
+        return torch.where(share > 0, power * self.white, level)
+
+    def _bias(self, coefficients: Tensor, level: Tensor) -> Tensor:
+        basis = self._keep("basis", level.device)
+        field = coefficients.to(level.device, non_blocking=True) @ basis
+        return field.exp().reshape(level.shape[0], 1, *self.shape)
+
+    def _noise(self, start: Tensor, level: Tensor) -> Tensor:
+        size = level[0].numel()
+        pool = self._keep(f"pool{size}", level.device)
+        return torch.stack([pool[s : s + size] for s in map(int, start)]).reshape(level.shape)
+
+    def _column(self, values: Tensor, level: Tensor) -> Tensor:
+        shape = (-1,) + (1,) * (level.ndim - 1)
+        return values.to(level.device, non_blocking=True).reshape(shape)
+
+    def _monomials(self) -> list[tuple[int, ...]]:
+        axes = range(len(self.shape))
+        return [m for k in (1, 2) for m in combinations_with_replacement(axes, k)]
+
+    def _keep(self, name: str, device: torch.device) -> Tensor:
+        """A constant, made once per device: the basis of the field, or a pool of normal noise."""
+        if (name, device) not in self._kept:
+            made = self._make_basis() if name == "basis" else _make_pool(int(name[4:]))
+            self._kept[name, device] = made.to(device)
+        return self._kept[name, device]
+
+    def _make_basis(self) -> Tensor:
+        """``(B, numel)``: linear and quadratic monomials, each with mean 0 and square mean 1."""
+        lines = [torch.linspace(-1, 1, size) for size in self.shape]
+        axes = torch.stack(torch.meshgrid(*lines, indexing="ij")).flatten(1)
+        rows = torch.stack([axes[list(m)].prod(0) for m in self._monomials()])
+        rows = rows - rows.mean(1, keepdim=True)
+        return rows / rows.square().mean(1, keepdim=True).sqrt()
+
+
+def _make_pool(size: int) -> Tensor:
+    """One fixed pool of normal numbers: a slice of it is an image's noise, and costs a copy."""
+    return torch.randn(POOL + size, generator=torch.Generator().manual_seed(POOL_SEED))
+
+
+def _rotation(angles: Tensor, d: int) -> Tensor:
+    """``(n, d, d)``: rotation in the plane, or about the three axes one after the other."""
+    n = angles.shape[0]
+    total = torch.eye(d).expand(n, d, d)
+    planes = [(0, 1)] if d == 2 else [(1, 2), (0, 2), (0, 1)]
+    for k, (a, b) in enumerate(planes):
+        turn = torch.eye(d).repeat(n, 1, 1)
+        cos, sin = angles[:, k].cos(), angles[:, k].sin()
+        turn[:, a, a], turn[:, b, b] = cos, cos
+        turn[:, a, b], turn[:, b, a] = -sin, sin
+        total = total @ turn
+    return total

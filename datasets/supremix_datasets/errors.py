@@ -1,0 +1,55 @@
+"""The exceptions of this package.
+
+DatasetError
+├── CardError             a card, covariate or augmentation policy contradicts itself
+├── UnknownDatasetError   no dataset of that name
+├── SourceError           the folder is missing, empty or not in the official layout
+├── LabelTableError       the table of labels cannot be used
+├── DecodeError           one file cannot be turned into an image (it is set aside)
+├── CovariateError        an input beside the image is missing or unusable
+├── StoreError            a prepared store is missing, unfinished or damaged
+├── SplitError            the official split contradicts itself, or cannot be made
+└── TooFewSamplesError    too little is left to work with
+"""
+
+from __future__ import annotations
+
+
+class DatasetError(Exception):
+    """Base of every error this package raises on purpose."""
+
+
+class CardError(DatasetError):
+    """A card, a covariate or an augmentation policy contradicts itself."""
+
+
+class UnknownDatasetError(DatasetError):
+    """No dataset of that name is registered."""
+
+
+class SourceError(DatasetError):
+    """The source folder is missing, empty or not in the official layout."""
+
+
+class LabelTableError(DatasetError):
+    """The table of labels lacks a column or holds labels that are not numbers."""
+
+
+class DecodeError(DatasetError):
+    """One file cannot be turned into an image; preparing sets it aside with this message."""
+
+
+class CovariateError(DatasetError):
+    """An input that travels beside the image is missing, unknown or unusable."""
+
+
+class StoreError(DatasetError):
+    """A prepared store is missing, unfinished or damaged."""
+
+
+class SplitError(DatasetError):
+    """The official split contradicts itself, or the fractions cannot be used."""
+
+
+class TooFewSamplesError(DatasetError):
+    """Too few samples are left to work with."""

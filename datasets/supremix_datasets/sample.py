@@ -1,0 +1,50 @@
+"""What a reader finds in a folder, before any pixel is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sample:
+    """One labelled image of a dataset.
+
+    Args:
+        id: Name of the image within the dataset, unique; a string, leading zeros kept.
+        group: The person (or whatever must not span two splits).
+        target: The label in the card's unit.
+        address: fsspec URL of the file; a member of a zip is ``zip://member::file:///a.zip``.
+        covariates: Numbers by name, raw (no logarithm), as the table gives them for the file.
+        split: Official split (``train``, ``val``, ``test``), or None.
+        site: Where the image was taken, if known.
+    """
+
+    id: str
+    group: str
+    target: float
+    address: str
+    covariates: Mapping[str, float] = field(default_factory=dict[str, float])
+    split: str | None = None
+    site: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rejected:
+    """One image that is set aside, and why."""
+
+    id: str
+    reason: str
+    address: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scan:
+    """All that a reader found in a folder: samples to decode and images already set aside."""
+
+    samples: tuple[Sample, ...]
+    rejected: tuple[Rejected, ...] = ()
+    tables: tuple[str, ...] = ()
+    """Addresses of the tables that labels were read from (for the record)."""

@@ -1,0 +1,127 @@
+"""Who trains, who validates, who tests: by group, stratified by label, the same everywhere."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from .errors import SplitError, TooFewSamplesError
+from .sample import SPLITS
+
+QUANTILES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    name: str
+    size: int
+    label: float
+    order: bytes
+
+
+def assign(
+    index: pl.DataFrame, *, seed: int = 0, fractions: Sequence[float] = (0.6, 0.2, 0.2)
+) -> NDArray[np.str_]:
+    """The split of every sample.
+
+    Official splits are kept; a split that the official ones lack is taken out of their training
+    groups. Everything else is dealt by group: groups are sorted into label quantiles, shuffled
+    within each by a hash of the seed and the group's name, and each goes to the split that is
+    furthest below its share. The result depends on names, labels and seed only, not on the order
+    of the rows nor on the machine.
+
+    Args:
+        index: Columns ``group``, ``target`` and perhaps ``split`` (null: not official).
+        seed: Another seed, another split.
+        fractions: Shares of train, val and test of all samples; ``>= 0``, sum 1.
+
+    Returns:
+        ``(N,)`` of ``"train"``, ``"val"``, ``"test"``.
+
+    Raises:
+        SplitError: the fractions cannot be used, or a group has two official splits.
+        TooFewSamplesError: there are too few groups for every split to get one.
+    """
+    shares = _shares(fractions)
+    official = _official(index)
+    missing = {name for name in shares if name not in official.values()}
+    groups = _groups(index, seed)
+    undecided = [group for group in groups if group.name not in official]
+    dealt = _deal(undecided, shares)
+    if official and not undecided and missing:
+        training = [group for group in groups if official[group.name] == "train"]
+        dealt = _deal(training, {n: s for n, s in shares.items() if n in missing or n == "train"})
+        official = {name: split for name, split in official.items() if split != "train"}
+    chosen = {**dealt, **official}
+    empty = [name for name in shares if name not in chosen.values()]
+    if empty:
+        raise TooFewSamplesError(
+            f"{len(groups)} groups (people) are too few to fill the splits {empty} of {shares}. "
+            "Give more data or other fractions."
+        )
+    return np.asarray([chosen[str(group)] for group in index["group"].to_list()], dtype=np.str_)
+
+
+def _shares(fractions: Sequence[float]) -> dict[str, float]:
+    total = math.fsum(fractions)
+    if len(fractions) != 3 or min(fractions) < 0 or abs(total - 1) > 1e-6 or fractions[0] == 0:
+        raise SplitError(
+            "fractions must be three shares of train, val and test, each >= 0, train > 0, summing "
+            f"to 1; found {tuple(fractions)}"
+        )
+    return {name: share for name, share in zip(SPLITS, fractions, strict=True) if share > 0}
+
+
+def _official(index: pl.DataFrame) -> dict[str, str]:
+    """Group to official split, for the groups that have one."""
+    chosen: dict[str, str] = {}
+    if "split" not in index.columns:
+        return chosen
+    known = index.filter(pl.col("split").is_not_null())
+    for group, split in known.select("group", "split").unique(maintain_order=True).iter_rows():
+        if split not in SPLITS:
+            raise SplitError(f"an official split must be one of {SPLITS}, found {split!r}")
+        if chosen.setdefault(str(group), str(split)) != split:
+            raise SplitError(
+                "a group (person) is in two official splits, "
+                f"{chosen[str(group)]!r} and {split!r}: its images would leak. Mend the table."
+            )
+    return chosen
+
+
+def _groups(index: pl.DataFrame, seed: int) -> list[_Group]:
+    labels: dict[str, list[float]] = {}
+    for group, target in index.select("group", "target").iter_rows():
+        labels.setdefault(str(group), []).append(float(target))
+    return [
+        # fsum is exact, so the order of the rows cannot change the mean
+        _Group(name, len(values), math.fsum(values) / len(values), _order(seed, name))
+        for name, values in labels.items()
+    ]
+
+
+def _order(seed: int, name: str) -> bytes:
+    return hashlib.blake2b(f"{seed}:{name}".encode(), digest_size=8).digest()
+
+
+def _deal(groups: Sequence[_Group], shares: dict[str, float]) -> dict[str, str]:
+    ranked = sorted(groups, key=lambda g: (g.label, g.order, g.name))
+    bins = min(QUANTILES, max(1, len(ranked) // 5))
+    stratum = {group.name: rank * bins // len(ranked) for rank, group in enumerate(ranked)}
+    ranked.sort(key=lambda g: (stratum[g.name], g.order, g.name))
+    whole = math.fsum(shares.values())
+    given = dict.fromkeys(shares, 0)
+    chosen: dict[str, str] = {}
+    seen = 0
+    for group in ranked:
+        seen += group.size
+        neediest = max(shares, key=lambda name: shares[name] / whole * seen - given[name])
+        chosen[group.name] = neediest
+        given[neediest] += group.size
+    return chosen

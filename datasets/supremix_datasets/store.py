@@ -1,0 +1,167 @@
+"""The store: the prepared images of one dataset, memory-mapped and never changed.
+
+A folder with
+
+    images.bin           the images, row after row, in the card's dtype
+    index.parquet        a row per sample: row, id, group, split, target, site, covariates
+    quarantine.parquet   a row per image that was set aside: id, reason, address
+    manifest.json        the card, shape, key, what went in; written last
+
+It is written under another name and moved into place, so it is there as a whole or not at all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from .card import Card
+from .errors import StoreError
+
+FORMAT = 1
+IMAGES, INDEX, QUARANTINE, MANIFEST = (
+    "images.bin",
+    "index.parquet",
+    "quarantine.parquet",
+    "manifest.json",
+)
+STALE_SECONDS = 86_400.0
+
+
+class Store:
+    """A prepared dataset, opened for reading. Opening reads the index and maps the images.
+
+    Attributes:
+        path: Folder of the store.
+        key: Hash of all that went in; part of the folder's name.
+        card: The card on the grid it was prepared on.
+        manifest: What was prepared, by which version, from what.
+        images: ``(R, channels, *shape)`` read-only, in the card's dtype.
+        index: One row per sample, columns ``row, id, group, split, target, site`` and covariates.
+        quarantine: ``id, reason, address`` of what was set aside.
+        rows: ``(N,)`` int64, row in ``images`` of each sample.
+        targets: ``(N,)`` float64, in the card's unit.
+        covariates: ``(N, K)`` float32, logarithm taken where the card says.
+    """
+
+    def __init__(self, path: str, manifest: dict[str, Any], images: NDArray[Any]) -> None:
+        self.path = path
+        self.manifest = manifest
+        self.key = str(manifest["key"])
+        self.card = Card.from_dict(manifest["card"])
+        self.images = images
+        self.index = pl.read_parquet(Path(path) / INDEX)
+        self.quarantine = pl.read_parquet(Path(path) / QUARANTINE)
+        self.rows: NDArray[np.int64] = self.index["row"].to_numpy().astype(np.int64)
+        self.targets: NDArray[np.float64] = self.index["target"].to_numpy().astype(np.float64)
+        names = [covariate.name for covariate in self.card.covariates]
+        self.covariates: NDArray[np.float32] = (
+            self.index.select(names).to_numpy().astype(np.float32).reshape(len(self), len(names))
+        )
+
+    def __len__(self) -> int:
+        return self.index.height
+
+    def __repr__(self) -> str:
+        return f"Store({self.card.name}: {len(self)} images {self.card.shape}, {self.path})"
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return open_store, (self.path,)
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Store:
+        """Open the store in a folder.
+
+        Raises:
+            StoreError: there is none, or it is damaged.
+        """
+        folder = Path(path)
+        try:
+            manifest = json.loads((folder / MANIFEST).read_text())
+        except FileNotFoundError as error:
+            raise StoreError(
+                f"no prepared store in {str(folder)!r} (no {MANIFEST}). Prepare the dataset first: "
+                "supremix prepare --dataset NAME --source FOLDER"
+            ) from error
+        except ValueError as error:
+            raise StoreError(_damaged(folder, f"{MANIFEST} is not JSON")) from error
+        if manifest.get("format") != FORMAT:
+            raise StoreError(_damaged(folder, f"its format is {manifest.get('format')!r}"))
+        try:
+            return cls(str(folder), manifest, _map_images(folder, manifest))
+        except (OSError, KeyError, pl.exceptions.PolarsError) as error:
+            raise StoreError(_damaged(folder, str(error))) from error
+
+    @classmethod
+    def find(cls, cache: str | os.PathLike[str], key: str) -> Store | None:
+        """The store with that key under a cache folder, or None."""
+        matches = sorted((Path(cache) / "stores").glob(f"*-{key[:16]}"))
+        return cls.open(matches[0]) if matches else None
+
+
+def open_store(path: str) -> Store:
+    """:meth:`Store.open` as a plain function, so that stores travel between processes by path."""
+    return Store.open(path)
+
+
+def _map_images(folder: Path, manifest: dict[str, Any]) -> NDArray[Any]:
+    shape = tuple(int(n) for n in manifest["shape"])
+    dtype = np.dtype(manifest["dtype"])
+    size = (folder / IMAGES).stat().st_size
+    if size != int(np.prod(shape)) * dtype.itemsize:
+        raise StoreError(_damaged(folder, f"{IMAGES} has {size} bytes, not {shape} {dtype}"))
+    return np.memmap(folder / IMAGES, dtype=dtype, mode="r", shape=shape)
+
+
+def _damaged(folder: Path, why: str) -> str:
+    return f"the store {str(folder)!r} cannot be used: {why}. Remove the folder and prepare again."
+
+
+@contextmanager
+def new_folder(target: Path) -> Generator[Path]:
+    """A temporary folder that becomes ``target`` when the block ends without an exception.
+
+    Two processes may do this for one target: the first to finish wins, the other's work is
+    dropped, and both find a whole folder. What a killed process left behind is removed later.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(target.parent)
+    draft = target.parent / f".draft-{uuid.uuid4().hex}"
+    draft.mkdir()
+    try:
+        yield draft
+        try:
+            draft.rename(target)  # atomic; fails when the target is there and not empty
+        except OSError:
+            if not target.is_dir():
+                raise
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _sweep(parent: Path) -> None:
+    for draft in parent.glob(".draft-*"):
+        try:
+            stale = time.time() - draft.stat().st_mtime > STALE_SECONDS
+        except FileNotFoundError:  # its owner finished just now
+            continue
+        if stale:
+            shutil.rmtree(draft, ignore_errors=True)
+
+
+def write_json(path: Path, data: dict[str, Any]) -> None:
+    """Write JSON at once: whole or not at all."""
+    draft = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
+    draft.write_text(json.dumps(data, indent=1, sort_keys=True))
+    draft.replace(path)

@@ -1,0 +1,61 @@
+"""supremix: hyperparameter search for medical-image regression with SupReMix, on Ray.
+
+::
+
+    import supremix
+
+    search = supremix.Search(dataset="hc18", source="path/to/hc18", method="supremix", trials=32)
+    result = search.run()
+    result.best.config
+    model = result.best.load()
+    model.predict("image.png", pixel_size=0.14)
+
+The names below are loaded when they are first used: a worker that needs a loss, or a user who
+wants one, does not wait for Ray.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from supremix.api import Best as Best
+    from supremix.api import Result as Result
+    from supremix.api import Search as Search
+    from supremix.api import datasets as datasets
+    from supremix.api import load as load
+    from supremix.api import prepare as prepare
+    from supremix.models import EncoderSpec as EncoderSpec
+    from supremix.progress import Progress as Progress
+    from supremix.training import TrainedModel as TrainedModel
+
+_HOMES = {
+    "Best": "supremix.api",
+    "EncoderSpec": "supremix.models",
+    "Progress": "supremix.progress",
+    "Result": "supremix.api",
+    "Search": "supremix.api",
+    "TrainedModel": "supremix.training",
+    "datasets": "supremix.api",
+    "load": "supremix.api",
+    "prepare": "supremix.api",
+}
+
+__all__ = [
+    "Best",
+    "EncoderSpec",
+    "Progress",
+    "Result",
+    "Search",
+    "TrainedModel",
+    "datasets",
+    "load",
+    "prepare",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'supremix' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -1,0 +1,328 @@
+"""The programmatic interface: `Search`, `Result`, `prepare`, `datasets`, `load`."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import supremix_datasets
+from supremix_datasets import Card, Dataset, Store
+from supremix_reports import Interval, mae_interval, read_table, trials_frame
+from supremix_spaces import Space
+
+from supremix.cluster import ray_runtime
+from supremix.driver import prepare_store, run_search
+from supremix.errors import RunFolderError
+from supremix.models import EncoderSpec
+from supremix.progress import Listener, Progress
+from supremix.runs import RunFolder, new_run_folder
+from supremix.search.ledger import FINAL, read_events
+from supremix.search.record import best_record, read_records
+from supremix.spec import SearchSpec
+from supremix.training import Method, TrainedModel
+
+
+class Search:
+    """A search for the settings of least validation error.
+
+    Args:
+        dataset: Name of a dataset (see `datasets`), or a `Dataset` of your own: card and reader.
+        source: Folder or address of the official download; ``"phantom"``, or None where the
+            dataset has one, for generated images.
+        method: Name of a method, or an object of your own.
+        trials: Trials to run. None for no limit; one of `trials` and `time` has to be given.
+        time: Wall time in s.
+        seed: Of the search and of every trial's training.
+        space: What to search: None for the method's preset, a TOML or JSON file that overrides
+            parts of it, or a `Space`.
+        overrides: Overrides as on the command line: ``"temperature=0.05..1.0:log"``,
+            ``"batch_size=16,32"``, ``"head=probe"``.
+        encoder: Name, `EncoderSpec`, or a callable ``(spatial_dims, channels) -> nn.Module``.
+        width: First stage's channels of a named encoder.
+        depth: Depth of a named encoder.
+        epochs: Epochs of a trial, both stages together.
+        shape: Grid of the prepared images, None for the dataset card's.
+        phantoms: Number of phantoms to generate, None for the dataset's default.
+        fractions: Shares of training, validation and test where there is no official split.
+        split_seed: Of that split; the same for all searches that are to be compared.
+        workers: Ray Train workers a gang; a trial's batch is shared among them.
+        gangs: Trials at once; None for as many as fit the cluster.
+        cpus_per_worker: CPUs (and torch threads) a worker.
+        gpus_per_worker: GPUs a worker, may be a fraction.
+        prune: Whether trials that fall behind are given up (asynchronous halving).
+        grace: Epochs before the first such decision.
+        reduction: One in so many trials passes a rung of the halving.
+        judge: Whether the best settings are retrained on training and validation data and judged,
+            once, on the test split.
+        precision: ``"auto"`` (bf16 on a GPU), ``"fp32"``, ``"bf16"`` or ``"fp16"``.
+        cache: Folder of the prepared stores.
+        address: Ray cluster; None for this machine alone.
+        out: Run folder; None for a new one below ``runs/``.
+        progress: Called with a `Progress` at every step.
+
+    Raises:
+        USER_ERRORS: Of `supremix.errors`: the request cannot be carried out.
+    """
+
+    def __init__(
+        self,
+        dataset: str | Dataset,
+        source: str | None = None,
+        method: str | Method = "supremix",
+        *,
+        trials: int | None = None,
+        time: float | None = None,
+        seed: int = 0,
+        space: str | Path | Space | None = None,
+        overrides: Sequence[str] = (),
+        encoder: str | EncoderSpec | Callable[..., Any] = "resnet",
+        width: int | None = None,
+        depth: int | None = None,
+        epochs: int = 60,
+        shape: Sequence[int] | None = None,
+        phantoms: int | None = None,
+        fractions: tuple[float, float, float] = (0.6, 0.2, 0.2),
+        split_seed: int = 0,
+        workers: int = 1,
+        gangs: int | None = None,
+        cpus_per_worker: float | None = None,
+        gpus_per_worker: float | None = None,
+        prune: bool = True,
+        grace: int | None = None,
+        reduction: float = 3.0,
+        judge: bool = True,
+        precision: str = "auto",
+        cache: str | Path | None = None,
+        address: str | None = None,
+        out: str | Path | None = None,
+        progress: Listener | None = None,
+    ) -> None:
+        self.spec = SearchSpec(
+            dataset=dataset,
+            source=None if source is None else str(source),
+            method=method,
+            trials=trials,
+            time=time,
+            seed=seed,
+            space=str(space) if isinstance(space, Path) else space,
+            overrides=tuple(overrides),
+            encoder=encoder,
+            width=width,
+            depth=depth,
+            epochs=epochs,
+            shape=None if shape is None else tuple(shape),
+            phantoms=phantoms,
+            fractions=fractions,
+            split_seed=split_seed,
+            workers=workers,
+            gangs=gangs,
+            cpus_per_worker=cpus_per_worker,
+            gpus_per_worker=gpus_per_worker,
+            prune=prune,
+            grace=grace,
+            reduction=reduction,
+            judge=judge,
+            precision=precision,
+            cache=None if cache is None else str(cache),
+            address=address,
+        )
+        self.spec.resolve_source()
+        names = self.spec.resolve_dataset().card.name, self.spec.resolve_method().name
+        self._run = RunFolder(new_run_folder(*names) if out is None else out)
+        self._listen: Listener = progress or _silent
+        self._begun = False
+
+    @classmethod
+    def resume(
+        cls, run: str | Path, *, progress: Listener | None = None, **objects: Any
+    ) -> Search:
+        """A search that goes on where the one in `run` ended, however it ended.
+
+        Args:
+            run: The run folder.
+            progress: As for `Search`.
+            objects: Objects of your own that the search was started with and that cannot be
+                imported by name, under their argument's name.
+
+        Raises:
+            RunFolderError: `run` is not the folder of a search.
+        """
+        search = cls.__new__(cls)
+        search._run = RunFolder(run)
+        search.spec = SearchSpec.from_dict(search._run.read_spec(), **objects)
+        search._listen = progress or _silent
+        search._begun = True
+        return search
+
+    @property
+    def path(self) -> Path:
+        """The run folder."""
+        return self._run.path
+
+    def run(self) -> Result:
+        """Search; returns when the budget is used up and the best settings are concluded.
+
+        Raises:
+            USER_ERRORS: See `supremix.errors`.
+        """
+        if not self._begun:
+            self._run.create(self.spec.to_dict())
+            self._begun = True
+        run_search(self.spec, self._run, self._listen)
+        return Result(self._run.path)
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best settings of a search.
+
+    Args:
+        trial: Number of the trial that had them.
+        config: The settings.
+        error: MAE of that trial on the validation split, in the task's unit. Being the least of
+            many, it flatters; `Result.judged` does not.
+        interval: The same with its 95 % interval, by bootstrap over patients.
+        model: Folder of the model.
+    """
+
+    trial: int
+    config: dict[str, Any]
+    error: float
+    interval: Interval
+    model: Path
+
+    def load(self, **objects: Any) -> TrainedModel:
+        """The trained model, to predict with; `objects` as for `supremix.load`."""
+        return TrainedModel.load(str(self.model), **objects)
+
+
+class Result:
+    """What a search found, read from its run folder.
+
+    Args:
+        path: The run folder.
+
+    Raises:
+        RunFolderError: The folder is not that of a concluded search.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        run = RunFolder(path)
+        run.read_spec()
+        self.path = run.path
+        self._events = read_events(run.ledger)
+        if not any(event["event"] == FINAL for event in self._events):
+            raise RunFolderError(
+                f"the search in {self.path} is not concluded; go on with it by "
+                f"supremix search --resume {self.path}"
+            )
+
+    @functools.cached_property
+    def trials(self) -> pl.DataFrame:
+        """A row a trial, best first, a column a setting."""
+        return trials_frame(read_table(str(self.path), "trials"))
+
+    @functools.cached_property
+    def curves(self) -> pl.DataFrame:
+        """A row a trial and epoch."""
+        return read_table(str(self.path), "curves")
+
+    @functools.cached_property
+    def predictions(self) -> pl.DataFrame:
+        """A row a sample: the best trial on validation, the final model on test."""
+        return read_table(str(self.path), "predictions")
+
+    @functools.cached_property
+    def best(self) -> Best:
+        """The best settings."""
+        record = best_record(read_records(self._events).values())
+        interval = self._interval("val")
+        if record is None or interval is None:
+            raise RunFolderError(f"the ledger of {self.path} has no finished trial.")
+        return Best(
+            trial=record.number,
+            config=record.config,
+            error=record.rows[-1]["error"],
+            interval=interval,
+            model=self.path / "best",
+        )
+
+    @functools.cached_property
+    def judged(self) -> Interval | None:
+        """MAE of the final model on the test split with its 95 % interval; None if not asked."""
+        return self._interval("test")
+
+    def _interval(self, split: str) -> Interval | None:
+        rows = self.predictions.filter(pl.col("split") == split)
+        if rows.is_empty():
+            return None
+        errors = (rows["prediction"] - rows["target"]).abs().to_numpy()
+        return mae_interval(errors, rows["group"].to_numpy())
+
+
+def prepare(
+    dataset: str | Dataset,
+    source: str | None = None,
+    *,
+    cache: str | Path | None = None,
+    shape: Sequence[int] | None = None,
+    address: str | None = None,
+    progress: Listener | None = None,
+) -> Store:
+    """Decode a dataset once into its memory-mapped store; a search does this by itself.
+
+    Args:
+        dataset: As for `Search`, like the arguments below.
+        source: Folder or address of the images.
+        cache: Folder of the stores.
+        shape: Grid of the prepared images.
+        address: Ray cluster whose CPUs decode.
+        progress: Called as images are done.
+
+    Returns:
+        The store; the very same when nothing has changed since the last time.
+    """
+    spec = SearchSpec(
+        dataset=dataset,
+        source=None if source is None else str(source),
+        trials=1,
+        shape=None if shape is None else tuple(shape),
+        cache=None if cache is None else str(cache),
+    )
+    spec.resolve_source()
+    with ray_runtime(address):
+        return prepare_store(spec, progress or _silent)
+
+
+def datasets() -> list[Card]:
+    """The cards of all datasets that are known by name."""
+    return [supremix_datasets.get(name).card for name in supremix_datasets.names()]
+
+
+def load(path: str | Path, **objects: Any) -> TrainedModel:
+    """Load a trained model.
+
+    Args:
+        path: A run folder, or the folder of a model.
+        objects: What is not in the file: the callable of an encoder of your own (``builder``), or
+            the `Dataset` of one.
+
+    Raises:
+        RunFolderError: There is no model there.
+    """
+    folder = Path(path)
+    model = folder / "best" if (folder / "best").is_dir() else folder
+    if not (model / "model.json").is_file():
+        raise RunFolderError(
+            f"there is no model in {folder}: expected model.json and model.safetensors, there or "
+            "in its folder 'best'. Name the run folder of a search that was concluded."
+        )
+    return TrainedModel.load(str(model), **objects)
+
+
+def _silent(progress: Progress) -> None:
+    """For those who do not want to know."""

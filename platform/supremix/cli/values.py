@@ -1,0 +1,90 @@
+"""Values as people type them: times and assignments, in and out."""
+
+from __future__ import annotations
+
+import re
+
+SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0}
+DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
+
+
+def parse_duration(text: str) -> float:
+    """Read a time.
+
+    Args:
+        text: Such as `30m`, `1h`, `1h30m`, `90s`; a bare number means seconds.
+
+    Returns:
+        Seconds, above 0.
+
+    Raises:
+        ValueError: For anything else.
+    """
+    match = DURATION.fullmatch(text.strip().lower())
+    numbers = match.groups() if match else ()
+    seconds = sum(
+        float(number) * unit
+        for number, unit in zip(numbers, SECONDS.values(), strict=False)
+        if number
+    )
+    if seconds <= 0:
+        raise ValueError(f"{text!r} is no time; write it like 30m, 1h, 1h30m or 90s")
+    return seconds
+
+
+def format_duration(seconds: float) -> str:
+    """Write a time as a clock would.
+
+    Args:
+        seconds: Not negative.
+
+    Returns:
+        Such as `0:42`, `12:05` or `1:02:03`.
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def parse_assignment(text: str) -> tuple[str, float]:
+    """Read a covariate's value.
+
+    Args:
+        text: Such as `pixel_size=0.14`.
+
+    Returns:
+        The name and the number.
+
+    Raises:
+        ValueError: Where the equals sign, the name or the number is missing.
+    """
+    name, equals, value = text.partition("=")
+    if not (equals and name.strip()):
+        raise ValueError(f"{text!r} gives no value; write NAME=NUMBER, e.g. pixel_size=0.14")
+    try:
+        return name.strip(), float(value)
+    except ValueError:
+        raise ValueError(f"{text!r}: expected a number after '=', found {value!r}") from None
+
+
+def parse_shape(text: str) -> tuple[int, ...]:
+    """Read the grid of an image.
+
+    Args:
+        text: Such as `128,192` or `48x56x48`.
+
+    Returns:
+        The whole numbers.
+
+    Raises:
+        ValueError: For anything but two or three positive whole numbers.
+    """
+    parts = text.lower().replace("x", ",").split(",")
+    if len(parts) not in (2, 3) or not all(part.isdecimal() and int(part) for part in parts):
+        raise ValueError(f"{text!r} is no shape; write two or three whole numbers, e.g. 48,56,48")
+    return tuple(map(int, parts))
+
+
+def format_setting(value: object) -> str:
+    """Write one setting briefly: four significant digits are enough to tell trials apart."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,44 @@
+"""Mapping a function over items by Ray tasks, in order and within bounded memory."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
+
+import ray
+
+from supremix.cluster.runtime import cluster_nodes
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def ray_map(
+    function: Callable[[Item], Result], items: Iterable[Item], *, ahead: int = 2
+) -> Iterator[Result]:
+    """Apply `function` to every item in Ray tasks of one CPU each.
+
+    Args:
+        function: Any picklable callable; a raised exception reaches the caller.
+        items: What to apply it to; drawn as places become free.
+        ahead: Tasks in flight for each CPU of the cluster: bounds what waits in memory.
+
+    Yields:
+        The results in the order of the items.
+    """
+    cpus = sum(node.get("CPU", 0) for node in cluster_nodes())
+    limit = max(1, int(cpus * ahead))
+    task: Any = ray.remote(_call).options(num_cpus=1, max_retries=3)
+    shared = ray.put(function)
+    flight: deque[ray.ObjectRef[Result]] = deque()
+    for item in items:
+        if len(flight) >= limit:
+            yield ray.get(flight.popleft())
+        flight.append(task.remote(shared, item))
+    while flight:
+        yield ray.get(flight.popleft())
+
+
+def _call(function: Callable[[Item], Result], item: Item) -> Result:
+    return function(item)

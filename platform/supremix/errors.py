@@ -1,0 +1,90 @@
+"""The exceptions a user of supremix may meet, in one place.
+
+Each room has a family of its own, since datasets, search spaces and reports import nothing of the
+platform. The platform's family is::
+
+    SupremixError
+    ├── SpecError             a search was asked for that cannot be run
+    │   └── UnknownNameError  no such method, encoder, …
+    ├── ResourceError         the cluster does not have what the search needs
+    ├── RunFolderError        a run folder is missing, half written or another run's
+    ├── SearchFailedError     the search ran and came to no result
+    ├── SearchInterrupted     the search was interrupted and can be resumed
+    ├── TrainingError         (supremix.training) a trial cannot be trained
+    └── ModelError            (supremix.models) a network cannot be built
+
+`USER_ERRORS` holds the heads of all families: ``except supremix.errors.USER_ERRORS`` catches
+whatever has a message meant for the user.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+from supremix_datasets.errors import DatasetError
+from supremix_reports.errors import ReportError
+from supremix_spaces.errors import SpaceError
+
+from supremix._errors import ModelError as ModelError
+from supremix._errors import SupremixError as SupremixError
+from supremix._errors import TrainingError as TrainingError
+
+__all__ = [
+    "USER_ERRORS",
+    "DatasetError",
+    "ModelError",
+    "ReportError",
+    "ResourceError",
+    "RunFolderError",
+    "SearchFailedError",
+    "SearchInterrupted",
+    "SpaceError",
+    "SpecError",
+    "SupremixError",
+    "TrainingError",
+    "UnknownNameError",
+]
+
+
+class SpecError(SupremixError):
+    """A search was asked for that cannot be run; nothing was started."""
+
+
+class UnknownNameError(SpecError):
+    """A name was given that stands for nothing.
+
+    Args:
+        kind: What the name should stand for, e.g. ``"method"``.
+        name: The name as given.
+        known: The names there are.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        choices = sorted(known)
+        close = difflib.get_close_matches(name, choices, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        super().__init__(f"unknown {kind} {name!r}; there are: {', '.join(choices)}.{hint}")
+
+
+class ResourceError(SupremixError):
+    """The cluster does not have what the search needs; nothing was started."""
+
+
+class RunFolderError(SupremixError):
+    """A run folder is missing, half written, or belongs to another run."""
+
+
+class SearchFailedError(SupremixError):
+    """The search ran and came to no result, e.g. because every trial failed."""
+
+
+class SearchInterrupted(SupremixError):
+    """The search was interrupted in order; ``run`` is the folder to resume from."""
+
+    def __init__(self, run: str) -> None:
+        self.run = run
+        super().__init__(f"interrupted; go on with: supremix search --resume {run}")
+
+
+USER_ERRORS: tuple[type[Exception], ...] = (SupremixError, DatasetError, SpaceError, ReportError)

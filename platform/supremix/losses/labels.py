@@ -1,0 +1,88 @@
+"""What the labels of a batch alone decide: who is a positive of whom, and the windows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+def _rounding(labels: Tensor) -> float:
+    """How far, relative to its size, a label may lie from the number it was meant to be.
+
+    A label of 1.15 is 22.999999999999996 bins of 0.05 in floating point. What is this close below
+    the edge of a bin is taken to be on it, and a gap this close to the window to be the window.
+    """
+    exact = labels.dtype == torch.float64 or not labels.is_floating_point()
+    return 2 * torch.finfo(torch.float64 if exact else torch.float32).eps
+
+
+def bin_ids(labels: Tensor, label_bin: float) -> Tensor:
+    """Number the bins of the label grid: two labels are "the same" when their ids are equal.
+
+    Args:
+        labels: ``(M,)``, finite, in the unit of the task.
+        label_bin: width of a bin in the same unit; bins are ``[k * width, (k + 1) * width)``.
+            0 means exact equality.
+
+    Returns:
+        ``(M,)`` int64 ids from 0, in the order of the labels.
+    """
+    values = labels.double()
+    if label_bin > 0:
+        steps = values / label_bin
+        values = torch.floor(steps + _rounding(labels) * steps.abs())
+    ordered, order = torch.sort(values)
+    rises = torch.ones_like(order)
+    rises[:1] = 0
+    rises[1:] = ordered[1:] != ordered[:-1]
+    return torch.empty_like(order).scatter_(0, order, rises.cumsum(0))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Windows:
+    """The neighbours of every anchor in label, as runs of positions in ``order``.
+
+    Args:
+        values: ``(M,)`` float64 labels, in the batch's order.
+        order: ``(M,)`` batch rows sorted by label.
+        left: ``(2, M)`` run ``[start, stop)`` of the labels below the anchor's, within the window.
+        right: ``(2, M)`` run of the labels above it.
+    """
+
+    values: Tensor
+    order: Tensor
+    left: Tensor
+    right: Tensor
+
+    @property
+    def sizes(self) -> tuple[Tensor, Tensor]:
+        """Lengths ``(M,)`` of the left and of the right run."""
+        return self.left[1] - self.left[0], self.right[1] - self.right[0]
+
+    @property
+    def pairs(self) -> Tensor:
+        """``(M,)`` number of Mix-pos pairs of every anchor."""
+        left, right = self.sizes
+        return left * right
+
+
+def find_windows(labels: Tensor, window: float) -> Windows:
+    """Find the runs of labels strictly within ``window`` of each label, below and above it.
+
+    Compared are the labels themselves, not their bins: a mixture of Mix-pos has exactly the
+    anchor's label whatever the grid.
+    """
+    values = labels.double()
+    ordered, order = torch.sort(values, stable=True)
+    rounding = _rounding(labels)
+    reach = window * (1 - rounding) - rounding * values.abs()
+    below = torch.searchsorted(ordered, values)
+    above = torch.searchsorted(ordered, values, right=True)
+    start = torch.searchsorted(ordered, values - reach, right=True)
+    stop = torch.searchsorted(ordered, values + reach)
+    # With an empty window (0) the outer ends pass the inner ones.
+    left = torch.stack((torch.minimum(start, below), below))
+    right = torch.stack((above, torch.maximum(stop, above)))
+    return Windows(values=values, order=order, left=left, right=right)

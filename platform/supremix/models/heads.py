@@ -1,0 +1,48 @@
+"""The heads that stand on the features: a projection for pretraining, a linear readout."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class ProjectionHead(nn.Sequential):
+    """Linear - BatchNorm - ReLU - Linear - BatchNorm, as in SupReMix (arXiv 2309.16633).
+
+    Args:
+        features: width of the input (B, features).
+        dim: width D of the embedding (B, D). It is not normalised here; the losses do that.
+        hidden: width between the two linear layers; the input's by default.
+    """
+
+    def __init__(self, features: int, dim: int = 128, hidden: int | None = None) -> None:
+        width = hidden or features
+        super().__init__(
+            nn.Linear(features, width, bias=False),
+            nn.BatchNorm1d(width),
+            nn.ReLU(inplace=True),
+            nn.Linear(width, dim, bias=False),
+            nn.BatchNorm1d(dim),
+        )
+
+
+class RegressionHead(nn.Linear):
+    """A linear readout (B, F) -> (B,), zero at the start: it predicts the mean of the targets.
+
+    Zero is the right start because targets are standardised; a head that starts at random has to
+    unlearn its guess first.
+    """
+
+    def __init__(self, features: int) -> None:
+        super().__init__(features, 1)
+        nn.init.zeros_(self.weight)
+        nn.init.zeros_(self.bias)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(input).squeeze(-1)
+
+    def set_solution(self, weight: Tensor, bias: Tensor) -> None:
+        """Put a closed-form solution in place: weight (F,), bias ()."""
+        with torch.no_grad():
+            self.weight.copy_(weight.reshape(1, -1))
+            self.bias.copy_(bias.reshape(1))

@@ -1,0 +1,118 @@
+"""The network of a trial: encoder, covariates, projection and regression head."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from supremix._errors import ModelError
+from supremix.models.encoders import EncoderSpec, build_encoder, feature_width
+from supremix.models.heads import ProjectionHead, RegressionHead
+
+FUSIONS = ("concat", "mlp", "film")
+
+
+class Network(nn.Module):
+    """An encoder whose features are joined with the covariates, and two heads on the result.
+
+    Both heads, and the ridge probe, see the same joined features, so that what a covariate says
+    (the pixel size of an ultrasound image, say) is known to the embedding as well.
+
+    Args:
+        spec: the encoder.
+        channels: C of the images.
+        shape: spatial shape of the images, 2 or 3 numbers.
+        covariates: K, the number of covariates; 0 for none.
+        projection_dim: width of the embedding; None builds no projection head.
+        fusion: how the covariates join. "concat": features and covariates side by side, (B, F+K).
+            "mlp": these through one hidden layer of width F, with the covariates beside it again,
+            so that products of the two can be learned, (B, F+K). "film": the covariates scale and
+            shift the features, f * (1 + Ac) + Bc (Perez 2018), and stand beside them, (B, F+K).
+            Without covariates all three are the encoder's features.
+    """
+
+    def __init__(
+        self,
+        spec: EncoderSpec,
+        *,
+        channels: int,
+        shape: Sequence[int],
+        covariates: int = 0,
+        projection_dim: int | None = None,
+        fusion: str = "concat",
+    ) -> None:
+        super().__init__()
+        if fusion not in FUSIONS:
+            raise ModelError(f"fusion must be one of {', '.join(FUSIONS)}, found {fusion!r}")
+        self.encoder = build_encoder(spec, len(shape), channels)
+        width = feature_width(self.encoder, channels, shape)
+        self.fusion = _fusion(fusion, width, covariates)
+        self.width = width + covariates
+        self.projection = (
+            None if projection_dim is None else ProjectionHead(self.width, projection_dim)
+        )
+        self.head = RegressionHead(self.width)
+
+    def features(self, images: Tensor, covariates: Tensor) -> Tensor:
+        """(B, C, *shape) and standardised covariates (B, K) -> joined features (B, F+K)."""
+        return self.fusion(self.encoder(images).float(), covariates)
+
+    def project(self, images: Tensor, covariates: Tensor) -> Tensor:
+        """Embeddings (B, D), not normalised."""
+        if self.projection is None:
+            raise ModelError("this network was built without a projection head")
+        return self.projection(self.features(images, covariates))
+
+    def regress(self, images: Tensor, covariates: Tensor) -> Tensor:
+        """Standardised predictions (B,)."""
+        return self.head(self.features(images, covariates))
+
+    def forward(self, images: Tensor, covariates: Tensor, project: bool = False) -> Tensor:
+        """`project` or `regress`; one entry, because data-parallel wrappers know only this one."""
+        return self.project(images, covariates) if project else self.regress(images, covariates)
+
+    def train_for(self, project: bool) -> None:
+        """Let gradients reach only what takes part in `project` (or else in `regress`)."""
+        self.head.requires_grad_(not project)
+        if self.projection is not None:
+            self.projection.requires_grad_(project)
+
+
+class Concat(nn.Module):
+    """Features and covariates side by side."""
+
+    def forward(self, features: Tensor, covariates: Tensor) -> Tensor:
+        return torch.cat([features, covariates], dim=1)
+
+
+class Mlp(nn.Module):
+    """One hidden layer on features and covariates, and the covariates beside it."""
+
+    def __init__(self, width: int, covariates: int) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(width + covariates, width)
+
+    def forward(self, features: Tensor, covariates: Tensor) -> Tensor:
+        hidden = torch.relu(self.hidden(torch.cat([features, covariates], dim=1)))
+        return torch.cat([hidden, covariates], dim=1)
+
+
+class Film(nn.Module):
+    """f * (1 + Ac) + Bc, A and B zero at the start (Perez 2018), and the covariates beside it."""
+
+    def __init__(self, width: int, covariates: int) -> None:
+        super().__init__()
+        self.modulation = nn.Linear(covariates, 2 * width, bias=False)
+        nn.init.zeros_(self.modulation.weight)
+
+    def forward(self, features: Tensor, covariates: Tensor) -> Tensor:
+        scale, shift = self.modulation(covariates).chunk(2, dim=1)
+        return torch.cat([features * (1 + scale) + shift, covariates], dim=1)
+
+
+def _fusion(name: str, width: int, covariates: int) -> nn.Module:
+    if covariates == 0 or name == "concat":
+        return Concat()
+    return Mlp(width, covariates) if name == "mlp" else Film(width, covariates)

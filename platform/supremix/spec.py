@@ -1,0 +1,215 @@
+"""The specification of a search: everything that decides its numbers, checked before it starts."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import supremix_datasets
+from supremix_datasets import Dataset
+from supremix_spaces import Parameter, Space, load_parameters, parse_overrides, space_for
+
+from supremix.errors import SpecError, UnknownNameError
+from supremix.models import EncoderSpec
+from supremix.search.budget import Budget
+from supremix.search.pruning import Pruning
+from supremix.training import Method, get_method
+
+PHANTOM = "phantom"
+"""The source that stands for generated data, written in the dataset's official layout."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchSpec:
+    """What a search is asked to do; the arguments are those of `supremix.Search`."""
+
+    dataset: str | Dataset
+    source: str | None = None
+    method: str | Method = "supremix"
+    trials: int | None = None
+    time: float | None = None
+    seed: int = 0
+    space: str | Space | None = None
+    overrides: tuple[str, ...] = ()
+    encoder: str | EncoderSpec | Callable[..., Any] = "resnet"
+    width: int | None = None
+    depth: int | None = None
+    epochs: int = 60
+    shape: tuple[int, ...] | None = None
+    phantoms: int | None = None
+    fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
+    split_seed: int = 0
+    workers: int = 1
+    gangs: int | None = None
+    cpus_per_worker: float | None = None
+    gpus_per_worker: float | None = None
+    prune: bool = True
+    grace: int | None = None
+    reduction: float = 3.0
+    judge: bool = True
+    precision: str = "auto"
+    cache: str | None = None
+    address: str | None = None
+
+    def __post_init__(self) -> None:
+        self.budget()
+        self.pruning()
+        if self.epochs < 2:
+            raise SpecError(
+                f"a trial needs at least 2 epochs, one for each stage; got epochs={self.epochs}."
+            )
+        if self.precision not in ("auto", "fp32", "bf16", "fp16"):
+            raise UnknownNameError("precision", self.precision, ("auto", "fp32", "bf16", "fp16"))
+        self.resolve_dataset()
+        self.resolve_method()
+        self.encoder_spec()
+
+    def budget(self) -> Budget:
+        """The limits of the search."""
+        return Budget(trials=self.trials, seconds=self.time)
+
+    def pruning(self) -> Pruning:
+        """When trials are given up."""
+        return Pruning(grace=self.grace, reduction=self.reduction)
+
+    def resolve_dataset(self) -> Dataset:
+        """The dataset, by name or as given."""
+        if isinstance(self.dataset, Dataset):
+            return self.dataset
+        return supremix_datasets.get(self.dataset)
+
+    def resolve_method(self) -> Method:
+        """The method, by name or as given."""
+        return get_method(self.method)
+
+    def resolve_source(self) -> str:
+        """Where the images are: as given, else the phantom where the dataset has one."""
+        dataset = self.resolve_dataset()
+        if self.source is not None and (self.source != PHANTOM or dataset.phantom is not None):
+            return self.source
+        if dataset.phantom is None:
+            raise SpecError(
+                f"dataset {dataset.card.name!r} has no phantom, so its images are needed: give "
+                "the folder as source (--source FOLDER)."
+            )
+        return PHANTOM
+
+    def encoder_spec(self) -> EncoderSpec:
+        """The encoder with the given width and depth."""
+        if isinstance(self.encoder, EncoderSpec):
+            return self.encoder
+        size = {
+            name: value
+            for name, value in (("width", self.width), ("depth", self.depth))
+            if value is not None
+        }
+        if isinstance(self.encoder, str):
+            return EncoderSpec(name=self.encoder, **size)
+        return EncoderSpec(name="custom", builder=self.encoder, **size)
+
+    def resolve_space(self, *, window: float, label_bin: float, train_size: int) -> Space:
+        """The space to search: the method's preset, a file or object, and the overrides.
+
+        Args:
+            window: The card's window, in its unit.
+            label_bin: The card's label bin, in its unit.
+            train_size: Images in the training split; no batch is larger.
+
+        Raises:
+            SpaceError: It names an unknown parameter, or holds a batch that is too large.
+        """
+        method = self.resolve_method()
+        if isinstance(self.space, Space):
+            space = self.space
+        else:
+            space = _preset(method, window, label_bin, train_size)
+            if self.space is not None:
+                space = space.merged(load_parameters(self.space))
+        space = space.merged(parse_overrides(self.overrides))
+        known = [parameter.name for parameter in fields(method.config)]
+        space.check_names(known, owner=f"method {method.name}")
+        _check_batch(space, train_size)
+        return space
+
+    def to_dict(self) -> dict[str, Any]:
+        """The specification as plain values; objects of the user's own are named, not stored."""
+        return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], **objects: Any) -> SearchSpec:
+        """Rebuild a specification; `objects` gives again what could not be stored.
+
+        Raises:
+            SpecError: An object of the user's own cannot be imported and was not given.
+        """
+        known = {f.name for f in fields(cls)}
+        values = {name: _restored(name, value) for name, value in data.items() if name in known
+                  and name not in objects}
+        return cls(**values, **objects)
+
+
+def _preset(method: Method, window: float, label_bin: float, train_size: int) -> Space:
+    own = getattr(method, "space", None)
+    if own is not None:
+        return own(window=window, label_bin=label_bin, train_size=train_size)
+    return space_for(method.name, window=window, label_bin=label_bin, train_size=train_size)
+
+
+def _check_batch(space: Space, train_size: int) -> None:
+    parameter: Parameter | None = space.parameters.get("batch_size")
+    largest = max(_numbers(parameter), default=0)
+    if largest > train_size:
+        raise SpecError(
+            f"batch_size goes up to {largest:g}, but the training split has {train_size} images. "
+            f"Search no batch above {train_size}, e.g. --set batch_size={train_size}."
+        )
+
+
+def _numbers(parameter: Parameter | None) -> list[float]:
+    if parameter is None:
+        return []
+    values = [getattr(parameter, name, None) for name in ("high", "value")]
+    values += list(getattr(parameter, "options", ()))
+    return [value for value in values if isinstance(value, int | float)]
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    if isinstance(value, Space):
+        return {"space": value.to_dict()}
+    if isinstance(value, EncoderSpec) and value.builder is None:
+        return {"encoder": {f.name: _plain(getattr(value, f.name)) for f in fields(value)}}
+    return {"object": _import_path(value)}
+
+
+def _import_path(value: Any) -> str:
+    name = getattr(value, "__qualname__", None) or repr(value)
+    return f"{getattr(value, '__module__', '?')}:{name}"
+
+
+def _restored(name: str, value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(value)
+    if not isinstance(value, dict):
+        return value
+    if "space" in value:
+        return Space.from_dict(value["space"])
+    if "encoder" in value:
+        return EncoderSpec(**{k: v for k, v in value["encoder"].items() if k != "builder"})
+    return _imported(name, value["object"])
+
+
+def _imported(name: str, path: str) -> Any:
+    module, _, attribute = path.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise SpecError(
+            f"the run was started with an object of your own as {name} ({path}), which cannot be "
+            f"imported here. Give it again: Search.resume(run, {name}=…)."
+        ) from error

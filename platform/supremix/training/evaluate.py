@@ -1,0 +1,97 @@
+"""Features and predictions of many samples, shared out over the workers."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from supremix.models import Network
+from supremix.training.collective import Collective, share, shares
+from supremix.training.data import Positions, TrialData
+from supremix.training.precision import Precision
+
+
+class Evaluator:
+    """Runs a network over samples without gradient, in evaluation mode, unaugmented.
+
+    Every worker takes a contiguous share and all get the result for all.
+
+    Args:
+        network: the network, already on the device.
+        data: the samples.
+        collective: who shares the work.
+        precision: of the forward pass.
+        batch: images of a forward pass.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        data: TrialData,
+        *,
+        collective: Collective,
+        precision: Precision,
+        batch: int,
+    ) -> None:
+        self._network, self._data = network, data
+        self._collective, self._precision, self._batch = collective, precision, batch
+
+    @torch.no_grad()
+    def features(self, positions: Positions, *, flips: bool = False) -> Tensor:
+        """Joined features (N, F) in the order of the positions.
+
+        With flips, the mean over all combinations of the card's flip axes; the head is linear, so
+        that is also the mean of the predictions.
+        """
+        world, rank = self._collective.world, self._collective.rank
+        mine = positions[share(len(positions), rank, world)]
+        self._network.eval()
+        parts = [self._forward(chunk, flips) for chunk in _chunks(mine, self._batch)]
+        own = torch.cat(parts) if parts else self._data.covariates.new_zeros(0, self._network.width)
+        return self._collective.gather(own, shares(len(positions), world))
+
+    @torch.no_grad()
+    def predict(self, positions: Positions, *, flips: bool = False) -> Tensor:
+        """Predictions (N,) in the unit of the task, float64."""
+        return self.readout(self.features(positions, flips=flips))
+
+    @torch.no_grad()
+    def readout(self, features: Tensor) -> Tensor:
+        """Features (N, F) through the head, in the unit of the task, float64."""
+        return self._data.target_scale.restore(self._network.head(features))
+
+    def _forward(self, positions: Positions, flips: bool) -> Tensor:
+        images = self._data.images(positions)
+        covariates = self._data.covariates[torch.from_numpy(positions).to(images.device)]
+        axes = self._data.card.augmentation.flip_axes if flips else ()
+        return mean_features(self._network, images, covariates, axes, self._precision)
+
+
+def mean_features(
+    network: Network,
+    images: Tensor,
+    covariates: Tensor,
+    flip_axes: tuple[int, ...],
+    precision: Precision,
+) -> Tensor:
+    """Features (B, F), averaged over every combination of mirrored axes (none: as they are)."""
+    combinations = list(_subsets(flip_axes))
+    with precision.autocast():
+        views = [
+            network.features(images.flip([axis + 2 for axis in axes]) if axes else images, covariates)
+            for axes in combinations
+        ]
+    return torch.stack(views).mean(0) if len(views) > 1 else views[0]
+
+
+def _subsets(axes: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+    for size in range(len(axes) + 1):
+        yield from itertools.combinations(axes, size)
+
+
+def _chunks(positions: Positions, size: int) -> Iterator[Positions]:
+    for start in range(0, len(positions), size):
+        yield positions[start : start + size]

@@ -1,0 +1,52 @@
+"""L1: the same encoder trained end to end on the mean absolute error, the usual way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from supremix_datasets.card import Card
+from torch import Tensor
+from torch.nn import functional
+
+from supremix.training.methods import Stage
+
+
+def absolute_error(predictions: Tensor, targets: Tensor) -> Tensor:
+    """|prediction - target| of each sample, (B,)."""
+    return functional.l1_loss(predictions, targets, reduction="none")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class L1Config:
+    """Parameters of `L1`.
+
+    Args:
+        batch_size: images of a step. lr: peak rate of AdamW. weight_decay: of the matrices.
+    """
+
+    batch_size: int = 32
+    lr: float = 3e-3
+    weight_decay: float = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class L1:
+    """One stage, end to end."""
+
+    name: str = "l1"
+    config: type[Any] = L1Config
+
+    def stages(self, config: L1Config, *, epochs: int, card: Card) -> tuple[Stage, ...]:
+        """The one stage."""
+        return (
+            Stage(
+                name="regress",
+                objective="regression",
+                epochs=epochs,
+                batch_size=config.batch_size,
+                loss=absolute_error,
+                lr=config.lr,
+                weight_decay=config.weight_decay,
+            ),
+        )

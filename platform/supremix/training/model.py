@@ -1,0 +1,182 @@
+"""A trained model: loaded from two files without executing anything, and asked for predictions."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from supremix_datasets.card import Card
+from supremix_datasets.conform import present
+from supremix_datasets.errors import CovariateError
+from supremix_datasets.reader import Dataset, Reader
+from supremix_datasets.registry import get, names
+
+from supremix.models import EncoderBuilder, EncoderSpec, Network
+from supremix.training.data import to_input
+from supremix.training.errors import ModelError, ModelInputError
+from supremix.training.evaluate import mean_features
+from supremix.training.export import DESCRIPTION, FORMAT, WEIGHTS
+from supremix.training.precision import Precision
+from supremix.training.scaling import CovariateScale, TargetScale
+
+Image = str | os.PathLike[str] | NDArray[Any]
+
+
+class TrainedModel:
+    """A network with all that belongs to it; `load` it from what `TrialRun.export` wrote.
+
+    Attributes:
+        card: the dataset it was trained on: target, unit, covariates, grid.
+        description: everything `model.json` says.
+    """
+
+    def __init__(
+        self,
+        description: dict[str, Any],
+        network: Network,
+        *,
+        reader: Reader | None = None,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.description = description
+        self.card = Card.from_dict(description["card"])
+        self._network = network.to(device).eval()
+        self._reader, self._device = reader, torch.device(device)
+        self._target = TargetScale(**description["target"])
+        scale = description["covariates"]
+        self._covariates = CovariateScale(mean=tuple(scale["mean"]), std=tuple(scale["std"]))
+
+    @classmethod
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        builder: EncoderBuilder | None = None,
+        dataset: Dataset | None = None,
+        device: torch.device | str = "cpu",
+    ) -> TrainedModel:
+        """Load a model from its folder.
+
+        Args:
+            path: the folder with model.safetensors and model.json.
+            builder: the encoder's builder, where the model was trained with one of the user's.
+            dataset: the dataset whose reader decodes files, where it is not a built-in one.
+            device: where to compute.
+
+        Raises:
+            ModelError: no model there, or one that this version or call cannot rebuild.
+        """
+        folder = Path(path)
+        description = _description(folder)
+        network = _network(description, builder)
+        try:
+            weights = load_file(folder / WEIGHTS)
+            missing, unexpected = network.load_state_dict(weights, strict=False)
+        except (OSError, SafetensorError, RuntimeError) as error:
+            raise ModelError(_unusable(folder, f"{WEIGHTS} does not fit: {error}")) from error
+        if missing or unexpected:
+            names = ", ".join([*missing, *unexpected][:5])
+            raise ModelError(_unusable(folder, f"weights do not match the encoder: {names}"))
+        reader = dataset.reader if dataset is not None else _reader(description["card"]["name"])
+        return cls(description, network, reader=reader, device=device)
+
+    def predict(self, images: Image | Sequence[Image], **covariates: Any) -> Any:
+        """The target in the card's unit.
+
+        Args:
+            images: an address of a file in the dataset's own format, an array of pixels
+                ((*spatial) or (C, *spatial), any size), or a list of either.
+            covariates: the raw values, by the card's names, of the file as it is
+                (pixel_size=0.14); one for all images, or one for each.
+
+        Returns:
+            A float for one image, an array (N,) float64 for a list.
+
+        Raises:
+            ModelInputError: a covariate is missing or unknown, or has another length.
+            DecodeError: a file that cannot be read (of `supremix_datasets`).
+        """
+        single = isinstance(images, (str, os.PathLike, np.ndarray))
+        items = [cast(Image, images)] if single else list(cast("Sequence[Image]", images))
+        rows = self._per_image(covariates, len(items))
+        values = [self._predict(item, row) for item, row in zip(items, rows, strict=True)]
+        return values[0] if single else np.array(values, dtype=np.float64)
+
+    def _predict(self, image: Image, covariates: dict[str, float]) -> float:
+        decoded = image if isinstance(image, np.ndarray) else self._decode(os.fspath(image))
+        try:
+            shown = present(self.card, decoded, covariates)
+        except CovariateError as error:
+            raise ModelInputError(str(error)) from error
+        stored = torch.from_numpy(np.ascontiguousarray(shown.pixels))[None].to(self._device)
+        pixels = to_input(stored, self.card.offset, self.card.gain)
+        known = self._covariates.standardise(shown.covariates[None]).to(self._device)
+        axes = self.card.augmentation.flip_axes if self.description["flips"] else ()
+        with torch.inference_mode():
+            plain = Precision("fp32", self._device)
+            features = mean_features(self._network, pixels, known, axes, plain)
+            return float(self._target.restore(self._network.head(features))[0])
+
+    def _decode(self, address: str) -> Any:
+        if self._reader is None:
+            raise ModelInputError(
+                f"the dataset {self.card.name!r} is not a built-in one, so its files cannot be "
+                "read: load the model with dataset=, or pass an array"
+            )
+        return self._reader.decode(address)
+
+    def _per_image(self, covariates: dict[str, Any], count: int) -> list[dict[str, float]]:
+        rows: list[dict[str, float]] = [{} for _ in range(count)]
+        for name, value in covariates.items():
+            values = np.atleast_1d(np.asarray(value, dtype=np.float64))
+            if len(values) not in (1, count):
+                raise ModelInputError(
+                    f"{name} needs one value, or one for each of the {count} images; found "
+                    f"{len(values)}"
+                )
+            for row, one in zip(rows, np.broadcast_to(values, count).tolist(), strict=True):
+                row[name] = one
+        return rows
+
+
+def _description(folder: Path) -> dict[str, Any]:
+    try:
+        description: Any = json.loads((folder / DESCRIPTION).read_text())
+    except FileNotFoundError as error:
+        raise ModelError(
+            f"no model in {str(folder)!r}: expected {WEIGHTS} and {DESCRIPTION} there"
+        ) from error
+    except ValueError as error:
+        raise ModelError(_unusable(folder, f"{DESCRIPTION} is not JSON")) from error
+    if not isinstance(description, dict) or cast(Any, description).get("format") != FORMAT:
+        raise ModelError(_unusable(folder, f"{DESCRIPTION} is not of format {FORMAT}"))
+    return cast("dict[str, Any]", description)
+
+
+def _network(description: dict[str, Any], builder: EncoderBuilder | None) -> Network:
+    card = description["card"]
+    # The weights drawn here are overwritten: leave the host's random state alone.
+    with torch.random.fork_rng(devices=[]):
+        return Network(
+            EncoderSpec.from_dict(description["encoder"], builder=builder),
+            channels=card["channels"],
+            shape=tuple(card["shape"]),
+            covariates=len(card["covariates"]),
+            fusion=description["fusion"],
+        )
+
+
+def _reader(name: str) -> Reader | None:
+    return get(name).reader if name in names() else None
+
+
+def _unusable(folder: Path, why: str) -> str:
+    return f"the model in {str(folder)!r} cannot be used: {why}. Export it again."

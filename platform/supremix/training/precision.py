@@ -1,0 +1,33 @@
+"""Mixed precision: which type the forward pass computes in, and the scaling that fp16 needs."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+
+_TYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class Precision:
+    """Autocast and gradient scaling of a run.
+
+    Args:
+        name: "auto", "fp32", "bf16" or "fp16", see `Task.precision`.
+        device: where it runs.
+    """
+
+    def __init__(self, name: str, device: torch.device) -> None:
+        self.name = name if name != "auto" else ("bf16" if device.type == "cuda" else "fp32")
+        self.dtype = _TYPES[self.name]
+        self._device = device
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """The context of a forward pass."""
+        if self.dtype is None:
+            return nullcontext()
+        return torch.autocast(self._device.type, dtype=self.dtype)
+
+    def scaler(self) -> torch.amp.GradScaler:
+        """Scales the loss for fp16, whose gradients underflow; for the others it does nothing."""
+        return torch.amp.GradScaler(self._device.type, enabled=self.name == "fp16")

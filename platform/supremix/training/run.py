@@ -1,0 +1,303 @@
+"""A trial: one configuration on one task, epoch after epoch, that can stop and go on anywhere."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from supremix.models import Network
+from supremix.training.checkpoint import State, frozen
+from supremix.training.collective import Collective, Solo
+from supremix.training.data import Positions, TrialData
+from supremix.training.errors import CheckpointError, TrainingError
+from supremix.training.evaluate import Evaluator
+from supremix.training.export import export_model
+from supremix.training.methods import Stage, get_method, make_config
+from supremix.training.metrics import regression_metrics
+from supremix.training.precision import Precision
+from supremix.training.preflight import check_batches
+from supremix.training.probe import fit_ridge
+from supremix.training.randomness import derive, generator
+from supremix.training.stepper import Stepper
+from supremix.training.sync_norm import synchronise_norms
+from supremix.training.task import Task
+
+_STATE_FORMAT = 1
+
+
+class TrialRun:
+    """Trains one configuration; knows nothing of who calls it.
+
+    Weights, order, augmentation and mixing are functions of (task.seed, stage, epoch, step), so a
+    run that is saved after any epoch and loaded in another process goes on to the same bits, and
+    W workers compute what one process would, to rounding. After every epoch, also in pretraining,
+    the regression head holds a usable readout: during pretraining that is the ridge probe's.
+
+    Args:
+        task: what to train on.
+        config: parameters of the method by name; what is missing takes its default.
+        collective: the workers that train together; all of them call the same functions.
+        device: where to train; CUDA when there is one, else the CPU.
+
+    Raises:
+        TrainingError: the task or the configuration cannot be trained; nothing was started.
+
+    Attributes:
+        total: number of epochs. epoch: how many are done. history: a row for each, see `advance`.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        config: Mapping[str, Any],
+        *,
+        collective: Collective | None = None,
+        device: torch.device | str | None = None,
+    ) -> None:
+        self.task = task
+        self.method = get_method(task.method)
+        self.config = make_config(self.method, config)
+        self.collective: Collective = collective or Solo()
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.precision = Precision(task.precision, self.device)
+        self.data = TrialData(task, self.device)
+        self.stages = self.method.stages(self.config, epochs=task.epochs, card=self.data.card)
+        check_batches(self.stages, len(self.data.fit), self.collective.world)
+        self.total = sum(stage.epochs for stage in self.stages)
+        self.epoch = 0
+        self.history: list[dict[str, Any]] = []
+        self.network = self._build()
+        self._evaluator = Evaluator(
+            self.network,
+            self.data,
+            collective=self.collective,
+            precision=self.precision,
+            batch=task.eval_batch,
+        )
+        self._stepper: Stepper | None = None
+        self._stepper_stage = -1
+
+    @property
+    def done(self) -> bool:
+        """Whether all epochs are done."""
+        return self.epoch >= self.total
+
+    def advance(self) -> dict[str, Any]:
+        """Train exactly one epoch and judge the network.
+
+        Returns:
+            epoch (1 for the first), stage, error (MAE on `judge_on` in the task's unit: of the
+            ridge probe while pretraining, of the head after), loss, mae, rmse, r2, pearson,
+            probe_mae (NaN outside of pretraining), lr, seconds. NaN where nothing was judged.
+
+        Raises:
+            NonFiniteLossError: the training diverged.
+            TrainingError: no epoch is left.
+        """
+        if self.done:
+            raise TrainingError(f"all {self.total} epochs of this run are done")
+        started = time.perf_counter()
+        index, epoch = self._locate(self.epoch)
+        stage = self.stages[index]
+        with _isolated(self.device, self.task.threads):
+            loss, lr = self._train(index, epoch)
+            judged = self._judge_epoch(stage, last=epoch == stage.epochs - 1)
+        self.epoch += 1
+        row = {
+            "epoch": self.epoch,
+            "stage": stage.name,
+            "error": judged["mae"],
+            "loss": loss,
+            **judged,
+            "probe_mae": math.nan if stage.objective == "regression" else judged["mae"],
+            "lr": lr,
+            "seconds": time.perf_counter() - started,
+        }
+        self.history.append(row)
+        return row
+
+    def state(self) -> State:
+        """Everything that is needed to go on, copied to the CPU; see `load_checkpoint`."""
+        stepper = self._stepper
+        return {
+            "format": _STATE_FORMAT,
+            "fingerprint": self._fingerprint(),
+            "epoch": self.epoch,
+            "history": frozen(self.history),
+            "network": frozen(self.network.state_dict()),
+            "stage": self._stepper_stage,
+            "optimizer": None if stepper is None else frozen(stepper.optimizer.state_dict()),
+            "scaler": None if stepper is None else frozen(stepper.scaler.state_dict()),
+        }
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Take up a state; the next `advance` is the epoch after it.
+
+        Raises:
+            CheckpointError: the state is of another task, configuration or version.
+        """
+        if state.get("format") != _STATE_FORMAT:
+            raise CheckpointError(
+                f"expected a training state of format {_STATE_FORMAT}, found "
+                f"{state.get('format')!r}; train again with this version"
+            )
+        if state["fingerprint"] != self._fingerprint():
+            raise CheckpointError(
+                "this state is of another run. It was made with\n  "
+                f"{state['fingerprint']}\nand is loaded into\n  {self._fingerprint()}"
+            )
+        self.epoch = int(state["epoch"])
+        self.history = [dict(row) for row in state["history"]]
+        self.network.load_state_dict(state["network"])
+        self._stepper, self._stepper_stage = None, -1
+        if state["stage"] >= 0:
+            stepper = self._stepper_for(int(state["stage"]))
+            stepper.optimizer.load_state_dict(frozen(state["optimizer"]))
+            stepper.scaler.load_state_dict(state["scaler"])
+
+    def predict(self, positions: Positions) -> NDArray[np.float64]:
+        """Predictions (N,) in the task's unit for places in the store's index. Collective."""
+        with _isolated(self.device, self.task.threads):
+            return self._evaluator.predict(positions, flips=self.task.flips).cpu().numpy()
+
+    def judge(self, split: str) -> dict[str, NDArray[Any]]:
+        """Predictions beside the truth for a whole split. Collective.
+
+        Returns:
+            id, group, target, prediction and site, each (N,).
+        """
+        positions = self.data.positions(split)
+        index = self.data.store.index[positions.tolist()]
+        columns = {name: np.array(index[name].to_list(), dtype=object) for name in ("id", "group")}
+        return {
+            **columns,
+            "target": self.data.store.targets[positions],
+            "prediction": self.predict(positions),
+            "site": np.array(index["site"].to_list(), dtype=object),
+        }
+
+    def export(self, path: str | os.PathLike[str]) -> None:
+        """Write model.safetensors and model.json into the folder; only rank 0 has to."""
+        export_model(path, self)
+
+    def _build(self) -> Network:
+        card, dims = self.data.card, [s.projection_dim for s in self.stages if _contrasts(s)]
+        with _isolated(self.device, self.task.threads):
+            # On the CPU, so that the weights do not depend on the device.
+            torch.manual_seed(derive(self.task.seed, "weights"))
+            network = Network(
+                self.task.encoder,
+                channels=card.channels,
+                shape=card.shape,
+                covariates=len(card.covariates),
+                projection_dim=dims[0] if dims else None,
+                fusion=self.task.fusion,
+            )
+        if len(card.shape) == 2:
+            # Convolutions over few channels are half as fast again in this layout.
+            network = network.to(memory_format=torch.channels_last)
+        synchronise_norms(network, self.collective, self.device)
+        return network.to(self.device)
+
+    def _locate(self, epoch: int) -> tuple[int, int]:
+        """The stage an epoch belongs to, and its number within the stage."""
+        for index, stage in enumerate(self.stages):
+            if epoch < stage.epochs:
+                return index, epoch
+            epoch -= stage.epochs
+        raise TrainingError(f"epoch {epoch} lies behind the last one")
+
+    def _train(self, index: int, epoch: int) -> tuple[float, float]:
+        if self.stages[index].objective == "probe":
+            return math.nan, 0.0
+        return self._stepper_for(index).epoch(epoch)
+
+    def _stepper_for(self, index: int) -> Stepper:
+        if self._stepper is None or self._stepper_stage != index:
+            self._stepper = Stepper(
+                self.stages[index],
+                self.network,
+                self.data,
+                key=(self.task.seed, index),
+                augment=self.task.augment,
+                precision=self.precision,
+                collective=self.collective,
+            )
+            self._stepper_stage = index
+        return self._stepper
+
+    def _judge_epoch(self, stage: Stage, *, last: bool) -> dict[str, float]:
+        if stage.objective == "regression":
+            return self._metrics()
+        if last or (self.epoch + 1) % self.task.probe_every == 0:
+            self._solve_head(self.data.fit if last else self._probe_samples())
+            return self._metrics()
+        known = self.history[-1] if self.history else {}
+        return {name: known.get(name, math.nan) for name in ("mae", "rmse", "r2", "pearson")}
+
+    def _metrics(self) -> dict[str, float]:
+        if self.task.judge_on is None:
+            return dict.fromkeys(("mae", "rmse", "r2", "pearson"), math.nan)
+        positions = self.data.positions(self.task.judge_on)
+        predictions = self._evaluator.predict(positions)
+        labels = self.data.labels[torch.from_numpy(positions).to(self.device)]
+        return asdict(regression_metrics(predictions, labels))
+
+    def _solve_head(self, positions: Positions) -> None:
+        """Put the ridge solution on frozen features into the head."""
+        features = self._evaluator.features(positions)
+        targets = self.data.targets[torch.from_numpy(positions).to(self.device)]
+        ridge = fit_ridge(features, targets)
+        # Rank 0's, lest workers of different make end with different last digits.
+        weight, bias = self.collective.broadcast((ridge.weight.cpu(), ridge.bias.cpu()))
+        self.network.head.set_solution(weight, bias)
+
+    def _probe_samples(self) -> Positions:
+        fit, most = self.data.fit, self.task.probe_samples
+        if len(fit) <= most:
+            return fit
+        drawn: Tensor = torch.randperm(len(fit), generator=generator(self.task.seed, "probe"))
+        return np.sort(fit[drawn[:most].numpy()])
+
+    def _fingerprint(self) -> str:
+        """What a state belongs to, readable."""
+        task = self.task
+        parts = {
+            "method": self.method.name,
+            "config": asdict(self.config),
+            "encoder": task.encoder.to_dict(),
+            "store": self.data.store.key,
+            "epochs": self.total,
+            "seed": task.seed,
+            "split": [task.split_seed, list(task.fractions), list(task.fit_on)],
+            "training": [task.label_fraction, task.augment, task.fusion, task.target_transform],
+        }
+        return json.dumps(parts, sort_keys=True, default=str)
+
+
+def _contrasts(stage: Stage) -> bool:
+    return stage.objective == "contrastive"
+
+
+@contextmanager
+def _isolated(device: torch.device, threads: int | None) -> Iterator[None]:
+    """Neither take from the host process's random state and threads nor leave anything there."""
+    before = torch.get_num_threads()
+    if threads is not None:
+        torch.set_num_threads(threads)
+    try:
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,116 @@
+"""The training steps of one stage."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
+
+from supremix.models import Network
+from supremix.training.batches import Batch, Batches
+from supremix.training.collective import Collective, shares
+from supremix.training.data import TrialData
+from supremix.training.errors import ConfigError, NonFiniteLossError
+from supremix.training.methods import Stage
+from supremix.training.precision import Precision
+from supremix.training.randomness import derive
+from supremix.training.schedule import build_optimizer, rate, set_rate
+
+
+class Stepper:
+    """Optimizer, schedule and loss of a stage, applied to a network.
+
+    Args:
+        stage: what to do.
+        network: what to do it to, on the device, its norms synchronised where needed.
+        data: samples.
+        key: seed and stage, from which everything random is derived.
+        augment: whether images are augmented.
+        precision: of the forward pass.
+        collective: fellow workers; their gradients are averaged.
+    """
+
+    def __init__(
+        self,
+        stage: Stage,
+        network: Network,
+        data: TrialData,
+        *,
+        key: tuple[int | str, ...],
+        augment: bool,
+        precision: Precision,
+        collective: Collective,
+    ) -> None:
+        if stage.loss is None:
+            raise ConfigError(f"stage {stage.name!r} is to be trained and has no loss")
+        self.stage, self._network, self._data, self._loss = stage, network, data, stage.loss
+        self._key, self._precision, self._collective = key, precision, collective
+        self._contrastive = stage.objective == "contrastive"
+        network.train_for(project=self._contrastive)
+        self._module = _parallel(network, collective)
+        self.batches = Batches(stage, data, key=key, augment=augment, collective=collective)
+        self.optimizer = build_optimizer(network, lr=stage.lr, weight_decay=stage.weight_decay)
+        self.scaler = precision.scaler()
+
+    def epoch(self, epoch: int) -> tuple[float, float]:
+        """Train for one epoch of this stage; mean loss of all workers, and the last rate.
+
+        Raises:
+            NonFiniteLossError: the mean loss is NaN or infinite.
+        """
+        self._network.train()
+        total = torch.zeros((), dtype=torch.float64, device=self._data.device)
+        steps, lr = self.batches.steps, self.stage.lr
+        # Dropout in a user's encoder draws from the global generator of the worker.
+        torch.manual_seed(derive(*self._key, epoch, "global", self._collective.rank))
+        for step, batch in enumerate(self.batches.epoch(epoch)):
+            lr = rate(
+                epoch * steps + step,
+                self.stage.epochs * steps,
+                self.stage.lr,
+                warmup=self.stage.warmup,
+            )
+            set_rate(self.optimizer, lr)
+            # Summed on the device: reading a number every step would make the device wait.
+            total += self._step(batch) * len(batch.members)
+        loss = float(self._collective.sum(total)) / len(self._data.fit)
+        if not math.isfinite(loss):
+            raise NonFiniteLossError(
+                f"the loss of stage {self.stage.name!r} became {loss} in its epoch {epoch + 1}; "
+                f"the learning rate {self.stage.lr:g} is probably too high for this network"
+            )
+        return loss, lr
+
+    def _step(self, batch: Batch) -> Tensor:
+        with self._precision.autocast():
+            output: Tensor = self._module(batch.images, batch.covariates, self._contrastive)
+        loss = self._contrast(output, batch) if self._contrastive else self._regress(output, batch)
+        # Losses of the workers add up to the batch's; the wrapper averages gradients over them.
+        self.scaler.scale(loss * self._collective.world).backward()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+        return loss.detach()
+
+    def _contrast(self, embeddings: Tensor, batch: Batch) -> Tensor:
+        views, own = batch.views, batch.own
+        sizes = [views * n for n in shares(len(batch.members), self._collective.world)]
+        everyone = self._collective.gather(embeddings.float(), sizes)
+        members = torch.from_numpy(batch.members).to(everyone.device)
+        labels = self._data.labels[members].repeat_interleave(views)
+        anchors = slice(views * own.start, views * own.stop)
+        return self._loss(everyone, labels, generator=batch.draws, anchors=anchors)
+
+    def _regress(self, predictions: Tensor, batch: Batch) -> Tensor:
+        mine = torch.from_numpy(batch.members[batch.own]).to(predictions.device)
+        losses = self._loss(predictions.float(), self._data.targets[mine])
+        return losses.sum() / len(batch.members)
+
+
+def _parallel(network: Network, collective: Collective) -> torch.nn.Module:
+    if collective.world == 1:
+        return network
+    # Norm statistics are the same on all workers already: nothing to broadcast.
+    return DistributedDataParallel(network, broadcast_buffers=False)

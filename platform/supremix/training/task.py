@@ -1,0 +1,96 @@
+"""The task: everything a trial needs beside its configuration."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from supremix.models import FUSIONS, EncoderSpec
+from supremix.training.errors import TaskError
+from supremix.training.methods import Method
+
+_PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+_TRANSFORMS = ("none", "log")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Task:
+    """What is trained, on what, how long. Small and picklable: it travels to the workers.
+
+    Args:
+        store: address of the prepared store (a local folder).
+        method: a name of `method_names()`, or a `Method` of the user's own (picklable).
+        encoder: the encoder to build.
+        epochs: all epochs of a trial, both stages together.
+        seed: of everything random in the training: weights, order, augmentation, mixing.
+        split_seed: of the split where the dataset has no official one.
+        fractions: shares of train, val and test in such a split, adding up to 1.
+        fit_on: the splits to fit.
+        judge_on: the split whose error is reported after every epoch; None for no such report
+            (the final fit on train and val, say), the error is then NaN.
+        precision: "fp32", "bf16" or "fp16" (autocast; fp16 scales the loss); "auto" is bf16 on
+            CUDA and fp32 on a CPU.
+        threads: CPU threads of this trial; None keeps the process's setting. Results on a CPU are
+            the same to the bit only for the same number.
+        eval_batch: images a forward pass of the evaluation takes, of each worker.
+        label_fraction: share of the groups of the fit split that is used, in (0, 1].
+        augment: whether the dataset's augmentation is applied.
+        probe_every: epochs between two probes of the pretraining; its last epoch has one always.
+        probe_samples: at most so many samples are used for a probe (drawn once, by the seed), so
+            that on a large dataset it stays a fraction of an epoch; the last one uses all.
+        fusion: how covariates join the features, see `supremix.models.Network`.
+        target_transform: "none", or "log" to fit the logarithm of the target; None takes the
+            dataset card's, if it has one.
+        flips: average the final predictions over the flips the augmentation allows.
+    """
+
+    store: str
+    method: str | Method = "supremix"
+    encoder: EncoderSpec = field(default_factory=EncoderSpec)
+    epochs: int = 60
+    seed: int = 0
+    split_seed: int = 0
+    fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
+    fit_on: tuple[str, ...] = ("train",)
+    judge_on: str | None = "val"
+    precision: str = "auto"
+    threads: int | None = None
+    eval_batch: int = 64
+    label_fraction: float = 1.0
+    augment: bool = True
+    probe_every: int = 1
+    probe_samples: int = 4096
+    fusion: str = "concat"
+    target_transform: str | None = None
+    flips: bool = False
+
+    def __post_init__(self) -> None:
+        _one_of("precision", self.precision, _PRECISIONS)
+        _one_of("fusion", self.fusion, FUSIONS)
+        if self.target_transform is not None:
+            _one_of("target_transform", self.target_transform, _TRANSFORMS)
+        for name in ("epochs", "eval_batch", "probe_every", "probe_samples"):
+            _positive(name, getattr(self, name))
+        if self.threads is not None:
+            _positive("threads", self.threads)
+        if not 0 < self.label_fraction <= 1:
+            raise TaskError(f"label_fraction must lie in (0, 1], found {self.label_fraction}")
+        if not self.fit_on:
+            raise TaskError('fit_on must name at least one split, such as ("train",)')
+        if self.judge_on in self.fit_on:
+            raise TaskError(
+                f"judge_on={self.judge_on!r} is also fitted; its error would be no judgement. "
+                "Take another split, or judge_on=None"
+            )
+        if len(self.fractions) != 3 or not math.isclose(sum(self.fractions), 1):
+            raise TaskError(f"fractions must be three shares adding up to 1, found {self.fractions}")
+
+
+def _one_of(name: str, value: str, legal: tuple[str, ...]) -> None:
+    if value not in legal:
+        raise TaskError(f"{name} must be one of {', '.join(legal)}, found {value!r}")
+
+
+def _positive(name: str, value: int) -> None:
+    if value < 1:
+        raise TaskError(f"{name} must be at least 1, found {value}")

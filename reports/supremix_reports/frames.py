@@ -1,0 +1,127 @@
+"""The trials as a frame to look at: settings as columns, ranked, the measures with intervals."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any, Final
+
+import polars as pl
+
+from supremix_reports import schema
+from supremix_reports.statistics import LEVEL, METRICS, RESAMPLES, metric_interval
+
+CONFIG_PREFIX: Final = "config_"
+"""What the columns of settings begin with, so that none is taken for a result."""
+
+
+def trials_frame(trials: pl.DataFrame) -> pl.DataFrame:
+    """Return a table of trials with each setting in a column of its own.
+
+    Args:
+        trials: rows of the table `trials`.
+
+    Returns:
+        The same rows; in place of the column `config`, a column `config_<name>` for each setting
+        of any trial, null where a trial does not have it.
+    """
+    configs: list[dict[str, Any]] = [json.loads(text) for text in trials[schema.CONFIG]]
+    names = dict.fromkeys(name for config in configs for name in config)
+    columns = [
+        _series(f"{CONFIG_PREFIX}{name}", [config.get(name) for config in configs])
+        for name in names
+    ]
+    return trials.drop(schema.CONFIG).hstack(columns)
+
+
+def ranked(trials: pl.DataFrame) -> pl.DataFrame:
+    """Return trials from best to worst.
+
+    Finished ones come first, by their error: the error of a trial that ended early was measured
+    on another footing. Then stopped and pruned ones, then failed ones.
+    """
+    order = (schema.FINISHED, schema.STOPPED, schema.PRUNED, schema.FAILED)
+    return (
+        trials.with_columns(
+            pl.col(schema.STATE)
+            .replace_strict({state: i for i, state in enumerate(order)}, return_dtype=pl.Int8)
+            .alias("_order")
+        )
+        .sort("_order", schema.ERROR, schema.TRIAL, nulls_last=True)
+        .drop("_order")
+    )
+
+
+def best_trial(trials: pl.DataFrame) -> dict[str, Any] | None:
+    """Return the best trial that has an error, as a row; None when there is none."""
+    rows = ranked(trials.filter(pl.col(schema.ERROR).is_not_null())).head(1).to_dicts()
+    return rows[0] if rows else None
+
+
+def mae_rows(
+    predictions: pl.DataFrame,
+    *,
+    unit: str,
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> list[dict[str, object]]:
+    """Return the rows of the table `mae` that follow from predictions.
+
+    Args:
+        predictions: rows of the table `predictions`; the seeds of a dataset, method and split are
+            taken together.
+        unit: unit of the target.
+        level: probability the intervals are to cover.
+        resamples: number of bootstrap samples.
+        seed: seed of the drawing.
+
+    Returns:
+        A row a dataset, method, split and metric. `low` and `high` are null with one group only.
+    """
+    keys = [schema.DATASET, schema.METHOD, schema.SPLIT]
+    rows: list[dict[str, object]] = []
+    for key, part in predictions.group_by(keys, maintain_order=True):
+        for metric in METRICS:
+            interval = metric_interval(
+                metric,
+                part[schema.TARGET].to_numpy(),
+                part[schema.PREDICTION].to_numpy(),
+                part[schema.GROUP].to_numpy(),
+                level=level,
+                resamples=resamples,
+                seed=seed,
+            )
+            row: dict[str, object] = dict(zip(keys, key, strict=True))
+            row |= {
+                schema.METRIC: metric,
+                schema.VALUE: _or_none(interval.value),
+                schema.LOW: _or_none(interval.low),
+                schema.HIGH: _or_none(interval.high),
+                schema.N: part[schema.ID].n_unique(),
+                schema.GROUPS: interval.groups,
+                schema.SEEDS: part[schema.SEED].n_unique(),
+                schema.UNIT: unit,
+            }
+            rows.append(row)
+    return rows
+
+
+def _series(name: str, values: Sequence[Any]) -> pl.Series:
+    """Return a column of the narrowest type that holds all values; JSON texts when they mix."""
+    kinds: set[object] = {type(value) for value in values if value is not None}
+    if kinds <= {int}:
+        return pl.Series(name, values, dtype=pl.Int64 if kinds else pl.Null)
+    if kinds <= {int, float}:
+        return pl.Series(name, values, dtype=pl.Float64, strict=False)
+    if kinds == {bool}:
+        return pl.Series(name, values, dtype=pl.Boolean)
+    if kinds == {str}:
+        return pl.Series(name, values, dtype=pl.String)
+    texts = [None if value is None else json.dumps(value) for value in values]
+    return pl.Series(name, texts, dtype=pl.String)
+
+
+def _or_none(value: float) -> float | None:
+    return None if math.isnan(value) else value

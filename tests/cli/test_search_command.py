@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import pytest
+
+from supremix import cli, errors
+from supremix.api import Search as API
+
+
+def run(*words: str) -> int:
+    with pytest.raises(SystemExit) as end:
+        cli.main(words)
+    assert isinstance(end.value.code, int)
+    return end.value.code
+
+
+def test_every_option_reaches_the_search(fake: Any) -> None:
+    code = run(
+        "search", "--dataset", "hc18", "--source", "there", "--method", "l1", "--trials", "4",
+        "--time", "1h", "--epochs", "9", "--seed", "3", "--space", "s.toml", "--set", "lr=0.1",
+        "--set", "window=3,5", "--workers", "2", "--gangs", "3", "--cpus-per-worker", "1.5",
+        "--gpus-per-worker", "0.5", "--address", "auto", "--out", "o", "--no-prune", "--no-judge",
+        "--cache", "c", "--precision", "bf16", "--shape", "32,48", "--phantoms", "40",
+        "--split-seed", "5", "--grace", "2", "--encoder", "densenet", "--width", "8",
+        "--depth", "2",
+    )  # fmt: skip
+
+    del fake.called["progress"]
+    assert code == 0
+    assert fake.called == {
+        "dataset": "hc18", "source": "there", "method": "l1", "trials": 4, "time": 3600.0,
+        "epochs": 9, "seed": 3, "space": "s.toml", "overrides": ("lr=0.1", "window=3,5"),
+        "workers": 2, "gangs": 3, "cpus_per_worker": 1.5, "gpus_per_worker": 0.5,
+        "address": "auto", "out": "o", "prune": False, "judge": False, "cache": "c",
+        "precision": "bf16", "shape": (32, 48), "phantoms": 40, "split_seed": 5, "grace": 2,
+        "encoder": "densenet", "width": 8, "depth": 2,
+    }  # fmt: skip
+
+
+def test_defaults_are_those_of_the_api(fake: Any) -> None:
+    run("search", "--dataset", "hc18")
+
+    signature = inspect.signature(API).parameters
+    given = {"dataset", "progress"}
+    expected = {name: signature[name].default for name in fake.called.keys() - given}
+    assert {name: fake.called[name] for name in expected} == expected
+
+
+def test_the_result_is_told(fake: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    (fake.path / "summary.md").touch()
+
+    run("search", "--dataset", "hc18")
+
+    told = capsys.readouterr().out
+    lines = [line.split() for line in told.splitlines()]
+    ranks = [line[:4] for line in lines if line and line[0].isdigit()]
+    assert ranks == [
+        ["1", "2", "finished", "3.125"],
+        ["2", "1", "finished", "4.250"],
+        ["3", "0", "pruned", "1.500"],
+        ["4", "3", "failed", "-"],
+    ]
+    assert "validation error of trial 2: 3.125 mm (95 % interval 2.500 to 3.750)" in told
+    assert "3.500 mm (95 % interval 3.000 to 4.000), 20 images of 15 groups" in told
+    assert f"everything is in {fake.path}" in told
+    assert "summary.md" in told
+    assert "curves.parquet" not in told
+
+
+def test_without_a_verdict_none_is_told(fake: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    fake.judged = False
+
+    run("search", "--dataset", "hc18", "--no-judge")
+
+    assert "not judged" in capsys.readouterr().out
+
+
+def test_progress_is_told_on_stderr(fake: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    run("search", "--dataset", "hc18")
+
+    told = capsys.readouterr()
+    assert "preparing images 50 of 100" in told.err
+    assert (
+        "1 of 4 trials done (1 stopped early), 2 running · best so far 4.250 mm (trial 1)"
+        in told.err
+    )
+    assert "1:00 gone, about 3:00 left" in told.err
+    assert "gone" not in told.out
+
+
+def test_quiet_shows_the_result_only(fake: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    run("search", "--dataset", "hc18", "--quiet")
+
+    told = capsys.readouterr()
+    assert told.err == ""
+    assert "everything is in" in told.out
+
+
+def test_a_run_is_resumed(fake: Any) -> None:
+    assert run("search", "--resume", "runs/x") == 0
+    assert fake.resumed == "runs/x"
+
+
+def test_a_resumed_run_takes_no_new_specification(
+    fake: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("search", "--resume", "runs/x", "--set", "lr=1") == 2
+    assert "leave out --set" in capsys.readouterr().err
+    assert fake.resumed is None
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.SpecError("no such thing"), 2),
+        (errors.ResourceError("too many workers"), 2),
+        (errors.SearchFailedError("every trial failed"), 1),
+        (errors.TrainingError("not a number"), 1),
+        (errors.SearchInterrupted("runs/x"), 130),
+        (KeyboardInterrupt(), 130),
+    ],
+)
+def test_an_error_is_a_short_message_and_a_code(
+    fake: Any, capsys: pytest.CaptureFixture[str], error: BaseException, code: int
+) -> None:
+    fake.raises = error
+
+    assert run("search", "--dataset", "hc18") == code
+    told = capsys.readouterr().err
+    assert str(error) in told
+    assert "Traceback" not in told
+
+
+def test_an_error_of_ours_keeps_its_traceback(fake: Any) -> None:
+    fake.raises = ZeroDivisionError("a bug")
+
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        cli.main(["search", "--dataset", "hc18"])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--trials", "3"], "name a dataset"),
+        (["--dataset", "a", "--time", "soon"], "write it like 30m"),
+        (["--dataset", "a", "--shape", "3,b"], "two or three whole numbers"),
+        (["--dataset", "a", "--bogus"], "No such option"),
+    ],
+)
+def test_a_wrong_word_says_what_to_write(
+    fake: Any, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    assert run("search", *words) == 2
+    assert message in capsys.readouterr().err
+    assert fake.called == {}

@@ -1,0 +1,56 @@
+"""The commands and options people type: they change on purpose only."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import typer.main
+
+from supremix import cli
+
+SURFACE = {
+    "search": {
+        "--dataset", "--source", "--shape", "--phantoms", "--split-seed",
+        "--method", "--space", "--set", "--seed",
+        "--trials", "--time", "--epochs", "--prune", "--grace", "--judge",
+        "--encoder", "--width", "--depth", "--precision",
+        "--workers", "--gangs", "--cpus-per-worker", "--gpus-per-worker", "--address", "--cache",
+        "--out", "--resume", "--quiet",
+    },
+    "prepare": {"--dataset", "--source", "--shape", "--cache", "--address", "--quiet"},
+    "datasets": {"name"},
+    "predict": {"model", "images", "--pixel-size", "--with", "--table"},
+}  # fmt: skip
+
+
+def test_the_commands_and_their_options() -> None:
+    commands = vars(typer.main.get_command(cli.app))["commands"]
+    found = {
+        name: {option.opts[0] for option in command.params} for name, command in commands.items()
+    }
+
+    assert found == SURFACE
+
+
+@pytest.mark.parametrize("command", SURFACE)
+def test_help_teaches_by_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        cli.main([command, "--help"])
+
+    assert f"  supremix {command}" in capsys.readouterr().out
+
+
+def test_help_imports_no_room() -> None:
+    program = (
+        "import sys; from supremix import cli\n"
+        "try: cli.main(['search', '--help'])\n"
+        "except SystemExit: print(sorted({'ray', 'torch', 'monai', 'polars'} & {*sys.modules}))"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout.splitlines()[-1] == "[]"

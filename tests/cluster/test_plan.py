@@ -1,0 +1,59 @@
+"""The plan of gangs: always fits, never leaves a trial without a place."""
+
+from __future__ import annotations
+
+import pytest
+from supremix.cluster.plan import TRIAL_CPU, GangPlan, plan_gangs
+from supremix.errors import ResourceError
+
+NODES = {
+    "laptop": [{"CPU": 2.0}],
+    "one core": [{"CPU": 1.0}],
+    "server": [{"CPU": 64.0, "GPU": 8.0}],
+    "cluster": [{"CPU": 0.0}, {"CPU": 16.0, "GPU": 2.0}, {"CPU": 16.0, "GPU": 2.0}, {"CPU": 7.0}],
+}
+
+
+@pytest.mark.parametrize("nodes", NODES.values(), ids=NODES.keys())
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_every_plan_leaves_room_for_its_trials(
+    nodes: list[dict[str, float]], workers: int
+) -> None:
+    try:
+        plan = plan_gangs(nodes, workers=workers)
+    except ResourceError:
+        assert sum(int(node["CPU"]) for node in nodes) < workers
+        return
+    taken = plan.gangs * plan.workers * plan.worker_resources()["CPU"]
+    # Tune may hold a second actor for the trial that comes next.
+    assert taken + 2 * plan.gangs * TRIAL_CPU <= sum(node["CPU"] for node in nodes)
+    assert plan.gangs * plan.workers * plan.gpus <= sum(node.get("GPU", 0) for node in nodes)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "asked", "plan"),
+    [
+        ("laptop", {}, GangPlan(gangs=1, workers=1, cpus=2, gpus=0)),
+        ("laptop", {"gangs": 2}, GangPlan(gangs=2, workers=1, cpus=1, gpus=0)),
+        ("laptop", {"workers": 2}, GangPlan(gangs=1, workers=2, cpus=1, gpus=0)),
+        ("one core", {}, GangPlan(gangs=1, workers=1, cpus=1, gpus=0)),
+        ("server", {}, GangPlan(gangs=8, workers=1, cpus=1, gpus=1)),
+        ("server", {"gpus": 0.1}, GangPlan(gangs=64, workers=1, cpus=1, gpus=0.1)),
+        ("server", {"gpus": 0.1, "cpus": 0.5}, GangPlan(gangs=80, workers=1, cpus=0.5, gpus=0.1)),
+        ("cluster", {"workers": 4}, GangPlan(gangs=1, workers=4, cpus=1, gpus=1)),
+        ("cluster", {"gpus": 0, "cpus": 4}, GangPlan(gangs=9, workers=1, cpus=4, gpus=0)),
+    ],
+)
+def test_plans(nodes: str, asked: dict[str, float], plan: GangPlan) -> None:
+    assert plan_gangs(NODES[nodes], **asked) == plan
+
+
+def test_what_does_not_fit_is_refused_with_what_there_is() -> None:
+    with pytest.raises(ResourceError, match=r"1 gang\(s\) of 5 worker\(s\) .* room for 2"):
+        plan_gangs(NODES["laptop"], workers=5)
+    with pytest.raises(ResourceError, match="has 1 node"):
+        plan_gangs(NODES["laptop"], gpus=1)
+    with pytest.raises(ResourceError, match="at least 1 worker; got gangs=None, workers=0"):
+        plan_gangs(NODES["laptop"], workers=0)
+    with pytest.raises(ResourceError, match="more than 0 CPUs"):
+        plan_gangs(NODES["laptop"], cpus=-1)

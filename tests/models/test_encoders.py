@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from torch import nn
+
+from supremix._errors import ModelError
+from supremix.models import EncoderSpec, UnknownEncoderError, build_encoder, encoder_names
+from supremix.models import feature_width as width_of
+
+SHAPES = {2: (32, 48), 3: (32, 32, 40)}
+SMALL_WIDTH = {"resnet": 8, "densenet": 8, "efficientnet": 8}
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+@pytest.mark.parametrize("name", encoder_names())
+def test_every_family_gives_features_in_two_and_three_dimensions(name: str, dims: int) -> None:
+    encoder = build_encoder(EncoderSpec(name=name, width=SMALL_WIDTH[name]), dims, 2)
+    features = encoder(torch.rand(2, 2, *SHAPES[dims]))
+    assert features.shape == (2, width_of(encoder, 2, SHAPES[dims]))
+    assert torch.isfinite(features).all()
+
+
+def test_resnet_has_four_stages_of_one_basic_block_and_a_strided_stem() -> None:
+    encoder = build_encoder(EncoderSpec(width=16), 2, 1)
+    assert width_of(encoder, 1, (64, 64)) == 128
+    assert [len(stage) for stage in (encoder.layer1, encoder.layer4)] == [1, 1]
+    assert encoder.conv1.stride == (2, 2)
+
+
+@pytest.mark.parametrize("name", ["resnet", "densenet", "efficientnet"])
+def test_depth_and_width_make_a_network_larger(name: str) -> None:
+    def size(depth: int, width: int) -> int:
+        encoder = build_encoder(EncoderSpec(name=name, depth=depth, width=width), 2, 1)
+        return sum(p.numel() for p in encoder.parameters())
+
+    assert size(1, 8) < size(2, 8)
+    assert size(1, 8) < size(1, 16)
+
+
+def test_depth_can_be_given_stage_by_stage() -> None:
+    encoder = build_encoder(EncoderSpec(depth=(1, 2, 3, 1), width=4), 2, 1)
+    assert [len(encoder.get_submodule(f"layer{i}")) for i in (1, 2, 3, 4)] == [1, 2, 3, 1]
+    with pytest.raises(ModelError, match=r"has 4 stages.*found \(1, 2\)"):
+        build_encoder(EncoderSpec(depth=(1, 2)), 2, 1)
+    with pytest.raises(ModelError, match="one depth"):
+        build_encoder(EncoderSpec(name="efficientnet", depth=(1, 2)), 2, 1)
+
+
+@pytest.mark.parametrize("name", encoder_names())
+@pytest.mark.parametrize("norm", ["group", "instance"])
+def test_other_norms_leave_no_batch_norm_and_treat_images_alone(name: str, norm: str) -> None:
+    encoder = build_encoder(EncoderSpec(name=name, width=8, norm=norm), 2, 1)
+    assert not [m for m in encoder.modules() if isinstance(m, nn.BatchNorm2d)]
+    images = torch.rand(3, 1, 80, 80)
+    together = encoder(images)
+    alone = torch.cat([encoder(image[None]) for image in images])
+    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
+
+
+def build_flat(spatial_dims: int, channels: int) -> nn.Module:
+    return nn.Sequential(nn.Flatten(1), nn.LazyLinear(5 * spatial_dims * channels))
+
+
+def build_nothing(spatial_dims: int, channels: int) -> nn.Module:
+    return "a network"  # type: ignore[return-value]
+
+
+def test_a_builder_of_the_users_own() -> None:
+    encoder = build_encoder(EncoderSpec(builder=build_flat), 2, 1)
+    assert width_of(encoder, 1, (4, 4)) == 10
+    with pytest.raises(ModelError, match="must return a torch.nn.Module.*returned str"):
+        build_encoder(EncoderSpec(builder=build_nothing), 2, 1)
+
+
+def test_an_encoder_that_is_not_pooled_is_refused() -> None:
+    with pytest.raises(ModelError, match=r"shape \(B, F\), this one returned \(1, 1, 4, 4\)"):
+        width_of(nn.Identity(), 1, (4, 4))
+
+
+def test_unknown_names_are_refused_with_the_known_ones() -> None:
+    with pytest.raises(UnknownEncoderError, match="known are densenet.*did you mean 'resnet'"):
+        EncoderSpec(name="resnt")
+    with pytest.raises(UnknownEncoderError, match="known are batch, group, instance"):
+        EncoderSpec(norm="layer")
+    with pytest.raises(ModelError, match="positive whole numbers"):
+        EncoderSpec(width=0)
+
+
+def test_specs_survive_json() -> None:
+    spec = EncoderSpec(name="densenet", depth=(1, 2, 2, 1), width=8, norm="group")
+    assert EncoderSpec.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
+    own = EncoderSpec(builder=build_flat)
+    assert EncoderSpec.from_dict(own.to_dict(), builder=build_flat) == own
+    with pytest.raises(ModelError, match="callable named 'build_flat'"):
+        EncoderSpec.from_dict(own.to_dict())
