@@ -97,11 +97,11 @@ def draw_scanner(rng: np.random.Generator, site: int) -> Scanner:
     return Scanner(
         turn=Rotation.from_euler("xyz", rng.normal(0, [12, 9, 10]), degrees=True),
         shift=rng.normal(0, 8, 3),
-        grey=float(np.clip((0.60, 0.65, 0.70)[site] + rng.normal(0, 0.04), 0.5, 0.8)),
-        fluid=float(np.clip((0.20, 0.25, 0.30)[site] + rng.normal(0, 0.06), 0.05, 0.45)),
+        grey=float(np.clip((0.60, 0.65, 0.70)[site] + rng.normal(0, 0.05), 0.5, 0.8)),
+        fluid=float(np.clip((0.20, 0.25, 0.30)[site] + rng.normal(0, 0.07), 0.05, 0.45)),
         gain=float(1000 * np.exp(rng.normal(0, 0.4))),
-        field=rng.normal(0, (0.08, 0.12, 0.16)[site], 9),
-        noise=float((0.03, 0.04, 0.05)[site] * np.exp(rng.normal(0, 0.3))),
+        field=rng.normal(0, (0.06, 0.08, 0.10)[site], 9),
+        noise=float((0.02, 0.025, 0.03)[site] * np.exp(rng.normal(0, 0.3))),
         blur=float(rng.uniform(0.2, 0.6)),
     )
 
@@ -152,12 +152,12 @@ def _ellipsoid(p: Volume, centre: tuple[float, ...], axes: tuple[float, ...]) ->
     return level * (level - 1) / slope
 
 
-def _share(distance: Volume) -> Volume:
+def _share(distance: NDArray[Any]) -> Volume:
     """Share of a voxel inside a surface at a signed distance in mm."""
     return np.clip(0.5 - distance / SMOOTH, 0, 1).astype(np.float32)
 
 
-def _sheet(distance: Volume, width: float) -> Volume:
+def _sheet(distance: NDArray[Any], width: float) -> Volume:
     """Share of a voxel in a sheet of a width in mm, also one thinner than a voxel."""
     return _share(distance - width / 2) - _share(distance + width / 2)
 

@@ -13,6 +13,7 @@ from .policy import Augmentation
 
 DTYPES = ("uint8", "float16")
 INTENSITIES = ("stored", "foreground")
+TRANSFORMS = ("none", "log")
 FOREGROUND_LEVEL = {"uint8": 200.0, "float16": 1.0}
 """Where the 99th percentile of the foreground lands with ``intensity="foreground"``."""
 
@@ -63,6 +64,9 @@ class Card:
         label_scale: Distance of labels that counts as one in the losses' weights. ``> 0``.
         window: Half-width of the label window of the mixtures. ``> 0``.
         label_range: Lowest and highest label that is possible; others are set aside.
+        target_transform: ``log`` where the target is better fitted as its logarithm: a length
+            that is pixels times pixel size becomes a sum of the two. ``none`` otherwise. Errors
+            are in ``unit`` either way, and the losses' label distances too.
         shape: Spatial shape of the prepared images, 2 or 3 axes.
         channels: Number of channels.
         spacing: Size of a prepared pixel in mm per axis; None: images are fitted into ``shape``
@@ -101,6 +105,7 @@ class Card:
     fill: float = 0.0
     offset: float = 0.0
     gain: float = 1.0
+    target_transform: str = "none"
     augmentation: Augmentation = field(default_factory=Augmentation)
     licence: str = ""
     home: str = ""
@@ -137,6 +142,14 @@ class Card:
             (self.dtype not in DTYPES, f"dtype must be one of {DTYPES}, found {self.dtype!r}"),
             (self.intensity not in INTENSITIES, f"intensity must be one of {INTENSITIES}"),
             (self.gain == 0, "gain must not be 0"),
+            (
+                self.target_transform not in TRANSFORMS,
+                f"target_transform must be one of {TRANSFORMS}, found {self.target_transform!r}",
+            ),
+            (
+                self.target_transform == "log" and low <= 0,
+                f"target_transform 'log' needs labels above 0, found label_range ({low}, {high})",
+            ),
             (
                 any(axis >= len(self.shape) for axis in self.augmentation.flip_axes),
                 f"flip_axes {self.augmentation.flip_axes} are not all axes of {self.shape}",

@@ -163,11 +163,15 @@ def _axis_weights(old: int, new: int, step: float) -> NDArray[np.float32]:
     area when shrinking, linear interpolation when enlarging.
     """
     centre = (np.arange(new) + 0.5 - new / 2) * step + old / 2
+    inside = (centre > 0) & (centre < old) | (step >= 1)
+    if step < 1:  # the outermost half pixels repeat the edge instead of fading into the fill
+        centre = np.clip(centre, 0.5, old - 0.5)
     half = max(step, 1.0) / 2
     cell = np.arange(old)
     low = np.maximum(centre[:, None] - half, cell)
     high = np.minimum(centre[:, None] + half, cell + 1)
-    return (np.clip(high - low, 0, None) / (2 * half)).astype(np.float32)
+    overlap = np.clip(high - low, 0, None) * inside[:, None]
+    return (overlap / (2 * half)).astype(np.float32)
 
 
 def _normalised(pixels: NDArray[np.float32], card: Card) -> NDArray[np.float32]:

@@ -15,6 +15,7 @@ import nibabel as nib
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
+from nibabel.wrapstruct import WrapStructError
 from PIL import Image, UnidentifiedImageError
 
 from .errors import DecodeError
@@ -34,6 +35,7 @@ _NIFTI_ERRORS = (
     OverflowError,
     ImageFileError,
     HeaderDataError,
+    WrapStructError,
 )
 
 

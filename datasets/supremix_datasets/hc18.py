@@ -48,8 +48,19 @@ CARD = Card(
         Covariate(name="pixel_size", log=True, per_pixel=True, doc="mm per pixel of the file"),
     ),
     gain=1 / 50,
+    # A circumference in mm is one in pixels times the size of a pixel.
+    target_transform="log",
+    # Another size is fair since the pixel size that the model sees is divided by it; it goes far
+    # down because a small head in a wide view is as rare as it is hard.
     augmentation=Augmentation(
-        rotation_deg=20.0, translate=0.08, flip_axes=(0, 1), gain=0.25, gamma=0.15
+        rotation_deg=20.0,
+        translate=0.06,
+        scale=0.15,
+        shrink=0.4,
+        flip_axes=(0, 1),
+        gain=0.2,
+        gamma=0.2,
+        noise=0.02,
     ),
     licence="CC BY 4.0",
     home="https://zenodo.org/records/1327317",

@@ -20,6 +20,8 @@ class Augmentation:
         translate: Largest shift as a fraction of the image's extent, per axis. ``[0, 1)``.
         scale: Largest relative change of size, isotropic. ``[0, 1)``. Leave at 0 where the label
             is a length and the scale is not told to the model.
+        shrink: Largest relative reduction of size where it is to go further down than up; at 0
+            an image shrinks as far as it grows, by 1 / (1 + scale). ``[0, 1)``.
         flip_axes: Spatial axes that may be mirrored, each with probability one half.
         gamma: Largest absolute log of the exponent of the grey curve. ``>= 0``.
         gain: Largest absolute log of the brightness factor. ``>= 0``.
@@ -34,6 +36,7 @@ class Augmentation:
     rotation_deg: float = 0.0
     translate: float = 0.0
     scale: float = 0.0
+    shrink: float = 0.0
     flip_axes: tuple[int, ...] = ()
     gamma: float = 0.0
     gain: float = 0.0
@@ -42,7 +45,7 @@ class Augmentation:
     speckle: float = 0.0
 
     def __post_init__(self) -> None:
-        limits = {"rotation_deg": 180.0, "translate": 0.999, "scale": 0.999}
+        limits = {"rotation_deg": 180.0, "translate": 0.999, "scale": 0.999, "shrink": 0.999}
         for field in fields(self):
             value = getattr(self, field.name)
             if field.name == "flip_axes":
@@ -63,7 +66,8 @@ class Augmentation:
     @property
     def spatial(self) -> bool:
         """Whether pixels move at all."""
-        return bool(self.rotation_deg or self.translate or self.scale or self.flip_axes)
+        zooms = self.scale or self.shrink
+        return bool(self.rotation_deg or self.translate or zooms or self.flip_axes)
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Augmentation:

@@ -263,6 +263,10 @@ DATASET = Dataset(
     card=CARD,
     reader=UkbT1Reader(),
     phantom=Phantom(
-        write=write_brain_phantoms, samples=192, shape=(30, 36, 30), spacing=(6.0, 6.0, 6.0)
+        write=write_brain_phantoms,
+        version=2,
+        samples=256,
+        shape=(30, 36, 30),
+        spacing=(6.0, 6.0, 6.0),
     ),
 )

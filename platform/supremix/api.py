@@ -9,14 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import supremix_datasets
-from supremix_datasets import Card, Dataset, Store
-from supremix_reports import Interval, mae_interval, read_table, trials_frame
-from supremix_spaces import Space
 
+import supremix_datasets
 from supremix.cluster import ray_runtime
 from supremix.driver import prepare_store, run_search
-from supremix.errors import RunFolderError
+from supremix.errors import USER_ERRORS, RunFolderError
 from supremix.models import EncoderSpec
 from supremix.progress import Listener, Progress
 from supremix.runs import RunFolder, new_run_folder
@@ -24,6 +21,9 @@ from supremix.search.ledger import FINAL, read_events
 from supremix.search.record import best_record, read_records
 from supremix.spec import SearchSpec
 from supremix.training import Method, TrainedModel
+from supremix_datasets import Card, Dataset, Store
+from supremix_reports import Interval, mae_interval, read_table, trials_frame
+from supremix_spaces import Space
 
 
 class Search:
@@ -101,7 +101,7 @@ class Search:
         out: str | Path | None = None,
         progress: Listener | None = None,
     ) -> None:
-        self.spec = SearchSpec(
+        spec = SearchSpec(
             dataset=dataset,
             source=None if source is None else str(source),
             method=method,
@@ -130,16 +130,18 @@ class Search:
             cache=None if cache is None else str(cache),
             address=address,
         )
-        self.spec.resolve_source()
-        names = self.spec.resolve_dataset().card.name, self.spec.resolve_method().name
+        spec.resolve_source()
+        names = spec.resolve_dataset().card.name, spec.resolve_method().name
+        self.spec = spec
         self._run = RunFolder(new_run_folder(*names) if out is None else out)
         self._listen: Listener = progress or _silent
         self._begun = False
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+
     @classmethod
-    def resume(
-        cls, run: str | Path, *, progress: Listener | None = None, **objects: Any
-    ) -> Search:
+    def resume(cls, run: str | Path, *, progress: Listener | None = None, **objects: Any) -> Search:
         """A search that goes on where the one in `run` ended, however it ended.
 
         Args:
@@ -151,11 +153,16 @@ class Search:
         Raises:
             RunFolderError: `run` is not the folder of a search.
         """
+        folder = RunFolder(run)
         search = cls.__new__(cls)
-        search._run = RunFolder(run)
-        search.spec = SearchSpec.from_dict(search._run.read_spec(), **objects)
-        search._listen = progress or _silent
-        search._begun = True
+        search.__setstate__(
+            {
+                "spec": SearchSpec.from_dict(folder.read_spec(), **objects),
+                "_run": folder,
+                "_listen": progress or _silent,
+                "_begun": True,
+            }
+        )
         return search
 
     @property
@@ -169,10 +176,18 @@ class Search:
         Raises:
             USER_ERRORS: See `supremix.errors`.
         """
-        if not self._begun:
+        fresh = not self._begun
+        if fresh:
             self._run.create(self.spec.to_dict())
             self._begun = True
-        run_search(self.spec, self._run, self._listen)
+        try:
+            run_search(self.spec, self._run, self._listen)
+        except USER_ERRORS:
+            # A request that was refused leaves no folder in the way of the corrected one.
+            if fresh and not read_events(self._run.ledger):
+                self._run.remove()
+                self._begun = False
+            raise
         return Result(self._run.path)
 
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import signal
 import tempfile
-from collections.abc import Iterator
+import threading
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import supremix_datasets
 from filelock import FileLock, Timeout
-from supremix_datasets import Store
-from supremix_spaces import Space
 
+import supremix_datasets
 from supremix.cluster import (
     Crew,
     GangPlan,
@@ -35,6 +35,8 @@ from supremix.search.tuning import Bench, run_study
 from supremix.spec import SearchSpec
 from supremix.tables import write_run_tables
 from supremix.training import Task, preflight
+from supremix_datasets import Store
+from supremix_spaces import Space
 
 FINAL_KEY = "final"
 """Key and checkpoint name of the last training, on training and validation data."""
@@ -66,14 +68,17 @@ def run_search(spec: SearchSpec, run: RunFolder, listen: Listener) -> None:
         SearchFailedError: Every trial failed, or none was finished within the budget.
         SearchInterrupted: Ctrl-C or SIGTERM; the search can be resumed.
     """
-    with _locked(run), Ledger(run.ledger) as ledger, ray_runtime(spec.address):
-        setting = _prepare(spec, run, listen)
-        ledger.append(SESSION, gangs=setting.plan.gangs, workers=setting.plan.workers)
-        try:
-            _search(setting, ledger)
-        except KeyboardInterrupt as error:
-            _write_tables(setting, ledger)
-            raise SearchInterrupted(str(run.path)) from error
+    try:
+        with _locked(run), Ledger(run.ledger) as ledger, ray_runtime(spec.address), _stoppable():
+            setting = _prepare(spec, run, listen)
+            ledger.append(SESSION, gangs=setting.plan.gangs, workers=setting.plan.workers)
+            try:
+                _search(setting, ledger)
+            except KeyboardInterrupt:
+                _write_tables(setting, ledger)
+                raise
+    except KeyboardInterrupt as error:
+        raise SearchInterrupted(str(run.path)) from error
 
 
 def prepare_store(spec: SearchSpec, listen: Listener) -> Store:
@@ -94,7 +99,7 @@ def prepare_store(spec: SearchSpec, listen: Listener) -> Store:
 
 
 @contextmanager
-def _locked(run: RunFolder) -> Iterator[None]:
+def _locked(run: RunFolder) -> Generator[None]:
     # The lock goes with the process that holds it, also when that is killed.
     lock = FileLock(run.path / ".lock", timeout=0)
     try:
@@ -104,6 +109,23 @@ def _locked(run: RunFolder) -> Iterator[None]:
         raise RunFolderError(
             f"another process is working on {run.path}. Wait for it, or stop it first."
         ) from error
+
+
+@contextmanager
+def _stoppable() -> Generator[None]:
+    """Have SIGTERM, a batch system's way of asking, do what Ctrl-C does.
+
+    Inside `ray_runtime`, since Ray takes that signal for itself when it starts. Only a process's
+    main thread may do this; elsewhere the signals are the host's own affair.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _prepare(spec: SearchSpec, run: RunFolder, listen: Listener) -> _Setting:
@@ -116,14 +138,10 @@ def _prepare(spec: SearchSpec, run: RunFolder, listen: Listener) -> _Setting:
         gpus=spec.gpus_per_worker,
     )
     store = prepare_store(spec, listen)
-    splits = supremix_datasets.assign(
-        store.index, seed=spec.split_seed, fractions=spec.fractions
-    )
+    splits = supremix_datasets.assign(store.index, seed=spec.split_seed, fractions=spec.fractions)
     train_size = int((splits == "train").sum())
     card = store.card
-    space = spec.resolve_space(
-        window=card.window, label_bin=card.label_bin, train_size=train_size
-    )
+    space = spec.resolve_space(window=card.window, label_bin=card.label_bin, train_size=train_size)
     task = Task(
         store=store.path,
         method=spec.method,
@@ -134,6 +152,7 @@ def _prepare(spec: SearchSpec, run: RunFolder, listen: Listener) -> _Setting:
         fractions=spec.fractions,
         precision=spec.precision,
         threads=plan.threads,
+        flips=True,
     )
     preflight(task, space.defaults(), workers=plan.workers)
     _describe(run, plan, store, splits)
@@ -168,20 +187,21 @@ def _search(setting: _Setting, ledger: Ledger) -> None:
         halving=Halving(spec.pruning(), spec.epochs) if spec.prune else None,
         parallel=setting.plan.gangs,
     )
-    run.sweep({f"{r.number:05d}" for r in study.records.values() if _needed(r, study)}
-              | {FINAL_KEY})
+    run.sweep(
+        {f"{r.number:05d}" for r in study.records.values() if _needed(r, study)} | {FINAL_KEY}
+    )
     bench = Bench(task=setting.task, checkpoints=str(run.checkpoints))
     unit = setting.store.card.unit
     kept = _Keeper(setting, study)
     setting.listen(Progress(message="starting workers", unit=unit))
-    with tempfile.TemporaryDirectory(prefix="supremix-") as scratch, \
-            Crew(setting.plan, scratch) as crew:
+    with (
+        tempfile.TemporaryDirectory(prefix="supremix-") as scratch,
+        Crew(setting.plan, scratch) as crew,
+    ):
         run_study(study, crew, bench, kept, scratch)
         _conclude(setting, ledger, study, crew, bench)
     run.sweep(set())
-    setting.listen(
-        dataclasses.replace(study_progress(study, spec.budget(), unit), message="done")
-    )
+    setting.listen(dataclasses.replace(study_progress(study, spec.budget(), unit), message="done"))
 
 
 class _Keeper:
@@ -192,9 +212,7 @@ class _Keeper:
         self._swept = -1
 
     def __call__(self, study: Study) -> None:
-        progress = study_progress(
-            study, self._setting.spec.budget(), self._setting.store.card.unit
-        )
+        progress = study_progress(study, self._setting.spec.budget(), self._setting.store.card.unit)
         self._setting.listen(progress)
         if progress.done != self._swept:
             self._swept = progress.done
@@ -206,9 +224,7 @@ def _needed(record: TrialRecord, study: Study) -> bool:
     return record.state == "running" or record is best_record(study.records.values())
 
 
-def _conclude(
-    setting: _Setting, ledger: Ledger, study: Study, crew: Crew, bench: Bench
-) -> None:
+def _conclude(setting: _Setting, ledger: Ledger, study: Study, crew: Crew, bench: Bench) -> None:
     """Predict with the best trial, retrain its settings and judge them once; write it all down."""
     if not any(event["event"] == FINAL for event in ledger.events):
         best = best_record(study.records.values())
@@ -221,14 +237,10 @@ def _conclude(
 
 
 def _write_tables(setting: _Setting, ledger: Ledger) -> None:
-    write_run_tables(
-        setting.run, setting.spec, setting.store, setting.space, ledger.events
-    )
+    write_run_tables(setting.run, setting.spec, setting.store, setting.space, ledger.events)
 
 
-def _judge(
-    setting: _Setting, crew: Crew, bench: Bench, best: TrialRecord
-) -> list[dict[str, Any]]:
+def _judge(setting: _Setting, crew: Crew, bench: Bench, best: TrialRecord) -> list[dict[str, Any]]:
     spec, unit = setting.spec, setting.store.card.unit
     model = str(setting.run.model)
     setting.listen(Progress(message=f"validating trial {best.number}", unit=unit))
@@ -240,9 +252,7 @@ def _judge(
     return rows
 
 
-def _retrain(
-    setting: _Setting, crew: Crew, best: TrialRecord, model: str
-) -> list[dict[str, Any]]:
+def _retrain(setting: _Setting, crew: Crew, best: TrialRecord, model: str) -> list[dict[str, Any]]:
     # Validation has done its work; its images are too many to leave out of the final model.
     task = dataclasses.replace(setting.task, fit_on=("train", "val"), judge_on=None)
     checkpoint = str(setting.run.checkpoints / f"{FINAL_KEY}.pt")

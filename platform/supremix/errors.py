@@ -22,13 +22,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-from supremix_datasets.errors import DatasetError
-from supremix_reports.errors import ReportError
-from supremix_spaces.errors import SpaceError
-
 from supremix._errors import ModelError as ModelError
 from supremix._errors import SupremixError as SupremixError
 from supremix._errors import TrainingError as TrainingError
+from supremix_datasets.errors import DatasetError
+from supremix_reports.errors import ReportError
+from supremix_spaces.errors import SpaceError
 
 __all__ = [
     "USER_ERRORS",

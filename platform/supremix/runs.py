@@ -19,6 +19,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shutil
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -68,6 +69,10 @@ class RunFolder:
             )
         self.checkpoints.mkdir(parents=True)
         write_json(self.spec, spec)
+
+    def remove(self) -> None:
+        """Delete the folder, of a search that never began."""
+        shutil.rmtree(self.path)
 
     def read_spec(self) -> dict[str, Any]:
         """The specification of an existing run.

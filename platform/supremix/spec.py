@@ -8,14 +8,13 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import supremix_datasets
-from supremix_datasets import Dataset
-from supremix_spaces import Parameter, Space, load_parameters, parse_overrides, space_for
-
 from supremix.errors import SpecError, UnknownNameError
 from supremix.models import EncoderSpec
 from supremix.search.budget import Budget
 from supremix.search.pruning import Pruning
 from supremix.training import Method, get_method
+from supremix_datasets import Dataset
+from supremix_spaces import Parameter, Space, load_parameters, parse_overrides, space_for
 
 PHANTOM = "phantom"
 """The source that stands for generated data, written in the dataset's official layout."""
@@ -100,14 +99,15 @@ class SearchSpec:
         """The encoder with the given width and depth."""
         if isinstance(self.encoder, EncoderSpec):
             return self.encoder
-        size = {
-            name: value
-            for name, value in (("width", self.width), ("depth", self.depth))
-            if value is not None
-        }
-        if isinstance(self.encoder, str):
-            return EncoderSpec(name=self.encoder, **size)
-        return EncoderSpec(name="custom", builder=self.encoder, **size)
+        named = isinstance(self.encoder, str)
+        builder = None if isinstance(self.encoder, str) else self.encoder
+        usual = EncoderSpec(name=str(self.encoder) if named else "custom", builder=builder)
+        return EncoderSpec(
+            name=usual.name,
+            builder=usual.builder,
+            width=usual.width if self.width is None else self.width,
+            depth=usual.depth if self.depth is None else self.depth,
+        )
 
     def resolve_space(self, *, window: float, label_bin: float, train_size: int) -> Space:
         """The space to search: the method's preset, a file or object, and the overrides.
@@ -145,8 +145,11 @@ class SearchSpec:
             SpecError: An object of the user's own cannot be imported and was not given.
         """
         known = {f.name for f in fields(cls)}
-        values = {name: _restored(name, value) for name, value in data.items() if name in known
-                  and name not in objects}
+        values = {
+            name: _restored(name, value)
+            for name, value in data.items()
+            if name in known and name not in objects
+        }
         return cls(**values, **objects)
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from supremix_datasets import Store
-from supremix_reports import column_names, write_summary, write_table
-from supremix_spaces import Space
-
 from supremix.runs import RunFolder
 from supremix.search.ledger import FINAL, Event
 from supremix.search.record import TrialRecord, read_records, trial_row
 from supremix.spec import SearchSpec
+from supremix_datasets import Store
+from supremix_reports import column_names, write_summary, write_table
+from supremix_spaces import Space
 
 Row = dict[str, Any]
 

@@ -226,7 +226,7 @@ class Fixed(_Conditional):
         """Whether `value` is the fixed value."""
         return same(value, self.value)
 
-    def suggest(self, name: str, trial: Trial) -> Value:  # noqa: ARG002 - as the others
+    def suggest(self, name: str, trial: Trial) -> Value:
         """Return the value; the trial is not asked."""
         return self.value
 

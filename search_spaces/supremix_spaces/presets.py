@@ -14,7 +14,6 @@ from supremix_spaces.parameters import Choice, Fixed, Float
 from supremix_spaces.space import Space
 
 BATCH_SIZES = (16, 32, 64, 128)
-DEFAULT_BATCH_SIZE = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +65,7 @@ def _supremix(facts: _Facts) -> Space:
             # the loss
             "alpha": Float(0.5, 8.0, log=True, default=2.0),
             "beta": Float(1.0, 16.0, log=True, default=8.0),
-            "temperature": Float(0.05, 1.0, log=True, default=0.3),
+            "temperature": Float(0.07, 1.0, log=True, default=0.3),
             "window": Float(low, high, log=True, default=facts.window),
             "weights": Choice((True, False)),
             "label_scale": Float(0.25 * unit, 16.0 * unit, log=True, default=unit),
@@ -76,13 +75,13 @@ def _supremix(facts: _Facts) -> Space:
             "max_pairs": Fixed(None),
             "projection_dim": Fixed(128),
             # training
-            "batch_size": _batch_size(facts.train_size),
-            "lr": Float(2e-4, 5e-3, log=True, default=1e-3),
-            "weight_decay": Float(1e-5, 1e-1, log=True, default=1e-2),
-            "pretrain_share": Float(0.4, 0.9, default=0.7),
+            "batch_size": _batch_size(facts.train_size, default=32),
+            "lr": Float(1e-3, 1e-2, log=True, default=3e-3),
+            "weight_decay": Float(1e-3, 2e-1, log=True, default=5e-2),
+            "pretrain_share": Float(0.2, 0.8, default=0.35),
             # the second stage
             "head": Choice(("finetune", "probe")),
-            "finetune_lr": Float(5e-5, 2e-3, log=True, default=3e-4, when=("head", ("finetune",))),
+            "finetune_lr": Float(2e-4, 4e-3, log=True, default=1e-3, when=("head", ("finetune",))),
         }
     )
 
@@ -90,14 +89,14 @@ def _supremix(facts: _Facts) -> Space:
 def _l1(facts: _Facts) -> Space:
     return Space(
         {
-            "batch_size": _batch_size(facts.train_size),
-            "lr": Float(2e-4, 5e-3, log=True, default=1e-3),
-            "weight_decay": Float(1e-5, 1e-1, log=True, default=1e-2),
+            "batch_size": _batch_size(facts.train_size, default=16),
+            "lr": Float(1e-3, 1e-2, log=True, default=4e-3),
+            "weight_decay": Float(1e-3, 2e-1, log=True, default=5e-2),
         }
     )
 
 
-def _batch_size(train_size: int) -> Choice:
+def _batch_size(train_size: int, *, default: int) -> Choice:
     options = tuple(size for size in BATCH_SIZES if size <= train_size)
     if not options:
         raise SpaceError(
@@ -105,7 +104,7 @@ def _batch_size(train_size: int) -> Choice:
             f"{train_size} training samples. Add samples, give the training split a larger "
             "share, or pass a space of your own with a smaller batch_size."
         )
-    return Choice(options, default=min(DEFAULT_BATCH_SIZE, options[-1]))
+    return Choice(options, default=min(default, options[-1]))
 
 
 _PRESETS: dict[str, Callable[[_Facts], Space]] = {"supremix": _supremix, "l1": _l1}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from supremix.cluster.plan import TRIAL_CPU, GangPlan, plan_gangs
 from supremix.errors import ResourceError
 
@@ -16,9 +17,7 @@ NODES = {
 
 @pytest.mark.parametrize("nodes", NODES.values(), ids=NODES.keys())
 @pytest.mark.parametrize("workers", [1, 2, 3])
-def test_every_plan_leaves_room_for_its_trials(
-    nodes: list[dict[str, float]], workers: int
-) -> None:
+def test_every_plan_leaves_room_for_its_trials(nodes: list[dict[str, float]], workers: int) -> None:
     try:
         plan = plan_gangs(nodes, workers=workers)
     except ResourceError:

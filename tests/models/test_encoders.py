@@ -71,7 +71,7 @@ def build_nothing(spatial_dims: int, channels: int) -> nn.Module:
 def test_a_builder_of_the_users_own() -> None:
     encoder = build_encoder(EncoderSpec(builder=build_flat), 2, 1)
     assert width_of(encoder, 1, (4, 4)) == 10
-    with pytest.raises(ModelError, match="must return a torch.nn.Module.*returned str"):
+    with pytest.raises(ModelError, match=r"must return a torch.nn.Module.*returned str"):
         build_encoder(EncoderSpec(builder=build_nothing), 2, 1)
 
 
@@ -81,7 +81,7 @@ def test_an_encoder_that_is_not_pooled_is_refused() -> None:
 
 
 def test_unknown_names_are_refused_with_the_known_ones() -> None:
-    with pytest.raises(UnknownEncoderError, match="known are densenet.*did you mean 'resnet'"):
+    with pytest.raises(UnknownEncoderError, match=r"known are densenet.*did you mean 'resnet'"):
         EncoderSpec(name="resnt")
     with pytest.raises(UnknownEncoderError, match="known are batch, group, instance"):
         EncoderSpec(norm="layer")

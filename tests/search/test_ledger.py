@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from supremix.errors import RunFolderError
 from supremix.search.ledger import Ledger, read_events
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from supremix.errors import SpecError
 from supremix.search.pruning import Halving, Pruning
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import optuna
 import pytest
+
 from supremix.search.budget import Budget
 from supremix.search.ledger import Ledger
 from supremix.search.pruning import Halving, Pruning

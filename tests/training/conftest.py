@@ -6,15 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+from supremix.models import EncoderSpec
+from supremix.training import Task
 from supremix_datasets.card import Card, Covariate
 from supremix_datasets.policy import Augmentation
 from supremix_datasets.prepare import prepare
 from supremix_datasets.reader import Dataset
 from supremix_datasets.sample import Sample, Scan
 from supremix_datasets.store import Store
-
-from supremix.models import EncoderSpec
-from supremix.training import Task
 
 SHAPE = (24, 32)
 

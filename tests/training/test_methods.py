@@ -4,8 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from supremix_datasets.store import Store
-from supremix_spaces import space_for
 
 from supremix.losses import SupReMixLoss
 from supremix.training import (
@@ -16,6 +14,8 @@ from supremix.training import (
     make_config,
     method_names,
 )
+from supremix_datasets.store import Store
+from supremix_spaces import space_for
 
 
 def test_the_built_in_methods() -> None:

@@ -40,11 +40,10 @@ def datasets(
 
 
 def _overview(cards: list[Card]) -> Table:
-    table = Table("name", "what", "target", "input", "licence", box=None, pad_edge=False)
+    table = Table("name", "what", "target", "prepared images", box=None, pad_edge=False)
     for card in cards:
         shape = " x ".join(map(str, card.shape))
-        target = f"{card.target} ({card.unit})"
-        table.add_row(card.name, card.title, target, f"{card.modality}, {shape}", card.licence)
+        table.add_row(card.name, card.title, f"{card.target} ({card.unit})", shape)
     return table
 
 

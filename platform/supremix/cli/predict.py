@@ -50,8 +50,8 @@ def predict(
     given = _covariates(covariates or [], pixel_size)
     trained = supremix.load(model)
     predictions, failures = _predict_each(trained, images, given)
-    console = Console()
-    console.print(_as_table(predictions, trained.card.unit))
+    if predictions:
+        Console().print(_as_table(predictions, trained.card.unit))
     if table is not None:
         _write_csv(table, predictions, trained.card.unit)
     for image, reason in failures.items():

@@ -78,7 +78,7 @@ class Display:
         self._title = title
         self._latest: Progress | None = None
         self._since = time.monotonic()
-        self._told: tuple[object, ...] = ()
+        self._told: dict[bool, tuple[object, ...]] = {}
         self._lines = not quiet and not console.is_terminal
         self._live = (
             Live(get_renderable=self._render, console=console, transient=True)
@@ -106,8 +106,13 @@ class Display:
         """Take note of how far it is; cheap enough to be called as often as one likes."""
         self._latest = progress
         self._since = time.monotonic()
-        if self._lines and (news := _news(progress)) != self._told:
-            self._told = news
+        if self._lines:
+            self._tell(progress)
+
+    def _tell(self, progress: Progress) -> None:
+        news, about = _news(progress), searching(progress)
+        if news != self._told.get(about):
+            self._told[about] = news
             parts = (counts(progress), best(progress), times(progress))
             self._print(" · ".join(filter(None, parts)))
 

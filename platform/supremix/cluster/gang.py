@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import ray
-import torch
 from ray.exceptions import ActorDiedError, ActorUnavailableError, TaskCancelledError
 from ray.train import FailureConfig, RunConfig, ScalingConfig, get_context
 from ray.train.torch import TorchConfig, TorchTrainer, get_device
@@ -33,15 +32,12 @@ def work(config: Mapping[str, Any]) -> None:
     """
     context = get_context()
     collective = Distributed() if context.get_world_size() > 1 else Solo()
-    device = get_device()
-    bench = Workbench(collective, device if isinstance(device, torch.device) else None)
+    bench = Workbench(collective, get_device())
     pool, gang = config["pool"], config["gang"]
     number, outcome = 0, None
     while True:
-        message = None
-        if collective.rank == 0:
-            message = _exchange(pool, gang, number, outcome)
-        message = collective.broadcast(message)
+        asked = _exchange(pool, gang, number, outcome) if collective.rank == 0 else None
+        message: Any = collective.broadcast(asked)
         if message.kind == "quit":
             return
         number, outcome = message.number, None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 
 import ray
 
@@ -24,7 +24,7 @@ _QUIET = {
 
 
 @contextlib.contextmanager
-def ray_runtime(address: str | None = None, *, cpus: int | None = None) -> Iterator[None]:
+def ray_runtime(address: str | None = None, *, cpus: int | None = None) -> Generator[None]:
     """Have Ray running inside the ``with`` block.
 
     A Ray that runs in this process already is used and left running; one that is started here

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import traceback
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -62,11 +62,9 @@ class Workbench:
         if self._run is not None and self._key == order.key:
             return self._run
         self._drop()
-        run = TrialRun(
-            order.task, order.config, collective=self._collective, device=self._device
-        )
+        run = TrialRun(order.task, order.config, collective=self._collective, device=self._device)
         # Rank 0 looks, so that no two workers disagree about a file on a shared disk.
-        if self._collective.broadcast(os.path.exists(order.checkpoint)):
+        if self._collective.broadcast(Path(order.checkpoint).exists()):
             run.load(load_checkpoint(order.checkpoint))
         self._key, self._run = order.key, run
         return run
@@ -89,6 +87,6 @@ def _rows(judged: dict[str, Any], split: str) -> list[Row]:
 def _reason(error: Exception) -> str:
     """One line for the tables: the error and where in the code it arose."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
-    where = f"{os.path.basename(frame.filename)}:{frame.lineno}"
+    where = f"{Path(frame.filename).name}:{frame.lineno}"
     text = " ".join(str(error).split())[:500]
     return f"{type(error).__name__}: {text} ({where})"

@@ -15,7 +15,7 @@ from functools import lru_cache
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import betainc, betaincc, betaincinv  # pyright: ignore[reportMissingTypeStubs]
+from scipy.special import betainc, betaincc, betaincinv
 from torch import Tensor
 
 from supremix.losses.checks import check_positive

@@ -3,8 +3,8 @@
 With ``S_ij = z_i . z_j / temperature``, real logits are entries of S, Mix-neg logits
 ``lam S_ii + (1 - lam) S_ik``, Mix-pos logits ``a S_ij + (1 - a) S_ik``. The derivative of an
 anchor's loss in a logit is its share of the denominator, less ``1 / |P_i|`` for a positive, so one
-pass gives the gradient in S, and two products with the embeddings the gradient in z. Autograd
-over the same expressions would keep several matrices of the batch alive and take twice as long.
+pass gives the gradient in S, and one or two products with the embeddings the gradient in z. What
+is kept for the backward pass is that gradient, ``(M, D)``, and no matrix of the batch.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Problem:
 
 def evaluate(embeddings: Tensor, problem: Problem) -> Tensor:
     """Sum of the losses of the anchors over the number of all anchors that have a positive."""
-    return _Loss.apply(embeddings, problem)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    return _Loss.apply(embeddings, problem)
 
 
 class _Loss(torch.autograd.Function):
@@ -78,9 +78,7 @@ class _Loss(torch.autograd.Function):
 def _solve(z: Tensor, problem: Problem, *, wanted: bool) -> tuple[Tensor, Tensor | None]:
     """The loss and, if wanted, its gradient in z."""
     rows = slice(problem.start, problem.stop)
-    anchors = z[rows]
-    real = anchors @ z.T
-    real.div_(problem.temperature)
+    real = _scaled_product(z[rows], z.T, problem)
     same = problem.bins[rows].unsqueeze(1) == problem.bins
     hard = _shifted(real, same, problem)
     same.diagonal(problem.start).fill_(False)
@@ -171,10 +169,16 @@ def _to_embeddings(z: Tensor, real: Tensor, mixture: Tensor | None, problem: Pro
     A similarity depends on its anchor and on the other; where the gradient stops at a mixture,
     only the anchor's side is left of it.
     """
-    other = real if mixture is None or problem.stop_gradient else real + mixture
-    if mixture is not None:
-        real = real + mixture
+    near = real if mixture is None else real + mixture
+    far = real if problem.stop_gradient else near
+    if len(near) == len(z):
+        return _scaled_product(near + far.T, z, problem)
     rows = slice(problem.start, problem.stop)
-    gradient = other.T @ z[rows]
-    gradient[rows].addmm_(real, z)
-    return gradient.div_(problem.temperature)
+    gradient = _scaled_product(far.T, z[rows], problem)
+    gradient[rows] += _scaled_product(near, z, problem)
+    return gradient
+
+
+def _scaled_product(left: Tensor, right: Tensor, problem: Problem) -> Tensor:
+    """``left @ right / temperature`` in one go (beta = 0 leaves the zero out)."""
+    return torch.addmm(left.new_zeros(1), left, right, beta=0, alpha=1 / problem.temperature)

@@ -78,10 +78,8 @@ def find_windows(labels: Tensor, window: float) -> Windows:
     ordered, order = torch.sort(values, stable=True)
     rounding = _rounding(labels)
     reach = window * (1 - rounding) - rounding * values.abs()
-    below = torch.searchsorted(ordered, values)
-    above = torch.searchsorted(ordered, values, right=True)
-    start = torch.searchsorted(ordered, values - reach, right=True)
-    stop = torch.searchsorted(ordered, values + reach)
+    below, stop = torch.searchsorted(ordered, torch.stack((values, values + reach)))
+    start, above = torch.searchsorted(ordered, torch.stack((values - reach, values)), right=True)
     # With an empty window (0) the outer ends pass the inner ones.
     left = torch.stack((torch.minimum(start, below), below))
     right = torch.stack((above, torch.maximum(stop, above)))

@@ -102,7 +102,8 @@ def build_encoder(spec: EncoderSpec, spatial_dims: int, channels: int) -> nn.Mod
         ModelError: the user's builder returned something that is no `nn.Module`.
     """
     if spec.builder is not None:
-        module: object = spec.builder(spatial_dims, channels)
+        # What it is declared to return and what it returns may differ: it is the user's.
+        module: Any = spec.builder(spatial_dims, channels)
         if not isinstance(module, nn.Module):
             raise ModelError(
                 "the encoder's builder must return a torch.nn.Module that maps images to "
@@ -174,7 +175,7 @@ def _efficientnet(spec: EncoderSpec, spatial_dims: int, channels: int) -> nn.Mod
         dropout_rate=0.0,
         drop_connect_rate=0.0,
     )
-    net._fc = nn.Identity()
+    net.set_submodule("_fc", nn.Identity())
     return net
 
 

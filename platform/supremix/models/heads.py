@@ -38,7 +38,8 @@ class RegressionHead(nn.Linear):
         nn.init.zeros_(self.weight)
         nn.init.zeros_(self.bias)
 
-    def forward(self, input: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  (the name is torch's)
+        """(B, F) -> (B,)."""
         return super().forward(input).squeeze(-1)
 
     def set_solution(self, weight: Tensor, bias: Tensor) -> None:

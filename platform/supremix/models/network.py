@@ -84,6 +84,7 @@ class Concat(nn.Module):
     """Features and covariates side by side."""
 
     def forward(self, features: Tensor, covariates: Tensor) -> Tensor:
+        """(B, F) and (B, K) -> (B, F+K)."""
         return torch.cat([features, covariates], dim=1)
 
 
@@ -95,6 +96,7 @@ class Mlp(nn.Module):
         self.hidden = nn.Linear(width + covariates, width)
 
     def forward(self, features: Tensor, covariates: Tensor) -> Tensor:
+        """(B, F) and (B, K) -> (B, F+K)."""
         hidden = torch.relu(self.hidden(torch.cat([features, covariates], dim=1)))
         return torch.cat([hidden, covariates], dim=1)
 
@@ -108,6 +110,7 @@ class Film(nn.Module):
         nn.init.zeros_(self.modulation.weight)
 
     def forward(self, features: Tensor, covariates: Tensor) -> Tensor:
+        """(B, F) and (B, K) -> (B, F+K)."""
         scale, shift = self.modulation(covariates).chunk(2, dim=1)
         return torch.cat([features * (1 + scale) + shift, covariates], dim=1)
 

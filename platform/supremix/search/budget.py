@@ -34,15 +34,21 @@ class Budget:
 
 
 class Clock:
-    """Time a run has used, over all its sessions.
+    """Time a run has used, over all its sessions; stands still until it is started.
 
     Args:
         used: Seconds that earlier sessions used.
     """
 
     def __init__(self, used: float = 0.0) -> None:
-        self._zero = time.monotonic() - used
+        self._used = used
+        self._zero: float | None = None
+
+    def start(self, ago: float = 0.0) -> None:
+        """Let it run, since `ago` seconds; starting it twice is not an error."""
+        if self._zero is None:
+            self._zero = time.monotonic() - self._used - ago
 
     def now(self) -> float:
         """Seconds used so far."""
-        return time.monotonic() - self._zero
+        return self._used if self._zero is None else time.monotonic() - self._zero

@@ -18,12 +18,12 @@ import optuna
 from optuna.samplers import TPESampler
 from optuna.storages.journal import JournalFileBackend, JournalStorage
 from optuna.trial import FixedTrial, TrialState, create_trial
-from supremix_spaces import Space
 
 from supremix.search.budget import Budget, Clock
 from supremix.search.ledger import END, EPOCH, TRIAL, Ledger
 from supremix.search.pruning import Halving
 from supremix.search.record import State, TrialRecord, apply_event, read_records
+from supremix_spaces import Space
 
 _TOLD: Mapping[State, TrialState] = {
     "finished": TrialState.COMPLETE,
@@ -99,6 +99,8 @@ class Study:
 
     def observe(self, number: int, row: Mapping[str, Any], total: int) -> bool:
         """Take an epoch's row of a trial; says whether the trial is to stop, which ends it."""
+        # Not before: a trial is proposed long before the gang that trains it has started.
+        self.clock.start(row["seconds"])
         self._write(EPOCH, number=number, row=dict(row), total=total)
         self._asked[number].report(row["error"], step=row["epoch"])
         verdict = self._verdict(self.records[number])
@@ -111,6 +113,7 @@ class Study:
         record = self.records[number]
         if record.state != "running":
             return
+        self.clock.start()
         self._write(END, number=number, state=state, reason=reason)
         value = record.error if state == "finished" else None
         self._study.tell(self._asked.pop(number), value, state=_TOLD[state])

@@ -49,14 +49,17 @@ class LeasedTrial(Trainable):
     """A trial as Tune sees it: each step asks the trial's gang for one more epoch."""
 
     def setup(self, config: dict[str, Any], pool: Any = None, bench: Bench | None = None) -> None:
+        """Take the first trial; Tune calls it in a new actor."""
         self._pool, self._bench = pool, bench
         self._take(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take another trial, in an actor whose last one has ended."""
         self._take(new_config)
         return True
 
     def step(self) -> dict[str, Any]:
+        """Have one more epoch trained."""
         if self._bench is None:
             raise SearchFailedError("a trial's actor was set up without the search's bench.")
         epoch = self._epoch + 1
@@ -102,6 +105,7 @@ class StudySearcher(_Here, Searcher):
         self._study = study
 
     def suggest(self, trial_id: str) -> Any:
+        """The study's next proposal."""
         proposal = self._study.ask()
         if proposal is None:
             return Searcher.FINISHED
@@ -127,8 +131,19 @@ class StudyScheduler(_Here, FIFOScheduler):
     def __init__(self, study: Study) -> None:
         super().__init__()
         self._study = study
+        self._controller: Any = None
+
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+        """Note who runs the trials."""
+        self._controller = tune_controller
+
+    def end_actors(self) -> None:
+        """End the trials' actors, as Tune does at the end and after an error."""
+        if self._controller is not None:
+            self._controller.cleanup()
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        """Hand over the epoch's row; stop where the study says so."""
         number = result["number"]
         if result["failure"] is not None:
             self._study.finish(number, "failed", result["failure"])
@@ -143,20 +158,26 @@ class StudyCallback(_Here, Callback):
     def __init__(self, study: Study, crew: Crew, watch: Watcher) -> None:
         self._study, self._crew, self._watch = study, crew, watch
 
+    def be_silent(self) -> None:
+        """Tell those who watch no more."""
+        self._watch = lambda _: None
+
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        """See whether all gangs are alive."""
         self._crew.check()
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
+        """Tell who watches."""
         self._watch(self._study)
 
-    def on_trial_complete(
-        self, iteration: int, trials: list[Any], trial: Any, **info: Any
-    ) -> None:
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Free the trial's gang."""
         self._free(trial)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """End a trial whose actor died, and free its gang."""
         self._study.finish(trial.config["number"], "failed", "its Tune actor died")
         self._free(trial)
 
@@ -175,12 +196,13 @@ def run_study(study: Study, crew: Crew, bench: Bench, watch: Watcher, storage: s
         watch: Called in this process after every epoch and every end of a trial.
         storage: Folder for Tune's own state, of no use afterwards.
     """
+    scheduler, callback = StudyScheduler(study), StudyCallback(study, crew, watch)
     trainable = tune.with_parameters(LeasedTrial, pool=crew.pool, bench=bench)
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"CPU": TRIAL_CPU}),
         tune_config=tune.TuneConfig(
             search_alg=StudySearcher(study),
-            scheduler=StudyScheduler(study),
+            scheduler=scheduler,
             num_samples=-1,
             max_concurrent_trials=crew.plan.gangs,
             reuse_actors=True,
@@ -189,13 +211,19 @@ def run_study(study: Study, crew: Crew, bench: Bench, watch: Watcher, storage: s
         run_config=tune.RunConfig(
             name="tune",
             storage_path=storage,
-            callbacks=[StudyCallback(study, crew, watch)],
+            callbacks=[callback],
             failure_config=tune.FailureConfig(max_failures=0),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             verbose=0,
         ),
     )
-    tuner.fit()
+    try:
+        tuner.fit()
+    except KeyboardInterrupt:
+        # Tune tidies up after an exception, but this is none to it, and the actors would stay.
+        callback.be_silent()
+        scheduler.end_actors()
+        raise
 
 
 def _dirname(trial: Any) -> str:

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from supremix_datasets.augment import Augmenter
-from supremix_datasets.card import Card
 from torch import Tensor
 
 from supremix.training.collective import Collective, share
 from supremix.training.data import Positions, TrialData
 from supremix.training.methods import Stage
 from supremix.training.randomness import generator
+from supremix_datasets.augment import Augmenter
+from supremix_datasets.card import Card
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

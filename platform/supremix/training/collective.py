@@ -53,11 +53,11 @@ class Solo:
     world: int = 1
 
     def gather(self, x: Tensor, sizes: Sequence[int] | None = None) -> Tensor:
-        """x itself."""
+        """X itself."""
         return x
 
     def sum(self, x: Tensor) -> Tensor:
-        """x itself."""
+        """X itself."""
         return x
 
     def broadcast(self, value: T) -> T:

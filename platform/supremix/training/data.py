@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from supremix_datasets.card import Card
-from supremix_datasets.splits import assign
-from supremix_datasets.store import Store
 from torch import Tensor
 
 from supremix.training.errors import TaskError
 from supremix.training.randomness import derive
 from supremix.training.scaling import CovariateScale, TargetScale
 from supremix.training.task import Task
+from supremix_datasets.card import Card
+from supremix_datasets.splits import assign
+from supremix_datasets.store import Store
 
 Positions = NDArray[np.int64]
 """Places in the store's index, 0 <= position < len(store)."""
@@ -47,7 +47,7 @@ class TrialData:
                 f"the split {'+'.join(task.fit_on)} of {self.card.name} holds {len(self.fit)} "
                 "samples, at least 2 are needed; check the split column and label_fraction"
             )
-        transform = task.target_transform or str(getattr(self.card, "target_transform", "none"))
+        transform = task.target_transform or self.card.target_transform
         self.target_scale = TargetScale.fit(self.store.targets[self.fit], transform)
         self.covariate_scale = CovariateScale.fit(self.store.covariates[self.fit])
         self.labels = torch.from_numpy(self.store.targets.astype(np.float64)).to(device)

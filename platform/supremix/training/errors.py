@@ -1,11 +1,13 @@
 """What can go wrong in training, as exceptions.
 
+The tree of them::
+
     TrainingError
     ├── TaskError            the task, or a value in it, cannot be trained
     ├── UnknownMethodError   no method of that name
     ├── ConfigError          a configuration with an unknown or illegal parameter
     ├── BatchTooLargeError   the batch does not fit the split, or the workers do not fit the batch
-    ├── NonFiniteLossError   the loss became NaN or infinite
+    ├── NonFiniteLossError   the loss, or a feature, became NaN or infinite
     └── CheckpointError      a checkpoint that cannot be read, or is of another run
     ModelError               (supremix.models) a network or model file that cannot be used
     └── ModelInputError      an input that a trained model does not take

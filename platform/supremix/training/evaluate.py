@@ -81,7 +81,7 @@ def mean_features(
     combinations = list(_subsets(flip_axes))
     with precision.autocast():
         views = [
-            network.features(images.flip([axis + 2 for axis in axes]) if axes else images, covariates)
+            network.features(images.flip([a + 2 for a in axes]) if axes else images, covariates)
             for axes in combinations
         ]
     return torch.stack(views).mean(0) if len(views) > 1 else views[0]

@@ -31,8 +31,11 @@ def fit(
     """Train all epochs, from the start or from a checkpoint.
 
     Args:
-        task, config, collective, device: as for `TrialRun`.
+        task: as for `TrialRun`.
+        config: as for `TrialRun`.
         report: called after every epoch on every worker; what it raises ends the training.
+        collective: as for `TrialRun`.
+        device: as for `TrialRun`.
         resume_from: a checkpoint to go on from.
         checkpoint_to: where rank 0 writes a checkpoint after every epoch, each over the last.
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from supremix_datasets.card import Card
 from torch import Tensor
 from torch.nn import functional
 
 from supremix.training.methods import Stage
+from supremix_datasets.card import Card
 
 
 def absolute_error(predictions: Tensor, targets: Tensor) -> Tensor:
@@ -25,8 +25,8 @@ class L1Config:
         batch_size: images of a step. lr: peak rate of AdamW. weight_decay: of the matrices.
     """
 
-    batch_size: int = 32
-    lr: float = 3e-3
+    batch_size: int = 16
+    lr: float = 4e-3
     weight_decay: float = 0.05
 
 

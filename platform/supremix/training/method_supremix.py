@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from supremix_datasets.card import Card
-
 from supremix.losses import LossInputError, SupReMixLoss
 from supremix.training.errors import ConfigError
 from supremix.training.method_l1 import absolute_error
 from supremix.training.methods import Stage
+from supremix_datasets.card import Card
 
 _HEADS = ("probe", "finetune")
 
@@ -28,6 +27,8 @@ class SupReMixConfig:
         head: "probe", a ridge regression on the frozen features in the last epoch, or
             "finetune", the whole network with L1, starting from that ridge regression.
         finetune_lr: peak rate of the fine-tuning. It wants to be well below `lr`.
+        finetune_batch_size: images of a step of the fine-tuning; None for half of `batch_size`,
+            since a step of the pretraining takes two views of each image.
         pretrain_share: share of the epochs spent in pretraining, when fine-tuning follows.
         projection_dim: width of the embedding.
     """
@@ -43,12 +44,13 @@ class SupReMixConfig:
     mix_pos: bool = True
     stop_gradient: bool = True
     max_pairs: int | None = None
-    batch_size: int = 64
+    batch_size: int = 32
     lr: float = 3e-3
     weight_decay: float = 0.05
     head: str = "finetune"
     finetune_lr: float = 1e-3
-    pretrain_share: float = 0.6
+    finetune_batch_size: int | None = None
+    pretrain_share: float = 0.35
     projection_dim: int = 128
 
     def __post_init__(self) -> None:
@@ -71,7 +73,9 @@ class SupReMix:
     def stages(self, config: SupReMixConfig, *, epochs: int, card: Card) -> tuple[Stage, ...]:
         """Pretrain and regress; both get at least one epoch."""
         if epochs < 2:
-            raise ConfigError(f"supremix has two stages and needs at least 2 epochs, found {epochs}")
+            raise ConfigError(
+                f"supremix has two stages and needs at least 2 epochs, found {epochs}"
+            )
         share = 1.0 if config.head == "probe" else config.pretrain_share
         first = min(max(round(epochs * share), 1), epochs - 1)
         pretrain = Stage(
@@ -112,14 +116,12 @@ def _loss_of(config: SupReMixConfig, card: Card) -> SupReMixLoss:
 
 def _regress(config: SupReMixConfig, epochs: int) -> Stage:
     if config.head == "probe":
-        return Stage(
-            name="regress", objective="probe", epochs=epochs, batch_size=config.batch_size
-        )
+        return Stage(name="regress", objective="probe", epochs=epochs, batch_size=config.batch_size)
     return Stage(
         name="regress",
         objective="regression",
         epochs=epochs,
-        batch_size=config.batch_size,
+        batch_size=config.finetune_batch_size or max(config.batch_size // 2, 1),
         loss=absolute_error,
         lr=config.finetune_lr,
         weight_decay=config.weight_decay,

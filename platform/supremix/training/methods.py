@@ -8,10 +8,10 @@ from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
-from supremix_datasets.card import Card
 from torch import Tensor
 
 from supremix.training.errors import ConfigError, UnknownMethodError
+from supremix_datasets.card import Card
 
 Objective = Literal["contrastive", "regression", "probe"]
 
@@ -31,7 +31,7 @@ class Stage:
             anchors: slice) -> scalar, whose sum over the workers' slices is the batch's loss.
             regression: loss(predictions (B,), targets (B,)) -> (B,), one value a sample.
         lr: peak of the rate. weight_decay: of the matrices. warmup: share of the steps on the way
-            up to the peak.
+            up to the peak. clip: largest norm of the gradient, None for no limit.
         projection_dim: width of the embedding; contrastive only.
     """
 
@@ -43,6 +43,7 @@ class Stage:
     lr: float = 0.0
     weight_decay: float = 0.0
     warmup: float = 0.1
+    clip: float | None = 5.0
     projection_dim: int = 128
 
     def __post_init__(self) -> None:
@@ -79,8 +80,9 @@ class Method(Protocol):
 def get_method(method: str | Method) -> Method:
     """A built-in method by its name; an object of the user's own is returned as it is."""
     if not isinstance(method, str):
-        if isinstance(method, Method) and is_dataclass(method.config):
-            return method
+        own: Any = method
+        if isinstance(own, Method) and is_dataclass(own.config):
+            return own
         raise UnknownMethodError(
             "a method object needs a name, a config dataclass and a function stages(config, *, "
             f"epochs, card); found {type(method).__name__}"
@@ -145,11 +147,10 @@ def _plain(name: str, value: Any, field: Field[Any]) -> Any:
 
 def _check_type(name: str, value: Any, kind: str) -> None:
     expected = {"int": int, "float": float, "bool": bool, "str": str}.get(kind.split(" ")[0])
-    if expected is None or isinstance(value, expected) and isinstance(value, bool) == (
-        expected is bool
-    ):
+    if expected is None or (value is None and "None" in kind):
         return
-    if value is None and "None" in kind:
+    # A bool is an int to Python, and a batch of True images is none.
+    if isinstance(value, expected) and isinstance(value, bool) == (expected is bool):
         return
     raise ConfigError(f"{name} must be of type {kind}, found {value!r}")
 

@@ -13,11 +13,6 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from supremix_datasets.card import Card
-from supremix_datasets.conform import present
-from supremix_datasets.errors import CovariateError
-from supremix_datasets.reader import Dataset, Reader
-from supremix_datasets.registry import get, names
 
 from supremix.models import EncoderBuilder, EncoderSpec, Network
 from supremix.training.data import to_input
@@ -26,6 +21,11 @@ from supremix.training.evaluate import mean_features
 from supremix.training.export import DESCRIPTION, FORMAT, WEIGHTS
 from supremix.training.precision import Precision
 from supremix.training.scaling import CovariateScale, TargetScale
+from supremix_datasets.card import Card
+from supremix_datasets.conform import present
+from supremix_datasets.errors import CovariateError
+from supremix_datasets.reader import Dataset, Reader
+from supremix_datasets.registry import get, names
 
 Image = str | os.PathLike[str] | NDArray[Any]
 
@@ -105,7 +105,7 @@ class TrainedModel:
             DecodeError: a file that cannot be read (of `supremix_datasets`).
         """
         single = isinstance(images, (str, os.PathLike, np.ndarray))
-        items = [cast(Image, images)] if single else list(cast("Sequence[Image]", images))
+        items = [images] if single else list(images)
         rows = self._per_image(covariates, len(items))
         values = [self._predict(item, row) for item, row in zip(items, rows, strict=True)]
         return values[0] if single else np.array(values, dtype=np.float64)

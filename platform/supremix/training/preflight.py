@@ -18,7 +18,8 @@ def preflight(task: Task, config: Mapping[str, Any], *, workers: int = 1) -> int
     """Check that a configuration can be trained, without building a network.
 
     Args:
-        task, config: as for `TrialRun`.
+        task: as for `TrialRun`.
+        config: as for `TrialRun`.
         workers: that would train together.
 
     Returns:

@@ -39,9 +39,7 @@ class Ridge:
         return features.double() @ self.weight + self.bias
 
 
-def fit_ridge(
-    features: Tensor, targets: Tensor, *, grid: tuple[float, ...] | None = None
-) -> Ridge:
+def fit_ridge(features: Tensor, targets: Tensor, *, grid: tuple[float, ...] | None = None) -> Ridge:
     """Solve the ridge regression with intercept, its strength by generalised cross-validation.
 
     Args:

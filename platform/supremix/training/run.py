@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -16,21 +14,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from supremix.models import Network
+from supremix.training.build import build_twins, fingerprint
 from supremix.training.checkpoint import State, frozen
 from supremix.training.collective import Collective, Solo
 from supremix.training.data import Positions, TrialData
 from supremix.training.errors import CheckpointError, TrainingError
 from supremix.training.evaluate import Evaluator
 from supremix.training.export import export_model
+from supremix.training.isolation import isolated
 from supremix.training.methods import Stage, get_method, make_config
 from supremix.training.metrics import regression_metrics
 from supremix.training.precision import Precision
 from supremix.training.preflight import check_batches
 from supremix.training.probe import fit_ridge
-from supremix.training.randomness import derive, generator
+from supremix.training.randomness import generator
 from supremix.training.stepper import Stepper
-from supremix.training.sync_norm import synchronise_norms
 from supremix.training.task import Task
 
 _STATE_FORMAT = 1
@@ -55,6 +53,7 @@ class TrialRun:
 
     Attributes:
         total: number of epochs. epoch: how many are done. history: a row for each, see `advance`.
+        network: the network as it is judged and kept, the running average of the one in training.
     """
 
     def __init__(
@@ -77,7 +76,9 @@ class TrialRun:
         self.total = sum(stage.epochs for stage in self.stages)
         self.epoch = 0
         self.history: list[dict[str, Any]] = []
-        self.network = self._build()
+        self.network, self._trainee = build_twins(
+            task, self.data.card, self.stages, collective=self.collective, device=self.device
+        )
         self._evaluator = Evaluator(
             self.network,
             self.data,
@@ -85,6 +86,7 @@ class TrialRun:
             precision=self.precision,
             batch=task.eval_batch,
         )
+        self._fingerprint = fingerprint(task, self.config, self.data.store.key)
         self._stepper: Stepper | None = None
         self._stepper_stage = -1
 
@@ -110,7 +112,7 @@ class TrialRun:
         started = time.perf_counter()
         index, epoch = self._locate(self.epoch)
         stage = self.stages[index]
-        with _isolated(self.device, self.task.threads):
+        with isolated(self.device, self.task.threads):
             loss, lr = self._train(index, epoch)
             judged = self._judge_epoch(stage, last=epoch == stage.epochs - 1)
         self.epoch += 1
@@ -132,10 +134,11 @@ class TrialRun:
         stepper = self._stepper
         return {
             "format": _STATE_FORMAT,
-            "fingerprint": self._fingerprint(),
+            "fingerprint": self._fingerprint,
             "epoch": self.epoch,
             "history": frozen(self.history),
             "network": frozen(self.network.state_dict()),
+            "trainee": frozen(self._trainee.state_dict()),
             "stage": self._stepper_stage,
             "optimizer": None if stepper is None else frozen(stepper.optimizer.state_dict()),
             "scaler": None if stepper is None else frozen(stepper.scaler.state_dict()),
@@ -152,14 +155,15 @@ class TrialRun:
                 f"expected a training state of format {_STATE_FORMAT}, found "
                 f"{state.get('format')!r}; train again with this version"
             )
-        if state["fingerprint"] != self._fingerprint():
+        if state["fingerprint"] != self._fingerprint:
             raise CheckpointError(
                 "this state is of another run. It was made with\n  "
-                f"{state['fingerprint']}\nand is loaded into\n  {self._fingerprint()}"
+                f"{state['fingerprint']}\nand is loaded into\n  {self._fingerprint}"
             )
         self.epoch = int(state["epoch"])
         self.history = [dict(row) for row in state["history"]]
         self.network.load_state_dict(state["network"])
+        self._trainee.load_state_dict(state["trainee"])
         self._stepper, self._stepper_stage = None, -1
         if state["stage"] >= 0:
             stepper = self._stepper_for(int(state["stage"]))
@@ -168,7 +172,7 @@ class TrialRun:
 
     def predict(self, positions: Positions) -> NDArray[np.float64]:
         """Predictions (N,) in the task's unit for places in the store's index. Collective."""
-        with _isolated(self.device, self.task.threads):
+        with isolated(self.device, self.task.threads):
             return self._evaluator.predict(positions, flips=self.task.flips).cpu().numpy()
 
     def judge(self, split: str) -> dict[str, NDArray[Any]]:
@@ -191,25 +195,6 @@ class TrialRun:
         """Write model.safetensors and model.json into the folder; only rank 0 has to."""
         export_model(path, self)
 
-    def _build(self) -> Network:
-        card, dims = self.data.card, [s.projection_dim for s in self.stages if _contrasts(s)]
-        with _isolated(self.device, self.task.threads):
-            # On the CPU, so that the weights do not depend on the device.
-            torch.manual_seed(derive(self.task.seed, "weights"))
-            network = Network(
-                self.task.encoder,
-                channels=card.channels,
-                shape=card.shape,
-                covariates=len(card.covariates),
-                projection_dim=dims[0] if dims else None,
-                fusion=self.task.fusion,
-            )
-        if len(card.shape) == 2:
-            # Convolutions over few channels are half as fast again in this layout.
-            network = network.to(memory_format=torch.channels_last)
-        synchronise_norms(network, self.collective, self.device)
-        return network.to(self.device)
-
     def _locate(self, epoch: int) -> tuple[int, int]:
         """The stage an epoch belongs to, and its number within the stage."""
         for index, stage in enumerate(self.stages):
@@ -221,14 +206,19 @@ class TrialRun:
     def _train(self, index: int, epoch: int) -> tuple[float, float]:
         if self.stages[index].objective == "probe":
             return math.nan, 0.0
+        if epoch == 0:
+            # A stage sets out from what was judged, with the head solved for it.
+            self._trainee.load_state_dict(self.network.state_dict())
         return self._stepper_for(index).epoch(epoch)
 
     def _stepper_for(self, index: int) -> Stepper:
         if self._stepper is None or self._stepper_stage != index:
             self._stepper = Stepper(
                 self.stages[index],
-                self.network,
+                self._trainee,
                 self.data,
+                average=self.network,
+                averaging=self.task.averaging,
                 key=(self.task.seed, index),
                 augment=self.task.augment,
                 precision=self.precision,
@@ -269,35 +259,3 @@ class TrialRun:
             return fit
         drawn: Tensor = torch.randperm(len(fit), generator=generator(self.task.seed, "probe"))
         return np.sort(fit[drawn[:most].numpy()])
-
-    def _fingerprint(self) -> str:
-        """What a state belongs to, readable."""
-        task = self.task
-        parts = {
-            "method": self.method.name,
-            "config": asdict(self.config),
-            "encoder": task.encoder.to_dict(),
-            "store": self.data.store.key,
-            "epochs": self.total,
-            "seed": task.seed,
-            "split": [task.split_seed, list(task.fractions), list(task.fit_on)],
-            "training": [task.label_fraction, task.augment, task.fusion, task.target_transform],
-        }
-        return json.dumps(parts, sort_keys=True, default=str)
-
-
-def _contrasts(stage: Stage) -> bool:
-    return stage.objective == "contrastive"
-
-
-@contextmanager
-def _isolated(device: torch.device, threads: int | None) -> Iterator[None]:
-    """Neither take from the host process's random state and threads nor leave anything there."""
-    before = torch.get_num_threads()
-    if threads is not None:
-        torch.set_num_threads(threads)
-    try:
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            yield
-    finally:
-        torch.set_num_threads(before)

@@ -47,7 +47,7 @@ def build_optimizer(module: nn.Module, *, lr: float, weight_decay: float) -> tor
         {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
     ]
     # Fused: one pass over all tensors instead of a dozen small operations for each.
-    return torch.optim.AdamW(groups, lr=lr, fused=True)
+    return torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.99), fused=True)
 
 
 def set_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:

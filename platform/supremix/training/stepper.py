@@ -7,8 +7,10 @@ import math
 import torch
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
+from torch.nn.utils import clip_grad_norm_
 
 from supremix.models import Network
+from supremix.training.averaging import Averager
 from supremix.training.batches import Batch, Batches
 from supremix.training.collective import Collective, shares
 from supremix.training.data import TrialData
@@ -25,6 +27,8 @@ class Stepper:
     Args:
         stage: what to do.
         network: what to do it to, on the device, its norms synchronised where needed.
+        average: a network that follows as the average of its weights.
+        averaging: time constant of that average, as a share of the stage's steps.
         data: samples.
         key: seed and stage, from which everything random is derived.
         augment: whether images are augmented.
@@ -38,6 +42,8 @@ class Stepper:
         network: Network,
         data: TrialData,
         *,
+        average: Network,
+        averaging: float,
         key: tuple[int | str, ...],
         augment: bool,
         precision: Precision,
@@ -50,9 +56,12 @@ class Stepper:
         self._contrastive = stage.objective == "contrastive"
         network.train_for(project=self._contrastive)
         self._module = _parallel(network, collective)
+        self._trained = [p for p in network.parameters() if p.requires_grad]
         self.batches = Batches(stage, data, key=key, augment=augment, collective=collective)
         self.optimizer = build_optimizer(network, lr=stage.lr, weight_decay=stage.weight_decay)
         self.scaler = precision.scaler()
+        self._steps = stage.epochs * self.batches.steps
+        self._averager = Averager(network, average, steps=averaging * self._steps)
 
     def epoch(self, epoch: int) -> tuple[float, float]:
         """Train for one epoch of this stage; mean loss of all workers, and the last rate.
@@ -62,19 +71,15 @@ class Stepper:
         """
         self._network.train()
         total = torch.zeros((), dtype=torch.float64, device=self._data.device)
-        steps, lr = self.batches.steps, self.stage.lr
+        lr, before = self.stage.lr, epoch * self.batches.steps
         # Dropout in a user's encoder draws from the global generator of the worker.
         torch.manual_seed(derive(*self._key, epoch, "global", self._collective.rank))
-        for step, batch in enumerate(self.batches.epoch(epoch)):
-            lr = rate(
-                epoch * steps + step,
-                self.stage.epochs * steps,
-                self.stage.lr,
-                warmup=self.stage.warmup,
-            )
+        for step, batch in enumerate(self.batches.epoch(epoch), start=before):
+            lr = rate(step, self._steps, self.stage.lr, warmup=self.stage.warmup)
             set_rate(self.optimizer, lr)
             # Summed on the device: reading a number every step would make the device wait.
             total += self._step(batch) * len(batch.members)
+            self._averager.update(step)
         loss = float(self._collective.sum(total)) / len(self._data.fit)
         if not math.isfinite(loss):
             raise NonFiniteLossError(
@@ -89,6 +94,9 @@ class Stepper:
         loss = self._contrast(output, batch) if self._contrastive else self._regress(output, batch)
         # Losses of the workers add up to the batch's; the wrapper averages gradients over them.
         self.scaler.scale(loss * self._collective.world).backward()
+        if self.stage.clip is not None:
+            self.scaler.unscale_(self.optimizer)
+            clip_grad_norm_(self._trained, self.stage.clip)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)

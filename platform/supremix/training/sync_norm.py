@@ -25,18 +25,20 @@ class GatheredBatchNorm(_BatchNorm):
         self.training = norm.training
         self._collective = collective
 
-    def _check_input_dim(self, input: Tensor) -> None:
+    def _check_input_dim(self, input: Tensor) -> None:  # noqa: A002  (the name is torch's)
         """Any (B, C, ...) will do."""
 
-    def forward(self, input: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  (the name is torch's)
+        """(B, C, ...) -> the same shape, normalised."""
         if not self.training:
             return super().forward(input)
-        mean, variance, count = self._statistics(input.float())
+        exact = input if input.dtype == torch.float64 else input.float()
+        mean, variance, count = self._statistics(exact)
         self._track(mean.detach(), variance.detach(), count)
         view = (1, -1, *[1] * (input.ndim - 2))
         scale = self.weight * torch.rsqrt(variance + self.eps)
         shift = self.bias - mean * scale
-        return (input * scale.view(view) + shift.view(view)).to(input.dtype)
+        return (exact * scale.view(view) + shift.view(view)).to(input.dtype)
 
     def _statistics(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Mean (C,), biased variance (C,) and count () over all workers' batches."""
@@ -56,8 +58,9 @@ class GatheredBatchNorm(_BatchNorm):
         momentum = 0.1 if self.momentum is None else self.momentum
         if self.running_mean is None or self.running_var is None:
             return
-        self.running_mean.lerp_(mean, momentum)
-        self.running_var.lerp_(variance * count / (count - 1).clamp_min(1), momentum)
+        self.running_mean.lerp_(mean.to(self.running_mean), momentum)
+        unbiased = variance * count / (count - 1).clamp_min(1)
+        self.running_var.lerp_(unbiased.to(self.running_var), momentum)
         if self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(1)
 

@@ -41,6 +41,9 @@ class Task:
         fusion: how covariates join the features, see `supremix.models.Network`.
         target_transform: "none", or "log" to fit the logarithm of the target; None takes the
             dataset card's, if it has one.
+        averaging: what is judged and kept is a running average of the weights; its time constant
+            as a share of the steps of a stage, in [0, 1). 0 judges and keeps the weights as they
+            are.
         flips: average the final predictions over the flips the augmentation allows.
     """
 
@@ -62,6 +65,7 @@ class Task:
     probe_samples: int = 4096
     fusion: str = "concat"
     target_transform: str | None = None
+    averaging: float = 0.05
     flips: bool = False
 
     def __post_init__(self) -> None:
@@ -75,6 +79,8 @@ class Task:
             _positive("threads", self.threads)
         if not 0 < self.label_fraction <= 1:
             raise TaskError(f"label_fraction must lie in (0, 1], found {self.label_fraction}")
+        if not 0 <= self.averaging < 1:
+            raise TaskError(f"averaging must lie in [0, 1), found {self.averaging}")
         if not self.fit_on:
             raise TaskError('fit_on must name at least one split, such as ("train",)')
         if self.judge_on in self.fit_on:
@@ -83,7 +89,9 @@ class Task:
                 "Take another split, or judge_on=None"
             )
         if len(self.fractions) != 3 or not math.isclose(sum(self.fractions), 1):
-            raise TaskError(f"fractions must be three shares adding up to 1, found {self.fractions}")
+            raise TaskError(
+                f"fractions must be three shares adding up to 1, found {self.fractions}"
+            )
 
 
 def _one_of(name: str, value: str, legal: tuple[str, ...]) -> None:

@@ -1,0 +1,41 @@
+"""A running average of a network's weights, which is what gets judged and kept.
+
+At the high rates in the middle of a cycle the weights jump about, and so does their validation
+error; their average does not, and a pruner that compares trials there compares like with like.
+At the end, when the rate is almost nothing, the two agree (Polyak and Juditsky 1992).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from supremix.models import Network
+
+
+class Averager:
+    """Keeps `average` at the exponential moving average of `network`, statistics of norms too.
+
+    Args:
+        network: what is trained.
+        average: a network of the same make, changed in place.
+        steps: time constant in steps; below 1 the average is the network itself. It is reached
+            gradually, by min(1 - 1/steps, (1 + t) / (10 + t)), so that the start is forgotten.
+    """
+
+    def __init__(self, network: Network, average: Network, *, steps: float) -> None:
+        pairs = list(zip(average.state_dict().values(), network.state_dict().values(), strict=True))
+        self._floats = [(a, n) for a, n in pairs if a.is_floating_point()]
+        self._counts = [(a, n) for a, n in pairs if not a.is_floating_point()]
+        self._most = 1 - 1 / steps if steps > 1 else 0.0
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Take in the network as it is after the step, counted from 0 in its stage."""
+        kept = min(self._most, (1 + step) / (10 + step)) if self._most else 0.0
+        averages: list[Tensor] = [a for a, _ in self._floats]
+        # One call for all tensors: there are many and they are small.
+        get_ema_multi_avg_fn(kept)(averages, [n for _, n in self._floats], step)
+        for average, count in self._counts:
+            average.copy_(count)
