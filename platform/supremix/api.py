@@ -200,7 +200,8 @@ class Best:
         config: The settings.
         error: MAE of that trial on the validation split, in the task's unit. Being the least of
             many, it flatters; `Result.judged` does not.
-        interval: The same with its 95 % interval, by bootstrap over patients.
+        interval: The validation MAE of its final predictions, averaged over the flips that the
+            dataset allows, with the 95 % interval by bootstrap over patients.
         model: Folder of the model.
     """
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import signal
 import tempfile
-import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +25,7 @@ from supremix.cluster import (
 from supremix.errors import RunFolderError, SearchFailedError, SearchInterrupted
 from supremix.progress import Listener, Progress, study_progress
 from supremix.runs import RunFolder, describe_environment, write_json
+from supremix.search.interrupts import interrupts
 from supremix.search.ledger import FINAL, SESSION, Ledger
 from supremix.search.pruning import Halving
 from supremix.search.record import TrialRecord, best_record
@@ -69,7 +68,12 @@ def run_search(spec: SearchSpec, run: RunFolder, listen: Listener) -> None:
         SearchInterrupted: Ctrl-C or SIGTERM; the search can be resumed.
     """
     try:
-        with _locked(run), Ledger(run.ledger) as ledger, ray_runtime(spec.address), _stoppable():
+        with (
+            _locked(run),
+            Ledger(run.ledger) as ledger,
+            ray_runtime(spec.address),
+            interrupts.listening(),
+        ):
             setting = _prepare(spec, run, listen)
             ledger.append(SESSION, gangs=setting.plan.gangs, workers=setting.plan.workers)
             try:
@@ -109,23 +113,6 @@ def _locked(run: RunFolder) -> Generator[None]:
         raise RunFolderError(
             f"another process is working on {run.path}. Wait for it, or stop it first."
         ) from error
-
-
-@contextmanager
-def _stoppable() -> Generator[None]:
-    """Have SIGTERM, a batch system's way of asking, do what Ctrl-C does.
-
-    Inside `ray_runtime`, since Ray takes that signal for itself when it starts. Only a process's
-    main thread may do this; elsewhere the signals are the host's own affair.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _prepare(spec: SearchSpec, run: RunFolder, listen: Listener) -> _Setting:

@@ -78,10 +78,10 @@ def _supremix(facts: _Facts) -> Space:
             "batch_size": _batch_size(facts.train_size, default=32),
             "lr": Float(1e-3, 1e-2, log=True, default=3e-3),
             "weight_decay": Float(1e-3, 2e-1, log=True, default=5e-2),
-            "pretrain_share": Float(0.2, 0.8, default=0.35),
+            "pretrain_share": Float(0.1, 0.8, default=0.25),
             # the second stage
             "head": Choice(("finetune", "probe")),
-            "finetune_lr": Float(2e-4, 4e-3, log=True, default=1e-3, when=("head", ("finetune",))),
+            "finetune_lr": Float(3e-4, 6e-3, log=True, default=3e-3, when=("head", ("finetune",))),
         }
     )
 

@@ -140,7 +140,7 @@ def events_of(run: Path) -> list[dict[str, Any]]:
     return read_events(run / "ledger.jsonl")
 
 
-def wait_until(condition: Callable[[], Any], what: str, seconds: float = 120.0) -> None:
+def wait_until(condition: Callable[[], Any], what: str, seconds: float = 300.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"waited {seconds:g} s in vain for {what}"

@@ -64,7 +64,7 @@ def curve(rows: Any) -> pl.DataFrame:
 
 
 def search(folder: Path, heads: str, method: str | Method, **more: Any) -> Run:
-    arguments = {**TINY, "epochs": EPOCHS, "trials": TRIALS, "out": folder, **more}
+    arguments: dict[str, Any] = {**TINY, "epochs": EPOCHS, "trials": TRIALS, "out": folder, **more}
     tasks: list[Task] = []
 
     def preflight(task: Task, *rest: Any, **named: Any) -> int:

@@ -42,7 +42,7 @@ def no_gang(monkeypatch: pytest.MonkeyPatch, local_ray: None) -> None:
 
 
 def search(folder: Path, source: str, **more: Any) -> supremix.Search:
-    arguments = {**TINY, "method": "l1", "trials": 1, "out": folder / "run", **more}
+    arguments: dict[str, Any] = {**TINY, "method": "l1", "trials": 1, "out": folder / "run", **more}
     return supremix.Search(source=source, **arguments)
 
 

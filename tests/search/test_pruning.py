@@ -22,7 +22,7 @@ def plain_rule(errors: np.ndarray, grace: int, reduction: float) -> list[int]:
             before = seen[rung]
             stop = bool(before) and error > np.percentile(before, 100 / reduction)
             before.append(error)
-            if stop:
+            if stop and trial > 0:  # the defaults are never given up
                 length = int(rung)
                 break
         lengths.append(length)
@@ -37,7 +37,8 @@ def test_it_stops_what_the_rule_stops() -> None:
         epoch = 0
         while True:
             epoch += 1
-            if halving.stop(trial, {"epoch": epoch, "error": curve[epoch - 1]}):
+            stop = halving.stop(trial, {"epoch": epoch, "error": curve[epoch - 1]})
+            if stop or epoch == 27:
                 break
         lengths.append(epoch)
     assert lengths == plain_rule(errors, 1, 3)
@@ -53,3 +54,10 @@ def test_impossible_numbers_are_refused() -> None:
         Pruning(reduction=1)
     with pytest.raises(SpecError, match="grace >= 1"):
         Pruning(grace=0)
+
+
+def test_the_defaults_are_never_given_up() -> None:
+    for number, stopped in ((0, False), (7, True)):
+        halving = Halving(Pruning(grace=1), 9)
+        assert not halving.stop(5, {"epoch": 1, "error": 1.0})
+        assert halving.stop(number, {"epoch": 1, "error": 2.0}) is stopped

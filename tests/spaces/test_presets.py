@@ -37,9 +37,9 @@ def test_supremix_starts_from_the_published_loss() -> None:
         "batch_size": 32,
         "lr": 3e-3,
         "weight_decay": 5e-2,
-        "pretrain_share": 0.35,
+        "pretrain_share": 0.25,
         "head": "finetune",
-        "finetune_lr": 1e-3,
+        "finetune_lr": 3e-3,
     }
     assert space["window"] == Float(4.0, 40.0, log=True, default=20.0)
     assert space["finetune_lr"].when == ("head", ("finetune",))

@@ -129,7 +129,7 @@ def _pairs(pairs: Iterable[tuple[str, str]]) -> Table:
 
 def verdict(result: Result, unit: str) -> str:
     """The error on validation, which picked the settings, and on test, which judges them."""
-    lines = [f"validation error of trial {result.best.trial}: {result.best.error:.3f} {unit}"]
+    lines = [f"validation error of trial {result.best.trial}: {result.best.interval.value:.3f} {unit}"]
     lines[0] += _between(result.best.interval)
     judged = result.judged
     if judged is None:

@@ -42,7 +42,7 @@ class Halving:
 
     The time is the trial's own epoch, which counts on over both stages and over a resume, and the
     error is the probe MAE while the encoder is pretrained and the validation MAE after it: the
-    same unit, so one scale. Being apart from Tune, it can be rebuilt from the ledger.
+    same unit, so one scale. Trial 0, the defaults, is never given up. Being apart from Tune, it can be rebuilt from the ledger.
     """
 
     def __init__(self, pruning: Pruning, epochs: int) -> None:
@@ -64,4 +64,6 @@ class Halving:
             self._known.add(number)
             self._asha.on_trial_add(controller, trial)
         result = {"epoch": row["epoch"], "error": row["error"]}
-        return self._asha.on_trial_result(controller, trial, result) == TrialScheduler.STOP
+        verdict = self._asha.on_trial_result(controller, trial, result)
+        # The defaults are tried first, and what they come to is the measure of all others.
+        return verdict == TrialScheduler.STOP and number > 0

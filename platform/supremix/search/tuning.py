@@ -18,6 +18,7 @@ from ray.tune.search import Searcher
 
 from supremix.cluster import TRIAL_CPU, Crew, Order, Outcome
 from supremix.errors import SearchFailedError
+from supremix.search.interrupts import interrupts
 from supremix.search.study import Study
 from supremix.training import Task
 
@@ -163,7 +164,8 @@ class StudyCallback(_Here, Callback):
         self._watch = lambda _: None
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        """See whether all gangs are alive."""
+        """See whether the search shall stop, and whether all gangs are alive."""
+        interrupts.check()
         self._crew.check()
 
     def on_trial_result(
@@ -217,13 +219,14 @@ def run_study(study: Study, crew: Crew, bench: Bench, watch: Watcher, storage: s
             verbose=0,
         ),
     )
-    try:
-        tuner.fit()
-    except KeyboardInterrupt:
-        # Tune tidies up after an exception, but this is none to it, and the actors would stay.
-        callback.be_silent()
-        scheduler.end_actors()
-        raise
+    with interrupts.patient():
+        try:
+            tuner.fit()
+        except KeyboardInterrupt:
+            # Tune tidies up after an exception, but this is none to it, and the actors would stay.
+            callback.be_silent()
+            scheduler.end_actors()
+            raise
 
 
 def _dirname(trial: Any) -> str:

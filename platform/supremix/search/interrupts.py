@@ -1,0 +1,75 @@
+"""Ctrl-C and SIGTERM: taken where they do no harm.
+
+Raised wherever the process happens to be, an interrupt may fall between the two halves of a write
+to the ledger, or into Optuna's handling of its lock file, which makes another error of it. So
+while trials run it is kept until the search looks for it.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class Interrupts:
+    """What is known of interrupts in this process; signals belong to a process as a whole."""
+
+    def __init__(self) -> None:
+        self._kept = False
+        self._patient = 0
+
+    def check(self) -> None:
+        """Raise KeyboardInterrupt if one came meanwhile."""
+        if self._kept:
+            self._kept = False
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def patient(self) -> Generator[None]:
+        """Keep the first interrupt until `check`, or the end of the block.
+
+        A second one is raised at once, for the case that nobody comes to look.
+        """
+        self._patient += 1
+        try:
+            yield
+        finally:
+            self._patient -= 1
+        if not self._patient:
+            self.check()
+
+    @contextmanager
+    def listening(self) -> Generator[None]:
+        """Have SIGTERM, a batch system's way of asking, do what Ctrl-C does: KeyboardInterrupt.
+
+        Enter it after Ray was started, which takes SIGTERM for itself. Ctrl-C stays with a host
+        that ignores or handles it in its own way. Outside of a process's main thread, which alone
+        may do this, nothing changes.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        self._kept = False
+        numbers = [signal.SIGTERM]
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            numbers.append(signal.SIGINT)
+        before = {number: signal.signal(number, self._take) for number in numbers}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _take(self, number: int, frame: FrameType | None) -> None:
+        if self._patient and not self._kept:
+            self._kept = True
+            return
+        self._kept = False
+        raise KeyboardInterrupt
+
+
+interrupts = Interrupts()
+"""Those of this process."""
