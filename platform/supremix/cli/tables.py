@@ -129,8 +129,9 @@ def _pairs(pairs: Iterable[tuple[str, str]]) -> Table:
 
 def verdict(result: Result, unit: str) -> str:
     """The error on validation, which picked the settings, and on test, which judges them."""
-    lines = [f"validation error of trial {result.best.trial}: {result.best.interval.value:.3f} {unit}"]
-    lines[0] += _between(result.best.interval)
+    best = result.best
+    lines = [f"validation error of trial {best.trial}: {best.interval.value:.3f} {unit}"]
+    lines[0] += _between(best.interval)
     judged = result.judged
     if judged is None:
         return f"{lines[0]}\ntest error: not judged"

@@ -42,7 +42,8 @@ class Halving:
 
     The time is the trial's own epoch, which counts on over both stages and over a resume, and the
     error is the probe MAE while the encoder is pretrained and the validation MAE after it: the
-    same unit, so one scale. Trial 0, the defaults, is never given up. Being apart from Tune, it can be rebuilt from the ledger.
+    same unit, so one scale. Trial 0, the defaults, is never given up. Being apart from Tune, all
+    this can be rebuilt from the ledger.
     """
 
     def __init__(self, pruning: Pruning, epochs: int) -> None:
