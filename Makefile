@@ -18,7 +18,7 @@ CONSTRAINTS ?= constraints.txt
 TORCH_FROM ?=
 PYTEST ?=
 DEMO_TRIALS ?= 12
-DEMO_EPOCHS ?= 12
+DEMO_EPOCHS ?= 20
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
