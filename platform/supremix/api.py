@@ -13,7 +13,7 @@ import polars as pl
 import supremix_datasets
 from supremix.cluster import ray_runtime
 from supremix.driver import prepare_store, run_search
-from supremix.errors import USER_ERRORS, RunFolderError
+from supremix.errors import USER_ERRORS, RunFolderError, SearchInterrupted
 from supremix.models import EncoderSpec
 from supremix.progress import Listener, Progress
 from supremix.runs import RunFolder, new_run_folder
@@ -182,6 +182,8 @@ class Search:
             self._begun = True
         try:
             run_search(self.spec, self._run, self._listen)
+        except SearchInterrupted:
+            raise
         except USER_ERRORS:
             # A request that was refused leaves no folder in the way of the corrected one.
             if fresh and not read_events(self._run.ledger):

@@ -32,8 +32,11 @@ KEY_SETTINGS = (
 )
 """Settings that are shown first where there is no room for all that vary."""
 
-SHOWN_SETTINGS = 5
-"""As many columns of settings as a terminal of 100 characters takes."""
+FIXED_WIDTH = 48
+"""Characters of a line that rank, trial, state, error and epochs take."""
+
+CELL_WIDTH = 9
+"""Characters of a setting's value; its heading may take more."""
 
 FILES = {
     "summary.md": "the result on a page",
@@ -59,7 +62,7 @@ def show_result(result: Result, console: Console) -> None:
 
     trials = ranked(result.trials)
     unit = str(trials["unit"][0])
-    console.print(trials_table(trials, unit))
+    console.print(trials_table(trials, unit, width=console.width))
     console.print(f"\nbest settings (trial {result.best.trial})", style="bold")
     console.print(settings_table(result.best.config))
     console.print(Text(f"\n{verdict(result, unit)}", style="bold"), soft_wrap=True)
@@ -67,23 +70,24 @@ def show_result(result: Result, console: Console) -> None:
     console.print(files_table(result.path))
 
 
-def trials_table(trials: pl.DataFrame, unit: str) -> Table:
-    """Trials by rank with the settings that tell them apart.
+def trials_table(trials: pl.DataFrame, unit: str, *, width: int) -> Table:
+    """Trials by rank with as many of the settings that tell them apart as a line has room for.
 
     Args:
         trials: A row a trial, best first, a column `config_<name>` for each setting.
         unit: Of the error.
+        width: Characters of a line.
 
     Returns:
         The table, a line a trial.
     """
     rows = trials.to_dicts()
-    shown = varying(rows)[:SHOWN_SETTINGS]
+    shown = _fitting(varying(rows), width - FIXED_WIDTH)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for heading in ("rank", "trial", "state", f"error ({unit})", "epochs"):
         table.add_column(heading, justify="left" if heading == "state" else "right", no_wrap=True)
     for name in shown:
-        table.add_column(name.removeprefix(_prefix()), justify="right", overflow="fold")
+        table.add_column(name.removeprefix(_prefix()), justify="right", no_wrap=True)
     for rank, row in enumerate(rows, start=1):
         error = "-" if row["error"] is None else f"{row['error']:.3f}"
         settings = ["-" if row[name] is None else format_setting(row[name]) for name in shown]
@@ -98,6 +102,17 @@ def varying(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     differ = [name for name in names if len({str(row[name]) for row in rows}) > 1]
     first = [name for key in KEY_SETTINGS if (name := _prefix() + key) in differ]
     return first + [name for name in differ if name not in first]
+
+
+def _fitting(names: Sequence[str], room: int) -> list[str]:
+    """The first of the columns that fit in so many characters."""
+    shown: list[str] = []
+    for name in names:
+        room -= max(CELL_WIDTH, len(name.removeprefix(_prefix()))) + 2
+        if room < 0:
+            break
+        shown.append(name)
+    return shown
 
 
 def _prefix() -> str:

@@ -26,7 +26,8 @@ class SupReMixConfig:
         lr: peak rate of the pretraining. weight_decay: of the matrices, in both stages.
         head: "probe", a ridge regression on the frozen features in the last epoch, or
             "finetune", the whole network with L1, starting from that ridge regression.
-        finetune_lr: peak rate of the fine-tuning. It wants to be well below `lr`.
+        finetune_lr: peak rate of the fine-tuning. A long fine-tuning takes that of an
+            end-to-end training, a short one wants less.
         finetune_batch_size: images of a step of the fine-tuning; None for half of `batch_size`,
             since a step of the pretraining takes two views of each image.
         pretrain_share: share of the epochs spent in pretraining, when fine-tuning follows.
@@ -48,9 +49,9 @@ class SupReMixConfig:
     lr: float = 3e-3
     weight_decay: float = 0.05
     head: str = "finetune"
-    finetune_lr: float = 1e-3
+    finetune_lr: float = 3e-3
     finetune_batch_size: int | None = None
-    pretrain_share: float = 0.35
+    pretrain_share: float = 0.25
     projection_dim: int = 128
 
     def __post_init__(self) -> None:
