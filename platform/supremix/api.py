@@ -137,9 +137,6 @@ class Search:
         self._listen: Listener = progress or _silent
         self._begun = False
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-
     @classmethod
     def resume(cls, run: str | Path, *, progress: Listener | None = None, **objects: Any) -> Search:
         """A search that goes on where the one in `run` ended, however it ended.
@@ -155,13 +152,11 @@ class Search:
         """
         folder = RunFolder(run)
         search = cls.__new__(cls)
-        search.__setstate__(
-            {
-                "spec": SearchSpec.from_dict(folder.read_spec(), **objects),
-                "_run": folder,
-                "_listen": progress or _silent,
-                "_begun": True,
-            }
+        vars(search).update(
+            spec=SearchSpec.from_dict(folder.read_spec(), **objects),
+            _run=folder,
+            _listen=progress or _silent,
+            _begun=True,
         )
         return search
 

@@ -28,7 +28,7 @@ from supremix.runs import RunFolder, describe_environment, write_json
 from supremix.search.interrupts import interrupts
 from supremix.search.ledger import FINAL, SESSION, Ledger
 from supremix.search.pruning import Halving
-from supremix.search.record import TrialRecord, best_record
+from supremix.search.record import TrialRecord, best_record, trial_key
 from supremix.search.study import Study
 from supremix.search.tuning import Bench, run_study
 from supremix.spec import SearchSpec
@@ -174,9 +174,7 @@ def _search(setting: _Setting, ledger: Ledger) -> None:
         halving=Halving(spec.pruning(), spec.epochs) if spec.prune else None,
         parallel=setting.plan.gangs,
     )
-    run.sweep(
-        {f"{r.number:05d}" for r in study.records.values() if _needed(r, study)} | {FINAL_KEY}
-    )
+    run.sweep(_needed(study) | {FINAL_KEY})
     bench = Bench(task=setting.task, checkpoints=str(run.checkpoints))
     unit = setting.store.card.unit
     kept = _Keeper(setting, study)
@@ -203,12 +201,17 @@ class _Keeper:
         self._setting.listen(progress)
         if progress.done != self._swept:
             self._swept = progress.done
-            keep = {f"{r.number:05d}" for r in study.records.values() if _needed(r, study)}
-            self._setting.run.sweep(keep)
+            self._setting.run.sweep(_needed(study))
 
 
-def _needed(record: TrialRecord, study: Study) -> bool:
-    return record.state == "running" or record is best_record(study.records.values())
+def _needed(study: Study) -> set[str]:
+    """Keys of the trials whose checkpoint may still be asked for."""
+    best = best_record(study.records.values())
+    return {
+        trial_key(record.number)
+        for record in study.records.values()
+        if record.state == "running" or record is best
+    }
 
 
 def _conclude(setting: _Setting, ledger: Ledger, study: Study, crew: Crew, bench: Bench) -> None:

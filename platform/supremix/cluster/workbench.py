@@ -40,7 +40,7 @@ class Workbench:
             return self._execute(order)
         except Exception as error:
             self._drop()
-            if self._collective.world > 1 and not getattr(error, "on_all_ranks", False):
+            if self._collective.world > 1:
                 raise
             return Outcome(failure=_reason(error))
 

@@ -40,6 +40,11 @@ class TrialRecord:
         return self.total is not None and self.epoch >= self.total
 
 
+def trial_key(number: int) -> str:
+    """What a trial is called where gangs and checkpoint files are concerned."""
+    return f"{number:05d}"
+
+
 def read_records(events: Iterable[Event]) -> dict[int, TrialRecord]:
     """Replay the trial events of a ledger, in their order."""
     records: dict[int, TrialRecord] = {}

@@ -19,6 +19,7 @@ from ray.tune.search import Searcher
 from supremix.cluster import TRIAL_CPU, Crew, Order, Outcome
 from supremix.errors import SearchFailedError
 from supremix.search.interrupts import interrupts
+from supremix.search.record import trial_key
 from supremix.search.study import Study
 from supremix.training import Task
 
@@ -39,7 +40,7 @@ class Bench:
 
     def order(self, number: int, config: dict[str, Any], epoch: int, **more: Any) -> Order:
         """The order to have `epoch` epochs of a trial done."""
-        key = f"{number:05d}"
+        key = trial_key(number)
         checkpoint = f"{self.checkpoints}/{key}.pt"
         return Order(
             key=key, task=self.task, config=config, checkpoint=checkpoint, epoch=epoch, **more
@@ -184,7 +185,7 @@ class StudyCallback(_Here, Callback):
         self._free(trial)
 
     def _free(self, trial: Any) -> None:
-        self._crew.pool.release.remote(f"{trial.config['number']:05d}")
+        self._crew.pool.release.remote(trial_key(trial.config["number"]))
         self._watch(self._study)
 
 
@@ -230,4 +231,4 @@ def run_study(study: Study, crew: Crew, bench: Bench, watch: Watcher, storage: s
 
 
 def _dirname(trial: Any) -> str:
-    return f"{trial.config['number']:05d}-{trial.trial_id}"
+    return f"{trial_key(trial.config['number'])}-{trial.trial_id}"
