@@ -55,6 +55,7 @@ def brute_supremix(
     weights: bool = True,
     stop_gradient: bool = True,
     normalize: bool = True,
+    normalize_mixtures: bool = False,
 ) -> Tensor:
     """SupReMix with a vector per mixture, a list per set, and autograd for the gradient."""
     z = functional.normalize(embeddings, dim=1) if normalize else embeddings
@@ -64,6 +65,9 @@ def brute_supremix(
         same, different = _real_terms(y, i, label_bin)
         hard = list(_hard_negatives(z, y, i, different, lam)) if mix_neg else []
         mixed = list(_hard_positives(z, y, i, window)) if mix_pos else []
+        if normalize_mixtures:
+            hard = [(functional.normalize(vector, dim=0), label) for vector, label in hard]
+            mixed = [functional.normalize(vector, dim=0) for vector in mixed]
         if stop_gradient:
             hard = [(vector.detach(), label) for vector, label in hard]
             mixed = [vector.detach() for vector in mixed]

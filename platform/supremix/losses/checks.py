@@ -50,6 +50,21 @@ def check_finite_labels(labels: Tensor) -> None:
         )
 
 
+def check_pairs(predictions: Tensor, targets: Tensor) -> None:
+    """Raise LossInputError unless there is one floating prediction for each target, ``(B,)``."""
+    if predictions.ndim != 1 or not predictions.is_floating_point():
+        raise LossInputError(
+            f"Expected floating predictions of shape (B,), found {_describe(predictions)}. "
+            "Drop the last dimension of a head with one output."
+        )
+    if targets.shape != predictions.shape or targets.device != predictions.device:
+        raise LossInputError(
+            f"Expected one target per prediction, shape ({len(predictions)},) on "
+            f"{predictions.device}, found {_describe(targets)} on {targets.device}. "
+            "Give both for the same samples, on one device."
+        )
+
+
 def check_positive(name: str, value: float) -> None:
     """Raise LossInputError unless ``value`` is a finite number above zero."""
     if not (math.isfinite(value) and value > 0):
@@ -83,6 +98,17 @@ def anchor_range(anchors: slice | None, count: int) -> tuple[int, int]:
     return start, max(start, stop)
 
 
+def checked_span(embeddings: Tensor, labels: Tensor, anchors: slice | None) -> tuple[int, int]:
+    """Check a batch with its labels, and turn its anchors into ``(start, stop)``.
+
+    Raises:
+        LossInputError: shapes, kinds or the slice are not legal, or a label is not finite.
+    """
+    check_batch(embeddings, labels)
+    check_finite_labels(labels)
+    return anchor_range(anchors, len(labels))
+
+
 @contextmanager
 def full_precision(device: torch.device) -> Generator[None]:
     """Switch autocast off: exponentials of similarities over a temperature overflow half types."""
@@ -90,13 +116,23 @@ def full_precision(device: torch.device) -> Generator[None]:
         yield
 
 
+def nothing(x: Tensor) -> Tensor:
+    """Zero, but still a node that backward can start from: there is nothing to learn from."""
+    return (x * 0).sum()
+
+
+def wide(x: Tensor) -> Tensor:
+    """X as float32; float64 stays."""
+    return x if x.dtype == torch.float64 else x.float()
+
+
 def prepared(embeddings: Tensor, *, normalize: bool) -> Tensor:
     """Embeddings as float32 (float64 stays), at unit length when ``normalize``.
 
     A row of zeros stays a row of zeros, its gradient finite.
     """
-    wide = embeddings if embeddings.dtype == torch.float64 else embeddings.float()
-    return functional.normalize(wide, dim=1, eps=1e-8) if normalize else wide
+    exact = wide(embeddings)
+    return functional.normalize(exact, dim=1, eps=1e-8) if normalize else exact
 
 
 def _describe(tensor: Tensor) -> str:

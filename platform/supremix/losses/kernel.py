@@ -10,12 +10,11 @@ is kept for the backward pass is that gradient, ``(M, D)``, and no matrix of the
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from supremix.losses.closed import closed_form, scaled_product, to_embeddings
 from supremix.losses.labels import Windows
 from supremix.losses.pairs import PairSums, no_pairs, pair_sums
 
@@ -55,30 +54,13 @@ class Problem:
 
 def evaluate(embeddings: Tensor, problem: Problem) -> Tensor:
     """Sum of the losses of the anchors over the number of all anchors that have a positive."""
-    return _Loss.apply(embeddings, problem)
-
-
-class _Loss(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, z: Tensor, problem: Problem) -> Tensor:
-        loss, gradient = _solve(z, problem, wanted=ctx.needs_input_grad[0])
-        if gradient is not None:
-            ctx.save_for_backward(gradient)
-        return loss
-
-    @staticmethod
-    @once_differentiable
-    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx: Any, grad: Tensor
-    ) -> tuple[Tensor, None]:
-        (gradient,) = ctx.saved_tensors
-        return gradient * grad, None
+    return closed_form(embeddings, lambda z, wanted: _solve(z, problem, wanted=wanted))
 
 
 def _solve(z: Tensor, problem: Problem, *, wanted: bool) -> tuple[Tensor, Tensor | None]:
     """The loss and, if wanted, its gradient in z."""
     rows = slice(problem.start, problem.stop)
-    real = _scaled_product(z[rows], z.T, problem)
+    real = scaled_product(z[rows], z.T, problem.temperature)
     same = problem.bins[rows].unsqueeze(1) == problem.bins
     hard = _shifted(real, same, problem)
     same.diagonal(problem.start).fill_(False)
@@ -100,7 +82,10 @@ def _solve(z: Tensor, problem: Problem, *, wanted: bool) -> tuple[Tensor, Tensor
     push, pull = share / denominator, share / count
     real.mul_(push.unsqueeze(1)).addcmul_(same.to(z.dtype), pull.unsqueeze(1), value=-1)
     mixture = _mixture_gradient(real, hard, mixed, push, pull, problem)
-    return loss, _to_embeddings(z, real, mixture, problem)
+    # Where the gradient stops at a mixture, only the anchor's side is left of it.
+    near = real if mixture is None else real + mixture
+    far = real if problem.stop_gradient else near
+    return loss, to_embeddings(near, far, z, problem.start, problem.temperature)
 
 
 def _shifted(real: Tensor, same: Tensor, problem: Problem) -> Tensor | None:
@@ -161,24 +146,3 @@ def _mixture_gradient(
         values = part.exponential * push[part.rows] - part.linear * pull[part.rows]
         total.index_put_((part.rows, part.columns), values, accumulate=True)
     return total
-
-
-def _to_embeddings(z: Tensor, real: Tensor, mixture: Tensor | None, problem: Problem) -> Tensor:
-    """Carry the gradient from similarities over to embeddings.
-
-    A similarity depends on its anchor and on the other; where the gradient stops at a mixture,
-    only the anchor's side is left of it.
-    """
-    near = real if mixture is None else real + mixture
-    far = real if problem.stop_gradient else near
-    if len(near) == len(z):
-        return _scaled_product(near + far.T, z, problem)
-    rows = slice(problem.start, problem.stop)
-    gradient = _scaled_product(far.T, z[rows], problem)
-    gradient[rows] += _scaled_product(near, z, problem)
-    return gradient
-
-
-def _scaled_product(left: Tensor, right: Tensor, problem: Problem) -> Tensor:
-    """``left @ right / temperature`` in one go (beta = 0 leaves the zero out)."""
-    return torch.addmm(left.new_zeros(1), left, right, beta=0, alpha=1 / problem.temperature)

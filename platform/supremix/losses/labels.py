@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 
-def _rounding(labels: Tensor) -> float:
+def rounding_of(labels: Tensor) -> float:
     """How far, relative to its size, a label may lie from the number it was meant to be.
 
     A label of 1.15 is 22.999999999999996 bins of 0.05 in floating point. What is this close below
@@ -16,6 +16,18 @@ def _rounding(labels: Tensor) -> float:
     """
     exact = labels.dtype == torch.float64 or not labels.is_floating_point()
     return 2 * torch.finfo(torch.float64 if exact else torch.float32).eps
+
+
+def grid_steps(labels: Tensor, label_bin: float) -> Tensor:
+    """Which step of the label grid each label falls on, ``(M,)`` float64 whole numbers.
+
+    Args:
+        labels: ``(M,)``, finite, in the unit of the task.
+        label_bin: width of a bin in the same unit, above 0; step k is
+            ``[k * width, (k + 1) * width)``.
+    """
+    steps = labels.double() / label_bin
+    return torch.floor(steps + rounding_of(labels) * steps.abs())
 
 
 def bin_ids(labels: Tensor, label_bin: float) -> Tensor:
@@ -29,15 +41,31 @@ def bin_ids(labels: Tensor, label_bin: float) -> Tensor:
     Returns:
         ``(M,)`` int64 ids from 0, in the order of the labels.
     """
-    values = labels.double()
-    if label_bin > 0:
-        steps = values / label_bin
-        values = torch.floor(steps + _rounding(labels) * steps.abs())
+    values = grid_steps(labels, label_bin) if label_bin > 0 else labels.double()
     ordered, order = torch.sort(values)
     rises = torch.ones_like(order)
     rises[:1] = 0
     rises[1:] = ordered[1:] != ordered[:-1]
     return torch.empty_like(order).scatter_(0, order, rises.cumsum(0))
+
+
+def label_gaps(labels: Tensor, start: int, stop: int) -> Tensor:
+    """Distances in label of the anchors from all, ``(A, M)`` float64."""
+    values = labels.double()
+    return (values[start:stop].unsqueeze(1) - values).abs_()
+
+
+def positives_of(groups: Tensor, start: int, stop: int) -> Tensor:
+    """Who is of an anchor's group and not the anchor itself, ``(A, M)`` bool.
+
+    Args:
+        groups: ``(M,)`` int64 number of each row's group, from 0.
+        start: batch row of the first anchor.
+        stop: batch row after the last anchor.
+    """
+    same = groups[start:stop].unsqueeze(1) == groups
+    same.diagonal(start).fill_(False)
+    return same
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +104,7 @@ def find_windows(labels: Tensor, window: float) -> Windows:
     """
     values = labels.double()
     ordered, order = torch.sort(values, stable=True)
-    rounding = _rounding(labels)
+    rounding = rounding_of(labels)
     reach = window * (1 - rounding) - rounding * values.abs()
     below, stop = torch.searchsorted(ordered, torch.stack((values, values + reach)))
     start, above = torch.searchsorted(ordered, torch.stack((values - reach, values)), right=True)

@@ -63,7 +63,7 @@ class PairSums:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Side:
+class Side:
     """One side of a chunk: columns, gaps to the anchor's label, logits, and what is no padding."""
 
     columns: Tensor
@@ -91,9 +91,9 @@ def pair_sums(
     """
     sums = no_pairs(gram)
     cap = None if uniform is None else uniform.shape[1]
-    limit = _GPU_CHUNK if gram.is_cuda else _CPU_CHUNK
-    full, over = _split_anchors(windows, start, len(gram), cap)
-    for chunk in _chunks(full, limit):
+    limit = chunk_limit(gram)
+    full, over = split_anchors(windows, start, len(gram), cap)
+    for chunk in chunks(full, limit):
         _rectangles(gram, windows, start, torch.tensor(chunk, device=gram.device), sums)
     if uniform is not None and over:
         step = max(1, limit // uniform.shape[1])
@@ -103,7 +103,12 @@ def pair_sums(
     return sums
 
 
-def _split_anchors(
+def chunk_limit(gram: Tensor) -> int:
+    """Pairs to do at once on the device of ``gram``."""
+    return _GPU_CHUNK if gram.is_cuda else _CPU_CHUNK
+
+
+def split_anchors(
     windows: Windows, start: int, count: int, cap: int | None
 ) -> tuple[list[tuple[int, int, int]], list[int]]:
     """Anchors to do in full as (row, left, right) in the order of the labels, and those over cap.
@@ -126,7 +131,7 @@ def _split_anchors(
     return full, over
 
 
-def _chunks(anchors: list[tuple[int, int, int]], limit: int) -> Iterator[list[int]]:
+def chunks(anchors: list[tuple[int, int, int]], limit: int) -> Iterator[list[int]]:
     """Cut anchors into runs whose padded rectangles hold ``limit`` pairs (one always fits)."""
     rows: list[int] = []
     widest = highest = 0
@@ -140,16 +145,24 @@ def _chunks(anchors: list[tuple[int, int, int]], limit: int) -> Iterator[list[in
         yield rows
 
 
+def rectangle_shares(left: Side, right: Side) -> Tensor:
+    """The mixing coefficient of the neighbour below in every pair, ``(C, l, r)``.
+
+    A padded neighbour on the left is infinitely far and one on the right at no distance, so that
+    the coefficient of a padded pair is 0.
+    """
+    low = left.gap.masked_fill(~left.valid, torch.inf).unsqueeze(2)
+    high = right.gap.masked_fill(~right.valid, 0).unsqueeze(1)
+    return high / (low + high)
+
+
 def _rectangles(gram: Tensor, windows: Windows, start: int, flat: Tensor, sums: PairSums) -> None:
     """Add every pair of the anchors ``flat``."""
     rows = flat.unsqueeze(1)
-    left = _side(gram, windows, windows.left, start, rows)
-    right = _side(gram, windows, windows.right, start, rows)
-    # A padded neighbour on the left is infinitely far and one on the right at no distance: the
-    # coefficient is 0 for both, so only sums without the coefficient have to leave padding out.
-    low = left.gap.masked_fill(~left.valid, torch.inf).unsqueeze(2)
-    high = right.gap.masked_fill(~right.valid, 0).unsqueeze(1)
-    share = high / (low + high)
+    left = side(gram, windows, windows.left, start, rows)
+    right = side(gram, windows, windows.right, start, rows)
+    # Only sums without the coefficient have to leave padding out.
+    share = rectangle_shares(left, right)
     weight = torch.lerp(right.level.unsqueeze(1), left.level.unsqueeze(2), share).exp_()
     weight.mul_(left.valid.unsqueeze(2))
     every = weight.sum(1)
@@ -168,36 +181,58 @@ def _rectangles(gram: Tensor, windows: Windows, start: int, flat: Tensor, sums: 
     sums.add(above, right.level)
 
 
-def _side(gram: Tensor, windows: Windows, run: Tensor, start: int, rows: Tensor) -> _Side:
+def side(gram: Tensor, windows: Windows, run: Tensor, start: int, rows: Tensor) -> Side:
     """Gather one side of a chunk, padded by repeating the last neighbour of the run."""
     first, stop = run[0][rows + start], run[1][rows + start]
     places = first + torch.arange(int((stop - first).max()), device=gram.device)
     columns = windows.order[torch.minimum(places, stop - 1)]
     gap = (windows.values[columns] - windows.values[rows + start]).abs().to(gram.dtype)
-    return _Side(columns=columns, gap=gap, level=gram[rows, columns], valid=places < stop)
+    return Side(columns=columns, gap=gap, level=gram[rows, columns], valid=places < stop)
+
+
+def strata(
+    windows: Windows, anchors: Tensor, uniform: Tensor
+) -> tuple[tuple[Tensor, Tensor], Tensor]:
+    """Choose pairs of anchors that have more than the cap.
+
+    The pairs of an anchor, counted row by row through its rectangle, are cut into ``cap`` strata
+    of (nearly) equal size; one pair is drawn from each and stands for all of its stratum. So no
+    pair is drawn twice, and every sum over pairs is estimated without bias.
+
+    Args:
+        windows: the runs of all M.
+        anchors: ``(C, 1)`` batch rows.
+        uniform: ``(C, cap)`` within [0, 1).
+
+    Returns:
+        Batch rows of the neighbours below and above, and the number of pairs each pair stands
+        for, all ``(C, cap)``.
+    """
+    width, cap = windows.sizes[1][anchors], uniform.shape[1]
+    edges = torch.arange(cap + 1, device=uniform.device) * windows.pairs[anchors] // cap
+    size = edges.diff(dim=1)
+    chosen = edges[:, :-1] + torch.minimum((uniform * size).long(), size - 1)
+    below = windows.order[windows.left[0][anchors] + chosen // width]
+    above = windows.order[windows.right[0][anchors] + chosen % width]
+    return (below, above), size
+
+
+def share_between(windows: Windows, anchors: Tensor, columns: tuple[Tensor, Tensor]) -> Tensor:
+    """The mixing coefficient of the neighbour below, ``(C, cap)``, float64."""
+    values, (below, above) = windows.values, columns
+    high = values[above] - values[anchors]
+    return high / (values[anchors] - values[below] + high)
 
 
 def _sample(
     gram: Tensor, windows: Windows, start: int, flat: Tensor, uniform: Tensor, sums: PairSums
 ) -> None:
-    """Estimate the sums of anchors with more pairs than the cap from a random subset.
-
-    The pairs of an anchor, counted row by row through its rectangle, are cut into ``cap`` strata
-    of (nearly) equal size; one pair is drawn from each and stands for all of its stratum. So no
-    pair is drawn twice, and every sum over pairs is estimated without bias.
-    """
+    """Estimate the sums of anchors with more pairs than the cap from some, see ``strata``."""
     rows = flat.unsqueeze(1)
-    anchors, cap = rows + start, uniform.shape[1]
-    width = windows.sizes[1][anchors]
-    edges = torch.arange(cap + 1, device=gram.device) * windows.pairs[anchors] // cap
-    size = edges.diff(dim=1)
-    chosen = edges[:, :-1] + torch.minimum((uniform * size).long(), size - 1)
-    below = windows.order[windows.left[0][anchors] + chosen // width]
-    above = windows.order[windows.right[0][anchors] + chosen % width]
-    low = (windows.values[anchors] - windows.values[below]).to(gram.dtype)
-    high = (windows.values[above] - windows.values[anchors]).to(gram.dtype)
-    share, levels = high / (low + high), (gram[rows, below], gram[rows, above])
+    both, size = strata(windows, rows + start, uniform)
+    share = share_between(windows, rows + start, both).to(gram.dtype)
+    levels = gram[rows, both[0]], gram[rows, both[1]]
     weight = torch.lerp(levels[1], levels[0], share).exp_() * size
-    for columns, part, level in zip((below, above), (share, 1 - share), levels, strict=True):
+    for columns, part, level in zip(both, (share, 1 - share), levels, strict=True):
         piece = PairPart(rows=rows, columns=columns, linear=part * size, exponential=part * weight)
         sums.add(piece, level)

@@ -24,11 +24,13 @@ from supremix.losses.checks import (
     check_not_negative,
     check_positive,
     full_precision,
+    nothing,
     prepared,
 )
 from supremix.losses.errors import LossInputError
 from supremix.losses.kernel import Problem, evaluate
 from supremix.losses.labels import bin_ids, find_windows
+from supremix.losses.sphere import evaluate_on_sphere
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +51,8 @@ class SupReMixLoss:
         stop_gradient: whether mixtures are constants, so that the gradient of their terms reaches
             an embedding as anchor only.
         normalize: whether embeddings are brought to unit length first.
+        normalize_mixtures: whether mixtures are brought to unit length too. Slower, since that
+            needs the length of every mixture of two others; see ``sphere``.
         max_pairs: Mix-pos pairs per anchor beyond which a random subset of this size stands for
             all of them; None for no cap. The pairs are cut into ``max_pairs`` strata, one pair of
             each is drawn and counts as many times as its stratum has pairs, in the numerator and
@@ -70,6 +74,7 @@ class SupReMixLoss:
     weights: bool = True
     stop_gradient: bool = True
     normalize: bool = True
+    normalize_mixtures: bool = False
     max_pairs: int | None = None
 
     def __post_init__(self) -> None:
@@ -101,8 +106,11 @@ class SupReMixLoss:
         with full_precision(embeddings.device):
             z = prepared(embeddings, normalize=self.normalize)
             problem = self._problem(z, labels.detach(), lam, uniform, span)
-            # Nothing to learn from: zero, but still a node that backward can start from.
-            return (z * 0).sum() if problem is None else evaluate(z, problem)
+            if problem is None:
+                return nothing(z)
+            return (
+                evaluate_on_sphere(z, problem) if self.normalize_mixtures else evaluate(z, problem)
+            )
 
     def _mixing(
         self,
@@ -184,6 +192,7 @@ def supremix_loss(
     weights: bool = True,
     stop_gradient: bool = True,
     normalize: bool = True,
+    normalize_mixtures: bool = False,
     max_pairs: int | None = None,
     lam: Tensor | None = None,
     generator: torch.Generator | None = None,
@@ -205,6 +214,7 @@ def supremix_loss(
         weights: switch of distance magnifying.
         stop_gradient: whether the gradient stops at mixtures.
         normalize: whether embeddings are brought to unit length.
+        normalize_mixtures: whether mixtures are, too.
         max_pairs: cap on Mix-pos pairs per anchor.
         lam: ``(M, M)``, row i for anchor i, within [0, 1]; drawn from Beta(alpha, beta) if None.
         generator: of everything random: first lam (if not given), then the pairs under a cap,
@@ -232,6 +242,7 @@ def supremix_loss(
         weights=weights,
         stop_gradient=stop_gradient,
         normalize=normalize,
+        normalize_mixtures=normalize_mixtures,
         max_pairs=max_pairs,
     )
     return loss(embeddings, labels, lam=lam, generator=generator, anchors=anchors)

@@ -1,0 +1,88 @@
+"""Balanced MSE (Ren et al. 2022, arXiv 2203.16427), the batch-based Monte Carlo form.
+
+The squared error treats every label alike, however rare, and so is biased towards frequent ones.
+Here a prediction has to be nearer to its own target than to the other targets of the batch, which
+takes the frequency of labels out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from supremix.losses.checks import (
+    anchor_range,
+    check_finite_labels,
+    check_pairs,
+    check_positive,
+    full_precision,
+    nothing,
+    wide,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BalancedMSELoss:
+    """The balanced squared error.
+
+    ``L_i = -2 sigma^2 log [ exp(-(p_i - y_i)^2 / 2 sigma^2) / sum_j exp(-(p_i - y_j)^2 /
+    2 sigma^2) ]``, the sum over all targets of the batch, averaged over the samples.
+
+    Args:
+        sigma: standard deviation of the noise of a prediction, in the unit of the targets,
+            above 0.
+
+    Raises:
+        LossInputError: sigma is not legal.
+    """
+
+    sigma: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_positive("sigma", self.sigma)
+
+    def __call__(
+        self,
+        predictions: Tensor,
+        targets: Tensor,
+        *,
+        generator: torch.Generator | None = None,
+        anchors: slice | None = None,
+    ) -> Tensor:
+        """Compute the loss, as ``balanced_mse``; nothing is drawn from the generator."""
+        check_pairs(predictions, targets)
+        check_finite_labels(targets)
+        start, stop = anchor_range(anchors, len(targets))
+        with full_precision(predictions.device):
+            exact = wide(predictions)
+            if len(exact) == 0:
+                return nothing(exact)
+            known = targets.detach().to(exact)
+            scale = 2 * self.sigma**2
+            level = (exact[start:stop].unsqueeze(1) - known).square() / -scale
+            own = level.diagonal(start)
+            return scale * (level.logsumexp(1) - own).sum() / len(exact)
+
+
+def balanced_mse(
+    predictions: Tensor, targets: Tensor, *, sigma: float = 1.0, anchors: slice | None = None
+) -> Tensor:
+    """Compute the balanced squared error of a batch.
+
+    Args:
+        predictions: ``(B,)`` floating, of the whole batch.
+        targets: ``(B,)`` in the same unit.
+        sigma: see ``BalancedMSELoss``.
+        anchors: only these rows' predictions are judged, against the targets of all; the values
+            of slices that cover the batch add up to the whole-batch loss, and so do the
+            gradients. None for all rows.
+
+    Returns:
+        A scalar in float32 (float64 for float64 predictions), 0 for a batch of one.
+
+    Raises:
+        LossInputError: shapes or settings are not legal, or a target is not finite.
+    """
+    return BalancedMSELoss(sigma=sigma)(predictions, targets, anchors=anchors)

@@ -1,0 +1,131 @@
+"""Label density (Yang et al. 2021, arXiv 2102.09554): weights against imbalance (LDS).
+
+Labels are continuous: how rare one is shows in the labels around it. So the histogram of the
+labels is smoothed before its inverse becomes a weight.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from supremix.losses.checks import check_finite_labels, check_positive
+from supremix.losses.errors import LossInputError
+from supremix.losses.labels import grid_steps
+
+WINDOWS = ("gaussian", "triangular", "laplace")
+REWEIGHTINGS = ("inverse", "sqrt_inverse")
+_MOST_BINS = 1_000_000
+
+
+def smoothing_window(kernel: str = "gaussian", *, size: int = 5, sigma: float = 2.0) -> Tensor:
+    """Weights of neighbouring bins, symmetric, summing to 1.
+
+    Args:
+        kernel: "gaussian" exp(-k^2 / 2 sigma^2), "laplace" exp(-|k| / sigma), or "triangular",
+            which falls in a line to 0 one bin beyond the ends and has no sigma.
+        size: number of bins, odd, at least 1.
+        sigma: width in bins, above 0.
+
+    Returns:
+        ``(size,)`` float64.
+
+    Raises:
+        LossInputError: an argument is not legal.
+    """
+    if kernel not in WINDOWS:
+        raise LossInputError(
+            f"Expected a kernel among {', '.join(WINDOWS)}, found {kernel!r}. Choose one of them."
+        )
+    if size < 1 or size % 2 == 0:
+        raise LossInputError(
+            f"Expected an odd size of at least 1, found {size}. Choose 1, 3, 5, ..."
+        )
+    check_positive("sigma", sigma)
+    half = size // 2
+    offset = torch.arange(-half, half + 1, dtype=torch.float64)
+    if kernel == "gaussian":
+        weight = torch.exp(-offset.square() / (2 * sigma**2))
+    elif kernel == "laplace":
+        weight = torch.exp(-offset.abs() / sigma)
+    else:
+        weight = half + 1 - offset.abs()
+    return weight / weight.sum()
+
+
+def smoothed(rows: Tensor, window: Tensor) -> Tensor:
+    """Run a window of odd size over the first dimension; beyond the ends there is nothing.
+
+    Args:
+        rows: ``(K, ...)`` float64.
+        window: ``(size,)`` from ``smoothing_window``.
+
+    Returns:
+        The shape of ``rows``.
+    """
+    half, count = len(window) // 2, len(rows)
+    padded = rows.new_zeros(count + 2 * half, *rows.shape[1:])
+    padded[half : half + count] = rows
+    total = torch.zeros_like(rows)
+    for place, weight in enumerate(window.tolist()):
+        total += weight * padded[place : place + count]
+    return total
+
+
+def lds_weights(
+    labels: Tensor,
+    *,
+    label_bin: float = 1.0,
+    kernel: str = "gaussian",
+    size: int = 5,
+    sigma: float = 2.0,
+    reweight: str = "sqrt_inverse",
+) -> Tensor:
+    """Weights for the losses of samples, the larger the rarer labels like theirs are.
+
+    Args:
+        labels: ``(N,)`` labels of the training set, in the unit of the task.
+        label_bin: width of the bins of the histogram, above 0; they are
+            ``[k * width, (k + 1) * width)``.
+        kernel: of the smoothing, see ``smoothing_window``.
+        size: bins it spans, odd.
+        sigma: its width in bins.
+        reweight: "inverse" of the smoothed density, or "sqrt_inverse", its square root.
+
+    Returns:
+        ``(N,)`` float64 above 0, their mean 1.
+
+    Raises:
+        LossInputError: an argument is not legal, a label is not finite, or there is none.
+    """
+    check_positive("label_bin", label_bin)
+    if reweight not in REWEIGHTINGS:
+        raise LossInputError(
+            f"Expected reweight among {', '.join(REWEIGHTINGS)}, found {reweight!r}. "
+            "Choose one of them."
+        )
+    window = smoothing_window(kernel, size=size, sigma=sigma).to(labels.device)
+    place = _places(labels, label_bin)
+    density = smoothed(torch.bincount(place).double(), window)[place]
+    weight = 1 / density
+    if reweight == "sqrt_inverse":
+        weight = weight.sqrt()
+    return weight / weight.mean()
+
+
+def _places(labels: Tensor, width: float) -> Tensor:
+    """Bin of each label, counted from that of the smallest."""
+    if labels.ndim != 1 or len(labels) == 0:
+        raise LossInputError(
+            f"Expected labels of shape (N,), N of at least 1, found {tuple(labels.shape)}. "
+            "Give the labels of the training set."
+        )
+    check_finite_labels(labels)
+    steps = grid_steps(labels.detach(), width)
+    span = float(steps.max() - steps.min())
+    if span > _MOST_BINS:
+        raise LossInputError(
+            f"Expected labels that span at most {_MOST_BINS} bins, found {span:g}. "
+            "Choose wider bins."
+        )
+    return (steps - steps.min()).long()

@@ -1,0 +1,146 @@
+"""Every loss over a batch on two and three processes against one process on the whole batch."""
+
+from __future__ import annotations
+
+import multiprocessing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from supremix.losses import (
+    AdaConLoss,
+    BalancedMSELoss,
+    ConRLoss,
+    ExpLoss,
+    OrdinalEntropyLoss,
+    RankSimLoss,
+    RnCLoss,
+    SimCLRLoss,
+    SupConLoss,
+    SupReMixLoss,
+    YAwareLoss,
+)
+from supremix.training import Distributed, Solo
+from supremix.training.collective import share, shares
+
+VIEWS = 2
+# Images of a batch: as many for each process, an uneven last batch, and one that leaves a process
+# a single image.
+SIZES = (12, 7, 4)
+
+
+def losses() -> dict[str, Any]:
+    return {
+        "supremix": SupReMixLoss(),
+        "supremix-flowing": SupReMixLoss(stop_gradient=False),
+        "supremix-capped": SupReMixLoss(max_pairs=6, window=20.0),
+        "supremix-sphere": SupReMixLoss(normalize_mixtures=True, stop_gradient=False),
+        "supremix-mix-neg": SupReMixLoss(mix_pos=False),
+        "supremix-mix-pos": SupReMixLoss(mix_neg=False),
+        "supremix-unweighted": SupReMixLoss(weights=False),
+        "supcon": SupConLoss(),
+        "simclr": SimCLRLoss(),
+        "rnc": RnCLoss(),
+        "yaware": YAwareLoss(),
+        "expw": ExpLoss(),
+        "expw-cauchy": ExpLoss(kernel="cauchy"),
+        "adacon": AdaConLoss(),
+        "ranksim": RankSimLoss(gamma=1.0),
+        "ordinal-entropy": OrdinalEntropyLoss(spread=0.1, tightness=0.1),
+        "conr": ConRLoss(window=3.0),
+        "balanced-mse": BalancedMSELoss(),
+    }
+
+
+def _network(dtype: torch.dtype) -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(6, 16), nn.Tanh(), nn.Linear(16, 5)).to(dtype)
+
+
+def _data(images: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(images)
+    inputs = torch.randn(images * VIEWS, 6, generator=generator, dtype=torch.float64)
+    labels = torch.randint(0, 12, (images,), generator=generator)
+    return inputs.to(dtype), labels.to(dtype).repeat_interleave(VIEWS)
+
+
+def _evaluate(name: str, loss: Any, outputs: Tensor, labels: Tensor, anchors: slice) -> Tensor:
+    if name == "balanced-mse":
+        return loss(outputs[:, 0], labels, anchors=anchors)
+    if name == "conr":
+        return loss(outputs, labels, 5 * outputs[:, 0], anchors=anchors)
+    return loss(outputs, labels, generator=torch.Generator().manual_seed(1), anchors=anchors)
+
+
+def step(collective: Any, module: nn.Module, name: str, loss: Any, images: int) -> list[Tensor]:
+    """Loss of the batch, and gradients of the parameters, as a training step has them."""
+    module.zero_grad()
+    parameters = list(module.parameters())
+    inputs, labels = _data(images, parameters[0].dtype)
+    own = share(images, collective.rank, collective.world)
+    rows = slice(VIEWS * own.start, VIEWS * own.stop)
+    sizes = [VIEWS * n for n in shares(images, collective.world)]
+    everyone = collective.gather(module(inputs[rows]), sizes)
+    value = _evaluate(name, loss, everyone, labels, rows)
+    (value * collective.world).backward()
+    gradients = [p.grad.clone() for p in parameters if p.grad is not None]
+    return [collective.sum(value.detach()), *gradients]
+
+
+def all_steps(collective: Any) -> dict[str, list[Tensor]]:
+    results = {}
+    for dtype, sizes in ((torch.float32, SIZES), (torch.float64, SIZES[1:2])):
+        module = _network(dtype)
+        if collective.world > 1:
+            module = DistributedDataParallel(module)
+        for name, loss in losses().items():
+            for images in sizes:
+                results[f"{name} {images} {dtype}"] = step(collective, module, name, loss, images)
+    return results
+
+
+def _member(rank: int, world: int, folder: str) -> None:
+    torch.set_num_threads(1)
+    meeting = f"file://{folder}/meeting"
+    dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=world)
+    try:
+        torch.save(all_steps(Distributed()), Path(folder) / f"rank{rank}")
+    finally:
+        dist.destroy_process_group()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("world", [2, 3])
+def test_processes_equal_one_process_in_value_and_parameter_gradients(
+    world: int, tmp_path: Path
+) -> None:
+    context = multiprocessing.get_context("spawn")
+    members = [
+        context.Process(target=_member, args=(rank, world, str(tmp_path))) for rank in range(world)
+    ]
+    for member in members:
+        member.start()
+    alone = all_steps(Solo())
+    for member in members:
+        member.join(timeout=180)
+        if member.is_alive():
+            member.kill()
+    assert [member.exitcode for member in members] == [0] * world
+    for rank in range(world):
+        found = torch.load(tmp_path / f"rank{rank}", weights_only=True)
+        assert found.keys() == alone.keys()
+        for name, wanted in alone.items():
+            assert any(gradient.abs().max() > 0 for gradient in wanted[1:]), name
+            exact = "float64" in name
+            # Beside 1, or beside the largest entry of what is larger.
+            for one, other in zip(found[name], wanted, strict=True):
+                scale = max(1.0, float(other.abs().max()))
+                limit = 1e-12 if exact else 1e-6
+                torch.testing.assert_close(
+                    one, other, rtol=0, atol=limit * scale, msg=lambda m, n=name: f"{n}: {m}"
+                )
