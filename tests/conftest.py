@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent / "support"))
+
+from s3_server import S3Server, s3_server
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -25,3 +30,22 @@ def real_data() -> Path:
     if not folder:
         pytest.skip("SUPREMIX_TEST_DATA does not name a folder of real data")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def s3_process() -> Iterator[S3Server]:
+    """One S3-compatible server process for the whole run."""
+    with s3_server() as server:
+        yield server
+
+
+@pytest.fixture
+def s3(s3_process: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server]:
+    """The server, found by s3:// addresses of this process and of those it starts."""
+    import s3fs
+
+    for name, value in s3_process.environment.items():
+        monkeypatch.setenv(name, value)
+    s3fs.S3FileSystem.clear_instance_cache()
+    yield s3_process
+    s3fs.S3FileSystem.clear_instance_cache()

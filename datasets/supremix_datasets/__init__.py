@@ -5,6 +5,8 @@ from __future__ import annotations
 from .augment import Augmenter as Augmenter
 from .card import Card as Card
 from .card import Covariate as Covariate
+from .check import check as check
+from .check_report import CheckReport as CheckReport
 from .conform import Presented as Presented
 from .conform import conform as conform
 from .conform import present as present
@@ -20,8 +22,9 @@ from .errors import SplitError as SplitError
 from .errors import StoreError as StoreError
 from .errors import TooFewSamplesError as TooFewSamplesError
 from .errors import UnknownDatasetError as UnknownDatasetError
+from .phantom import check_phantoms as check_phantoms
+from .phantom import write_phantoms as write_phantoms
 from .policy import Augmentation as Augmentation
-from .prepare import default_cache as default_cache
 from .prepare import prepare as prepare
 from .reader import Dataset as Dataset
 from .reader import Decoded as Decoded
@@ -32,5 +35,8 @@ from .registry import names as names
 from .sample import Rejected as Rejected
 from .sample import Sample as Sample
 from .sample import Scan as Scan
+from .shared import open_shared as open_shared
+from .shared import publish as publish
 from .splits import assign as assign
 from .store import Store as Store
+from .store import default_cache as default_cache

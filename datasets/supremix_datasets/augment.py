@@ -6,6 +6,7 @@ same on every rank and on every device; the rows of the draw are the images' own
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from itertools import combinations_with_replacement
@@ -14,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .card import FOREGROUND_LEVEL, Card
+from .card import FOREGROUND_LEVEL, FULL_SCALE, Card
 from .errors import CardError
 from .policy import Augmentation
 
@@ -61,11 +62,19 @@ class Augmenter:
 
     @classmethod
     def of(cls, card: Card) -> Augmenter:
-        """The augmenter of a card, for images ``(stored - offset) * gain``."""
-        full = FOREGROUND_LEVEL[card.dtype] if card.intensity == "foreground" else 255.0
+        """The augmenter of a card, for images ``(stored - offset) * gain``.
+
+        The frames of a clip are moved and lit as one: the augmenter is that of its frames.
+        """
+        levels = FOREGROUND_LEVEL if card.intensity == "foreground" else FULL_SCALE
+        full = 255.0 if card.intensity == "stored" else levels[card.dtype]
+        policy = card.augmentation
+        if card.period is not None:
+            flips = tuple(axis - 1 for axis in policy.flip_axes)
+            policy = dataclasses.replace(policy, flip_axes=flips)
         return cls(
-            card.augmentation,
-            card.shape,
+            policy,
+            card.frame_shape,
             fill=(card.fill - card.offset) * card.gain,
             white=full * abs(card.gain),
         )
@@ -111,14 +120,15 @@ class Augmenter:
         """Apply drawn parameters; a batch gives what its images give one by one.
 
         Args:
-            images: ``(n, C, *shape)`` floating point, on any device.
+            images: ``(n, C, *shape)`` or, clips of frames, ``(n, C, T, *shape)``; floating point,
+                on any device.
             params: n rows of a :meth:`draw`.
 
         Returns:
             New images of the same shape, dtype and device.
         """
         policy = self.policy
-        level = images.float() - self.fill
+        level = images.float().flatten(1, -len(self.shape) - 1) - self.fill
         if policy.spatial:
             level = self._move(level, params)
         if policy.gamma:
@@ -131,7 +141,7 @@ class Augmenter:
             level = level * (1 + policy.speckle * self._noise(params["start"][:, 0], level))
         if policy.noise:
             level = level + policy.noise * self.white * self._noise(params["start"][:, 1], level)
-        return (level + self.fill).to(images.dtype)
+        return (level + self.fill).to(images.dtype).reshape(images.shape)
 
     def _move(self, level: Tensor, params: dict[str, Tensor]) -> Tensor:
         # affine_grid counts axes backwards and in half-extents: convert from pixels

@@ -12,10 +12,12 @@ from .errors import CardError
 from .policy import Augmentation
 
 DTYPES = ("uint8", "float16")
-INTENSITIES = ("stored", "foreground")
+INTENSITIES = ("stored", "foreground", "range")
 TRANSFORMS = ("none", "log")
 FOREGROUND_LEVEL = {"uint8": 200.0, "float16": 1.0}
 """Where the 99th percentile of the foreground lands with ``intensity="foreground"``."""
+FULL_SCALE = {"uint8": 255.0, "float16": 1.0}
+"""Where the 99th percentile of all values lands with ``intensity="range"``."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,7 +69,11 @@ class Card:
         target_transform: ``log`` where the target is better fitted as its logarithm: a length
             that is pixels times pixel size becomes a sum of the two. ``none`` otherwise. Errors
             are in ``unit`` either way, and the losses' label distances too.
-        shape: Spatial shape of the prepared images, 2 or 3 axes.
+        shape: Spatial shape of the prepared images, 2 or 3 axes; of a video (frames, H, W) of
+            the clips that the model sees.
+        period: For videos only: a clip takes each period-th frame of the video. ``>= 1``. The
+            store keeps all frames; training draws clips, judging averages over clips that cover
+            the video.
         channels: Number of channels.
         spacing: Size of a prepared pixel in mm per axis; None: images are fitted into ``shape``
             with their aspect kept, whatever their physical size.
@@ -75,7 +81,8 @@ class Card:
         dtype: ``uint8`` or ``float16``, how images are stored.
         intensity: ``stored``: grey values mean the same in all files and are kept;
             ``foreground``: they do not (MRI), so the 99th percentile of the values above zero
-            becomes 200 (uint8) or 1 (float16).
+            becomes 200 (uint8) or 1 (float16); ``range``: exposure differs between files (X-ray),
+            so the 1st to 99th percentile of the file becomes the full scale, 0 to 255 or 0 to 1.
         fill: Grey value of what lies outside an image.
         offset: With ``gain``: the model's input is ``(stored - offset) * gain``.
         gain: See ``offset``; not 0.
@@ -99,6 +106,7 @@ class Card:
     shape: tuple[int, ...]
     channels: int = 1
     spacing: tuple[float, ...] | None = None
+    period: int | None = None
     covariates: tuple[Covariate, ...] = ()
     dtype: str = "uint8"
     intensity: str = "stored"
@@ -139,6 +147,7 @@ class Card:
                 f"spacing must be a positive number for each axis of {self.shape}, found {spacing}",
             ),
             (len(set(names)) != len(names), f"covariates have the same name: {names}"),
+            *self._video_rules(),
             (self.dtype not in DTYPES, f"dtype must be one of {DTYPES}, found {self.dtype!r}"),
             (self.intensity not in INTENSITIES, f"intensity must be one of {INTENSITIES}"),
             (self.gain == 0, "gain must not be 0"),
@@ -155,6 +164,24 @@ class Card:
                 f"flip_axes {self.augmentation.flip_axes} are not all axes of {self.shape}",
             ),
         ]
+
+    def _video_rules(self) -> list[tuple[bool, str]]:
+        if self.period is None:
+            return []
+        return [
+            (self.period < 1, f"period must be >= 1, found {self.period}"),
+            (len(self.shape) != 3, f"a video needs shape (frames, H, W), found {self.shape}"),
+            (self.spacing is not None, "a video has no spacing; leave it None"),
+            (
+                0 in self.augmentation.flip_axes,
+                "flip_axes of a video must not hold axis 0, which is time",
+            ),
+        ]
+
+    @property
+    def frame_shape(self) -> tuple[int, ...]:
+        """Spatial shape of what is resampled as a whole: of an image, or of one video frame."""
+        return self.shape if self.period is None else self.shape[1:]
 
     def with_shape(
         self, shape: Sequence[int] | None = None, spacing: Sequence[float] | None = None

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .card import FOREGROUND_LEVEL, Card
+from .card import FOREGROUND_LEVEL, FULL_SCALE, Card
 from .errors import CovariateError, DecodeError
 from .reader import Array, Decoded
 
@@ -22,7 +22,8 @@ class Presented:
     """What the model gets of one sample.
 
     Args:
-        pixels: ``(channels, *shape)`` in the card's dtype.
+        pixels: ``(channels, *shape)`` in the card's dtype; of a video all its frames,
+            ``(T, channels, H, W)``.
         covariates: ``(K,)`` float32 in the card's order, adapted to the grid, logarithm taken.
     """
 
@@ -51,8 +52,9 @@ def present(card: Card, image: Decoded | Array, covariates: Mapping[str, float])
 def conform(image: Decoded | Array, card: Card) -> Array:
     """Resample, crop and pad an image about its centre to ``(channels, *shape)``.
 
-    With a spacing on the card the physical size is kept; without, the image is fitted into the
-    shape with its aspect kept. Downsampling takes the mean over the area of the new pixel,
+    Of a video each frame is treated so, and all come back, ``(T, channels, H, W)``. With a
+    spacing on the card the physical size is kept; without, the image is fitted into the shape
+    with its aspect kept. Downsampling takes the mean over the area of the new pixel,
     upsampling interpolates linearly.
 
     Raises:
@@ -60,19 +62,23 @@ def conform(image: Decoded | Array, card: Card) -> Array:
     """
     image = Decoded.of(image)
     pixels = _channels_first(image, card)
+    if card.intensity == "range":  # before the padding, which would count as black
+        pixels = _stretched(pixels, FULL_SCALE[card.dtype])
     steps = pixel_steps(image, card)
-    for axis, (size, step) in enumerate(zip(card.shape, steps, strict=True), start=1):
+    first = pixels.ndim - len(card.frame_shape)
+    for axis, (size, step) in enumerate(zip(card.frame_shape, steps, strict=True), start=first):
         pixels = _resample_axis(pixels, axis, size, step, card.fill)
-    return _to_dtype(_normalised(pixels, card), card)
+    stored = _to_dtype(_normalised(pixels, card), card)
+    return stored if card.period is None else np.moveaxis(stored, 1, 0)
 
 
 def pixel_steps(image: Decoded | Array, card: Card) -> tuple[float, ...]:
-    """Number of the file's pixels per pixel of the card's grid, for each spatial axis."""
+    """Number of the file's pixels per pixel of the card's grid, for each axis of its frames."""
     image = Decoded.of(image)
-    spatial = image.pixels.shape[-len(card.shape) :]
+    spatial = image.pixels.shape[-len(card.frame_shape) :]
     if card.spacing is None:
-        fitted = max(n / m for n, m in zip(spatial, card.shape, strict=True))
-        return (fitted,) * len(card.shape)
+        fitted = max(n / m for n, m in zip(spatial, card.frame_shape, strict=True))
+        return (fitted,) * len(card.frame_shape)
     spacing = image.spacing or card.spacing
     return tuple(wide / fine for wide, fine in zip(card.spacing, spacing, strict=True))
 
@@ -135,7 +141,7 @@ def _channels_first(image: Decoded, card: Card) -> NDArray[np.float32]:
             f"expected an image with {axes} axes and {card.channels} channel(s), "
             f"found shape {image.pixels.shape}"
         )
-    if min(pixels.shape[1:]) < SMALLEST_AXIS:
+    if min(pixels.shape[-len(card.frame_shape) :]) < SMALLEST_AXIS or not pixels.shape[1]:
         raise DecodeError(f"the image is too small: {pixels.shape[1:]} pixels")
     low, high = float(pixels.min()), float(pixels.max())
     if not (math.isfinite(low) and math.isfinite(high)):
@@ -176,11 +182,33 @@ def _axis_weights(old: int, new: int, step: float) -> NDArray[np.float32]:
 
 def _normalised(pixels: NDArray[np.float32], card: Card) -> NDArray[np.float32]:
     if card.intensity == "stored":
+        _check_fits(pixels, card)
+        return pixels
+    if card.intensity == "range":  # done on the file's own pixels
         return pixels
     foreground = pixels[pixels > 0]
     if foreground.size == 0:
         raise DecodeError("the image is empty: no value above zero")
     return pixels * np.float32(FOREGROUND_LEVEL[card.dtype] / np.percentile(foreground, 99))
+
+
+def _check_fits(pixels: NDArray[np.float32], card: Card) -> None:
+    """Refuse to cut grey values off where they are to be kept as they are."""
+    low, high = float(pixels.min()), float(pixels.max())
+    # half a grey value of room for rounding
+    if card.dtype == "uint8" and (low < -0.5 or high > 255.5):
+        raise DecodeError(
+            f"grey values from {low:g} to {high:g} do not fit into 8 bits: the card keeps them as "
+            "they are; it should have the intensity 'range' or the dtype 'float16'"
+        )
+
+
+def _stretched(pixels: NDArray[np.float32], full: float) -> NDArray[np.float32]:
+    """The 1st to 99th percentile as 0 to full scale; what lies outside is clipped."""
+    low, high = np.percentile(pixels, (1, 99))
+    if not low < high:
+        raise DecodeError(f"the image is empty: nearly every pixel is {low:g}")
+    return np.clip((pixels - np.float32(low)) * np.float32(full / (high - low)), 0, full)
 
 
 def _to_dtype(pixels: NDArray[np.float32], card: Card) -> Array:

@@ -9,13 +9,17 @@ import hashlib
 import json
 import zipfile
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import fsspec
 
 from .errors import DecodeError, SourceError
+from .guards import check_member, check_members, read_limited
 
 EDGE = 65536
+READERS = 8
+"""Files of which the edges are read at the same time."""
 
 
 def filesystem(address: str) -> tuple[Any, str]:
@@ -71,16 +75,42 @@ def content_signature(addresses: Iterable[str], root: str) -> str:
 
     Size, first and last 64 KiB: that is the whole file for small ones, and for zip and gzip files
     the part that holds the checksum of everything. Names enter relative to ``root``, so a moved or
-    copied folder has the same signature.
+    copied folder has the same signature. Many files are read at once, since on a remote store it
+    is the waiting that takes time.
     """
     digest = hashlib.blake2b(digest_size=16)
-    for address in sorted(set(addresses)):
-        digest.update(relative(address, root).encode() + b"\0")
-        digest.update(_edges(container(address)))
+    places = sorted(set(addresses))
+    with ThreadPoolExecutor(READERS) as pool:
+        for address, edges in zip(places, pool.map(_edges, map(container, places)), strict=True):
+            digest.update(relative(address, root).encode() + b"\0")
+            digest.update(edges)
     return digest.hexdigest()
 
 
+def folder_files(address: str) -> list[str]:
+    """Addresses of the files directly in a folder, sorted: the parts of one image.
+
+    Raises:
+        DecodeError: there is no such folder, or it holds no file.
+    """
+    fs, path = filesystem(address)
+    try:
+        entries: list[dict[str, Any]] = fs.ls(path, detail=True)
+    except OSError as error:
+        raise DecodeError(f"the folder cannot be listed: {error}") from error
+    found = sorted(str(entry["name"]) for entry in entries if entry["type"] == "file")
+    if not found:
+        raise DecodeError("the folder holds no file")
+    return [str(fs.unstrip_protocol(name)) for name in found]
+
+
 def _edges(address: str) -> bytes:
+    if address.endswith("/"):
+        try:
+            parts = folder_files(address)
+        except DecodeError:  # decoding will say so and set it aside
+            return b"unreadable folder"
+        return b"".join(part.rsplit("/", 1)[-1].encode() + _edges(part) for part in parts)
     fs, path = filesystem(address)
     try:
         size = int(fs.size(path) or 0)
@@ -107,12 +137,15 @@ def read_bytes(address: str) -> bytes:
     """The whole file at an address; a zip's member is checked against its checksum.
 
     Raises:
-        DecodeError: the file is missing, empty or cannot be read.
+        DecodeError: the file is missing, empty, larger than any image, or cannot be read.
     """
     try:
         opened: Any = fsspec.open(address, "rb")
+        if "::" in address:
+            member: dict[str, Any] = opened.fs.info(opened.path)
+            check_member(int(member["size"]), int(member.get("compress_size") or 0))
         with opened as file:
-            data = bytes(file.read())
+            data = read_limited(file)
     except FileNotFoundError as error:
         raise DecodeError("the file is missing") from error
     except KeyError as error:
@@ -128,11 +161,12 @@ def zip_members(address: str) -> list[str]:
     """Names of the files in a zip, from its directory alone.
 
     Raises:
-        DecodeError: the file is no zip, or a truncated one.
+        DecodeError: the file is no zip, a truncated one, or one whose paths leave its folder.
     """
     fs, path = filesystem(address)
     try:
         with fs.open(path, "rb") as file, zipfile.ZipFile(file) as archive:
+            check_members(archive.infolist())
             return [info.filename for info in archive.infolist() if not info.is_dir()]
     except FileNotFoundError as error:
         raise DecodeError("the file is missing") from error

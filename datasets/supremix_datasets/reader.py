@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,16 +88,55 @@ class Phantom:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Dataset:
-    """A card with the reader of its files and, where there is one, its phantom generator."""
+    """A card with the reader of its files and, where there is one, its phantom generator.
+
+    Args:
+        card: The constant facts.
+        reader: Reads the files; picklable.
+        phantom: Generator of synthetic data, if any.
+        locate: For a dataset whose card is told by its source (the user's own table): gives the
+            dataset of a source, see :meth:`at`. None: the card is the same for every source.
+        reader_for: With ``locate``: gives the reader that decodes files for a card that was
+            located earlier, by its channels; :meth:`reading` asks it.
+        root: Of a dataset that was located: the folder that holds its files, where the source may
+            have named a file in it.
+        family: Name of the dataset that this one was located by; empty for a dataset that was not.
+    """
 
     card: Card
     reader: Reader
     phantom: Phantom | None = None
+    locate: Callable[[str], Dataset] | None = None
+    reader_for: Callable[[Card], Reader] | None = None
+    root: str | None = None
+    family: str = ""
 
     @property
     def name(self) -> str:
         """Name of the card."""
         return self.card.name
+
+    @property
+    def known_as(self) -> str:
+        """Name by which the reader of its files is found again."""
+        return self.family or self.name
+
+    def reading(self, card: Card) -> Reader:
+        """The reader that decodes single files for a card of this dataset, without the source."""
+        return self.reader if self.reader_for is None else self.reader_for(card)
+
+    def at(self, source: str | None) -> Dataset:
+        """The dataset as the source tells it: itself, unless its card depends on the source.
+
+        Args:
+            source: Folder or file at any fsspec address; None where there is none to look at.
+
+        Raises:
+            DatasetError: the source says nothing of the dataset, or contradicts itself.
+        """
+        if self.locate is None or source is None:
+            return self
+        return dataclasses.replace(self.locate(source), family=self.name)
 
     def card_for(
         self,

@@ -1,19 +1,32 @@
-"""The datasets by name."""
+"""The datasets by name. The module of each, with the libraries it needs, is loaded on demand."""
 
 from __future__ import annotations
 
 import difflib
+import importlib
 
-from . import hc18, ukb_t1
 from .errors import UnknownDatasetError
 from .reader import Dataset
 
-_DATASETS = {dataset.name: dataset for dataset in (hc18.DATASET, ukb_t1.DATASET)}
+_MODULES = {
+    "a4-amyloid": "a4_amyloid",
+    "adni-amyloid": "adni_amyloid",
+    "echonet-dynamic": "echonet",
+    "hc18": "hc18",
+    "hcp-aging": "hcp_aging",
+    "ixi": "ixi",
+    "oasis3-amyloid": "oasis3_amyloid",
+    "openbhb": "openbhb",
+    "rsna-bone-age": "rsna_bone_age",
+    "table": "table_dataset",
+    "ukb-t1": "ukb_t1",
+}
+"""Name of the dataset's card to the module with its ``DATASET``."""
 
 
 def names() -> tuple[str, ...]:
     """Names of all datasets, sorted."""
-    return tuple(sorted(_DATASETS))
+    return tuple(sorted(_MODULES))
 
 
 def get(name: str | Dataset) -> Dataset:
@@ -24,8 +37,9 @@ def get(name: str | Dataset) -> Dataset:
     """
     if isinstance(name, Dataset):
         return name
-    if name in _DATASETS:
-        return _DATASETS[name]
+    if name in _MODULES:
+        dataset: Dataset = importlib.import_module(f".{_MODULES[name]}", __package__).DATASET
+        return dataset
     close = difflib.get_close_matches(str(name), names(), n=1, cutoff=0.4)
     hint = f" Did you mean {close[0]!r}?" if close else ""
     raise UnknownDatasetError(

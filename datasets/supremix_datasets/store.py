@@ -2,8 +2,9 @@
 
 A folder with
 
-    images.bin           the images, row after row, in the card's dtype
-    index.parquet        a row per sample: row, id, group, split, target, site, covariates
+    images.bin           the images, or the frames of all videos, row after row, in the card's dtype
+    index.parquet        a row per sample: row (the first, of a video), frames (of a video, else 1),
+                         id, group, split, target, site, covariates
     quarantine.parquet   a row per image that was set aside: id, reason, address
     manifest.json        the card, shape, key, what went in; written last
 
@@ -12,6 +13,7 @@ It is written under another name and moved into place, so it is there as a whole
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -24,12 +26,15 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from filelock import FileLock
 from numpy.typing import NDArray
 
 from .card import Card
+from .clips import clip_frames
 from .errors import StoreError
+from .reader import Array
 
-FORMAT = 1
+FORMAT = 2
 IMAGES, INDEX, QUARANTINE, MANIFEST = (
     "images.bin",
     "index.parquet",
@@ -37,6 +42,7 @@ IMAGES, INDEX, QUARANTINE, MANIFEST = (
     "manifest.json",
 )
 STALE_SECONDS = 86_400.0
+BLOCK = 1 << 22
 
 
 class Store:
@@ -47,10 +53,13 @@ class Store:
         key: Hash of all that went in; part of the folder's name.
         card: The card on the grid it was prepared on.
         manifest: What was prepared, by which version, from what.
-        images: ``(R, channels, *shape)`` read-only, in the card's dtype.
-        index: One row per sample, columns ``row, id, group, split, target, site`` and covariates.
+        images: ``(R, channels, *shape)`` read-only, in the card's dtype; of videos the frames,
+            ``(R, channels, H, W)``.
+        index: One row per sample, columns ``row, frames, id, group, split, target, site`` and
+            covariates.
         quarantine: ``id, reason, address`` of what was set aside.
-        rows: ``(N,)`` int64, row in ``images`` of each sample.
+        rows: ``(N,)`` int64, row in ``images`` of each sample; of a video its first frame's.
+        lengths: ``(N,)`` int64, number of rows of each sample: frames of a video, else 1.
         targets: ``(N,)`` float64, in the card's unit.
         covariates: ``(N, K)`` float32, logarithm taken where the card says.
     """
@@ -61,9 +70,11 @@ class Store:
         self.key = str(manifest["key"])
         self.card = Card.from_dict(manifest["card"])
         self.images = images
+        self._plain = images.view(np.ndarray)  # without what np.memmap does at each access
         self.index = pl.read_parquet(Path(path) / INDEX)
         self.quarantine = pl.read_parquet(Path(path) / QUARANTINE)
         self.rows: NDArray[np.int64] = self.index["row"].to_numpy().astype(np.int64)
+        self.lengths: NDArray[np.int64] = self.index["frames"].to_numpy().astype(np.int64)
         self.targets: NDArray[np.float64] = self.index["target"].to_numpy().astype(np.float64)
         names = [covariate.name for covariate in self.card.covariates]
         self.covariates: NDArray[np.float32] = (
@@ -78,6 +89,29 @@ class Store:
 
     def __reduce__(self) -> tuple[Any, tuple[str]]:
         return open_store, (self.path,)
+
+    @property
+    def name(self) -> str:
+        """Name of its folder: the dataset and the beginning of the key."""
+        return Path(self.path).name
+
+    def read(self, positions: NDArray[np.int64], starts: NDArray[np.int64] | None = None) -> Array:
+        """Copy samples out of the map, once.
+
+        Args:
+            positions: ``(B,)`` places in the index.
+            starts: ``(B,)`` first frame of a clip within each video; None for the very first.
+
+        Returns:
+            ``(B, channels, *shape)`` in the card's dtype.
+        """
+        rows = self.rows[positions]
+        if self.card.period is None:
+            return self._plain.take(rows, axis=0)
+        first = np.zeros_like(rows) if starts is None else starts
+        frames = clip_frames(first[:, None], self.lengths[positions][:, None], self.card)
+        clips = self._plain.take(rows[:, None] + frames, axis=0)  # (B, frames, channels, H, W)
+        return np.ascontiguousarray(np.moveaxis(clips, 2, 1))  # no copy where it is one channel
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Store:
@@ -113,6 +147,11 @@ class Store:
 def open_store(path: str) -> Store:
     """:meth:`Store.open` as a plain function, so that stores travel between processes by path."""
     return Store.open(path)
+
+
+def default_cache() -> Path:
+    """``$SUPREMIX_CACHE``, or ``~/.cache/supremix``."""
+    return Path(os.environ.get("SUPREMIX_CACHE") or "~/.cache/supremix").expanduser()
 
 
 def _map_images(folder: Path, manifest: dict[str, Any]) -> NDArray[Any]:
@@ -165,3 +204,24 @@ def write_json(path: Path, data: dict[str, Any]) -> None:
     draft = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
     draft.write_text(json.dumps(data, indent=1, sort_keys=True))
     draft.replace(path)
+
+
+def file_digest(path: Path) -> str:
+    """A hash of the whole content of a file."""
+    digest = hashlib.blake2b(digest_size=16)
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+@contextmanager
+def only_one(target: Path) -> Generator[None]:
+    """Let one process of this machine at a time make ``target``, a folder of a cache's ``stores``.
+
+    The lock goes with the process that holds it, also when that is killed.
+    """
+    locks = target.parent.parent / "locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    with FileLock(locks / f"{target.name}.lock"):
+        yield

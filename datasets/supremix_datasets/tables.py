@@ -1,16 +1,24 @@
-"""Tables of labels: read as text (ids keep their zeros), checked, and turned into numbers."""
+"""Tables of labels: read as text (ids keep their zeros), checked, and turned into numbers.
+
+Text tables are told apart by their ending: ``.csv`` has commas, every other one tabs. Of a workbook
+(``.xls``, ``.xlsx``) the first sheet is read. Parquet (``.parquet``, ``.pq``) becomes text as well.
+"""
 
 from __future__ import annotations
 
 import io
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+import fastexcel
 import polars as pl
 
 from .errors import DecodeError, LabelTableError
 from .files import read_bytes
 
+WORKBOOKS = (".xls", ".xlsx")
+PARQUET = (".parquet", ".pq")
 MISSING = frozenset({"", "na", "nan", "n/a", "null", "none", "."})
 
 
@@ -27,7 +35,8 @@ def read_columns(address: str, columns: Mapping[str, Sequence[str]]) -> pl.DataF
     """Some columns of a table as trimmed text; what counts as missing is null.
 
     Args:
-        address: fsspec address of a ``.csv``, ``.tsv``, ``.tab`` or ``.txt`` file.
+        address: fsspec address of a ``.csv``, ``.tsv``, ``.tab``, ``.txt``, ``.xls``, ``.xlsx``
+            or ``.parquet`` file.
         columns: New name to the names it may have in the file, the best first. A new name that
             ends in ``?`` may be absent and is then a column of nulls.
 
@@ -67,14 +76,23 @@ def to_number(value: str | None) -> float | None:
     return None if value is None else float(value)
 
 
-def check_numbers(frame: pl.DataFrame, column: str, shown_as: str, address: str) -> None:
+def check_numbers(
+    frame: pl.DataFrame, column: str, shown_as: str, address: str, *, first_line: int = 2
+) -> None:
     """Make sure that a column of text holds numbers or nothing.
+
+    Args:
+        frame: Table of text.
+        column: Column of the frame.
+        shown_as: Name of the column in the file.
+        address: The file.
+        first_line: Line of the file that the first row stands on.
 
     Raises:
         LabelTableError: some values are not numbers; the message lists the first few.
     """
     bad: list[str] = []
-    for line, value in enumerate(frame[column].to_list(), start=2):
+    for line, value in enumerate(frame[column].to_list(), start=first_line):
         try:
             to_number(value)
         except ValueError:
@@ -97,7 +115,39 @@ def label_problem(target: float | None, label_range: tuple[float, float], unit: 
     return None
 
 
+def merge_rows(
+    frame: pl.DataFrame, key: str
+) -> tuple[dict[str, dict[str, str | None]], frozenset[str]]:
+    """One row per id, and the ids whose rows contradict each other.
+
+    Rows of one id that agree wherever both say something are one row: what one leaves open the
+    other fills in. Rows that differ in any column are a contradiction that nobody here can settle.
+
+    Args:
+        frame: Table of text, as :func:`read_columns` gives it. Rows without an id are left out.
+        key: Column of the ids.
+
+    Returns:
+        Id to row, and the contradictory ids (whose row is the first one).
+    """
+    rows: dict[str, dict[str, str | None]] = {}
+    doubtful: set[str] = set()
+    for row in frame.filter(pl.col(key).is_not_null()).iter_rows(named=True):
+        name = str(row[key])
+        known = rows.setdefault(name, dict(row))
+        for column, value in row.items():
+            if known[column] is None:
+                known[column] = value
+            elif value is not None and value != known[column]:
+                doubtful.add(name)
+    return rows, frozenset(doubtful)
+
+
 def _read(address: str, columns: list[str] | None, rows: int | None = None) -> pl.DataFrame:
+    if address.lower().endswith(WORKBOOKS):
+        return _read_workbook(address, columns, rows)
+    if address.lower().endswith(PARQUET):
+        return _read_parquet(address, columns, rows)
     separator = "," if address.lower().endswith(".csv") else "\t"
     try:
         return pl.read_csv(
@@ -114,6 +164,36 @@ def _read(address: str, columns: list[str] | None, rows: int | None = None) -> p
         raise LabelTableError(
             f"{address} cannot be read as a table: {error}. Expected a header line and values "
             f"separated by {separator!r}."
+        ) from error
+
+
+def _read_workbook(address: str, columns: list[str] | None, rows: int | None) -> pl.DataFrame:
+    try:
+        book = fastexcel.read_excel(read_bytes(address))
+        # every cell as text, like the other tables; whole numbers then read 12, not 12.0
+        sheet: Any = book.load_sheet(0, dtypes="string", n_rows=rows, use_columns=columns)
+        frame = pl.DataFrame(sheet)
+    except DecodeError as error:
+        raise LabelTableError(f"the table {address} cannot be used: {error}.") from error
+    except (fastexcel.FastExcelError, pl.exceptions.PolarsError) as error:
+        raise LabelTableError(
+            f"{address} cannot be read as a workbook: {str(error).splitlines()[0]}. Expected an "
+            "Excel file whose first sheet has the column names in its first row."
+        ) from error
+    return frame
+
+
+def _read_parquet(address: str, columns: list[str] | None, rows: int | None) -> pl.DataFrame:
+    try:
+        frame = pl.read_parquet(io.BytesIO(read_bytes(address)), columns=columns, n_rows=rows)
+        # every cell as text, like the other tables; a boolean reads true or false
+        return frame.select(pl.all().cast(pl.String))
+    except DecodeError as error:
+        raise LabelTableError(f"the table {address} cannot be used: {error}.") from error
+    except pl.exceptions.PolarsError as error:
+        raise LabelTableError(
+            f"{address} cannot be read as Parquet: {str(error).splitlines()[0]}. Expected columns "
+            "of text and numbers."
         ) from error
 
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from supremix.api import datasets as datasets
     from supremix.api import load as load
     from supremix.api import prepare as prepare
+    from supremix.folders import check as check
+    from supremix.folders import phantom as phantom
     from supremix.models import EncoderSpec as EncoderSpec
     from supremix.progress import Progress as Progress
     from supremix.training import TrainedModel as TrainedModel
@@ -37,8 +39,10 @@ _HOMES = {
     "Result": "supremix.api",
     "Search": "supremix.api",
     "TrainedModel": "supremix.training",
+    "check": "supremix.folders",
     "datasets": "supremix.api",
     "load": "supremix.api",
+    "phantom": "supremix.folders",
     "prepare": "supremix.api",
 }
 
@@ -49,8 +53,10 @@ __all__ = [
     "Result",
     "Search",
     "TrainedModel",
+    "check",
     "datasets",
     "load",
+    "phantom",
     "prepare",
 ]
 

@@ -59,7 +59,9 @@ class Search:
         judge: Whether the best settings are retrained on training and validation data and judged,
             once, on the test split.
         precision: ``"auto"`` (bf16 on a GPU), ``"fp32"``, ``"bf16"`` or ``"fp16"``.
-        cache: Folder of the prepared stores.
+        cache: Folder of the prepared stores on this machine, and on every node that trains.
+        stores: Address where prepared stores are shared, such as ``s3://bucket/stores``: every
+            node fetches what it trains on from there, once. None where all nodes see `cache`.
         address: Ray cluster; None for this machine alone.
         out: Run folder; None for a new one below ``runs/``.
         progress: Called with a `Progress` at every step.
@@ -97,6 +99,7 @@ class Search:
         judge: bool = True,
         precision: str = "auto",
         cache: str | Path | None = None,
+        stores: str | None = None,
         address: str | None = None,
         out: str | Path | None = None,
         progress: Listener | None = None,
@@ -128,9 +131,9 @@ class Search:
             judge=judge,
             precision=precision,
             cache=None if cache is None else str(cache),
+            stores=stores,
             address=address,
         )
-        spec.resolve_source()
         names = spec.resolve_dataset().card.name, spec.resolve_method().name
         self.spec = spec
         self._run = RunFolder(new_run_folder(*names) if out is None else out)
@@ -282,6 +285,7 @@ def prepare(
     source: str | None = None,
     *,
     cache: str | Path | None = None,
+    stores: str | None = None,
     shape: Sequence[int] | None = None,
     address: str | None = None,
     progress: Listener | None = None,
@@ -292,6 +296,7 @@ def prepare(
         dataset: As for `Search`, like the arguments below.
         source: Folder or address of the images.
         cache: Folder of the stores.
+        stores: Address where stores are shared between machines.
         shape: Grid of the prepared images.
         address: Ray cluster whose CPUs decode.
         progress: Called as images are done.
@@ -305,6 +310,7 @@ def prepare(
         trials=1,
         shape=None if shape is None else tuple(shape),
         cache=None if cache is None else str(cache),
+        stores=stores,
     )
     spec.resolve_source()
     with ray_runtime(address):

@@ -95,6 +95,7 @@ def prepare_store(spec: SearchSpec, listen: Listener) -> Store:
         spec.dataset,
         spec.resolve_source(),
         cache=spec.cache,
+        shared=spec.stores,
         mapper=ray_map,
         progress=tell,
         shape=spec.shape,
@@ -130,7 +131,8 @@ def _prepare(spec: SearchSpec, run: RunFolder, listen: Listener) -> _Setting:
     card = store.card
     space = spec.resolve_space(window=card.window, label_bin=card.label_bin, train_size=train_size)
     task = Task(
-        store=store.path,
+        store=store.path if spec.stores is None else f"{spec.stores.rstrip('/')}/{store.name}",
+        cache=spec.cache,
         method=spec.method,
         encoder=spec.encoder_spec(),
         epochs=spec.epochs,

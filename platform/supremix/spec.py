@@ -50,6 +50,7 @@ class SearchSpec:
     judge: bool = True
     precision: str = "auto"
     cache: str | None = None
+    stores: str | None = None
     address: str | None = None
 
     def __post_init__(self) -> None:
@@ -61,7 +62,7 @@ class SearchSpec:
             )
         if self.precision not in ("auto", "fp32", "bf16", "fp16"):
             raise UnknownNameError("precision", self.precision, ("auto", "fp32", "bf16", "fp16"))
-        self.resolve_dataset()
+        supremix_datasets.get(self.dataset)
         self.resolve_method()
         self.encoder_spec()
 
@@ -74,10 +75,13 @@ class SearchSpec:
         return Pruning(grace=self.grace, reduction=self.reduction)
 
     def resolve_dataset(self) -> Dataset:
-        """The dataset, by name or as given."""
-        if isinstance(self.dataset, Dataset):
-            return self.dataset
-        return supremix_datasets.get(self.dataset)
+        """The dataset, by name or as given; one that its source describes is read from there.
+
+        Raises:
+            DatasetError: The source does not describe it.
+        """
+        source = self.resolve_source()
+        return supremix_datasets.get(self.dataset).at(None if source == PHANTOM else source)
 
     def resolve_method(self) -> Method:
         """The method, by name or as given."""
@@ -85,7 +89,7 @@ class SearchSpec:
 
     def resolve_source(self) -> str:
         """Where the images are: as given, else the phantom where the dataset has one."""
-        dataset = self.resolve_dataset()
+        dataset = supremix_datasets.get(self.dataset)
         if self.source is not None and (self.source != PHANTOM or dataset.phantom is not None):
             return self.source
         if dataset.phantom is None:

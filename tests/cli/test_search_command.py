@@ -22,9 +22,9 @@ def test_every_option_reaches_the_search(fake: Any) -> None:
         "--time", "1h", "--epochs", "9", "--seed", "3", "--space", "s.toml", "--set", "lr=0.1",
         "--set", "window=3,5", "--workers", "2", "--gangs", "3", "--cpus-per-worker", "1.5",
         "--gpus-per-worker", "0.5", "--address", "auto", "--out", "o", "--no-prune", "--no-judge",
-        "--cache", "c", "--precision", "bf16", "--shape", "32,48", "--phantoms", "40",
-        "--split-seed", "5", "--grace", "2", "--encoder", "densenet", "--width", "8",
-        "--depth", "2",
+        "--cache", "c", "--stores", "s3://b/s", "--precision", "bf16", "--shape", "32,48",
+        "--phantoms", "40", "--split-seed", "5", "--grace", "2",
+        "--encoder", "densenet", "--width", "8", "--depth", "2",
     )  # fmt: skip
 
     del fake.called["progress"]
@@ -33,7 +33,7 @@ def test_every_option_reaches_the_search(fake: Any) -> None:
         "dataset": "hc18", "source": "there", "method": "l1", "trials": 4, "time": 3600.0,
         "epochs": 9, "seed": 3, "space": "s.toml", "overrides": ("lr=0.1", "window=3,5"),
         "workers": 2, "gangs": 3, "cpus_per_worker": 1.5, "gpus_per_worker": 0.5,
-        "address": "auto", "out": "o", "prune": False, "judge": False, "cache": "c",
+        "address": "auto", "out": "o", "prune": False, "judge": False, "cache": "c", "stores": "s3://b/s",
         "precision": "bf16", "shape": (32, 48), "phantoms": 40, "split_seed": 5, "grace": 2,
         "encoder": "densenet", "width": 8, "depth": 2,
     }  # fmt: skip

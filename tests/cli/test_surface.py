@@ -17,10 +17,16 @@ SURFACE = {
         "--trials", "--time", "--epochs", "--prune", "--grace", "--judge",
         "--encoder", "--width", "--depth", "--precision",
         "--workers", "--gangs", "--cpus-per-worker", "--gpus-per-worker", "--address", "--cache",
-        "--out", "--resume", "--quiet",
+        "--stores", "--out", "--resume", "--quiet",
     },
-    "prepare": {"--dataset", "--source", "--shape", "--cache", "--address", "--quiet"},
+    "prepare": {
+        "--dataset", "--source", "--shape", "--cache", "--stores", "--address", "--quiet",
+    },
+    "check": {
+        "dataset", "--source", "--full", "--out", "--shape", "--cache", "--address", "--quiet",
+    },
     "datasets": {"name"},
+    "phantom": {"dataset", "--out", "--n", "--seed", "--quiet"},
     "predict": {"model", "images", "--pixel-size", "--with", "--table"},
 }  # fmt: skip
 

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from supremix_datasets import DecodeError, decode_file
-from supremix_datasets.decoding import decode_nifti, decode_picture
+from supremix_datasets.decoding import decode_nifti, decode_picture, ending_of
+from supremix_datasets.video import encode_mjpg_avi
 
 RNG = np.random.default_rng(0)
 
@@ -90,3 +91,41 @@ def test_files_are_told_apart_by_their_ending(tmp_path: Path) -> None:
     (tmp_path / "empty.png").touch()
     with pytest.raises(DecodeError, match="the file is empty"):
         decode_file(str(tmp_path / "empty.png"))
+
+
+def test_arrays_videos_and_dicom_reach_their_decoders(tmp_path: Path) -> None:
+    grey = RNG.integers(0, 255, (3, 16, 24), dtype=np.uint8)
+    np.save(tmp_path / "a.npy", grey[0])
+    np.testing.assert_array_equal(decode_file(str(tmp_path / "a.npy")).pixels, grey[0])
+    (tmp_path / "a.AVI").write_bytes(encode_mjpg_avi(grey, 50.0))
+    assert decode_file(str(tmp_path / "a.AVI")).pixels.shape == grey.shape
+    slices = tmp_path / "series"
+    slices.mkdir()
+    with pytest.raises(DecodeError, match="holds no file"):
+        decode_file(f"{slices}/")
+    for place in (slices / "1.dcm", tmp_path / "a.dcm"):
+        place.write_bytes(b"no DICOM")
+    for address in (f"{slices}/", str(tmp_path / "a.dcm")):
+        with pytest.raises(DecodeError, match="DICOM"):
+            decode_file(address)
+
+
+def test_colour_comes_with_its_channels_first() -> None:
+    colour = RNG.integers(0, 255, (20, 30, 3), dtype=np.uint8)
+    shown = decode_picture(png(colour), channels=3).pixels
+    np.testing.assert_array_equal(shown, np.moveaxis(colour, -1, 0))
+    deep = RNG.integers(0, 65535, (20, 30), dtype=np.uint16)
+    assert decode_picture(png(deep), channels=3).pixels.shape == (3, 20, 30)
+
+
+@pytest.mark.parametrize(
+    ("address", "ending"),
+    [
+        ("a/b.nii.gz", ".nii.gz"),
+        ("zip://T1/x.NII::file:///a.zip", ".nii"),
+        ("a.b/c", ""),
+        ("x.txt", ""),
+    ],
+)
+def test_an_ending_names_the_format(address: str, ending: str) -> None:
+    assert ending_of(address) == ending

@@ -1,13 +1,24 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from supremix_datasets import UnknownDatasetError, get, names
 
+HEAVY = ("av", "fastexcel", "scipy.ndimage")
 
-def test_every_name_gives_its_dataset() -> None:
-    assert {"hc18", "ukb-t1"} <= set(names())
-    assert all(get(name).name == name for name in names())
+
+@pytest.mark.parametrize("name", names())
+def test_every_name_gives_its_dataset(name: str) -> None:
+    assert get(name).name == name
+
+
+def test_the_datasets_are_there() -> None:
+    brains = {"ukb-t1", "hcp-aging", "ixi", "openbhb"}
+    amyloid = {"adni-amyloid", "a4-amyloid", "oasis3-amyloid"}
+    assert {"hc18", "rsna-bone-age", "echonet-dynamic", "table"} | brains | amyloid == set(names())
 
 
 def test_a_dataset_is_handed_back() -> None:
@@ -16,5 +27,12 @@ def test_a_dataset_is_handed_back() -> None:
 
 
 def test_an_unknown_name_lists_what_there_is() -> None:
-    with pytest.raises(UnknownDatasetError, match=r"Did you mean 'hc18'\? Known: hc18, ukb-t1"):
+    known = ", ".join(names())
+    with pytest.raises(UnknownDatasetError, match=rf"Did you mean 'hc18'\? Known: {known}"):
         get("hc-18")
+
+
+def test_libraries_of_single_formats_are_loaded_when_a_dataset_needs_them() -> None:
+    code = f"import sys, supremix_datasets; print([m for m in {HEAVY} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -25,7 +25,8 @@ def test_what_it_holds(store: Store) -> None:
     assert store.images.shape == (10, 1, 128, 192)
     assert store.images.dtype == np.uint8
     assert store.targets.tolist() == [100 + 10 * n for n in range(10)]
-    assert store.index.columns == ["row", "id", "group", "split", "target", "site", "pixel_size"]
+    expected = ["row", "frames", "id", "group", "split", "target", "site", "pixel_size"]
+    assert store.index.columns == expected
     assert store.rows.tolist() == list(range(10))
     ratio = 54 / 128
     wanted = np.log([(0.1 + 0.01 * n) * ratio for n in range(10)])

@@ -1,4 +1,4 @@
-"""The command line: `supremix search`, `prepare`, `datasets`, `predict`."""
+"""The command line: `supremix search`, `check`, `prepare`, `predict`, `datasets`, `phantom`."""
 
 from __future__ import annotations
 

@@ -12,7 +12,9 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from supremix.cli.check import check
 from supremix.cli.datasets import datasets
+from supremix.cli.phantom import phantom
 from supremix.cli.predict import predict
 from supremix.cli.prepare import prepare
 from supremix.cli.search import search
@@ -51,7 +53,7 @@ def _help(command: Callable[..., None]) -> str:
     return "\n\n".join(p if p.startswith("\b") else p.replace("\n", " ") for p in paragraphs)
 
 
-for command in (search, prepare, datasets, predict):
+for command in (search, check, prepare, predict, datasets, phantom):
     app.command(help=_help(command), no_args_is_help=command is not datasets)(command)
 
 

@@ -40,10 +40,17 @@ def datasets(
 
 
 def _overview(cards: list[Card]) -> Table:
-    table = Table("name", "what", "target", "prepared images", box=None, pad_edge=False)
+    from supremix_datasets import get, names
+
+    heads = ("name", "what", "modality", "target", "prepared images", "phantom")
+    table = Table(*heads, box=None, pad_edge=False)
     for card in cards:
         shape = " x ".join(map(str, card.shape))
-        table.add_row(card.name, card.title, f"{card.target} ({card.unit})", shape)
+        phantom = card.name in names() and get(card.name).phantom is not None
+        target = f"{card.target} ({card.unit})"
+        table.add_row(
+            card.name, card.title, card.modality, target, shape, "yes" if phantom else "no"
+        )
     return table
 
 

@@ -72,6 +72,15 @@ Cache = Annotated[
         rich_help_panel=MACHINE,
     ),
 ]
+Stores = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Where prepared datasets are shared between nodes (s3://bucket/stores): each node "
+        "fetches one to its own cache, once. Not needed where all nodes see the same cache.",
+        rich_help_panel=MACHINE,
+    ),
+]
 Address = Annotated[
     str | None,
     typer.Option(

@@ -25,6 +25,7 @@ def prepare(
     source: options.Source = None,
     shape: options.Shape = None,
     cache: options.Cache = None,
+    stores: options.Stores = None,
     address: options.Address = None,
     quiet: options.Quiet = False,
 ) -> None:
@@ -45,6 +46,7 @@ def prepare(
             dataset,
             source,
             cache=cache,
+            stores=stores,
             shape=options.read_shape(shape),
             address=address,
             progress=display,

@@ -128,6 +128,7 @@ def search(
     ] = None,
     address: options.Address = None,
     cache: options.Cache = None,
+    stores: options.Stores = None,
     out: Annotated[
         str | None,
         typer.Option(
@@ -203,6 +204,7 @@ def search(
             gpus_per_worker=gpus_per_worker,
             address=address,
             cache=cache,
+            stores=stores,
             out=out,
             progress=display,
         ).run()

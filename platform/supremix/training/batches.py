@@ -79,12 +79,10 @@ class Batches:
     def _load(self, members: Positions, draws: torch.Generator) -> Batch:
         own = share(len(members), self._collective.rank, self._collective.world)
         mine = np.repeat(members[own], self._views)
-        images = self._data.images(members[own])
-        if self._views > 1:
-            images = images.repeat_interleave(self._views, 0)
+        rows = slice(own.start * self._views, own.stop * self._views)
+        images = self._images(members, own, rows, draws)
         covariates = self._data.covariates[torch.from_numpy(mine).to(images.device)]
         if self._augmenter is not None:
-            rows = slice(own.start * self._views, own.stop * self._views)
             drawn = self._augmenter.draw(len(members) * self._views, draws)
             params = {name: values[rows] for name, values in drawn.items()}
             images = self._augmenter.apply(images, params)
@@ -97,6 +95,17 @@ class Batches:
             views=self._views,
             draws=draws,
         )
+
+    def _images(
+        self, members: Positions, own: slice, rows: slice, draws: torch.Generator
+    ) -> Tensor:
+        """This worker's views: an image is read once for all, a video gives each its own clip."""
+        every = np.repeat(members, self._views)
+        starts = self._data.draw_starts(every, draws)
+        if starts is not None:
+            return self._data.images(every[rows], starts[rows])
+        images = self._data.images(members[own])
+        return images.repeat_interleave(self._views, 0) if self._views > 1 else images
 
     def _zoomed(self, mine: Positions, params: dict[str, Tensor]) -> Tensor:
         """By how much the standardised covariates (n, K) change with the zoom of each view."""

@@ -14,6 +14,8 @@ from supremix.training.randomness import derive
 from supremix.training.scaling import CovariateScale, TargetScale
 from supremix.training.task import Task
 from supremix_datasets.card import Card
+from supremix_datasets.clips import clip_frames, clip_step, covering_starts, start_count
+from supremix_datasets.shared import open_shared
 from supremix_datasets.splits import assign
 from supremix_datasets.store import Store
 
@@ -36,12 +38,12 @@ class TrialData:
     """
 
     def __init__(self, task: Task, device: torch.device) -> None:
-        self.store = Store.open(task.store)
+        self.store = open_shared(task.store, task.cache)
         self.device = device
         self.splits: NDArray[Any] = np.asarray(
             assign(self.store.index, seed=task.split_seed, fractions=task.fractions)
         )
-        self.fit = _fraction(task, self.store, self.positions(*task.fit_on))
+        self.fit = fitted(task, self.store, self.splits)
         if len(self.fit) < 2:
             raise TaskError(
                 f"the split {'+'.join(task.fit_on)} of {self.card.name} holds {len(self.fit)} "
@@ -75,15 +77,63 @@ class TrialData:
             )
         return found.astype(np.int64)
 
-    def images(self, positions: Positions) -> Tensor:
-        """(B, C, *shape) float32 on the device, (stored - offset) * gain."""
-        rows = self.store.rows[positions]
+    def images(self, positions: Positions, starts: Positions | None = None) -> Tensor:
+        """(B, C, *shape) float32 on the device, (stored - offset) * gain.
+
+        Args:
+            positions: places in the index.
+            starts: of videos, the first frame of the clip in each.
+        """
         if self._resident is not None:
-            stored = self._resident[torch.from_numpy(rows).to(self.device)]
+            rows = torch.from_numpy(self._rows(positions, starts)).to(self.device)
+            stored = self._resident[rows]
+            if self.card.period is not None:
+                stored = stored.movedim(2, 1)
         else:
-            # Indexing with an array copies the rows out of the map, once.
-            stored = torch.from_numpy(self.store.images[rows]).to(self.device)
+            stored = torch.from_numpy(self.store.read(positions, starts)).to(self.device)
         return to_input(stored, self._offset, self._gain)
+
+    def _rows(self, positions: Positions, starts: Positions | None) -> Positions:
+        """Rows of the store: (B,) of images, (B, T) of the frames of clips."""
+        first = self.store.rows[positions]
+        if self.card.period is None:
+            return first
+        begin = np.zeros_like(positions) if starts is None else starts
+        lengths = self.store.lengths[positions]
+        inside = [
+            clip_frames(int(start), int(length), self.card)
+            for start, length in zip(begin, lengths, strict=True)
+        ]
+        return first[:, None] + np.stack(inside)
+
+    def draw_starts(self, positions: Positions, draws: torch.Generator) -> Positions | None:
+        """A random clip of each video, as its first frame, (B,); None for images."""
+        if self.card.period is None:
+            return None
+        uniform = torch.rand(len(positions), generator=draws, dtype=torch.float64).numpy()
+        return (uniform * start_count(self.store.lengths[positions], self.card)).astype(np.int64)
+
+    def clips(
+        self, positions: Positions, *, thorough: bool = False
+    ) -> tuple[Positions, Positions | None, Tensor]:
+        """What has to be looked at to judge samples: every image, or clips of every video.
+
+        Args:
+            positions: places in the index.
+            thorough: of videos, clips whose starts are an eighth of a clip apart, instead of the
+                fewest clips that cover the video.
+
+        Returns:
+            places (R,), first frames (R,) or None, and the row (R,) of `positions` of each.
+        """
+        if self.card.period is None:
+            return positions, None, torch.arange(len(positions))
+        step = clip_step(self.card, thorough=thorough)
+        lengths = self.store.lengths[positions]
+        starts = [covering_starts(int(length), self.card, step) for length in lengths]
+        owner = np.repeat(np.arange(len(positions)), [len(one) for one in starts])
+        flat = np.asarray([start for one in starts for start in one], dtype=np.int64)
+        return positions[owner], flat, torch.from_numpy(owner)
 
     def _fits(self) -> bool:
         return self.device.type == "cuda" and self.store.images.nbytes <= _RESIDENT_BYTES
@@ -100,8 +150,13 @@ def to_input(stored: Tensor, offset: float, gain: float) -> Tensor:
     return values.mul_(gain) if gain != 1 else values
 
 
-def _fraction(task: Task, store: Store, fit: Positions) -> Positions:
-    """Keep whole groups, drawn by the split's seed, until the share of labels is reached."""
+def fitted(task: Task, store: Store, splits: NDArray[Any]) -> Positions:
+    """The samples that a task fits: of its splits, and of those its share of the labels.
+
+    Of a share, whole groups are kept, drawn by the split's seed: a smaller share is part of a
+    larger one.
+    """
+    fit = np.flatnonzero(np.isin(splits, task.fit_on)).astype(np.int64)
     if task.label_fraction == 1:
         return fit
     groups = np.asarray(store.index["group"].to_list(), dtype=object)[fit]

@@ -43,14 +43,21 @@ class Evaluator:
     def features(self, positions: Positions, *, flips: bool = False) -> Tensor:
         """Joined features (N, F) in the order of the positions.
 
-        With flips, the mean over all combinations of the card's flip axes; the head is linear, so
-        that is also the mean of the predictions.
+        Of a video, the mean over its clips; with flips, over more of them, and the mean over all
+        combinations of the card's flip axes. The head is linear, so that is also the mean of the
+        predictions.
         """
         world, rank = self._collective.world, self._collective.rank
         mine = positions[share(len(positions), rank, world)]
         self._network.eval()
-        parts = [self._forward(chunk, flips) for chunk in _chunks(mine, self._batch)]
+        places, starts, owner = self._data.clips(mine, thorough=flips)
+        parts = [
+            self._forward(places[rows], None if starts is None else starts[rows], flips)
+            for rows in _chunks(len(places), self._batch)
+        ]
         own = torch.cat(parts) if parts else self._data.covariates.new_zeros(0, self._network.width)
+        if starts is not None:
+            own = _means(own, owner.to(own.device), len(mine))
         return self._collective.gather(own, shares(len(positions), world))
 
     @torch.no_grad()
@@ -63,8 +70,8 @@ class Evaluator:
         """Features (N, F) through the head, in the unit of the task, float64."""
         return self._data.target_scale.restore(self._network.head(features))
 
-    def _forward(self, positions: Positions, flips: bool) -> Tensor:
-        images = self._data.images(positions)
+    def _forward(self, positions: Positions, starts: Positions | None, flips: bool) -> Tensor:
+        images = self._data.images(positions, starts)
         covariates = self._data.covariates[torch.from_numpy(positions).to(images.device)]
         axes = self._data.card.augmentation.flip_axes if flips else ()
         return mean_features(self._network, images, covariates, axes, self._precision)
@@ -92,6 +99,12 @@ def _subsets(axes: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
         yield from itertools.combinations(axes, size)
 
 
-def _chunks(positions: Positions, size: int) -> Iterator[Positions]:
-    for start in range(0, len(positions), size):
-        yield positions[start : start + size]
+def _means(rows: Tensor, owner: Tensor, count: int) -> Tensor:
+    """(R, F) -> (count, F): the mean of the rows of each owner (R,)."""
+    total = rows.new_zeros(count, rows.shape[1]).index_add_(0, owner, rows)
+    return total / torch.bincount(owner, minlength=count).to(rows.dtype)[:, None]
+
+
+def _chunks(count: int, size: int) -> Iterator[slice]:
+    for start in range(0, count, size):
+        yield slice(start, start + size)

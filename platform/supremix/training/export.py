@@ -40,6 +40,7 @@ def describe(run: TrialRun) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "card": data.card.to_dict(),
+        "dataset": data.store.manifest.get("dataset", data.card.name),
         "encoder": task.encoder.to_dict(),
         "fusion": task.fusion,
         "target": asdict(data.target_scale),

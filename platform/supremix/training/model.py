@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch import Tensor
 
 from supremix.models import EncoderBuilder, EncoderSpec, Network
 from supremix.training.data import to_input
@@ -22,6 +23,7 @@ from supremix.training.export import DESCRIPTION, FORMAT, WEIGHTS
 from supremix.training.precision import Precision
 from supremix.training.scaling import CovariateScale, TargetScale
 from supremix_datasets.card import Card
+from supremix_datasets.clips import clip_step, covering_starts, take_clip
 from supremix_datasets.conform import present
 from supremix_datasets.errors import CovariateError
 from supremix_datasets.reader import Dataset, Reader
@@ -85,7 +87,7 @@ class TrainedModel:
         if missing or unexpected:
             names = ", ".join([*missing, *unexpected][:5])
             raise ModelError(_unusable(folder, f"weights do not match the encoder: {names}"))
-        reader = dataset.reader if dataset is not None else _reader(description["card"]["name"])
+        reader = dataset.reader if dataset is not None else _reader(description)
         return cls(description, network, reader=reader, device=device)
 
     def predict(self, images: Image | Sequence[Image], **covariates: Any) -> Any:
@@ -93,7 +95,8 @@ class TrainedModel:
 
         Args:
             images: an address of a file in the dataset's own format, an array of pixels
-                ((*spatial) or (C, *spatial), any size), or a list of either.
+                ((*spatial) or (C, *spatial), any size; a video has its frames as the first of the
+            spatial axes), or a list of either.
             covariates: the raw values, by the card's names, of the file as it is
                 (pixel_size=0.14); one for all images, or one for each.
 
@@ -116,14 +119,24 @@ class TrainedModel:
             shown = present(self.card, decoded, covariates)
         except CovariateError as error:
             raise ModelInputError(str(error)) from error
-        stored = torch.from_numpy(np.ascontiguousarray(shown.pixels))[None].to(self._device)
-        pixels = to_input(stored, self.card.offset, self.card.gain)
+        pixels = to_input(self._inputs(shown.pixels), self.card.offset, self.card.gain)
         known = self._covariates.standardise(shown.covariates[None]).to(self._device)
+        known = known.expand(len(pixels), -1)
         axes = self.card.augmentation.flip_axes if self.description["flips"] else ()
         with torch.inference_mode():
             plain = Precision("fp32", self._device)
             features = mean_features(self._network, pixels, known, axes, plain)
+            features = features.mean(0, keepdim=True)
             return float(self._target.restore(self._network.head(features))[0])
+
+    def _inputs(self, pixels: NDArray[Any]) -> Tensor:
+        """What the network is shown of an image, (1, C, *shape), or of a video: all its clips."""
+        if self.card.period is None:
+            return torch.from_numpy(np.ascontiguousarray(pixels))[None].to(self._device)
+        step = clip_step(self.card, thorough=self.description["flips"])
+        starts = covering_starts(len(pixels), self.card, step)
+        clips = np.stack([take_clip(pixels, start, self.card) for start in starts])
+        return torch.from_numpy(clips).to(self._device)
 
     def _decode(self, address: str) -> Any:
         if self._reader is None:
@@ -174,8 +187,11 @@ def _network(description: dict[str, Any], builder: EncoderBuilder | None) -> Net
         )
 
 
-def _reader(name: str) -> Reader | None:
-    return get(name).reader if name in names() else None
+def _reader(description: dict[str, Any]) -> Reader | None:
+    """The reader of the dataset the model was trained on, where that is known by name."""
+    card = Card.from_dict(description["card"])
+    name = description.get("dataset", card.name)
+    return get(name).reading(card) if name in names() else None
 
 
 def _unusable(folder: Path, why: str) -> str:

@@ -18,7 +18,9 @@ class Task:
     """What is trained, on what, how long. Small and picklable: it travels to the workers.
 
     Args:
-        store: address of the prepared store (a local folder).
+        store: address of the prepared store: a local folder, or any fsspec address, from where
+            it is fetched once to the disk of each node that trains.
+        cache: folder for what is fetched; None for the node's default.
         method: a name of `method_names()`, or a `Method` of the user's own (picklable).
         encoder: the encoder to build.
         epochs: all epochs of a trial, both stages together.
@@ -44,10 +46,13 @@ class Task:
         averaging: what is judged and kept is a running average of the weights; its time constant
             as a share of the steps of a stage, in [0, 1). 0 judges and keeps the weights as they
             are.
+        init: folder of an exported model, visible to all workers, whose encoder the trial's sets
+            out from; None for fresh weights. See `supremix.training.transfer`.
         flips: average the final predictions over the flips the augmentation allows.
     """
 
     store: str
+    cache: str | None = None
     method: str | Method = "supremix"
     encoder: EncoderSpec = field(default_factory=EncoderSpec)
     epochs: int = 60
@@ -66,6 +71,7 @@ class Task:
     fusion: str = "concat"
     target_transform: str | None = None
     averaging: float = 0.05
+    init: str | None = None
     flips: bool = False
 
     def __post_init__(self) -> None:
