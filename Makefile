@@ -1,5 +1,6 @@
 # make demo   a search on brain phantoms: trials, best settings, their error, where all is kept
-# make test   the whole test suite          (PYTEST="-m 'not slow'" for the quick part)
+# make test   the whole test suite          (PYTEST="-m 'not slow and not long'" for the quick part,
+#             PYTEST="-m long" for the tests that take minutes each)
 # make lint   ruff and pyright
 # make clean  remove .venv, caches and runs/
 #

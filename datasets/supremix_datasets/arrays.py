@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import tokenize
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,10 @@ from .reader import Decoded
 MAGIC = b"\x93NUMPY"
 KINDS = "fiub"
 """Floats, signed and unsigned integers, booleans: what pixels may be."""
+
+
+_ERRORS = (ValueError, EOFError, OSError, SyntaxError, TypeError, tokenize.TokenError)
+"""What NumPy raises of a damaged header, which is a Python literal, and of what follows it."""
 
 
 def decode_npy(data: bytes, spacing: tuple[float, ...] | None) -> Decoded:
@@ -55,7 +60,7 @@ def _load(data: bytes) -> np.ndarray[Any, np.dtype[Any]]:
                 f"bytes, the file holds {there}"
             )
         return np.load(io.BytesIO(data), allow_pickle=False)
-    except (ValueError, EOFError, OSError, SyntaxError, TypeError) as error:
+    except _ERRORS as error:
         raise DecodeError(f"not a readable NumPy array: {error}") from error
 
 

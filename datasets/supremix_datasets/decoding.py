@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import struct
+import warnings
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
+from nibabel.nifti1 import data_type_codes
 from nibabel.orientations import OrientationError
 from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
@@ -35,6 +37,7 @@ NIFTI2_START = struct.pack("<i", 540)
 NIFTI_HEAD = 544
 """Bytes that hold the header of either version."""
 
+_BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 _NIFTI_ERRORS = (
     OSError,
     EOFError,
@@ -91,11 +94,14 @@ def decode_picture(data: bytes, *, channels: int = 1) -> Decoded:
         DecodeError: the bytes are no picture, or a truncated one.
     """
     try:
-        with Image.open(io.BytesIO(data)) as picture:
-            deep = picture.mode.startswith(("I", "F"))
-            plain = picture if deep else picture.convert("L" if channels == 1 else "RGB")
-            pixels = np.asarray(plain)  # decodes everything, so a truncated file fails here
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, ValueError) as error:
+        with warnings.catch_warnings():
+            # far beyond any radiograph, and below what Pillow refuses by itself
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(data)) as picture:
+                deep = picture.mode.startswith(("I", "F"))
+                plain = picture if deep else picture.convert("L" if channels == 1 else "RGB")
+                pixels = np.asarray(plain)  # decodes everything, so a truncated file fails here
+    except (*_BOMBS, OSError, UnidentifiedImageError, ValueError) as error:
         raise DecodeError(f"not a readable picture: {error}") from error
     except (SyntaxError, zlib.error, struct.error) as error:  # what Pillow says of broken chunks
         raise DecodeError(f"not a readable picture: {error}") from error
@@ -134,10 +140,25 @@ def _unpacked(data: bytes) -> tuple[bytes, Any]:
     # of the head alone: extensions may follow it, and reach beyond what is unpacked here
     length = kind.header_class.template_dtype.itemsize
     header: Any = kind.header_class(head[:length], check=False)
-    size = check_pixels(header.get_data_shape(), int(header.get_data_dtype().itemsize))
+    size = check_pixels(header.get_data_shape(), value_bytes(header))
     if not packed:
         return data, kind
     return gunzip(data, int(header.get_data_offset()) + size + SLACK), kind
+
+
+def value_bytes(header: Any) -> int:
+    """Bytes of one value of a NIfTI image.
+
+    Args:
+        header: nibabel's header of the file.
+
+    Raises:
+        DecodeError: the header names a type of values that there is not.
+    """
+    code = int(header["datatype"])
+    if code not in data_type_codes:
+        raise DecodeError(f"not a readable NIfTI volume: there is no type of values {code}")
+    return int(header.get_data_dtype().itemsize)
 
 
 # These formats are rarer, and the libraries that read them heavy: they are loaded when one comes.

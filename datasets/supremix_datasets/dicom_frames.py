@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from pydicom import dcmread
 from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import DeflatedExplicitVRLittleEndian
@@ -37,6 +37,7 @@ LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 """Weights of red, green and blue in a grey value, ITU-R BT.601, as for other pictures."""
 
 _UNREADABLE = (
+    BytesLengthException,
     InvalidDicomError,
     ArithmeticError,
     AttributeError,

@@ -24,7 +24,7 @@ from .files import list_files, read_bytes
 from .policy import Augmentation
 from .reader import Dataset, Decoded
 from .sample import Rejected, Sample, Scan
-from .tables import check_numbers, label_problem, read_columns, to_number
+from .tables import check_numbers, label_problem, merge_rows, read_columns, to_number
 
 TABLE = "training_set_pixel_size_and_HC.csv"
 COLUMNS = {
@@ -92,8 +92,9 @@ class Hc18Reader:
         samples: list[Sample] = []
         rejected: list[Rejected] = []
         seen: set[str] = set()
+        doubtful = merge_rows(frame, "file")[1]
         for row in frame.iter_rows(named=True):
-            found = _sample(row, pictures, seen)
+            found = _sample(row, pictures, seen, doubtful)
             if isinstance(found, Sample):
                 samples.append(found)
             else:
@@ -137,13 +138,18 @@ def _pictures(listing: dict[str, Any]) -> dict[str, str]:
 
 
 def _sample(
-    row: dict[str, str | None], pictures: dict[str, str], seen: set[str]
+    row: dict[str, str | None],
+    pictures: dict[str, str],
+    seen: set[str],
+    doubtful: frozenset[str],
 ) -> Sample | Rejected:
     name = str(row["file"])
     target, pixel_size = to_number(row["target"]), to_number(row["pixel_size"])
     address = pictures.get(name, "")
     problem = label_problem(target, CARD.label_range, CARD.unit)
-    if name in seen:
+    if name in doubtful:
+        problem = "the table lists it more than once, with different values"
+    elif name in seen:
         problem = "the table lists it more than once"
     elif pixel_size is None or not (math.isfinite(pixel_size) and pixel_size > 0):
         problem = f"pixel size must be a positive number, found {row['pixel_size']!r}"

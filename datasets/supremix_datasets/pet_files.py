@@ -20,7 +20,7 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 
-from .decoding import GZIP_START, NIFTI2_START, NIFTI_HEAD, VOLUMES, decode_nifti
+from .decoding import GZIP_START, NIFTI2_START, NIFTI_HEAD, VOLUMES, decode_nifti, value_bytes
 from .dicom import decode_dicom_series
 from .errors import DecodeError
 from .files import filesystem, folder_files, read_bytes
@@ -129,7 +129,7 @@ def _mean_over_time(data: bytes, address: str) -> bytes:
         shape = tuple(int(n) for n in header.get_data_shape())
         if len(shape) != 4 or shape[3] < 2:
             return data
-        size = check_pixels(shape, max(4, int(header.get_data_dtype().itemsize)))
+        size = check_pixels(shape, max(4, value_bytes(header)))
         limit = int(header.get_data_offset()) + size + SLACK
         image: Any = kind.from_bytes(gunzip(data, limit) if data[:2] == GZIP_START else data)
         frames = np.asarray(image.dataobj, dtype=np.float32)

@@ -35,6 +35,7 @@ def phantom_folder(
     samples: int | None,
     seed: int,
     run: Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]],
+    progress: Callable[[int, int], None] | None = None,
 ) -> str:
     """The folder with the phantoms of a dataset, written first where it is not there yet.
 
@@ -44,6 +45,7 @@ def phantom_folder(
         samples: How many, at least 1; None for the dataset's own number.
         seed: Seed; same seed, same files.
         run: Like :func:`map`; parts are independent.
+        progress: Called with (parts done, parts in all).
 
     Raises:
         SourceError: the dataset has no phantoms, or the number is not positive.
@@ -53,7 +55,7 @@ def phantom_folder(
     target = cache / "phantoms" / name
     if not target.is_dir():
         with new_folder(target) as draft:
-            _write_parts(phantom, draft, count, seed, run, None)
+            _write_parts(phantom, draft, count, seed, run, progress)
     return str(target)
 
 

@@ -39,6 +39,7 @@ def prepare(
     spacing: Sequence[float] | None = None,
     phantoms: int | None = None,
     phantom_seed: int = 0,
+    phantom_progress: Progress | None = None,
 ) -> Store:
     """Decode a dataset into a memory-mapped store, or open the store if it is there already.
 
@@ -57,6 +58,7 @@ def prepare(
         spacing: Spacing in mm instead of the card's.
         phantoms: How many phantoms; default what the dataset says.
         phantom_seed: Seed of the phantoms.
+        phantom_progress: Called with (parts done, parts in all) while phantoms are written.
 
     Returns:
         The store. Images that could not be used are in ``store.quarantine``.
@@ -72,7 +74,7 @@ def prepare(
     dataset = get(dataset).at(None if is_phantom else str(source))
     card = dataset.card_for(phantom=is_phantom, shape=shape, spacing=spacing)
     if is_phantom:
-        source = phantom_folder(dataset, folder, phantoms, phantom_seed, run)
+        source = phantom_folder(dataset, folder, phantoms, phantom_seed, run, phantom_progress)
     where = dataset.root or str(source)
     note = _note_path(folder, dataset, card, where)
     check = functools.partial(

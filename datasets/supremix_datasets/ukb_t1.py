@@ -32,7 +32,14 @@ from .phantom_brain import write_brain_phantoms
 from .policy import Augmentation
 from .reader import Dataset, Decoded, Phantom
 from .sample import Rejected, Sample, Scan
-from .tables import check_numbers, header, label_problem, read_columns, to_number
+from .tables import (
+    check_numbers,
+    header,
+    label_problem,
+    merge_rows,
+    read_columns,
+    to_number,
+)
 
 MEMBER = "T1/T1_brain_to_MNI.nii.gz"
 VISIT = re.compile(r"^(?P<eid>\d+)_20252_(?P<visit>\d+)_(?P<array>\d+)$")
@@ -125,6 +132,7 @@ class _Person:
     ages: dict[str, float | None]
     sites: dict[str, str | None]
     sex: float | None
+    doubtful: bool
 
 
 def _visits(listing: dict[str, Any]) -> dict[tuple[str, str], _Place]:
@@ -157,11 +165,10 @@ def _sample(
         return Rejected(id=name, reason="the table has no row of this eid", address=where)
     age = person.ages.get(visit)
     problem = label_problem(age, CARD.label_range, CARD.unit)
+    if person.doubtful:
+        problem = "the table has rows of this eid that contradict each other"
     if problem is None:
-        try:
-            problem = _problem(zip_members(place.zip) if place.zip else list(place.tree))
-        except DecodeError as error:
-            problem = str(error)
+        problem = _place_problem(place)
     if problem is not None or age is None:
         return Rejected(id=name, reason=problem or "no label in the table", address=where)
     return Sample(
@@ -172,6 +179,13 @@ def _sample(
         covariates={} if person.sex is None else {"sex": person.sex},
         site=person.sites.get(visit),
     )
+
+
+def _place_problem(place: _Place) -> str | None:
+    try:
+        return _problem(zip_members(place.zip) if place.zip else list(place.tree))
+    except DecodeError as error:
+        return str(error)
 
 
 def _problem(members: Sequence[str]) -> str | None:
@@ -244,13 +258,15 @@ def _rows(table: str, visits: Sequence[str]) -> dict[str, _Person]:
     frame = read_columns(table, {"eid": ["eid", "f.eid"], "sex?": _names(31, "0"), **ages, **sites})
     for visit in visits:
         check_numbers(frame, f"age{visit}", _names(21003, visit)[0], table)
+    rows, doubtful = merge_rows(frame, "eid")
     return {
-        str(row["eid"]): _Person(
+        eid: _Person(
             ages={visit: to_number(row[f"age{visit}"]) for visit in visits},
             sites={visit: row[f"site{visit}"] for visit in visits},
             sex=_sex(row["sex"]),
+            doubtful=eid in doubtful,
         )
-        for row in frame.iter_rows(named=True)
+        for eid, row in rows.items()
     }
 
 

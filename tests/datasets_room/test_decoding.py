@@ -129,3 +129,11 @@ def test_colour_comes_with_its_channels_first() -> None:
 )
 def test_an_ending_names_the_format(address: str, ending: str) -> None:
     assert ending_of(address) == ending
+
+
+def test_a_picture_beyond_all_measure_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    buffer = io.BytesIO()
+    Image.new("L", (40, 40)).save(buffer, "png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(DecodeError, match="decompression bomb"):
+        decode_picture(buffer.getvalue())

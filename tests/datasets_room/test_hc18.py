@@ -48,7 +48,7 @@ def test_a_picture_without_a_row_and_a_repeated_row_are_named(make_hc18: Make) -
     scan = READER.scan(str(folder))
     assert {(r.id, r.reason) for r in scan.rejected} == {
         ("002_HC", "no row in the table"),
-        ("001_HC", "the table lists it more than once"),
+        ("001_HC", "the table lists it more than once, with different values"),
     }
 
 

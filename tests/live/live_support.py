@@ -70,16 +70,19 @@ def write_heads(folder: Path, count: int = HEADS) -> Path:
 
 
 class Driver:
-    """`supremix search` in a process of its own, whose every descendant can be told by a mark."""
+    """`supremix` in a process of its own, whose every descendant can be told by a mark."""
 
-    def __init__(self, run: Path, *arguments: str, cache: Path) -> None:
+    def __init__(
+        self, run: Path, *arguments: str, cache: Path, command: tuple[str, ...] | None = None
+    ) -> None:
+        words = ("search", "--out", str(run)) if command is None else command
         self.run, self.mark = run, f"SUPREMIX_LIVE_MARK={uuid.uuid4().hex}"
         name, value = self.mark.split("=")
         environment = {**os.environ, name: value, "SUPREMIX_CACHE": str(cache)}
         self.errors = run.with_suffix(".txt")
         with self.errors.open("wb") as errors:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", MAIN, "search", "--out", str(run), *arguments],
+                [sys.executable, "-c", MAIN, *words, *arguments],
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
                 env=environment,
@@ -156,7 +159,13 @@ def wait_for_none(find: Callable[[], list[str]], what: str, seconds: float = 30.
 
 def tables_of(run: Path) -> dict[str, pl.DataFrame]:
     """A run's tables without what no two runs share: their name and their times."""
-    order = {"trials": ["trial"], "curves": ["trial", "epoch"], "predictions": ["split", "id"]}
+    order = {
+        "trials": ["trial"],
+        "curves": ["trial", "epoch"],
+        "measures": ["trial", "epoch", "measure"],
+        "predictions": ["split", "id"],
+        "mae": ["split", "metric"],
+    }
     return {
         name: read_table(str(run), name).drop("run", "seconds", strict=False).sort(columns)
         for name, columns in order.items()
