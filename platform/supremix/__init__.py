@@ -26,21 +26,29 @@ if TYPE_CHECKING:
     from supremix.api import datasets as datasets
     from supremix.api import load as load
     from supremix.api import prepare as prepare
+    from supremix.comparison import Comparison as Comparison
+    from supremix.comparison import ComparisonResult as ComparisonResult
     from supremix.folders import check as check
     from supremix.folders import phantom as phantom
+    from supremix.joint_training import JointResult as JointResult
+    from supremix.joint_training import joint as joint
     from supremix.models import EncoderSpec as EncoderSpec
     from supremix.progress import Progress as Progress
     from supremix.training import TrainedModel as TrainedModel
 
 _HOMES = {
     "Best": "supremix.api",
+    "Comparison": "supremix.comparison",
+    "ComparisonResult": "supremix.comparison",
     "EncoderSpec": "supremix.models",
+    "JointResult": "supremix.joint_training",
     "Progress": "supremix.progress",
     "Result": "supremix.api",
     "Search": "supremix.api",
     "TrainedModel": "supremix.training",
     "check": "supremix.folders",
     "datasets": "supremix.api",
+    "joint": "supremix.joint_training",
     "load": "supremix.api",
     "phantom": "supremix.folders",
     "prepare": "supremix.api",
@@ -48,13 +56,17 @@ _HOMES = {
 
 __all__ = [
     "Best",
+    "Comparison",
+    "ComparisonResult",
     "EncoderSpec",
+    "JointResult",
     "Progress",
     "Result",
     "Search",
     "TrainedModel",
     "check",
     "datasets",
+    "joint",
     "load",
     "phantom",
     "prepare",

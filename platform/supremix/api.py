@@ -12,15 +12,16 @@ import polars as pl
 
 import supremix_datasets
 from supremix.cluster import ray_runtime
-from supremix.driver import prepare_store, run_search
+from supremix.driver import run_search
 from supremix.errors import USER_ERRORS, RunFolderError, SearchInterrupted
 from supremix.models import EncoderSpec
 from supremix.progress import Listener, Progress
 from supremix.runs import RunFolder, new_run_folder
 from supremix.search.ledger import FINAL, read_events
 from supremix.search.record import best_record, read_records
+from supremix.setting import prepare_store
 from supremix.spec import SearchSpec
-from supremix.training import Method, TrainedModel
+from supremix.training import Method, TrainedModel, model_folder
 from supremix_datasets import Card, Dataset, Store
 from supremix_reports import Interval, mae_interval, read_table, trials_frame
 from supremix_spaces import Space
@@ -44,6 +45,7 @@ class Search:
         encoder: Name, `EncoderSpec`, or a callable ``(spatial_dims, channels) -> nn.Module``.
         width: First stage's channels of a named encoder.
         depth: Depth of a named encoder.
+        norm: Normalisation of a named encoder: ``"batch"``, ``"group"`` or ``"instance"``.
         epochs: Epochs of a trial, both stages together.
         shape: Grid of the prepared images, None for the dataset card's.
         phantoms: Number of phantoms to generate, None for the dataset's default.
@@ -56,9 +58,15 @@ class Search:
         prune: Whether trials that fall behind are given up (asynchronous halving).
         grace: Epochs before the first such decision.
         reduction: One in so many trials passes a rung of the halving.
+        labels: Share of the training patients whose labels are used, in (0, 1]; validation and
+            test keep all of theirs.
+        init: Run folder, or model folder, of an earlier search whose encoder the trials set out
+            from; of the same encoder, width, depth, image dimensions and channels.
         judge: Whether the best settings are retrained on training and validation data and judged,
             once, on the test split.
         precision: ``"auto"`` (bf16 on a GPU), ``"fp32"``, ``"bf16"`` or ``"fp16"``.
+        chunk: Images a forward pass of contrastive pretraining takes on each worker, for batches
+            beyond a device's memory; None for all. Wants an encoder without batch normalisation.
         cache: Folder of the prepared stores on this machine, and on every node that trains.
         stores: Address where prepared stores are shared, such as ``s3://bucket/stores``: every
             node fetches what it trains on from there, once. None where all nodes see `cache`.
@@ -84,6 +92,7 @@ class Search:
         encoder: str | EncoderSpec | Callable[..., Any] = "resnet",
         width: int | None = None,
         depth: int | None = None,
+        norm: str | None = None,
         epochs: int = 60,
         shape: Sequence[int] | None = None,
         phantoms: int | None = None,
@@ -97,7 +106,10 @@ class Search:
         grace: int | None = None,
         reduction: float = 3.0,
         judge: bool = True,
+        labels: float = 1.0,
+        init: str | Path | None = None,
         precision: str = "auto",
+        chunk: int | None = None,
         cache: str | Path | None = None,
         stores: str | None = None,
         address: str | None = None,
@@ -116,6 +128,7 @@ class Search:
             encoder=encoder,
             width=width,
             depth=depth,
+            norm=norm,
             epochs=epochs,
             shape=None if shape is None else tuple(shape),
             phantoms=phantoms,
@@ -129,7 +142,10 @@ class Search:
             grace=grace,
             reduction=reduction,
             judge=judge,
+            labels=labels,
+            init=None if init is None else str(init),
             precision=precision,
+            chunk=chunk,
             cache=None if cache is None else str(cache),
             stores=stores,
             address=address,
@@ -253,6 +269,16 @@ class Result:
         return read_table(str(self.path), "predictions")
 
     @functools.cached_property
+    def mae(self) -> pl.DataFrame:
+        """A row a split and metric with its interval: MAE and others, also by label density."""
+        return read_table(str(self.path), "mae")
+
+    @functools.cached_property
+    def measures(self) -> pl.DataFrame:
+        """A row a trial, epoch and measure of its representation; see docs/measures.md."""
+        return read_table(str(self.path), "measures")
+
+    @functools.cached_property
     def best(self) -> Best:
         """The best settings."""
         record = best_record(read_records(self._events).values())
@@ -334,7 +360,7 @@ def load(path: str | Path, **objects: Any) -> TrainedModel:
         RunFolderError: There is no model there.
     """
     folder = Path(path)
-    model = folder / "best" if (folder / "best").is_dir() else folder
+    model = model_folder(folder)
     if not (model / "model.json").is_file():
         raise RunFolderError(
             f"there is no model in {folder}: expected model.json and model.safetensors, there or "

@@ -10,6 +10,7 @@ platform. The platform's family is::
     ├── RunFolderError        a run folder is missing, half written or another run's
     ├── SearchFailedError     the search ran and came to no result
     ├── SearchInterrupted     the search was interrupted and can be resumed
+    │   └── JointInterrupted  likewise a joint training
     ├── TrainingError         (supremix.training) a trial cannot be trained
     └── ModelError            (supremix.models) a network cannot be built
 
@@ -32,6 +33,7 @@ from supremix_spaces.errors import SpaceError
 __all__ = [
     "USER_ERRORS",
     "DatasetError",
+    "JointInterrupted",
     "ModelError",
     "ReportError",
     "ResourceError",
@@ -84,6 +86,16 @@ class SearchInterrupted(SupremixError):
     def __init__(self, run: str) -> None:
         self.run = run
         super().__init__(f"interrupted; go on with: supremix search --resume {run}")
+
+
+class JointInterrupted(SearchInterrupted):
+    """A joint training was interrupted in order; ``run`` is the folder to go on in."""
+
+    def __init__(self, run: str) -> None:
+        self.run = run
+        SupremixError.__init__(
+            self, f"interrupted; go on with the same command and --out {run} (as `out` in Python)"
+        )
 
 
 USER_ERRORS: tuple[type[Exception], ...] = (SupremixError, DatasetError, SpaceError, ReportError)

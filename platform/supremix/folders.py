@@ -8,7 +8,7 @@ from pathlib import Path
 
 import supremix_datasets
 from supremix.cluster import ray_map, ray_runtime
-from supremix.progress import Listener, Progress
+from supremix.progress import Listener, Steps
 from supremix.spec import SearchSpec
 from supremix_datasets import CheckReport, Dataset
 
@@ -44,11 +44,7 @@ def check(
     """
     spec = SearchSpec(dataset=dataset, source=None if source is None else str(source), trials=1)
     where = spec.resolve_source()
-
-    def tell(done: int, total: int) -> None:
-        if progress is not None:
-            progress(Progress(message="decoding images", done=done, total=total))
-
+    tell = None if progress is None else Steps("decoding images", progress)
     with ray_runtime(address) if full else contextlib.nullcontext():
         return supremix_datasets.check(
             dataset,
@@ -86,14 +82,10 @@ def phantom(
         DatasetError: The dataset has no phantoms, or the folder is not empty.
     """
     chosen = supremix_datasets.get(dataset)
-
-    def tell(done: int, total: int) -> None:
-        if progress is not None:
-            progress(Progress(message="writing parts", done=done, total=total))
-
     supremix_datasets.check_phantoms(chosen, Path(out), n)  # before Ray is started for nothing
     # Never a cluster: its other nodes would write to folders of their own.
     with ray_runtime():
+        tell = None if progress is None else Steps("writing parts", progress)
         return supremix_datasets.write_phantoms(
             chosen, Path(out), n, seed, run=ray_map, progress=tell
         )

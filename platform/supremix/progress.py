@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from supremix.search.budget import Budget
 from supremix.search.record import best_record
 from supremix.search.study import Study
+
+SEARCHING, DONE = "searching", "done"
+"""Messages of a search whose trials run, and of one that is concluded."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -16,19 +20,21 @@ class Progress:
 
     Args:
         message: What is being done.
-        done: Trials that have ended.
+        part: Of what, where several things are done one after the other: ``"rnc (2 of 5)"``.
+        done: Trials that have ended; images, epochs or the like while no trials run.
         running: Trials under way.
         pruned: Ended trials that were pruned or stopped.
         failed: Ended trials that failed.
-        total: Trials there will be; None when time alone is the limit.
+        total: Of those, how many there will be; None when time alone is the limit.
         best_error: Least error of a finished trial, in `unit`.
         best_trial: Its number.
         unit: Unit of the target.
-        elapsed: Seconds since the first trial began.
-        left: Seconds that the trials will take still, as far as can be told.
+        elapsed: Seconds since the first trial, or what else is being done, began.
+        left: Seconds that it will take still, as far as can be told.
     """
 
     message: str
+    part: str = ""
     done: int = 0
     running: int = 0
     pruned: int = 0
@@ -40,8 +46,46 @@ class Progress:
     elapsed: float = 0.0
     left: float | None = None
 
+    @property
+    def about_trials(self) -> bool:
+        """Whether it tells of trials, and not of what comes before or after them."""
+        return self.message in (SEARCHING, DONE)
+
 
 Listener = Callable[[Progress], None]
+
+
+class Steps:
+    """Tells a listener how many of many equal steps are done, and when the last one will be.
+
+    Args:
+        message: What is being done.
+        listen: Told at every step.
+        clock: Seconds that go by.
+    """
+
+    def __init__(
+        self, message: str, listen: Listener, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._message, self._listen, self._clock = message, listen, clock
+        self._begun = clock()
+        self._first: tuple[int, float] | None = None
+
+    def __call__(self, done: int, total: int) -> None:
+        """Tell that `done` of `total` steps are done."""
+        now = self._clock()
+        # Steps from before an interruption may come with the first news, so these set the zero.
+        known, since = self._first = self._first or (done, now)
+        left = (now - since) / (done - known) * (total - done) if done > known else None
+        self._listen(
+            Progress(
+                message=self._message,
+                done=done,
+                total=total,
+                elapsed=now - self._begun,
+                left=left,
+            )
+        )
 
 
 def study_progress(study: Study, budget: Budget, unit: str) -> Progress:
@@ -51,7 +95,7 @@ def study_progress(study: Study, budget: Budget, unit: str) -> Progress:
     best = best_record(study.records.values())
     done, elapsed = len(states) - running, study.clock.now()
     return Progress(
-        message="searching",
+        message=SEARCHING,
         done=done,
         running=running,
         pruned=states.count("pruned") + states.count("stopped"),

@@ -9,6 +9,10 @@
     trials.parquet       a row a trial
     curves.parquet       a row a trial and epoch
     predictions.parquet  a row a sample: best trial on validation, final model on test
+    mae.parquet          a row a split and metric, with its interval, also by label density
+    measures.parquet     a row a trial, epoch and measure of its representation
+    embedding.png        the best trial's features on validation, coloured by label
+    init/                the model that trials set out from, where one was named
     best/                the model: model.safetensors and model.json
     checkpoints/         trials under way, and the best one
     summary.md           the result on a page
@@ -28,10 +32,17 @@ from pathlib import Path
 from typing import Any
 
 from supremix.errors import RunFolderError
+from supremix.training.export import DESCRIPTION, WEIGHTS
+from supremix.training.transfer import Initial
+from supremix_reports import EMBEDDING
 
 _PACKAGES = (
     "supremix", "torch", "ray", "optuna", "monai", "numpy", "pyarrow", "polars", "pandas", "fsspec",
 )  # fmt: skip
+
+
+COMPARISON = "comparison.json"
+"""In the folder of a comparison: which methods have their runs in there."""
 
 
 class RunFolder:
@@ -49,12 +60,15 @@ class RunFolder:
         self.checkpoints = self.path / "checkpoints"
         self.summary = self.path / "summary.md"
         self.spec = self.path / "spec.json"
+        self.embedding = self.path / EMBEDDING
+        self.init = self.path / "init"
         self.environment = self.path / "environment.json"
 
     @property
     def name(self) -> str:
-        """Name of the run, as it stands in the tables."""
-        return self.path.name
+        """Name of the run, as it stands in the tables: a comparison's stands before its own."""
+        among = self.path.parent
+        return f"{among.name}/{self.path.name}" if is_comparison(among) else self.path.name
 
     def create(self, spec: Mapping[str, Any]) -> None:
         """Make the folder for a new run.
@@ -62,11 +76,7 @@ class RunFolder:
         Raises:
             RunFolderError: The folder holds something already.
         """
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
-            raise RunFolderError(
-                f"{self.path} is not empty. Go on with it by --resume {self.path}, or name "
-                "another folder for a new run."
-            )
+        check_new(self.path)
         self.checkpoints.mkdir(parents=True)
         write_json(self.spec, spec)
 
@@ -80,6 +90,11 @@ class RunFolder:
         Raises:
             RunFolderError: The folder is not that of a search.
         """
+        if is_comparison(self.path):
+            raise RunFolderError(
+                f"{self.path} is the folder of a comparison. Each of its methods has a run of its "
+                "own in there: name one of those, or take supremix.Comparison."
+            )
         if not self.spec.is_file():
             raise RunFolderError(
                 f"{self.path} has no spec.json, so it is not the folder of a search (or the "
@@ -90,11 +105,47 @@ class RunFolder:
         except ValueError as error:
             raise RunFolderError(f"{self.spec} is damaged: {error}. Start a new search.") from error
 
+    def keep_init(self, model: Path) -> str:
+        """Copy the model that trials set out from into the run, once, and return where it lies.
+
+        So a resumed search starts from the same, and every node that sees the run sees it.
+
+        Raises:
+            TaskError: There is no model.
+        """
+        if not self.init.is_dir():
+            Initial.read(model)
+            draft = self.path / ".init"
+            shutil.rmtree(draft, ignore_errors=True)
+            draft.mkdir()
+            for name in (WEIGHTS, DESCRIPTION):
+                shutil.copyfile(model / name, draft / name)
+            draft.rename(self.init)
+        return str(self.init)
+
     def sweep(self, keep: set[str]) -> None:
         """Delete the checkpoints of trials that need none any more."""
         for file in self.checkpoints.glob("*.pt*"):
             if file.name.split(".")[0] not in keep:
                 file.unlink()
+
+
+def is_comparison(folder: Path) -> bool:
+    """Whether methods are compared in the folder."""
+    return (folder / COMPARISON).is_file()
+
+
+def check_new(folder: Path) -> None:
+    """Check that a folder can be taken for something new.
+
+    Raises:
+        RunFolderError: It holds something already.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise RunFolderError(
+            f"{folder} is not empty. Go on with it by --resume {folder}, or name another folder "
+            "for a new run."
+        )
 
 
 def new_run_folder(dataset: str, method: str) -> Path:

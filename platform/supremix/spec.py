@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -13,6 +13,7 @@ from supremix.models import EncoderSpec
 from supremix.search.budget import Budget
 from supremix.search.pruning import Pruning
 from supremix.training import Method, get_method
+from supremix.training.caching import check_encoder
 from supremix_datasets import Dataset
 from supremix_spaces import Parameter, Space, load_parameters, parse_overrides, space_for
 
@@ -35,6 +36,7 @@ class SearchSpec:
     encoder: str | EncoderSpec | Callable[..., Any] = "resnet"
     width: int | None = None
     depth: int | None = None
+    norm: str | None = None
     epochs: int = 60
     shape: tuple[int, ...] | None = None
     phantoms: int | None = None
@@ -48,10 +50,16 @@ class SearchSpec:
     grace: int | None = None
     reduction: float = 3.0
     judge: bool = True
+    labels: float = 1.0
+    init: str | None = None
     precision: str = "auto"
+    chunk: int | None = None
     cache: str | None = None
     stores: str | None = None
     address: str | None = None
+    lenient: bool = False
+    """Whether values for parameters that the method does not have are passed over, as where several
+    methods share them. The caller sees to it that each is one of some method's."""
 
     def __post_init__(self) -> None:
         self.budget()
@@ -60,11 +68,16 @@ class SearchSpec:
             raise SpecError(
                 f"a trial needs at least 2 epochs, one for each stage; got epochs={self.epochs}."
             )
+        if not 0 < self.labels <= 1:
+            raise SpecError(
+                f"labels is the share of the training patients whose labels are used, above 0 and "
+                f"at most 1; got labels={self.labels:g}."
+            )
         if self.precision not in ("auto", "fp32", "bf16", "fp16"):
             raise UnknownNameError("precision", self.precision, ("auto", "fp32", "bf16", "fp16"))
         supremix_datasets.get(self.dataset)
         self.resolve_method()
-        self.encoder_spec()
+        self._check_chunk()
 
     def budget(self) -> Budget:
         """The limits of the search."""
@@ -100,7 +113,7 @@ class SearchSpec:
         return PHANTOM
 
     def encoder_spec(self) -> EncoderSpec:
-        """The encoder with the given width and depth."""
+        """The encoder with the given width, depth and normalisation."""
         if isinstance(self.encoder, EncoderSpec):
             return self.encoder
         named = isinstance(self.encoder, str)
@@ -111,31 +124,46 @@ class SearchSpec:
             builder=usual.builder,
             width=usual.width if self.width is None else self.width,
             depth=usual.depth if self.depth is None else self.depth,
+            norm=usual.norm if self.norm is None else self.norm,
         )
 
-    def resolve_space(self, *, window: float, label_bin: float, train_size: int) -> Space:
+    def _check_chunk(self) -> None:
+        encoder = self.encoder_spec()
+        if self.chunk is not None and self.chunk < 1:
+            raise SpecError(f"chunk must be at least 1 image, or None for all; got {self.chunk}.")
+        check_encoder(self.chunk, encoder)
+
+    def resolve_space(
+        self, *, window: float, label_bin: float, train_size: int, label_scale: float | None = None
+    ) -> Space:
         """The space to search: the method's preset, a file or object, and the overrides.
 
         Args:
             window: The card's window, in its unit.
             label_bin: The card's label bin, in its unit.
             train_size: Images in the training split; no batch is larger.
+            label_scale: The card's label scale, in its unit; None takes the label bin.
 
         Raises:
             SpaceError: It names an unknown parameter, or holds a batch that is too large.
         """
         method = self.resolve_method()
+        known = parameter_names(method)
         if isinstance(self.space, Space):
             space = self.space
         else:
-            space = _preset(method, window, label_bin, train_size)
+            space = _preset(method, window, label_bin, train_size, label_scale)
             if self.space is not None:
-                space = space.merged(load_parameters(self.space))
-        space = space.merged(parse_overrides(self.overrides))
-        known = [parameter.name for parameter in fields(method.config)]
+                space = space.merged(self._meant(load_parameters(self.space), known))
+        space = space.merged(self._meant(parse_overrides(self.overrides), known))
         space.check_names(known, owner=f"method {method.name}")
         _check_batch(space, train_size)
         return space
+
+    def _meant(
+        self, values: Mapping[str, Parameter], known: Collection[str]
+    ) -> dict[str, Parameter]:
+        return {k: v for k, v in values.items() if k in known or not self.lenient}
 
     def to_dict(self) -> dict[str, Any]:
         """The specification as plain values; objects of the user's own are named, not stored."""
@@ -157,11 +185,24 @@ class SearchSpec:
         return cls(**values, **objects)
 
 
-def _preset(method: Method, window: float, label_bin: float, train_size: int) -> Space:
+def parameter_names(method: Method) -> tuple[str, ...]:
+    """The parameters that a method has."""
+    return tuple(parameter.name for parameter in fields(method.config))
+
+
+def _preset(
+    method: Method, window: float, label_bin: float, train_size: int, label_scale: float | None
+) -> Space:
     own = getattr(method, "space", None)
     if own is not None:
         return own(window=window, label_bin=label_bin, train_size=train_size)
-    return space_for(method.name, window=window, label_bin=label_bin, train_size=train_size)
+    return space_for(
+        method.name,
+        window=window,
+        label_bin=label_bin,
+        train_size=train_size,
+        label_scale=label_scale,
+    )
 
 
 def _check_batch(space: Space, train_size: int) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Final
 import polars as pl
 
 from supremix_reports import schema
+from supremix_reports.imbalance import REGIONS, LabelDensity, imbalance_intervals
 from supremix_reports.statistics import LEVEL, METRICS, RESAMPLES, metric_interval
 
 CONFIG_PREFIX: Final = "config_"
@@ -63,6 +64,7 @@ def mae_rows(
     predictions: pl.DataFrame,
     *,
     unit: str,
+    density: LabelDensity | None = None,
     level: float = LEVEL,
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -73,39 +75,48 @@ def mae_rows(
         predictions: rows of the table `predictions`; the seeds of a dataset, method and split are
             taken together.
         unit: unit of the target.
+        density: of the training labels, for the errors by region and the balanced one; None for
+            none of them.
         level: probability the intervals are to cover.
         resamples: number of bootstrap samples.
         seed: seed of the drawing.
 
     Returns:
-        A row a dataset, method, split and metric. `low` and `high` are null with one group only.
+        A row a dataset, method, split and metric. `low` and `high` are null with one group only,
+        `value` too where no sample is in a region.
     """
     keys = [schema.DATASET, schema.METHOD, schema.SPLIT]
     rows: list[dict[str, object]] = []
     for key, part in predictions.group_by(keys, maintain_order=True):
-        for metric in METRICS:
-            interval = metric_interval(
-                metric,
-                part[schema.TARGET].to_numpy(),
-                part[schema.PREDICTION].to_numpy(),
-                part[schema.GROUP].to_numpy(),
-                level=level,
-                resamples=resamples,
-                seed=seed,
-            )
+        columns = [
+            part[name].to_numpy() for name in (schema.TARGET, schema.PREDICTION, schema.GROUP)
+        ]
+        settings: dict[str, Any] = {"level": level, "resamples": resamples, "seed": seed}
+        intervals = {metric: metric_interval(metric, *columns, **settings) for metric in METRICS}
+        if density is not None:
+            intervals |= imbalance_intervals(density, *columns, **settings)
+        for metric, interval in intervals.items():
             row: dict[str, object] = dict(zip(keys, key, strict=True))
             row |= {
                 schema.METRIC: metric,
                 schema.VALUE: _or_none(interval.value),
                 schema.LOW: _or_none(interval.low),
                 schema.HIGH: _or_none(interval.high),
-                schema.N: part[schema.ID].n_unique(),
+                schema.N: _inside(part, metric, density)[schema.ID].n_unique(),
                 schema.GROUPS: interval.groups,
                 schema.SEEDS: part[schema.SEED].n_unique(),
                 schema.UNIT: unit,
             }
             rows.append(row)
     return rows
+
+
+def _inside(part: pl.DataFrame, metric: str, density: LabelDensity | None) -> pl.DataFrame:
+    """Return the predictions that a metric looks at: all, or those of a region."""
+    region = metric.removeprefix("mae_")
+    if density is None or region not in REGIONS:
+        return part
+    return part.filter(pl.Series(density.regions(part[schema.TARGET].to_numpy()) == region))
 
 
 def _series(name: str, values: Sequence[Any]) -> pl.Series:

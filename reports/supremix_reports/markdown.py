@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
@@ -22,6 +22,18 @@ def cell(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     return " ".join(str(value).split()).replace("|", "\\|")
+
+
+def word(value: object) -> object:
+    """Return a setting's value as it is named: None is one too, and is called none."""
+    return "none" if value is None else value
+
+
+def specification(spec: Mapping[str, object]) -> str:
+    """Return a section with the plain values of a specification; empty when it has none."""
+    plain = (bool, int, float, str, type(None))
+    rows = [[name, word(value)] for name, value in spec.items() if isinstance(value, plain)]
+    return "## Specification\n\n" + table(["", "value"], rows) if rows else ""
 
 
 def duration(seconds: float) -> str:

@@ -16,7 +16,8 @@ import pyarrow  # pyright: ignore[reportMissingTypeStubs]
 pa = cast("Any", pyarrow)
 
 SCHEMA_VERSION: Final = 1
-"""Raised when a column changes its name, type or meaning; a new nullable column does not."""
+"""Raised when a column changes its name, type or meaning; not for a new nullable column, a new
+table, or a new name of a measure."""
 
 VERSION_KEY: Final = b"supremix_schema"
 MEANING_KEY: Final = b"meaning"
@@ -52,7 +53,8 @@ GROUP: Final = "group"
 TARGET: Final = "target"
 PREDICTION: Final = "prediction"
 SITE: Final = "site"
-# A measure with its interval.
+# A measure with its interval, or of a representation.
+MEASURE: Final = "measure"
 METRIC: Final = "metric"
 VALUE: Final = "value"
 LOW: Final = "low"
@@ -60,6 +62,16 @@ HIGH: Final = "high"
 N: Final = "n"
 GROUPS: Final = "groups"
 SEEDS: Final = "seeds"
+# A method beside others: how many of its trials ended how, what came out.
+VAL: Final = "val"
+VAL_LOW: Final = "val_low"
+VAL_HIGH: Final = "val_high"
+TEST: Final = "test"
+TEST_LOW: Final = "test_low"
+TEST_HIGH: Final = "test_high"
+DIFFERENCE: Final = "difference"
+DIFFERENCE_LOW: Final = "difference_low"
+DIFFERENCE_HIGH: Final = "difference_high"
 
 FINISHED: Final = "finished"
 PRUNED: Final = "pruned"
@@ -72,6 +84,15 @@ budget or the user. Failed: ended by an error, told in `reason`."""
 
 def _field(name: str, kind: Any, meaning: str, *, null: bool = False) -> Any:
     return pa.field(name, kind, nullable=null, metadata={MEANING_KEY: meaning.encode()})
+
+
+def _interval(name: str, value: str, interval: str) -> tuple[Any, ...]:
+    """The three columns of a number with its interval."""
+    return (
+        _field(name, pa.float64(), value, null=True),
+        _field(f"{name}_{LOW}", pa.float64(), f"lower end of {interval}", null=True),
+        _field(f"{name}_{HIGH}", pa.float64(), f"upper end of {interval}", null=True),
+    )
 
 
 _SOURCE = (
@@ -146,7 +167,12 @@ PREDICTIONS: Final = _schema(
 MAE_TABLE: Final = _schema(
     *_SOURCE,
     _field(SPLIT, pa.string(), "split the measure was taken on"),
-    _field(METRIC, pa.string(), "mae, rmse, r2 or pearson"),
+    _field(
+        METRIC,
+        pa.string(),
+        "mae, rmse, r2 or pearson; mae_many, mae_median or mae_few, of the samples whose label bin "
+        "has many, middling or few training samples; balanced_mae, the mean over label bins",
+    ),
     _field(VALUE, pa.float64(), "the measure, over all samples and seeds", null=True),
     _field(LOW, pa.float64(), "lower end of its bootstrap interval over groups", null=True),
     _field(HIGH, pa.float64(), "upper end of its bootstrap interval over groups", null=True),
@@ -156,11 +182,61 @@ MAE_TABLE: Final = _schema(
     _UNIT,
 )
 
+
+COMPARISON: Final = _schema(
+    *_SOURCE,
+    _field(RUN, pa.string(), "name of the method's own run folder, in that of the comparison"),
+    _field(TRIAL, pa.int32(), "number of the method's best trial", null=True),
+    *_interval(
+        VAL,
+        "mean absolute error on validation of the best trial, in the unit",
+        "its 95 % bootstrap interval over groups",
+    ),
+    *_interval(
+        TEST,
+        "mean absolute error on test of the final model, in the unit",
+        "its 95 % bootstrap interval over groups",
+    ),
+    *_interval(
+        DIFFERENCE,
+        "its test error less that of the method with the least one, whose own is 0",
+        "its 95 % paired bootstrap interval over groups: both methods on the same drawn groups",
+    ),
+    _field(N, pa.int64(), "number of test samples", null=True),
+    _field(GROUPS, pa.int64(), "number of test groups", null=True),
+    *(
+        _field(state, pa.int32(), f"number of trials that were {state}")
+        for state in (FINISHED, PRUNED, STOPPED)
+    ),
+    _field(FAILED, pa.int32(), "number of trials that failed"),
+    _field(EPOCHS, pa.int32(), "epochs of all trials together, the final training left out"),
+    _field(SECONDS, pa.float64(), "seconds of training and validation of all trials together"),
+    _field(SEED, pa.int64(), "seed of the search and of its trials", null=True),
+    _field(REASON, pa.string(), "why the method has no result", null=True),
+    _UNIT,
+)
+
+MEASURES: Final = _schema(
+    *_TRIAL,
+    _field(EPOCH, pa.int32(), "epochs done when the measure was taken, from 1, over both stages"),
+    _field(STAGE, pa.string(), "stage that this epoch ended: pretrain or regress"),
+    _field(SPLIT, pa.string(), "split the measure was taken on"),
+    _field(
+        MEASURE,
+        pa.string(),
+        "ordinality, rnc_excess, rnc_excess_flat, knn_mae (in the task's unit), chord_residual, "
+        "site_accuracy or site_chance",
+    ),
+    _field(VALUE, pa.float64(), "the measure, null where it is not defined", null=True),
+)
+
 SCHEMAS: Final[Mapping[str, Any]] = {
     "trials": TRIALS,
     "curves": CURVES,
     "predictions": PREDICTIONS,
     "mae": MAE_TABLE,
+    "measures": MEASURES,
+    "comparison": COMPARISON,
 }
 """The tables by name; a table lies in `<folder>/<name>.parquet`."""
 

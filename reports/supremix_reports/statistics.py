@@ -21,6 +21,7 @@ Array = npt.NDArray[np.float64]
 LEVEL: Final = 0.95
 RESAMPLES: Final = 2000
 _CHUNK: Final = 4_000_000  # indices drawn at once: 32 MB
+_NARROW: Final = 8  # columns up to which sums are gathered one by one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +100,82 @@ def metric_interval(
     sums, n = _group_sums(_moments(y, p), groups)
     measure = METRICS[metric]
     return _interval(sums, measure, n=n, level=level, resamples=resamples, seed=seed)
+
+
+def paired_difference(
+    errors_a: npt.ArrayLike,
+    errors_b: npt.ArrayLike,
+    groups: npt.ArrayLike,
+    *,
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Interval:
+    """Return how much larger the MAE of A is than that of B on the same samples.
+
+    The groups are drawn once for both, so what makes a sample hard for both does not widen the
+    interval: it is the cluster bootstrap of the differences ``|a| - |b|``.
+
+    Args:
+        errors_a: (N,) differences of prediction and target of A; their sign does not matter.
+        errors_b: (N,) those of B, of the same samples in the same order.
+        groups: (N,) group of each sample.
+        level: probability the interval is to cover, between 0 and 1.
+        resamples: number of bootstrap samples.
+        seed: seed of the drawing; the same gives the same interval.
+
+    Returns:
+        MAE of A less MAE of B; above 0 where B is better.
+
+    Raises:
+        StatisticsError: when there are no errors, one is not finite, or the lengths differ.
+    """
+    a, b = np.abs(_vector(errors_a, "errors_a")), np.abs(_vector(errors_b, "errors_b"))
+    if a.shape != b.shape:
+        raise StatisticsError(
+            f"{a.size} errors of one but {b.size} of the other; a paired difference needs both "
+            "for every sample."
+        )
+    sums, n = _group_sums(np.stack([np.ones_like(a), a - b], axis=1), groups)
+    return _interval(sums, _mean, n=n, level=level, resamples=resamples, seed=seed)
+
+
+def mean_of_bins_interval(
+    errors: npt.ArrayLike,
+    bins: npt.ArrayLike,
+    groups: npt.ArrayLike,
+    *,
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Interval:
+    """Return the mean over bins of the mean absolute error within, with its interval.
+
+    Args:
+        errors: (N,) differences of prediction and target; their sign does not matter.
+        bins: (N,) the bin of each, any values that can be sorted.
+        groups: (N,) group of each; one may have samples in several bins.
+        level: probability the interval is to cover, between 0 and 1.
+        resamples: number of bootstrap samples; each is averaged over the bins it has samples of.
+        seed: seed of the drawing; the same as of the other measures draws the same groups.
+
+    Raises:
+        StatisticsError: when there are no errors, one is not finite, or the lengths differ.
+    """
+    absolute, labels = np.abs(_vector(errors, "errors")), np.asarray(bins)
+    if labels.shape != absolute.shape:
+        raise StatisticsError(f"{absolute.size} errors but bins of shape {labels.shape}.")
+    _, inverse = np.unique(labels, return_inverse=True)
+    inside = np.eye(int(inverse.max()) + 1)[inverse]
+    sums, n = _group_sums(np.hstack([inside, inside * absolute[:, None]]), groups)
+    return _interval(sums, _mean_of_bins, n=n, level=level, resamples=resamples, seed=seed)
+
+
+def _mean_of_bins(sums: Array) -> Array:
+    """Of sums (..., 2 B), counts and errors of each bin: the mean over bins that have samples."""
+    count, error = np.split(sums, 2, axis=-1)
+    within = np.where(count > 0, error / np.where(count > 0, count, 1.0), 0.0)
+    return within.sum(axis=-1) / (count > 0).sum(axis=-1)
 
 
 def _moments(y: Array, p: Array) -> Array:
@@ -180,7 +257,13 @@ def _resampled(sums: Array, resamples: int, seed: int) -> Iterator[Array]:
     for start in range(0, resamples, step):
         count = min(step, resamples - start)
         index = generator.integers(0, size, size=(count, size))
-        yield np.stack([column[index].sum(axis=1) for column in sums.T], axis=1)
+        if sums.shape[1] <= _NARROW:
+            yield np.stack([column[index].sum(axis=1) for column in sums.T], axis=1)
+            continue
+        # Many columns are summed faster as a product with how often each group was drawn.
+        cells = (index + size * np.arange(count)[:, None]).ravel()
+        drawn = np.bincount(cells, minlength=count * size).reshape(count, size)
+        yield drawn.astype(np.float64) @ sums
 
 
 def _group_sums(moments: Array, groups: npt.ArrayLike) -> tuple[Array, int]:

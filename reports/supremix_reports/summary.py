@@ -9,8 +9,10 @@ from typing import Any, Final, cast
 import polars as pl
 
 from supremix_reports import schema, storage
+from supremix_reports.embedding import EMBEDDING
 from supremix_reports.frames import CONFIG_PREFIX, best_trial, ranked, trials_frame
-from supremix_reports.markdown import duration, table
+from supremix_reports.imbalance import BALANCED, REGIONS
+from supremix_reports.markdown import duration, specification, table, word
 from supremix_reports.statistics import LEVEL, Interval, mae_interval
 from supremix_reports.tables import has_table, read_table
 
@@ -33,33 +35,49 @@ def write_summary(folder: str, spec: Mapping[str, object]) -> str:
     """
     trials = read_table(folder, "trials")
     predictions = read_table(folder, "predictions") if has_table(folder, "predictions") else None
+    mae = read_table(folder, "mae") if has_table(folder, "mae") else None
+    measures = read_table(folder, "measures") if has_table(folder, "measures") else None
+    picture = storage.exists(storage.join(folder, EMBEDDING))
     address = storage.join(folder, SUMMARY)
-    text = summary_markdown(spec, trials, predictions)
+    text = summary_markdown(spec, trials, predictions, mae=mae, measures=measures, picture=picture)
     storage.write_atomic(address, text.encode())
     return address
 
 
 def summary_markdown(
-    spec: Mapping[str, object], trials: pl.DataFrame, predictions: pl.DataFrame | None = None
+    spec: Mapping[str, object],
+    trials: pl.DataFrame,
+    predictions: pl.DataFrame | None = None,
+    *,
+    mae: pl.DataFrame | None = None,
+    measures: pl.DataFrame | None = None,
+    picture: bool = False,
 ) -> str:
     """Return the summary of a run as Markdown.
 
     Args:
         spec: the run's specification. Its plain values are listed; under "space" the searched
-            parameters are looked for (`Space.to_dict()`), to stand beside the best settings.
+            parameters are looked for (`Space.to_dict()`), to stand beside the best settings, under
+            "label_regions" the words that say what many, median and few are.
         trials: the table `trials`.
         predictions: the table `predictions`, if there is one; those of the best trial give its
             interval.
+        mae: the table `mae`, if there is one; its errors by label density are shown.
+        measures: the table `measures`, if there is one; those of the best trial are shown.
+        picture: whether `embedding.png` lies beside the summary.
     """
     best = best_trial(trials)
     parts = [
         _title(spec, trials),
         "No trial came to an error." if best is None else _best(best, predictions),
         "" if best is None else _settings(best, spec),
+        "" if mae is None else _densities(mae, spec),
+        "" if best is None or measures is None else _representation(best, measures),
+        f"![The best trial's features on validation]({EMBEDDING})" if picture else "",
         _counts(trials),
         _ranking(trials),
         _failures(trials),
-        _specification(spec),
+        specification(spec),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -110,13 +128,9 @@ def _intervals(best: Mapping[str, Any], predictions: pl.DataFrame | None) -> dic
 def _settings(best: Mapping[str, Any], spec: Mapping[str, object]) -> str:
     config = cast("dict[str, object]", json.loads(best[schema.CONFIG]))
     searched = _mapping(spec.get("space"))
-    rows = [[name, _word(value), _range(searched.get(name))] for name, value in config.items()]
+    rows = [[name, word(value), _range(searched.get(name))] for name, value in config.items()]
     head = ["setting", "best", "searched"]
     return "## Best settings\n\n" + table(head, rows) if rows else ""
-
-
-def _word(value: object) -> object:
-    return "none" if value is None else value
 
 
 def _mapping(value: object) -> Mapping[str, Any]:
@@ -132,6 +146,33 @@ def _range(entry: object) -> str | None:
     if "low" in data:
         return f"{data['low']:g} to {data['high']:g}" + (" (log)" if data.get("log") else "")
     return None
+
+
+def _densities(mae: pl.DataFrame, spec: Mapping[str, object]) -> str:
+    shown = mae.filter(pl.col(schema.METRIC).is_in([*(f"mae_{r}" for r in REGIONS), BALANCED]))
+    columns = [schema.SPLIT, schema.METRIC, schema.VALUE, schema.LOW, schema.HIGH, schema.N]
+    rows = shown.select(columns).rows()
+    unit = ", ".join(mae[schema.UNIT].unique(maintain_order=True).to_list())
+    text = table(["split", "measure", f"error ({unit})", "from", "to", "samples"], rows)
+    words = spec.get("label_regions")
+    if not text:
+        return ""
+    return "## Errors by label density\n\n" + text + (f"\n\n{words}." if words else "")
+
+
+def _representation(best: Mapping[str, Any], measures: pl.DataFrame) -> str:
+    """The measures of the best trial, a column for each epoch at which they were taken."""
+    own = measures.filter(
+        (pl.col(schema.RUN) == best[schema.RUN]) & (pl.col(schema.TRIAL) == best[schema.TRIAL])
+    )
+    stages = own.select(schema.EPOCH, schema.STAGE).unique(maintain_order=True).rows()
+    known = {(r[schema.EPOCH], r[schema.MEASURE]): r[schema.VALUE] for r in own.to_dicts()}
+    rows = [
+        [name, *(known.get((epoch, name)) for epoch, _ in stages)]
+        for name in own[schema.MEASURE].unique(maintain_order=True).to_list()
+    ]
+    head = ["measure", *(f"epoch {epoch} ({stage})" for epoch, stage in stages)]
+    return "## Representation, on validation\n\n" + table(head, rows) if rows else ""
 
 
 def _counts(trials: pl.DataFrame) -> str:
@@ -165,9 +206,3 @@ def _failures(trials: pl.DataFrame) -> str:
     failed = trials.filter(pl.col(schema.STATE) == schema.FAILED)
     rows = failed.select(schema.TRIAL, schema.REASON).rows()
     return "## Failed trials\n\n" + table(["trial", "reason"], rows) if rows else ""
-
-
-def _specification(spec: Mapping[str, object]) -> str:
-    plain = (bool, int, float, str, type(None))
-    rows = [[name, _word(value)] for name, value in spec.items() if isinstance(value, plain)]
-    return "## Specification\n\n" + table(["", "value"], rows) if rows else ""

@@ -101,7 +101,9 @@ def test_preparing_tells_what_is_in_the_store(
     monkeypatch.setattr(supremix, "prepare", prepare)
 
     assert run("prepare", "--dataset", "hc18", "--source", "there", "--cache", "c") == 0
-    assert calls == [("hc18", "there", {"cache": "c", "stores": None, "address": None, "shape": None})]
+    assert calls == [
+        ("hc18", "there", {"cache": "c", "stores": None, "address": None, "shape": None})
+    ]
     told = capsys.readouterr().out
     assert "3 samples of 2 groups, images 128 x 192, circumference 100 to 120 mm" in told
     assert "1 set aside" in told

@@ -24,7 +24,8 @@ def test_every_option_reaches_the_search(fake: Any) -> None:
         "--gpus-per-worker", "0.5", "--address", "auto", "--out", "o", "--no-prune", "--no-judge",
         "--cache", "c", "--stores", "s3://b/s", "--precision", "bf16", "--shape", "32,48",
         "--phantoms", "40", "--split-seed", "5", "--grace", "2",
-        "--encoder", "densenet", "--width", "8", "--depth", "2",
+        "--encoder", "densenet", "--width", "8", "--depth", "2", "--norm", "group", "--chunk", "4",
+        "--labels", "0.1", "--init", "runs/a",
     )  # fmt: skip
 
     del fake.called["progress"]
@@ -35,7 +36,8 @@ def test_every_option_reaches_the_search(fake: Any) -> None:
         "workers": 2, "gangs": 3, "cpus_per_worker": 1.5, "gpus_per_worker": 0.5,
         "address": "auto", "out": "o", "prune": False, "judge": False, "cache": "c", "stores": "s3://b/s",
         "precision": "bf16", "shape": (32, 48), "phantoms": 40, "split_seed": 5, "grace": 2,
-        "encoder": "densenet", "width": 8, "depth": 2,
+        "encoder": "densenet", "width": 8, "depth": 2, "norm": "group", "chunk": 4,
+        "labels": 0.1, "init": "runs/a",
     }  # fmt: skip
 
 

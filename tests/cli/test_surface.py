@@ -12,12 +12,19 @@ from supremix import cli
 
 SURFACE = {
     "search": {
-        "--dataset", "--source", "--shape", "--phantoms", "--split-seed",
+        "--dataset", "--source", "--shape", "--phantoms", "--split-seed", "--labels",
         "--method", "--space", "--set", "--seed",
         "--trials", "--time", "--epochs", "--prune", "--grace", "--judge",
-        "--encoder", "--width", "--depth", "--precision",
+        "--encoder", "--width", "--depth", "--norm", "--precision", "--chunk", "--init",
         "--workers", "--gangs", "--cpus-per-worker", "--gpus-per-worker", "--address", "--cache",
         "--stores", "--out", "--resume", "--quiet",
+    },
+    "joint": {
+        "--dataset", "--source", "--shape", "--phantoms", "--split-seed",
+        "--method", "--set", "--seed", "--epochs", "--alone",
+        "--encoder", "--width", "--depth", "--norm", "--precision",
+        "--workers", "--cpus-per-worker", "--gpus-per-worker", "--address", "--cache",
+        "--stores", "--out", "--quiet",
     },
     "prepare": {
         "--dataset", "--source", "--shape", "--cache", "--stores", "--address", "--quiet",

@@ -25,7 +25,7 @@ from polars.testing import assert_frame_equal
 from torch import Tensor
 
 import supremix
-from supremix import cli, driver
+from supremix import cli, setting
 from supremix.cluster import Crew, GangPlan, Order
 from supremix.errors import RunFolderError
 from supremix.progress import Progress
@@ -76,9 +76,9 @@ def search(folder: Path, heads: str, method: str | Method, **more: Any) -> Run:
         tasks.append(task)
         return known(task, *rest, **named)
 
-    known = driver.preflight
+    known = setting.preflight
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(driver, "preflight", preflight)
+        patch.setattr(setting, "preflight", preflight)
         supremix.Search(source=heads, method=method, **arguments).run()
     return Run(folder, tasks[0])
 

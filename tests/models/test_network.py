@@ -72,8 +72,12 @@ def test_the_projection_is_the_papers() -> None:
     assert kinds == ["Linear", "BatchNorm1d", "ReLU", "Linear", "BatchNorm1d"]
 
 
+def test_without_a_projection_the_features_are_the_embedding() -> None:
+    network = make(projection=None).eval()
+    images, known = torch.rand(2, 1, 16, 24), torch.rand(2, 2)
+    assert torch.equal(network.project(images, known), network.features(images, known))
+
+
 def test_bad_requests_are_refused() -> None:
-    with pytest.raises(ModelError, match="without a projection head"):
-        make(projection=None).project(torch.rand(2, 1, 16, 24), torch.rand(2, 2))
     with pytest.raises(ModelError, match="one of concat, mlp, film"):
         make("sum")

@@ -62,6 +62,11 @@ FROZEN = {
     "prediction:double site?",
     "mae": "dataset method split metric value?:double low?:double high?:double n:int64 "
     "groups:int64 seeds:int32 unit",
+    "comparison": "dataset method run trial?:int32 val?:double val_low?:double val_high?:double "
+    "test?:double test_low?:double test_high?:double difference?:double difference_low?:double "
+    "difference_high?:double n?:int64 groups?:int64 finished:int32 pruned:int32 stopped:int32 "
+    "failed:int32 epochs:int32 seconds:double seed?:int64 reason? unit",
+    "measures": "run dataset method trial:int32 epoch:int32 stage split measure value?:double",
 }
 
 

@@ -7,7 +7,15 @@ from types import ModuleType
 import pytest
 
 import supremix_spaces
-from supremix_spaces import Choice, Fixed, Float, SpaceError, UnknownSpaceError, space_for
+from supremix_spaces import (
+    Choice,
+    Fixed,
+    Float,
+    SpaceError,
+    UnknownSpaceError,
+    parse_overrides,
+    space_for,
+)
 from supremix_spaces import space_names as names
 
 
@@ -18,6 +26,28 @@ from supremix_spaces import space_names as names
 def test_presets_are_sound_on_any_label_axis(method: str, window: float, label_bin: float) -> None:
     space = space_for(method, window=window, label_bin=label_bin, train_size=100)
     space.check(space.defaults())
+
+
+TRAINING = (
+    "projection_dim", "batch_size", "lr", "weight_decay", "pretrain_share", "head", "finetune_lr",
+    "finetune_batch_size",
+)  # fmt: skip
+STARTS = {
+    "supcon": {"temperature": 0.07, "label_bin": 2.0},
+    "simclr": {"temperature": 0.5},
+    "rnc": {"temperature": 2.0, "normalize": False, "projection": None},
+    "yaware": {"temperature": 0.1, "sigma": 20.0, "kernel": "rbf"},
+    "expw": {"temperature": 0.1, "sigma": 8.0, "kernel": "rbf"},
+}
+
+
+@pytest.mark.parametrize("method", STARTS)
+def test_the_contrastive_methods_differ_in_their_loss_alone(method: str) -> None:
+    facts = {"window": 20.0, "label_bin": 2.0, "label_scale": 4.0, "train_size": 486}
+    space, reference = space_for(method, **facts), space_for("supremix", **facts)
+    start = space.defaults()
+    assert {name: start[name] for name in start if name not in TRAINING} == STARTS[method]
+    assert {name: space[name] for name in TRAINING} == {n: reference[n] for n in TRAINING}
 
 
 def test_supremix_starts_from_the_published_loss() -> None:
@@ -31,7 +61,9 @@ def test_supremix_starts_from_the_published_loss() -> None:
         "label_scale": 2.0,
         "mix_neg": True,
         "mix_pos": True,
+        "label_bin": None,
         "stop_gradient": True,
+        "normalize_mixtures": False,
         "max_pairs": None,
         "projection_dim": 128,
         "batch_size": 32,
@@ -40,10 +72,40 @@ def test_supremix_starts_from_the_published_loss() -> None:
         "pretrain_share": 0.25,
         "head": "finetune",
         "finetune_lr": 3e-3,
+        "finetune_batch_size": None,
     }
-    assert space["window"] == Float(4.0, 40.0, log=True, default=20.0)
+    pairs = ("mix_pos", (True,))
+    assert space["window"] == Float(4.0, 40.0, log=True, default=20.0, when=pairs)
     assert space["finetune_lr"].when == ("head", ("finetune",))
-    assert space["max_pairs"] == Fixed(None)
+    assert space["max_pairs"] == Fixed(None, when=pairs)
+
+
+@pytest.mark.parametrize(
+    ("switch", "gone"),
+    [
+        ("mix_neg", {"alpha", "beta"}),
+        ("mix_pos", {"window", "max_pairs"}),
+        ("weights", {"label_scale"}),
+    ],
+)
+def test_an_ablation_leaves_out_what_it_makes_idle(switch: str, gone: set[str]) -> None:
+    space = space_for("supremix", window=20.0, label_bin=2.0, train_size=486)
+    ablated = space.merged(parse_overrides([f"{switch}=false"]))
+    assert space.defaults().keys() - ablated.defaults().keys() == gone
+    assert ablated.defaults()[switch] is False
+    with pytest.raises(SpaceError, match="has no effect"):
+        space.merged(parse_overrides([f"{switch}=false", f"{min(gone)}=3"]))
+
+
+def test_lengths_of_the_label_axis_follow_the_label_scale_or_else_the_bin() -> None:
+    wide = space_for("yaware", window=20.0, label_bin=1.0, label_scale=4.0, train_size=100)
+    assert wide["sigma"] == Float(2.0, 80.0, log=True, default=20.0)
+    plain = space_for("yaware", window=20.0, label_bin=1.0, train_size=100)
+    assert plain["sigma"] == Float(0.5, 20.0, log=True, default=5.0)
+    exact = space_for("supcon", window=20.0, label_bin=0.0, train_size=100)
+    assert exact["label_bin"] == Float(1.0, 32.0, log=True, default=4.0)
+    with pytest.raises(SpaceError, match="label_scale > 0, or None; got 0"):
+        space_for("yaware", window=20.0, label_bin=1.0, label_scale=0.0, train_size=100)
 
 
 def test_l1_searches_what_it_has() -> None:
@@ -54,11 +116,15 @@ def test_l1_searches_what_it_has() -> None:
 @pytest.mark.parametrize(
     ("method", "train_size", "options", "default"),
     [
-        ("supremix", 16, (16,), 16),
-        ("supremix", 63, (16, 32), 32),
-        ("supremix", 64, (16, 32, 64), 32),
-        ("l1", 63, (16, 32), 16),
-        ("l1", 1000, (16, 32, 64, 128), 16),
+        ("supremix", 2, (2,), 2),
+        ("supremix", 16, (4, 8), 8),
+        ("supremix", 63, (8, 16), 16),
+        ("supremix", 64, (16, 32), 32),
+        ("rnc", 600, (16, 32, 64), 32),
+        ("supremix", 1024, (16, 32, 64, 128), 32),
+        ("l1", 63, (8, 16), 16),
+        ("l1", 600, (16, 32), 16),
+        ("l1", 2048, (16, 32, 64, 128), 16),
     ],
 )
 def test_batches_fit_the_training_split(
@@ -70,12 +136,12 @@ def test_batches_fit_the_training_split(
 
 @pytest.mark.parametrize("method", names())
 def test_too_few_samples(method: str) -> None:
-    with pytest.raises(SpaceError, match=r"only 15 training samples\. Add samples"):
-        space_for(method, window=5.0, label_bin=1.0, train_size=15)
+    with pytest.raises(SpaceError, match=r"at least 2 training samples; got 1\. Add samples"):
+        space_for(method, window=5.0, label_bin=1.0, train_size=1)
 
 
 def test_an_unknown_method() -> None:
-    with pytest.raises(UnknownSpaceError, match=r"Did you mean 'supremix'.*supremix, l1"):
+    with pytest.raises(UnknownSpaceError, match=r"Did you mean 'supremix'.*supremix, supcon"):
         space_for("supermix", window=5.0, label_bin=1.0, train_size=100)
 
 

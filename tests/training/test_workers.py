@@ -3,48 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import multiprocessing
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
 from torch import nn
+from worker_group import on_workers
 
 from supremix.models import EncoderSpec
 from supremix.training import Distributed, Solo, Task, TrialRun, save_checkpoint
 from supremix.training.collective import share
 from supremix.training.sync_norm import synchronise_norms
-
-
-def on_workers(world: int, folder: Path, work: Callable[..., Any], *args: Any) -> list[Any]:
-    """Run work(collective, *args) on every rank of a new process group; the results by rank."""
-    context = multiprocessing.get_context("spawn")
-    members = [
-        context.Process(target=_member, args=(rank, world, str(folder), work, args))
-        for rank in range(world)
-    ]
-    for member in members:
-        member.start()
-    for member in members:
-        member.join(timeout=180)
-        if member.is_alive():
-            member.kill()
-    assert [member.exitcode for member in members] == [0] * world
-    return [torch.load(folder / f"rank{rank}", weights_only=True) for rank in range(world)]
-
-
-def _member(rank: int, world: int, folder: str, work: Callable[..., Any], args: Any) -> None:
-    torch.set_num_threads(1)
-    meeting = f"file://{folder}/meeting"
-    dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=world)
-    try:
-        torch.save(work(Distributed(), *args), Path(folder) / f"rank{rank}")
-    finally:
-        dist.destroy_process_group()
 
 
 def operations(collective: Distributed) -> dict[str, Any]:
@@ -119,7 +90,14 @@ def train(collective: Any, task: Task, config: dict[str, Any], folder: str) -> d
         save_checkpoint(run.state(), Path(folder) / f"of{collective.world}")
     judged = run.judge("test")
     return {
-        "history": [{k: v for k, v in r.items() if k != "seconds"} for r in run.history],
+        "history": [
+            {
+                k: v
+                for k, v in (r | r.get("measures", {})).items()
+                if k not in ("seconds", "measures")
+            }
+            for r in run.history
+        ],
         "network": run.state()["network"],
         "predictions": torch.from_numpy(judged["prediction"]),
     }

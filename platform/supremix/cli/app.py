@@ -14,6 +14,7 @@ from rich.text import Text
 
 from supremix.cli.check import check
 from supremix.cli.datasets import datasets
+from supremix.cli.joint import joint
 from supremix.cli.phantom import phantom
 from supremix.cli.predict import predict
 from supremix.cli.prepare import prepare
@@ -53,7 +54,7 @@ def _help(command: Callable[..., None]) -> str:
     return "\n\n".join(p if p.startswith("\b") else p.replace("\n", " ") for p in paragraphs)
 
 
-for command in (search, check, prepare, predict, datasets, phantom):
+for command in (search, joint, check, prepare, predict, datasets, phantom):
     app.command(help=_help(command), no_args_is_help=command is not datasets)(command)
 
 

@@ -60,7 +60,7 @@ Time = Annotated[
     typer.Option(
         parser=_read_time,
         metavar="TIME",
-        help="Wall time, e.g. 30m, 1h, 90s; with --trials, whichever ends first.",
+        help="Wall time (of each method), e.g. 30m, 1h, 90s; with --trials, whichever ends first.",
         rich_help_panel=BUDGET,
     ),
 ]

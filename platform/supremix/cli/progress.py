@@ -26,18 +26,19 @@ LINES = 10
 
 def searching(progress: Progress) -> bool:
     """Whether it is about trials, and not about images being prepared or a model retrained."""
-    return progress.elapsed > 0
+    return progress.about_trials
 
 
 def counts(progress: Progress) -> str:
     """How many trials ended, how, and how many are at work; elsewhere the steps done."""
     total = "" if progress.total is None else f" of {progress.total}"
+    part = f"{progress.part}: " if progress.part else ""
     if not searching(progress):
-        return f"{progress.message} {progress.done}{total}" if total else progress.message
+        return part + (f"{progress.message} {progress.done}{total}" if total else progress.message)
     early = ((progress.pruned, "stopped early"), (progress.failed, "failed"))
     ends = [f"{number} {how}" for number, how in early if number]
     ended = f" ({', '.join(ends)})" if ends else ""
-    return f"{progress.done}{total} trials done{ended}, {progress.running} running"
+    return f"{part}{progress.done}{total} trials done{ended}, {progress.running} running"
 
 
 def best(progress: Progress) -> str:
@@ -51,7 +52,7 @@ def best(progress: Progress) -> str:
 
 def times(progress: Progress) -> str:
     """Time gone and time left, the latter an estimate."""
-    if not searching(progress):
+    if not progress.elapsed:
         return ""
     gone = f"{format_duration(progress.elapsed)} gone"
     return gone if progress.left is None else f"{gone}, about {format_duration(progress.left)} left"
@@ -139,5 +140,5 @@ class Display:
 def _news(progress: Progress) -> tuple[object, ...]:
     """What has to change for another line to be worth it."""
     if searching(progress):
-        return progress.done, progress.best_error
-    return progress.message, (progress.done * LINES) // (progress.total or 1)
+        return progress.part, progress.done, progress.best_error
+    return progress.part, progress.message, (progress.done * LINES) // (progress.total or 1)

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from supremix.cli import options
+from supremix.cli.comparison import show_comparison
 from supremix.cli.options import BUDGET, DATA, MACHINE, MODEL, RUN, SPACE
 from supremix.cli.progress import Display
 from supremix.cli.tables import show_result
+
+if TYPE_CHECKING:
+    from supremix import Comparison, ComparisonResult, Result, Search
 
 MAY_COME_WITH_RESUME = {"resume", "quiet"}
 
@@ -34,11 +41,20 @@ def search(
             rich_help_panel=DATA,
         ),
     ] = 0,
+    labels: Annotated[
+        float,
+        typer.Option(
+            metavar="SHARE",
+            help="Share of the training patients whose labels are used, above 0 and at most 1.",
+            rich_help_panel=DATA,
+        ),
+    ] = 1.0,
     method: Annotated[
         str,
         typer.Option(
-            help="How a trial trains: 'supremix' (contrastive pretraining, then regression) or "
-            "'l1' (end to end).",
+            help="How a trial trains: 'supremix' (contrastive pretraining, then regression), "
+            "'l1' (end to end), or another of docs/methods.md. Several, with commas between them, "
+            "are compared: one after the other on the same images, split, seed and budget each.",
             rich_help_panel=SPACE,
         ),
     ] = "supremix",
@@ -65,7 +81,10 @@ def search(
     ] = 0,
     trials: Annotated[
         int | None,
-        typer.Option(help="Number of trials; give this, --time or both.", rich_help_panel=BUDGET),
+        typer.Option(
+            help="Number of trials (of each method); give this, --time or both.",
+            rich_help_panel=BUDGET,
+        ),
     ] = None,
     time: options.Time = None,
     epochs: Annotated[
@@ -100,6 +119,21 @@ def search(
             help="Encoder depth, as a multiple of the family's smallest.", rich_help_panel=MODEL
         ),
     ] = None,
+    init: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Run (or model) of an earlier search, of another dataset say, whose encoder the "
+            "trials set out from; same encoder, width, depth and image dimensions.",
+            rich_help_panel=MODEL,
+        ),
+    ] = None,
+    norm: Annotated[
+        str | None,
+        typer.Option(
+            help="Normalisation of the encoder: batch, group or instance.", rich_help_panel=MODEL
+        ),
+    ] = None,
     precision: Annotated[
         str,
         typer.Option(
@@ -107,6 +141,15 @@ def search(
             rich_help_panel=MODEL,
         ),
     ] = "auto",
+    chunk: Annotated[
+        int | None,
+        typer.Option(
+            help="Images a forward pass of the contrastive pretraining takes on each worker: for "
+            "batches whose activations do not fit its memory, at the price of a second forward "
+            "pass. Wants --norm group.",
+            rich_help_panel=MODEL,
+        ),
+    ] = None,
     workers: Annotated[
         int, typer.Option(help="Workers that share one trial.", rich_help_panel=MACHINE)
     ] = 1,
@@ -133,7 +176,8 @@ def search(
         str | None,
         typer.Option(
             metavar="RUN",
-            help="Run folder to write; by default runs/DATASET-METHOD-TIME.",
+            help="Run folder to write; by default runs/DATASET-METHOD-TIME, or "
+            "runs/DATASET-comparison-TIME with a run folder for each method.",
             rich_help_panel=RUN,
         ),
     ] = None,
@@ -158,19 +202,18 @@ def search(
       supremix search --dataset ukb-t1 --trials 8 --epochs 8
       supremix search --dataset hc18 --source path/to/hc18 --time 30m
       supremix search --dataset hc18 --source path/to/hc18 --method l1 --time 1h
+      supremix search --dataset hc18 --source path/to/hc18 --method supremix,l1 --trials 12
       supremix search --dataset ukb-t1 --trials 16 \\
           --set temperature=0.05..1.0:log --set window=3,5
       supremix search --dataset ukb-t1 --time 8h \\
           --address auto --workers 2 --gpus-per-worker 1
       supremix search --resume runs/hc18-supremix-20260131-120000
     """
-    import supremix
-
     if resume is not None:
         _refuse_a_second_specification(context)
         with Display(Console(stderr=True), f"resuming {resume}", quiet=quiet) as display:
-            result = supremix.Search.resume(resume, progress=display).run()
-        show_result(result, Console())
+            result = _resumed(resume)(progress=display).run()
+        _show(result)
         return
     if dataset is None:
         raise typer.BadParameter(
@@ -178,13 +221,13 @@ def search(
             param_hint="--dataset",
         )
     with Display(Console(stderr=True), f"{method} on {dataset}", quiet=quiet) as display:
-        result = supremix.Search(
+        result = _asked(method)(
             dataset=dataset,
             source=source,
             shape=options.read_shape(shape),
             phantoms=phantoms,
             split_seed=split_seed,
-            method=method,
+            labels=labels,
             space=space,
             overrides=tuple(overrides or ()),
             seed=seed,
@@ -197,7 +240,10 @@ def search(
             encoder=encoder,
             width=width,
             depth=depth,
+            norm=norm,
+            init=init,
             precision=precision,
+            chunk=chunk,
             workers=workers,
             gangs=gangs,
             cpus_per_worker=cpus_per_worker,
@@ -208,7 +254,42 @@ def search(
             out=out,
             progress=display,
         ).run()
-    show_result(result, Console())
+    _show(result)
+
+
+def _asked(method: str) -> Callable[..., Search | Comparison]:
+    """The search with one method, or the comparison of several with commas between them."""
+    import supremix
+
+    names = [name.strip() for name in method.split(",")]
+    if not all(names):
+        raise typer.BadParameter(
+            f"{method!r} has a comma too many; write it like supremix,rnc,l1.",
+            param_hint="--method",
+        )
+    if len(names) > 1:
+        return functools.partial(supremix.Comparison, methods=names)
+    return functools.partial(supremix.Search, method=names[0])
+
+
+def _resumed(run: str) -> Callable[..., Search | Comparison]:
+    import supremix
+    from supremix.runs import is_comparison
+
+    kind = supremix.Comparison if is_comparison(Path(run)) else supremix.Search
+    return functools.partial(kind.resume, run)
+
+
+def _show(result: Result | ComparisonResult) -> None:
+    """Show what came out; a method that came to no result makes it a failure."""
+    from supremix import ComparisonResult
+
+    if not isinstance(result, ComparisonResult):
+        show_result(result, Console())
+        return
+    show_comparison(result, Console())
+    if result.failures:
+        raise typer.Exit(1)
 
 
 def _refuse_a_second_specification(context: typer.Context) -> None:

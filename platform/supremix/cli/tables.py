@@ -43,6 +43,9 @@ FILES = {
     "trials.parquet": "a row a trial, with all its settings",
     "curves.parquet": "a row a trial and epoch",
     "predictions.parquet": "a row an image: validation and test",
+    "mae.parquet": "a row a split and metric, also by label density",
+    "measures.parquet": "a row a trial, epoch and measure of its representation",
+    "embedding.png": "the best trial's features on validation, coloured by label",
     "best": "the model, for: supremix predict {run} IMAGE",
     "spec.json": "what was asked for",
     "environment.json": "versions and hardware it ran on",
@@ -126,10 +129,10 @@ def settings_table(config: Mapping[str, Any]) -> Table:
     return _pairs((name, format_setting(value)) for name, value in config.items())
 
 
-def files_table(run: Path) -> Table:
-    """What a run folder holds, as far as it is there."""
+def files_table(run: Path, files: Mapping[str, str] = FILES) -> Table:
+    """What a run folder holds of `files`, and why one would look at it."""
     return _pairs(
-        (name, why.format(run=run)) for name, why in FILES.items() if (run / name).exists()
+        (name, why.format(run=run)) for name, why in files.items() if (run / name).exists()
     )
 
 

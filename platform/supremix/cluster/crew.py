@@ -29,7 +29,7 @@ class Crew:
 
     def __init__(self, plan: GangPlan, storage: str) -> None:
         self.plan = plan
-        self._storage = storage
+        self.storage = storage
         self.pool: Any = None
         self._gangs: dict[int, ray.ObjectRef[None]] = {}
 
@@ -38,7 +38,7 @@ class Crew:
         actor = ray.remote(GangPool).options(num_cpus=0, max_concurrency=concurrency)
         self.pool = actor.remote(self.plan.gangs)
         for gang in range(self.plan.gangs):
-            self._gangs[gang] = start_gang(self.pool, gang, self.plan, self._storage)
+            self._gangs[gang] = start_gang(self.pool, gang, self.plan, self.storage)
         return self
 
     def __exit__(

@@ -21,23 +21,25 @@ class Order:
     gives another answer.
 
     Args:
-        key: The trial, unique in the run.
-        task: What does not change during a search.
-        config: The trial's settings.
+        key: The trial, unique among all that the gang is given.
+        task: What does not change during a search; several tasks are trained jointly.
+        config: The trial's settings, see `JointRun` where the tasks are several.
         checkpoint: File of the trial's checkpoint, written after every epoch; where it exists the
             trial goes on from it.
         epoch: The epoch (from 1) whose row is asked for; the trial is trained up to it.
         predict: Splits whose predictions are asked for as well.
         export: Folder to save the model to, or None.
+        embed: Split whose features are asked for as well, or None.
     """
 
     key: str
-    task: Task
+    task: Task | tuple[Task, ...]
     config: Mapping[str, Any]
     checkpoint: str
     epoch: int
     predict: tuple[str, ...] = ()
     export: str | None = None
+    embed: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,14 +49,17 @@ class Outcome:
     Args:
         row: The metrics of the epoch that was asked for, None on failure.
         total: Epochs of the whole trial, 0 on failure.
-        predictions: Rows of id, group, target, prediction, site and split.
+        predictions: Rows of id, group, target, prediction, site and split; of a joint run also
+            dataset.
         failure: Why the trial failed, None when it did not.
+        embedding: What `TrialRun.embed` returns, None where it was not asked for.
     """
 
     row: Row | None = None
     total: int = 0
     predictions: list[Row] = field(default_factory=list[Row])
     failure: str | None = None
+    embedding: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,7 +9,14 @@ from typing import Any
 import torch
 
 from supremix.cluster.order import Order, Outcome, Row
-from supremix.training import Collective, TrialRun, load_checkpoint, save_checkpoint
+from supremix.training import (
+    Collective,
+    JointRun,
+    TrialRun,
+    load_checkpoint,
+    save_checkpoint,
+    start_run,
+)
 
 
 class Workbench:
@@ -27,7 +34,7 @@ class Workbench:
         self._collective = collective
         self._device = device
         self._key: str | None = None
-        self._run: TrialRun | None = None
+        self._run: TrialRun | JointRun | None = None
 
     def execute(self, order: Order) -> Outcome:
         """Bring the order's trial to its epoch and collect what was asked for.
@@ -55,14 +62,15 @@ class Workbench:
             predictions += _rows(run.judge(split), split)
         if order.export is not None and self._collective.rank == 0:
             run.export(order.export)
+        embedding = None if order.embed is None else run.embed(order.embed)
         row = dict(run.history[order.epoch - 1])
-        return Outcome(row=row, total=run.total, predictions=predictions)
+        return Outcome(row=row, total=run.total, predictions=predictions, embedding=embedding)
 
-    def _find(self, order: Order) -> TrialRun:
+    def _find(self, order: Order) -> TrialRun | JointRun:
         if self._run is not None and self._key == order.key:
             return self._run
         self._drop()
-        run = TrialRun(order.task, order.config, collective=self._collective, device=self._device)
+        run = start_run(order.task, order.config, collective=self._collective, device=self._device)
         # Rank 0 looks, so that no two workers disagree about a file on a shared disk.
         if self._collective.broadcast(Path(order.checkpoint).exists()):
             run.load(load_checkpoint(order.checkpoint))

@@ -33,6 +33,9 @@ class RegressionHead(nn.Linear):
     unlearn its guess first.
     """
 
+    linear = True
+    """The mean of predictions is the prediction of the mean features."""
+
     def __init__(self, features: int) -> None:
         super().__init__(features, 1)
         nn.init.zeros_(self.weight)
@@ -47,3 +50,44 @@ class RegressionHead(nn.Linear):
         with torch.no_grad():
             self.weight.copy_(weight.reshape(1, -1))
             self.bias.copy_(bias.reshape(1))
+
+
+class BinnedHead(nn.Linear):
+    """Logits of K label bins (B, F) -> (B, K); the prediction is the expectation of their centres.
+
+    Weights are zero at the start, so that it predicts what `set_bins` says is usual.
+
+    Args:
+        features: width of the input (B, features).
+        bins: K, at least 1.
+    """
+
+    linear = False
+    centres: Tensor
+
+    def __init__(self, features: int, bins: int) -> None:
+        super().__init__(features, bins)
+        nn.init.zeros_(self.weight)
+        nn.init.zeros_(self.bias)
+        self.register_buffer("centres", torch.zeros(bins))
+
+    def logits(self, features: Tensor) -> Tensor:
+        """(B, F) -> (B, K)."""
+        return super().forward(features)
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  (the name is torch's)
+        """(B, F) -> (B,), in the unit of the centres."""
+        return self.logits(input).float().softmax(1) @ self.centres
+
+    def set_bins(self, centres: Tensor, frequency: Tensor) -> None:
+        """Put the bins in place.
+
+        Args:
+            centres: (K,) standardised targets in the middle of the bins.
+            frequency: (K,) how frequent they are among the samples to fit, at least 0.
+        """
+        share = frequency / frequency.sum()
+        with torch.no_grad():
+            self.centres.copy_(centres)
+            # A bin without a sample must not start at a probability of exactly 0.
+            self.bias.copy_(share.clamp(min=1e-4).log())

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from supremix._errors import ModelError
 from supremix.models.encoders import EncoderSpec, build_encoder, feature_width
-from supremix.models.heads import ProjectionHead, RegressionHead
+from supremix.models.heads import BinnedHead, ProjectionHead, RegressionHead
 
 FUSIONS = ("concat", "mlp", "film")
 
@@ -25,12 +25,14 @@ class Network(nn.Module):
         channels: C of the images.
         shape: spatial shape of the images, 2 or 3 numbers.
         covariates: K, the number of covariates; 0 for none.
-        projection_dim: width of the embedding; None builds no projection head.
+        projection_dim: width of the embedding; None builds no projection head, and the joined
+            features are the embedding.
         fusion: how the covariates join. "concat": features and covariates side by side, (B, F+K).
             "mlp": these through one hidden layer of width F, with the covariates beside it again,
             so that products of the two can be learned, (B, F+K). "film": the covariates scale and
             shift the features, f * (1 + Ac) + Bc (Perez 2018), and stand beside them, (B, F+K).
             Without covariates all three are the encoder's features.
+        bins: K label bins of the regression head, see `BinnedHead`; None for a linear head.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Network(nn.Module):
         covariates: int = 0,
         projection_dim: int | None = None,
         fusion: str = "concat",
+        bins: int | None = None,
     ) -> None:
         super().__init__()
         if fusion not in FUSIONS:
@@ -53,7 +56,7 @@ class Network(nn.Module):
         self.projection = (
             None if projection_dim is None else ProjectionHead(self.width, projection_dim)
         )
-        self.head = RegressionHead(self.width)
+        self.head = RegressionHead(self.width) if bins is None else BinnedHead(self.width, bins)
 
     def features(self, images: Tensor, covariates: Tensor) -> Tensor:
         """(B, C, *shape) and standardised covariates (B, K) -> joined features (B, F+K)."""
@@ -61,16 +64,25 @@ class Network(nn.Module):
 
     def project(self, images: Tensor, covariates: Tensor) -> Tensor:
         """Embeddings (B, D), not normalised."""
-        if self.projection is None:
-            raise ModelError("this network was built without a projection head")
-        return self.projection(self.features(images, covariates))
+        return self.embed(self.features(images, covariates))
+
+    def embed(self, features: Tensor) -> Tensor:
+        """Joined features (B, F+K) -> embeddings (B, D)."""
+        return features if self.projection is None else self.projection(features)
 
     def regress(self, images: Tensor, covariates: Tensor) -> Tensor:
         """Standardised predictions (B,)."""
         return self.head(self.features(images, covariates))
 
-    def forward(self, images: Tensor, covariates: Tensor, project: bool = False) -> Tensor:
-        """`project` or `regress`; one entry, because data-parallel wrappers know only this one."""
+    def forward(
+        self, images: Tensor, covariates: Tensor, project: bool = False, head: bool = True
+    ) -> Tensor:
+        """`project`, `regress` or, without a head, `features`.
+
+        One entry for all, because data-parallel wrappers know only this one.
+        """
+        if not head:
+            return self.features(images, covariates)
         return self.project(images, covariates) if project else self.regress(images, covariates)
 
     def train_for(self, project: bool) -> None:

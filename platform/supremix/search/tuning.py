@@ -31,19 +31,29 @@ class Bench:
     """What every trial of a search shares.
 
     Args:
+        run: Name of the search's run, unlike that of any other that the crew works for.
         task: Dataset, method, encoder and what else does not change.
         checkpoints: Folder with a checkpoint file for each trial that is under way.
     """
 
+    run: str
     task: Task
     checkpoints: str
 
+    def key(self, name: str) -> str:
+        """What one training of this search is called among all that the crew works for."""
+        return f"{self.run}/{name}"
+
     def order(self, number: int, config: dict[str, Any], epoch: int, **more: Any) -> Order:
         """The order to have `epoch` epochs of a trial done."""
-        key = trial_key(number)
-        checkpoint = f"{self.checkpoints}/{key}.pt"
+        name = trial_key(number)
         return Order(
-            key=key, task=self.task, config=config, checkpoint=checkpoint, epoch=epoch, **more
+            key=self.key(name),
+            task=self.task,
+            config=config,
+            checkpoint=f"{self.checkpoints}/{name}.pt",
+            epoch=epoch,
+            **more,
         )
 
 
@@ -157,8 +167,8 @@ class StudyScheduler(_Here, FIFOScheduler):
 class StudyCallback(_Here, Callback):
     """Frees gangs of ended trials, looks after the crew, and tells who watches."""
 
-    def __init__(self, study: Study, crew: Crew, watch: Watcher) -> None:
-        self._study, self._crew, self._watch = study, crew, watch
+    def __init__(self, study: Study, crew: Crew, bench: Bench, watch: Watcher) -> None:
+        self._study, self._crew, self._bench, self._watch = study, crew, bench, watch
 
     def be_silent(self) -> None:
         """Tell those who watch no more."""
@@ -185,7 +195,8 @@ class StudyCallback(_Here, Callback):
         self._free(trial)
 
     def _free(self, trial: Any) -> None:
-        self._crew.pool.release.remote(trial_key(trial.config["number"]))
+        key = self._bench.key(trial_key(trial.config["number"]))
+        self._crew.pool.release.remote(key)
         self._watch(self._study)
 
 
@@ -199,7 +210,7 @@ def run_study(study: Study, crew: Crew, bench: Bench, watch: Watcher, storage: s
         watch: Called in this process after every epoch and every end of a trial.
         storage: Folder for Tune's own state, of no use afterwards.
     """
-    scheduler, callback = StudyScheduler(study), StudyCallback(study, crew, watch)
+    scheduler, callback = StudyScheduler(study), StudyCallback(study, crew, bench, watch)
     trainable = tune.with_parameters(LeasedTrial, pool=crew.pool, bench=bench)
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"CPU": TRIAL_CPU}),

@@ -5,6 +5,9 @@ from supremix.training.checkpoint import save_checkpoint as save_checkpoint
 from supremix.training.collective import Collective as Collective
 from supremix.training.collective import Distributed as Distributed
 from supremix.training.collective import Solo as Solo
+from supremix.training.data import fitted as fitted
+from supremix.training.end_to_end import DirectConfig as DirectConfig
+from supremix.training.end_to_end import EndToEnd as EndToEnd
 from supremix.training.errors import BatchTooLargeError as BatchTooLargeError
 from supremix.training.errors import CheckpointError as CheckpointError
 from supremix.training.errors import ConfigError as ConfigError
@@ -13,6 +16,10 @@ from supremix.training.errors import NonFiniteLossError as NonFiniteLossError
 from supremix.training.errors import TaskError as TaskError
 from supremix.training.errors import UnknownMethodError as UnknownMethodError
 from supremix.training.fit import fit as fit
+from supremix.training.joint import JointRun as JointRun
+from supremix.training.joint import start_run as start_run
+from supremix.training.joint_checks import joint_preflight as joint_preflight
+from supremix.training.joint_checks import split_config as split_config
 from supremix.training.methods import Method as Method
 from supremix.training.methods import Stage as Stage
 from supremix.training.methods import get_method as get_method
@@ -22,3 +29,8 @@ from supremix.training.model import TrainedModel as TrainedModel
 from supremix.training.preflight import preflight as preflight
 from supremix.training.run import TrialRun as TrialRun
 from supremix.training.task import Task as Task
+from supremix.training.transfer import Initial as Initial
+from supremix.training.transfer import model_folder as model_folder
+from supremix.training.two_stage import ContrastiveLoss as ContrastiveLoss
+from supremix.training.two_stage import TwoStage as TwoStage
+from supremix.training.two_stage import TwoStageConfig as TwoStageConfig

@@ -8,24 +8,24 @@ At the end, when the rate is almost nothing, the two agree (Polyak and Juditsky 
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
-
-from supremix.models import Network
 
 
 class Averager:
     """Keeps `average` at the exponential moving average of `network`, statistics of norms too.
 
     Args:
-        network: what is trained.
-        average: a network of the same make, changed in place.
+        network: what is trained: a network, or several, with parameters in common or not.
+        average: the same of the same make, changed in place.
         steps: time constant in steps; below 1 the average is the network itself. It is reached
             gradually, by min(1 - 1/steps, (1 + t) / (10 + t)), so that the start is forgotten.
     """
 
-    def __init__(self, network: Network, average: Network, *, steps: float) -> None:
-        pairs = list(zip(average.state_dict().values(), network.state_dict().values(), strict=True))
+    def __init__(self, network: nn.Module, average: nn.Module, *, steps: float) -> None:
+        tensors = (module.state_dict(keep_vars=True).values() for module in (average, network))
+        # A tensor that several networks share has a name in each, and is averaged once.
+        pairs = list({id(a): (a, n) for a, n in zip(*tensors, strict=True)}.values())
         self._floats = [(a, n) for a, n in pairs if a.is_floating_point()]
         self._counts = [(a, n) for a, n in pairs if not a.is_floating_point()]
         self._most = 1 - 1 / steps if steps > 1 else 0.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 from supremix.training.collective import Collective, share
 from supremix.training.data import Positions, TrialData
 from supremix.training.methods import Stage
+from supremix.training.mixing import Mixed
 from supremix.training.randomness import generator
 from supremix_datasets.augment import Augmenter
 from supremix_datasets.card import Card
@@ -23,12 +24,13 @@ class Batch:
 
     Attributes:
         images: (V n, C, *shape) float32, V views of each of this worker's n images, image by
-            image: row V i + v is view v of image i.
-        covariates: (V n, K) standardised, adapted to the zoom of each view.
+            image: row V i + v is view v of image i. Where inputs are mixed, the mixtures.
+        covariates: (V n, K) standardised, adapted to the zoom of each view, mixed like images.
         members: positions in the store of the whole batch, of all workers.
         own: the rows of `members` that are this worker's.
         views: V.
         draws: the step's generator, in the same state on every worker.
+        mixed: the mixtures of the whole batch, of inputs or yet to be made of features.
     """
 
     images: Tensor
@@ -37,6 +39,16 @@ class Batch:
     own: slice
     views: int
     draws: torch.Generator
+    mixed: Mixed | None = None
+
+
+@dataclass(slots=True)
+class _Views:
+    """Every view of the whole batch: its place in the store, and what was drawn for it."""
+
+    places: Positions
+    starts: Positions | None = None
+    augmentation: dict[str, Tensor] = field(default_factory=dict)
 
 
 class Batches:
@@ -47,7 +59,7 @@ class Batches:
     loss of negatives.
 
     Args:
-        stage: its objective (two views when contrastive) and batch size.
+        stage: its objective (two views when contrastive), batch size and mixing.
         data: the samples; `data.fit` are iterated.
         key: seed and stage, from which everything random is derived.
         augment: whether images are augmented.
@@ -66,6 +78,7 @@ class Batches:
         self._data, self._key, self._collective = data, key, collective
         self._views = 2 if stage.objective == "contrastive" else 1
         self._augmenter = Augmenter.of(data.card) if augment else None
+        self._mixing = None if stage.recipe is None else stage.recipe.mixing
         self.steps = -(-len(data.fit) // stage.batch_size)
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
@@ -78,15 +91,19 @@ class Batches:
 
     def _load(self, members: Positions, draws: torch.Generator) -> Batch:
         own = share(len(members), self._collective.rank, self._collective.world)
-        mine = np.repeat(members[own], self._views)
-        rows = slice(own.start * self._views, own.stop * self._views)
-        images = self._images(members, own, rows, draws)
-        covariates = self._data.covariates[torch.from_numpy(mine).to(images.device)]
+        views = _Views(np.repeat(members, self._views))
+        views.starts = self._data.draw_starts(views.places, draws)
         if self._augmenter is not None:
-            drawn = self._augmenter.draw(len(members) * self._views, draws)
-            params = {name: values[rows] for name, values in drawn.items()}
-            images = self._augmenter.apply(images, params)
-            covariates = covariates + self._zoomed(mine, params).to(images.device)
+            views.augmentation = self._augmenter.draw(len(views.places), draws)
+        mixed = None
+        if self._mixing is not None:
+            labels = torch.from_numpy(self._data.store.targets[members])
+            mixed = self._mixing.draw(labels, draws)
+        if mixed is not None and mixed.inputs:
+            images, covariates = self._mixtures(views, own, mixed)
+        else:
+            rows = slice(own.start * self._views, own.stop * self._views)
+            images, covariates = self._inputs(views, rows)
         return Batch(
             images=images,
             covariates=covariates,
@@ -94,18 +111,37 @@ class Batches:
             own=own,
             views=self._views,
             draws=draws,
+            mixed=mixed,
         )
 
-    def _images(
-        self, members: Positions, own: slice, rows: slice, draws: torch.Generator
-    ) -> Tensor:
-        """This worker's views: an image is read once for all, a video gives each its own clip."""
-        every = np.repeat(members, self._views)
-        starts = self._data.draw_starts(every, draws)
-        if starts is not None:
-            return self._data.images(every[rows], starts[rows])
-        images = self._data.images(members[own])
-        return images.repeat_interleave(self._views, 0) if self._views > 1 else images
+    def _inputs(self, views: _Views, rows: slice | Positions) -> tuple[Tensor, Tensor]:
+        """Images and covariates of some rows of the batch's views."""
+        mine = views.places[rows]
+        images = self._images(views, rows)
+        covariates = self._data.covariates[torch.from_numpy(mine).to(images.device)]
+        if self._augmenter is not None:
+            params = {name: values[rows] for name, values in views.augmentation.items()}
+            images = self._augmenter.apply(images, params)
+            covariates = covariates + self._zoomed(mine, params).to(images.device)
+        return images, covariates
+
+    def _mixtures(self, views: _Views, own: slice, mixed: Mixed) -> tuple[Tensor, Tensor]:
+        """This worker's mixtures of inputs; a partner of another worker is loaded here as well."""
+        mine = np.arange(own.start, own.stop)
+        needed = np.union1d(mine, mixed.partners[own].numpy())
+        local = mixed.among(needed)
+        images, covariates = self._inputs(views, needed)
+        rows = np.searchsorted(needed, mine)
+        return local.mix(images)[rows], local.mix(covariates)[rows]
+
+    def _images(self, views: _Views, rows: slice | Positions) -> Tensor:
+        """An image is read once for all its views, a video gives each its own clip."""
+        places = views.places[rows]
+        if views.starts is not None:
+            return self._data.images(places, views.starts[rows])
+        if self._views == 1:
+            return self._data.images(places)
+        return self._data.images(places[:: self._views]).repeat_interleave(self._views, 0)
 
     def _zoomed(self, mine: Positions, params: dict[str, Tensor]) -> Tensor:
         """By how much the standardised covariates (n, K) change with the zoom of each view."""

@@ -10,13 +10,17 @@ from typing import Any
 
 import torch
 
-from supremix.models import Network
+from supremix.models import BinnedHead, Network
+from supremix.training.caching import check_chunk
 from supremix.training.collective import Collective
+from supremix.training.errors import ConfigError
 from supremix.training.isolation import isolated
 from supremix.training.methods import Stage, get_method
 from supremix.training.randomness import derive
+from supremix.training.recipes import Facts, SoftBins
 from supremix.training.sync_norm import synchronise_norms
 from supremix.training.task import Task
+from supremix.training.transfer import Initial
 from supremix_datasets.card import Card
 
 
@@ -27,11 +31,16 @@ def build_twins(
     *,
     collective: Collective,
     device: torch.device,
+    facts: Facts,
 ) -> tuple[Network, Network]:
     """A fresh network to be judged, and a twin of it, with the same weights, to be trained.
 
-    Weights depend on the task's seed alone. The twin's batch norms see the batch of all workers.
+    A head of label bins takes its bins from the facts.
+    Weights depend on the task's seed alone, those of the encoder on `task.init` where there is one.
+    The twin's batch norms see the batch of all workers.
     """
+    bins = _bins(stages)
+    grid = None if bins is None else bins.grid(facts)
     dims = [stage.projection_dim for stage in stages if stage.objective == "contrastive"]
     with isolated(device, task.threads):
         torch.manual_seed(derive(task.seed, "weights"))
@@ -43,7 +52,16 @@ def build_twins(
             covariates=len(card.covariates),
             projection_dim=dims[0] if dims else None,
             fusion=task.fusion,
+            bins=None if grid is None else grid.count,
         )
+    if bins is not None and grid is not None and isinstance(network.head, BinnedHead):
+        centres = facts.scale.standardise(grid.centres())
+        network.head.set_bins(centres, bins.frequency(facts))
+    check_chunk(task, stages, network)
+    if task.init is not None:
+        initial = Initial.read(task.init)
+        initial.check(task.encoder, card)
+        initial.load_into(network.encoder)
     if len(card.shape) == 2:
         _channels_last(network)
     network = network.to(device)
@@ -61,6 +79,8 @@ def fingerprint(task: Task, config: Any, store_key: str) -> str:
         "store": store_key,
         "epochs": task.epochs,
         "seed": task.seed,
+        # What it holds, not where it lies.
+        "init": None if task.init is None else Initial.read(task.init).digest,
         "split": [task.split_seed, list(task.fractions), list(task.fit_on)],
         "training": {
             name: getattr(task, name)
@@ -68,6 +88,18 @@ def fingerprint(task: Task, config: Any, store_key: str) -> str:
         },
     }
     return json.dumps(parts, sort_keys=True, default=str)
+
+
+def _bins(stages: Sequence[Stage]) -> SoftBins | None:
+    """The head that the stages want: of bins if a stage does, and then all stages have to."""
+    wanted = {None if stage.recipe is None else stage.recipe.bins for stage in stages}
+    if len(wanted) > 1:
+        raise ConfigError(
+            "one network has one head: its stages want "
+            f"{', '.join(str(bins or 'a linear head') for bins in wanted)}; let all stages have "
+            "the same bins in their recipe (a contrastive or probe stage needs a linear head)"
+        )
+    return next(iter(wanted), None)
 
 
 def _channels_last(network: Network) -> None:

@@ -44,9 +44,30 @@ class Evaluator:
         """Joined features (N, F) in the order of the positions.
 
         Of a video, the mean over its clips; with flips, over more of them, and the mean over all
-        combinations of the card's flip axes. The head is linear, so that is also the mean of the
-        predictions.
+        combinations of the card's flip axes.
         """
+        return self._look(positions, flips)[:, : self._network.width]
+
+    @torch.no_grad()
+    def judge(self, positions: Positions, *, flips: bool = False) -> tuple[Tensor, Tensor]:
+        """Features as above, and predictions (N,) in the unit of the task, float64.
+
+        Where features are averaged, so are standardised predictions; of a linear head the
+        prediction of the mean is the same.
+        """
+        seen = self._look(positions, flips)
+        features = seen[:, : self._network.width]
+        head = self._network.head
+        predictions = head(features) if head.linear else seen[:, -1]
+        return features, self._data.target_scale.restore(predictions)
+
+    @torch.no_grad()
+    def predict(self, positions: Positions, *, flips: bool = False) -> Tensor:
+        """Predictions (N,) in the unit of the task, float64."""
+        return self.judge(positions, flips=flips)[1]
+
+    def _look(self, positions: Positions, flips: bool) -> Tensor:
+        """What `mean_views` gives, in the order of the positions."""
         world, rank = self._collective.world, self._collective.rank
         mine = positions[share(len(positions), rank, world)]
         self._network.eval()
@@ -55,42 +76,40 @@ class Evaluator:
             self._forward(places[rows], None if starts is None else starts[rows], flips)
             for rows in _chunks(len(places), self._batch)
         ]
-        own = torch.cat(parts) if parts else self._data.covariates.new_zeros(0, self._network.width)
+        width = self._network.width + (not self._network.head.linear)
+        own = torch.cat(parts) if parts else self._data.covariates.new_zeros(0, width)
         if starts is not None:
             own = _means(own, owner.to(own.device), len(mine))
         return self._collective.gather(own, shares(len(positions), world))
-
-    @torch.no_grad()
-    def predict(self, positions: Positions, *, flips: bool = False) -> Tensor:
-        """Predictions (N,) in the unit of the task, float64."""
-        return self.readout(self.features(positions, flips=flips))
-
-    @torch.no_grad()
-    def readout(self, features: Tensor) -> Tensor:
-        """Features (N, F) through the head, in the unit of the task, float64."""
-        return self._data.target_scale.restore(self._network.head(features))
 
     def _forward(self, positions: Positions, starts: Positions | None, flips: bool) -> Tensor:
         images = self._data.images(positions, starts)
         covariates = self._data.covariates[torch.from_numpy(positions).to(images.device)]
         axes = self._data.card.augmentation.flip_axes if flips else ()
-        return mean_features(self._network, images, covariates, axes, self._precision)
+        return mean_views(self._network, images, covariates, axes, self._precision)
 
 
-def mean_features(
+def mean_views(
     network: Network,
     images: Tensor,
     covariates: Tensor,
     flip_axes: tuple[int, ...],
     precision: Precision,
 ) -> Tensor:
-    """Features (B, F), averaged over every combination of mirrored axes (none: as they are)."""
+    """Means over every combination of mirrored axes (none: of the images as they are).
+
+    Returns:
+        Features (B, F) for a linear head, features with the standardised prediction as one more
+        column (B, F+1) for any other.
+    """
     combinations = list(_subsets(flip_axes))
     with precision.autocast():
         views = [
             network.features(images.flip([a + 2 for a in axes]) if axes else images, covariates)
             for axes in combinations
         ]
+    if not network.head.linear:
+        views = [torch.cat([view, network.head(view).unsqueeze(1)], dim=1) for view in views]
     return torch.stack(views).mean(0) if len(views) > 1 else views[0]
 
 

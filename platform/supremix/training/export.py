@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from safetensors.torch import save_file
 from torch import Tensor
 
+from supremix.models import BinnedHead
+
 if TYPE_CHECKING:
     from supremix.training.run import TrialRun
 
@@ -36,13 +38,14 @@ def export_model(path: str | os.PathLike[str], run: TrialRun) -> None:
 
 def describe(run: TrialRun) -> dict[str, Any]:
     """What is needed beside the weights to rebuild the network and use it, as plain values."""
-    task, data = run.task, run.data
+    task, data, head = run.task, run.data, run.network.head
     return {
         "format": FORMAT,
         "card": data.card.to_dict(),
         "dataset": data.store.manifest.get("dataset", data.card.name),
         "encoder": task.encoder.to_dict(),
         "fusion": task.fusion,
+        "bins": head.out_features if isinstance(head, BinnedHead) else None,
         "target": asdict(data.target_scale),
         "covariates": asdict(data.covariate_scale),
         "flips": task.flips,

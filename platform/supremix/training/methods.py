@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from supremix.training.errors import ConfigError, UnknownMethodError
+from supremix.training.recipes import Recipe
 from supremix_datasets.card import Card
 
 Objective = Literal["contrastive", "regression", "probe"]
@@ -29,10 +30,13 @@ class Stage:
         batch_size: images of a step over all workers (twice as many views when contrastive).
         loss: contrastive: loss(embeddings (M, D), labels (M,) in the task's unit, *, generator,
             anchors: slice) -> scalar, whose sum over the workers' slices is the batch's loss.
-            regression: loss(predictions (B,), targets (B,)) -> (B,), one value a sample.
+            regression: loss(predictions (B,), targets (B,)) -> (B,), one value a sample; one that
+            has to know the data is given by its `bind`, see `recipes.Bindable`.
         lr: peak of the rate. weight_decay: of the matrices. warmup: share of the steps on the way
             up to the peak. clip: largest norm of the gradient, None for no limit.
-        projection_dim: width of the embedding; contrastive only.
+        projection_dim: width of the embedding; contrastive only. None for no projection head:
+            the embedding is the joined features.
+        recipe: what a regression does beside its loss, None for nothing; regression only.
     """
 
     name: str
@@ -44,13 +48,18 @@ class Stage:
     weight_decay: float = 0.0
     warmup: float = 0.1
     clip: float | None = 5.0
-    projection_dim: int = 128
+    projection_dim: int | None = 128
+    recipe: Recipe | None = None
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch_size < 1:
             raise ConfigError(
                 f"a stage needs at least one epoch and one image a step, stage {self.name!r} has "
                 f"epochs={self.epochs}, batch_size={self.batch_size}"
+            )
+        if self.recipe is not None and self.objective != "regression":
+            raise ConfigError(
+                f"stage {self.name!r} is {self.objective} and has a recipe, which is for regression"
             )
         if self.objective != "probe" and (self.loss is None or self.lr <= 0):
             raise ConfigError(
@@ -100,10 +109,16 @@ def method_names() -> tuple[str, ...]:
 
 def _registry() -> dict[str, Method]:
     # Not at the top: these modules build on this one.
+    from supremix.training.method_contrastive import CONTRASTIVE
+    from supremix.training.method_density import DENSITIES
+    from supremix.training.method_direct import DIRECT
     from supremix.training.method_l1 import L1
-    from supremix.training.method_supremix import SupReMix
+    from supremix.training.method_mixup import MIXUPS
+    from supremix.training.method_supremix import SUPREMIX
+    from supremix.training.method_terms import TERMS
 
-    return {method.name: method for method in (SupReMix(), L1())}
+    direct = (L1(), *DIRECT, *MIXUPS, *TERMS, *DENSITIES)
+    return {method.name: method for method in (SUPREMIX, *CONTRASTIVE, *direct)}
 
 
 def make_config(method: Method, values: Mapping[str, Any]) -> Any:

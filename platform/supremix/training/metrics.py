@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 HIGHER_IS_BETTER = {"mae": False, "rmse": False, "r2": True, "pearson": True}
+METRICS = tuple(HIGHER_IS_BETTER)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -18,7 +18,7 @@ from torch import Tensor
 from supremix.models import EncoderBuilder, EncoderSpec, Network
 from supremix.training.data import to_input
 from supremix.training.errors import ModelError, ModelInputError
-from supremix.training.evaluate import mean_features
+from supremix.training.evaluate import mean_views
 from supremix.training.export import DESCRIPTION, FORMAT, WEIGHTS
 from supremix.training.precision import Precision
 from supremix.training.scaling import CovariateScale, TargetScale
@@ -125,9 +125,10 @@ class TrainedModel:
         axes = self.card.augmentation.flip_axes if self.description["flips"] else ()
         with torch.inference_mode():
             plain = Precision("fp32", self._device)
-            features = mean_features(self._network, pixels, known, axes, plain)
-            features = features.mean(0, keepdim=True)
-            return float(self._target.restore(self._network.head(features))[0])
+            seen = mean_views(self._network, pixels, known, axes, plain).mean(0, keepdim=True)
+            head = self._network.head
+            prediction = head(seen) if head.linear else seen[:, -1]
+            return float(self._target.restore(prediction)[0])
 
     def _inputs(self, pixels: NDArray[Any]) -> Tensor:
         """What the network is shown of an image, (1, C, *shape), or of a video: all its clips."""
@@ -184,6 +185,8 @@ def _network(description: dict[str, Any], builder: EncoderBuilder | None) -> Net
             shape=tuple(card["shape"]),
             covariates=len(card["covariates"]),
             fusion=description["fusion"],
+            # Models of the time before other heads came up have a linear one.
+            bins=description.get("bins"),
         )
 
 

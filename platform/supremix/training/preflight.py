@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from supremix.training.caching import check_chunk
 from supremix.training.data import TrialData
+from supremix.training.direct import check_recipes
 from supremix.training.errors import BatchTooLargeError
 from supremix.training.methods import Stage, get_method, make_config
 from supremix.training.task import Task
+from supremix.training.transfer import Initial
 
 
 def preflight(task: Task, config: Mapping[str, Any], *, workers: int = 1) -> int:
@@ -32,6 +35,10 @@ def preflight(task: Task, config: Mapping[str, Any], *, workers: int = 1) -> int
     method = get_method(task.method)
     stages = method.stages(make_config(method, config), epochs=task.epochs, card=data.card)
     check_batches(stages, len(data.fit), workers)
+    check_recipes(stages, data)
+    check_chunk(task, stages)
+    if task.init is not None:
+        Initial.read(task.init).check(task.encoder, data.card)
     if task.judge_on is not None:
         data.positions(task.judge_on)
     return int(np.size(data.fit))

@@ -14,16 +14,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from supremix.models import RegressionHead
 from supremix.training.build import build_twins, fingerprint
 from supremix.training.checkpoint import State, frozen
 from supremix.training.collective import Collective, Solo
 from supremix.training.data import Positions, TrialData
+from supremix.training.direct import check_recipes, facts_of
 from supremix.training.errors import CheckpointError, TrainingError
 from supremix.training.evaluate import Evaluator
 from supremix.training.export import export_model
 from supremix.training.isolation import isolated
-from supremix.training.methods import Stage, get_method, make_config
-from supremix.training.metrics import regression_metrics
+from supremix.training.measures import sample
+from supremix.training.measuring import Measurer, Measures, is_measured
+from supremix.training.methods import get_method, make_config
+from supremix.training.metrics import METRICS, regression_metrics
 from supremix.training.precision import Precision
 from supremix.training.preflight import check_batches
 from supremix.training.probe import fit_ridge
@@ -73,11 +77,17 @@ class TrialRun:
         self.data = TrialData(task, self.device)
         self.stages = self.method.stages(self.config, epochs=task.epochs, card=self.data.card)
         check_batches(self.stages, len(self.data.fit), self.collective.world)
+        check_recipes(self.stages, self.data)
         self.total = sum(stage.epochs for stage in self.stages)
         self.epoch = 0
         self.history: list[dict[str, Any]] = []
         self.network, self._trainee = build_twins(
-            task, self.data.card, self.stages, collective=self.collective, device=self.device
+            task,
+            self.data.card,
+            self.stages,
+            collective=self.collective,
+            device=self.device,
+            facts=facts_of(self.data),
         )
         self._evaluator = Evaluator(
             self.network,
@@ -86,6 +96,7 @@ class TrialRun:
             precision=self.precision,
             batch=task.eval_batch,
         )
+        self._measurer = Measurer(self._evaluator, self.data, task)
         self._fingerprint = fingerprint(task, self.config, self.data.store.key)
         self._stepper: Stepper | None = None
         self._stepper_stage = -1
@@ -102,6 +113,8 @@ class TrialRun:
             epoch (1 for the first), stage, error (MAE on `judge_on` in the task's unit: of the
             ridge probe while pretraining, of the head after), loss, mae, rmse, r2, pearson,
             probe_mae (NaN outside of pretraining), lr, seconds. NaN where nothing was judged.
+            After the last epoch of pretraining and that of the trial also measures, what
+            `Measurer.take` returns, where a split is judged.
 
         Raises:
             NonFiniteLossError: the training diverged.
@@ -114,9 +127,9 @@ class TrialRun:
         stage = self.stages[index]
         with isolated(self.device, self.task.threads):
             loss, lr = self._train(index, epoch)
-            judged = self._judge_epoch(stage, last=epoch == stage.epochs - 1)
+            judged, measures = self._judge_epoch(index, epoch)
         self.epoch += 1
-        row = {
+        row: dict[str, Any] = {
             "epoch": self.epoch,
             "stage": stage.name,
             "error": judged["mae"],
@@ -126,6 +139,8 @@ class TrialRun:
             "lr": lr,
             "seconds": time.perf_counter() - started,
         }
+        if measures:
+            row["measures"] = measures
         self.history.append(row)
         return row
 
@@ -142,6 +157,9 @@ class TrialRun:
             "stage": self._stepper_stage,
             "optimizer": None if stepper is None else frozen(stepper.optimizer.state_dict()),
             "scaler": None if stepper is None else frozen(stepper.scaler.state_dict()),
+            "direct": None
+            if stepper is None or stepper.direct is None
+            else frozen(stepper.direct.state_dict()),
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
@@ -169,6 +187,8 @@ class TrialRun:
             stepper = self._stepper_for(int(state["stage"]))
             stepper.optimizer.load_state_dict(frozen(state["optimizer"]))
             stepper.scaler.load_state_dict(state["scaler"])
+            if stepper.direct is not None:
+                stepper.direct.load_state_dict(state.get("direct") or {})
 
     def predict(self, positions: Positions) -> NDArray[np.float64]:
         """Predictions (N,) in the task's unit for places in the store's index. Collective."""
@@ -190,6 +210,18 @@ class TrialRun:
             "prediction": self.predict(positions),
             "site": np.array(index["site"].to_list(), dtype=object),
         }
+
+    def embed(self, split: str, *, most: int = 2000) -> dict[str, NDArray[Any]]:
+        """Features of a split, or of as many of its samples, drawn by the split's seed. Collective.
+
+        Returns:
+            features (n, F) float32 as the head sees them, and target (n,) in the task's unit.
+        """
+        every, draws = self.data.positions(split), generator(self.task.split_seed, "embed")
+        positions = every[sample(len(every), most, draws)]
+        with isolated(self.device, self.task.threads):
+            features = self._evaluator.features(positions).float().cpu().numpy()
+        return {"features": features, "target": self.data.store.targets[positions]}
 
     def export(self, path: str | os.PathLike[str]) -> None:
         """Write model.safetensors and model.json into the folder; only rank 0 has to."""
@@ -223,35 +255,41 @@ class TrialRun:
                 augment=self.task.augment,
                 precision=self.precision,
                 collective=self.collective,
+                chunk=self.task.chunk,
             )
             self._stepper_stage = index
         return self._stepper
 
-    def _judge_epoch(self, stage: Stage, *, last: bool) -> dict[str, float]:
-        if stage.objective == "regression":
-            return self._metrics()
-        if last or (self.epoch + 1) % self.task.probe_every == 0:
-            self._solve_head(self.data.fit if last else self._probe_samples())
-            return self._metrics()
-        known = self.history[-1] if self.history else {}
-        return {name: known.get(name, math.nan) for name in ("mae", "rmse", "r2", "pearson")}
-
-    def _metrics(self) -> dict[str, float]:
+    def _judge_epoch(self, index: int, epoch: int) -> tuple[dict[str, float], Measures]:
+        """The metrics after an epoch of a stage, and the measures where they are due."""
+        stage, fitted = self.stages[index], None
+        if stage.objective != "regression":
+            last = epoch == stage.epochs - 1
+            if not last and (self.epoch + 1) % self.task.probe_every:
+                known = self.history[-1] if self.history else {}
+                return {name: known.get(name, math.nan) for name in METRICS}, {}
+            fitted = self._solve_head(self.data.fit if last else self._probe_samples())
         if self.task.judge_on is None:
-            return dict.fromkeys(("mae", "rmse", "r2", "pearson"), math.nan)
+            return dict.fromkeys(METRICS, math.nan), {}
         positions = self.data.positions(self.task.judge_on)
-        predictions = self._evaluator.predict(positions)
+        features, predictions = self._evaluator.judge(positions)
         labels = self.data.labels[torch.from_numpy(positions).to(self.device)]
-        return asdict(regression_metrics(predictions, labels))
+        metrics = regression_metrics(predictions, labels)
+        due = is_measured(self.stages, index, epoch)
+        return asdict(metrics), self._measurer.take(features, fitted) if due else {}
 
-    def _solve_head(self, positions: Positions) -> None:
-        """Put the ridge solution on frozen features into the head."""
+    def _solve_head(self, positions: Positions) -> tuple[Positions, Tensor]:
+        """Put the ridge solution on frozen features into the head; returns these features."""
         features = self._evaluator.features(positions)
         targets = self.data.targets[torch.from_numpy(positions).to(self.device)]
         ridge = fit_ridge(features, targets)
         # Rank 0's, lest workers of different make end with different last digits.
         weight, bias = self.collective.broadcast((ridge.weight.cpu(), ridge.bias.cpu()))
-        self.network.head.set_solution(weight, bias)
+        head = self.network.head
+        if not isinstance(head, RegressionHead):
+            raise TrainingError("a probe is a linear readout, and this network has another head")
+        head.set_solution(weight, bias)
+        return positions, features
 
     def _probe_samples(self) -> Positions:
         fit, most = self.data.fit, self.task.probe_samples

@@ -57,6 +57,15 @@ class TargetScale:
         values = predictions.double() * self.std + self.mean
         return values.exp() if self.transform == "log" else values
 
+    def length(self, size: float, at: float) -> float:
+        """What a small distance of labels comes to on the scale that the network fits.
+
+        Args:
+            size: the distance, in the task's unit.
+            at: label at which it is measured; it matters where the transform is no straight line.
+        """
+        return size / (self.std * at if self.transform == "log" else self.std)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CovariateScale:

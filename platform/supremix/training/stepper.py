@@ -12,8 +12,10 @@ from torch.nn.utils import clip_grad_norm_
 from supremix.models import Network
 from supremix.training.averaging import Averager
 from supremix.training.batches import Batch, Batches
+from supremix.training.caching import ChunkedStep
 from supremix.training.collective import Collective, shares
 from supremix.training.data import TrialData
+from supremix.training.direct import Direct
 from supremix.training.errors import ConfigError, NonFiniteLossError
 from supremix.training.methods import Stage
 from supremix.training.precision import Precision
@@ -34,6 +36,7 @@ class Stepper:
         augment: whether images are augmented.
         precision: of the forward pass.
         collective: fellow workers; their gradients are averaged.
+        chunk: images of a forward pass of a contrastive step, None for all; see `caching`.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class Stepper:
         augment: bool,
         precision: Precision,
         collective: Collective,
+        chunk: int | None = None,
     ) -> None:
         if stage.loss is None:
             raise ConfigError(f"stage {stage.name!r} is to be trained and has no loss")
@@ -55,7 +59,17 @@ class Stepper:
         self._key, self._precision, self._collective = key, precision, collective
         self._contrastive = stage.objective == "contrastive"
         network.train_for(project=self._contrastive)
-        self._module = _parallel(network, collective)
+        self._chunked = (
+            ChunkedStep(network, chunk=chunk, precision=precision, collective=collective)
+            if chunk is not None and self._contrastive
+            else None
+        )
+        self._module = network if self._chunked else _parallel(network, collective)
+        self.direct = (
+            None
+            if self._contrastive
+            else Direct(stage, network, data, precision=precision, collective=collective)
+        )
         self._trained = [p for p in network.parameters() if p.requires_grad]
         self.batches = Batches(stage, data, key=key, augment=augment, collective=collective)
         self.optimizer = build_optimizer(network, lr=stage.lr, weight_decay=stage.weight_decay)
@@ -80,6 +94,8 @@ class Stepper:
             # Summed on the device: reading a number every step would make the device wait.
             total += self._step(batch) * len(batch.members)
             self._averager.update(step)
+        if self.direct is not None:
+            self.direct.end_epoch()
         loss = float(self._collective.sum(total)) / len(self._data.fit)
         if not math.isfinite(loss):
             raise NonFiniteLossError(
@@ -89,18 +105,31 @@ class Stepper:
         return loss, lr
 
     def _step(self, batch: Batch) -> Tensor:
-        with self._precision.autocast():
-            output: Tensor = self._module(batch.images, batch.covariates, self._contrastive)
-        loss = self._contrast(output, batch) if self._contrastive else self._regress(output, batch)
-        # Losses of the workers add up to the batch's; the wrapper averages gradients over them.
-        self.scaler.scale(loss * self._collective.world).backward()
+        loss = self._backward(batch)
         if self.stage.clip is not None:
             self.scaler.unscale_(self.optimizer)
             clip_grad_norm_(self._trained, self.stage.clip)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
+        return loss
+
+    def _backward(self, batch: Batch) -> Tensor:
+        """Leave the batch's gradient in the parameters; returns this worker's part of the loss."""
+        if self._chunked is not None:
+            return self._chunked.backward(
+                batch, lambda embeddings: self._contrast(embeddings, batch), self.scaler.scale
+            )
+        loss = self._whole(batch) if self.direct is None else self.direct.loss(self._module, batch)
+        # Losses of the workers add up to the batch's; the wrapper averages gradients over them.
+        self.scaler.scale(loss * self._collective.world).backward()
         return loss.detach()
+
+    def _whole(self, batch: Batch) -> Tensor:
+        """The contrastive loss, all images in one forward pass."""
+        with self._precision.autocast():
+            embeddings: Tensor = self._module(batch.images, batch.covariates, True)
+        return self._contrast(embeddings, batch)
 
     def _contrast(self, embeddings: Tensor, batch: Batch) -> Tensor:
         views, own = batch.views, batch.own
@@ -110,11 +139,6 @@ class Stepper:
         labels = self._data.labels[members].repeat_interleave(views)
         anchors = slice(views * own.start, views * own.stop)
         return self._loss(everyone, labels, generator=batch.draws, anchors=anchors)
-
-    def _regress(self, predictions: Tensor, batch: Batch) -> Tensor:
-        mine = torch.from_numpy(batch.members[batch.own]).to(predictions.device)
-        losses = self._loss(predictions.float(), self._data.targets[mine])
-        return losses.sum() / len(batch.members)
 
 
 def _parallel(network: Network, collective: Collective) -> torch.nn.Module:

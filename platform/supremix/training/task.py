@@ -49,6 +49,9 @@ class Task:
         init: folder of an exported model, visible to all workers, whose encoder the trial's sets
             out from; None for fresh weights. See `supremix.training.transfer`.
         flips: average the final predictions over the flips the augmentation allows.
+        chunk: images a forward pass of a contrastive step takes on each worker, for batches whose
+            activations do not fit its memory; None for all at once. Costs a second forward pass,
+            and wants an encoder without batch normalisation; see `caching`.
     """
 
     store: str
@@ -73,6 +76,7 @@ class Task:
     averaging: float = 0.05
     init: str | None = None
     flips: bool = False
+    chunk: int | None = None
 
     def __post_init__(self) -> None:
         _one_of("precision", self.precision, _PRECISIONS)
@@ -81,8 +85,10 @@ class Task:
             _one_of("target_transform", self.target_transform, _TRANSFORMS)
         for name in ("epochs", "eval_batch", "probe_every", "probe_samples"):
             _positive(name, getattr(self, name))
-        if self.threads is not None:
-            _positive("threads", self.threads)
+        for name in ("threads", "chunk"):
+            value: int | None = getattr(self, name)
+            if value is not None:
+                _positive(name, value)
         if not 0 < self.label_fraction <= 1:
             raise TaskError(f"label_fraction must lie in (0, 1], found {self.label_fraction}")
         if not 0 <= self.averaging < 1:

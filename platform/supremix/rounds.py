@@ -1,0 +1,127 @@
+"""Several methods searched one after the other on the same ground, by the same gangs."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+from supremix.cluster import Crew, ray_runtime
+from supremix.conclusion import write_tables
+from supremix.driver import search, session, started_crew
+from supremix.errors import USER_ERRORS, SearchFailedError, SearchInterrupted, SpecError
+from supremix.progress import Listener, Progress
+from supremix.runs import RunFolder
+from supremix.search.interrupts import interrupts
+from supremix.search.ledger import FINAL, Ledger
+from supremix.setting import Ground, Setting, find_ground, locked, prepare_setting
+from supremix.spec import SearchSpec
+from supremix_reports import MethodRun, write_comparison
+
+
+def run_comparison(
+    folder: Path, specs: Sequence[SearchSpec], runs: Sequence[RunFolder], listen: Listener
+) -> None:
+    """Run or go on with the searches of a comparison, and write what follows from them together.
+
+    Args:
+        folder: Of the comparison.
+        specs: A search a method; they differ in the method alone.
+        runs: Their folders, created.
+        listen: Told of every step.
+
+    Raises:
+        USER_ERRORS: Something is wrong with one of the searches; nothing was trained.
+        SearchFailedError: No method came to a result.
+        SearchInterrupted: Ctrl-C or SIGTERM; the comparison can be resumed.
+    """
+    try:
+        with (
+            contextlib.ExitStack() as locks,
+            ray_runtime(specs[0].address),
+            interrupts.listening(),
+        ):
+            for path in (folder, *(run.path for run in runs)):
+                locks.enter_context(locked(path))
+            ground = find_ground(specs[0], listen)
+            rounds = [
+                _prepare(spec, run, ground, _part_of(listen, spec, number, len(specs)))
+                for number, (spec, run) in enumerate(zip(specs, runs, strict=True), start=1)
+            ]
+            _Rounds(folder, rounds).run(ground, listen)
+    except KeyboardInterrupt as error:
+        raise SearchInterrupted(str(folder)) from error
+
+
+def _prepare(spec: SearchSpec, run: RunFolder, ground: Ground, listen: Listener) -> Setting:
+    try:
+        return prepare_setting(spec, run, ground, listen)
+    except USER_ERRORS as error:
+        raise SpecError(f"method {spec.resolve_method().name}: {error}") from error
+
+
+def _part_of(listen: Listener, spec: SearchSpec, number: int, count: int) -> Listener:
+    part = f"{spec.resolve_method().name} ({number} of {count})"
+
+    def tell(progress: Progress) -> None:
+        listen(dataclasses.replace(progress, part=part))
+
+    return tell
+
+
+class _Rounds:
+    """The searches of a comparison, and why some of them came to nothing."""
+
+    def __init__(self, folder: Path, settings: Sequence[Setting]) -> None:
+        self._folder, self._settings = folder, settings
+        self._reasons: dict[str, str] = {}
+
+    def run(self, ground: Ground, listen: Listener) -> None:
+        pending = [setting for setting in self._settings if not _concluded(setting)]
+        while pending:
+            with started_crew(ground.plan, listen) as crew:
+                # A method that came to nothing may have taken the gangs with it: new ones then.
+                while pending and self._search(pending.pop(0), crew):
+                    self._write()
+        self._write()
+        if len(self._reasons) == len(self._settings):
+            reasons = "; ".join(f"{name}: {why}" for name, why in self._reasons.items())
+            raise SearchFailedError(f"no method came to a result. {reasons}")
+
+    def _search(self, setting: Setting, crew: Crew) -> bool:
+        with Ledger(setting.run.ledger) as ledger, session(setting, ledger):
+            try:
+                search(setting, ledger, crew)
+            except SearchFailedError as error:
+                self._reasons[_name(setting)] = str(error)
+        return _name(setting) not in self._reasons
+
+    def _write(self) -> None:
+        folder, shared = str(self._folder), self._settings[0]
+        runs = [
+            MethodRun.read(
+                folder,
+                dataset=setting.store.card.name,
+                method=_name(setting),
+                run=setting.run.path.name,
+                unit=setting.store.card.unit,
+                reason=self._reasons.get(_name(setting)),
+            )
+            for setting in self._settings
+        ]
+        spec = {**shared.spec.to_dict(), "method": ", ".join(map(_name, self._settings))}
+        write_comparison(folder, runs, spec)
+
+
+def _name(setting: Setting) -> str:
+    return setting.spec.resolve_method().name
+
+
+def _concluded(setting: Setting) -> bool:
+    """Whether there is nothing left to do for a search; its tables are written if they are not."""
+    with Ledger(setting.run.ledger) as ledger:
+        concluded = any(event["event"] == FINAL for event in ledger.events)
+        if concluded:
+            write_tables(setting, ledger)
+    return concluded

@@ -1,0 +1,175 @@
+"""What a search stands on before its first trial: gangs, images, splits, space, task."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+import supremix_datasets
+from supremix.cluster import GangPlan, cluster_nodes, plan_gangs, ray_map
+from supremix.errors import RunFolderError
+from supremix.progress import Listener, Steps
+from supremix.runs import RunFolder, describe_environment, write_json
+from supremix.spec import SearchSpec
+from supremix.training import Initial, Task, fitted, model_folder, preflight
+from supremix.training.caching import cuts
+from supremix_datasets import Store
+from supremix_spaces import Space
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ground:
+    """What searches on the same data and machines share.
+
+    Args:
+        plan: The gangs.
+        store: The prepared images.
+        splits: (N,) split of each image: train, val or test.
+    """
+
+    plan: GangPlan
+    store: Store
+    splits: Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What a search has found before its first trial."""
+
+    spec: SearchSpec
+    run: RunFolder
+    store: Store
+    plan: GangPlan
+    task: Task
+    space: Space
+    labels: Any
+    """(N,) labels that the trials are fitted to."""
+    listen: Listener
+
+
+@contextmanager
+def locked(folder: Path) -> Generator[None]:
+    """Keep other processes from a run folder.
+
+    Raises:
+        RunFolderError: Another one is at it.
+    """
+    # The lock goes with the process that holds it, also when that is killed.
+    lock = FileLock(folder / ".lock", timeout=0)
+    try:
+        with lock:
+            yield
+    except Timeout as error:
+        raise RunFolderError(
+            f"another process is working on {folder}. Wait for it, or stop it first."
+        ) from error
+
+
+def prepare_store(spec: SearchSpec, listen: Listener) -> Store:
+    """Decode the dataset into its store, in Ray tasks; at once when that was done before."""
+    return supremix_datasets.prepare(
+        spec.dataset,
+        spec.resolve_source(),
+        cache=spec.cache,
+        shared=spec.stores,
+        mapper=ray_map,
+        progress=Steps("preparing images", listen),
+        phantom_progress=Steps("writing phantoms", listen),
+        shape=spec.shape,
+        phantoms=spec.phantoms,
+    )
+
+
+def find_ground(spec: SearchSpec, listen: Listener) -> Ground:
+    """See what the cluster has room for, and prepare the images.
+
+    Raises:
+        USER_ERRORS: The images cannot be used, or the cluster lacks what is asked for.
+    """
+    nodes = cluster_nodes()
+    plan = plan_gangs(
+        nodes,
+        workers=spec.workers,
+        gangs=spec.gangs,
+        cpus=spec.cpus_per_worker,
+        gpus=spec.gpus_per_worker,
+    )
+    store = prepare_store(spec, listen)
+    splits = supremix_datasets.assign(store.index, seed=spec.split_seed, fractions=spec.fractions)
+    return Ground(plan=plan, store=store, splits=splits)
+
+
+def prepare_setting(spec: SearchSpec, run: RunFolder, ground: Ground, listen: Listener) -> Setting:
+    """Check a search against its data, and note in its folder what it runs on.
+
+    Raises:
+        USER_ERRORS: It cannot be carried out; nothing was trained.
+    """
+    plan, store, splits = ground.plan, ground.store, ground.splits
+    task = Task(
+        store=store.path if spec.stores is None else f"{spec.stores.rstrip('/')}/{store.name}",
+        cache=spec.cache,
+        method=spec.method,
+        encoder=spec.encoder_spec(),
+        epochs=spec.epochs,
+        seed=spec.seed,
+        split_seed=spec.split_seed,
+        fractions=spec.fractions,
+        precision=spec.precision,
+        threads=plan.threads,
+        label_fraction=spec.labels,
+        init=None if spec.init is None else _initial(spec.init, spec, run, store),
+        flips=True,
+        chunk=spec.chunk,
+    )
+    fit, card = fitted(task, store, splits), store.card
+    space = spec.resolve_space(
+        window=card.window,
+        label_bin=card.label_bin,
+        label_scale=card.label_scale,
+        train_size=len(fit),
+    )
+    if spec.lenient and not cuts(task, space.defaults(), card):
+        task = dataclasses.replace(task, chunk=None)
+    preflight(task, space.defaults(), workers=plan.workers)
+    _describe(run, plan, store, splits, len(fit))
+    return Setting(
+        spec=spec,
+        run=run,
+        store=store,
+        plan=plan,
+        task=task,
+        space=space,
+        labels=store.targets[fit],
+        listen=listen,
+    )
+
+
+def _initial(init: str, spec: SearchSpec, run: RunFolder, store: Store) -> str:
+    """The run's own copy of the model that trials set out from, once it is known to fit."""
+    model = model_folder(init)
+    if not run.init.is_dir():
+        # The original is looked at, so that a refusal names what the user named.
+        Initial.read(model).check(spec.encoder_spec(), store.card)
+    return run.keep_init(model)
+
+
+def _describe(run: RunFolder, plan: GangPlan, store: Store, splits: Any, labelled: int) -> None:
+    if run.environment.exists():
+        return  # a resumed run keeps what it began with
+    counts = {name: int((splits == name).sum()) for name in ("train", "val", "test")}
+    content = describe_environment(
+        cluster_nodes(),
+        plan=dataclasses.asdict(plan),
+        store=store.key,
+        images=counts,
+        labelled=labelled,
+        set_aside=len(store.quarantine),
+    )
+    write_json(run.environment, content)

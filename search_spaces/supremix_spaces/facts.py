@@ -1,0 +1,53 @@
+"""What a preset knows of its dataset, and what follows for the size of a batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from supremix_spaces.parameters import Choice
+
+BATCH_SIZES = (2, 4, 8, 16, 32, 64, 128)
+_USUAL = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """A dataset, as far as a preset cares.
+
+    Args:
+        window: the Mix-pos window, in the task's unit.
+        label_bin: width in which labels count as equal; 0 for exactly equal ones only.
+        label_scale: distance of labels that counts as one.
+        train_size: number of training samples, at least 2.
+    """
+
+    window: float
+    label_bin: float
+    label_scale: float
+    train_size: int
+
+    @property
+    def unit(self) -> float:
+        """The label bin, or a fifth of the window where that is 0: the step of the label axis."""
+        return self.label_bin or self.window / 5
+
+
+def batch_size(train_size: int, *, default: int, steps: int) -> Choice:
+    """The batches worth trying: large ones leave an epoch too few steps to learn anything.
+
+    Args:
+        train_size: number of training samples, at least 2.
+        default: the first one tried, where the dataset has twice as many samples.
+        steps: least number of steps of an epoch with a batch larger than the default.
+
+    Returns:
+        Powers of two from 16 on; smaller ones only where those leave fewer than two options.
+
+    >>> batch_size(600, default=32, steps=8)
+    Choice(options=(16, 32, 64), default=32, when=None)
+    """
+    limit = max(train_size // steps, min(default, train_size // 2), 2)
+    legal = [size for size in BATCH_SIZES if size <= limit]
+    usual = [size for size in legal if size >= _USUAL]
+    options = tuple(usual if len(usual) > 1 else legal[-2:])
+    return Choice(options, default=min(default, options[-1]))

@@ -1,0 +1,109 @@
+"""The spaces of the methods that train end to end: the training the same for all.
+
+The same training parameters with the same ranges as those of L1, and at most three of a method's
+own, so that methods that are searched with one budget can be compared. The base loss stays L1:
+what is compared is what a method adds to it. Free `base` to search it too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from supremix_spaces.facts import Facts, batch_size
+from supremix_spaces.parameters import Choice, Fixed, Float, Int, Parameter
+from supremix_spaces.space import Space
+
+_Parameters = Mapping[str, Parameter | Callable[[Facts], Parameter]]
+"""Parameters, or how they follow from the dataset."""
+
+
+def _length(facts: Facts) -> Float:
+    """A length on the label axis, by default what counts as one."""
+    scale = facts.label_scale
+    return Float(0.25 * scale, 16 * scale, log=True, default=scale)
+
+
+def _bandwidth(facts: Facts) -> Float:
+    low = min(facts.unit, facts.window) / 2
+    return Float(low, 4 * facts.window, log=True, default=facts.window)
+
+
+def _alpha(default: float) -> Float:
+    return Float(0.1, 4.0, log=True, default=default)
+
+
+_BASE: _Parameters = {"base": Fixed("l1"), "delta": Fixed(None)}
+_ADDED: _Parameters = {**_BASE, "reweight": Fixed("none")}
+_ON_FEATURES: _Parameters = {**_ADDED, "smooth": Fixed(False)}
+_OVER_BINS: _Parameters = {
+    "kernel": Fixed("gaussian"),
+    "size": Int(3, 15, step=2, default=5),
+    "sigma": Float(0.5, 5.0, log=True, default=2.0),
+    "label_bin": Fixed(None),
+}
+_OWN: dict[str, _Parameters] = {
+    "l1": {},
+    "mse": {},
+    "huber": {"delta": _length},
+    "soft-labels": {"sigma": _length, "label_bin": Fixed(None)},
+    "balanced-mse": {"sigma": _length},
+    "mixup": {"alpha": _alpha(0.2), "where": Fixed("inputs"), **_ADDED},
+    "manifold-mixup": {"alpha": _alpha(2.0), "where": Fixed("either"), **_ADDED},
+    "c-mixup": {
+        "alpha": _alpha(2.0),
+        "bandwidth": _bandwidth,
+        "where": Choice(("inputs", "features")),
+        **_ADDED,
+    },
+    "adacon": {
+        "weight": Float(0.01, 10.0, log=True, default=0.75),
+        "temperature": Float(1 / 300, 0.5, log=True, default=1 / 150),
+        "margin": Fixed(2.0),
+        "label_bin": Fixed(None),
+        **_ON_FEATURES,
+    },
+    "ranksim": {
+        "gamma": Float(1.0, 1e4, log=True, default=100.0),
+        "lam": Float(0.2, 20.0, log=True, default=2.0),
+        **_ON_FEATURES,
+    },
+    "ordinal-entropy": {
+        "spread": Float(1e-4, 1.0, log=True, default=1e-3),
+        "tightness": Float(1e-4, 1.0, log=True, default=1e-3),
+        "label_bin": Fixed(None),
+        "label_scale": Fixed(None),
+        **_ON_FEATURES,
+    },
+    "conr": {
+        "weight": Float(0.1, 20.0, log=True, default=4.0),
+        "temperature": Float(0.03, 1.0, log=True, default=0.07),
+        "window": _length,
+        "push": Fixed(0.01),
+        **_ON_FEATURES,
+    },
+    "lds": {**_OVER_BINS, **_BASE, "reweight": Choice(("sqrt_inverse", "inverse"))},
+    "fds": {
+        **_OVER_BINS,
+        "momentum": Float(0.5, 0.99, default=0.9),
+        "start": Fixed(1),
+        **_ADDED,
+    },
+}
+
+
+def _space(own: _Parameters) -> Callable[[Facts], Space]:
+    """How the space of a method follows from a dataset."""
+
+    def space(facts: Facts) -> Space:
+        told = {name: p(facts) if callable(p) else p for name, p in own.items()}
+        training: dict[str, Parameter] = {
+            "batch_size": batch_size(facts.train_size, default=16, steps=16),
+            "lr": Float(1e-3, 1e-2, log=True, default=4e-3),
+            "weight_decay": Float(1e-3, 2e-1, log=True, default=5e-2),
+        }
+        return Space({**told, **training})
+
+    return space
+
+
+DIRECT: dict[str, Callable[[Facts], Space]] = {name: _space(own) for name, own in _OWN.items()}

@@ -1,0 +1,56 @@
+"""What can be asked of a method's training and space, before anything starts."""
+
+from __future__ import annotations
+
+import pytest
+
+from supremix.errors import SpecError
+from supremix.models import EncoderSpec, UnknownEncoderError
+from supremix.spec import SearchSpec
+from supremix.training import ConfigError, method_names
+from supremix_spaces import Fixed, Space
+
+
+def ask(**values: object) -> SearchSpec:
+    return SearchSpec(dataset="ukb-t1", trials=1, **values)  # type: ignore[arg-type]
+
+
+def space_of(spec: SearchSpec, train_size: int, **more: float) -> Space:
+    return spec.resolve_space(window=5.0, label_bin=1.0, train_size=train_size, **more)
+
+
+def test_the_normalisation_of_a_named_encoder_can_be_chosen() -> None:
+    assert ask(norm="group", width=4).encoder_spec() == EncoderSpec(width=4, norm="group")
+    assert ask().encoder_spec().norm == "batch"
+
+
+@pytest.mark.parametrize("method", method_names())
+def test_few_images_are_enough_where_the_batch_is_given(method: str) -> None:
+    space = space_of(ask(method=method, overrides=("batch_size=5",)), 6)
+    assert space["batch_size"] == Fixed(5)
+    space_of(ask(method=method), 6)
+
+
+def test_an_ablation_is_a_setting_away() -> None:
+    spec = ask(overrides=("mix_pos=false", "weights=false"))
+    start = space_of(spec, 100).defaults()
+    assert (start["mix_pos"], start["weights"]) == (False, False)
+    assert {"window", "label_scale"}.isdisjoint(start)
+
+
+def test_the_cards_label_scale_reaches_the_space() -> None:
+    assert space_of(ask(), 100, label_scale=4.0).defaults()["label_scale"] == 4.0
+
+
+def test_chunks_want_an_encoder_without_batch_normalisation() -> None:
+    with pytest.raises(ConfigError, match=r"chunk=8 needs an encoder.*--norm group"):
+        ask(chunk=8)
+    with pytest.raises(SpecError, match="chunk must be at least 1 image, or None for all; got 0"):
+        ask(chunk=0, norm="group")
+    spec = ask(chunk=8, norm="group")
+    assert SearchSpec.from_dict(spec.to_dict()) == spec
+
+
+def test_an_unknown_normalisation_is_refused() -> None:
+    with pytest.raises(UnknownEncoderError, match="did you mean 'group'"):
+        ask(norm="groop")

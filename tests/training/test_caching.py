@@ -1,0 +1,204 @@
+"""Steps in chunks against steps on the whole batch, alone and over two and three processes."""
+
+from __future__ import annotations
+
+import dataclasses
+import multiprocessing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from supremix.models import EncoderSpec
+from supremix.training import ConfigError, Distributed, Solo, Task, TaskError, TrialRun, preflight
+from supremix.training.batches import Batch
+from supremix.training.caching import cuts
+from supremix_datasets.store import Store
+
+# At a mild temperature: sharp ones magnify what float32 rounds off.
+METHODS = {
+    "supremix": {"temperature": 1.0},
+    "supcon": {"temperature": 1.0},
+    "simclr": {"temperature": 1.0},
+    "rnc": {"projection": False},
+    "yaware": {"temperature": 1.0},
+    "expw": {"temperature": 1.0, "kernel": "cauchy"},
+}
+# Of 54 images: four batches of 14, 14, 13 and 13, which two and three workers share unevenly.
+BATCH = 16
+
+
+def build_grouped(spatial_dims: int, channels: int) -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(channels, 8, 5, stride=3, bias=False),
+        nn.GroupNorm(2, 8),
+        nn.SiLU(),
+        nn.Conv2d(8, 8, 3, stride=2),
+        nn.SiLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(1),
+    )
+
+
+def build_forgetful(spatial_dims: int, channels: int) -> nn.Module:
+    return nn.Sequential(build_grouped(spatial_dims, channels), nn.Dropout(0.5))
+
+
+def build_normed(spatial_dims: int, channels: int) -> nn.Module:
+    return nn.Sequential(build_grouped(spatial_dims, channels), nn.BatchNorm1d(8))
+
+
+def of(task: Task, method: str, chunk: int | None, builder: Any = build_grouped) -> Task:
+    encoder = EncoderSpec(builder=builder)
+    return dataclasses.replace(task, method=method, chunk=chunk, encoder=encoder, epochs=2)
+
+
+def begin(task: Task, collective: Any = None) -> tuple[TrialRun, Any, list[Batch]]:
+    """A run before its first step, what makes the steps, and the batches of its first epoch."""
+    values = METHODS.get(str(task.method), {})
+    config = {"batch_size": BATCH, "projection_dim": 8, **values}
+    run = TrialRun(task, config, collective=collective or Solo(), device="cpu")
+    stepper = run._stepper_for(0)
+    run._trainee.train()
+    return run, stepper, list(stepper.batches.epoch(0))
+
+
+def gradients(run: TrialRun) -> list[Tensor]:
+    """The parameters' gradients, which are taken away."""
+    found = [p.grad.clone() for p in run._trainee.parameters() if p.grad is not None]
+    run._trainee.zero_grad(set_to_none=True)
+    return found
+
+
+def steps(task: Task, collective: Any = None) -> list[list[Tensor]]:
+    """Of the first and the last batch of an epoch: the loss, then the gradients."""
+    run, stepper, batches = begin(task, collective)
+    results = []
+    for batch in (batches[0], batches[-1]):
+        # Whatever an encoder draws, it draws the same in every run.
+        torch.manual_seed(5)
+        own = stepper._backward(batch)
+        results.append([run.collective.sum(own), *gradients(run)])
+    return results
+
+
+def assert_same(found: list[list[Tensor]], wanted: list[list[Tensor]], name: str) -> None:
+    for step, reference in zip(found, wanted, strict=True):
+        assert any(gradient.abs().max() > 1e-3 for gradient in reference[1:]), name
+        for one, other in zip(step, reference, strict=True):
+            # Beside 1, or beside the largest entry of what is larger.
+            limit = 1e-6 * max(1.0, float(other.abs().max()))
+            torch.testing.assert_close(one, other, rtol=0, atol=limit, msg=lambda m: f"{name}: {m}")
+
+
+@pytest.mark.parametrize("chunk", [1, 5, 100])
+@pytest.mark.parametrize("method", METHODS)
+def test_chunks_give_the_gradients_of_the_whole_batch(task: Task, method: str, chunk: int) -> None:
+    assert_same(steps(of(task, method, chunk)), steps(of(task, method, None)), method)
+
+
+def _member(rank: int, folder: str, tasks: dict[str, Task]) -> None:
+    torch.set_num_threads(1)
+    meeting = f"file://{folder}/meeting"
+    dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=3)
+    try:
+        # The first two alone, then all three.
+        groups = [dist.new_group([0, 1]), dist.new_group([0, 1, 2])]
+        for world, group in enumerate(groups, start=2):
+            if rank < world:
+                collective = Distributed(group)
+                results = {name: steps(task, collective) for name, task in tasks.items()}
+                torch.save(results, Path(folder) / f"{rank} of {world}")
+    finally:
+        dist.destroy_process_group()
+
+
+def test_chunks_on_two_and_three_workers_give_the_gradients_of_one(
+    task: Task, tmp_path: Path
+) -> None:
+    tasks = {method: of(task, method, 3) for method in METHODS}
+    context = multiprocessing.get_context("spawn")
+    members = [
+        context.Process(target=_member, args=(rank, str(tmp_path), tasks)) for rank in range(3)
+    ]
+    for member in members:
+        member.start()
+    alone = {method: steps(of(task, method, None)) for method in METHODS}
+    for member in members:
+        member.join(timeout=180)
+        if member.is_alive():
+            member.kill()
+    assert [member.exitcode for member in members] == [0] * 3
+    for rank, world in ((0, 2), (1, 2), (0, 3), (1, 3), (2, 3)):
+        found = torch.load(tmp_path / f"{rank} of {world}", weights_only=True)
+        for method, wanted in alone.items():
+            assert_same(found[method], wanted, f"{method}, {rank} of {world}")
+
+
+def test_dropout_is_the_same_in_both_passes(task: Task) -> None:
+    run, stepper, batches = begin(of(task, "supcon", 3, build_forgetful))
+    batch, network = batches[0], run._trainee
+    torch.manual_seed(5)
+    loss = stepper._backward(batch)
+    drawn = torch.rand(1)
+    found = [loss, *gradients(run)]
+    torch.manual_seed(5)
+    parts = [
+        network.features(images, covariates)
+        for images, covariates in zip(batch.images.split(6), batch.covariates.split(6), strict=True)
+    ]
+    whole = stepper._contrast(network.embed(torch.cat(parts)), batch)
+    whole.backward()
+    assert torch.equal(torch.rand(1), drawn)
+    assert_same([found], [[whole.detach(), *gradients(run)]], "dropout")
+
+
+def test_no_forward_pass_is_larger_than_a_chunk(task: Task) -> None:
+    run, stepper, batches = begin(of(task, "simclr", 5))
+    seen: list[int] = []
+    run._trainee.encoder.register_forward_hook(lambda _, inputs, __: seen.append(len(inputs[0])))
+    stepper._backward(batches[0])
+    assert seen == 2 * [10, 10, 8]
+
+
+def test_the_loss_is_scaled_for_half_precision(task: Task) -> None:
+    run, stepper, batches = begin(of(task, "yaware", 5))
+    stepper._backward(batches[0])
+    plain = gradients(run)
+    stepper.scaler.scale = lambda loss: 1024 * loss
+    stepper._backward(batches[0])
+    assert_same([[g / 1024 for g in gradients(run)]], [plain], "scaled")
+
+
+def test_a_trial_in_chunks_is_the_trial(task: Task) -> None:
+    histories = []
+    for chunk in (None, 4):
+        run = begin(of(task, "supremix", chunk))[0]
+        histories.append([run.advance(), run.advance()])
+    for whole, chunked in zip(*histories, strict=True):
+        for name in ("error", "loss", "mae"):
+            assert chunked[name] == pytest.approx(whole[name], rel=2e-3)
+
+
+def test_only_contrastive_methods_have_something_to_cut(task: Task, store: Store) -> None:
+    found = {
+        name: cuts(dataclasses.replace(task, method=name), {}, store.card)
+        for name in ("l1", "mse", "supremix", "rnc")
+    }
+    assert found == {"l1": False, "mse": False, "supremix": True, "rnc": True}
+
+
+def test_what_chunks_would_change_or_not_touch_is_refused(task: Task) -> None:
+    with pytest.raises(ConfigError, match=r"chunk=4 needs an encoder.*norm='batch' in resnet"):
+        preflight(dataclasses.replace(task, method="supcon", chunk=4), {})
+    with pytest.raises(ConfigError, match=r"found batch normalisation \(encoder\.1, one of 1"):
+        begin(of(task, "supcon", 4, build_normed))
+    with pytest.raises(ConfigError, match="cuts contrastive steps, and this method has none"):
+        preflight(of(task, "l1", 4), {})
+    with pytest.raises(TaskError, match="chunk must be at least 1, found 0"):
+        dataclasses.replace(task, chunk=0)
+    named = EncoderSpec(width=4, norm="group")
+    assert preflight(dataclasses.replace(task, method="supcon", chunk=4, encoder=named), {})

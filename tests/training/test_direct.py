@@ -1,0 +1,406 @@
+"""The methods that train end to end."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import multiprocessing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from supremix.losses import BalancedMSELoss, HuberLoss, SoftLabels, lds_weights
+from supremix.models import BinnedHead, EncoderSpec
+from supremix.training import (
+    ConfigError,
+    DirectConfig,
+    Distributed,
+    EndToEnd,
+    Solo,
+    Stage,
+    Task,
+    TrainedModel,
+    TrialRun,
+    get_method,
+    load_checkpoint,
+    make_config,
+    method_names,
+    preflight,
+    save_checkpoint,
+)
+from supremix.training.direct import facts_of
+from supremix.training.mixing import Mixed, Mixing
+from supremix.training.recipes import Facts, Recipe, SoftBins
+from supremix.training.scaling import TargetScale
+from supremix.training.terms import BalancedMSE, Huber
+from supremix_datasets.store import Store
+from supremix_spaces import space_for
+
+METHODS: dict[str, dict[str, Any]] = {
+    "mse": {},
+    "huber": {"delta": 3.0},
+    "soft-labels": {},
+    "balanced-mse": {"sigma": 4.0},
+    "mixup": {"alpha": 1.0, "reweight": "inverse"},
+    "manifold-mixup": {"base": "mse"},
+    "c-mixup": {"where": "features"},
+    "adacon": {"weight": 0.1, "temperature": 0.1, "base": "huber"},
+    "ranksim": {"gamma": 1.0},
+    "ordinal-entropy": {"spread": 0.1, "tightness": 0.1, "base": "mse"},
+    "conr": {"window": 4.0, "smooth": True, "reweight": "sqrt_inverse"},
+    "lds": {},
+    "fds": {"reweight": "inverse", "label_bin": 4.0},
+}
+
+
+def of(task: Task, method: str, **changes: Any) -> Task:
+    return dataclasses.replace(task, method=method, **{"epochs": 2, **changes})
+
+
+def rows(run: TrialRun) -> list[dict[str, Any]]:
+    kept = [
+        {k: v for k, v in row.items() if k not in ("seconds", "measures")} for row in run.history
+    ]
+    return [{k: "nan" if v != v else v for k, v in row.items()} for row in kept]
+
+
+def stage_of(method: str, store: Store, **values: Any) -> Stage:
+    chosen = get_method(method)
+    return chosen.stages(make_config(chosen, values), epochs=2, card=store.card)[0]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_method_trains_and_goes_on_to_the_same_bits(
+    task: Task, tmp_path: Path, method: str
+) -> None:
+    config = {"batch_size": 18, **METHODS[method]}
+    whole, resumed = (TrialRun(of(task, method), config) for _ in range(2))
+    whole.advance()
+    save_checkpoint(whole.state(), tmp_path / "here")
+    whole.advance()
+    resumed.load(load_checkpoint(tmp_path / "here"))
+    resumed.advance()
+    assert all(math.isfinite(row["loss"]) and math.isfinite(row["error"]) for row in rows(whole))
+    assert rows(whole) == rows(resumed)
+    states = whole.state(), resumed.state()
+    for part in ("network", "trainee", "direct"):
+        assert states[0][part].keys() == states[1][part].keys()
+        assert all(torch.equal(t, states[1][part][n]) for n, t in states[0][part].items())
+
+
+def test_no_method_is_left_out() -> None:
+    known = {name for name in method_names() if isinstance(get_method(name), EndToEnd)}
+    assert known == METHODS.keys()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QuarticConfig(DirectConfig):
+    strength: float = 1.0
+
+    def objective(self, card: object) -> Any:
+        return lambda predictions, targets: self.strength * (predictions - targets) ** 4
+
+
+def test_a_loss_of_the_users_own_becomes_a_method(task: Task) -> None:
+    own: Any = EndToEnd(name="quartic", config=QuarticConfig)
+    losses = [
+        TrialRun(of(task, own, epochs=1), {"batch_size": 54, "strength": strength}).advance()[
+            "loss"
+        ]
+        for strength in (1, 2)
+    ]
+    assert losses[1] == pytest.approx(2 * losses[0])
+
+
+def test_feature_smoothing_carries_its_statistics(task: Task) -> None:
+    run = TrialRun(of(task, "fds"), {"batch_size": 18})
+    run.advance()
+    state = run.state()["direct"]
+    assert int(state["epochs"]) == 1
+    assert int(state["seen"].sum()) > 10
+    assert float(state["counts"].sum()) == 0
+    # Calibration begins with the second epoch: until then it is L1 to the bit.
+    plain = TrialRun(of(task, "lds"), {"batch_size": 18, "reweight": "none"})
+    plain.advance()
+    assert rows(plain) == rows(run)
+    run.advance()
+    plain.advance()
+    assert rows(plain)[1]["loss"] != rows(run)[1]["loss"]
+
+
+def test_without_weights_what_remains_is_l1(task: Task) -> None:
+    plain = TrialRun(of(task, "l1", epochs=1), {"batch_size": 18})
+    bare = TrialRun(of(task, "lds", epochs=1), {"batch_size": 18, "reweight": "none"})
+    weighted = TrialRun(of(task, "lds", epochs=1), {"batch_size": 18})
+    losses = [run.advance()["loss"] for run in (plain, bare, weighted)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+    assert losses[0] != pytest.approx(losses[2], rel=1e-3)
+
+
+def smooth_encoder(spatial_dims: int, channels: int) -> nn.Module:
+    # Smooth throughout: behind a ReLU or a max-pool, rounding tips single units over.
+    return nn.Sequential(
+        nn.Conv2d(channels, 4, 5, stride=3, bias=False),
+        nn.GroupNorm(2, 4),
+        nn.SiLU(),
+        nn.Conv2d(4, 6, 3, stride=2),
+        nn.SiLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(1),
+    )
+
+
+def steps(task: Task, collective: Any) -> dict[str, list[Tensor]]:
+    """Of each method: losses and gradients of batches, and what it keeps beside the network."""
+    found: dict[str, list[Tensor]] = {}
+    for method, values in {"l1": {}, **METHODS}.items():
+        # 54 images: batches of 14, 14, 13 and 13, which two and three workers share unevenly.
+        config = {"batch_size": 16, **values}
+        run = TrialRun(of(task, method), config, collective=collective, device="cpu")
+        stepper = run._stepper_for(0)
+        run._trainee.train()
+        batches = list(stepper.batches.epoch(1))
+        torch.manual_seed(0)
+        with torch.no_grad():
+            for parameter in run._trainee.parameters():
+                parameter.copy_(torch.rand(parameter.shape) - 0.5)
+            # An epoch of one step: features are smoothed by its statistics from now on.
+            found[method] = [collective.sum(stepper.direct.loss(stepper._module, batches[1]))]
+        stepper.direct.end_epoch()
+        for batch in (batches[0], batches[-1]):
+            own = stepper._backward(batch)
+            found[method].append(collective.sum(own))
+            for parameter in run._trainee.parameters():
+                assert parameter.grad is not None
+                found[method].append(parameter.grad.clone())
+                parameter.grad = None
+        stepper.direct.end_epoch()
+        found[method] += [v.double() for v in stepper.direct.state_dict().values()]
+    return found
+
+
+def member(rank: int, folder: str, task: Task) -> None:
+    """One of three workers, and then, without the third, one of two."""
+    torch.set_num_threads(1)
+    for world in (3, 2)[: 2 if rank < 2 else 1]:
+        meeting = f"file://{folder}/meeting{world}"
+        dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=world)
+        try:
+            torch.save(steps(task, Distributed()), f"{folder}/{world}-{rank}")
+        finally:
+            dist.destroy_process_group()
+
+
+def test_two_and_three_workers_compute_what_one_process_computes(
+    task: Task, tmp_path: Path
+) -> None:
+    encoder = EncoderSpec(builder=smooth_encoder)
+    alike = dataclasses.replace(task, encoder=encoder, judge_on=None)
+    context = multiprocessing.get_context("spawn")
+    members = [
+        context.Process(target=member, args=(rank, str(tmp_path), alike)) for rank in range(3)
+    ]
+    for process in members:
+        process.start()
+    alone = steps(alike, Solo())
+    for process in members:
+        process.join(timeout=300)
+        if process.is_alive():
+            process.kill()
+    assert [process.exitcode for process in members] == [0] * len(members)
+    for name in ("2-0", "2-1", "3-0", "3-2"):
+        found = torch.load(tmp_path / name, weights_only=True)
+        for method, values in alone.items():
+            for ours, reference in zip(found[method], values, strict=True):
+                limit = 2e-5 * max(1.0, float(reference.abs().max()))
+                torch.testing.assert_close(
+                    ours, reference, rtol=0, atol=limit, msg=lambda m, w=method: f"{w}: {m}"
+                )
+
+
+def load(task: Task, recipe_method: str, values: dict[str, Any]) -> tuple[TrialRun, Any]:
+    run = TrialRun(of(task, recipe_method), {"batch_size": 18, **values})
+    return run, next(iter(run._stepper_for(0).batches.epoch(0)))
+
+
+def test_inputs_are_mixed_with_their_partners_after_augmentation(task: Task) -> None:
+    _, plain = load(task, "l1", {})
+    run, batch = load(task, "mixup", {"alpha": 1.0})
+    mixed = batch.mixed
+    share = mixed.shares[:, None, None, None]
+    expected = share * plain.images + (1 - share) * plain.images[mixed.partners]
+    torch.testing.assert_close(batch.images, expected)
+    flat = mixed.shares[:, None]
+    covariates = flat * plain.covariates + (1 - flat) * plain.covariates[mixed.partners]
+    torch.testing.assert_close(batch.covariates, covariates)
+    direct = run._stepper_for(0).direct
+    truth = direct._truth(batch.members, mixed)
+    targets = run.data.targets[torch.from_numpy(batch.members)]
+    expected = mixed.shares * targets + (1 - mixed.shares) * targets[mixed.partners]
+    torch.testing.assert_close(truth.targets, expected)
+    torch.testing.assert_close(truth.labels, run.data.target_scale.restore(expected))
+
+
+def test_mixed_features_and_targets_meet_in_the_loss(task: Task) -> None:
+    run, batch = load(task, "c-mixup", {"where": "features"})
+    direct, network = run._stepper_for(0).direct, run._trainee
+    with torch.no_grad():
+        network.head.weight.normal_(generator=torch.Generator().manual_seed(0))
+        loss = direct.loss(network, batch)
+        features = network.features(batch.images, batch.covariates)
+        targets = run.data.targets[torch.from_numpy(batch.members)]
+        seen, wanted = batch.mixed.mix(features), batch.mixed.mix(targets)
+        torch.testing.assert_close(loss, (network.head(seen) - wanted).abs().mean())
+
+
+def test_mixtures_go_where_they_are_told() -> None:
+    labels, draws = torch.arange(6.0), torch.Generator().manual_seed(0)
+    either = [Mixing(alpha=1.0, where="either").draw(labels, draws).inputs for _ in range(40)]
+    assert 5 < sum(either) < 35
+    assert not Mixing(alpha=1.0, where="features").draw(labels, draws).inputs
+    near = Mixing(alpha=1.0, bandwidth=0.3).draw(labels, draws)
+    assert set((near.partners - torch.arange(6)).abs().tolist()) == {1}
+
+
+def test_mixtures_among_some_rows_are_those_of_all() -> None:
+    mixed = Mixed(partners=torch.tensor([3, 0, 1, 2]), shares=torch.rand(4), inputs=True)
+    values, rows = torch.rand(4, 2), np.array([1, 3, 0])
+    kept = np.sort(rows)
+    found = mixed.among(kept).mix(values[kept])
+    # 0 and 1 have their partners among the rows, 3 has not and is left as it is.
+    torch.testing.assert_close(found[:2], mixed.mix(values)[:2])
+    torch.testing.assert_close(found[2], values[3])
+
+
+def test_rare_labels_weigh_more(task: Task) -> None:
+    run = TrialRun(of(task, "lds"), {"batch_size": 18, "reweight": "inverse"})
+    direct, fit = run._stepper_for(0).direct, run.data.fit
+    weights = direct._weights
+    wanted = lds_weights(torch.from_numpy(run.data.store.targets[fit]), reweight="inverse")
+    torch.testing.assert_close(weights[fit], wanted.float())
+    assert float(weights[fit].mean()) == pytest.approx(1)
+    assert float(weights.sum()) == pytest.approx(len(fit), rel=1e-5)
+    batch = next(iter(run._stepper_for(0).batches.epoch(0)))
+    with torch.no_grad():
+        loss = direct.loss(run._trainee, batch)
+        errors = (
+            run._trainee(batch.images, batch.covariates) - run.data.targets[batch.members]
+        ).abs()
+    torch.testing.assert_close(loss, (errors * weights[batch.members]).mean())
+
+
+def test_soft_labels_predict_the_expectation(task: Task) -> None:
+    run = TrialRun(of(task, "soft-labels"), {"batch_size": 18, "label_bin": 2.0, "sigma": 3.0})
+    facts = facts_of(run.data)
+    grid = SoftLabels.covering(facts.labels, label_bin=2.0, sigma=3.0)
+    head = run.network.head
+    assert isinstance(head, BinnedHead)
+    assert head.out_features == grid.count
+    start = run.predict(run.data.fit)
+    assert start.mean() == pytest.approx(float(facts.labels.mean()), abs=0.3)
+    run.advance()
+    positions = run.data.positions("val")
+    features = run._evaluator.features(positions)
+    expected = grid.expectation(head.logits(features).double())
+    np.testing.assert_allclose(run.predict(positions), expected.detach(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("flips", [False, True])
+def test_a_model_with_bins_predicts_what_its_run_predicts(
+    task: Task, discs: Any, disc_folder: Path, tmp_path: Path, flips: bool
+) -> None:
+    run = TrialRun(of(task, "soft-labels", flips=flips, epochs=1), {"batch_size": 9, "lr": 1e-2})
+    run.advance()
+    run.export(tmp_path)
+    model = TrainedModel.load(tmp_path, dataset=discs)
+    index, positions = run.data.store.index, run.data.positions("test")
+    names = index[positions.tolist()]["id"].to_list()
+    files = [next(disc_folder.glob(f"{name}_*.npy")) for name in names]
+    sizes = [float(file.stem.split("_")[2]) for file in files]
+    found = model.predict([str(file) for file in files], pixel_size=sizes)
+    np.testing.assert_allclose(found, run.predict(positions), rtol=1e-4)
+    if flips:
+        # The mean of the predictions of four views, not the prediction of their mean.
+        features = run._evaluator.features(positions, flips=True)
+        of_mean = run.data.target_scale.restore(run.network.head(features)).detach()
+        assert not np.allclose(found, of_mean, rtol=1e-5)
+
+
+def test_soft_labels_of_logarithms_stay_above_zero() -> None:
+    labels = torch.tensor([1.0, 4.0, 9.0], dtype=torch.float64)
+    scale = TargetScale.fit(labels.numpy(), "log")
+    facts, bins = Facts(labels=labels, scale=scale), SoftBins(label_bin=1.0, sigma=2.0)
+    assert bins.grid(facts).low == 0
+    assert bool(scale.standardise(bins.grid(facts).centres()).isfinite().all())
+    assert float(bins.frequency(facts).sum()) == pytest.approx(1)
+
+
+def test_lengths_of_losses_are_in_the_unit_of_the_task() -> None:
+    labels = torch.linspace(10, 30, 101, dtype=torch.float64)
+    plain = Facts(labels=labels, scale=TargetScale.fit(labels.numpy()))
+    std = float(labels.std(correction=0))
+    assert Huber(delta=3.0).bind(plain) == HuberLoss(delta=3.0 / std)
+    assert BalancedMSE(sigma=2.0).bind(plain) == BalancedMSELoss(sigma=2.0 / std)
+    curved = Facts(labels=labels, scale=TargetScale.fit(labels.numpy(), "log"))
+    ends = torch.tensor([19.995, 20.005], dtype=torch.float64)
+    apart = float(curved.scale.standardise(ends).diff())
+    assert curved.length(0.01) == pytest.approx(apart, rel=1e-6)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_parameter_of_the_space_is_one_of_the_method(store: Store, method: str) -> None:
+    space = space_for(method, window=5.0, label_bin=1.0, label_scale=1.0, train_size=500)
+    chosen = get_method(method)
+    config = make_config(chosen, space.defaults())
+    # At the start of the search is what the method does by itself.
+    assert chosen.stages(config, epochs=2, card=store.card) == chosen.stages(
+        make_config(chosen, {}), epochs=2, card=store.card
+    )
+    own = {field.name for field in dataclasses.fields(config)}
+    assert own - set(space.names) <= {"delta"}
+
+
+@pytest.mark.parametrize(
+    ("method", "values", "message"),
+    [
+        ("huber", {"delta": 0.0}, "delta to be finite and above 0"),
+        ("soft-labels", {"sigma": -1.0}, "sigma to be finite and above 0"),
+        ("balanced-mse", {"sigma": 0.0}, "sigma to be finite and above 0"),
+        ("mixup", {"alpha": 0.0}, "alpha to be finite and above 0"),
+        ("mixup", {"where": "middle"}, "where among inputs, features, either, found 'middle'"),
+        ("c-mixup", {"bandwidth": 0.0}, "bandwidth to be finite and above 0"),
+        ("adacon", {"weight": 0.0}, "weight to be finite and above 0"),
+        ("ranksim", {"gamma": 0.0}, "gamma to be finite and above 0"),
+        ("conr", {"base": "l3"}, "base must be one of l1, mse, huber, found 'l3'"),
+        ("lds", {"reweight": "cube"}, "reweight must be one of none, inverse, sqrt_inverse"),
+        ("lds", {"kernel": "box"}, "kernel among gaussian"),
+        ("fds", {"size": 4}, "odd size"),
+        ("fds", {"momentum": 1.0}, "momentum < 1"),
+        ("ordinal-entropy", {"spread": -1.0}, "spread of at least 0"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_training(
+    store: Store, method: str, values: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        stage_of(method, store, **values)
+
+
+def test_bins_that_the_data_refuse_are_refused_before_training(task: Task) -> None:
+    for method in ("soft-labels", "lds", "fds"):
+        with pytest.raises(ConfigError, match=r"wider bins|at most 100000 bins"):
+            preflight(of(task, method), {"label_bin": 1e-6})
+
+
+def test_parts_that_exclude_one_another_are_refused() -> None:
+    bins = SoftBins(label_bin=1.0, sigma=1.0)
+    with pytest.raises(ConfigError, match="leave density and bins out"):
+        Recipe(coupled=True, bins=bins)
+    with pytest.raises(ConfigError, match="is probe and has a recipe"):
+        Stage(name="regress", objective="probe", epochs=1, batch_size=2, recipe=Recipe())

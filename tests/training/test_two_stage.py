@@ -1,0 +1,160 @@
+"""The contrastive methods, trained in both ways their second stage can go."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from supremix.losses import ExpLoss, RnCLoss, SimCLRLoss, SupConLoss, SupReMixLoss, YAwareLoss
+from supremix.training import (
+    ConfigError,
+    Task,
+    TrialRun,
+    TwoStage,
+    TwoStageConfig,
+    get_method,
+    load_checkpoint,
+    make_config,
+    save_checkpoint,
+)
+from supremix_datasets.card import Card
+from supremix_datasets.store import Store
+
+METHODS = ("supremix", "supcon", "simclr", "rnc", "yaware", "expw")
+SMALL = {"batch_size": 16, "projection_dim": 8}
+
+
+def pretraining(method: Any, card: Card, **values: object) -> Any:
+    chosen = get_method(method)
+    return chosen.stages(make_config(chosen, values), epochs=4, card=card)[0]
+
+
+def rows(run: TrialRun) -> list[dict[str, Any]]:
+    kept = [
+        {k: v for k, v in row.items() if k not in ("seconds", "measures")} for row in run.history
+    ]
+    return [{k: "nan" if v != v else v for k, v in row.items()} for row in kept]
+
+
+@pytest.mark.parametrize("head", ["probe", "finetune"])
+@pytest.mark.parametrize("method", METHODS)
+def test_a_method_trains_and_goes_on_to_the_same_bits(
+    task: Task, tmp_path: Path, method: str, head: str
+) -> None:
+    two = dataclasses.replace(task, method=method, epochs=2)
+    whole, stopped, resumed = (TrialRun(two, {**SMALL, "head": head}) for _ in range(3))
+    for run in (whole, stopped):
+        run.advance()
+    save_checkpoint(stopped.state(), tmp_path / "here")
+    resumed.load(load_checkpoint(tmp_path / "here"))
+    for run in (whole, resumed):
+        run.advance()
+    assert [row["stage"] for row in whole.history] == ["pretrain", "regress"]
+    assert all(math.isfinite(row["error"]) for row in whole.history)
+    assert math.isnan(whole.history[1]["loss"]) == (head == "probe")
+    assert rows(whole) == rows(resumed)
+    states = whole.network.state_dict(), resumed.network.state_dict()
+    assert all(torch.equal(tensor, states[1][name]) for name, tensor in states[0].items())
+
+
+def test_what_is_left_open_is_the_cards_and_the_papers(store: Store) -> None:
+    card = dataclasses.replace(store.card, label_bin=2.0, label_scale=4.0)
+    expected = {
+        "supremix": SupReMixLoss(label_bin=2.0, label_scale=4.0, window=5.0),
+        "supcon": SupConLoss(temperature=0.07, label_bin=2.0),
+        "simclr": SimCLRLoss(temperature=0.5),
+        "rnc": RnCLoss(temperature=2.0),
+        "yaware": YAwareLoss(temperature=0.1, sigma=20.0, kernel="rbf"),
+        "expw": ExpLoss(temperature=0.1, sigma=8.0, kernel="rbf"),
+    }
+    assert {name: pretraining(name, card).loss for name in METHODS} == expected
+
+
+@pytest.mark.parametrize(
+    ("method", "values", "loss"),
+    [
+        ("supremix", {"mix_pos": False}, SupReMixLoss(mix_pos=False)),
+        ("supremix", {"mix_neg": False}, SupReMixLoss(mix_neg=False)),
+        ("supremix", {"weights": False}, SupReMixLoss(weights=False)),
+        ("supremix", {"stop_gradient": False}, SupReMixLoss(stop_gradient=False)),
+        ("supremix", {"normalize_mixtures": True}, SupReMixLoss(normalize_mixtures=True)),
+        ("supremix", {"label_bin": 3, "max_pairs": 7}, SupReMixLoss(label_bin=3.0, max_pairs=7)),
+        ("supcon", {"label_bin": 3.0}, SupConLoss(label_bin=3.0)),
+        ("rnc", {"normalize": True}, RnCLoss(normalize=True)),
+        ("yaware", {"sigma": 3.0, "kernel": "cauchy"}, YAwareLoss(sigma=3.0, kernel="cauchy")),
+        ("expw", {"sigma": 3.0, "kernel": "gaussian"}, ExpLoss(sigma=3.0, kernel="gaussian")),
+    ],
+)
+def test_parameters_reach_the_loss(
+    store: Store, method: str, values: dict[str, Any], loss: object
+) -> None:
+    assert pretraining(method, store.card, **values).loss == loss
+
+
+def test_rank_n_contrast_projects_only_what_has_to_be_joined(task: Task, store: Store) -> None:
+    bare = dataclasses.replace(store.card, covariates=())
+    assert pretraining("rnc", store.card).projection_dim == 128
+    assert pretraining("rnc", bare).projection_dim is None
+    assert pretraining("rnc", bare, projection=True, projection_dim=9).projection_dim == 9
+    two = dataclasses.replace(task, method="rnc", epochs=2)
+    run = TrialRun(two, {"batch_size": 16, "projection": False})
+    assert run.network.projection is None
+    assert math.isfinite(run.advance()["loss"])
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"head": "mlp"}, "one of probe, finetune, found 'mlp'"),
+        ({"pretrain_share": 0.0}, "between 0 and 1"),
+        ({"projection_dim": 0}, "projection_dim must be at least 1, found 0"),
+        ({"finetune_batch_size": 0}, "finetune_batch_size must be at least 1"),
+        ({"temperature": 0.0}, "temperature"),
+    ],
+)
+def test_every_method_refuses_what_cannot_be(
+    store: Store, method: str, values: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        pretraining(method, store.card, **values)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_two_stages_need_two_epochs(store: Store, method: str) -> None:
+    chosen = get_method(method)
+    with pytest.raises(ConfigError, match=f"{method} has two stages and needs at least 2 epochs"):
+        chosen.stages(chosen.config(), epochs=1, card=store.card)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SpreadConfig(TwoStageConfig):
+    """A loss of the user's own."""
+
+    strength: float = 1.0
+
+    def loss(self, card: Card) -> Any:
+        return Spread(self.strength)
+
+
+@dataclass(frozen=True)
+class Spread:
+    strength: float
+
+    def __call__(
+        self, embeddings: Tensor, labels: Tensor, *, generator: Any = None, anchors: Any = None
+    ) -> Tensor:
+        return self.strength * embeddings[anchors].square().mean()
+
+
+def test_a_loss_of_the_users_own_becomes_a_method(task: Task) -> None:
+    own = TwoStage(name="spread", config=SpreadConfig)
+    run = TrialRun(dataclasses.replace(task, method=own, epochs=2), {**SMALL, "strength": 2})
+    assert [run.advance()["stage"], run.advance()["stage"]] == ["pretrain", "regress"]
