@@ -367,3 +367,21 @@ def test_two_workers_train_what_one_process_trains(tasks: dict[str, Task], tmp_p
         torch.testing.assert_close(
             result["predictions"], alone["predictions"], rtol=2e-3, atol=2e-3
         )
+
+
+@pytest.mark.parametrize("method", ["fds", "soft-labels", "manifold-mixup", "conr"])
+def test_what_a_method_adds_to_its_loss_is_each_tasks_own_and_resumed(
+    tasks: dict[str, Task], tmp_path: Path, method: str
+) -> None:
+    chosen = with_method([tasks["grey"], tasks["solid"]], method, 3)
+    config = {"batch_size": 15}
+    whole = JointRun(chosen, config)
+    for epoch in range(2):
+        whole.advance()
+        save_checkpoint(whole.state(), tmp_path / f"{epoch}")
+    resumed = JointRun(chosen, config)
+    resumed.load(load_checkpoint(tmp_path / "1"))
+    assert curve(finish(resumed).history[-1]) == curve(finish(whole).history[-1])
+    [grey] = with_method([tasks["grey"]], method, 2)
+    alone, joint = finish(TrialRun(grey, config)), finish(JointRun([grey], config))
+    assert curve(joint.history[-1]["tasks"]["grey"]) == curve(alone.history[-1])

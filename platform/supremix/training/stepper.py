@@ -145,4 +145,4 @@ def _parallel(network: Network, collective: Collective) -> torch.nn.Module:
     if collective.world == 1:
         return network
     # Norm statistics are the same on all workers already: nothing to broadcast.
-    return DistributedDataParallel(network, broadcast_buffers=False)
+    return DistributedDataParallel(network, forward_sync_buffers=False)
