@@ -124,10 +124,14 @@ class RunFolder:
         return str(self.init)
 
     def sweep(self, keep: set[str]) -> None:
-        """Delete the checkpoints of trials that need none any more."""
+        """Delete the checkpoints of trials that need none any more, and what is left of drafts.
+
+        A worker may be writing meanwhile: drafts of the trials to keep are its own, and a draft of
+        another may become a checkpoint between the look and the deletion.
+        """
         for file in self.checkpoints.glob("*.pt*"):
-            if file.name.split(".")[0] not in keep:
-                file.unlink()
+            if file.name.lstrip(".").split(".")[0] not in keep:
+                file.unlink(missing_ok=True)
 
 
 def is_comparison(folder: Path) -> bool:
