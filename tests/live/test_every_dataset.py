@@ -14,6 +14,9 @@ from supremix_datasets import get
 pytestmark = pytest.mark.slow
 
 SIX = ("ukb-t1", "hcp-aging", "rsna-bone-age", "echonet-dynamic", "adni-amyloid", "a4-amyloid")
+QUICK = ("echonet-dynamic", "adni-amyloid")
+"""Video and DICOM: what differs most from the rest."""
+
 COUNT = 40
 SMALL = {"rsna-bone-age": "32,32", "echonet-dynamic": "8,28,28"}
 
@@ -26,7 +29,9 @@ def supremix(*words: str) -> None:
 
 
 @pytest.mark.usefixtures("local_ray")
-@pytest.mark.parametrize("name", SIX)
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.long) for name in SIX]
+)
 def test_from_the_official_files_to_a_result(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
