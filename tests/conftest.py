@@ -15,6 +15,14 @@ from s3_server import S3Server, s3_server
 
 
 @pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Two threads waiting for each other make small tensors slow, the more so on a busy machine."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A cache for this test run alone; Ray's workers, started later, inherit it."""
     folder = tmp_path_factory.mktemp("cache")

@@ -14,7 +14,7 @@ import supremix
 from supremix import Progress, joint_work
 from supremix.errors import JointInterrupted, RunFolderError, SpecError, TrainingError
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 CONFIG = {"batch_size": 6, "projection_dim": 8}
 

@@ -27,7 +27,7 @@ def test_partners_are_a_permutation_that_the_generator_decides():
 
 @pytest.mark.parametrize("bandwidth", [0.5, 3.0, 1e3])
 def test_partners_by_label_follow_the_kernel(bandwidth):
-    labels, generator, rounds = torch.tensor([0.0, 1.0, 1.0, 4.0, 9.0]), _generator(), 4000
+    labels, generator, rounds = torch.tensor([0.0, 1.0, 1.0, 4.0, 9.0]), _generator(), 1000
     counts = torch.zeros(5, 5)
     for _ in range(rounds):
         partners = c_mixup_partners(labels, bandwidth=bandwidth, generator=generator)
@@ -38,7 +38,7 @@ def test_partners_by_label_follow_the_kernel(bandwidth):
             for j in range(5)
         ]
         wanted = torch.tensor(weights) / sum(weights)
-        assert (counts[i] / rounds - wanted).abs().max() < 0.04
+        assert (counts[i] / rounds - wanted).abs().max() < 0.07
         assert counts[i, i] == 0
 
 

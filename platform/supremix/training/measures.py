@@ -15,7 +15,6 @@ from typing import Any, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import stats
 from torch import Tensor
 
 from supremix.losses import rnc_loss
@@ -43,7 +42,10 @@ def ordinality(features: Tensor, labels: Tensor) -> float:
     upper = torch.triu_indices(len(labels), len(labels), offset=1)
     far = distances(features, features)[upper[0], upper[1]]
     apart = label_gaps(labels, 0, len(labels))[upper[0], upper[1]]
-    ranks = [cast("NDArray[Any]", stats.rankdata(x.numpy())) for x in (far, apart)]
+    # Not at the top: every worker would wait most of a second for what two epochs use.
+    from scipy.stats import rankdata
+
+    ranks = [cast("NDArray[Any]", rankdata(x.numpy())) for x in (far, apart)]
     a, b = (rank - rank.mean() for rank in ranks)
     spread = float(a @ a) * float(b @ b)
     return float(a @ b) / math.sqrt(spread) if spread > 0 else math.nan
