@@ -35,6 +35,7 @@ def crews(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return started
 
 
+@pytest.mark.long
 def test_methods_are_compared_by_one_crew_and_resumed_where_they_ended(
     tmp_path: Path, heads: str, crews: list[Any]
 ) -> None:
