@@ -37,6 +37,7 @@ from .sample import Sample as Sample
 from .sample import Scan as Scan
 from .shared import open_shared as open_shared
 from .shared import publish as publish
+from .shared import shared_address as shared_address
 from .splits import assign as assign
 from .store import Store as Store
 from .store import default_cache as default_cache

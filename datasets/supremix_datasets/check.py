@@ -8,15 +8,14 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 
-from .building import CHUNK, UNREADABLE
+from .building import CHUNK, UNREADABLE, Mapper, Progress
 from .card import Card
 from .check_facts import (
     copies,
@@ -38,9 +37,6 @@ from .registry import get
 from .sample import SPLITS, Rejected, Sample, Scan
 from .splits import assign
 from .store import default_cache
-
-Mapper = Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]]
-Progress = Callable[[int, int], None]
 
 PICTURES = 12
 """Pictures on a contact sheet, and images of a split that are decoded without ``full``."""

@@ -38,7 +38,7 @@ NIFTI_HEAD = 544
 """Bytes that hold the header of either version."""
 
 _BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
-_NIFTI_ERRORS = (
+NIFTI_ERRORS = (
     OSError,
     EOFError,
     ValueError,
@@ -50,6 +50,7 @@ _NIFTI_ERRORS = (
     OrientationError,  # fewer than 3 axes
     WrapStructError,
 )
+"""What nibabel raises of a damaged file."""
 
 
 def decode_file(address: str, *, channels: int = 1) -> Decoded:
@@ -121,7 +122,7 @@ def decode_nifti(data: bytes) -> Decoded:
         image: Any = nib.as_closest_canonical(kind.from_bytes(raw))
         pixels = np.asarray(image.dataobj, dtype=np.float32)
         spacing = tuple(float(s) for s in image.header.get_zooms()[:3])
-    except _NIFTI_ERRORS as error:
+    except NIFTI_ERRORS as error:
         raise DecodeError(f"not a readable NIfTI volume: {error}") from error
     while pixels.ndim > 3 and pixels.shape[-1] == 1:
         pixels = pixels[..., 0]

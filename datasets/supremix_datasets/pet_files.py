@@ -8,19 +8,22 @@ from __future__ import annotations
 import io
 import json
 import re
-import struct
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import nibabel as nib
 import numpy as np
-from nibabel.filebasedimages import ImageFileError
-from nibabel.spatialimages import HeaderDataError
-from nibabel.wrapstruct import WrapStructError
 
-from .decoding import GZIP_START, NIFTI2_START, NIFTI_HEAD, VOLUMES, decode_nifti, value_bytes
+from .decoding import (
+    GZIP_START,
+    NIFTI2_START,
+    NIFTI_ERRORS,
+    NIFTI_HEAD,
+    VOLUMES,
+    decode_nifti,
+    value_bytes,
+)
 from .dicom import decode_dicom_series
 from .errors import DecodeError
 from .files import filesystem, folder_files, read_bytes
@@ -39,19 +42,6 @@ MRI = re.compile(
 OTHER_TRACER = re.compile(
     r"(?<![a-z0-9])(tau|ftp|av1451|flortaucipir|mk6240|pi2620|fdg)(?![a-z0-9])", re.IGNORECASE
 )
-
-NIFTI_ERRORS = (
-    OSError,
-    EOFError,
-    ValueError,
-    OverflowError,
-    zlib.error,
-    struct.error,
-    ImageFileError,
-    HeaderDataError,
-    WrapStructError,
-)
-"""What nibabel raises of a damaged file."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from .phantom import phantom_folder
 from .reader import Dataset, Reader
 from .registry import get
 from .sample import Rejected, Sample, Scan
-from .shared import has_store, open_shared, publish
+from .shared import has_store, open_shared, publish, shared_address
 from .store import FORMAT, Store, default_cache, write_json
 
 
@@ -122,8 +122,8 @@ def _obtain(
     if known is not None:
         return known
     name = f"{plan.card.name}-{plan.key[:16]}"
-    if shared is not None and has_store(f"{shared.rstrip('/')}/{name}"):
-        return open_shared(f"{shared.rstrip('/')}/{name}", folder)
+    if shared is not None and has_store(shared_address(shared, name)):
+        return open_shared(shared_address(shared, name), folder)
     build(plan, folder / "stores" / name, run, progress, check)
     return Store.open(folder / "stores" / name)
 

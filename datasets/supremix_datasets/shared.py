@@ -52,6 +52,11 @@ def open_shared(address: str, cache: str | os.PathLike[str] | None = None) -> St
     return Store.open(target)
 
 
+def shared_address(shared: str, name: str) -> str:
+    """Where a store of that name is among the shared ones."""
+    return f"{shared.rstrip('/')}/{name}"
+
+
 def has_store(address: str) -> bool:
     """Whether a whole store is at an address."""
     fs, path = filesystem(address)
@@ -71,10 +76,10 @@ def publish(store: Store, shared: str) -> str:
     Raises:
         StoreError: the address cannot be written to.
     """
-    address = f"{shared.rstrip('/')}/{store.name}"
+    address = shared_address(shared, store.name)
     fs, path = filesystem(address)
     try:
-        if not fs.exists(f"{path}/{MANIFEST}"):
+        if not has_store(address):
             if not any(name in BUCKETS for name in _protocols(fs)):
                 fs.makedirs(path, exist_ok=True)
             for name in [*store.manifest["files"], MANIFEST]:

@@ -113,7 +113,9 @@ def prepare_setting(spec: SearchSpec, run: RunFolder, ground: Ground, listen: Li
     """
     plan, store, splits = ground.plan, ground.store, ground.splits
     task = Task(
-        store=store.path if spec.stores is None else f"{spec.stores.rstrip('/')}/{store.name}",
+        store=store.path
+        if spec.stores is None
+        else supremix_datasets.shared_address(spec.stores, store.name),
         cache=spec.cache,
         method=spec.method,
         encoder=spec.encoder_spec(),
