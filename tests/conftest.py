@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent / "support"))
 
 from s3_server import S3Server, s3_server
+from weak_link import Link, weak_link
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -57,3 +59,26 @@ def s3(s3_process: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Serv
     s3fs.S3FileSystem.clear_instance_cache()
     yield s3_process
     s3fs.S3FileSystem.clear_instance_cache()
+
+
+@pytest.fixture
+def bucket(s3: S3Server) -> str:
+    """Address of a new bucket on the server."""
+    import s3fs
+
+    name = f"bucket-{uuid.uuid4().hex[:12]}"
+    s3fs.S3FileSystem().mkdir(name)
+    return f"s3://{name}"
+
+
+@pytest.fixture
+def link(bucket: str, s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Link]:
+    """The way to the server, which can be cut: s3:// addresses lead through it from now on."""
+    import s3fs
+
+    with weak_link(int(s3.url.rsplit(":", 1)[1])) as link:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{link.port}")
+        monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+        s3fs.S3FileSystem.clear_instance_cache()
+        yield link
+        s3fs.S3FileSystem.clear_instance_cache()

@@ -30,10 +30,16 @@ if TYPE_CHECKING:
     from supremix.comparison import ComparisonResult as ComparisonResult
     from supremix.folders import check as check
     from supremix.folders import phantom as phantom
+    from supremix.inspection import status as status
     from supremix.joint_training import JointResult as JointResult
     from supremix.joint_training import joint as joint
+    from supremix.many import MultiResult as MultiResult
+    from supremix.many import MultiSearch as MultiSearch
     from supremix.models import EncoderSpec as EncoderSpec
+    from supremix.planning import Plan as Plan
+    from supremix.planning import plan as plan
     from supremix.progress import Progress as Progress
+    from supremix.standing import Status as Status
     from supremix.training import TrainedModel as TrainedModel
 
 _HOMES = {
@@ -42,16 +48,22 @@ _HOMES = {
     "ComparisonResult": "supremix.comparison",
     "EncoderSpec": "supremix.models",
     "JointResult": "supremix.joint_training",
+    "MultiResult": "supremix.many",
+    "MultiSearch": "supremix.many",
+    "Plan": "supremix.planning",
     "Progress": "supremix.progress",
     "Result": "supremix.api",
     "Search": "supremix.api",
+    "Status": "supremix.standing",
     "TrainedModel": "supremix.training",
     "check": "supremix.folders",
     "datasets": "supremix.api",
     "joint": "supremix.joint_training",
     "load": "supremix.api",
     "phantom": "supremix.folders",
+    "plan": "supremix.planning",
     "prepare": "supremix.api",
+    "status": "supremix.inspection",
 }
 
 __all__ = [
@@ -60,16 +72,22 @@ __all__ = [
     "ComparisonResult",
     "EncoderSpec",
     "JointResult",
+    "MultiResult",
+    "MultiSearch",
+    "Plan",
     "Progress",
     "Result",
     "Search",
+    "Status",
     "TrainedModel",
     "check",
     "datasets",
     "joint",
     "load",
     "phantom",
+    "plan",
     "prepare",
+    "status",
 ]
 
 

@@ -13,3 +13,7 @@ class TrainingError(SupremixError):
 
 class ModelError(SupremixError):
     """A network cannot be built as asked, or a saved one not be loaded."""
+
+
+class RunFolderError(SupremixError):
+    """A run folder is missing, half written, out of reach, or belongs to another run."""

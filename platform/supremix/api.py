@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from upath import UPath
 
 import supremix_datasets
 from supremix.cluster import ray_runtime
@@ -18,10 +19,13 @@ from supremix.models import EncoderSpec
 from supremix.progress import Listener, Progress
 from supremix.runs import RunFolder, new_run_folder
 from supremix.search.ledger import FINAL, read_events
-from supremix.search.record import best_record, read_records
+from supremix.search.record import confirmed, last_error, read_records
 from supremix.setting import prepare_store
 from supremix.spec import SearchSpec
 from supremix.training import Method, TrainedModel, model_folder
+from supremix.training.export import DESCRIPTION
+from supremix.training.files import Address, place
+from supremix.training.persistence import explained
 from supremix_datasets import Card, Dataset, Store
 from supremix_reports import Interval, mae_interval, read_table, trials_frame
 from supremix_spaces import Space
@@ -35,8 +39,10 @@ class Search:
         source: Folder or address of the official download; ``"phantom"``, or None where the
             dataset has one, for generated images.
         method: Name of a method, or an object of your own.
-        trials: Trials to run. None for no limit; one of `trials` and `time` has to be given.
+        trials: Trials to run; None for no limit.
         time: Wall time in s.
+        gpu_hours: Hours that GPUs train, added up over all of them. One of `trials`, `time` and
+            `gpu_hours` has to be given.
         seed: Of the search and of every trial's training.
         space: What to search: None for the method's preset, a TOML or JSON file that overrides
             parts of it, or a `Space`.
@@ -62,6 +68,10 @@ class Search:
             test keep all of theirs.
         init: Run folder, or model folder, of an earlier search whose encoder the trials set out
             from; of the same encoder, width, depth, image dimensions and channels.
+        finalists: Best settings that are trained anew at the end, before one is named best.
+        seeds: New seeds each of them is trained with; 0 for none.
+        learn: Whether the search starts from what earlier ones of the same method found, on this
+            dataset and others, whose run folders lie beside its own.
         judge: Whether the best settings are retrained on training and validation data and judged,
             once, on the test split.
         precision: ``"auto"`` (bf16 on a GPU), ``"fp32"``, ``"bf16"`` or ``"fp16"``.
@@ -71,7 +81,15 @@ class Search:
         stores: Address where prepared stores are shared, such as ``s3://bucket/stores``: every
             node fetches what it trains on from there, once. None where all nodes see `cache`.
         address: Ray cluster; None for this machine alone.
-        out: Run folder; None for a new one below ``runs/``.
+        wheel: File of a supremix wheel that the cluster's nodes shall work with; None where
+            supremix is installed on them.
+        epoch_limit: Seconds an epoch may take before its workers are taken to hang and started
+            anew; None for twenty times the trial's longest epoch so far, at least ten minutes.
+        tensorboard: Folder for TensorBoard's logs of the trials.
+        mlflow: Tracking address of an MLflow server or store that the trials are logged to.
+        webhook: Address that is told when the search ends or stalls.
+        stall: Seconds without an epoch after which a search counts as stalled; None for an hour.
+        out: Run folder, or its fsspec address; None for a new one below ``runs/``.
         progress: Called with a `Progress` at every step.
 
     Raises:
@@ -86,6 +104,7 @@ class Search:
         *,
         trials: int | None = None,
         time: float | None = None,
+        gpu_hours: float | None = None,
         seed: int = 0,
         space: str | Path | Space | None = None,
         overrides: Sequence[str] = (),
@@ -105,6 +124,9 @@ class Search:
         prune: bool = True,
         grace: int | None = None,
         reduction: float = 3.0,
+        finalists: int = 3,
+        seeds: int = 2,
+        learn: bool = False,
         judge: bool = True,
         labels: float = 1.0,
         init: str | Path | None = None,
@@ -113,7 +135,13 @@ class Search:
         cache: str | Path | None = None,
         stores: str | None = None,
         address: str | None = None,
-        out: str | Path | None = None,
+        wheel: str | Path | None = None,
+        epoch_limit: float | None = None,
+        tensorboard: str | Path | None = None,
+        mlflow: str | None = None,
+        webhook: str | None = None,
+        stall: float | None = None,
+        out: Address | None = None,
         progress: Listener | None = None,
     ) -> None:
         spec = SearchSpec(
@@ -122,6 +150,7 @@ class Search:
             method=method,
             trials=trials,
             time=time,
+            gpu_hours=gpu_hours,
             seed=seed,
             space=str(space) if isinstance(space, Path) else space,
             overrides=tuple(overrides),
@@ -141,6 +170,9 @@ class Search:
             prune=prune,
             grace=grace,
             reduction=reduction,
+            finalists=finalists,
+            seeds=seeds,
+            learn=learn,
             judge=judge,
             labels=labels,
             init=None if init is None else str(init),
@@ -149,6 +181,12 @@ class Search:
             cache=None if cache is None else str(cache),
             stores=stores,
             address=address,
+            wheel=None if wheel is None else str(wheel),
+            epoch_limit=epoch_limit,
+            tensorboard=None if tensorboard is None else str(tensorboard),
+            mlflow=mlflow,
+            webhook=webhook,
+            stall=stall,
         )
         names = spec.resolve_dataset().card.name, spec.resolve_method().name
         self.spec = spec
@@ -157,17 +195,19 @@ class Search:
         self._begun = False
 
     @classmethod
-    def resume(cls, run: str | Path, *, progress: Listener | None = None, **objects: Any) -> Search:
+    def resume(cls, run: Address, *, progress: Listener | None = None, **objects: Any) -> Search:
         """A search that goes on where the one in `run` ended, however it ended.
 
         Args:
             run: The run folder.
             progress: As for `Search`.
-            objects: Objects of your own that the search was started with and that cannot be
-                imported by name, under their argument's name.
+            objects: `address`, `wheel` and `cache` where they are no longer what the search was
+                started with, and objects of your own that it was started with and that cannot be
+                imported by name, under their argument's name. All else is as specified then.
 
         Raises:
             RunFolderError: `run` is not the folder of a search.
+            SpecError: Something else is given, or such an object is not.
         """
         folder = RunFolder(run)
         search = cls.__new__(cls)
@@ -180,7 +220,7 @@ class Search:
         return search
 
     @property
-    def path(self) -> Path:
+    def path(self) -> UPath:
         """The run folder."""
         return self._run.path
 
@@ -214,10 +254,12 @@ class Best:
     Args:
         trial: Number of the trial that had them.
         config: The settings.
-        error: MAE of that trial on the validation split, in the task's unit. Being the least of
-            many, it flatters; `Result.judged` does not.
-        interval: The validation MAE of its final predictions, averaged over the flips that the
-            dataset allows, with the 95 % interval by bootstrap over patients.
+        error: MAE on the validation split, in the task's unit: the mean over the trainings with
+            new seeds, where the best settings were trained anew. Else it is that trial's own, the
+            least of many, and flatters; `Result.judged` does not.
+        interval: The validation MAE of the predictions of those trainings (or that trial),
+            averaged over the flips that the dataset allows, with the 95 % interval by bootstrap
+            over patients.
         model: Folder of the model.
     """
 
@@ -225,24 +267,24 @@ class Best:
     config: dict[str, Any]
     error: float
     interval: Interval
-    model: Path
+    model: UPath
 
     def load(self, **objects: Any) -> TrainedModel:
         """The trained model, to predict with; `objects` as for `supremix.load`."""
-        return TrainedModel.load(str(self.model), **objects)
+        return TrainedModel.load(self.model, **objects)
 
 
 class Result:
     """What a search found, read from its run folder.
 
     Args:
-        path: The run folder.
+        path: The run folder, or its fsspec address.
 
     Raises:
-        RunFolderError: The folder is not that of a concluded search.
+        RunFolderError: The folder is not that of a concluded search, or cannot be read.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: Address) -> None:
         run = RunFolder(path)
         run.read_spec()
         self.path = run.path
@@ -281,14 +323,16 @@ class Result:
     @functools.cached_property
     def best(self) -> Best:
         """The best settings."""
-        record = best_record(read_records(self._events).values())
-        interval = self._interval("val")
+        records = read_records(self._events)
+        final = [event for event in self._events if event["event"] == FINAL][-1]
+        record, interval = records.get(final["trial"]), self._interval("val")
         if record is None or interval is None:
             raise RunFolderError(f"the ledger of {self.path} has no finished trial.")
+        means = confirmed(records.values())
         return Best(
             trial=record.number,
             config=record.config,
-            error=record.rows[-1]["error"],
+            error=means.get(record.number, last_error(record)),
             interval=interval,
             model=self.path / "best",
         )
@@ -348,25 +392,27 @@ def datasets() -> list[Card]:
     return [supremix_datasets.get(name).card for name in supremix_datasets.names()]
 
 
-def load(path: str | Path, **objects: Any) -> TrainedModel:
+def load(path: Address, **objects: Any) -> TrainedModel:
     """Load a trained model.
 
     Args:
-        path: A run folder, or the folder of a model.
+        path: A run folder, or the folder of a model; a local path or an fsspec address.
         objects: What is not in the file: the callable of an encoder of your own (``builder``), or
             the `Dataset` of one.
 
     Raises:
-        RunFolderError: There is no model there.
+        RunFolderError: There is no model there, or it cannot be read.
     """
-    folder = Path(path)
-    model = model_folder(folder)
-    if not (model / "model.json").is_file():
+    folder = place(path)
+    with explained(str(folder)):
+        model = model_folder(folder)
+        found = (model / DESCRIPTION).is_file()
+    if not found:
         raise RunFolderError(
             f"there is no model in {folder}: expected model.json and model.safetensors, there or "
             "in its folder 'best'. Name the run folder of a search that was concluded."
         )
-    return TrainedModel.load(str(model), **objects)
+    return TrainedModel.load(model, **objects)
 
 
 def _silent(progress: Progress) -> None:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import json
 import re
-import shutil
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import polars as pl
+from upath import UPath
 
 from supremix.api import Result, Search
 from supremix.errors import (
@@ -29,11 +27,14 @@ from supremix.runs import (
     check_new,
     is_comparison,
     new_run_folder,
+    read_json,
     write_json,
 )
 from supremix.search.ledger import read_events
 from supremix.spec import SearchSpec, parameter_names
 from supremix.training import Method
+from supremix.training.files import Address, discard_tree, place
+from supremix.training.persistence import explained
 from supremix_datasets import Dataset
 from supremix_reports import comparison_verdict, read_table
 from supremix_spaces import Space, load_parameters, parse_overrides
@@ -51,7 +52,7 @@ class Comparison:
         dataset: As for `Search`.
         source: As for `Search`.
         methods: Names of methods, or objects of your own; at least two.
-        out: Folder of the comparison; None for a new one below ``runs/``.
+        out: Folder of the comparison, or its fsspec address; None for a new one below ``runs/``.
         progress: Called with a `Progress` at every step.
         options: The other arguments of `Search`, for every method. `trials` and `time` are the
             budget of each. Values in `overrides` and in a file given as `space` go to the methods
@@ -67,7 +68,7 @@ class Comparison:
         source: str | None = None,
         methods: Sequence[str | Method] = (),
         *,
-        out: str | Path | None = None,
+        out: Address | None = None,
         progress: Listener | None = None,
         **options: Any,
     ) -> None:
@@ -76,14 +77,14 @@ class Comparison:
         self.specs = tuple(dataclasses.replace(one.spec, lenient=True) for one in searches)
         _check(self.specs)
         name = self.specs[0].resolve_dataset().card.name
-        self.path = Path(new_run_folder(name, "comparison") if out is None else out).absolute()
+        self.path = new_run_folder(name, "comparison") if out is None else place(out)
         self._listen: Listener = progress or _silent
         self._begun = False
 
     @classmethod
     def resume(
         cls,
-        run: str | Path,
+        run: Address,
         methods: Sequence[Method] = (),
         *,
         progress: Listener | None = None,
@@ -95,12 +96,13 @@ class Comparison:
             run: Folder of the comparison.
             methods: Methods of your own that it was started with and that cannot be imported.
             progress: As for `Comparison`.
-            objects: Other such objects, under their argument's name, as for `Search.resume`.
+            objects: Other such objects, and where to run, as for `Search.resume`.
 
         Raises:
             RunFolderError: `run` is not the folder of a comparison.
+            SpecError: As for `Search.resume`.
         """
-        path = Path(run).absolute()
+        path = place(run)
         own: dict[str, dict[str, Any]] = {method.name: {"method": method} for method in methods}
         comparison = cls.__new__(cls)
         vars(comparison).update(
@@ -134,7 +136,8 @@ class Comparison:
         except USER_ERRORS:
             # A request that was refused leaves no folder in the way of the corrected one.
             if fresh and not any(read_events(run.ledger) for run in runs):
-                shutil.rmtree(self.path)
+                with explained(str(self.path)):
+                    discard_tree(self.path)
                 self._begun = False
             raise
         return ComparisonResult(self.path)
@@ -158,8 +161,8 @@ class ComparisonResult:
         RunFolderError: The folder is not that of a comparison.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path).absolute()
+    def __init__(self, path: Address) -> None:
+        self.path = place(path)
         self.methods = _read_methods(self.path)
 
     @functools.cached_property
@@ -223,13 +226,13 @@ def _check_parameters(specs: Sequence[SearchSpec]) -> None:
             raise UnknownNameError("parameter of any of these methods", name, known)
 
 
-def _read_methods(folder: Path) -> tuple[str, ...]:
+def _read_methods(folder: UPath) -> tuple[str, ...]:
     if not is_comparison(folder):
         raise RunFolderError(
             f"{folder} has no {COMPARISON}, so it is not the folder of a comparison. Name the "
             "folder that 'supremix search' printed."
         )
-    return tuple(json.loads((folder / COMPARISON).read_text())["methods"])
+    return tuple(read_json(folder / COMPARISON)["methods"])
 
 
 def _silent(progress: Progress) -> None:

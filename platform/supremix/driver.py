@@ -1,25 +1,29 @@
-"""One search from its specification to its last file."""
+"""Searches from their specification to their last file."""
 
 from __future__ import annotations
 
 import dataclasses
 import tempfile
-from collections.abc import Generator
+import time
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
+from supremix.announcing import announced
 from supremix.cluster import Crew, GangPlan, ray_runtime
-from supremix.conclusion import FINAL_KEY, conclude, write_tables
-from supremix.errors import SearchInterrupted
+from supremix.conclusion import conclude, write_tables
+from supremix.errors import SearchFailedError, SearchInterrupted
+from supremix.locks import locked
 from supremix.progress import DONE, Listener, Progress, study_progress
 from supremix.runs import RunFolder
+from supremix.search.campaign import Campaign, Part, lanes
 from supremix.search.interrupts import interrupts
 from supremix.search.ledger import SESSION, Ledger
-from supremix.search.pruning import Halving
-from supremix.search.record import best_record, trial_key
-from supremix.search.study import Study
-from supremix.search.tuning import Bench, run_study
-from supremix.setting import Setting, find_ground, locked, prepare_setting
+from supremix.search.trackers import Tracker, callbacks
+from supremix.search.tuning import run_campaign
+from supremix.setting import Setting, find_ground, prepare_setting
 from supremix.spec import SearchSpec
+from supremix.work import Work
 
 
 def run_search(spec: SearchSpec, run: RunFolder, listen: Listener) -> None:
@@ -37,16 +41,28 @@ def run_search(spec: SearchSpec, run: RunFolder, listen: Listener) -> None:
     """
     try:
         with (
-            locked(run.path),
-            Ledger(run.ledger) as ledger,
-            ray_runtime(spec.address),
+            locked(run.path) as lock,
+            Ledger(run.ledger, tell=telling(listen), guard=lock.check) as ledger,
+            ray_runtime(spec.address, wheel=spec.wheel),
             interrupts.listening(),
+            announced(
+                spec.webhook,
+                str(run.path),
+                spec.resolve_dataset().card.name,
+                listen,
+                stall=spec.stall,
+            ) as told,
         ):
-            setting = prepare_setting(spec, run, find_ground(spec, listen), listen)
-            with session(setting, ledger), started_crew(setting.plan, listen) as crew:
+            setting = prepare_setting(spec, run, find_ground(spec, told), told)
+            with started_crew(setting.plan, told) as crew:
                 search(setting, ledger, crew)
     except KeyboardInterrupt as error:
         raise SearchInterrupted(str(run.path)) from error
+
+
+def telling(listen: Listener) -> Callable[[str], None]:
+    """A way for what goes on in the background to say a sentence."""
+    return lambda sentence: listen(Progress(message=sentence))
 
 
 @contextmanager
@@ -60,63 +76,103 @@ def started_crew(plan: GangPlan, listen: Listener) -> Generator[Crew]:
         yield crew
 
 
-@contextmanager
-def session(setting: Setting, ledger: Ledger) -> Generator[None]:
-    """Note that work on a search begins; the tables are written also when it is interrupted."""
-    ledger.append(SESSION, gangs=setting.plan.gangs, workers=setting.plan.workers)
-    try:
-        yield
-    except KeyboardInterrupt:
-        write_tables(setting, ledger)
-        raise
-
-
 def search(setting: Setting, ledger: Ledger, crew: Crew) -> None:
     """Run the trials that the ledger lacks on a crew, and conclude the search.
 
     Raises:
         SearchFailedError: Every trial failed, or none was finished within the budget.
     """
-    spec, run = setting.spec, setting.run
-    study = Study(
-        space=setting.space,
-        seed=spec.seed,
-        ledger=ledger,
-        journal=run.journal,
-        name=run.name,
-        budget=spec.budget(),
-        halving=Halving(spec.pruning(), spec.epochs) if spec.prune else None,
-        parallel=setting.plan.gangs,
+    failures = search_all([Work(setting.run, ledger, [setting])], crew)
+    if failures:
+        raise next(iter(failures.values()))
+
+
+def search_all(works: Sequence[Work], crew: Crew) -> dict[str, SearchFailedError]:
+    """Run the trials that the ledgers of several searches lack, and conclude each search.
+
+    Returns:
+        The searches, by their run's name, that came to no result, and why.
+    """
+    abreast = lanes(crew.plan.gangs, len(works), learning=works[0].spec.learn)
+    parts = [
+        Part(lambda k=k, work=work: work.open(abreast, works[: max(0, k + 1 - abreast)]))
+        for k, work in enumerate(works)
+    ]
+
+    def watch(part: int, number: int | None, log: str) -> None:
+        works[part].watch(number, log)
+
+    storage = f"{crew.storage}/{works[0].run.path.name}"
+    benches = [work.bench for work in works]
+    with _trackers(works) as trackers, _session(works):
+        run_campaign(Campaign(parts, abreast), crew, benches, watch, storage, trackers)
+        return _conclude_all(works, crew)
+
+
+@contextmanager
+def _trackers(works: Sequence[Work]) -> Generator[list[Tracker]]:
+    """TensorBoard and MLflow, where they are asked for."""
+    first, several = works[0], len(works) > 1
+    trackers = callbacks(
+        tensorboard=first.spec.tensorboard,
+        mlflow=first.spec.mlflow,
+        run=first.setting.whole.name if several else first.run.path.name,
+        names=[work.run.path.name for work in works] if several else (),
+        note=telling(first.setting.listen),
     )
-    run.sweep(_needed(study) | {FINAL_KEY})
-    bench = Bench(run=run.name, task=setting.task, checkpoints=str(run.checkpoints))
-    unit = setting.store.card.unit
-    run_study(study, crew, bench, _Keeper(setting, study), f"{crew.storage}/{run.path.name}")
-    conclude(setting, ledger, study, crew, bench)
-    run.sweep(set())
-    setting.listen(dataclasses.replace(study_progress(study, spec.budget(), unit), message=DONE))
+    try:
+        yield trackers
+    finally:
+        for tracker in trackers:
+            tracker.close()
 
 
-class _Keeper:
-    """Watches the trials: tells the listener, and deletes checkpoints no longer needed."""
+@contextmanager
+def _session(works: Sequence[Work]) -> Generator[None]:
+    """Note that work on searches begins; their tables are written also when it is interrupted."""
+    for work in works:
+        plan = work.setting.plan
+        work.ledger.append(
+            SESSION,
+            gangs=plan.gangs,
+            workers=plan.workers,
+            cpus=plan.cpus,
+            gpus=plan.gpus,
+            time=round(time.time(), 3),
+        )
+    try:
+        yield
+    except KeyboardInterrupt:
+        for work in works:
+            write_tables(work)
+        raise
+    finally:
+        for work in works:
+            work.close()
 
-    def __init__(self, setting: Setting, study: Study) -> None:
-        self._setting, self._study = setting, study
-        self._swept = -1
 
-    def __call__(self, study: Study) -> None:
-        progress = study_progress(study, self._setting.spec.budget(), self._setting.store.card.unit)
-        self._setting.listen(progress)
-        if progress.done != self._swept:
-            self._swept = progress.done
-            self._setting.run.sweep(_needed(study))
+def _conclude_all(works: Sequence[Work], crew: Crew) -> dict[str, SearchFailedError]:
+    """Conclude searches beside each other, so that none waits for another's last training."""
+    if len(works) == 1:
+        found = [_conclude(works[0], crew)]
+    else:
+        executor = ThreadPoolExecutor(crew.plan.gangs, thread_name_prefix="conclude")
+        try:
+            found = [f.result() for f in [executor.submit(_conclude, w, crew) for w in works]]
+        finally:
+            # After an interrupt the threads end with the gangs that they wait for.
+            executor.shutdown(wait=False, cancel_futures=True)
+    named = zip((work.run.name for work in works), found, strict=True)
+    return {name: error for name, error in named if error is not None}
 
 
-def _needed(study: Study) -> set[str]:
-    """Keys of the trials whose checkpoint may still be asked for."""
-    best = best_record(study.records.values())
-    return {
-        trial_key(record.number)
-        for record in study.records.values()
-        if record.state == "running" or record is best
-    }
+def _conclude(work: Work, crew: Crew) -> SearchFailedError | None:
+    try:
+        conclude(work, crew)
+    except SearchFailedError as error:
+        return error
+    work.run.sweep(set())
+    if work.study is not None:
+        progress = study_progress(work.study, work.spec.budget(), work.unit)
+        work.setting.listen(dataclasses.replace(progress, message=DONE))
+    return None

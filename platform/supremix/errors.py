@@ -7,7 +7,7 @@ platform. The platform's family is::
     ├── SpecError             a search was asked for that cannot be run
     │   └── UnknownNameError  no such method, encoder, …
     ├── ResourceError         the cluster does not have what the search needs
-    ├── RunFolderError        a run folder is missing, half written or another run's
+    ├── RunFolderError        a run folder is missing, half written, out of reach or another run's
     ├── SearchFailedError     the search ran and came to no result
     ├── SearchInterrupted     the search was interrupted and can be resumed
     │   └── JointInterrupted  likewise a joint training
@@ -24,6 +24,7 @@ import difflib
 from collections.abc import Iterable
 
 from supremix._errors import ModelError as ModelError
+from supremix._errors import RunFolderError as RunFolderError
 from supremix._errors import SupremixError as SupremixError
 from supremix._errors import TrainingError as TrainingError
 from supremix_datasets.errors import DatasetError
@@ -70,10 +71,6 @@ class UnknownNameError(SpecError):
 
 class ResourceError(SupremixError):
     """The cluster does not have what the search needs; nothing was started."""
-
-
-class RunFolderError(SupremixError):
-    """A run folder is missing, half written, or belongs to another run."""
 
 
 class SearchFailedError(SupremixError):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import polars as pl
+from upath import UPath
 
 from supremix.runs import RunFolder
+from supremix.training.persistence import explained, persistently
 from supremix_reports import (
     Interval,
     column_names,
@@ -67,9 +68,10 @@ class JointRow:
     difference: Interval | None
 
 
-def is_reported(folder: Path) -> bool:
+def is_reported(folder: UPath) -> bool:
     """Whether a joint training came to its end."""
-    return (folder / PAGE).is_file()
+    with explained(str(folder)):
+        return (folder / PAGE).is_file()
 
 
 def write_joint_tables(
@@ -89,7 +91,6 @@ def write_joint_tables(
         seed: Of all of them.
         units: By dataset the unit of its target.
     """
-    folder = str(run.path)
     curves: list[Row] = []
     predictions: list[Row] = []
     for trial, one in enumerate(trained):
@@ -97,6 +98,19 @@ def write_joint_tables(
         common: Row = {"run": run.name, "method": name, "trial": trial}
         curves += [{**common, **row} for row in _curve(one)]
         predictions += [{**common, "seed": seed, **row} for row in _predicted(one)]
+    persistently(
+        lambda: _write(run, method, curves, predictions, units), f"the tables in {run.path}"
+    )
+
+
+def _write(
+    run: RunFolder,
+    method: str,
+    curves: Sequence[Row],
+    predictions: Sequence[Row],
+    units: Mapping[str, str],
+) -> None:
+    folder = str(run.path)
     write_table(folder, "curves", curves)
     write_table(folder, "predictions", predictions)
     table = read_table(folder, "predictions")

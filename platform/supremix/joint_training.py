@@ -9,14 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from upath import UPath
 
 from supremix.errors import USER_ERRORS, RunFolderError, SearchInterrupted, SpecError
 from supremix.joint_report import ALONE, JOINT, JointRow, joint_rows
 from supremix.joint_work import JointSpec, run_joint
 from supremix.progress import Listener, Progress
 from supremix.runs import RunFolder, new_run_folder
-from supremix.spec import SearchSpec
+from supremix.spec import PLACE, SearchSpec
 from supremix.training import Method, TrainedModel
+from supremix.training.export import DESCRIPTION
+from supremix.training.files import Address, children
+from supremix.training.persistence import explained
 from supremix_datasets import Dataset
 from supremix_reports import read_table
 
@@ -29,7 +33,7 @@ class JointResult:
         path: The run folder.
     """
 
-    path: Path
+    path: UPath
     _cache: dict[str, Any] = field(default_factory=dict[str, Any], repr=False, compare=False)
 
     @property
@@ -59,9 +63,11 @@ class JointResult:
             RunFolderError: There is no such model.
         """
         folder = self.path / (ALONE if alone else JOINT) / dataset
-        if not folder.is_dir():
+        with explained(str(folder)):
+            found = (folder / DESCRIPTION).is_file()
+        if not found:
             raise RunFolderError(f"there is no model in {folder}; see the folder {folder.parent}.")
-        return TrainedModel.load(str(folder), **objects)
+        return TrainedModel.load(folder, **objects)
 
     def _table(self, name: str) -> pl.DataFrame:
         if name not in self._cache:
@@ -93,7 +99,7 @@ def joint(
     cache: str | Path | None = None,
     stores: str | None = None,
     address: str | None = None,
-    out: str | Path | None = None,
+    out: Address | None = None,
     progress: Listener | None = None,
 ) -> JointResult:
     """Train one encoder on several datasets at once, and on each alone at the same budget.
@@ -122,8 +128,8 @@ def joint(
         cache: Folder of the prepared stores.
         stores: Address where prepared stores are shared between nodes.
         address: Ray cluster; None for this machine alone.
-        out: Run folder; None for a new one below ``runs/``. One that holds the same joint training
-            is gone on with, from the last epoch of the part that it was at.
+        out: Run folder, or its fsspec address; None for a new one below ``runs/``. One that holds
+            the same joint training is gone on with, from the last epoch of the part it was at.
         progress: Called with a `Progress` at every step.
 
     Returns:
@@ -195,10 +201,11 @@ def _parts(
 
 
 def _run(spec: JointSpec, run: RunFolder, listen: Listener) -> JointResult:
-    fresh = not run.spec.is_file()
+    with explained(str(run.path)):
+        fresh = not run.spec.is_file()
     if fresh:
         run.create(spec.to_dict())
-    elif run.read_spec() != json.loads(json.dumps(spec.to_dict())):
+    elif _asked(run.read_spec()) != _asked(json.loads(json.dumps(spec.to_dict()))):
         raise RunFolderError(
             f"{run.path} holds another run. Go on with it by the same call or command that began "
             f"it (its {run.spec.name} says what was asked for), or name another folder."
@@ -209,10 +216,19 @@ def _run(spec: JointSpec, run: RunFolder, listen: Listener) -> JointResult:
         raise
     except USER_ERRORS:
         # A request that was refused leaves no folder in the way of the corrected one.
-        if fresh and not any(run.checkpoints.iterdir()):
+        if fresh and not any(children(run.checkpoints)):
             run.remove()
         raise
     return JointResult(run.path)
+
+
+def _asked(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """What was asked for, without where it is to be worked on, which may change."""
+    parts = dict(spec.get("joint", {}))
+    return {
+        **spec,
+        "joint": {n: {k: v for k, v in p.items() if k not in PLACE} for n, p in parts.items()},
+    }
 
 
 def _silent(progress: Progress) -> None:

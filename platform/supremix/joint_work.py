@@ -11,12 +11,14 @@ from supremix.cluster import Crew, GangPlan, Order, Outcome, cluster_nodes, plan
 from supremix.driver import started_crew
 from supremix.errors import JointInterrupted, SearchFailedError
 from supremix.joint_report import ALONE, JOINT, Trained, is_reported, write_joint_tables
-from supremix.progress import Listener, Steps
+from supremix.locks import Lock, locked
+from supremix.progress import Listener, Progress, Steps
 from supremix.runs import RunFolder, describe_environment, write_json
 from supremix.search.interrupts import interrupts
-from supremix.setting import locked, prepare_store
+from supremix.setting import prepare_store
 from supremix.spec import SearchSpec
 from supremix.training import Task, joint_preflight, split_config
+from supremix.training.persistence import explained
 from supremix_datasets import Store
 
 
@@ -64,10 +66,20 @@ def run_joint(spec: JointSpec, run: RunFolder, listen: Listener) -> None:
     if is_reported(run.path):
         return
     try:
-        with locked(run.path), ray_runtime(spec.first.address), interrupts.listening():
-            _train(spec, run, listen)
+        with locked(run.path) as lock, ray_runtime(spec.first.address), interrupts.listening():
+            _train(spec, run, _guarded(listen, lock))
     except KeyboardInterrupt as error:
         raise JointInterrupted(str(run.path)) from error
+
+
+def _guarded(listen: Listener, lock: Lock) -> Listener:
+    """A listener that ends the training where another process has taken its folder over."""
+
+    def tell(progress: Progress) -> None:
+        lock.check()
+        listen(progress)
+
+    return tell
 
 
 def _train(spec: JointSpec, run: RunFolder, listen: Listener) -> None:
@@ -112,7 +124,9 @@ def _task(part: SearchSpec, store: Store, plan: GangPlan) -> Task:
 def _describe(
     run: RunFolder, plan: GangPlan, stores: Mapping[str, Store], sizes: Mapping[str, int]
 ) -> None:
-    if run.environment.exists():
+    with explained(str(run.path)):
+        known = run.environment.exists()
+    if known:
         return  # a resumed run keeps what it began with
     content = describe_environment(
         cluster_nodes(),

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from supremix.search.budget import Budget
-from supremix.search.record import best_record
 from supremix.search.study import Study
 
 SEARCHING, DONE = "searching", "done"
@@ -89,30 +88,29 @@ class Steps:
 
 
 def study_progress(study: Study, budget: Budget, unit: str) -> Progress:
-    """The state of a study's trials."""
-    states = [record.state for record in study.records.values()]
-    running = states.count("running")
-    best = best_record(study.records.values())
-    done, elapsed = len(states) - running, study.clock.now()
+    """The state of a study's trials; those that train the best settings anew are counted too."""
+    states, best = study.states, study.best
+    done, elapsed = sum(states.values()) - states["running"], study.clock.now()
+    total = None if budget.trials is None else budget.trials + study.planned
     return Progress(
         message=SEARCHING,
         done=done,
-        running=running,
-        pruned=states.count("pruned") + states.count("stopped"),
-        failed=states.count("failed"),
-        total=budget.trials,
-        best_error=None if best is None else best.error,
+        running=states["running"],
+        pruned=states.get("pruned", 0) + states.get("stopped", 0),
+        failed=states.get("failed", 0),
+        total=total,
+        best_error=None if best is None else study.error_of(best),
         best_trial=None if best is None else best.number,
         unit=unit,
         elapsed=elapsed,
-        left=_left(budget, done, elapsed),
+        left=_left(budget, total, done, elapsed),
     )
 
 
-def _left(budget: Budget, done: int, elapsed: float) -> float | None:
+def _left(budget: Budget, total: int | None, done: int, elapsed: float) -> float | None:
     estimates: list[float] = []
     if budget.seconds is not None:
         estimates.append(max(0.0, budget.seconds - elapsed))
-    if budget.trials is not None and done:
-        estimates.append(elapsed / done * max(0, budget.trials - done))
+    if total is not None and done:
+        estimates.append(elapsed / done * max(0, total - done))
     return min(estimates, default=None)

@@ -5,23 +5,28 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
 
+from upath import UPath
+
+from supremix.announcing import announced
 from supremix.cluster import Crew, ray_runtime
 from supremix.conclusion import write_tables
-from supremix.driver import search, session, started_crew
+from supremix.driver import search, started_crew, telling
 from supremix.errors import USER_ERRORS, SearchFailedError, SearchInterrupted, SpecError
+from supremix.locks import Lock, locked
 from supremix.progress import Listener, Progress
 from supremix.runs import RunFolder
 from supremix.search.interrupts import interrupts
 from supremix.search.ledger import FINAL, Ledger
-from supremix.setting import Ground, Setting, find_ground, locked, prepare_setting
+from supremix.setting import Ground, Setting, find_ground, prepare_setting
 from supremix.spec import SearchSpec
+from supremix.training.persistence import persistently
+from supremix.work import Work
 from supremix_reports import MethodRun, write_comparison
 
 
 def run_comparison(
-    folder: Path, specs: Sequence[SearchSpec], runs: Sequence[RunFolder], listen: Listener
+    folder: UPath, specs: Sequence[SearchSpec], runs: Sequence[RunFolder], listen: Listener
 ) -> None:
     """Run or go on with the searches of a comparison, and write what follows from them together.
 
@@ -39,24 +44,30 @@ def run_comparison(
     try:
         with (
             contextlib.ExitStack() as locks,
-            ray_runtime(specs[0].address),
+            ray_runtime(specs[0].address, wheel=specs[0].wheel),
             interrupts.listening(),
+            announced(
+                specs[0].webhook,
+                str(folder),
+                specs[0].resolve_dataset().card.name,
+                listen,
+                stall=specs[0].stall,
+            ) as listen,
         ):
-            for path in (folder, *(run.path for run in runs)):
-                locks.enter_context(locked(path))
+            held = [locks.enter_context(locked(p)) for p in (folder, *(r.path for r in runs))]
             ground = find_ground(specs[0], listen)
             rounds = [
                 _prepare(spec, run, ground, _part_of(listen, spec, number, len(specs)))
                 for number, (spec, run) in enumerate(zip(specs, runs, strict=True), start=1)
             ]
-            _Rounds(folder, rounds).run(ground, listen)
+            _Rounds(folder, rounds, held).run(ground, listen)
     except KeyboardInterrupt as error:
         raise SearchInterrupted(str(folder)) from error
 
 
 def _prepare(spec: SearchSpec, run: RunFolder, ground: Ground, listen: Listener) -> Setting:
     try:
-        return prepare_setting(spec, run, ground, listen)
+        return prepare_setting(spec, run, ground, listen, run.path.parent)
     except USER_ERRORS as error:
         raise SpecError(f"method {spec.resolve_method().name}: {error}") from error
 
@@ -73,8 +84,8 @@ def _part_of(listen: Listener, spec: SearchSpec, number: int, count: int) -> Lis
 class _Rounds:
     """The searches of a comparison, and why some of them came to nothing."""
 
-    def __init__(self, folder: Path, settings: Sequence[Setting]) -> None:
-        self._folder, self._settings = folder, settings
+    def __init__(self, folder: UPath, settings: Sequence[Setting], held: Sequence[Lock]) -> None:
+        self._folder, self._settings, self._held = folder, settings, held
         self._reasons: dict[str, str] = {}
 
     def run(self, ground: Ground, listen: Listener) -> None:
@@ -90,14 +101,23 @@ class _Rounds:
             raise SearchFailedError(f"no method came to a result. {reasons}")
 
     def _search(self, setting: Setting, crew: Crew) -> bool:
-        with Ledger(setting.run.ledger) as ledger, session(setting, ledger):
+        tell = telling(setting.listen)
+        with Ledger(setting.run.ledger, tell=tell, guard=self._check) as ledger:
             try:
                 search(setting, ledger, crew)
             except SearchFailedError as error:
                 self._reasons[_name(setting)] = str(error)
         return _name(setting) not in self._reasons
 
+    def _check(self) -> None:
+        for lock in self._held:
+            lock.check()
+
     def _write(self) -> None:
+        self._check()
+        persistently(self._write_once, str(self._folder))
+
+    def _write_once(self) -> None:
         folder, shared = str(self._folder), self._settings[0]
         runs = [
             MethodRun.read(
@@ -123,5 +143,5 @@ def _concluded(setting: Setting) -> bool:
     with Ledger(setting.run.ledger) as ledger:
         concluded = any(event["event"] == FINAL for event in ledger.events)
         if concluded:
-            write_tables(setting, ledger)
+            write_tables(Work(setting.run, ledger, [setting]))
     return concluded

@@ -3,9 +3,11 @@
 ::
 
     spec.json            what was asked for
+    space.json           what is searched
     environment.json     versions, hardware, seed, the command
-    ledger.jsonl         what happened, event by event: the truth of the run
-    journal.log          Optuna's journal (for optuna-dashboard), rebuilt from the ledger
+    ledger.jsonl         what happened, event by event: the truth of the run; in a bucket a
+                         folder "ledger" in its place
+    logs/                a log a trial
     trials.parquet       a row a trial
     curves.parquet       a row a trial and epoch
     predictions.parquet  a row a sample: best trial on validation, final model on test
@@ -16,73 +18,111 @@
     best/                the model: model.safetensors and model.json
     checkpoints/         trials under way, and the best one
     summary.md           the result on a page
+
+It may lie at any address that fsspec knows, such as ``s3://bucket/runs/first``.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import platform
-import shutil
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
+
+from upath import UPath
 
 from supremix.errors import RunFolderError
 from supremix.training.export import DESCRIPTION, WEIGHTS
+from supremix.training.files import (
+    Address,
+    children,
+    discard,
+    discard_tree,
+    in_bucket,
+    is_local,
+    place,
+    probe,
+    read_bytes,
+    write_bytes,
+)
+from supremix.training.persistence import explained, failures, may_pass, persistently
 from supremix.training.transfer import Initial
 from supremix_reports import EMBEDDING
 
 _PACKAGES = (
     "supremix", "torch", "ray", "optuna", "monai", "numpy", "pyarrow", "polars", "pandas", "fsspec",
+    "universal-pathlib",
 )  # fmt: skip
 
 
 COMPARISON = "comparison.json"
 """In the folder of a comparison: which methods have their runs in there."""
 
+MANY = "many.json"
+"""In the folder of a search over several datasets: which have their runs in there, and the
+objective, ``"per-dataset"`` or ``"joint"``."""
+
+
+FINAL_KEY = "final"
+"""Key and checkpoint name of the last training, on training and validation data."""
+
 
 class RunFolder:
-    """Paths and small files of one run.
+    """Places and small files of one run.
 
     Args:
-        path: The folder; a local path.
+        address: The folder: a local path, or an fsspec address.
+
+    Raises:
+        RunFolderError: Nothing here can open such an address.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path).absolute()
-        self.ledger = self.path / "ledger.jsonl"
-        self.journal = self.path / "journal.log"
+    def __init__(self, address: Address) -> None:
+        self.path = place(address)
+        self.ledger = self._ledger()
         self.model = self.path / "best"
         self.checkpoints = self.path / "checkpoints"
         self.summary = self.path / "summary.md"
         self.spec = self.path / "spec.json"
+        self.space = self.path / "space.json"
+        self.logs = self.path / "logs"
         self.embedding = self.path / EMBEDDING
         self.init = self.path / "init"
         self.environment = self.path / "environment.json"
 
+    def _ledger(self) -> UPath:
+        """A file on a disk; segments at a remote address, and in a copy of a run from there."""
+        file, segments = self.path / "ledger.jsonl", self.path / "ledger"
+        whole = is_local(self.path) and (file.exists() or not segments.is_dir())
+        return file if whole else segments
+
     @property
     def name(self) -> str:
-        """Name of the run, as it stands in the tables: a comparison's stands before its own."""
+        """Name of the run as it stands in the tables, after that of the whole it is part of."""
         among = self.path.parent
-        return f"{among.name}/{self.path.name}" if is_comparison(among) else self.path.name
+        part = is_comparison(among) or is_many(among)
+        return f"{among.name}/{self.path.name}" if part else self.path.name
 
     def create(self, spec: Mapping[str, Any]) -> None:
         """Make the folder for a new run.
 
         Raises:
-            RunFolderError: The folder holds something already.
+            RunFolderError: The folder holds something already, or cannot be written to.
         """
         check_new(self.path)
-        self.checkpoints.mkdir(parents=True)
+        probe(self.path)
+        with explained(str(self.path)):
+            if not in_bucket(self.path):
+                self.checkpoints.mkdir(parents=True, exist_ok=True)
         write_json(self.spec, spec)
 
     def remove(self) -> None:
         """Delete the folder, of a search that never began."""
-        shutil.rmtree(self.path)
+        with explained(str(self.path)):
+            discard_tree(self.path)
 
     def read_spec(self) -> dict[str, Any]:
         """The specification of an existing run.
@@ -90,22 +130,30 @@ class RunFolder:
         Raises:
             RunFolderError: The folder is not that of a search.
         """
+        if is_many(self.path):
+            raise RunFolderError(
+                f"{self.path} is the folder of a search over several datasets. Each has a run of "
+                "its own in there: name one of those, or take supremix.MultiSearch."
+            )
         if is_comparison(self.path):
             raise RunFolderError(
                 f"{self.path} is the folder of a comparison. Each of its methods has a run of its "
                 "own in there: name one of those, or take supremix.Comparison."
             )
-        if not self.spec.is_file():
-            raise RunFolderError(
-                f"{self.path} has no spec.json, so it is not the folder of a search (or the "
-                "search ended before it began). Name the folder that 'supremix search' printed."
-            )
-        try:
-            return json.loads(self.spec.read_text())
-        except ValueError as error:
-            raise RunFolderError(f"{self.spec} is damaged: {error}. Start a new search.") from error
+        with explained(str(self.path)):
+            if not self.spec.is_file():
+                raise RunFolderError(
+                    f"{self.path} has no spec.json, so it is not the folder of a search (or the "
+                    "search ended before it began). Name the folder that 'supremix search' printed."
+                )
+        return read_json(self.spec)
 
-    def keep_init(self, model: Path) -> str:
+    def has_init(self) -> bool:
+        """Whether the model that trials set out from is there, whole."""
+        with explained(str(self.init)):
+            return (self.init / DESCRIPTION).is_file()
+
+    def keep_init(self, model: UPath) -> str:
         """Copy the model that trials set out from into the run, once, and return where it lies.
 
         So a resumed search starts from the same, and every node that sees the run sees it.
@@ -113,61 +161,123 @@ class RunFolder:
         Raises:
             TaskError: There is no model.
         """
-        if not self.init.is_dir():
+        if not self.has_init():
             Initial.read(model)
-            draft = self.path / ".init"
-            shutil.rmtree(draft, ignore_errors=True)
-            draft.mkdir()
-            for name in (WEIGHTS, DESCRIPTION):
-                shutil.copyfile(model / name, draft / name)
-            draft.rename(self.init)
+            persistently(lambda: _copy_model(model, self.init), str(self.init))
         return str(self.init)
 
     def sweep(self, keep: set[str]) -> None:
         """Delete the checkpoints of trials that need none any more, and what is left of drafts.
 
         A worker may be writing meanwhile: drafts of the trials to keep are its own, and a draft of
-        another may become a checkpoint between the look and the deletion.
+        another may become a checkpoint between the look and the deletion. While the storage fails
+        they are left for the next time; but at the end of a search, when none is to be kept, it is
+        waited for.
         """
-        for file in self.checkpoints.glob("*.pt*"):
-            if file.name.lstrip(".").split(".")[0] not in keep:
-                file.unlink(missing_ok=True)
+        if not keep:
+            persistently(lambda: self._sweep(keep), str(self.checkpoints))
+            return
+        try:
+            self._sweep(keep)
+        except failures() as error:
+            if not may_pass(error):
+                raise
+
+    def _sweep(self, keep: set[str]) -> None:
+        for file in children(self.checkpoints):
+            if ".pt" in file.name and file.name.lstrip(".").split(".")[0] not in keep:
+                discard(file)
 
 
-def is_comparison(folder: Path) -> bool:
-    """Whether methods are compared in the folder."""
-    return (folder / COMPARISON).is_file()
+def _copy_model(model: UPath, target: UPath) -> None:
+    # The description last: a folder with one has its weights.
+    for name in (WEIGHTS, DESCRIPTION):
+        write_bytes(target / name, read_bytes(model / name))
 
 
-def check_new(folder: Path) -> None:
+def is_many(folder: Address) -> bool:
+    """Whether several datasets are searched in the folder.
+
+    Raises:
+        RunFolderError: Its storage cannot be read.
+    """
+    path = place(folder)
+    with explained(str(path)):
+        return (path / MANY).is_file()
+
+
+def is_comparison(folder: Address) -> bool:
+    """Whether methods are compared in the folder.
+
+    Raises:
+        RunFolderError: Its storage cannot be read.
+    """
+    path = place(folder)
+    with explained(str(path)):
+        return (path / COMPARISON).is_file()
+
+
+def check_new(folder: Address) -> None:
     """Check that a folder can be taken for something new.
 
     Raises:
-        RunFolderError: It holds something already.
+        RunFolderError: It holds something already, or its storage cannot be read.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    path = place(folder)
+    with explained(str(path)):
+        taken = next(children(path), None) is not None or path.is_file()
+    if taken:
         raise RunFolderError(
-            f"{folder} is not empty. Go on with it by --resume {folder}, or name another folder "
+            f"{path} is not empty. Go on with it by --resume {path}, or name another folder "
             "for a new run."
         )
 
 
-def new_run_folder(dataset: str, method: str) -> Path:
-    """A folder below ``runs/`` named by dataset, method and time, that does not exist yet."""
+def new_run_folder(dataset: str, method: str, base: Address = "runs") -> UPath:
+    """A folder below `base` named by dataset, method and time, that does not exist yet.
+
+    Args:
+        dataset: Name of the dataset.
+        method: Name of the method.
+        base: A local folder or an fsspec address.
+
+    Raises:
+        RunFolderError: The storage cannot be read.
+    """
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
-    base = Path("runs") / f"{dataset}-{method}-{stamp}"
-    number, path = 1, base
-    while path.exists():
-        number += 1
-        path = base.with_name(f"{base.name}-{number}")
+    first = place(base) / f"{dataset}-{method}-{stamp}"
+    number, path = 1, first
+    with explained(str(first.parent)):
+        while path.exists():
+            number += 1
+            path = first.with_name(f"{first.name}-{number}")
     return path
 
 
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON file so that a killed process leaves the old one or the new one, never half."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(content, indent=2) + "\n")
-    os.replace(temporary, path)
+def write_json(path: UPath, content: Mapping[str, Any]) -> None:
+    """Write a JSON file so that a killed process leaves the old one or the new one, never half.
+
+    Storage that fails for a while is waited for.
+
+    Raises:
+        RunFolderError: It fails for too long, or refuses.
+    """
+    data = (json.dumps(content, indent=2) + "\n").encode()
+    with explained(str(path)):
+        persistently(lambda: write_bytes(path, data), str(path))
+
+
+def read_json(path: UPath) -> dict[str, Any]:
+    """Read what `write_json` wrote.
+
+    Raises:
+        RunFolderError: It is damaged, or cannot be read.
+    """
+    try:
+        with explained(str(path)):
+            return json.loads(read_bytes(path))
+    except ValueError as error:
+        raise RunFolderError(f"{path} is damaged: {error}. Start a new search.") from error
 
 
 def describe_environment(nodes: list[Mapping[str, float]], **more: Any) -> dict[str, Any]:

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+import numpy as np
+from upath import UPath
 
 import supremix_datasets
 from supremix.cluster import GangPlan, cluster_nodes, plan_gangs, ray_map
-from supremix.errors import RunFolderError
 from supremix.progress import Listener, Steps
 from supremix.runs import RunFolder, describe_environment, write_json
+from supremix.search.budget import check_budget
 from supremix.spec import SearchSpec
 from supremix.training import Initial, Task, fitted, model_folder, preflight
 from supremix.training.caching import cuts
+from supremix.training.persistence import explained
 from supremix_datasets import Store
 from supremix_spaces import Space
 
@@ -50,25 +49,11 @@ class Setting:
     space: Space
     labels: Any
     """(N,) labels that the trials are fitted to."""
+    reference: float
+    """Mean absolute error on validation of the training labels' median: what knows nothing."""
+    whole: UPath
+    """Folder of the whole that the search is a part of, or its own; other runs lie beside it."""
     listen: Listener
-
-
-@contextmanager
-def locked(folder: Path) -> Generator[None]:
-    """Keep other processes from a run folder.
-
-    Raises:
-        RunFolderError: Another one is at it.
-    """
-    # The lock goes with the process that holds it, also when that is killed.
-    lock = FileLock(folder / ".lock", timeout=0)
-    try:
-        with lock:
-            yield
-    except Timeout as error:
-        raise RunFolderError(
-            f"another process is working on {folder}. Wait for it, or stop it first."
-        ) from error
 
 
 def prepare_store(spec: SearchSpec, listen: Listener) -> Store:
@@ -105,8 +90,21 @@ def find_ground(spec: SearchSpec, listen: Listener) -> Ground:
     return Ground(plan=plan, store=store, splits=splits)
 
 
-def prepare_setting(spec: SearchSpec, run: RunFolder, ground: Ground, listen: Listener) -> Setting:
+def prepare_setting(
+    spec: SearchSpec,
+    run: RunFolder,
+    ground: Ground,
+    listen: Listener,
+    whole: UPath | None = None,
+) -> Setting:
     """Check a search against its data, and note in its folder what it runs on.
+
+    Args:
+        spec: What to search.
+        run: Its folder.
+        ground: Gangs and images.
+        listen: Told of every step.
+        whole: Folder of the whole that the search is a part of, None for `run`.
 
     Raises:
         USER_ERRORS: It cannot be carried out; nothing was trained.
@@ -140,7 +138,9 @@ def prepare_setting(spec: SearchSpec, run: RunFolder, ground: Ground, listen: Li
     if spec.lenient and not cuts(task, space.defaults(), card):
         task = dataclasses.replace(task, chunk=None)
     preflight(task, space.defaults(), workers=plan.workers)
+    check_budget(spec.budget(), plan)
     _describe(run, plan, store, splits, len(fit))
+    keep_space(run, space)
     return Setting(
         spec=spec,
         run=run,
@@ -149,26 +149,43 @@ def prepare_setting(spec: SearchSpec, run: RunFolder, ground: Ground, listen: Li
         task=task,
         space=space,
         labels=store.targets[fit],
+        reference=_reference(store.targets[fit], store.targets[splits == "val"]),
+        whole=run.path if whole is None else whole,
         listen=listen,
     )
+
+
+def keep_space(run: RunFolder, space: Space) -> None:
+    """Write down what is searched; a resumed run keeps what it began with."""
+    with explained(str(run.path)):
+        known = run.space.exists()
+    if not known:
+        write_json(run.space, space.to_dict())
+
+
+def _reference(fitted_to: Any, judged_on: Any) -> float:
+    return float(np.abs(judged_on - np.median(fitted_to)).mean())
 
 
 def _initial(init: str, spec: SearchSpec, run: RunFolder, store: Store) -> str:
     """The run's own copy of the model that trials set out from, once it is known to fit."""
     model = model_folder(init)
-    if not run.init.is_dir():
+    if not run.has_init():
         # The original is looked at, so that a refusal names what the user named.
         Initial.read(model).check(spec.encoder_spec(), store.card)
     return run.keep_init(model)
 
 
 def _describe(run: RunFolder, plan: GangPlan, store: Store, splits: Any, labelled: int) -> None:
-    if run.environment.exists():
-        return  # a resumed run keeps what it began with
+    with explained(str(run.path)):
+        if run.environment.exists():
+            return  # a resumed run keeps what it began with
     counts = {name: int((splits == name).sum()) for name in ("train", "val", "test")}
     content = describe_environment(
         cluster_nodes(),
         plan=dataclasses.asdict(plan),
+        dataset=store.card.name,
+        unit=store.card.unit,
         store=store.key,
         images=counts,
         labelled=labelled,

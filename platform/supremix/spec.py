@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import supremix_datasets
@@ -12,13 +12,20 @@ from supremix.errors import SpecError, UnknownNameError
 from supremix.models import EncoderSpec
 from supremix.search.budget import Budget
 from supremix.search.pruning import Pruning
+from supremix.storing import plain, restored
 from supremix.training import Method, get_method
 from supremix.training.caching import check_encoder
+from supremix.webhook import check_url
 from supremix_datasets import Dataset
 from supremix_spaces import Parameter, Space, load_parameters, parse_overrides, space_for
 
 PHANTOM = "phantom"
 """The source that stands for generated data, written in the dataset's official layout."""
+
+PLACE = ("address", "wheel", "cache")
+"""Where and on what a search runs: what may be another when it goes on."""
+
+_OBJECTS = ("dataset", "method", "space", "encoder")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +37,9 @@ class SearchSpec:
     method: str | Method = "supremix"
     trials: int | None = None
     time: float | None = None
+    gpu_hours: float | None = None
     seed: int = 0
+    learn: bool = False
     space: str | Space | None = None
     overrides: tuple[str, ...] = ()
     encoder: str | EncoderSpec | Callable[..., Any] = "resnet"
@@ -49,6 +58,8 @@ class SearchSpec:
     prune: bool = True
     grace: int | None = None
     reduction: float = 3.0
+    finalists: int = 3
+    seeds: int = 2
     judge: bool = True
     labels: float = 1.0
     init: str | None = None
@@ -57,6 +68,12 @@ class SearchSpec:
     cache: str | None = None
     stores: str | None = None
     address: str | None = None
+    wheel: str | None = None
+    epoch_limit: float | None = None
+    tensorboard: str | None = None
+    mlflow: str | None = None
+    webhook: str | None = None
+    stall: float | None = None
     lenient: bool = False
     """Whether values for parameters that the method does not have are passed over, as where several
     methods share them. The caller sees to it that each is one of some method's."""
@@ -75,13 +92,27 @@ class SearchSpec:
             )
         if self.precision not in ("auto", "fp32", "bf16", "fp16"):
             raise UnknownNameError("precision", self.precision, ("auto", "fp32", "bf16", "fp16"))
+        self._check_numbers()
         supremix_datasets.get(self.dataset)
         self.resolve_method()
         self._check_chunk()
 
+    def _check_numbers(self) -> None:
+        if self.finalists < 1 or self.seeds < 0:
+            raise SpecError(
+                "at the end at least 1 finalist is trained with 0 or more new seeds; got "
+                f"finalists={self.finalists}, seeds={self.seeds}."
+            )
+        for name in ("epoch_limit", "stall"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise SpecError(f"{name} is a time above 0 s, or None; got {value:g}.")
+        if self.webhook is not None:
+            check_url(self.webhook)
+
     def budget(self) -> Budget:
         """The limits of the search."""
-        return Budget(trials=self.trials, seconds=self.time)
+        return Budget(trials=self.trials, seconds=self.time, gpu_hours=self.gpu_hours)
 
     def pruning(self) -> Pruning:
         """When trials are given up."""
@@ -167,27 +198,46 @@ class SearchSpec:
 
     def to_dict(self) -> dict[str, Any]:
         """The specification as plain values; objects of the user's own are named, not stored."""
-        return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
+        return {f.name: plain(getattr(self, f.name)) for f in fields(self)}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], **objects: Any) -> SearchSpec:
-        """Rebuild a specification; `objects` gives again what could not be stored.
+        """Rebuild a specification.
+
+        Args:
+            data: As `to_dict` gave it.
+            objects: Again what could not be stored; and where to run, if not as stored (`PLACE`).
 
         Raises:
-            SpecError: An object of the user's own cannot be imported and was not given.
+            SpecError: An object of the user's own cannot be imported and was not given, or one of
+                `objects` would make it another search.
         """
+        _check_given(objects)
         known = {f.name for f in fields(cls)}
         values = {
-            name: _restored(name, value)
+            name: restored(name, value)
             for name, value in data.items()
             if name in known and name not in objects
         }
-        return cls(**values, **objects)
+        given: dict[str, Any] = {
+            name: str(v) if isinstance(v, Path) else v for name, v in objects.items()
+        }
+        return cls(**values, **given)
 
 
 def parameter_names(method: Method) -> tuple[str, ...]:
     """The parameters that a method has."""
     return tuple(parameter.name for parameter in fields(method.config))
+
+
+def _check_given(objects: Collection[str]) -> None:
+    for name in objects:
+        if name not in (*_OBJECTS, *PLACE):
+            raise SpecError(
+                f"a resumed search keeps to its specification, so it takes no {name}: only where "
+                f"to run ({', '.join(PLACE)}), and objects of your own that it was started with "
+                f"({', '.join(_OBJECTS)}). Leave {name} out."
+            )
 
 
 def _preset(
@@ -221,43 +271,3 @@ def _numbers(parameter: Parameter | None) -> list[float]:
     values = [getattr(parameter, name, None) for name in ("high", "value")]
     values += list(getattr(parameter, "options", ()))
     return [value for value in values if isinstance(value, int | float)]
-
-
-def _plain(value: Any) -> Any:
-    if value is None or isinstance(value, str | int | float | bool):
-        return value
-    if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
-    if isinstance(value, Space):
-        return {"space": value.to_dict()}
-    if isinstance(value, EncoderSpec) and value.builder is None:
-        return {"encoder": {f.name: _plain(getattr(value, f.name)) for f in fields(value)}}
-    return {"object": _import_path(value)}
-
-
-def _import_path(value: Any) -> str:
-    name = getattr(value, "__qualname__", None) or repr(value)
-    return f"{getattr(value, '__module__', '?')}:{name}"
-
-
-def _restored(name: str, value: Any) -> Any:
-    if isinstance(value, list):
-        return tuple(value)
-    if not isinstance(value, dict):
-        return value
-    if "space" in value:
-        return Space.from_dict(value["space"])
-    if "encoder" in value:
-        return EncoderSpec(**{k: v for k, v in value["encoder"].items() if k != "builder"})
-    return _imported(name, value["object"])
-
-
-def _imported(name: str, path: str) -> Any:
-    module, _, attribute = path.partition(":")
-    try:
-        return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise SpecError(
-            f"the run was started with an object of your own as {name} ({path}), which cannot be "
-            f"imported here. Give it again: Search.resume(run, {name}=…)."
-        ) from error

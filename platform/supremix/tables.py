@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy.typing as npt
 
 from supremix.runs import RunFolder
-from supremix.search.ledger import FINAL, Event
+from supremix.search.bench import Bench
+from supremix.search.ledger import END, EPOCH, FINAL, TRIAL, Event, Ledger, read_events
 from supremix.search.record import TrialRecord, read_records, trial_row
+from supremix.setting import Setting
 from supremix.spec import SearchSpec
+from supremix.training.persistence import explained, persistently
 from supremix_datasets import Store
 from supremix_reports import (
     LabelDensity,
@@ -38,6 +41,8 @@ def write_run_tables(
 
     Trials that are under way (the search was interrupted) stand there as stopped.
 
+    Storage that fails for a while is waited for.
+
     Args:
         run: Where to.
         spec: What was asked for.
@@ -45,8 +50,26 @@ def write_run_tables(
         space: What was searched.
         events: The ledger's.
         training: ``(N,)`` labels that the trials were fitted to, in the card's unit.
+
+    Raises:
+        RunFolderError: The storage fails for too long, or refuses.
     """
-    events = list(events)
+    happened = list(events)
+    with explained(str(run.path)):
+        persistently(
+            lambda: _write(run, spec, store, space, happened, training),
+            f"the tables in {run.path}",
+        )
+
+
+def _write(
+    run: RunFolder,
+    spec: SearchSpec,
+    store: Store,
+    space: Space,
+    events: list[Event],
+    training: npt.ArrayLike,
+) -> None:
     records = sorted(read_records(events).values(), key=lambda record: record.number)
     source = {
         "run": run.name,
@@ -96,3 +119,109 @@ def _measures(record: TrialRecord, source: Row) -> list[Row]:
         }
         rows += [{**common, "measure": name, "value": value} for name, value in taken.items()]
     return rows
+
+
+def write_leg_tables(
+    run: RunFolder,
+    settings: Sequence[Setting],
+    bench: Bench,
+    events: Iterable[Event],
+    *,
+    unit: str,
+) -> None:
+    """Write the tables of a search with a joint objective: the whole's, and each dataset's own.
+
+    The whole has its trials, with the geometric mean of ratios as their error, and their curves,
+    dataset by dataset. Each dataset's folder becomes that of an ordinary search, whose trials are
+    the legs on that dataset and whose best trial is the one that is best on all.
+
+    Args:
+        run: Of the whole.
+        settings: Of the datasets, in the order of the legs.
+        bench: What the trials share.
+        events: The whole's ledger.
+        unit: Unit of the whole's errors.
+
+    Raises:
+        RunFolderError: The storage fails for too long, or refuses.
+    """
+    happened = list(events)
+    with explained(str(run.path)):
+        persistently(
+            lambda: _write_whole(run, settings, happened, unit), f"the tables in {run.path}"
+        )
+    for leg, setting in enumerate(settings):
+        part = list(leg_events(happened, bench, leg))
+        _keep(setting.run, part)
+        write_run_tables(
+            setting.run,
+            setting.spec,
+            setting.store,
+            setting.space,
+            part,
+            training=setting.labels,
+        )
+
+
+def _write_whole(
+    run: RunFolder, settings: Sequence[Setting], events: list[Event], unit: str
+) -> None:
+    first = settings[0]
+    records = sorted(read_records(events).values(), key=lambda record: record.number)
+    source = {
+        "run": run.name,
+        "dataset": "+".join(setting.store.card.name for setting in settings),
+        "method": first.spec.resolve_method().name,
+    }
+    missing = dict.fromkeys(("mae", "rmse", "r2", "pearson"))
+    trials = [_trial(r, seed=first.spec.seed, unit=unit, **source) | missing for r in records]
+    curves = [row | _of_leg(row, r) for r in records for row in _curve(r, source)]
+    write_table(str(run.path), "trials", trials)
+    write_table(str(run.path), "curves", curves)
+
+
+def _keep(run: RunFolder, events: list[Event]) -> None:
+    """Make the ledger of a dataset's folder, once the whole is concluded."""
+    if any(event["event"] == FINAL for event in events) and not read_events(run.ledger):
+        with Ledger(run.ledger) as ledger:
+            for event in events:
+                content = dict(event)
+                ledger.append(content.pop("event"), **content)
+
+
+def _of_leg(row: Row, record: TrialRecord) -> Row:
+    return {"dataset": record.rows[row["epoch"] - 1]["dataset"]}
+
+
+def leg_events(events: Iterable[Event], bench: Bench, leg: int) -> Iterator[Event]:
+    """The events of a joint search as those of one of its datasets alone.
+
+    A trial that never came to that dataset is left out; one that left it early was pruned there.
+    """
+    low, high = leg * bench.epochs, (leg + 1) * bench.epochs
+    dataset = bench.legs[leg].dataset
+    records = read_records(events)
+    for record in sorted(records.values(), key=lambda record: record.number):
+        rows = record.rows[low:high]
+        if not rows:
+            continue
+        yield {
+            "event": TRIAL,
+            "number": record.number,
+            "config": bench.settings(record.config, leg),
+            "role": record.role,
+            "confirms": record.confirms,
+            "seed": record.seed,
+        }
+        for row in rows:
+            own = {**row, "epoch": row["epoch"] - low, "error": row["mae"]}
+            yield {"event": EPOCH, "number": record.number, "row": own, "total": bench.epochs}
+        whole = len(rows) == bench.epochs
+        state = "finished" if whole else record.state
+        if state != "running":
+            reason = None if whole else record.reason
+            yield {"event": END, "number": record.number, "state": state, "reason": reason}
+    for event in events:
+        if event["event"] == FINAL:
+            own = [row for row in event["predictions"] if row["dataset"] == dataset]
+            yield {**event, "predictions": own}

@@ -25,6 +25,7 @@ from supremix_reports.frames import ranked as ranked
 from supremix_reports.frames import trials_frame as trials_frame
 from supremix_reports.imbalance import LabelDensity as LabelDensity
 from supremix_reports.imbalance import imbalance_intervals as imbalance_intervals
+from supremix_reports.many import write_many as write_many
 from supremix_reports.schema import SCHEMA_VERSION as SCHEMA_VERSION
 from supremix_reports.schema import SCHEMAS as SCHEMAS
 from supremix_reports.schema import STATES as STATES
@@ -81,6 +82,7 @@ __all__ = [
     "trials_frame",
     "write_atomic",
     "write_comparison",
+    "write_many",
     "write_summary",
     "write_table",
 ]

@@ -34,6 +34,7 @@ UNIT: Final = "unit"
 STATE: Final = "state"
 REASON: Final = "reason"
 CONFIG: Final = "config"
+CONFIRMS: Final = "confirms"
 EPOCH: Final = "epoch"
 EPOCHS: Final = "epochs"
 STAGE: Final = "stage"
@@ -131,6 +132,13 @@ TRIALS: Final = _schema(
     _field(EPOCHS, pa.int32(), "epochs trained, both stages together"),
     _field(SECONDS, pa.float64(), "seconds spent in training and validation"),
     _field(SEED, pa.int64(), "seed of the trial"),
+    _field(
+        CONFIRMS,
+        pa.int32(),
+        "number of the trial whose settings this one trained anew with another seed, at the end "
+        "of the search; null for a trial that tried settings of its own",
+        null=True,
+    ),
     _field(REASON, pa.string(), "why the trial ended early or failed", null=True),
     _field(CONFIG, pa.string(), "the trial's settings, a JSON object"),
     _UNIT,

@@ -10,9 +10,13 @@ import fsspec.core  # pyright: ignore[reportMissingTypeStubs]
 
 # fsspec carries no type information.
 _url_to_fs = cast(
-    "Callable[[str], tuple[Any, str]]",
+    "Callable[..., tuple[Any, str]]",
     fsspec.core.url_to_fs,  # pyright: ignore[reportUnknownMemberType]
 )
+
+_BUCKETS = ("s3://", "s3a://", "gs://", "gcs://", "abfs://", "abfss://", "az://")
+"""Object stores: one PUT is atomic there, a move is a copy and a deletion, and to make a folder may
+be to make a bucket of a misspelt name."""
 
 
 def join(folder: str, name: str) -> str:
@@ -21,13 +25,16 @@ def join(folder: str, name: str) -> str:
 
 
 def write_atomic(address: str, data: bytes) -> None:
-    """Write a file under a temporary name beside its place, then move it there.
+    """Write a file whole: by one PUT in a bucket, elsewhere under another name and moved.
 
     Args:
-        address: path or fsspec address; missing folders are made.
+        address: path or fsspec address; missing folders are made, but no bucket.
         data: the content.
     """
-    filesystem, path = _url_to_fs(str(address))
+    filesystem, path = _open(address)
+    if _in_bucket(address):
+        filesystem.pipe_file(path, data)
+        return
     folder, _, name = path.rpartition("/")
     temporary = f"{folder}/.{name}.{uuid4().hex}.tmp"
     filesystem.makedirs(folder, exist_ok=True)
@@ -46,11 +53,21 @@ def read_bytes(address: str) -> bytes:
     Raises:
         FileNotFoundError: when there is none.
     """
-    filesystem, path = _url_to_fs(str(address))
+    filesystem, path = _open(address)
     return cast("bytes", filesystem.cat_file(path))
 
 
 def exists(address: str) -> bool:
     """Whether there is a file at the address."""
-    filesystem, path = _url_to_fs(str(address))
+    filesystem, path = _open(address)
     return bool(filesystem.exists(path))
+
+
+def _open(address: str) -> tuple[Any, str]:
+    # A listing of before would hide from this process what another one has written since.
+    options = {"use_listings_cache": False} if _in_bucket(address) else {}
+    return _url_to_fs(str(address), **options)
+
+
+def _in_bucket(address: str) -> bool:
+    return str(address).startswith(_BUCKETS)

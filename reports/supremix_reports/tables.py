@@ -63,7 +63,10 @@ def read_table(folder: str, name: str) -> pl.DataFrame:
     expected = _schema(name)
     address = storage.join(folder, f"{name}.parquet")
     try:
-        table = _parquet.read_table(io.BytesIO(storage.read_bytes(address)))
+        source = pa.BufferReader(storage.read_bytes(address))
+        # Not by arrow's dataset reader: its threads may outlive the call and let go of what Python
+        # owns while the interpreter ends, which aborts the process.
+        table = _parquet.ParquetFile(source).read(use_threads=False)
     except FileNotFoundError as error:
         raise TableError(
             f"There is no table {name!r} at {address!r}. Check that the folder is a run folder."

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import dataclasses
 import inspect
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import supremix
 from supremix import cli, errors
 from supremix.api import Search as API
+from supremix.runs import RunFolder
 
 
 def run(*words: str) -> int:
@@ -26,6 +30,9 @@ def test_every_option_reaches_the_search(fake: Any) -> None:
         "--phantoms", "40", "--split-seed", "5", "--grace", "2",
         "--encoder", "densenet", "--width", "8", "--depth", "2", "--norm", "group", "--chunk", "4",
         "--labels", "0.1", "--init", "runs/a",
+        "--gpu-hours", "8", "--finalists", "2", "--seeds", "4", "--learn", "--epoch-limit", "5m",
+        "--wheel", "s.whl", "--tensorboard", "t", "--mlflow", "sqlite:///m", "--stall", "2h",
+        "--webhook", "https://hooks/x",
     )  # fmt: skip
 
     del fake.called["progress"]
@@ -38,6 +45,9 @@ def test_every_option_reaches_the_search(fake: Any) -> None:
         "precision": "bf16", "shape": (32, 48), "phantoms": 40, "split_seed": 5, "grace": 2,
         "encoder": "densenet", "width": 8, "depth": 2, "norm": "group", "chunk": 4,
         "labels": 0.1, "init": "runs/a",
+        "gpu_hours": 8.0, "finalists": 2, "seeds": 4, "learn": True, "epoch_limit": 300.0,
+        "wheel": "s.whl", "tensorboard": "t", "mlflow": "sqlite:///m", "stall": 7200.0,
+        "webhook": "https://hooks/x",
     }  # fmt: skip
 
 
@@ -111,6 +121,59 @@ def test_a_resumed_run_takes_no_new_specification(
     assert run("search", "--resume", "runs/x", "--set", "lr=1") == 2
     assert "leave out --set" in capsys.readouterr().err
     assert fake.resumed is None
+
+
+def test_a_resumed_run_is_told_where_it_runs_now(fake: Any) -> None:
+    assert run("search", "--resume", "runs/x", "--address", "new:6379", "--wheel", "w.whl") == 0
+    del fake.called["progress"]
+    # What is not said stays as it was.
+    assert fake.called == {"address": "new:6379", "wheel": "w.whl"}
+
+
+def test_a_job_that_starts_again_takes_the_place_of_the_new_command_and_no_more(
+    fake: Any, tmp_path: Path
+) -> None:
+    words = ["--dataset", "hc18", "--out", str(tmp_path / "run"), "--or-resume", "--cache", "c"]
+    assert run("search", *words, "--address", "old:6379", "--trials", "3") == 0
+    assert (fake.resumed, fake.called["trials"], fake.called["address"]) == (None, 3, "old:6379")
+
+    RunFolder(tmp_path / "run").create({})
+    assert run("search", *words, "--address", "new:6379", "--trials", "4") == 0
+    assert fake.resumed == str(tmp_path / "run")
+    del fake.called["progress"]
+    assert fake.called == {"address": "new:6379", "wheel": None, "cache": "c"}
+
+    assert run("search", *words) == 0
+    assert fake.called["address"] is None  # this machine
+
+
+def test_only_the_place_of_a_specification_may_be_another(tmp_path: Path) -> None:
+    specified = API("hc18", "there", "l1", trials=3, out=tmp_path, address="old:6379", wheel="w")
+    RunFolder(tmp_path).create(specified.spec.to_dict())
+
+    resumed = API.resume(tmp_path, address=None, cache=Path("c")).spec
+
+    assert resumed == dataclasses.replace(specified.spec, address=None, cache="c")
+    with pytest.raises(errors.SpecError, match="takes no trials"):
+        API.resume(tmp_path, trials=4)
+
+
+def test_every_dataset_of_a_search_goes_on_in_the_new_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: Any) -> None:
+        raise errors.SearchInterrupted(str(tmp_path))
+
+    monkeypatch.setattr("supremix.many.run_many", interrupt)
+    datasets = ("hc18", "rsna-bone-age")
+    options: dict[str, Any] = {"trials": 3, "out": tmp_path / "run", "address": "old:6379"}
+    search = supremix.MultiSearch(datasets, dict.fromkeys(datasets, "there"), "l1", **options)
+    with pytest.raises(errors.SearchInterrupted):
+        search.run()
+
+    elsewhere = supremix.MultiSearch.resume(tmp_path / "run", address="new:6379")
+    replaced = [dataclasses.replace(spec, address="new:6379") for spec in search.specs]
+    assert list(elsewhere.specs) == replaced
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,14 @@ from supremix import cli
 SURFACE = {
     "search": {
         "--dataset", "--source", "--shape", "--phantoms", "--split-seed", "--labels",
-        "--method", "--space", "--set", "--seed",
-        "--trials", "--time", "--epochs", "--prune", "--grace", "--judge",
+        "--method", "--space", "--set", "--seed", "--objective", "--learn",
+        "--trials", "--time", "--gpu-hours", "--epochs", "--prune", "--grace", "--judge",
+        "--finalists", "--seeds",
         "--encoder", "--width", "--depth", "--norm", "--precision", "--chunk", "--init",
-        "--workers", "--gangs", "--cpus-per-worker", "--gpus-per-worker", "--address", "--cache",
-        "--stores", "--out", "--resume", "--quiet",
+        "--workers", "--gangs", "--cpus-per-worker", "--gpus-per-worker", "--epoch-limit",
+        "--address", "--wheel", "--cache", "--stores",
+        "--tensorboard", "--mlflow", "--webhook", "--stall",
+        "--out", "--resume", "--or-resume", "--quiet",
     },
     "joint": {
         "--dataset", "--source", "--shape", "--phantoms", "--split-seed",
@@ -35,7 +38,11 @@ SURFACE = {
     "datasets": {"name"},
     "phantom": {"dataset", "--out", "--n", "--seed", "--quiet"},
     "predict": {"model", "images", "--pixel-size", "--with", "--table"},
+    "status": {"run", "--trial", "--json"},
+    "watch": {"run", "--interval"},
+    "dashboard": {"run", "--port", "--host", "--interval", "--journal"},
 }  # fmt: skip
+SURFACE["plan"] = SURFACE["search"] - {"--resume", "--or-resume"} | {"--json"}
 
 
 def test_the_commands_and_their_options() -> None:

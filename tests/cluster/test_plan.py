@@ -39,6 +39,9 @@ def test_every_plan_leaves_room_for_its_trials(nodes: list[dict[str, float]], wo
         ("server", {}, GangPlan(gangs=8, workers=1, cpus=1, gpus=1)),
         ("server", {"gpus": 0.1}, GangPlan(gangs=64, workers=1, cpus=1, gpus=0.1)),
         ("server", {"gpus": 0.1, "cpus": 0.5}, GangPlan(gangs=80, workers=1, cpus=0.5, gpus=0.1)),
+        # What is left of one GPU and of another makes no share: 8 times 2, not 20.
+        ("server", {"gpus": 0.4}, GangPlan(gangs=16, workers=1, cpus=1, gpus=0.4)),
+        ("server", {"gpus": 2}, GangPlan(gangs=4, workers=1, cpus=1, gpus=2)),
         ("cluster", {"workers": 4}, GangPlan(gangs=1, workers=4, cpus=1, gpus=1)),
         ("cluster", {"gpus": 0, "cpus": 4}, GangPlan(gangs=9, workers=1, cpus=4, gpus=0)),
     ],
@@ -56,3 +59,10 @@ def test_what_does_not_fit_is_refused_with_what_there_is() -> None:
         plan_gangs(NODES["laptop"], workers=0)
     with pytest.raises(ResourceError, match="more than 0 CPUs"):
         plan_gangs(NODES["laptop"], cpus=-1)
+    with pytest.raises(ResourceError, match=r"whole GPUs or a share of one; got gpus=1\.5"):
+        plan_gangs(NODES["server"], gpus=1.5)
+
+
+def test_workers_of_one_gang_do_not_share_a_gpu() -> None:
+    with pytest.raises(ResourceError, match="NCCL, by which they talk, allows one worker a GPU"):
+        plan_gangs(NODES["server"], workers=2, gpus=0.5)

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import ray
+from filelock import FileLock
 
 from supremix.cluster import ray_runtime
 
 sys.path.insert(0, str(Path(__file__).parent))  # tests are no package: this finds live_support
 from live_support import TINY, Driver, text_of, write_heads
+
+
+@pytest.fixture(scope="session", autouse=True)
+def in_turn() -> Iterator[None]:
+    """Two of these test runs on one machine make each other too slow for any deadline."""
+    with FileLock(Path(tempfile.gettempdir()) / "supremix-live-tests.lock"):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -43,6 +43,8 @@ TINY: dict[str, Any] = {
     "gangs": 1,
     "cpus_per_worker": 1,
     "seed": 5,
+    "finalists": 1,
+    "seeds": 1,
 }
 """Arguments of `Search` for trials of a fraction of a second."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from supremix_reports import (
     StatisticsError,
     embedding_picture,
     principal_components,
+    storage,
     write_summary,
     write_table,
 )
@@ -105,3 +107,10 @@ def test_the_summary_shows_it_where_there_is_one(tmp_path: Path) -> None:
     embedding_picture([[1.0], [2.0]], [1, 2], str(tmp_path / "embedding.png"), label="a", unit="b")
     text = Path(write_summary(str(tmp_path), {})).read_text()
     assert "![The best trial's features on validation](embedding.png)" in text
+
+
+def test_a_picture_is_written_to_a_bucket(data: tuple[Any, Any], bucket: str) -> None:
+    address = f"{bucket}/run/embedding.png"
+    assert embedding_picture(*data, address, label="age", unit="years") == address
+    with Image.open(io.BytesIO(storage.read_bytes(address))) as picture:
+        assert picture.format == "PNG"

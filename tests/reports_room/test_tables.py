@@ -54,7 +54,8 @@ def trial_row(**changes: object) -> Row:
 # without a new SCHEMA_VERSION.
 FROZEN = {
     "trials": "run dataset method trial:int32 state error?:double mae?:double rmse?:double "
-    "r2?:double pearson?:double epochs:int32 seconds:double seed:int64 reason? config unit",
+    "r2?:double pearson?:double epochs:int32 seconds:double seed:int64 confirms?:int32 "
+    "reason? config unit",
     "curves": "run dataset method trial:int32 epoch:int32 stage error?:double loss?:double "
     "mae?:double rmse?:double r2?:double pearson?:double probe_mae?:double lr?:double "
     "seconds:double",

@@ -111,6 +111,8 @@ def test_the_folder_has_a_run_a_method_and_is_taken_up_with_the_same_searches(
         comparison.run()
     assert is_comparison(tmp_path / "run")
     assert supremix.Comparison.resume(tmp_path / "run").specs == comparison.specs
+    elsewhere = supremix.Comparison.resume(tmp_path / "run", address="new:6379")
+    assert [spec.address for spec in elsewhere.specs] == ["new:6379"] * 2
     assert RunFolder(tmp_path / "run" / "l1").name == "run/l1"
     assert supremix.Search.resume(tmp_path / "run" / "l1").spec == comparison.specs[1]
     with pytest.raises(RunFolderError, match="is the folder of a comparison"):

@@ -59,7 +59,7 @@ def house(monkeypatch: pytest.MonkeyPatch) -> House:
     house = House()
     monkeypatch.setattr(rounds, "search", house.search)
     monkeypatch.setattr(rounds, "started_crew", house.crew)
-    monkeypatch.setattr(rounds, "session", lambda *arguments: contextlib.nullcontext())
+    monkeypatch.setattr(rounds, "Work", lambda *arguments: None)
     monkeypatch.setattr(rounds, "write_tables", lambda *arguments: None)
     return house
 
@@ -71,13 +71,13 @@ def setting(folder: Path, name: str) -> Any:
         resolve_method=lambda: SimpleNamespace(name=name), to_dict=lambda: {"method": name}
     )
     card = SimpleNamespace(name="hc18", unit="mm")
-    return SimpleNamespace(run=run, spec=spec, store=SimpleNamespace(card=card))
+    return SimpleNamespace(run=run, spec=spec, store=SimpleNamespace(card=card), listen=print)
 
 
 def go(folder: Path, *names: str) -> dict[str, str | None]:
     """Run the rounds; the reasons in the table."""
     ground: Any = SimpleNamespace(plan=None)
-    rounds._Rounds(folder, [setting(folder, name) for name in names]).run(ground, print)
+    rounds._Rounds(folder, [setting(folder, name) for name in names], []).run(ground, print)
     return dict(read_table(str(folder), "comparison").select("method", "reason").iter_rows())
 
 

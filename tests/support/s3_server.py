@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -46,10 +47,18 @@ class S3Server:
         for line in self._process.stderr:
             self.requests.append(line)
 
-    def asked(self, method: str, ending: str) -> int:
-        """How many requests of a method were for an object whose key ends so."""
+    def asked(self, method: str, ending: str, *, times: int = 0) -> int:
+        """How many requests of a method were for an object whose key ends so.
+
+        The server may answer before it logs: so many are waited for.
+        """
         pattern = re.compile(rf'"{method} \S*{re.escape(ending)}(\?\S*)? HTTP')
-        return sum(bool(pattern.search(line)) for line in self.requests)
+        deadline = time.monotonic() + 30
+        while True:
+            found = sum(bool(pattern.search(line)) for line in self.requests)
+            if found >= times or time.monotonic() > deadline:
+                return found
+            time.sleep(0.02)
 
     def stop(self) -> None:
         """End the process and wait for it."""

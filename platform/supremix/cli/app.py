@@ -13,12 +13,16 @@ from rich.console import Console
 from rich.text import Text
 
 from supremix.cli.check import check
+from supremix.cli.dashboard import dashboard
 from supremix.cli.datasets import datasets
 from supremix.cli.joint import joint
 from supremix.cli.phantom import phantom
+from supremix.cli.plan import plan
 from supremix.cli.predict import predict
 from supremix.cli.prepare import prepare
 from supremix.cli.search import search
+from supremix.cli.status import status
+from supremix.cli.watch import watch
 
 FAILED = 1
 USER_ERROR = 2
@@ -54,7 +58,19 @@ def _help(command: Callable[..., None]) -> str:
     return "\n\n".join(p if p.startswith("\b") else p.replace("\n", " ") for p in paragraphs)
 
 
-for command in (search, joint, check, prepare, predict, datasets, phantom):
+for command in (
+    search,
+    plan,
+    joint,
+    check,
+    prepare,
+    predict,
+    datasets,
+    phantom,
+    status,
+    watch,
+    dashboard,
+):
     app.command(help=_help(command), no_args_is_help=command is not datasets)(command)
 
 

@@ -31,7 +31,12 @@ def read_shape(text: str | None) -> tuple[int, ...] | None:
         raise typer.BadParameter(str(error), param_hint="--shape") from None
 
 
-def _read_time(text: str) -> float:
+def read_time(text: str) -> float:
+    """Read a time such as `30m` into seconds.
+
+    Raises:
+        typer.BadParameter: It is none.
+    """
     try:
         return parse_duration(text)
     except ValueError as error:
@@ -58,7 +63,7 @@ Shape = Annotated[
 Time = Annotated[
     float | None,
     typer.Option(
-        parser=_read_time,
+        parser=read_time,
         metavar="TIME",
         help="Wall time (of each method), e.g. 30m, 1h, 90s; with --trials, whichever ends first.",
         rich_help_panel=BUDGET,

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,23 +11,43 @@ from rich.console import Console
 
 from supremix.cli import options
 from supremix.cli.comparison import show_comparison
+from supremix.cli.many import show_many
 from supremix.cli.options import BUDGET, DATA, MACHINE, MODEL, RUN, SPACE
 from supremix.cli.progress import Display
 from supremix.cli.tables import show_result
 
 if TYPE_CHECKING:
-    from supremix import Comparison, ComparisonResult, Result, Search
+    from supremix import (
+        Comparison,
+        ComparisonResult,
+        MultiResult,
+        MultiSearch,
+        Result,
+        Search,
+    )
 
-MAY_COME_WITH_RESUME = {"resume", "quiet"}
+MAY_COME_WITH_RESUME = {"resume", "quiet", "address", "wheel", "cache"}
 
 
 def search(
     context: typer.Context,
     dataset: Annotated[
         str | None,
-        typer.Option(help="Name of the dataset; see `supremix datasets`.", rich_help_panel=DATA),
+        typer.Option(
+            help="Name of the dataset; see `supremix datasets`. Several, with commas between them, "
+            "are searched at once by the same gangs.",
+            rich_help_panel=DATA,
+        ),
     ] = None,
     source: options.Source = None,
+    objective: Annotated[
+        str,
+        typer.Option(
+            help="Of several datasets: 'per-dataset' finds each its own best settings; 'joint' "
+            "finds the ones that are best for all.",
+            rich_help_panel=SPACE,
+        ),
+    ] = "per-dataset",
     shape: options.Shape = None,
     phantoms: Annotated[
         int | None, typer.Option(help="Number of phantoms to make up.", rich_help_panel=DATA)
@@ -87,6 +106,12 @@ def search(
         ),
     ] = None,
     time: options.Time = None,
+    gpu_hours: Annotated[
+        float | None,
+        typer.Option(
+            help="Hours that GPUs train, added up over all of them.", rich_help_panel=BUDGET
+        ),
+    ] = None,
     epochs: Annotated[
         int, typer.Option(help="Epochs of a whole trial, both stages.", rich_help_panel=BUDGET)
     ] = 60,
@@ -96,6 +121,29 @@ def search(
     grace: Annotated[
         int | None,
         typer.Option(help="Epochs before a trial may be stopped.", rich_help_panel=BUDGET),
+    ] = None,
+    finalists: Annotated[
+        int,
+        typer.Option(
+            help="Best settings that are trained anew at the end, before one is named best.",
+            rich_help_panel=BUDGET,
+        ),
+    ] = 3,
+    seeds: Annotated[
+        int,
+        typer.Option(
+            help="New seeds each of them is trained with; 0 names the luckiest trial best.",
+            rich_help_panel=BUDGET,
+        ),
+    ] = 2,
+    learn: Annotated[
+        bool | None,
+        typer.Option(
+            "--learn/--no-learn",
+            help="Start from what earlier searches of the method found, whose run folders lie "
+            "beside this one's; by default with several datasets only.",
+            rich_help_panel=SPACE,
+        ),
     ] = None,
     judge: Annotated[
         bool,
@@ -169,9 +217,55 @@ def search(
             rich_help_panel=MACHINE,
         ),
     ] = None,
+    epoch_limit: Annotated[
+        float | None,
+        typer.Option(
+            parser=options.read_time,
+            metavar="TIME",
+            help="Time an epoch may take before its workers are taken to hang, e.g. 30m; by "
+            "default twenty times the trial's longest one, at least 10m.",
+            rich_help_panel=MACHINE,
+        ),
+    ] = None,
     address: options.Address = None,
+    wheel: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Wheel of supremix that the cluster's nodes shall work with, where it is not "
+            "installed on them.",
+            rich_help_panel=MACHINE,
+        ),
+    ] = None,
     cache: options.Cache = None,
     stores: options.Stores = None,
+    tensorboard: Annotated[
+        str | None,
+        typer.Option(metavar="FOLDER", help="Log the trials for TensorBoard.", rich_help_panel=RUN),
+    ] = None,
+    mlflow: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS", help="Log the trials to this MLflow server.", rich_help_panel=RUN
+        ),
+    ] = None,
+    webhook: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Tell this address when the search ends or stalls.",
+            rich_help_panel=RUN,
+        ),
+    ] = None,
+    stall: Annotated[
+        float | None,
+        typer.Option(
+            parser=options.read_time,
+            metavar="TIME",
+            help="Time without an epoch after which it counts as stalled; an hour by default.",
+            rich_help_panel=RUN,
+        ),
+    ] = None,
     out: Annotated[
         str | None,
         typer.Option(
@@ -185,10 +279,21 @@ def search(
         str | None,
         typer.Option(
             metavar="RUN",
-            help="Finish the search of this run folder, as it was specified.",
+            help="Finish the search of this run folder, as it was specified; beside it stand "
+            "--address, --wheel and --cache where those are others now, and nothing else.",
             rich_help_panel=RUN,
         ),
     ] = None,
+    or_resume: Annotated[
+        bool,
+        typer.Option(
+            "--or-resume",
+            help="Start the search in --out, or go on with it where it was begun there: one "
+            "command for a job that may be started again. Of a search that goes on, --address, "
+            "--wheel and --cache are taken as they are now, all else as it was.",
+            rich_help_panel=RUN,
+        ),
+    ] = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Search for the training settings with the lowest error on one dataset.
@@ -207,13 +312,17 @@ def search(
           --set temperature=0.05..1.0:log --set window=3,5
       supremix search --dataset ukb-t1 --time 8h \\
           --address auto --workers 2 --gpus-per-worker 1
+      supremix search --dataset ukb-t1,hc18 --source hc18=path/to/hc18 --trials 40
       supremix search --resume runs/hc18-supremix-20260131-120000
     """
+    place = {"address": address, "wheel": wheel, "cache": cache}
     if resume is not None:
         _refuse_a_second_specification(context)
-        with Display(Console(stderr=True), f"resuming {resume}", quiet=quiet) as display:
-            result = _resumed(resume)(progress=display).run()
-        _show(result)
+        _go_on(resume, quiet, {name: value for name, value in place.items() if value is not None})
+        return
+    if or_resume and _begun(out):
+        # The whole command stands there again: without --address it means this machine.
+        _go_on(str(out), quiet, place)
         return
     if dataset is None:
         raise typer.BadParameter(
@@ -221,9 +330,7 @@ def search(
             param_hint="--dataset",
         )
     with Display(Console(stderr=True), f"{method} on {dataset}", quiet=quiet) as display:
-        result = _asked(method)(
-            dataset=dataset,
-            source=source,
+        result = _asked(dataset, source, method, objective, learn)(
             shape=options.read_shape(shape),
             phantoms=phantoms,
             split_seed=split_seed,
@@ -233,9 +340,12 @@ def search(
             seed=seed,
             trials=trials,
             time=time,
+            gpu_hours=gpu_hours,
             epochs=epochs,
             prune=prune,
             grace=grace,
+            finalists=finalists,
+            seeds=seeds,
             judge=judge,
             encoder=encoder,
             width=width,
@@ -248,52 +358,118 @@ def search(
             gangs=gangs,
             cpus_per_worker=cpus_per_worker,
             gpus_per_worker=gpus_per_worker,
+            epoch_limit=epoch_limit,
             address=address,
+            wheel=wheel,
             cache=cache,
             stores=stores,
+            tensorboard=tensorboard,
+            mlflow=mlflow,
+            webhook=webhook,
+            stall=stall,
             out=out,
             progress=display,
         ).run()
     _show(result)
 
 
-def _asked(method: str) -> Callable[..., Search | Comparison]:
-    """The search with one method, or the comparison of several with commas between them."""
+Work = Callable[..., "Search | Comparison | MultiSearch"]
+
+
+def _asked(
+    dataset: str, source: str | None, method: str, objective: str, learn: bool | None
+) -> Work:
+    """A search, a comparison of methods, or a search over several datasets; its first arguments."""
     import supremix
 
-    names = [name.strip() for name in method.split(",")]
-    if not all(names):
+    datasets = _listed(dataset, "--dataset", "hc18,ukb-t1")
+    methods = _listed(method, "--method", "supremix,rnc,l1")
+    if len(datasets) > 1 and len(methods) > 1:
         raise typer.BadParameter(
-            f"{method!r} has a comma too many; write it like supremix,rnc,l1.",
+            "several datasets are searched with one method, and several methods are compared on "
+            "one dataset.",
             param_hint="--method",
         )
-    if len(names) > 1:
-        return functools.partial(supremix.Comparison, methods=names)
-    return functools.partial(supremix.Search, method=names[0])
+    if len(datasets) > 1:
+        sources = _sources(source, datasets)
+        return functools.partial(
+            supremix.MultiSearch, datasets, sources, methods[0], objective=objective, learn=learn
+        )
+    if objective != "per-dataset":
+        raise typer.BadParameter("an objective is for several datasets.", param_hint="--objective")
+    more = {"dataset": dataset, "source": source, "learn": bool(learn)}
+    if len(methods) > 1:
+        return functools.partial(supremix.Comparison, methods=methods, **more)
+    return functools.partial(supremix.Search, method=methods[0], **more)
 
 
-def _resumed(run: str) -> Callable[..., Search | Comparison]:
+def _listed(text: str, option: str, example: str) -> list[str]:
+    names = [name.strip() for name in text.split(",")]
+    if not all(names):
+        raise typer.BadParameter(
+            f"{text!r} has a comma too many; write it like {example}.", param_hint=option
+        )
+    return names
+
+
+def _sources(text: str | None, datasets: Sequence[str]) -> dict[str, str]:
+    """Folders of several datasets, written ``hc18=path,ukb-t1=path``."""
+    if text is None or text == "phantom":
+        return dict.fromkeys(datasets, "phantom") if text else {}
+    pairs = [pair.partition("=") for pair in text.split(",")]
+    if not all(name.strip() and folder.strip() for name, _, folder in pairs):
+        raise typer.BadParameter(
+            f"for several datasets write {datasets[0]}=FOLDER,{datasets[1]}=FOLDER; those left out "
+            f"have phantoms. Found {text!r}.",
+            param_hint="--source",
+        )
+    return {name.strip(): folder.strip() for name, _, folder in pairs}
+
+
+def _go_on(run: str, quiet: bool, place: Mapping[str, str | None]) -> None:
+    with Display(Console(stderr=True), f"resuming {run}", quiet=quiet) as display:
+        result = _resumed(run)(progress=display, **place).run()
+    _show(result)
+
+
+def _begun(out: str | None) -> bool:
+    """Whether there is a run to go on with in the folder that --out names."""
+    from supremix.runs import RunFolder, is_comparison, is_many
+
+    if out is None:
+        raise typer.BadParameter(
+            "name the run folder with --out, so that the next start finds it.",
+            param_hint="--or-resume",
+        )
+    return is_many(out) or is_comparison(out) or RunFolder(out).spec.is_file()
+
+
+def _resumed(run: str) -> Work:
     import supremix
-    from supremix.runs import is_comparison
+    from supremix.runs import is_comparison, is_many
 
-    kind = supremix.Comparison if is_comparison(Path(run)) else supremix.Search
+    kinds = ((is_many, supremix.MultiSearch), (is_comparison, supremix.Comparison))
+    kind = next((kind for is_kind, kind in kinds if is_kind(run)), supremix.Search)
     return functools.partial(kind.resume, run)
 
 
-def _show(result: Result | ComparisonResult) -> None:
-    """Show what came out; a method that came to no result makes it a failure."""
-    from supremix import ComparisonResult
+def _show(result: Result | ComparisonResult | MultiResult) -> None:
+    """Show what came out; a method or a dataset that came to no result makes it a failure."""
+    from supremix import ComparisonResult, MultiResult
 
-    if not isinstance(result, ComparisonResult):
+    if isinstance(result, ComparisonResult):
+        show_comparison(result, Console())
+    elif isinstance(result, MultiResult):
+        show_many(result, Console())
+    else:
         show_result(result, Console())
         return
-    show_comparison(result, Console())
     if result.failures:
         raise typer.Exit(1)
 
 
 def _refuse_a_second_specification(context: typer.Context) -> None:
-    """A run keeps to its specification; an option beside --resume would be ignored in silence."""
+    """A run keeps to its specification: most options beside --resume would be ignored."""
     for option in context.command.params:
         origin = context.get_parameter_source(option.name or "")
         given = origin is not None and origin.name == "COMMANDLINE"

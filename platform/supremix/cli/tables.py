@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+from upath import UPath
 
 from supremix.cli.values import format_setting
 
@@ -47,6 +47,7 @@ FILES = {
     "measures.parquet": "a row a trial, epoch and measure of its representation",
     "embedding.png": "the best trial's features on validation, coloured by label",
     "best": "the model, for: supremix predict {run} IMAGE",
+    "logs": "a log a trial",
     "spec.json": "what was asked for",
     "environment.json": "versions and hardware it ran on",
 }
@@ -129,7 +130,7 @@ def settings_table(config: Mapping[str, Any]) -> Table:
     return _pairs((name, format_setting(value)) for name, value in config.items())
 
 
-def files_table(run: Path, files: Mapping[str, str] = FILES) -> Table:
+def files_table(run: UPath, files: Mapping[str, str] = FILES) -> Table:
     """What a run folder holds of `files`, and why one would look at it."""
     return _pairs(
         (name, why.format(run=run)) for name, why in files.items() if (run / name).exists()

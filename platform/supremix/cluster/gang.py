@@ -2,26 +2,50 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import ray
-from ray.exceptions import ActorDiedError, ActorUnavailableError, TaskCancelledError
+import torch
+from ray.cloudpickle import cloudpickle
 from ray.train import FailureConfig, RunConfig, ScalingConfig, get_context
 from ray.train.torch import TorchConfig, TorchTrainer, get_device
+from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
+from ray.train.v2._internal.callbacks.placement_group_callback import (
+    PlacementGroupCleanerCallback,
+)
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from supremix.cluster.order import Message, Outcome
+from supremix.cluster.order import Message
 from supremix.cluster.plan import GangPlan
+from supremix.cluster.post import Post
+from supremix.cluster.watchdog import Watchdog
 from supremix.cluster.workbench import Workbench
+from supremix.errors import ResourceError
 from supremix.training import Distributed, Solo
 
-PATIENCE = 10.0
-"""Seconds a gang waits for an order before it asks again; far below a process group's timeout."""
+RESTARTS = 1000
+"""Worker groups one gang may lose before its controller ends; a finite number, so that nothing is
+retried for ever in silence. It counts nodes that drain as well."""
 
-RESTARTS = 100
-"""Worker groups one gang may lose before it ends; a finite number, so that nothing is retried
-for ever in silence."""
+CENTRAL = 16
+"""Gangs whose controllers are kept beside the driver, where no other node's death reaches them.
+Those of more gangs would take its memory; they are spread over the cluster, and a controller that
+dies with its node is started again elsewhere."""
+
+_ENVIRONMENT = {
+    # The Train controller looks at its workers every 2 s by default; a gang's start and end
+    # would wait for that.
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.1",
+    # It would wait until the announced end of a node; the pool moves the trial at once.
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+}
+
+
+class NodeLeftError(RuntimeError):
+    """The group's node was announced to go; its controller places the group elsewhere."""
 
 
 def work(config: Mapping[str, Any]) -> None:
@@ -32,48 +56,77 @@ def work(config: Mapping[str, Any]) -> None:
     """
     context = get_context()
     collective = Distributed() if context.get_world_size() > 1 else Solo()
-    bench = Workbench(collective, get_device())
-    pool, gang = config["pool"], config["gang"]
-    number, outcome = 0, None
+    key = collective.broadcast(uuid.uuid4().hex)
+    post = Post(config["pool"], config["gang"], key, collective.rank)
+    if not post.join(collective.world):
+        return
+    device = _device(config["gpus"], post)
+    bench = Workbench(collective, device, watchdog=Watchdog(post.end), peers=post)
+    outcome = None
     while True:
-        asked = _exchange(pool, gang, number, outcome) if collective.rank == 0 else None
-        message: Any = collective.broadcast(asked)
+        # As bytes: what a user defined in a script travels by value, which torch cannot do.
+        asked = cloudpickle.dumps(post.ask(outcome)) if collective.rank == 0 else b""
+        message: Message = cloudpickle.loads(collective.broadcast(asked))
+        outcome = None
         if message.kind == "quit":
             return
-        number, outcome = message.number, None
+        if message.kind == "leave":
+            raise NodeLeftError("the node was announced to go")
         if message.order is not None:
+            post.note(message.number)
             outcome = bench.execute(message.order)
 
 
-def _exchange(pool: Any, gang: int, number: int, outcome: Outcome | None) -> Message:
-    try:
-        return ray.get(pool.exchange.remote(gang, number, outcome, PATIENCE))
-    except (ActorDiedError, ActorUnavailableError, TaskCancelledError):
-        return Message(kind="quit")  # the run is over, there is nobody left to work for
+def _device(gpus: float, post: Post) -> torch.device:
+    if gpus > 0 and not torch.cuda.is_available():
+        reason = (
+            f"the cluster gave a worker {gpus:g} GPU, and torch finds none on its node. Install "
+            "a torch with CUDA there, or ask for --gpus-per-worker 0."
+        )
+        post.give_up(reason)
+        raise ResourceError(reason)
+    return get_device()
+
+
+class _Trainer(TorchTrainer):
+    """A trainer with two processes less for every gang.
+
+    The detached actor that frees a gang's place when its controller dies needs the dashboard's
+    server, and stays for ever where there is none; the crew does its work (`remove_orphans`). The
+    manager of Ray Data's datasets has nothing to manage.
+    """
+
+    def _create_default_callbacks(self) -> list[Any]:
+        return [
+            callback
+            for callback in super()._create_default_callbacks()
+            if not isinstance(callback, (PlacementGroupCleanerCallback, DatasetsCallback))
+        ]
 
 
 def start_gang(pool: Any, gang: int, plan: GangPlan, storage: str) -> ray.ObjectRef[None]:
     """Start one gang; returns the reference that resolves when it has ended."""
-    # The Train controller looks at its workers every 2 s by default; a gang's start and end
-    # would wait for that.
-    environment = {
-        "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.1",
-        "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
-    }
     options: dict[str, Any] = {
         "num_cpus": 0,
         "max_retries": 0,
         "max_calls": 1,
-        "runtime_env": {"env_vars": environment},
+        "runtime_env": {"env_vars": _ENVIRONMENT},
+        "scheduling_strategy": here() if plan.gangs <= CENTRAL else "SPREAD",
     }
     task = ray.remote(**options)(_run_gang)
     return task.remote(pool, gang, plan, storage)
 
 
+def here() -> NodeAffinitySchedulingStrategy:
+    """To be placed on the node of this process and no other."""
+    node = ray.get_runtime_context().get_node_id()
+    return NodeAffinitySchedulingStrategy(node_id=node, soft=False)
+
+
 def _run_gang(pool: Any, gang: int, plan: GangPlan, storage: str) -> None:
-    trainer = TorchTrainer(
+    trainer = _Trainer(
         work,
-        train_loop_config={"pool": pool, "gang": gang},
+        train_loop_config={"pool": pool, "gang": gang, "gpus": plan.gpus},
         torch_config=TorchConfig(backend="nccl" if plan.gpus > 0 else "gloo"),
         scaling_config=ScalingConfig(
             num_workers=plan.workers,
@@ -83,7 +136,9 @@ def _run_gang(pool: Any, gang: int, plan: GangPlan, storage: str) -> None:
         run_config=RunConfig(
             name=f"gang-{gang}",
             storage_path=str(Path(storage)),
-            failure_config=FailureConfig(max_failures=RESTARTS, controller_failure_limit=3),
+            # A group that finds no place goes on asking for one, which also tells an autoscaler
+            # what is needed. The crew gives up when no gang at all has found a place for long.
+            failure_config=FailureConfig(max_failures=RESTARTS, controller_failure_limit=-1),
         ),
     )
     reason = "it ended before it was told to"

@@ -6,9 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from supremix.errors import SpecError
 from supremix.training import Task
 
 Row = dict[str, Any]
+
+START_UP = 1800.0
+"""Seconds that what waits for storage (a trial's start, a checkpoint, an export) may take beyond
+the limit of an epoch; longer than storage that is away is waited for."""
+
+LOG_LIMIT = 64 * 1024
+"""Characters of an outcome's log."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,6 +38,9 @@ class Order:
         predict: Splits whose predictions are asked for as well.
         export: Folder to save the model to, or None.
         embed: Split whose features are asked for as well, or None.
+        limit: Seconds one step of the work (an epoch, a prediction, an export) may take before
+            its workers are ended and the order is given anew; None for no limit. Waiting for a
+            gang does not count, and what waits for storage may take `START_UP` seconds more.
     """
 
     key: str
@@ -40,6 +51,14 @@ class Order:
     predict: tuple[str, ...] = ()
     export: str | None = None
     embed: str | None = None
+    limit: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.limit is not None and not self.limit > 0:
+            raise SpecError(
+                f"the limit of an epoch must be more than 0 seconds, or None for no limit; found "
+                f"{self.limit!r}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,6 +72,14 @@ class Outcome:
             dataset.
         failure: Why the trial failed, None when it did not.
         embedding: What `TrialRun.embed` returns, None where it was not asked for.
+        log: Warnings and logging (from WARNING on) of rank 0 during the order, the traceback of a
+            failure, and what befell the workers of earlier deliveries; at most `LOG_LIMIT`
+            characters of it, the last ones.
+        memory: Whether the failure is a lack of memory.
+        again: Whether the failure may pass, so that the order is worth another delivery. The pool
+            deals with it: no outcome that leaves the pool has it.
+        cluster: Whether the failure says nothing about the trial: no gang was left for it, or it
+            was released. It may be tried in another session.
     """
 
     row: Row | None = None
@@ -60,6 +87,10 @@ class Outcome:
     predictions: list[Row] = field(default_factory=list[Row])
     failure: str | None = None
     embedding: dict[str, Any] | None = None
+    log: str = ""
+    memory: bool = False
+    again: bool = False
+    cluster: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,9 +98,10 @@ class Message:
     """The pool's answer to a gang that asks for work.
 
     ``kind`` is ``"work"`` with an order, ``"wait"`` when there was none for a while (ask again),
-    ``"quit"`` when the gang shall end.
+    ``"leave"`` when its workers shall end and be started on another node, ``"quit"`` when the gang
+    shall end.
     """
 
-    kind: Literal["work", "wait", "quit"]
+    kind: Literal["work", "wait", "leave", "quit"]
     number: int = 0
     order: Order | None = None

@@ -77,7 +77,7 @@ def plan_gangs(
         gpus = 1.0 if any(node.get("GPU", 0) >= 1 for node in nodes) else 0.0
     if cpus is None:
         cpus = _cpus_per_worker(nodes, workers * (gangs or 1), gpus)
-    _check_positive(cpus, gpus)
+    _check_shares(workers, cpus, gpus)
     fit = sum(_workers_on(node, cpus, gpus) for node in nodes)
     wanted = workers * (gangs or 1)
     if wanted > fit:
@@ -93,18 +93,37 @@ def _cpus_per_worker(nodes: Sequence[Mapping[str, float]], workers: int, gpus: f
     return float(max(1, min(CPUS_PER_WORKER, largest, total // workers)))
 
 
-def _check_positive(cpus: float, gpus: float) -> None:
+def _check_shares(workers: int, cpus: float, gpus: float) -> None:
     if cpus <= 0 or gpus < 0:
         raise ResourceError(
             f"a worker needs more than 0 CPUs and no negative number of GPUs; got cpus={cpus:g}, "
             f"gpus={gpus:g}."
+        )
+    if gpus > 1 and gpus != int(gpus):
+        raise ResourceError(
+            f"a worker takes whole GPUs or a share of one; got gpus={gpus:g}. Ask for "
+            f"{int(gpus)} or {int(gpus) + 1}."
+        )
+    if workers > 1 and 0 < gpus < 1:
+        raise ResourceError(
+            f"several workers of one gang cannot share a GPU (got workers={workers}, "
+            f"gpus={gpus:g}): NCCL, by which they talk, allows one worker a GPU, and two on one "
+            "compute no faster than one. Ask for --workers 1 to have several trials on a GPU, or "
+            "for --gpus-per-worker 1."
         )
 
 
 def _workers_on(node: Mapping[str, float], cpus: float, gpus: float) -> int:
     # Shares like 0.1 are not exact in binary: a little slack, so that ten of them fit in one.
     fit = int(node.get("CPU", 0) / cpus + 1e-6)
-    return min(fit, int(node.get("GPU", 0) / gpus + 1e-6)) if gpus > 0 else fit
+    return min(fit, _shares(node.get("GPU", 0), gpus)) if gpus > 0 else fit
+
+
+def _shares(have: float, gpus: float) -> int:
+    """How often `gpus` fits; what is left of one GPU and of another do not make a share."""
+    if gpus >= 1:
+        return int(have / gpus + 1e-6)
+    return int(have) * int(1 / gpus + 1e-6)
 
 
 def _shortage(

@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
+import gc
 import traceback
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
-from supremix.cluster.order import Order, Outcome, Row
+from supremix.cluster.notes import taking_notes
+from supremix.cluster.order import START_UP, Order, Outcome, Row
+from supremix.cluster.watchdog import Watchdog
+from supremix.errors import TrainingError
 from supremix.training import (
     Collective,
     JointRun,
     TrialRun,
+    checkpoint_exists,
     load_checkpoint,
     save_checkpoint,
     start_run,
 )
+
+
+class Peers(Protocol):
+    """How a worker speaks of an error with the other ranks, beside all collective operations."""
+
+    def agree(self, text: str) -> bool:
+        """Whether every rank says this text; waits for them for a while."""
+        ...
+
+    def fault(self, text: str, memory: bool, log: str) -> None:
+        """Say why the group is about to end."""
+        ...
 
 
 class Workbench:
@@ -28,43 +47,83 @@ class Workbench:
     Args:
         collective: The gang's workers; every one of them executes the same orders.
         device: Where to train, None for the default of `TrialRun`.
+        watchdog: Ends this process when a step exceeds its order's limit; None for no limits.
+        peers: To speak with the other ranks of an error; None where there are none.
     """
 
-    def __init__(self, collective: Collective, device: torch.device | None = None) -> None:
+    def __init__(
+        self,
+        collective: Collective,
+        device: torch.device | None = None,
+        *,
+        watchdog: Watchdog | None = None,
+        peers: Peers | None = None,
+    ) -> None:
         self._collective = collective
         self._device = device
+        self._watchdog = watchdog
+        self._peers = peers
         self._key: str | None = None
         self._run: TrialRun | JointRun | None = None
 
     def execute(self, order: Order) -> Outcome:
         """Bring the order's trial to its epoch and collect what was asked for.
 
-        With one worker a failing trial is an `Outcome` with its reason. With several, the others
-        may be waiting inside a collective operation, so the exception goes on and the whole gang
-        starts again; the pool gives the trial up after some deliveries.
+        A failing trial is an `Outcome` with its reason. With several workers the others may be
+        waiting inside a collective operation: then the exception goes on, the whole gang starts
+        again, and the pool gives the trial up after some deliveries. Unless it is an error of the
+        training itself that all ranks raise at the same place, such as a loss that is not finite:
+        those come between collective operations, so every rank can go on.
         """
-        try:
-            return self._execute(order)
-        except Exception as error:
-            self._drop()
-            if self._collective.world > 1:
-                raise
-            return Outcome(failure=_reason(error))
+        with taking_notes() as notes:
+            try:
+                outcome = self._execute(order)
+            except Exception as error:
+                notes.add(traceback.format_exc())
+                outcome = _failure(error)
+                self._drop()
+                if self._collective.world > 1 and not self._alike(error, outcome):
+                    if self._peers is not None:
+                        self._peers.fault(str(outcome.failure), outcome.memory, notes.text)
+                    raise
+        if outcome.memory:
+            self._free()
+        return replace(outcome, log=notes.text)
+
+    def _alike(self, error: Exception, outcome: Outcome) -> bool:
+        if self._peers is None or not isinstance(error, TrainingError):
+            return False
+        return self._peers.agree(str(outcome.failure))
 
     def _execute(self, order: Order) -> Outcome:
-        run = self._find(order)
+        with self._within(order, f"start of epoch {order.epoch}", START_UP):
+            run = self._find(order)
         while run.epoch < order.epoch:
-            run.advance()
-            if self._collective.rank == 0:
-                save_checkpoint(run.state(), order.checkpoint)
+            with self._within(order, f"epoch {run.epoch + 1}"):
+                run.advance()
+            # Storage that is away for a while is waited for, by all ranks alike.
+            with self._within(order, "checkpoint", START_UP):
+                if self._collective.rank == 0:
+                    save_checkpoint(run.state(), order.checkpoint)
+                self._collective.broadcast(None)
         predictions: list[Row] = []
         for split in order.predict:
-            predictions += _rows(run.judge(split), split)
+            with self._within(order, f"predictions of {split}"):
+                predictions += _rows(run.judge(split), split)
         if order.export is not None and self._collective.rank == 0:
-            run.export(order.export)
-        embedding = None if order.embed is None else run.embed(order.embed)
+            with self._within(order, "export", START_UP):
+                run.export(order.export)
+        embedding = None
+        if order.embed is not None:
+            with self._within(order, f"features of {order.embed}"):
+                embedding = run.embed(order.embed)
         row = dict(run.history[order.epoch - 1])
         return Outcome(row=row, total=run.total, predictions=predictions, embedding=embedding)
+
+    def _within(self, order: Order, what: str, more: float = 0.0) -> AbstractContextManager[None]:
+        if order.limit is None or self._watchdog is None:
+            return nullcontext()
+        return self._watchdog.within(order.limit + more, what)
 
     def _find(self, order: Order) -> TrialRun | JointRun:
         if self._run is not None and self._key == order.key:
@@ -72,7 +131,7 @@ class Workbench:
         self._drop()
         run = start_run(order.task, order.config, collective=self._collective, device=self._device)
         # Rank 0 looks, so that no two workers disagree about a file on a shared disk.
-        if self._collective.broadcast(Path(order.checkpoint).exists()):
+        if self._collective.broadcast(checkpoint_exists(order.checkpoint)):
             run.load(load_checkpoint(order.checkpoint))
         self._key, self._run = order.key, run
         return run
@@ -82,6 +141,11 @@ class Workbench:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
+    def _free(self) -> None:
+        """Give back what a failed attempt held; its traceback is gone by now."""
+        gc.collect()
+        self._drop()
+
 
 def _rows(judged: dict[str, Any], split: str) -> list[Row]:
     names = list(judged)
@@ -90,6 +154,21 @@ def _rows(judged: dict[str, Any], split: str) -> list[Row]:
         {"split": split, **dict(zip(names, values, strict=True))}
         for values in zip(*columns, strict=True)
     ]
+
+
+def _failure(error: Exception) -> Outcome:
+    if lacks_memory(error):
+        text = f"out of memory: {_reason(error)}"
+        return Outcome(failure=text, memory=True, again=True)
+    return Outcome(failure=_reason(error))
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Whether an error says that there was not enough memory, of a GPU or of the machine."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    # torch's allocator on the CPU has no exception of its own.
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
 
 
 def _reason(error: Exception) -> str:

@@ -1,20 +1,28 @@
 """The ledger: what happened in a run, one JSON line an event, appended as it happens.
 
 It is the truth of a run. Optuna's journal, Tune's state and the result tables are rebuilt from it
-and never read back. A process killed while it writes leaves at most a torn last line, which the
-next reader sets aside: what it stood for had not happened yet.
+and never read back. On a disk it is one file, which a killed process leaves with at most a torn
+last line; the next reader sets that aside. Objects in a bucket cannot be appended to, so there it
+is a folder of segments; see `ledger_segments`.
+
+What a search decides is a function of what stands in the ledger. Events that are lost with a
+killed driver, or with its storage, are therefore decided again, and the same way; only the epochs
+among them are trained again, from the last checkpoint.
 """
 
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
 from supremix.errors import RunFolderError
+from supremix.search.ledger_file import FileSink, read_lines
+from supremix.search.ledger_segments import SegmentSink, read_segments
+from supremix.search.ledger_writer import Sink, Writer
+from supremix.training.files import Address, is_local, place
+from supremix.training.persistence import PATIENCE, Tell, explained
 
 Event = dict[str, Any]
 
@@ -22,70 +30,123 @@ SESSION, TRIAL, EPOCH, END, FINAL = "session", "trial", "epoch", "end", "final"
 """Kinds of event: a driver begins; a trial gets its settings; an epoch of it is done; it ends; the
 search is concluded."""
 
+PRIOR = "prior"
+"""Kind of event: what was learned from earlier runs."""
 
-def read_events(path: str | Path) -> list[Event]:
+LAST_WORDS = 60.0
+"""Seconds for which a ledger that is closed by an error waits for a storage that fails."""
+
+
+def read_events(address: Address) -> list[Event]:
     """Read a ledger, leaving out a torn last line.
 
+    Args:
+        address: The file, or the folder of segments; one that is missing has no events.
+
     Raises:
-        RunFolderError: A line before the last one is damaged, so that events are missing.
+        RunFolderError: A line before the last one is damaged, so that events are missing, or the
+            storage cannot be read.
     """
-    path = Path(path)
-    if not path.exists():
-        return []
-    events, _ = _parse(path)
-    return events
+    path = place(address)
+    with explained(str(path)):
+        if is_local(path) and not path.is_dir():
+            lines, _ = read_lines(path)
+        else:
+            lines, _ = read_segments(path)
+    return _parse(lines, str(path))
 
 
-def _parse(path: Path) -> tuple[list[Event], int]:
-    """The events and the length in bytes of the whole lines they stand on."""
+def _parse(lines: list[bytes], where: str) -> list[Event]:
     events: list[Event] = []
-    whole = 0
-    for number, line in _lines(path):
+    for number, line in enumerate(lines, start=1):
         try:
-            event = json.loads(line)
+            events.append(json.loads(line))
         except ValueError as error:
             raise RunFolderError(
-                f"line {number} of {path} is damaged ({error}); the events after it cannot be "
-                "trusted. Restore the file from a copy, or start a new search."
+                f"line {number} of {where} is damaged ({error}); the events after it cannot be "
+                "trusted. Restore it from a copy, or start a new search."
             ) from error
-        events.append(event)
-        whole += len(line)
-    return events, whole
-
-
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            if line.endswith(b"\n"):  # a line without its end was torn by a kill
-                yield number, line
+    return events
 
 
 class Ledger:
     """Appends events to a run's ledger; a context manager.
 
+    A storage that fails is tried again with growing pauses, for `patience` seconds; events wait in
+    memory meanwhile, and the search goes on.
+
     Args:
-        path: The file; made when missing. A torn last line is cut off.
+        address: The file on a disk, which is made when missing and freed of a torn last line, or
+            the folder of segments at a remote address (also a copy of one on a disk).
+        tell: Told in a sentence when an outage of the storage begins and when it is over, from a
+            thread of the ledger's own; None for the log.
+        guard: Called before each event; raises where this process may no longer write, as
+            `supremix.locks.Lock.check` does.
+        patience: Seconds after which a failing storage is given up.
+
+    Raises:
+        RunFolderError: The ledger is damaged, or its storage cannot be written to.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        self.events: list[Event] = []
-        if self.path.exists():
-            self.events, whole = _parse(self.path)
-            os.truncate(self.path, whole)
-        self._file = self.path.open("ab")
+    def __init__(
+        self,
+        address: Address,
+        *,
+        tell: Tell | None = None,
+        guard: Callable[[], None] | None = None,
+        patience: float = PATIENCE,
+    ) -> None:
+        self.path = place(address)
+        self._guard = guard
+        with explained(str(self.path)):
+            sink, lines = self._open()
+            self.events: list[Event] = _parse(lines, str(self.path))
+            sink.begin(lines)
+        self._writer = Writer(sink, str(self.path), tell=tell, patience=patience)
+
+    def _open(self) -> tuple[Sink, list[bytes]]:
+        if is_local(self.path) and not self.path.is_dir():
+            lines, whole = read_lines(self.path)
+            return FileSink(self.path, whole), lines
+        lines, names = read_segments(self.path)
+        return SegmentSink(self.path, names), lines
 
     def append(self, kind: str, **content: Any) -> Event:
-        """Write an event; when this returns it survives the death of this process."""
+        """Write an event.
+
+        On a disk it survives the death of this process when this returns, and a decision that of
+        the machine, unless the storage fails. In a bucket it is under way then: a decision is
+        there within a fraction of a second, an epoch within about one.
+
+        Raises:
+            RunFolderError: The storage has failed for too long or refuses, or another process has
+                taken the run over.
+        """
+        if self._guard is not None:
+            self._guard()
         event = {"event": kind, **content}
-        self._file.write(json.dumps(event, separators=(",", ":")).encode() + b"\n")
-        self._file.flush()
-        if kind != EPOCH:
-            # An epoch lost with the whole machine is trained again from the checkpoint; what was
-            # decided must not be.
-            os.fsync(self._file.fileno())
+        line = json.dumps(event, separators=(",", ":")).encode() + b"\n"
+        # An epoch lost with the whole machine is trained again from the checkpoint; what was
+        # decided should not have to be decided again.
+        self._writer.put(line, urgent=kind != EPOCH)
         self.events.append(event)
         return event
+
+    def flush(self) -> None:
+        """Wait until every event is where it survives this machine.
+
+        Raises:
+            RunFolderError: The storage has failed for too long, or refuses.
+        """
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Flush and end; the ledger takes no more events.
+
+        Raises:
+            RunFolderError: Some events could not be written.
+        """
+        self._writer.close()
 
     def __enter__(self) -> Ledger:
         return self
@@ -96,4 +157,7 @@ class Ledger:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._file.close()
+        if kind is None:
+            self.close()
+        else:
+            self._writer.abandon(LAST_WORDS)

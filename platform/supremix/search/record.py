@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import Any, Literal
 
 from supremix.search.ledger import END, EPOCH, TRIAL, Event
 
 State = Literal["running", "finished", "pruned", "stopped", "failed"]
 """A trial runs, has all its epochs behind it, was pruned, was stopped by the budget, or failed."""
+
+Role = Literal["search", "confirm"]
+"""A trial tries settings, or trains the settings of an earlier trial once more with a new seed."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -19,6 +25,10 @@ class TrialRecord:
 
     number: int
     config: dict[str, Any]
+    role: Role = "search"
+    confirms: int | None = None
+    """The trial whose settings a confirming one has."""
+    seed: int | None = None
     rows: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     total: int | None = None
     state: State = "running"
@@ -54,10 +64,19 @@ def read_records(events: Iterable[Event]) -> dict[int, TrialRecord]:
 
 
 def apply_event(records: dict[int, TrialRecord], event: Event) -> None:
-    """Bring the records up to date with one more event; others than trials' are passed over."""
+    """Bring the records up to date with one more event; others than trials' are passed over.
+
+    A trial that had trained on while its verdict was awaited loses the epochs that do not count.
+    """
     match event["event"]:
         case kind if kind == TRIAL:
-            record = TrialRecord(number=event["number"], config=event["config"])
+            record = TrialRecord(
+                number=event["number"],
+                config=event["config"],
+                role=event.get("role", "search"),
+                confirms=event.get("confirms"),
+                seed=event.get("seed"),
+            )
             records[record.number] = record
         case kind if kind == EPOCH:
             record = records[event["number"]]
@@ -66,23 +85,57 @@ def apply_event(records: dict[int, TrialRecord], event: Event) -> None:
         case kind if kind == END:
             record = records[event["number"]]
             record.state, record.reason = event["state"], event["reason"]
+            del record.rows[event.get("epoch", len(record.rows)) :]
         case _:
             pass
 
 
+def ranking(records: Iterable[TrialRecord]) -> list[TrialRecord]:
+    """The finished trials of the search, least error first; of two equal ones the earlier."""
+    finished = [r for r in records if r.state == "finished" and r.role == "search"]
+    return sorted(finished, key=lambda record: (last_error(record), record.number))
+
+
+def confirmed(records: Iterable[TrialRecord]) -> dict[int, float]:
+    """Mean error of each trial's settings trained anew with other seeds, where that was done."""
+    errors: dict[int, list[float]] = defaultdict(list)
+    for record in records:
+        if record.confirms is not None and record.state == "finished":
+            errors[record.confirms].append(last_error(record))
+    return {number: fmean(values) for number, values in errors.items()}
+
+
 def best_record(records: Iterable[TrialRecord]) -> TrialRecord | None:
-    """The finished trial with the least error; of two equal ones the earlier."""
-    finished = [record for record in records if record.state == "finished"]
-    return min(finished, key=lambda r: (r.rows[-1]["error"], r.number), default=None)
+    """The trial whose settings are best, None while none is finished.
+
+    Where the best ones were trained anew, their mean error with new seeds decides: the least error
+    of a search is partly luck. Else the least error does.
+    """
+    known = list(records)
+    finished, means = ranking(known), confirmed(known)
+    among = [record for record in finished if record.number in means] or finished
+    return min(
+        among,
+        key=lambda r: (means.get(r.number, last_error(r)), r.number),
+        default=None,
+    )
+
+
+def last_error(record: TrialRecord) -> float:
+    """Error of a trial after its last epoch, infinite where that is not a number."""
+    error = record.rows[-1]["error"]
+    return math.inf if math.isnan(error) else error
 
 
 def trial_row(record: TrialRecord, **common: Any) -> dict[str, Any]:
     """The record's row of the table ``trials``; `common` gives run, dataset, method, seed, unit."""
-    last = record.rows[-1] if record.rows else {}
+    last: Mapping[str, Any] = record.rows[-1] if record.rows else {}
     names = ("error", "mae", "rmse", "r2", "pearson")
     return {
         **common,
+        **({} if record.seed is None else {"seed": record.seed}),
         "trial": record.number,
+        "confirms": record.confirms,
         "state": record.state,
         **{name: last.get(name) for name in names},
         "epochs": record.epoch,

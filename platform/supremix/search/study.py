@@ -1,62 +1,124 @@
 """The study: which settings to try next, which trial to stop. Knows the ledger, not Tune.
 
-Every decision is written to the ledger before it is acted on, and a study built upon an existing
-ledger takes up where that one ended: ended trials are told to Optuna as they ended, running ones
-are proposed again with their settings and their epoch.
+Every decision follows from the trials' numbers, settings and rows alone, never from which result
+arrived first: see `windows` for what a proposal may know and `pruning` for whom a trial is
+compared with. So a seed and a number of parallel trials give one table of configurations, and a
+study built upon an existing ledger, or one that lacks its last events, goes on to the same end.
 """
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Mapping
+import math
+from bisect import insort
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, Final, Protocol
 
-import numpy as np
-import optuna
-from optuna.samplers import TPESampler
-from optuna.storages.journal import JournalFileBackend, JournalStorage
-from optuna.trial import FixedTrial, TrialState, create_trial
-
+from supremix.errors import RunFolderError
 from supremix.search.budget import Budget, Clock
-from supremix.search.ledger import END, EPOCH, TRIAL, Ledger
-from supremix.search.pruning import Halving
-from supremix.search.record import State, TrialRecord, apply_event, read_records
+from supremix.search.halving import Halving, Victim
+from supremix.search.history import History
+from supremix.search.learning import Prior
+from supremix.search.ledger import END, EPOCH, TRIAL, Event
+from supremix.search.pruning import Rungs
+from supremix.search.record import (
+    Role,
+    State,
+    TrialRecord,
+    apply_event,
+    best_record,
+    confirmed,
+    last_error,
+)
+from supremix.search.sampling import Sampler, Tpe, draw_seed, startup_trials
+from supremix.search.windows import SLACK, Windows
 from supremix_spaces import Space
 
-_TOLD: Mapping[State, TrialState] = {
-    "finished": TrialState.COMPLETE,
-    # A stopped trial's last error was measured at an earlier epoch than a finished one's. PRUNED
-    # lets TPE compare it at that epoch; COMPLETE would mix the two.
-    "pruned": TrialState.PRUNED,
-    "stopped": TrialState.PRUNED,
-    "failed": TrialState.FAIL,
-}
+
+class LedgerLike(Protocol):
+    """Where a study writes down what happens."""
+
+    @property
+    def events(self) -> list[Event]:
+        """What happened so far."""
+        ...
+
+    def append(self, kind: str, **content: Any) -> Event:
+        """Write an event."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Proposal:
-    """A trial to run: its number, its settings, and the epochs it has behind it."""
+    """A trial to run: its number, its settings, and the epochs it has behind it.
+
+    Args:
+        number: Of the trial.
+        config: Its settings.
+        epoch: Epochs it has behind it.
+        role: Whether it tries settings or confirms those of an earlier trial.
+        confirms: That trial's number.
+        seed: Of its training; None for the search's.
+    """
 
     number: int
     config: dict[str, Any]
     epoch: int = 0
+    role: Role = "search"
+    confirms: int | None = None
+    seed: int | None = None
+
+
+class Wait:
+    """What `Study.ask` answers when a running trial has to tell something first."""
+
+
+WAIT: Final = Wait()
+NEW_SEEDS: Final = 10**9
+"""The first of the numbers that seeds of confirming trials are drawn by; no trial has it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rules:
+    """What decides a study's course beside its space and seed.
+
+    Args:
+        budget: When to propose no more.
+        rungs: Where trials are compared.
+        parallel: Trials that run at once; of a resumed run, those of its first session.
+        finalists: Best settings that are trained anew at the end, at least 1.
+        seeds: New seeds each of them is trained with; 0 for none, and the least error is best.
+        gpus: GPUs a trial occupies, for a budget of GPU hours.
+        slack: Of the windows, see `Windows`.
+        lead: Of the halving, see `Halving`; None for `parallel`: with less, trials train on in
+            vain while they wait for others that run beside them.
+    """
+
+    budget: Budget
+    rungs: Rungs
+    parallel: int = 1
+    finalists: int = 1
+    seeds: int = 0
+    gpus: float = 0.0
+    slack: float = SLACK
+    lead: int | None = None
+
+    def windows(self) -> Windows:
+        """How much proposals may know."""
+        return Windows.of(self.rungs, self.parallel, self.slack)
 
 
 class Study:
-    """Optuna's TPE and successive halving over one ledger.
+    """A search over one space, upon one ledger.
 
     Args:
         space: What to search. Its defaults are the first point tried.
-        seed: Of the sampler. Trial n's sampler is seeded by (seed, n), so a resumed study
-            proposes what an uninterrupted one would have.
+        seed: Of the sampler. Trial n's draw is seeded by (seed, n).
         ledger: The run's ledger, with what happened so far.
-        journal: File for Optuna's journal, rebuilt from the ledger when the study is made.
-        name: Of the Optuna study.
-        budget: When to stop proposing.
-        halving: Decides on pruning; None for never.
-        parallel: Trials that run at once.
+        rules: Budget, rungs and the like.
+        prior: What earlier searches found.
+        sampler: Draws the settings; None for TPE.
     """
 
     def __init__(
@@ -64,157 +126,344 @@ class Study:
         *,
         space: Space,
         seed: int,
-        ledger: Ledger,
-        journal: str | Path,
-        name: str,
-        budget: Budget,
-        halving: Halving | None = None,
-        parallel: int = 1,
+        ledger: LedgerLike,
+        rules: Rules,
+        prior: Prior | None = None,
+        sampler: Sampler | None = None,
     ) -> None:
-        self.records: dict[int, TrialRecord] = read_records(ledger.events)
-        self._space, self._seed, self._ledger = space, seed, ledger
-        self._budget, self._halving, self._parallel = budget, halving, parallel
+        self.records: dict[int, TrialRecord] = {}
+        self.space, self.rules = space, rules
+        self.seconds = self.gpu_seconds = 0.0
+        self._seed, self._ledger = seed, ledger
+        self._prior = prior or Prior()
+        self._sampler = sampler or Tpe(space, seed, startup_trials(rules.budget.trials))
+        self._windows = rules.windows()
+        self._history = History(space, self._windows)
+        self._halving = Halving(rules.rungs, rules.lead or rules.parallel)
+        self._state = _Course()
         self.clock = Clock(max((event.get("clock", 0.0) for event in ledger.events), default=0.0))
-        self._study = _new_study(journal, name)
-        self._asked: dict[int, optuna.Trial] = {}
+        self._owed: dict[int, Event] | None = {}
         self._replay()
-        self._again = [r for r in self.records.values() if r.state == "running"]
 
-    def ask(self) -> Proposal | None:
-        """The next trial to run, running ones of a resumed study first; None at the end."""
-        if self._over_time():
-            return None
-        if self._again:
-            return self._propose_again(self._again.pop(0))
-        number = len(self.records)
-        if self._budget.trials is not None and number >= self._budget.trials:
-            return None
-        if number == 0:
-            self._study.enqueue_trial(_searched(self._space, self._space.defaults()))
-        trial = self._ask_optuna(number)
-        config = self._space.suggest(trial)
-        self._asked[number] = trial
-        self._write(TRIAL, number=number, config=config)
-        return Proposal(number=number, config=config)
+    @property
+    def ended(self) -> bool:
+        """Whether nothing is left to be proposed and nothing runs."""
+        return not self._state.running and self._closed() and self._next_confirmation() is None
+
+    @property
+    def searched(self) -> bool:
+        """Whether every trial of the search has ended; confirming ones may be left."""
+        return self._closed() and not self._searching()
+
+    @property
+    def states(self) -> Mapping[str, int]:
+        """How many trials are in each state."""
+        return {**self._state.ends, "running": len(self._state.running)}
+
+    @property
+    def running(self) -> list[int]:
+        """Numbers of the trials under way."""
+        return sorted(self._state.running)
+
+    @property
+    def best(self) -> TrialRecord | None:
+        """The trial whose settings are best so far, see `best_record`; found without a search."""
+        leaders = [self.records[number] for _, number in self._state.finished[: self._leaders]]
+        confirming = [self.records[number] for number in self._state.confirming]
+        return best_record([*leaders, *confirming])
+
+    def error_of(self, record: TrialRecord) -> float:
+        """Error of a trial's settings: the mean with new seeds where they were trained anew."""
+        means = confirmed(self.records[number] for number in self._state.confirming)
+        return means.get(record.number, last_error(record))
+
+    @property
+    def planned(self) -> int:
+        """Trials beyond those of the budget: the ones that train the best settings anew."""
+        limit = self.rules.budget.trials
+        finalists = self.rules.finalists if limit is None else min(self.rules.finalists, limit)
+        if self.searched:
+            finalists = min(finalists, len(self._state.finished))
+        return finalists * self.rules.seeds
+
+    @property
+    def confirming(self) -> list[int]:
+        """Numbers of the trials that train the best settings anew."""
+        return list(self._state.confirming)
+
+    def ask(self) -> Proposal | Wait | None:
+        """The next trial to run, running ones of a resumed study first.
+
+        Returns:
+            A proposal; `WAIT` when a running trial has to tell first what it comes to; None when
+            there will be no more.
+        """
+        closed = self._closed()
+        while self._state.again:
+            record = self.records[self._state.again.pop(0)]
+            if record.state == "running" and not record.complete:
+                if closed and record.role == "search" and self._spent() is not None:
+                    self.finish(record.number, "stopped", self._spent())
+                    continue
+                return _proposal(record)
+        return self._confirm() if closed else self._propose()
 
     def observe(self, number: int, row: Mapping[str, Any], total: int) -> bool:
-        """Take an epoch's row of a trial; says whether the trial is to stop, which ends it."""
+        """Take an epoch's row of a trial.
+
+        Returns:
+            Whether the trial is to stop: it is pruned, complete, or the budget is used up. Rows of
+            a trial that has ended are of no account.
+        """
+        record = self.records[number]
+        if record.state != "running":
+            return True
         # Not before: a trial is proposed long before the gang that trains it has started.
         self.clock.start(row["seconds"])
-        self._write(EPOCH, number=number, row=dict(row), total=total)
-        self._asked[number].report(row["error"], step=row["epoch"])
-        verdict = self._verdict(self.records[number])
-        if verdict is not None:
-            self.finish(number, *verdict)
-        return verdict is not None
+        self._write(EPOCH, number=number, row=_scored(record, row), total=total)
+        self._settle(self._observed(record))
+        if record.state == "running" and not record.complete and record.role == "search":
+            spent = self._spent()
+            if spent is not None:
+                self.finish(number, "stopped", spent)
+        return record.state != "running" or record.complete
 
     def finish(self, number: int, state: State, reason: str | None = None) -> None:
         """End a trial; ending it twice is not an error, the first end counts."""
         record = self.records[number]
-        if record.state != "running":
-            return
-        self.clock.start()
-        self._write(END, number=number, state=state, reason=reason)
-        value = record.error if state == "finished" else None
-        self._study.tell(self._asked.pop(number), value, state=_TOLD[state])
+        if record.state == "running":
+            self._settle(self._end(record, state, reason, record.epoch))
 
-    def _verdict(self, record: TrialRecord) -> tuple[State, str | None] | None:
-        # Halving sees every row, so that a study rebuilt from the ledger has seen the same.
-        pruned = self._halving is not None and self._halving.stop(record.number, record.rows[-1])
-        if record.complete:
-            return "finished", None
-        if pruned:
-            return "pruned", f"behind other trials after epoch {record.epoch}"
-        if self._over_time():
-            return "stopped", "the time was used up"
+    def _closed(self) -> bool:
+        """Whether no more settings are to be tried."""
+        limit = self.rules.budget.trials
+        return (limit is not None and self._state.searched >= limit) or self._spent() is not None
+
+    def _spent(self) -> str | None:
+        return self.rules.budget.spent(self.clock.now(), self.gpu_seconds)
+
+    def _propose(self) -> Proposal | Wait:
+        number = self._state.searched
+        if not self._may_know(number):
+            return WAIT
+        self._history.advance(number, self.records)
+        config = self._settings(number)
+        self._write(TRIAL, number=number, config=config, role="search")
+        self._begun(self.records[number])
+        return _proposal(self.records[number])
+
+    def _settings(self, number: int) -> dict[str, Any]:
+        if number == 0:
+            return self.space.defaults()
+        if number <= len(self._prior.points):
+            return self._prior.points[number - 1]
+        past = self._history.trials() + self._prior.shown(self.space, self._history)
+        return self._sampler.propose(number, past)
+
+    def _may_know(self, number: int) -> bool:
+        """Whether all that proposal `number` may know is there."""
+        *rungs, end = (number - distance for distance in self._windows.distances)
+        known = all(self._halving.settled(level, n) for level, n in enumerate(rungs) if n >= 0)
+        return known and self._state.frontier > end
+
+    def _confirm(self) -> Proposal | Wait | None:
+        """The next of the trainings with new seeds, once every trial of the search has ended."""
+        if self._searching():
+            return WAIT
+        following = self._next_confirmation()
+        if following is None:
+            return None
+        self._write(TRIAL, **following)
+        record = self.records[following["number"]]
+        self._begun(record)
+        return _proposal(record)
+
+    def _searching(self) -> bool:
+        return any(self.records[number].role == "search" for number in self._state.running)
+
+    def _next_confirmation(self) -> dict[str, Any] | None:
+        known = [self.records[number].confirms for number in self._state.confirming]
+        for _, number in self._state.finished[: self.rules.finalists]:
+            done = known.count(number)
+            if done < self.rules.seeds:
+                return {
+                    "number": len(self.records),
+                    "config": self.records[number].config,
+                    "role": "confirm",
+                    "confirms": number,
+                    # The same new seeds for every finalist: luck is dealt to all alike.
+                    "seed": draw_seed(self._seed, NEW_SEEDS + done),
+                }
         return None
 
-    def _over_time(self) -> bool:
-        limit = self._budget.seconds
-        return limit is not None and self.clock.now() >= limit
+    def _observed(self, record: TrialRecord) -> list[Victim]:
+        seconds = record.rows[-1]["seconds"]
+        self.seconds += seconds
+        self.gpu_seconds += seconds * self.rules.gpus
+        return self._halving.observe(record.number) if record.role == "search" else []
+
+    def _settle(self, victims: Iterable[Victim]) -> None:
+        """End those that are given up, then those that are done and need wait for no verdict."""
+        falling = deque(victims)
+        while True:
+            while falling:
+                number, epoch = falling.popleft()
+                reason = f"behind other trials after epoch {epoch}"
+                falling.extend(self._end(self.records[number], "pruned", reason, epoch))
+            done = next(filter(self._done, sorted(self._state.complete)), None)
+            if done is None:
+                return
+            record = self.records[done]
+            falling.extend(self._end(record, "finished", None, record.epoch))
+
+    def _done(self, number: int) -> bool:
+        """Whether a complete trial needs wait for no verdict."""
+        return self.records[number].role == "confirm" or self._halving.passed(number)
+
+    def _end(
+        self, record: TrialRecord, state: State, reason: str | None, epoch: int
+    ) -> list[Victim]:
+        self.clock.start()
+        self._write(END, number=record.number, state=state, reason=reason, epoch=epoch)
+        return self._ended(record.number)
+
+    @property
+    def _leaders(self) -> int:
+        return max(1, self.rules.finalists)
+
+    def _ended(self, number: int) -> list[Victim]:
+        """Note the end of a trial; those that fall because their verdict waited for it."""
+        self._state.end(self.records[number])
+        return self._halving.end(number)
+
+    def _begun(self, record: TrialRecord) -> None:
+        self._state.begin(record)
+        if record.role == "search":
+            self._halving.begin(record)
 
     def _write(self, kind: str, **content: Any) -> None:
-        event = self._ledger.append(kind, clock=round(self.clock.now(), 3), **content)
+        content["clock"] = round(self.clock.now(), 3)
+        if self._owed is None:
+            self._apply(self._ledger.append(kind, **content))
+        else:  # an end found while the ledger is read: it may stand there further down
+            self._owed[content["number"]] = {"event": kind, **content}
+            self._apply(self._owed[content["number"]])
+
+    def _apply(self, event: Event) -> None:
         apply_event(self.records, event)
-
-    def _ask_optuna(self, number: int) -> optuna.Trial:
-        # A new sampler each time is cheap and leaves no random state to be lost with the process.
-        self._study.sampler = _sampler(self._seed, number, self._budget.trials, self._parallel)
-        return self._study.ask()
-
-    def _propose_again(self, record: TrialRecord) -> Proposal:
-        self._study.enqueue_trial(_searched(self._space, record.config))
-        trial = self._ask_optuna(record.number)
-        self._space.suggest(trial)
-        for row in record.rows:
-            trial.report(row["error"], step=row["epoch"])
-        self._asked[record.number] = trial
-        return Proposal(number=record.number, config=record.config, epoch=record.epoch)
+        if event["event"] == EPOCH:
+            self._state.observe(self.records[event["number"]])
 
     def _replay(self) -> None:
-        """Show the ledger's epochs to halving in their order, then tell Optuna what ended.
+        """Go through the ledger as it was written.
 
-        A trial whose last epoch was written but not what it led to is ended here, as it would
-        have been.
+        An end that follows from it and is not there, because the process was killed between the
+        two, is written now.
         """
         for event in list(self._ledger.events):
-            if event["event"] != EPOCH or self._halving is None:
-                continue
-            record = self.records[event["number"]]
-            stop = self._halving.stop(record.number, event["row"])
-            last = event["row"]["epoch"] == record.epoch
-            if stop and last and record.state == "running" and not record.complete:
-                reason = f"behind other trials after epoch {record.epoch}"
-                self._write(END, number=record.number, state="pruned", reason=reason)
-        for record in self.records.values():
-            if record.state == "running" and record.complete:
-                self._write(END, number=record.number, state="finished", reason=None)
-            if record.state != "running":
-                self._study.add_trial(_frozen(self._space, record))
+            self._replay_event(event)
+        owed, self._owed = self._owed, None
+        for event in (owed or {}).values():
+            self._ledger.append(event.pop("event"), **event)
+        self._state.again = sorted(self._state.running)
+
+    def _replay_event(self, event: Event) -> None:
+        kind = event["event"]
+        if kind == TRIAL:
+            if event.get("role", "search") == "search":
+                self._history.advance(event["number"], self.records)
+            self._apply(event)
+            self._begun(self.records[event["number"]])
+        elif kind == EPOCH:
+            self._check_epoch(event)
+            self._apply(event)
+            self._settle(self._observed(self.records[event["number"]]))
+        elif kind == END:
+            self._replay_end(event)
+
+    def _check_epoch(self, event: Event) -> None:
+        record = self.records[event["number"]]
+        if record.state != "running" or "score" not in event["row"]:
+            raise RunFolderError(
+                f"epoch {event['row']['epoch']} of trial {record.number} does not follow from what "
+                "the ledger has before it: it was written under other rules (by another version "
+                "of supremix, or with other options). Go on with it as it was begun, or start a "
+                "new search."
+            )
+
+    def _replay_end(self, event: Event) -> None:
+        number = event["number"]
+        if self._owed is not None:
+            self._owed.pop(number, None)
+        if self.records[number].state == "running":
+            self._apply(event)
+            self._settle(self._ended(number))
 
 
-def _new_study(journal: str | Path, name: str) -> optuna.Study:
-    path = Path(journal)
-    for stale in path.parent.glob(path.name + "*"):  # the journal and a killed writer's lock
-        stale.unlink()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)  # the progress display is ours
-    storage = JournalStorage(JournalFileBackend(str(path)))
-    return optuna.create_study(storage=storage, study_name=name, direction="minimize")
+class _Course:
+    """Which trials are where."""
+
+    def __init__(self) -> None:
+        self.searched = 0
+        """Trials of the search so far."""
+        self.frontier = 0
+        """The first of them that has not ended; all before it have."""
+        self.running: set[int] = set()
+        self.complete: set[int] = set()
+        """Running ones with all epochs behind them: a verdict on them is still awaited."""
+        self.again: list[int] = []
+        """Running ones that have to be proposed once more."""
+        self.confirming: list[int] = []
+        """Trials that train the best settings anew."""
+        self.finished: list[tuple[float, int]] = []
+        """Error and number of the finished trials of the search, best first."""
+        self.ends: Counter[str] = Counter()
+        """How many ended how."""
+        self._ahead: set[int] = set()
+
+    def begin(self, record: TrialRecord) -> None:
+        self.running.add(record.number)
+        if record.role == "search":
+            self.searched += 1
+        else:
+            self.confirming.append(record.number)
+
+    def observe(self, record: TrialRecord) -> None:
+        if record.complete:
+            self.complete.add(record.number)
+
+    def end(self, record: TrialRecord) -> None:
+        number = record.number
+        self.ends[record.state] += 1
+        self.running.discard(number)
+        self.complete.discard(number)
+        if record.state == "finished" and record.role == "search":
+            insort(self.finished, (last_error(record), number))
+        self._ahead.add(number)
+        while self.frontier in self._ahead:
+            self._ahead.discard(self.frontier)
+            self.frontier += 1
 
 
-def _sampler(seed: int, number: int, trials: int | None, parallel: int) -> TPESampler:
-    startup = 10 if trials is None else min(10, max(4, trials // 4))
-    with warnings.catch_warnings():
-        # `group` and `constant_liar` are marked experimental; conditional spaces need the first.
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return TPESampler(
-            seed=int(np.random.SeedSequence([seed, number]).generate_state(1)[0]),
-            n_startup_trials=startup,
-            multivariate=True,
-            group=True,
-            constant_liar=parallel > 1,
-        )
+def _scored(record: TrialRecord, row: Mapping[str, Any]) -> dict[str, Any]:
+    """The row with the trial's score: the least error it has shown so far.
+
+    Rungs compare scores: just after a change of stage the error of a good trial is worse than it
+    was before, and that would be held against it.
+    """
+    score = row.get("score", row["error"])
+    if record.rows:
+        former = record.rows[-1]["score"]
+        score = score if "score" in row or former > score or math.isnan(former) else former
+    return {**row, "score": score}
 
 
-def _searched(space: Space, config: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of `config` that Optuna knows: what has more than one value."""
-    trial = FixedTrial(dict(config))
-    _suggest(space, trial)
-    return dict(trial.params)
-
-
-def _frozen(space: Space, record: TrialRecord) -> optuna.trial.FrozenTrial:
-    trial = FixedTrial(dict(record.config))
-    _suggest(space, trial)
-    return create_trial(
-        state=_TOLD[record.state],
-        value=record.error if record.state == "finished" else None,
-        params=dict(trial.params),
-        distributions=trial.distributions,
-        intermediate_values={row["epoch"]: row["error"] for row in record.rows},
+def _proposal(record: TrialRecord) -> Proposal:
+    return Proposal(
+        number=record.number,
+        config=record.config,
+        epoch=record.epoch,
+        role=record.role,
+        confirms=record.confirms,
+        seed=record.seed,
     )
-
-
-def _suggest(space: Space, trial: FixedTrial) -> None:
-    suggest: Callable[[Any], Any] = space.suggest
-    suggest(trial)

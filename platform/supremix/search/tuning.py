@@ -1,13 +1,13 @@
-"""The study run by Ray Tune: a light trial actor, a searcher, a scheduler and a callback.
+"""A campaign run by Ray Tune: a light trial actor, a searcher, a scheduler and a callback.
 
-Tune starts, counts and ends the trials; every decision is the study's.
+Tune starts, counts and ends the trials; every decision is the studies'.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import ray
@@ -16,53 +16,27 @@ from ray.tune import Callback, Trainable
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from supremix.cluster import TRIAL_CPU, Crew, Order, Outcome
-from supremix.errors import SearchFailedError
+from supremix.cluster import TRIAL_CPU, Crew, Outcome
+from supremix.errors import ResourceError, SearchFailedError
+from supremix.search.bench import Bench
+from supremix.search.campaign import Campaign
 from supremix.search.interrupts import interrupts
 from supremix.search.record import trial_key
-from supremix.search.study import Study
-from supremix.training import Task
+from supremix.search.study import Proposal
 
-Watcher = Callable[[Study], None]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Bench:
-    """What every trial of a search shares.
-
-    Args:
-        run: Name of the search's run, unlike that of any other that the crew works for.
-        task: Dataset, method, encoder and what else does not change.
-        checkpoints: Folder with a checkpoint file for each trial that is under way.
-    """
-
-    run: str
-    task: Task
-    checkpoints: str
-
-    def key(self, name: str) -> str:
-        """What one training of this search is called among all that the crew works for."""
-        return f"{self.run}/{name}"
-
-    def order(self, number: int, config: dict[str, Any], epoch: int, **more: Any) -> Order:
-        """The order to have `epoch` epochs of a trial done."""
-        name = trial_key(number)
-        return Order(
-            key=self.key(name),
-            task=self.task,
-            config=config,
-            checkpoint=f"{self.checkpoints}/{name}.pt",
-            epoch=epoch,
-            **more,
-        )
+Watcher = Callable[[int, int | None, str], None]
+"""Told the index of a study, the number of the trial that did something (None: it has ended), and
+what its worker wrote of it."""
 
 
 class LeasedTrial(Trainable):
     """A trial as Tune sees it: each step asks the trial's gang for one more epoch."""
 
-    def setup(self, config: dict[str, Any], pool: Any = None, bench: Bench | None = None) -> None:
+    def setup(
+        self, config: dict[str, Any], pool: Any = None, benches: Sequence[Bench] = ()
+    ) -> None:
         """Take the first trial; Tune calls it in a new actor."""
-        self._pool, self._bench = pool, bench
+        self._pool, self._benches = pool, benches
         self._take(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -72,17 +46,25 @@ class LeasedTrial(Trainable):
 
     def step(self) -> dict[str, Any]:
         """Have one more epoch trained."""
-        if self._bench is None:
-            raise SearchFailedError("a trial's actor was set up without the search's bench.")
-        epoch = self._epoch + 1
-        order = self._bench.order(self._number, self._settings, epoch)
+        if not self._benches:
+            raise SearchFailedError("a trial's actor was set up without the search's benches.")
+        trial, epoch = self._trial, self._epoch + 1
+        order = self._benches[trial["part"]].order(
+            trial["number"], self._settings, epoch, seed=trial["seed"], longest=self._longest
+        )
         outcome: Outcome = ray.get(self._pool.execute.remote(order))
         self._epoch = epoch
+        row = outcome.row or {}
+        self._longest = max(self._longest or 0.0, row.get("seconds", 0.0))
+        # The flat numbers are for trackers such as TensorBoard; the search reads the text.
         return {
-            "number": self._number,
+            **{name: value for name, value in row.items() if _plain(value)},
+            "number": trial["number"],
             "row": json.dumps(outcome.row),
             "total": outcome.total,
             "failure": outcome.failure,
+            "log": outcome.log,
+            "cluster": outcome.cluster,
         }
 
     def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:
@@ -93,9 +75,14 @@ class LeasedTrial(Trainable):
         """Nothing to load."""
 
     def _take(self, config: dict[str, Any]) -> None:
-        self._number: int = config["number"]
-        self._epoch: int = config["epoch"]
-        self._settings: dict[str, Any] = json.loads(config["settings"])
+        self._trial: dict[str, Any] = json.loads(config["trial"])
+        self._epoch: int = self._trial["epoch"]
+        self._longest: float | None = None
+        self._settings: dict[str, Any] = self._trial["config"]
+
+
+def _plain(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 class _Here:
@@ -109,21 +96,19 @@ class _Here:
         return {}
 
 
-class StudySearcher(_Here, Searcher):
-    """Hands the study's proposals to Tune."""
+class CampaignSearcher(_Here, Searcher):
+    """Hands the campaign's proposals to Tune."""
 
-    def __init__(self, study: Study) -> None:
+    def __init__(self, campaign: Campaign) -> None:
         super().__init__()
-        self._study = study
+        self._campaign = campaign
 
     def suggest(self, trial_id: str) -> Any:
-        """The study's next proposal."""
-        proposal = self._study.ask()
-        if proposal is None:
+        """The next proposal; nothing while a running trial has to tell first."""
+        answer = self._campaign.ask()
+        if answer is None:
             return Searcher.FINISHED
-        # As text, so that Tune neither flattens nor resolves what is in there.
-        settings = json.dumps(proposal.config)
-        return {"number": proposal.number, "epoch": proposal.epoch, "settings": settings}
+        return _described(*answer) if isinstance(answer, tuple) else None
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -134,16 +119,30 @@ class StudySearcher(_Here, Searcher):
         """Nothing to save: the ledger is the truth."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Nothing to restore: the study is built from the ledger."""
+        """Nothing to restore: the studies are built from the ledger."""
 
 
-class StudyScheduler(_Here, FIFOScheduler):
-    """Hands every epoch's row to the study and does what it says."""
+def _described(part: int, proposal: Proposal) -> dict[str, Any]:
+    trial = {
+        "part": part,
+        "number": proposal.number,
+        "epoch": proposal.epoch,
+        "seed": proposal.seed,
+        "config": proposal.config,
+    }
+    # As text, so that Tune neither flattens nor resolves what is in there; trackers see the rest.
+    return {"trial": json.dumps(trial), "settings": proposal.config}
 
-    def __init__(self, study: Study) -> None:
+
+class CampaignScheduler(_Here, FIFOScheduler):
+    """Hands every epoch's row to its study and does what that says."""
+
+    def __init__(self, campaign: Campaign, benches: Sequence[Bench], watch: Watcher) -> None:
         super().__init__()
-        self._study = study
+        self._campaign, self._benches, self._watch = campaign, benches, watch
         self._controller: Any = None
+        self.trouble: str | None = None
+        """What befell the cluster, so that the search cannot go on; it says nothing of a trial."""
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         """Note who runs the trials."""
@@ -156,34 +155,49 @@ class StudyScheduler(_Here, FIFOScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Hand over the epoch's row; stop where the study says so."""
-        number = result["number"]
-        if result["failure"] is not None:
-            self._study.finish(number, "failed", result["failure"])
+        part, number = _whose(trial)
+        study = self._campaign.parts[part].begin()
+        if result["failure"] is not None and result["cluster"]:
+            self.trouble = result["failure"]
             return TrialScheduler.STOP
-        stop = self._study.observe(number, json.loads(result["row"]), result["total"])
+        if result["failure"] is not None:
+            self._campaign.finish(part, number, "failed", result["failure"])
+            stop = True
+        elif study.records[number].state != "running":  # given up while this epoch was trained
+            stop = self._campaign.observe(part, number, {}, result["total"])
+        else:
+            bench = self._benches[part]
+            row = bench.row(study.records[number], json.loads(result["row"]))
+            total = result["total"] if len(bench.legs) == 1 else bench.total
+            stop = self._campaign.observe(part, number, row, total)
+        self._watch(part, number, result["log"])
         return TrialScheduler.STOP if stop else TrialScheduler.CONTINUE
 
 
-class StudyCallback(_Here, Callback):
-    """Frees gangs of ended trials, looks after the crew, and tells who watches."""
+class CampaignCallback(_Here, Callback):
+    """Frees gangs of ended trials and looks after the crew."""
 
-    def __init__(self, study: Study, crew: Crew, bench: Bench, watch: Watcher) -> None:
-        self._study, self._crew, self._bench, self._watch = study, crew, bench, watch
+    def __init__(
+        self,
+        campaign: Campaign,
+        crew: Crew,
+        benches: Sequence[Bench],
+        watch: Watcher,
+        scheduler: CampaignScheduler,
+    ) -> None:
+        self._campaign, self._crew, self._benches = campaign, crew, benches
+        self._watch, self._scheduler = watch, scheduler
 
     def be_silent(self) -> None:
         """Tell those who watch no more."""
-        self._watch = lambda _: None
+        self._watch = _unseen
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """See whether the search shall stop, and whether all gangs are alive."""
         interrupts.check()
         self._crew.check()
-
-    def on_trial_result(
-        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
-    ) -> None:
-        """Tell who watches."""
-        self._watch(self._study)
+        if self._scheduler.trouble is not None:
+            raise KeyboardInterrupt
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Free the trial's gang."""
@@ -191,31 +205,53 @@ class StudyCallback(_Here, Callback):
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """End a trial whose actor died, and free its gang."""
-        self._study.finish(trial.config["number"], "failed", "its Tune actor died")
+        self._campaign.finish(*_whose(trial), "failed", "its Tune actor died")
         self._free(trial)
 
     def _free(self, trial: Any) -> None:
-        key = self._bench.key(trial_key(trial.config["number"]))
-        self._crew.pool.release.remote(key)
-        self._watch(self._study)
+        part, number = _whose(trial)
+        self._crew.pool.release.remote(self._benches[part].key(trial_key(number)))
+        self._watch(part, None, "")
 
 
-def run_study(study: Study, crew: Crew, bench: Bench, watch: Watcher, storage: str) -> None:
-    """Run a study's trials on a crew's gangs until the study proposes no more.
+def _unseen(part: int, number: int | None, log: str) -> None:
+    """For when nobody is to be told."""
+
+
+def _whose(trial: Any) -> tuple[int, int]:
+    described = json.loads(trial.config["trial"])
+    return described["part"], described["number"]
+
+
+def run_campaign(
+    campaign: Campaign,
+    crew: Crew,
+    benches: Sequence[Bench],
+    watch: Watcher,
+    storage: str,
+    callbacks: Sequence[Callback] = (),
+) -> None:
+    """Run a campaign's trials on a crew's gangs until it proposes no more.
 
     Args:
-        study: Decides.
+        campaign: Decides.
         crew: The gangs; as many trials as gangs run at once.
-        bench: What the trials share.
+        benches: What the trials of each study share.
         watch: Called in this process after every epoch and every end of a trial.
-        storage: Folder for Tune's own state, of no use afterwards.
+        storage: Local folder for Tune's own state, of no use afterwards.
+        callbacks: Tune's own that shall see the trials, such as trackers.
+
+    Raises:
+        ResourceError: No gang is left, or none has had a place in the cluster for long; the search
+            can be resumed.
     """
-    scheduler, callback = StudyScheduler(study), StudyCallback(study, crew, bench, watch)
-    trainable = tune.with_parameters(LeasedTrial, pool=crew.pool, bench=bench)
+    scheduler = CampaignScheduler(campaign, benches, watch)
+    callback = CampaignCallback(campaign, crew, benches, watch, scheduler)
+    trainable = tune.with_parameters(LeasedTrial, pool=crew.pool, benches=tuple(benches))
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"CPU": TRIAL_CPU}),
         tune_config=tune.TuneConfig(
-            search_alg=StudySearcher(study),
+            search_alg=CampaignSearcher(campaign),
             scheduler=scheduler,
             num_samples=-1,
             max_concurrent_trials=crew.plan.gangs,
@@ -225,7 +261,7 @@ def run_study(study: Study, crew: Crew, bench: Bench, watch: Watcher, storage: s
         run_config=tune.RunConfig(
             name="tune",
             storage_path=storage,
-            callbacks=[callback],
+            callbacks=[callback, *callbacks],
             failure_config=tune.FailureConfig(max_failures=0),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             verbose=0,
@@ -238,8 +274,14 @@ def run_study(study: Study, crew: Crew, bench: Bench, watch: Watcher, storage: s
             # Tune tidies up after an exception, but this is none to it, and the actors would stay.
             callback.be_silent()
             scheduler.end_actors()
-            raise
+            if scheduler.trouble is None:
+                raise
+            raise ResourceError(
+                f"the cluster failed the search: {scheduler.trouble}. Nothing is lost; go on with "
+                "it by --resume once the cluster is there again."
+            ) from None
 
 
 def _dirname(trial: Any) -> str:
-    return f"{trial_key(trial.config['number'])}-{trial.trial_id}"
+    part, number = _whose(trial)
+    return f"{part}-{trial_key(number)}-{trial.trial_id}"

@@ -1,5 +1,6 @@
 """Training: one trial on one task, without Ray, in one process or many."""
 
+from supremix.training.checkpoint import checkpoint_exists as checkpoint_exists
 from supremix.training.checkpoint import load_checkpoint as load_checkpoint
 from supremix.training.checkpoint import save_checkpoint as save_checkpoint
 from supremix.training.collective import Collective as Collective

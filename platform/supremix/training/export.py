@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import uuid
 from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from supremix.models import BinnedHead
+from supremix.training.files import Address, place, write_bytes
+from supremix.training.persistence import WORKER_PATIENCE, persistently
 
 if TYPE_CHECKING:
     from supremix.training.run import TrialRun
@@ -23,17 +22,29 @@ WEIGHTS = "model.safetensors"
 DESCRIPTION = "model.json"
 
 
-def export_model(path: str | os.PathLike[str], run: TrialRun) -> None:
+def export_model(address: Address, run: TrialRun) -> None:
     """Write model.safetensors and model.json of a run into a folder, each whole or not at all.
 
     The description comes last, so a folder with one has its weights. The projection head, of no
-    use after training, is left out.
+    use after training, is left out. Storage that fails for a while is waited for.
+
+    Args:
+        address: path or fsspec address of the folder, which is made when missing.
+        run: what was trained.
+
+    Raises:
+        RunFolderError: the storage went on failing for `WORKER_PATIENCE` seconds.
+        OSError: the storage refuses, and would again.
     """
-    folder = Path(path)
-    folder.mkdir(parents=True, exist_ok=True)
-    _replace(folder / WEIGHTS, lambda draft: save_file(_weights(run.network.state_dict()), draft))
+    folder = place(address)
+    weights = save(_weights(run.network.state_dict()))
     text = json.dumps(describe(run), indent=1, sort_keys=True)
-    _replace(folder / DESCRIPTION, lambda draft: Path(draft).write_text(text))
+
+    def write() -> None:
+        write_bytes(folder / WEIGHTS, weights)
+        write_bytes(folder / DESCRIPTION, text.encode())
+
+    persistently(write, f"the model {folder}", patience=WORKER_PATIENCE)
 
 
 def describe(run: TrialRun) -> dict[str, Any]:
@@ -60,12 +71,3 @@ def describe(run: TrialRun) -> dict[str, Any]:
 def _weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     kept = {n: t for n, t in state.items() if not n.startswith("projection.")}
     return {name: tensor.detach().cpu().contiguous() for name, tensor in kept.items()}
-
-
-def _replace(target: Path, write: Any) -> None:
-    draft = target.with_name(f".{target.name}-{uuid.uuid4().hex}")
-    try:
-        write(str(draft))
-        os.replace(draft, target)
-    finally:
-        draft.unlink(missing_ok=True)

@@ -7,10 +7,8 @@ What the networks of the tasks have in common is told in `sharing`, how their st
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +19,7 @@ from supremix.models import Network
 from supremix.training.checkpoint import State
 from supremix.training.collective import Collective, Solo
 from supremix.training.errors import CheckpointError, TrainingError
+from supremix.training.files import Address, place
 from supremix.training.interleaving import Interleaver, Part
 from supremix.training.isolation import isolated
 from supremix.training.joint_checks import check_stages, check_tasks, split_config
@@ -214,10 +213,10 @@ class JointRun:
         """Features of a split of every task, by dataset, see `TrialRun.embed`. Collective."""
         return {name: member.embed(split, most=most) for name, member in self.tasks.items()}
 
-    def export(self, path: str | os.PathLike[str]) -> None:
+    def export(self, path: Address) -> None:
         """Write each task's model into a folder of its name, as `TrialRun.export` does."""
         for name, member in self.tasks.items():
-            member.export(Path(path) / name)
+            member.export(place(path) / name)
 
     def _row(self, epoch: int) -> dict[str, Any]:
         rows = {name: member.history[epoch] for name, member in self.tasks.items()}

@@ -5,21 +5,23 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load
 from torch import Tensor
+from upath import UPath
 
 from supremix.models import EncoderBuilder, EncoderSpec, Network
 from supremix.training.data import to_input
 from supremix.training.errors import ModelError, ModelInputError
 from supremix.training.evaluate import mean_views
 from supremix.training.export import DESCRIPTION, FORMAT, WEIGHTS
+from supremix.training.files import Address, place, read_bytes
+from supremix.training.persistence import failures
 from supremix.training.precision import Precision
 from supremix.training.scaling import CovariateScale, TargetScale
 from supremix_datasets.card import Card
@@ -59,7 +61,7 @@ class TrainedModel:
     @classmethod
     def load(
         cls,
-        path: str | os.PathLike[str],
+        path: Address,
         *,
         builder: EncoderBuilder | None = None,
         dataset: Dataset | None = None,
@@ -68,7 +70,7 @@ class TrainedModel:
         """Load a model from its folder.
 
         Args:
-            path: the folder with model.safetensors and model.json.
+            path: the folder with model.safetensors and model.json, or its fsspec address.
             builder: the encoder's builder, where the model was trained with one of the user's.
             dataset: the dataset whose reader decodes files, where it is not a built-in one.
             device: where to compute.
@@ -76,13 +78,13 @@ class TrainedModel:
         Raises:
             ModelError: no model there, or one that this version or call cannot rebuild.
         """
-        folder = Path(path)
+        folder = place(path)
         description = _description(folder)
         network = _network(description, builder)
         try:
-            weights = load_file(folder / WEIGHTS)
+            weights = load(read_bytes(folder / WEIGHTS))
             missing, unexpected = network.load_state_dict(weights, strict=False)
-        except (OSError, SafetensorError, RuntimeError) as error:
+        except (SafetensorError, RuntimeError, *failures()) as error:
             raise ModelError(_unusable(folder, f"{WEIGHTS} does not fit: {error}")) from error
         if missing or unexpected:
             names = ", ".join([*missing, *unexpected][:5])
@@ -161,9 +163,9 @@ class TrainedModel:
         return rows
 
 
-def _description(folder: Path) -> dict[str, Any]:
+def _description(folder: UPath) -> dict[str, Any]:
     try:
-        description: Any = json.loads((folder / DESCRIPTION).read_text())
+        description: Any = json.loads(read_bytes(folder / DESCRIPTION))
     except FileNotFoundError as error:
         raise ModelError(
             f"no model in {str(folder)!r}: expected {WEIGHTS} and {DESCRIPTION} there"
@@ -197,5 +199,5 @@ def _reader(description: dict[str, Any]) -> Reader | None:
     return get(name).reading(card) if name in names() else None
 
 
-def _unusable(folder: Path, why: str) -> str:
+def _unusable(folder: UPath, why: str) -> str:
     return f"the model in {str(folder)!r} cannot be used: {why}. Export it again."

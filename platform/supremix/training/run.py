@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -23,6 +22,7 @@ from supremix.training.direct import check_recipes, facts_of
 from supremix.training.errors import CheckpointError, TrainingError
 from supremix.training.evaluate import Evaluator
 from supremix.training.export import export_model
+from supremix.training.files import Address
 from supremix.training.isolation import isolated
 from supremix.training.measures import sample
 from supremix.training.measuring import Measurer, Measures, is_measured
@@ -223,7 +223,7 @@ class TrialRun:
             features = self._evaluator.features(positions).float().cpu().numpy()
         return {"features": features, "target": self.data.store.targets[positions]}
 
-    def export(self, path: str | os.PathLike[str]) -> None:
+    def export(self, path: Address) -> None:
         """Write model.safetensors and model.json into the folder; only rank 0 has to."""
         export_model(path, self)
 

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, cast
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load
 from torch import Tensor, nn
+from upath import UPath
 
 from supremix.models import EncoderSpec
 from supremix.training.errors import ModelError, TaskError
 from supremix.training.export import DESCRIPTION, FORMAT, WEIGHTS
+from supremix.training.files import Address, place, read_bytes
+from supremix.training.persistence import failures
 from supremix_datasets.card import Card
 
 _PREFIX = "encoder."
 
 
-def model_folder(folder: str | os.PathLike[str]) -> Path:
+def model_folder(folder: Address) -> UPath:
     """The folder of a model: as given, or that of the best model in a run folder."""
-    path = Path(folder).expanduser()
+    path = place(folder)
     return path / "best" if (path / "best").is_dir() else path
 
 
@@ -38,7 +39,7 @@ class Initial:
         digest: SHA-256 of its weights' file.
     """
 
-    folder: Path
+    folder: UPath
     encoder: dict[str, Any]
     dimensions: int
     channels: int
@@ -46,17 +47,17 @@ class Initial:
     digest: str
 
     @classmethod
-    def read(cls, folder: str | os.PathLike[str]) -> Initial:
+    def read(cls, folder: Address) -> Initial:
         """Look at a model, without its weights.
 
         Raises:
             TaskError: there is no model in the folder, or one of another version.
         """
-        path = Path(folder)
+        path = place(folder)
         try:
-            content = json.loads((path / DESCRIPTION).read_text())
-            digest = hashlib.sha256((path / WEIGHTS).read_bytes()).hexdigest()
-        except (OSError, ValueError) as error:
+            content = json.loads(read_bytes(path / DESCRIPTION))
+            digest = hashlib.sha256(read_bytes(path / WEIGHTS)).hexdigest()
+        except (ValueError, *failures()) as error:
             raise TaskError(
                 f"no model to start from in {str(path)!r}: expected {DESCRIPTION} and {WEIGHTS} "
                 f"there ({error}); name the run folder of a concluded search, or a model's folder"
@@ -100,14 +101,14 @@ class Initial:
         """
         try:
             encoder.load_state_dict(self._weights())
-        except (OSError, SafetensorError, RuntimeError) as error:
+        except (SafetensorError, RuntimeError, *failures()) as error:
             raise ModelError(
                 f"the encoder of the model in {str(self.folder)!r}, of {self.dataset}, does not "
                 f"fit the trial's: {error}"
             ) from error
 
     def _weights(self) -> dict[str, Tensor]:
-        found = load_file(self.folder / WEIGHTS)
+        found = load(read_bytes(self.folder / WEIGHTS))
         return {n.removeprefix(_PREFIX): t for n, t in found.items() if n.startswith(_PREFIX)}
 
 

@@ -1,0 +1,182 @@
+"""How the search scales: the real studies and ledgers on a thousand simulated gangs.
+
+    python benchmarks/scale.py [--trials 1000 10000 100000] [--gangs 1000] [--studies 6]
+
+Six studies over spaces of eight parameters share the gangs, each with invented curves whose best
+error is known (`SyntheticCurves`); one gang in ten takes three times as long as the others, and an
+epoch's duration varies by a fifth. Each size runs in a process of its own, one after the other,
+so that the peak memory is its own. Every event is written to a ledger on the disk, as in a real
+search. A decision is a proposal given or an epoch observed, with all that follows from it: ledger,
+verdicts, ends. Prints a Markdown table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from statistics import fmean
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import optuna
+from curve_forest import Dice
+
+from supremix.search.budget import Budget
+from supremix.search.campaign import trials_at_once
+from supremix.search.ledger import Ledger
+from supremix.search.pruning import Pruning
+from supremix.search.simulation import Simulation
+from supremix.search.simulation_curves import SyntheticCurves
+from supremix.search.simulation_parts import Arm, Gangs
+from supremix.search.study import Rules, Study
+from supremix_spaces import Space
+
+EPOCHS = 9
+SLOW = (3.0, *[1.0] * 9)
+"""Pace of one gang in ten, and of the others."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--trials", type=int, nargs="+", default=[1_000, 10_000, 100_000])
+    parser.add_argument("--gangs", type=int, default=1_000)
+    parser.add_argument("--studies", type=int, default=6)
+    parser.add_argument("--random", action="store_true", help="settings at random, without Optuna")
+    parser.add_argument("--only", type=int, help="one size in this process; prints JSON")
+    options = parser.parse_args()
+    if options.only:
+        print(json.dumps(measure(options.only, options)))
+        return
+    rows = [apart(trials, options) for trials in options.trials]
+    print(table(rows))
+
+
+def apart(trials: int, options: argparse.Namespace) -> dict[str, float]:
+    """Measure one size in a process of its own."""
+    command = [sys.executable, __file__, "--only", str(trials)]
+    command += ["--gangs", str(options.gangs), "--studies", str(options.studies)]
+    command += ["--random"] if options.random else []
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    print(done.stdout, file=sys.stderr, end="")
+    return json.loads(done.stdout)
+
+
+def measure(trials: int, options: argparse.Namespace) -> dict[str, float]:
+    """Run a search of `trials` trials, over all studies, on simulated gangs."""
+    gangs, share = options.gangs, trials // options.studies
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    with tempfile.TemporaryDirectory() as folder:
+        ledgers = [Ledger(Path(folder) / f"{n}.jsonl") for n in range(options.studies)]
+        arms = [arm(n, ledger, share, options) for n, ledger in enumerate(ledgers)]
+        before = memory()
+        simulation = Simulation(arms, Gangs(count=gangs, paces=SLOW, jitter=0.2))
+        begin = perf_counter()
+        report = simulation.run()
+        wall = perf_counter() - begin
+        for ledger in ledgers:
+            ledger.__exit__(None, None, None)
+    asking, observing = np.array(report.asking), np.array(report.observing)
+    counted = sum(r.epoch for a in arms for r in a.study.records.values())
+    driver = float(asking.sum() + observing.sum()) + report.refusing
+    return {
+        "trials": len(asking),
+        "epochs": report.epochs,
+        "needless": 1.0 - counted / report.epochs,
+        "wall": wall,
+        "driver": driver,
+        "ask_median": 1e3 * float(np.median(asking)),
+        "ask_p99": 1e3 * float(np.quantile(asking, 0.99)),
+        "observe_median": 1e3 * float(np.median(observing)),
+        "observe_p99": 1e3 * float(np.quantile(observing, 0.99)),
+        "rate": (len(asking) + len(observing)) / driver,
+        "per_trial": 1e3 * driver / len(asking),
+        "memory": memory(),
+        "grown": memory() - before,
+        "virtual_hours": report.seconds / 3600.0,
+        "load": driver / report.seconds,
+        "busy": report.busy,
+        "waiting": report.waiting,
+        "drained": report.drained,
+        "gap": fmean(a.path[-1].true / a.model.best - 1.0 for a in arms),
+        "random_gap": fmean(random_gap(a.model, share) for a in arms),
+    }
+
+
+def arm(place: int, ledger: Ledger, trials: int, options: argparse.Namespace) -> Arm:
+    """One study with its curves and its ledger."""
+    curves = SyntheticCurves(place, epochs=EPOCHS)
+    rules = Rules(
+        budget=Budget(trials=trials),
+        rungs=Pruning().rungs(EPOCHS),
+        parallel=trials_at_once(options.gangs, options.studies),
+    )
+    sampler = AtRandom(curves.space, place) if options.random else None
+    make = partial(
+        Study, space=curves.space, seed=place, ledger=ledger, rules=rules, sampler=sampler
+    )
+    return Arm(make, ledger, curves)
+
+
+class AtRandom:
+    """Settings drawn at random in no time."""
+
+    def __init__(self, space: Space, seed: int) -> None:
+        self._space, self._dice = space, Dice(seed)
+
+    def propose(self, number: int, past: Sequence[Any]) -> dict[str, Any]:
+        """The settings of a trial."""
+        return self._space.suggest(self._dice)
+
+
+def random_gap(model: Any, trials: int) -> float:
+    """How far off the best of as many random settings would be, each trained to the end."""
+    dice = Dice(0)
+    errors = [model.true_error(model.space.suggest(dice)) for _ in range(trials)]
+    return min(errors) / model.best - 1.0
+
+
+def memory() -> float:
+    """Most memory that this process has held so far, in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def table(rows: Sequence[dict[str, float]]) -> str:
+    """The figures as a Markdown table, a column a size."""
+    lines = [
+        ("trials", "trials", "{:,.0f}"),
+        ("epochs trained", "epochs", "{:,.0f}"),
+        ("of them in vain (verdict awaited)", "needless", "{:.1%}"),
+        ("driver time, s", "driver", "{:.0f}"),
+        ("driver time a trial, ms", "per_trial", "{:.2f}"),
+        ("a proposal, median, ms", "ask_median", "{:.2f}"),
+        ("a proposal, 99th percentile, ms", "ask_p99", "{:.2f}"),
+        ("an epoch observed, median, ms", "observe_median", "{:.3f}"),
+        ("an epoch observed, 99th percentile, ms", "observe_p99", "{:.3f}"),
+        ("decisions a second", "rate", "{:,.0f}"),
+        ("peak memory, MiB", "memory", "{:.0f}"),
+        ("of it beyond the start, MiB", "grown", "{:.0f}"),
+        ("virtual time, h", "virtual_hours", "{:.1f}"),
+        ("driver time over virtual time", "load", "{:.1%}"),
+        ("gangs busy", "busy", "{:.1%}"),
+        ("gangs waiting for a verdict", "waiting", "{:.2%}"),
+        ("gangs free after the last proposal", "drained", "{:.1%}"),
+        ("found error above the least one", "gap", "{:.2%}"),
+        ("random settings, all trained to the end", "random_gap", "{:.2%}"),
+        ("wall time, s", "wall", "{:.0f}"),
+    ]  # fmt: skip
+    text = ["|" + " | ".join(["", *[""] * len(rows)]) + "|", "|" + " --- |" * (len(rows) + 1)]
+    for label, name, form in lines:
+        text.append("| " + " | ".join([label, *(form.format(row[name]) for row in rows)]) + " |")
+    return "\n".join(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,368 @@
+"""How many epochs a search spends until it has found settings within 1 % of the best known ones.
+
+    python benchmarks/search_quality.py [DATASET…] [--curves benchmarks/curves] [--seeds 20]
+                                        [--gangs 2 8] [--transfer] [--tune] [--jobs 2]
+
+The searches run on simulated gangs over recorded learning curves of real training (made by
+`record_curves.py`): a proposed configuration is answered by a forest fitted to the
+recordings, with the luck of a seed as recorded, see `ForestCurves`. The best known error is the
+least that the forest expects. Counted is every epoch that any gang has trained, until a trial has
+finished whose expected error is within 1 % of it. Rivals run in the same
+simulator: settings at random trained to the end, TPE trained to the end, and asynchronous
+successive halving (Ray's own scheduler, fed by arrival) with settings at random.
+
+--transfer: a search on one dataset after searches on the others, with and without what those found.
+--tune: how the design constants of the search move the figure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import optuna
+import polars as pl
+from curve_forest import ForestCurves
+from optuna.samplers import TPESampler
+from ray.tune.schedulers import ASHAScheduler, TrialScheduler
+
+from supremix.priors import Earlier, earlier_of, prior_for
+from supremix.search import history
+from supremix.search.budget import Budget, Clock
+from supremix.search.learning import Prior
+from supremix.search.ledger import END
+from supremix.search.pruning import Pruning, never
+from supremix.search.record import TrialRecord
+from supremix.search.sampling import Tpe, Uniform, draw_seed
+from supremix.search.simulation import Simulation
+from supremix.search.simulation_curves import SyntheticCurves
+from supremix.search.simulation_parts import Arm, Gangs, MemoryLedger
+from supremix.search.study import Proposal, Rules, Study
+from supremix_datasets import get
+from supremix_spaces import Choice, Space, space_for
+
+WITHIN = 1.01
+NOISE = 0.8
+"""Share of the recorded residuals that a search sees: what repeated trainings of the same settings
+differ by (8 % of the error, for bone age) over what recordings differ by from the forest (10 %)."""
+SCHOOL = 30
+"""Whole trainings' worth of epochs of each earlier search, with --transfer."""
+CAP = 150
+"""Whole trainings' worth of epochs after which a search is given up."""
+
+CAPS = (history.BEST, history.LATEST, history.PENDING)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Strategy:
+    """A way to search; the defaults are ours."""
+
+    sampler: str = "tpe"
+    pruning: str = "ours"
+    grace: int | None = None
+    reduction: float = 3.0
+    slack: float | None = None
+    lead: int | None = None
+    startup: int = 10
+    tpe: Mapping[str, Any] = field(default_factory=dict)
+    caps: tuple[int, int, int] | None = None
+    learn: bool = False
+
+
+RIVALS = {
+    "random, no pruning": Strategy(sampler="random", pruning="none"),
+    "TPE, no pruning": Strategy(pruning="none"),
+    "ASHA, random": Strategy(sampler="random", pruning="asha"),
+    "ours": Strategy(),
+}
+
+TRANSFER = {"ours, alone": Strategy(), "ours, after the others": Strategy(learn=True)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One simulated search."""
+
+    curves: str
+    name: str
+    strategy: Strategy
+    seed: int
+    gangs: int
+    others: tuple[str, ...] = ()
+
+
+class PlainAsha:
+    """Ray's ASHA, told of every epoch as it arrives, with settings drawn at random."""
+
+    def __init__(self, space: Space, seed: int, ledger: MemoryLedger, pruning: Pruning, total: int):
+        self.clock, self.records, self.searched = Clock(), dict[int, TrialRecord](), False
+        self._draw, self._ledger = Uniform(space, seed), ledger
+        self._space = space
+        self._asha = ASHAScheduler(
+            time_attr="epoch",
+            metric="error",
+            mode="min",
+            max_t=total,
+            grace_period=pruning.first_rung(total),
+            reduction_factor=pruning.reduction,
+        )
+
+    def ask(self) -> Proposal:
+        """The next trial."""
+        number = len(self.records)
+        config = self._draw.propose(number, []) if number else self._space.defaults()
+        self.records[number] = TrialRecord(number=number, config=config)
+        self._asha.on_trial_add(None, SimpleNamespace(trial_id=str(number)))
+        return Proposal(number=number, config=config)
+
+    def observe(self, number: int, row: Mapping[str, Any], total: int) -> bool:
+        """Take an epoch's row; says whether the trial is to stop."""
+        record = self.records[number]
+        record.rows.append({**row, "score": row["error"]})
+        trial = SimpleNamespace(trial_id=str(number))
+        result = {"epoch": row["epoch"], "error": row["error"]}
+        stop = self._asha.on_trial_result(None, trial, result) == TrialScheduler.STOP
+        if stop or record.epoch >= total:
+            record.state = "finished" if record.epoch >= total else "pruned"
+            self._ledger.append(END, number=number, state=record.state)
+        return stop or record.epoch >= total
+
+
+class TunedTpe(Tpe):
+    """The platform's sampler with other settings of Optuna's."""
+
+    def __init__(self, space: Space, seed: int, startup: int, settings: Mapping[str, Any]) -> None:
+        super().__init__(space, seed, startup)
+        self._settings = settings
+
+    def _sampler(self, number: int) -> TPESampler:
+        given = {"multivariate": True, "group": True, "constant_liar": True, **self._settings}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            seed = draw_seed(self._seed, number)
+            return TPESampler(seed=seed, n_startup_trials=self._startup, **given)
+
+
+@cache
+def model_of(curves: str, name: str) -> tuple[Any, Space]:
+    """Curves of a dataset and the space they were drawn from."""
+    kind, _, number = name.partition(":")
+    if kind == "synthetic":
+        model = SyntheticCurves(int(number or 0), epochs=18)
+        return model, model.space
+    table = pl.read_parquet(Path(curves) / f"{name}.parquet")
+    space = space_of(name, table)
+    return ForestCurves(table, space, NOISE), space
+
+
+def elsewhere(space: Space, seed: int) -> Space:
+    """The space with its first point drawn at random.
+
+    Every search here begins with the defaults, which were chosen well: with them the best settings
+    would be found by the first trial of all.
+    """
+    point = Uniform(space, 10_000 + seed).propose(0, [])
+    given = {n: replace(space[n], default=v) for n, v in point.items() if n in space.searched}
+    return Space({**space.parameters, **given})
+
+
+def space_of(name: str, table: pl.DataFrame) -> Space:
+    """The preset that was recorded, with the batch sizes that were offered there."""
+    card = get(name).card
+    space = space_for(
+        "supremix",
+        window=card.window,
+        label_bin=card.label_bin,
+        label_scale=card.label_scale,
+        train_size=10_000,
+    )
+    configs = [json.loads(text) for text in table["config"].unique()]
+    sizes = sorted({config["batch_size"] for config in configs})
+    first = json.loads(table.filter(pl.col("trial") == 0)["config"][0])["batch_size"]
+    return Space({**space.parameters, "batch_size": Choice(tuple(sizes), default=first)})
+
+
+def study_of(task: Task, space: Space, total: int, ledger: MemoryLedger) -> Any:
+    """The study of a task, or the plain ASHA in its place."""
+    way, seed = task.strategy, task.seed
+    pruning = Pruning(grace=way.grace, reduction=way.reduction)
+    if way.pruning == "asha":
+        return PlainAsha(space, seed, ledger, pruning, total)
+    rungs = never(total) if way.pruning == "none" else pruning.rungs(total)
+    if way.sampler == "random":
+        sampler: Any = Uniform(space, seed)
+    else:
+        sampler = TunedTpe(space, seed, way.startup, way.tpe)
+    rules = Rules(budget=Budget(trials=10**6), rungs=rungs, parallel=task.gangs)
+    given = {k: v for k in ("slack", "lead") if (v := getattr(way, k)) is not None}
+    return Study(
+        space=space,
+        seed=seed,
+        ledger=ledger,
+        rules=replace(rules, **given),
+        sampler=sampler,
+        prior=learned(task, space) if way.learn else None,
+    )
+
+
+def learned(task: Task, space: Space) -> Prior:
+    """What searches of `SCHOOL` trainings' worth of epochs on the other datasets have to teach."""
+    earlier: list[Earlier] = []
+    for other in task.others:
+        before = replace(task, name=other, strategy=replace(task.strategy, learn=False))
+        study = search(before, lambda _, spent: spent >= SCHOOL).study
+        found = earlier_of(other, get(other).card, study.space, study.records.values())
+        earlier += [] if found is None else [found]
+    return prior_for(get(task.name).card, space, earlier)
+
+
+def run(task: Task) -> float:
+    """Epochs until the goal; infinity if it was not reached."""
+    model, _ = model_of(task.curves, task.name)
+
+    def found(arm: Arm) -> bool:
+        return bool(arm.closest) and arm.closest[-1].true <= WITHIN * model.best
+
+    arm = search(task, lambda arm, spent: found(arm) or spent >= CAP)
+    return float(arm.closest[-1].epochs) if found(arm) else float("inf")
+
+
+def search(task: Task, until: Callable[[Arm, float], bool]) -> Arm:
+    """Simulate a task until a condition on its study and the whole trainings' worth of epochs."""
+    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    model, space = model_of(task.curves, task.name)
+    space = elsewhere(space, task.seed)
+    total = len(model.rows(space.defaults(), 0))
+    ledger = MemoryLedger()
+    arm = Arm(lambda: study_of(task, space, total, ledger), ledger, model)
+    simulation = Simulation([arm], Gangs(count=task.gangs, jitter=0.1, seed=task.seed))
+    history.BEST, history.LATEST, history.PENDING = task.strategy.caps or CAPS
+    simulation.run(lambda: until(arm, simulation.report.epochs / total))
+    return arm
+
+
+def median(values: Sequence[float]) -> tuple[float, float, float]:
+    """Median and its 95 % interval (bootstrap over seeds); infinity where most were censored."""
+    sample = np.random.default_rng(0).choice(values, (4000, len(values)))
+    middles = np.sort(np.quantile(sample, 0.5, axis=1, method="lower"))
+    low, high = middles[int(0.025 * len(middles))], middles[int(0.975 * len(middles))]
+    return float(np.quantile(values, 0.5, method="lower")), float(low), float(high)
+
+
+def compare(
+    names: Sequence[str], ways: Mapping[str, Strategy], gangs: Iterable[int], options: Any
+) -> list[dict[str, Any]]:
+    """Every way to search on every dataset; a row each."""
+    cells = [(name, count, label) for name in names for count in gangs for label in ways]
+    tasks = [
+        Task(
+            curves=str(options.curves),
+            name=name,
+            strategy=ways[label],
+            seed=seed,
+            gangs=count,
+            others=tuple(other for other in names if other != name),
+        )
+        for name, count, label in cells
+        for seed in range(options.seeds)
+    ]
+    with ProcessPoolExecutor(options.jobs) as pool:
+        results = list(pool.map(run, tasks))
+    rows: list[dict[str, Any]] = []
+    for place, (name, count, label) in enumerate(cells):
+        values = results[place * options.seeds : (place + 1) * options.seeds]
+        middle, low, high = median(values)
+        rows.append(
+            {
+                "dataset": name, "gangs": count, "search": label, "median": middle, "low": low,
+                "high": high, "missed": int(np.isinf(values).sum()), "epochs": values,
+            }
+        )  # fmt: skip
+    return rows
+
+
+def markdown(rows: Sequence[dict[str, Any]], reference: str) -> str:
+    """The rows as a table, each beside the reference on the same dataset and gangs."""
+    base = {(r["dataset"], r["gangs"]): r["median"] for r in rows if r["search"] == reference}
+    lines = [
+        "| dataset | gangs | search | epochs, median | 95 % interval | of first's | not found |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for row in rows:
+        share = row["median"] / base.get((row["dataset"], row["gangs"]), np.nan)
+        beside = f"{share:.2f}" if np.isfinite(share) and share > 0 else ""
+        lines.append(
+            f"| {row['dataset']} | {row['gangs']} | {row['search']} | {row['median']:.0f} | "
+            f"{row['low']:.0f} to {row['high']:.0f} | {beside} | {row['missed'] or ''} |"
+        )
+    return "\n".join(lines)
+
+
+def fifth(count: int) -> int:
+    """The best fifth of the trials are TPE's good ones."""
+    return max(1, count // 5)
+
+
+def root(count: int) -> int:
+    """The square root of their number, halved."""
+    return max(1, int(np.sqrt(count) / 2))
+
+
+def variants() -> dict[str, Strategy]:
+    """Ours, with one constant changed at a time."""
+    ours = Strategy()
+    found = {"ours": ours, "random, no pruning": RIVALS["random, no pruning"]}
+    found |= {f"reduction {r:g}": replace(ours, reduction=r) for r in (2.0, 4.0, 6.0)}
+    found |= {f"grace {g}": replace(ours, grace=g) for g in (1, 4, 6, 9, 12)}
+    found |= {f"slack {s:g}": replace(ours, slack=s) for s in (0.0, 0.5, 2.5)}
+    found |= {f"lead {n}": replace(ours, lead=n) for n in (2, 4, 8)}
+    found |= {f"startup {n}": replace(ours, startup=n) for n in (4, 20, 30)}
+    found |= {
+        f"history {c}": replace(ours, caps=c) for c in ((16, 32, 8), (64, 128, 16), (999, 999, 16))
+    }
+    ways: dict[str, dict[str, Any]] = {
+        "univariate": {"multivariate": False, "group": False},
+        "no liar": {"constant_liar": False},
+        "candidates 100": {"n_ei_candidates": 100},
+        "gamma 0.2": {"gamma": fifth},
+        "gamma sqrt": {"gamma": root},
+    }
+    found |= {f"lead {n}, grace 9": replace(ours, lead=n, grace=9) for n in (2, 8)}
+    found["grace 9, univariate"] = replace(ours, grace=9, tpe=ways["univariate"])
+    return found | RIVALS | {name: replace(ours, tpe=way) for name, way in ways.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--curves", type=Path, default=Path(__file__).parent / "curves")
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--gangs", type=int, nargs="+", default=[2, 8])
+    parser.add_argument("--transfer", action="store_true")
+    parser.add_argument("--tune", action="store_true")
+    parser.add_argument("--only", nargs="+", help="labels of --tune to try")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--out", type=Path, help="JSON file for the figures of every seed")
+    options = parser.parse_args()
+    names = options.names or sorted(path.stem for path in options.curves.glob("*.parquet"))
+    ways = TRANSFER if options.transfer else variants() if options.tune else RIVALS
+    if options.only:
+        ways = {label: way for label, way in ways.items() if label in options.only}
+    rows = compare(names, ways, options.gangs, options)
+    print(markdown(rows, next(iter(TRANSFER if options.transfer else RIVALS))))
+    if options.out:
+        options.out.write_text(json.dumps(rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""`supremix plan`: what the search of the same command line would take."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from supremix.cli import options as reading
+from supremix.cli.progress import Display
+from supremix.cli.search import search
+
+if TYPE_CHECKING:
+    from supremix.planning import Plan
+
+LEFT_OUT = {"context", "resume", "or_resume"}
+"""Parameters of the search that a plan has not: they are about a run that is there already."""
+
+PLAN = "Plan"
+
+Json = Annotated[bool, typer.Option("--json", help="Print the plan as JSON.", rich_help_panel=PLAN)]
+
+
+def like_search(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of `supremix search`, but for a few, beside its own ``json``."""
+    taken = [
+        parameter
+        for parameter in inspect.signature(search, eval_str=True).parameters.values()
+        if parameter.name not in LEFT_OUT
+    ]
+    own = inspect.Parameter(
+        "as_json", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=False, annotation=Json
+    )
+    vars(command)["__signature__"] = inspect.Signature([*taken, own])
+    return command
+
+
+@like_search
+def plan(**given: Any) -> None:
+    """Tell what a search will take before it starts: trials, hours, GPU hours, memory, storage.
+
+    Takes the options of `supremix search`. The images are prepared if they are not, and a few
+    epochs are trained on one gang, to see what they cost; then it is all reckoned up, and what does
+    not fit is named with what to do. No search is started and no run folder made. Ends with code 1
+    where something does not fit.
+
+    \b
+    Examples:
+      supremix plan --dataset ukb-t1 --trials 32
+      supremix plan --dataset hc18 --source path/to/hc18 --method supremix,l1 --time 8h
+      supremix plan --dataset ukb-t1 --trials 500 --address auto --gpus-per-worker 0.5 --json
+    """
+    import supremix
+
+    as_json, quiet = given.pop("as_json"), given.pop("quiet")
+    request = as_arguments(given)
+    title = f"planning {given['method']} on {given['dataset']}"
+    with Display(Console(stderr=True), title, quiet=quiet) as display:
+        found = supremix.plan(progress=display, **request)
+    if as_json:
+        typer.echo(json.dumps(found.to_dict(), indent=2))
+    else:
+        show_plan(found, Console())
+    if not found.fits:
+        raise typer.Exit(1)
+
+
+def as_arguments(given: dict[str, Any]) -> dict[str, Any]:
+    """The options of a command line as arguments of `supremix.plan`.
+
+    Raises:
+        typer.BadParameter: One of them cannot be read.
+    """
+    values = dict(given)
+    if values["dataset"] is None:
+        raise typer.BadParameter(
+            "name a dataset (see `supremix datasets`).", param_hint="--dataset"
+        )
+    values["dataset"] = _names(values["dataset"], "--dataset")
+    values["method"] = _names(values["method"], "--method")
+    if isinstance(values["dataset"], list):
+        values["source"] = _sources(values["source"])
+    if values.get("learn") is None:
+        values.pop("learn", None)
+    values["shape"] = reading.read_shape(values["shape"])
+    values["overrides"] = tuple(values["overrides"] or ())
+    return values
+
+
+def _names(text: str, option: str) -> str | list[str]:
+    """One name, or several with commas between them."""
+    names = [name.strip() for name in text.split(",")]
+    if not all(names):
+        raise typer.BadParameter(
+            f"{text!r} has a comma too many; write names like a,b,c.", param_hint=option
+        )
+    return names[0] if len(names) == 1 else names
+
+
+def _sources(text: str | None) -> dict[str, str]:
+    """Folders of several datasets, written like hc18=path,ukb-t1=path."""
+    if text is None or text == "phantom":
+        return {}
+    pairs = [pair.partition("=") for pair in text.split(",")]
+    if not all(name.strip() and folder.strip() for name, _, folder in pairs):
+        raise typer.BadParameter(
+            f"{text!r} does not say of which dataset; write NAME=FOLDER,NAME=FOLDER. Datasets that "
+            "are left out have phantoms.",
+            param_hint="--source",
+        )
+    return {name.strip(): folder.strip() for name, _, folder in pairs}
+
+
+def show_plan(found: Plan, console: Console) -> None:
+    """Print a plan: machine, a block a search, the sum, and what does not fit."""
+    from supremix.cli.plan_lines import lines
+
+    for line in lines(found):
+        console.print(line, soft_wrap=True, highlight=False, markup=False)

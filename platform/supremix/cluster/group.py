@@ -1,0 +1,83 @@
+"""The workers of a gang, as the pool knows them, and what it asks to be done to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+PAGE_KILLS = Path("/proc/vmstat")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Member:
+    """One worker of a gang's group.
+
+    Args:
+        rank: Its place in the group.
+        node: Ray's id of its node.
+        actor: Handle of its actor.
+        kills: What `memory_kills` said on its node when it began.
+    """
+
+    rank: int
+    node: str
+    actor: Any = None
+    kills: int = 0
+
+
+@dataclass(slots=True)
+class Group:
+    """The workers that a gang has at a time; those of another time are another group.
+
+    Args:
+        key: Unlike that of any other group.
+        world: How many workers it has.
+        members: Those that have said they are there, by rank.
+        draining: Whether a node of it was announced to go.
+    """
+
+    key: str
+    world: int
+    members: dict[int, Member] = field(default_factory=dict[int, Member])
+    draining: bool = False
+
+    def on(self, nodes: frozenset[str]) -> bool:
+        """Whether a member is on one of the nodes."""
+        return any(member.node in nodes for member in self.members.values())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Death:
+    """How a worker ended: in words, and whether for a lack of memory as far as that is known."""
+
+    text: str
+    memory: bool = False
+
+
+class Hands(Protocol):
+    """What the pool does to workers; the pool itself knows nothing of Ray."""
+
+    async def pulse(self, member: Member) -> Death | None:
+        """Return None as soon as the worker answers, how it died if it is dead.
+
+        Does not return while a worker is alive and does not answer.
+        """
+        ...
+
+    async def kill(self, member: Member) -> None:
+        """End a worker's process at once, whatever state it is in."""
+        ...
+
+
+def memory_kills() -> int:
+    """Processes that this node's kernel has killed for a lack of memory; 0 where it does not say.
+
+    A worker that the kernel kills can tell nobody why; a count that has grown since it began can.
+    """
+    try:
+        lines = PAGE_KILLS.read_text().splitlines()
+    except OSError:
+        return 0
+    counts = dict(line.split(maxsplit=1) for line in lines)
+    return int(counts.get("oom_kill", 0))

@@ -1,0 +1,118 @@
+"""Which settings a proposal has: Optuna's TPE on a bounded history, seeded draw by draw."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Container, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import optuna
+from optuna.samplers import TPESampler
+from optuna.storages import InMemoryStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from supremix_spaces import Space
+
+
+class Sampler(Protocol):
+    """Draws the settings of a proposal."""
+
+    def propose(self, number: int, past: Sequence[FrozenTrial]) -> dict[str, Any]:
+        """The settings of trial `number`, given what it may know."""
+        ...
+
+
+class Tpe:
+    """The tree-structured Parzen estimator, multivariate, in groups where settings are conditional.
+
+    Proposal n is drawn by a sampler seeded with (seed, n): nothing is lost with the process, and
+    the same past gives the same settings.
+
+    Args:
+        space: What is searched.
+        seed: Of the study.
+        startup: Trials with a score before which settings are drawn at random.
+    """
+
+    def __init__(self, space: Space, seed: int, startup: int = 10) -> None:
+        self._space, self._seed, self._startup = space, seed, startup
+        optuna.logging.set_verbosity(optuna.logging.WARNING)  # the progress display is ours
+
+    def propose(self, number: int, past: Sequence[FrozenTrial]) -> dict[str, Any]:
+        """The settings of trial `number`, given what it may know."""
+        study = optuna.create_study(
+            storage=_Past(number, past), sampler=self._sampler(number), direction="minimize"
+        )
+        return self._space.suggest(study.ask())
+
+    def _sampler(self, number: int) -> TPESampler:
+        with warnings.catch_warnings():
+            # `group`, which conditional spaces need, and `constant_liar` are marked experimental.
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            return TPESampler(
+                seed=draw_seed(self._seed, number),
+                n_startup_trials=self._startup,
+                multivariate=True,
+                group=True,
+                constant_liar=True,
+            )
+
+
+class Uniform:
+    """Settings drawn at random, without regard to the past.
+
+    Args:
+        space: What is searched.
+        seed: Of the study.
+    """
+
+    def __init__(self, space: Space, seed: int) -> None:
+        self._space, self._seed = space, seed
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+    def propose(self, number: int, past: Sequence[FrozenTrial]) -> dict[str, Any]:
+        """The settings of trial `number`."""
+        sampler = optuna.samplers.RandomSampler(seed=draw_seed(self._seed, number))
+        return self._space.suggest(optuna.create_study(sampler=sampler).ask())
+
+
+def startup_trials(trials: int | None) -> int:
+    """Trials drawn at random before TPE has enough to go by: ten, fewer in a short search."""
+    return 10 if trials is None else min(10, max(4, trials // 4))
+
+
+def draw_seed(seed: int, number: int) -> int:
+    """The seed of one draw among many of a study."""
+    return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+
+
+class _Past(InMemoryStorage):
+    """Storage of one draw: the past as it is, uncopied, and the trial being drawn.
+
+    Optuna copies every trial that is added to a storage, which for a history of a hundred costs
+    more than the draw.
+    """
+
+    def __init__(self, number: int, past: Sequence[FrozenTrial]) -> None:
+        super().__init__()
+        self._number, self._shown = number, list(past)
+
+    def get_all_trials(
+        self,
+        study_id: int,
+        deepcopy: bool = True,
+        states: Container[TrialState] | None = None,
+    ) -> list[FrozenTrial]:
+        """The past in the given states, then the trial being drawn."""
+        own = super().get_all_trials(study_id, deepcopy, states)
+        for trial in own:
+            trial.number = self._number
+        past = [t for t in self._shown if states is None or t.state in states]
+        return past + own
+
+    def get_trial(self, trial_id: int) -> FrozenTrial:
+        """The trial being drawn, under its number in the study."""
+        trial = super().get_trial(trial_id)
+        trial.number = self._number
+        return trial

@@ -1,0 +1,257 @@
+"""Telling somebody, by HTTP, that a search ended, failed, was interrupted, stalls or goes on."""
+
+from __future__ import annotations
+
+import json
+import math
+import queue
+import threading
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from http.client import HTTPException
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from supremix.errors import SpecError
+
+Kind = Literal["ended", "failed", "interrupted", "stalled", "resumed"]
+"""What is told: the search is concluded; it came to no result; it was interrupted; no epoch has
+been done for long; there are epochs again after that."""
+
+_WORDS = {
+    "ended": "has ended",
+    "failed": "has failed",
+    "interrupted": "was interrupted",
+    "stalled": "stalls",
+    "resumed": "goes on again",
+}
+_AGAIN = frozenset({408, 425, 429})
+"""Answers of the 400s after which the same request may succeed."""
+
+
+class Webhook:
+    """POSTs a JSON object for each thing to tell, from a thread of its own; a context manager.
+
+    The object has ``event`` (see `Kind`), ``run``, ``dataset``, ``best_error``, ``unit``,
+    ``best_trial``, ``trials`` (ended ones), ``reason`` and ``text``, a sentence, which is what
+    receivers like Slack and Mattermost show. A receiver that is down never holds up the search.
+
+    Args:
+        url: Where to, http or https.
+        run: Name of the run.
+        dataset: Name of its dataset or datasets.
+        note: Told in a sentence when the receiver does not take a message, the first time.
+        timeout: Seconds that the receiver has for an answer.
+        tries: How often a message is sent before it is given up.
+        pause: Seconds before the second try; twice as long before each further one.
+
+    Raises:
+        SpecError: `url` is no such address.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        run: str,
+        dataset: str,
+        *,
+        note: Callable[[str], None],
+        timeout: float = 5.0,
+        tries: int = 4,
+        pause: float = 1.0,
+    ) -> None:
+        self._url, self._run, self._dataset = check_url(url), run, dataset
+        self._note, self._timeout, self._tries, self._pause = note, timeout, tries, pause
+        self._messages: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self._over = threading.Event()
+        self._noted = False
+        self._thread = threading.Thread(target=self._work, name="webhook", daemon=True)
+        self._thread.start()
+
+    def send(
+        self,
+        event: Kind,
+        *,
+        best_error: float | None = None,
+        unit: str = "",
+        best_trial: int | None = None,
+        trials: int = 0,
+        reason: str | None = None,
+    ) -> None:
+        """Have something told; returns at once.
+
+        Args:
+            event: What happened.
+            best_error: Least error so far, in `unit`.
+            unit: Of the error; may be empty.
+            best_trial: Whose it is.
+            trials: Trials that have ended.
+            reason: Why, where there is something to say.
+        """
+        error = best_error if best_error is not None and math.isfinite(best_error) else None
+        message = {
+            "event": event,
+            "run": self._run,
+            "dataset": self._dataset,
+            "best_error": error,
+            "unit": unit,
+            "best_trial": best_trial,
+            "trials": trials,
+            "reason": reason,
+        }
+        self._messages.put({**message, "text": text_of(message)})
+
+    def close(self, timeout: float = 15.0) -> None:
+        """Wait for what is to be told still, but no longer than `timeout` seconds."""
+        self._messages.put(None)
+        self._thread.join(timeout)
+        self._over.set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _work(self) -> None:
+        while (message := self._messages.get()) is not None and not self._over.is_set():
+            problem = self._deliver(json.dumps(message).encode())
+            if problem and not self._noted:
+                self._noted = True
+                self._note(f"the webhook {_shown(self._url)} took no message: {problem}")
+
+    def _deliver(self, body: bytes) -> str:
+        """Send a message, more than once if need be; says what the problem is, if there is one."""
+        problem = ""
+        for number in range(self._tries):
+            if number and self._over.wait(self._pause * 2 ** (number - 1)):
+                break
+            try:
+                self._post(body)
+            except urllib.error.HTTPError as error:
+                problem = f"it answers {error.code} {error.reason}"
+                error.close()
+                if error.code < 500 and error.code not in _AGAIN:
+                    break
+            except (OSError, HTTPException) as error:
+                problem = str(getattr(error, "reason", error)) or type(error).__name__
+            else:
+                return ""
+        return problem
+
+    def _post(self, body: bytes) -> None:
+        headers = {"Content-Type": "application/json", "User-Agent": "supremix"}
+        request = urllib.request.Request(self._url, body, headers, method="POST")
+        with urllib.request.urlopen(request, timeout=self._timeout) as answer:
+            answer.read()
+
+
+def check_url(url: str) -> str:
+    """Check the address of a webhook and return it.
+
+    Raises:
+        SpecError: It is no http or https address.
+    """
+    try:
+        parts = urllib.parse.urlsplit(url)
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        sound = False
+    if not sound:
+        raise SpecError(
+            f"expected the webhook's address to begin with http:// or https://, got {url!r}."
+        )
+    return url
+
+
+def text_of(message: dict[str, Any]) -> str:
+    """A message as a sentence for people.
+
+    Args:
+        message: The object that is sent, without its text.
+    """
+    text = f"{message['run']} ({message['dataset']}) {_WORDS[message['event']]}"
+    if message["reason"]:
+        text += f": {message['reason']}"
+    text = f"{text.rstrip('.')}. {message['trials']} trials have ended"
+    if message["best_error"] is None:
+        return f"{text}."
+    error = f"{message['best_error']:.4g} {message['unit']}".strip()
+    return f"{text}; the least error is {error} (trial {message['best_trial']})."
+
+
+def _shown(url: str) -> str:
+    """The address without its path and password, which may be a secret."""
+    parts = urllib.parse.urlsplit(url)
+    port = "" if parts.port is None else f":{parts.port}"
+    return f"{parts.scheme}://{parts.hostname}{port}"
+
+
+class Stalls:
+    """Notices that no epoch has been done for long, once until there is one again.
+
+    Args:
+        seconds: What counts as long, above 0.
+        stalled: Called with the seconds of silence.
+        resumed: Called when there is an epoch after that.
+        clock: Seconds that go by.
+
+    Raises:
+        SpecError: `seconds` is not above 0.
+    """
+
+    def __init__(
+        self,
+        seconds: float,
+        stalled: Callable[[float], None],
+        resumed: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        if not seconds > 0:
+            raise SpecError(f"expected the time without an epoch to be above 0 s, got {seconds:g}.")
+        self._seconds, self._stalled, self._resumed = seconds, stalled, resumed
+        self._clock, self._last, self._told = clock, clock(), False
+        self._lock = threading.Lock()
+
+    def moved(self) -> None:
+        """Take note of an epoch; cheap."""
+        with self._lock:
+            self._last, told, self._told = self._clock(), self._told, False
+        if told:
+            self._resumed()
+
+    def check(self) -> None:
+        """See whether it has been long."""
+        with self._lock:
+            silence = self._clock() - self._last
+            if self._told or silence < self._seconds:
+                return
+            self._told = True
+        self._stalled(silence)
+
+    @contextmanager
+    def watching(self) -> Generator[None]:
+        """Check from a thread until the end of the block; its beginning counts as an epoch."""
+        over = threading.Event()
+        self.moved()
+
+        def work() -> None:
+            while not over.wait(min(1.0, self._seconds / 4)):
+                self.check()
+
+        thread = threading.Thread(target=work, name="stalls", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()

@@ -1,0 +1,182 @@
+"""A search under way: its settings, its ledger, its study, the bench of its trials."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+from supremix.priors import Earlier, earlier_in, earlier_of, prior_for
+from supremix.progress import Progress, study_progress
+from supremix.runs import FINAL_KEY, RunFolder
+from supremix.search.bench import Bench, Leg
+from supremix.search.campaign import trials_at_once
+from supremix.search.learning import Prior
+from supremix.search.ledger import PRIOR, SESSION, Event, Ledger
+from supremix.search.pruning import never
+from supremix.search.study import Rules, Study
+from supremix.setting import Setting
+from supremix.spec import SearchSpec
+from supremix.triallog import TrialLogs
+
+SWEEP = 5.0
+"""Seconds between two looks for checkpoints that nobody needs any more."""
+
+
+class Work:
+    """One search under way.
+
+    Args:
+        run: Its run folder.
+        ledger: Its ledger, open.
+        settings: What it stands on: one setting, or one for each dataset of a joint objective, the
+            first of which gives the space and the trials' settings.
+        unit: Unit of its trials' errors; None for that of its dataset.
+    """
+
+    def __init__(
+        self,
+        run: RunFolder,
+        ledger: Ledger,
+        settings: Sequence[Setting],
+        *,
+        unit: str | None = None,
+    ) -> None:
+        self.run, self.ledger, self.settings = run, ledger, tuple(settings)
+        self.unit = unit or self.settings[0].store.card.unit
+        self.study: Study | None = None
+        self._swept = 0.0
+        self._logs = TrialLogs(run.path, lambda text: self._listen(Progress(message=text)))
+
+    @property
+    def setting(self) -> Setting:
+        """The first of its settings, or the only one."""
+        return self.settings[0]
+
+    @property
+    def spec(self) -> SearchSpec:
+        """What is searched, on the first dataset."""
+        return self.setting.spec
+
+    @cached_property
+    def bench(self) -> Bench:
+        """What its trials share."""
+        first = self.setting.space
+        legs = [
+            Leg(
+                dataset=setting.store.card.name,
+                task=setting.task,
+                reference=setting.reference,
+                spaces=None if setting is self.setting else (first, setting.space),
+            )
+            for setting in self.settings
+        ]
+        return Bench(
+            run=self.run.name,
+            legs=tuple(legs),
+            epochs=self.spec.epochs,
+            checkpoints=str(self.run.checkpoints),
+            limit=self.spec.epoch_limit,
+        )
+
+    def open(self, abreast: int = 1, known: Sequence[Work] = ()) -> Study:
+        """Begin, or take up, its study.
+
+        Args:
+            abreast: Searches that share the gangs.
+            known: Those of the same campaign whose trials have ended: there may be something to
+                learn from them.
+        """
+        spec, plan = self.spec, self.setting.plan
+        legs = len(self.settings)
+        total = spec.epochs * legs
+        self.study = Study(
+            space=self.setting.space,
+            seed=spec.seed,
+            ledger=_Heard(self.ledger, self._logs),
+            rules=Rules(
+                budget=spec.budget(),
+                rungs=spec.pruning().rungs(spec.epochs, legs) if spec.prune else never(total),
+                parallel=trials_at_once(self._first_gangs(), abreast),
+                finalists=spec.finalists,
+                seeds=spec.seeds,
+                gpus=plan.gpus * plan.workers,
+            ),
+            prior=self._prior(known) if spec.learn else None,
+        )
+        self.run.sweep(self._needed(self.study) | {FINAL_KEY})
+        return self.study
+
+    def watch(self, number: int | None, log: str) -> None:
+        """Take note that a trial has done something (None: it has ended), and what it wrote."""
+        study = self.study
+        if study is None:
+            return
+        self._listen(study_progress(study, self.spec.budget(), self.unit))
+        if number is not None:
+            self._logs.note(number, log)
+        if time.monotonic() > self._swept + SWEEP:
+            self._swept = time.monotonic()
+            self.run.sweep(self._needed(study))
+
+    def close(self) -> None:
+        """Write what the logs of its trials still wait for."""
+        self._logs.close()
+
+    def _listen(self, progress: Progress) -> None:
+        self.setting.listen(progress)
+
+    def _first_gangs(self) -> int:
+        """Gangs of the run's first session: all its decisions go on to reckon with those."""
+        sessions = [event for event in self.ledger.events if event["event"] == SESSION]
+        return sessions[0]["gangs"] if sessions else self.setting.plan.gangs
+
+    def _needed(self, study: Study) -> set[str]:
+        """Names of the checkpoints that may still be asked for."""
+        numbers = {*study.running, *study.confirming}
+        if study.best is not None:
+            numbers.add(study.best.number)
+        return {name for number in numbers for name in self.bench.names(number)}
+
+    def lesson(self) -> Earlier | None:
+        """What others of the campaign may learn: from its trials, whatever confirms them later."""
+        if self.study is None:
+            return None
+        tried = [r for r in self.study.records.values() if r.role == "search"]
+        return earlier_of(self.run.name, self.setting.store.card, self.setting.space, tried)
+
+    def _prior(self, known: Sequence[Work]) -> Prior:
+        """What it starts from: as its ledger says, else what there is to learn now."""
+        for event in self.ledger.events:
+            if event["event"] == PRIOR:
+                return Prior.from_event(event)
+        lessons = [lesson for work in known if (lesson := work.lesson()) is not None]
+        whole = self.setting.whole
+        method = self.spec.resolve_method().name
+        prior = prior_for(
+            self.setting.store.card,
+            self.setting.space,
+            [*lessons, *earlier_in(whole.parent, method, but=whole)],
+        )
+        self.ledger.append(PRIOR, **prior.to_event())
+        if prior.trials:
+            sources = ", ".join(dict.fromkeys(learned.dataset for learned in prior.trials))
+            self._listen(Progress(message=f"learning from earlier searches on {sources}"))
+        return prior
+
+
+class _Heard:
+    """A ledger whose events are also written into the trials' logs."""
+
+    def __init__(self, ledger: Ledger, logs: TrialLogs) -> None:
+        self._ledger, self._logs = ledger, logs
+
+    @property
+    def events(self) -> list[Event]:
+        return self._ledger.events
+
+    def append(self, kind: str, **content: Any) -> Event:
+        event = self._ledger.append(kind, **content)
+        self._logs.take(event)
+        return event

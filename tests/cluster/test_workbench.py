@@ -1,0 +1,222 @@
+"""A worker at its bench, with a run that does what the test says instead of training."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from supremix.cluster import workbench
+from supremix.cluster.notes import clip, stacks, taking_notes
+from supremix.cluster.order import LOG_LIMIT, Order, Outcome
+from supremix.cluster.watchdog import Watchdog
+from supremix.cluster.workbench import Workbench, lacks_memory
+from supremix.training import NonFiniteLossError, Solo
+
+
+class Run:
+    """Trains nothing; calls `deed` in every epoch."""
+
+    total = 3
+
+    def __init__(self, deed: Callable[[], None]) -> None:
+        self.history: list[dict[str, Any]] = []
+        self.deed = deed
+
+    @property
+    def epoch(self) -> int:
+        return len(self.history)
+
+    def advance(self) -> None:
+        self.deed()
+        self.history.append({"epoch": self.epoch + 1})
+
+    def state(self) -> dict[str, Any]:
+        return {"epoch": self.epoch}
+
+
+class Two(Solo):
+    """One of two ranks, alone at the table."""
+
+    world = 2
+
+
+class Peers:
+    """The other rank says what the test says."""
+
+    def __init__(self, alike: bool) -> None:
+        self.alike = alike
+        self.asked: list[str] = []
+        self.told: list[tuple[str, bool, str]] = []
+
+    def agree(self, text: str) -> bool:
+        self.asked.append(text)
+        return self.alike
+
+    def fault(self, text: str, memory: bool, log: str) -> None:
+        self.told.append((text, memory, log))
+
+
+@pytest.fixture
+def order(tmp_path: Path) -> Callable[..., Order]:
+    def make(**more: Any) -> Order:
+        task: Any = None
+        checkpoint = str(tmp_path / "trial.pt")
+        return Order(key="a", task=task, config={}, checkpoint=checkpoint, epoch=1, **more)
+
+    return make
+
+
+@pytest.fixture
+def does(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], None]], None]:
+    """Have every run do something in its epochs."""
+
+    def set_(deed: Callable[[], None]) -> None:
+        monkeypatch.setattr(workbench, "start_run", lambda *rest, **named: Run(deed))
+
+    return set_
+
+
+def failing(error: BaseException) -> Callable[[], None]:
+    def fail() -> None:
+        raise error
+
+    return fail
+
+
+def test_what_is_said_during_an_order_is_in_its_log(
+    order: Callable[..., Order], does: Callable[..., None]
+) -> None:
+    def speak() -> None:
+        logging.getLogger("somewhere").warning("mind the gap")
+        logging.getLogger("somewhere").info("all is well")
+        warnings.warn("rather slow", UserWarning, stacklevel=1)
+
+    does(speak)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        outcome = Workbench(Solo()).execute(order())
+    assert outcome.row == {"epoch": 1}
+    assert "WARNING somewhere: mind the gap" in outcome.log
+    assert "UserWarning: rather slow" in outcome.log
+    assert "all is well" not in outcome.log
+    assert Workbench(Solo()).execute(order(limit=60.0)).log != outcome.log
+
+
+def test_a_failure_has_a_line_for_the_table_and_its_traceback_in_the_log(
+    order: Callable[..., Order], does: Callable[..., None]
+) -> None:
+    does(failing(ValueError("no  good\nat all")))
+    outcome = Workbench(Solo()).execute(order())
+    assert outcome.failure is not None
+    assert outcome.failure.startswith("ValueError: no good at all (test_workbench.py:")
+    assert not outcome.again
+    assert "Traceback (most recent call last)" in outcome.log
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("much"),
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
+    ],
+)
+def test_a_lack_of_memory_is_told_and_may_pass(
+    error: Exception, order: Callable[..., Order], does: Callable[..., None]
+) -> None:
+    does(failing(error))
+    outcome = Workbench(Solo()).execute(order())
+    assert str(outcome.failure).startswith("out of memory: ")
+    assert (outcome.memory, outcome.again) == (True, True)
+    assert not lacks_memory(RuntimeError("shapes do not fit"))
+
+
+def test_an_error_that_all_ranks_raise_alike_is_an_outcome(
+    order: Callable[..., Order], does: Callable[..., None]
+) -> None:
+    does(failing(NonFiniteLossError("it is NaN")))
+    peers = Peers(alike=True)
+    outcome = Workbench(Two(), peers=peers).execute(order())
+    assert str(outcome.failure).startswith("NonFiniteLossError: it is NaN")
+    assert peers.asked == [outcome.failure]
+    assert not peers.told
+
+
+@pytest.mark.parametrize(
+    ("error", "alike", "asked"),
+    [
+        (NonFiniteLossError("it is NaN"), False, 1),
+        # Raised between the halves of a collective operation, perhaps: nobody is asked.
+        (RuntimeError("connection closed by peer"), True, 0),
+        (MemoryError("much"), True, 0),
+    ],
+)
+def test_any_other_error_of_one_of_several_ranks_ends_the_group(
+    error: Exception,
+    alike: bool,
+    asked: int,
+    order: Callable[..., Order],
+    does: Callable[..., None],
+) -> None:
+    does(failing(error))
+    peers = Peers(alike)
+    with pytest.raises(type(error), match=str(error)):
+        Workbench(Two(), peers=peers).execute(order())
+    assert len(peers.asked) == asked
+    ((text, memory, log),) = peers.told
+    assert str(error) in text
+    assert memory == isinstance(error, MemoryError)
+    assert "Traceback" in log
+
+
+def test_an_epoch_over_its_limit_calls_the_watchdog(
+    order: Callable[..., Order], does: Callable[..., None]
+) -> None:
+    ended, reasons = threading.Event(), list[str]()
+
+    def end(reason: str) -> None:
+        reasons.extend((reason, stacks()))
+        ended.set()
+
+    def hang() -> None:
+        assert ended.wait(60)
+
+    does(hang)
+    Workbench(Solo(), watchdog=Watchdog(end)).execute(order(limit=0.05))
+    assert reasons[0] == "hung: no epoch 1 within 0.05 s"
+    assert "in hang" in reasons[1]
+
+
+def test_an_epoch_within_its_limit_does_not(
+    order: Callable[..., Order], does: Callable[..., None]
+) -> None:
+    reasons = list[str]()
+    does(lambda: None)
+    before = threading.active_count()
+    outcome: Outcome = Workbench(Solo(), watchdog=Watchdog(reasons.append)).execute(
+        order(limit=60.0)
+    )
+    assert outcome.failure is None
+    deadline = time.monotonic() + 30
+    while threading.active_count() > before:  # a timer that was called off ends at once
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    assert not reasons
+
+
+def test_a_log_keeps_its_last_lines() -> None:
+    with taking_notes() as notes:
+        for number in range(10_000):
+            notes.add(f"line {number}")
+    assert len(notes.text) <= LOG_LIMIT
+    assert notes.text.endswith("line 9998\nline 9999\n")
+    assert notes.text.startswith("line ")
+    assert clip("short") == "short"
