@@ -33,10 +33,11 @@ from supremix.search.budget import Budget
 from supremix.search.campaign import trials_at_once
 from supremix.search.ledger import Ledger
 from supremix.search.pruning import Pruning
+from supremix.search.rules import Rules
 from supremix.search.simulation import Simulation
 from supremix.search.simulation_curves import SyntheticCurves
 from supremix.search.simulation_parts import Arm, Gangs
-from supremix.search.study import Rules, Study
+from supremix.search.study import Study
 from supremix_spaces import Space
 
 EPOCHS = 9

@@ -42,11 +42,12 @@ from supremix.search.learning import Prior
 from supremix.search.ledger import END
 from supremix.search.pruning import Pruning, never
 from supremix.search.record import TrialRecord
+from supremix.search.rules import Proposal, Rules
 from supremix.search.sampling import Tpe, Uniform, draw_seed
 from supremix.search.simulation import Simulation
 from supremix.search.simulation_curves import SyntheticCurves
 from supremix.search.simulation_parts import Arm, Gangs, MemoryLedger
-from supremix.search.study import Proposal, Rules, Study
+from supremix.search.study import Study
 from supremix_datasets import get
 from supremix_spaces import Choice, Space, space_for
 

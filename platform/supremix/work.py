@@ -15,7 +15,8 @@ from supremix.search.campaign import trials_at_once
 from supremix.search.learning import Prior
 from supremix.search.ledger import PRIOR, SESSION, Event, Ledger
 from supremix.search.pruning import never
-from supremix.search.study import Rules, Study
+from supremix.search.rules import Rules
+from supremix.search.study import Study
 from supremix.setting import Setting
 from supremix.spec import SearchSpec
 from supremix.triallog import TrialLogs

@@ -131,10 +131,10 @@ def test_folders_of_several_datasets_are_told_apart(
     assert fake.called["source"] == {"hc18": "a/b", "ukb-t1": "s3://c"}
 
     run("--dataset", "ukb-t1,hc18", "--source", "phantom", "--trials", "4")
-    assert fake.called["source"] == {}
+    assert fake.called["source"] == {"ukb-t1": "phantom", "hc18": "phantom"}
 
     assert run("--dataset", "ukb-t1,hc18", "--source", "a/b", "--trials", "4") == 2
-    assert "NAME=FOLDER" in capsys.readouterr().err
+    assert "ukb-t1=FOLDER" in capsys.readouterr().err
 
 
 def test_a_comma_too_many_is_refused(fake: FakePlan, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,8 @@ import pytest
 from supremix.search.budget import Budget
 from supremix.search.campaign import Campaign, Part, lanes, trials_at_once
 from supremix.search.pruning import never
-from supremix.search.study import WAIT, Proposal, Rules, Study
+from supremix.search.rules import WAIT, Proposal, Rules
+from supremix.search.study import Study
 from supremix_spaces import Float, Space
 
 SPACE = Space({"lr": Float(0.1, 1.0)})

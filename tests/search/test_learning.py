@@ -15,7 +15,8 @@ from supremix.search.learning import WEIGHT, Learned, Prior, carried
 from supremix.search.ledger import Ledger
 from supremix.search.pruning import never
 from supremix.search.record import TrialRecord
-from supremix.search.study import Proposal, Rules, Study
+from supremix.search.rules import Proposal, Rules
+from supremix.search.study import Study
 from supremix_datasets import get
 from supremix_spaces import Choice, Fixed, Float, Int, Space
 

@@ -16,6 +16,7 @@ from supremix.errors import SearchFailedError, SpecError
 from supremix.search.budget import Budget
 from supremix.search.ledger import Event
 from supremix.search.pruning import Pruning, never
+from supremix.search.rules import WAIT, Rules
 from supremix.search.sampling import Uniform
 from supremix.search.simulation import Simulation
 from supremix.search.simulation_curves import (
@@ -26,7 +27,7 @@ from supremix.search.simulation_curves import (
     synthetic_space,
 )
 from supremix.search.simulation_parts import Arm, Gangs, MemoryLedger, Report
-from supremix.search.study import WAIT, Rules, Study
+from supremix.search.study import Study
 from supremix_spaces import Choice, Float, Int, Space
 
 EPOCHS = 9

@@ -19,7 +19,8 @@ from supremix.errors import RunFolderError
 from supremix.search.budget import Budget
 from supremix.search.ledger import Ledger
 from supremix.search.pruning import Pruning, never
-from supremix.search.study import Proposal, Rules, Study
+from supremix.search.rules import Proposal, Rules
+from supremix.search.study import Study
 from supremix_spaces import Choice, Float, Space
 
 EPOCHS = 9

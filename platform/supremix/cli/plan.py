@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from supremix.cli import options as reading
+from supremix.cli.asking import listed, sources
 from supremix.cli.progress import Display
 from supremix.cli.search import search
 
@@ -80,39 +81,17 @@ def as_arguments(given: dict[str, Any]) -> dict[str, Any]:
         raise typer.BadParameter(
             "name a dataset (see `supremix datasets`).", param_hint="--dataset"
         )
-    values["dataset"] = _names(values["dataset"], "--dataset")
-    values["method"] = _names(values["method"], "--method")
-    if isinstance(values["dataset"], list):
-        values["source"] = _sources(values["source"])
+    datasets = listed(values["dataset"], "--dataset", "hc18,ukb-t1")
+    methods = listed(values["method"], "--method", "supremix,rnc,l1")
+    if len(datasets) > 1:
+        values["source"] = sources(values["source"], datasets)
+    values["dataset"] = datasets if len(datasets) > 1 else datasets[0]
+    values["method"] = methods if len(methods) > 1 else methods[0]
     if values.get("learn") is None:
         values.pop("learn", None)
     values["shape"] = reading.read_shape(values["shape"])
     values["overrides"] = tuple(values["overrides"] or ())
     return values
-
-
-def _names(text: str, option: str) -> str | list[str]:
-    """One name, or several with commas between them."""
-    names = [name.strip() for name in text.split(",")]
-    if not all(names):
-        raise typer.BadParameter(
-            f"{text!r} has a comma too many; write names like a,b,c.", param_hint=option
-        )
-    return names[0] if len(names) == 1 else names
-
-
-def _sources(text: str | None) -> dict[str, str]:
-    """Folders of several datasets, written like hc18=path,ukb-t1=path."""
-    if text is None or text == "phantom":
-        return {}
-    pairs = [pair.partition("=") for pair in text.split(",")]
-    if not all(name.strip() and folder.strip() for name, _, folder in pairs):
-        raise typer.BadParameter(
-            f"{text!r} does not say of which dataset; write NAME=FOLDER,NAME=FOLDER. Datasets that "
-            "are left out have phantoms.",
-            param_hint="--source",
-        )
-    return {name.strip(): folder.strip() for name, _, folder in pairs}
 
 
 def show_plan(found: Plan, console: Console) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from supremix.cli import options
+from supremix.cli.asking import asked, begun, resumed
 from supremix.cli.comparison import show_comparison
 from supremix.cli.many import show_many
 from supremix.cli.options import BUDGET, DATA, MACHINE, MODEL, RUN, SPACE
@@ -18,12 +18,9 @@ from supremix.cli.tables import show_result
 
 if TYPE_CHECKING:
     from supremix import (
-        Comparison,
         ComparisonResult,
         MultiResult,
-        MultiSearch,
         Result,
-        Search,
     )
 
 MAY_COME_WITH_RESUME = {"resume", "quiet", "address", "wheel", "cache"}
@@ -320,7 +317,7 @@ def search(
         _refuse_a_second_specification(context)
         _go_on(resume, quiet, {name: value for name, value in place.items() if value is not None})
         return
-    if or_resume and _begun(out):
+    if or_resume and begun(out):
         # The whole command stands there again: without --address it means this machine.
         _go_on(str(out), quiet, place)
         return
@@ -330,7 +327,7 @@ def search(
             param_hint="--dataset",
         )
     with Display(Console(stderr=True), f"{method} on {dataset}", quiet=quiet) as display:
-        result = _asked(dataset, source, method, objective, learn)(
+        result = asked(dataset, source, method, objective, learn)(
             shape=options.read_shape(shape),
             phantoms=phantoms,
             split_seed=split_seed,
@@ -373,84 +370,10 @@ def search(
     _show(result)
 
 
-Work = Callable[..., "Search | Comparison | MultiSearch"]
-
-
-def _asked(
-    dataset: str, source: str | None, method: str, objective: str, learn: bool | None
-) -> Work:
-    """A search, a comparison of methods, or a search over several datasets; its first arguments."""
-    import supremix
-
-    datasets = _listed(dataset, "--dataset", "hc18,ukb-t1")
-    methods = _listed(method, "--method", "supremix,rnc,l1")
-    if len(datasets) > 1 and len(methods) > 1:
-        raise typer.BadParameter(
-            "several datasets are searched with one method, and several methods are compared on "
-            "one dataset.",
-            param_hint="--method",
-        )
-    if len(datasets) > 1:
-        sources = _sources(source, datasets)
-        return functools.partial(
-            supremix.MultiSearch, datasets, sources, methods[0], objective=objective, learn=learn
-        )
-    if objective != "per-dataset":
-        raise typer.BadParameter("an objective is for several datasets.", param_hint="--objective")
-    more = {"dataset": dataset, "source": source, "learn": bool(learn)}
-    if len(methods) > 1:
-        return functools.partial(supremix.Comparison, methods=methods, **more)
-    return functools.partial(supremix.Search, method=methods[0], **more)
-
-
-def _listed(text: str, option: str, example: str) -> list[str]:
-    names = [name.strip() for name in text.split(",")]
-    if not all(names):
-        raise typer.BadParameter(
-            f"{text!r} has a comma too many; write it like {example}.", param_hint=option
-        )
-    return names
-
-
-def _sources(text: str | None, datasets: Sequence[str]) -> dict[str, str]:
-    """Folders of several datasets, written ``hc18=path,ukb-t1=path``."""
-    if text is None or text == "phantom":
-        return dict.fromkeys(datasets, "phantom") if text else {}
-    pairs = [pair.partition("=") for pair in text.split(",")]
-    if not all(name.strip() and folder.strip() for name, _, folder in pairs):
-        raise typer.BadParameter(
-            f"for several datasets write {datasets[0]}=FOLDER,{datasets[1]}=FOLDER; those left out "
-            f"have phantoms. Found {text!r}.",
-            param_hint="--source",
-        )
-    return {name.strip(): folder.strip() for name, _, folder in pairs}
-
-
 def _go_on(run: str, quiet: bool, place: Mapping[str, str | None]) -> None:
     with Display(Console(stderr=True), f"resuming {run}", quiet=quiet) as display:
-        result = _resumed(run)(progress=display, **place).run()
+        result = resumed(run)(progress=display, **place).run()
     _show(result)
-
-
-def _begun(out: str | None) -> bool:
-    """Whether there is a run to go on with in the folder that --out names."""
-    from supremix.runs import RunFolder, is_comparison, is_many
-
-    if out is None:
-        raise typer.BadParameter(
-            "name the run folder with --out, so that the next start finds it.",
-            param_hint="--or-resume",
-        )
-    return is_many(out) or is_comparison(out) or RunFolder(out).spec.is_file()
-
-
-def _resumed(run: str) -> Work:
-    import supremix
-    from supremix.runs import is_comparison, is_many
-
-    kinds = ((is_many, supremix.MultiSearch), (is_comparison, supremix.Comparison))
-    kind = next((kind for is_kind, kind in kinds if is_kind(run)), supremix.Search)
-    return functools.partial(kind.resume, run)
 
 
 def _show(result: Result | ComparisonResult | MultiResult) -> None:

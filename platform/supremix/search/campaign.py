@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from supremix.search.record import State
-from supremix.search.study import WAIT, Proposal, Study, Wait
+from supremix.search.rules import WAIT, Proposal, Wait
+from supremix.search.study import Study
 
 GANGS_A_STUDY = 4
 """Gangs that one study makes good use of; with more, the next study begins beside it."""

@@ -26,9 +26,10 @@ from typing import Any
 from supremix.errors import SearchFailedError
 from supremix.search.budget import Clock
 from supremix.search.campaign import Campaign, Part
+from supremix.search.rules import WAIT, Proposal
 from supremix.search.simulation_curves import Curve
 from supremix.search.simulation_parts import Arm, Gangs, Report
-from supremix.search.study import WAIT, Proposal, Study
+from supremix.search.study import Study
 
 
 @dataclass(slots=True)

@@ -9,21 +9,18 @@ study built upon an existing ledger, or one that lacks its last events, goes on 
 from __future__ import annotations
 
 import math
-from bisect import insort
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any
 
 from supremix.errors import RunFolderError
-from supremix.search.budget import Budget, Clock
+from supremix.search.budget import Clock
+from supremix.search.course import Course
 from supremix.search.halving import Halving, Victim
 from supremix.search.history import History
 from supremix.search.learning import Prior
 from supremix.search.ledger import END, EPOCH, TRIAL, Event
-from supremix.search.pruning import Rungs
 from supremix.search.record import (
-    Role,
     State,
     TrialRecord,
     apply_event,
@@ -31,82 +28,9 @@ from supremix.search.record import (
     confirmed,
     last_error,
 )
+from supremix.search.rules import NEW_SEEDS, WAIT, LedgerLike, Proposal, Rules, Wait
 from supremix.search.sampling import Sampler, Tpe, draw_seed, startup_trials
-from supremix.search.windows import SLACK, Windows
 from supremix_spaces import Space
-
-
-class LedgerLike(Protocol):
-    """Where a study writes down what happens."""
-
-    @property
-    def events(self) -> list[Event]:
-        """What happened so far."""
-        ...
-
-    def append(self, kind: str, **content: Any) -> Event:
-        """Write an event."""
-        ...
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Proposal:
-    """A trial to run: its number, its settings, and the epochs it has behind it.
-
-    Args:
-        number: Of the trial.
-        config: Its settings.
-        epoch: Epochs it has behind it.
-        role: Whether it tries settings or confirms those of an earlier trial.
-        confirms: That trial's number.
-        seed: Of its training; None for the search's.
-    """
-
-    number: int
-    config: dict[str, Any]
-    epoch: int = 0
-    role: Role = "search"
-    confirms: int | None = None
-    seed: int | None = None
-
-
-class Wait:
-    """What `Study.ask` answers when a running trial has to tell something first."""
-
-
-WAIT: Final = Wait()
-NEW_SEEDS: Final = 10**9
-"""The first of the numbers that seeds of confirming trials are drawn by; no trial has it."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Rules:
-    """What decides a study's course beside its space and seed.
-
-    Args:
-        budget: When to propose no more.
-        rungs: Where trials are compared.
-        parallel: Trials that run at once; of a resumed run, those of its first session.
-        finalists: Best settings that are trained anew at the end, at least 1.
-        seeds: New seeds each of them is trained with; 0 for none, and the least error is best.
-        gpus: GPUs a trial occupies, for a budget of GPU hours.
-        slack: Of the windows, see `Windows`.
-        lead: Of the halving, see `Halving`; None for `parallel`: with less, trials train on in
-            vain while they wait for others that run beside them.
-    """
-
-    budget: Budget
-    rungs: Rungs
-    parallel: int = 1
-    finalists: int = 1
-    seeds: int = 0
-    gpus: float = 0.0
-    slack: float = SLACK
-    lead: int | None = None
-
-    def windows(self) -> Windows:
-        """How much proposals may know."""
-        return Windows.of(self.rungs, self.parallel, self.slack)
 
 
 class Study:
@@ -140,7 +64,7 @@ class Study:
         self._windows = rules.windows()
         self._history = History(space, self._windows)
         self._halving = Halving(rules.rungs, rules.lead or rules.parallel)
-        self._state = _Course()
+        self._state = Course()
         self.clock = Clock(max((event.get("clock", 0.0) for event in ledger.events), default=0.0))
         self._owed: dict[int, Event] | None = {}
         self._replay()
@@ -398,51 +322,6 @@ class Study:
         if self.records[number].state == "running":
             self._apply(event)
             self._settle(self._ended(number))
-
-
-class _Course:
-    """Which trials are where."""
-
-    def __init__(self) -> None:
-        self.searched = 0
-        """Trials of the search so far."""
-        self.frontier = 0
-        """The first of them that has not ended; all before it have."""
-        self.running: set[int] = set()
-        self.complete: set[int] = set()
-        """Running ones with all epochs behind them: a verdict on them is still awaited."""
-        self.again: list[int] = []
-        """Running ones that have to be proposed once more."""
-        self.confirming: list[int] = []
-        """Trials that train the best settings anew."""
-        self.finished: list[tuple[float, int]] = []
-        """Error and number of the finished trials of the search, best first."""
-        self.ends: Counter[str] = Counter()
-        """How many ended how."""
-        self._ahead: set[int] = set()
-
-    def begin(self, record: TrialRecord) -> None:
-        self.running.add(record.number)
-        if record.role == "search":
-            self.searched += 1
-        else:
-            self.confirming.append(record.number)
-
-    def observe(self, record: TrialRecord) -> None:
-        if record.complete:
-            self.complete.add(record.number)
-
-    def end(self, record: TrialRecord) -> None:
-        number = record.number
-        self.ends[record.state] += 1
-        self.running.discard(number)
-        self.complete.discard(number)
-        if record.state == "finished" and record.role == "search":
-            insort(self.finished, (last_error(record), number))
-        self._ahead.add(number)
-        while self.frontier in self._ahead:
-            self._ahead.discard(self.frontier)
-            self.frontier += 1
 
 
 def _scored(record: TrialRecord, row: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from supremix.search.bench import Bench
 from supremix.search.campaign import Campaign
 from supremix.search.interrupts import interrupts
 from supremix.search.record import trial_key
-from supremix.search.study import Proposal
+from supremix.search.rules import Proposal
 
 Watcher = Callable[[int, int | None, str], None]
 """Told the index of a study, the number of the trial that did something (None: it has ended), and
