@@ -56,13 +56,14 @@ def test_from_the_official_files_to_a_result(
     supremix(
         "search", *data, "--method", "supremix", "--trials", "1", "--epochs", "2", "--seed", "0",
         "--width", "4", "--gangs", "1", "--cpus-per-worker", "1", "--set", "batch_size=8",
-        "--set", "projection_dim=8", "--out", str(run),
+        "--set", "projection_dim=8", "--finalists", "1", "--seeds", "1", "--out", str(run),
     )  # fmt: skip
     predictions = pl.read_parquet(run / "predictions.parquet")
     assert set(predictions["split"]) == {"val", "test"}
     assert predictions["prediction"].is_finite().all()
     trials = pl.read_parquet(run / "trials.parquet")
-    assert trials["state"].to_list() == ["finished"]
+    assert trials["state"].to_list() == ["finished"] * 2
+    assert trials["confirms"].to_list() == [None, 0]
     # a source is read, never written to
     after = {path: path.read_bytes() for path in source.rglob("*") if path.is_file()}
     assert after == before

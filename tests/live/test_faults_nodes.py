@@ -125,6 +125,7 @@ def test_a_trial_goes_on_elsewhere_when_its_node_is_taken_away(
     assert_nothing_left(cpus=2)
 
 
+@pytest.mark.long
 def test_a_node_that_is_announced_to_go_costs_nothing(
     cluster: Cluster, subjects: list[Subject], tmp_path: Path, watch: Watch
 ) -> None:

@@ -97,6 +97,7 @@ def test_a_killed_worker_costs_the_epoch_under_way(
     assert "its workers died" in outcome.log
 
 
+@pytest.mark.long
 def test_a_frozen_worker_is_killed_and_replaced(crew: Crew, subject: Subject, watch: Watch) -> None:
     def stop(worker: int) -> None:
         os.kill(worker, signal.SIGSTOP)
@@ -107,6 +108,7 @@ def test_a_frozen_worker_is_killed_and_replaced(crew: Crew, subject: Subject, wa
     wait_until(lambda: not alive(frozen), "the end of the frozen process")
 
 
+@pytest.mark.long
 def test_a_killed_gang_is_started_again(
     crew: Crew, mark: str, subject: Subject, watch: Watch
 ) -> None:
@@ -119,6 +121,7 @@ def test_a_killed_gang_is_started_again(
     assert "died" in outcome.log or "its gang was lost" in outcome.log
 
 
+@pytest.mark.long
 def test_a_hung_epoch_is_ended_and_repeated(crew: Crew, subject: Subject, watch: Watch) -> None:
     found = rows(crew, subject, 1, 2)
     subject.do("hold")
@@ -134,6 +137,7 @@ def test_a_hung_epoch_is_ended_and_repeated(crew: Crew, subject: Subject, watch:
     assert_undisturbed(subject, [*found, outcome.row, *rows(crew, subject, 4)])
 
 
+@pytest.mark.long
 def test_a_trial_without_memory_fails_and_the_gang_goes_on(
     crew: Crew, subject: Subject, tmp_path: Path, heads: str, cache: Path
 ) -> None:

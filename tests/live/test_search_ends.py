@@ -117,7 +117,7 @@ def test_failing_trials_are_noted_and_the_best_of_the_others_is_named(
         out=tmp_path / "run",
     )
     result = search.run()
-    trials = result.trials
+    trials = result.trials.filter(pl.col("confirms").is_null())
     parts = trials.partition_by("config_mood", as_dict=True)
     by_mood = {key[0]: part for key, part in parts.items()}
     assert set(by_mood) == {"good", "sick", "angry"}
@@ -186,7 +186,8 @@ def test_used_up_time_ends_a_search_in_order(
     search = supremix.Search(source=heads, out=tmp_path / "run", progress=note, **arguments)
     states = search.run().trials.sort("trial")["state"].to_list()
     assert states[:3] == ["finished"] * 3
-    assert states[3:] in ([], ["stopped"])  # what ran when the time was up
+    # What ran when the time was up, and the best settings trained anew, which comes after it.
+    assert states[3:] in (["finished"], ["stopped", "finished"])
     assert_nothing_left()
 
 

@@ -64,8 +64,9 @@ class Run:
 
 
 def curve(rows: Any) -> pl.DataFrame:
-    """All columns of a trial's rows but the time they took."""
-    return pl.DataFrame([{k: v for k, v in r.items() if k != "seconds"} for r in rows])
+    """All columns of a trial's rows but the time they took, and what the search adds."""
+    left_out = ("seconds", "score")
+    return pl.DataFrame([{k: v for k, v in r.items() if k not in left_out} for r in rows])
 
 
 def search(folder: Path, heads: str, method: str | Method, **more: Any) -> Run:
@@ -138,7 +139,7 @@ def test_two_workers_give_the_curve_of_one(
     tmp_path: Path, heads: str, runs: dict[str, Run]
 ) -> None:
     run = search(tmp_path / "pair", heads, "supremix", workers=2, trials=2, **THREE_OF_FOUR)
-    assert supremix.Result(run.path).trials["state"].to_list() == ["finished"] * 2
+    assert supremix.Result(run.path).trials["state"].to_list() == ["finished"] * 3
     for trial in range(2):
         ours, alone = (pretraining_loss(r.curve(trial)) for r in (run, runs["supremix"]))
         assert ours == pytest.approx(alone, rel=1e-4)

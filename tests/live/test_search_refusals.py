@@ -57,7 +57,7 @@ class TestWithoutRay:
             search(tmp_path, heads, precision="fp61")
 
     def test_no_budget(self, tmp_path: Path, heads: str) -> None:
-        with pytest.raises(SpecError, match="give trials, time, or both"):
+        with pytest.raises(SpecError, match="give trials, time, GPU hours"):
             search(tmp_path, heads, trials=None)
 
     def test_a_run_folder_that_is_not_empty(self, tmp_path: Path, heads: str) -> None:

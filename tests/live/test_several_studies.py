@@ -116,6 +116,7 @@ def median_error(run: Path, folder: str) -> float:
     return float((pl.Series(store.targets[splits == "val"]) - train.median()).abs().mean())
 
 
+@pytest.mark.long
 def test_several_datasets_killed_and_resumed_give_the_tables_of_an_undisturbed_search(
     tmp_path: Path, heads: str, cache: Path
 ) -> None:
