@@ -90,6 +90,7 @@ def begin(crew: Crew, subjects: list[Subject]) -> tuple[list[Any], Asked]:
     return found, asked
 
 
+@pytest.mark.long
 def test_a_trial_goes_on_elsewhere_when_its_node_is_taken_away(
     cluster: Cluster, subjects: list[Subject], tmp_path: Path, watch: Watch
 ) -> None:
