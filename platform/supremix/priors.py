@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,10 +113,20 @@ def prior_for(card: Card, space: Space, earlier: Sequence[Earlier]) -> Prior:
     points: list[dict[str, Any]] = [space.defaults()]
     for one in nearest:
         point = carried(one.trials[0].config, one.space, space)
-        if point not in points and len(points) <= POINTS:
+        if not any(_same(point, known) for known in points) and len(points) <= POINTS:
             points.append(point)
     trials = [learned for one in nearest for learned in _learned(one, space)]
     return Prior(points=tuple(points[1:]), trials=tuple(trials))
+
+
+def _same(point: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two settings are one, but for the rounding of being carried over."""
+    return point.keys() == other.keys() and all(
+        math.isclose(value, other[name], rel_tol=1e-6)
+        if isinstance(value, float) and isinstance(other[name], float)
+        else value == other[name]
+        for name, value in point.items()
+    )
 
 
 def _learned(one: Earlier, space: Space) -> list[Learned]:

@@ -111,7 +111,9 @@ def test_a_trial_goes_on_elsewhere_when_its_node_is_taken_away(
         watch.stop("node taken away: its trial's epoch done elsewhere, once a gang was free")
         assert outcome.failure is None
         assert "its node died" in outcome.log or "its workers died" in outcome.log
-        assert first.steps() == before + 3  # the epoch that was under way
+        # The epoch that was under way; or what was left of it, where the worker outlived its node
+        # by long enough to save it.
+        assert first.steps() - before in (2, 3)
         assert_undisturbed(first, [*found, outcome.row, *rows(crew, first, 4)])
         assert len(others) == 3
 

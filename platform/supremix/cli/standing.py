@@ -68,6 +68,8 @@ def trials_text(status: Status) -> str:
     count = sum(status.trials.values())
     limit = status.limits.get("trials")
     of = f" of {limit:g}" if limit else ""
+    if limit and count > limit:  # the best settings are trained anew when the trials are done
+        of = f" ({limit:g} asked for, then the finalists)"
     ends = ", ".join(f"{number} {state}" for state, number in status.trials.items())
     return f"{count}{of}: {ends}" if count else f"none yet{of and f', {limit:g} to come'}"
 
