@@ -24,6 +24,7 @@ from typing import Any
 
 from ray import train, tune
 from ray.train.torch import TorchTrainer
+from ray.tune.integration.ray_train import TuneReportCallback
 
 import supremix
 from supremix.cluster import ray_runtime
@@ -104,7 +105,7 @@ def trial(config: dict[str, Any]) -> None:
         scaling_config=train.ScalingConfig(num_workers=1, resources_per_worker={"CPU": 0.9}),
         run_config=train.RunConfig(
             storage_path=config["storage"],
-            callbacks=[tune.integration.ray_train.TuneReportCallback()],
+            callbacks=[TuneReportCallback()],
         ),
     )
     trainer.fit()
@@ -134,7 +135,9 @@ def as_train_runs(folder: Path, task: Task, trials: int, abreast: int) -> tuple[
         tune_config=tune.TuneConfig(num_samples=trials, max_concurrent_trials=abreast),
         run_config=tune.RunConfig(storage_path=str(folder / "tune"), callbacks=[times], verbose=0),
     )
-    tuner.fit()
+    results = tuner.fit()
+    if results.errors:
+        raise results.errors[0]
     took = time.monotonic() - times.began
     return times.training / (took * abreast), took
 
