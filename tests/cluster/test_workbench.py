@@ -7,6 +7,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,20 @@ def test_what_is_said_during_an_order_is_in_its_log(
     assert "UserWarning: rather slow" in outcome.log
     assert "all is well" not in outcome.log
     assert Workbench(Solo()).execute(order(limit=60.0)).log != outcome.log
+
+
+def test_a_trial_on_another_dataset_is_another_run(
+    order: Callable[..., Order], does: Callable[..., None], tmp_path: Path
+) -> None:
+    """A trial of a joint objective keeps its key, and has a checkpoint for each dataset."""
+    epochs: list[int] = []
+    does(lambda: epochs.append(1))
+    bench, first = Workbench(Solo()), order()
+    bench.execute(first)
+    bench.execute(first)
+    assert len(epochs) == 1
+    bench.execute(replace(first, checkpoint=str(tmp_path / "trial.1.pt")))
+    assert len(epochs) == 2
 
 
 def test_a_failure_has_a_line_for_the_table_and_its_traceback_in_the_log(

@@ -97,6 +97,7 @@ def test_one_setting_for_several_datasets(tmp_path: Path) -> None:
         n: one.trials.filter(pl.col("trial") == best["trial"])["error"][0]
         for n, one in parts.items()
     }
+    assert errors["a"] != errors["b"]  # each is trained on its own images
     ratios = [
         errors[name] / median_error(tmp_path / "run" / name, folders[name]) for name in errors
     ]

@@ -63,7 +63,7 @@ class Workbench:
         self._device = device
         self._watchdog = watchdog
         self._peers = peers
-        self._key: str | None = None
+        self._held: tuple[str, str] | None = None
         self._run: TrialRun | JointRun | None = None
 
     def execute(self, order: Order) -> Outcome:
@@ -126,18 +126,20 @@ class Workbench:
         return self._watchdog.within(order.limit + more, what)
 
     def _find(self, order: Order) -> TrialRun | JointRun:
-        if self._run is not None and self._key == order.key:
+        # One trial may be trained on several datasets, each with a checkpoint of its own.
+        wanted = order.key, order.checkpoint
+        if self._run is not None and self._held == wanted:
             return self._run
         self._drop()
         run = start_run(order.task, order.config, collective=self._collective, device=self._device)
         # Rank 0 looks, so that no two workers disagree about a file on a shared disk.
         if self._collective.broadcast(checkpoint_exists(order.checkpoint)):
             run.load(load_checkpoint(order.checkpoint))
-        self._key, self._run = order.key, run
+        self._held, self._run = wanted, run
         return run
 
     def _drop(self) -> None:
-        self._key = self._run = None
+        self._held = self._run = None
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
