@@ -198,7 +198,8 @@ def effort(costs: Costs, rungs: Rungs, budget: Budget, *, gangs: int, gpus: floa
     """
 
     def course(of: Sequence[float]) -> Course:
-        return Course(rungs=rungs, costs=of)
+        # A trial is compared with those that do not run beside it, see `search.rules.Rules`.
+        return Course(rungs=rungs, lead=gangs, costs=of)
 
     busy, train, count = course(costs.all), course(costs.train), course([1.0] * rungs.total)
     limits: dict[Limit, int] = {}

@@ -201,9 +201,7 @@ def is_many(folder: Address) -> bool:
     Raises:
         RunFolderError: Its storage cannot be read.
     """
-    path = place(folder)
-    with explained(str(path)):
-        return (path / MANY).is_file()
+    return _has(folder, MANY)
 
 
 def is_comparison(folder: Address) -> bool:
@@ -212,9 +210,13 @@ def is_comparison(folder: Address) -> bool:
     Raises:
         RunFolderError: Its storage cannot be read.
     """
+    return _has(folder, COMPARISON)
+
+
+def _has(folder: Address, index: str) -> bool:
     path = place(folder)
     with explained(str(path)):
-        return (path / COMPARISON).is_file()
+        return (path / index).is_file()
 
 
 def check_new(folder: Address) -> None:

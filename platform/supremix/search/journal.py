@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution
 from optuna.storages import BaseStorage
 from optuna.storages.journal import JournalFileBackend, JournalStorage
 from optuna.study import StudyDirection
-from optuna.trial import FixedTrial, FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState
 
+from supremix.search.history import searched
 from supremix.search.ledger import END, EPOCH, SESSION, TRIAL, Event
 from supremix.search.record import State, TrialRecord, apply_event
 from supremix_spaces import Space
@@ -181,24 +181,6 @@ class JournalStudy:
             system_attrs={},
             intermediate_values={row["epoch"]: row["error"] for row in record.rows},
         )
-
-
-def searched(
-    space: Space, config: Mapping[str, Any]
-) -> tuple[dict[str, Any], dict[str, BaseDistribution]]:
-    """The part of a trial's settings that Optuna knows: what has more than one value.
-
-    Args:
-        space: What is searched.
-        config: A point of it.
-
-    Returns:
-        The values and their distributions, by name.
-    """
-    trial = FixedTrial(dict(config))
-    suggest: Callable[[Any], Any] = space.suggest
-    suggest(trial)
-    return dict(trial.params), dict(trial.distributions)
 
 
 def _outcome(record: TrialRecord) -> tuple[TrialState, float | None]:

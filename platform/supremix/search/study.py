@@ -57,7 +57,7 @@ class Study:
     ) -> None:
         self.records: dict[int, TrialRecord] = {}
         self.space, self.rules = space, rules
-        self.seconds = self.gpu_seconds = 0.0
+        self.gpu_seconds = 0.0
         self._seed, self._ledger = seed, ledger
         self._prior = prior or Prior()
         self._sampler = sampler or Tpe(space, seed, startup_trials(rules.budget.trials))
@@ -221,9 +221,7 @@ class Study:
         return None
 
     def _observed(self, record: TrialRecord) -> list[Victim]:
-        seconds = record.rows[-1]["seconds"]
-        self.seconds += seconds
-        self.gpu_seconds += seconds * self.rules.gpus
+        self.gpu_seconds += record.rows[-1]["seconds"] * self.rules.gpus
         return self._halving.observe(record.number) if record.role == "search" else []
 
     def _settle(self, victims: Iterable[Victim]) -> None:
