@@ -92,7 +92,7 @@ def mae_rows(
 
     Args:
         predictions: rows of the table `predictions`; the seeds of a dataset, method and split are
-            taken together.
+            taken together, and the intervals are over groups and seeds.
         unit: unit of the target.
         density: of the training labels, for the errors by region and the balanced one; None for
             none of them.
@@ -102,7 +102,8 @@ def mae_rows(
 
     Returns:
         A row a dataset, method, split and metric. `low` and `high` are null with one group only,
-        `value` too where no sample is in a region.
+        and where the measure does not exist for one of the seeds; `value` too where no sample is
+        in a region.
     """
     keys = [schema.DATASET, schema.METHOD, schema.SPLIT]
     rows: list[dict[str, object]] = []
@@ -111,6 +112,7 @@ def mae_rows(
             part[name].to_numpy() for name in (schema.TARGET, schema.PREDICTION, schema.GROUP)
         ]
         settings: dict[str, Any] = {"level": level, "resamples": resamples, "seed": seed}
+        settings["seeds"] = part[schema.SEED].to_numpy()
         intervals = {metric: metric_interval(metric, *columns, **settings) for metric in METRICS}
         if density is not None:
             intervals |= imbalance_intervals(density, *columns, **settings)
@@ -125,9 +127,16 @@ def mae_rows(
                 schema.GROUPS: interval.groups,
                 schema.SEEDS: part[schema.SEED].n_unique(),
                 schema.UNIT: unit,
+                schema.RUN: _only(part, schema.RUN),
             }
             rows.append(row)
     return rows
+
+
+def _only(part: pl.DataFrame, column: str) -> object:
+    """The one value of a column; None where it has several, or is not there."""
+    values = part[column].unique() if column in part.columns else pl.Series(dtype=pl.String)
+    return values.item() if len(values) == 1 else None
 
 
 def _inside(part: pl.DataFrame, metric: str, density: LabelDensity | None) -> pl.DataFrame:

@@ -20,8 +20,8 @@ from supremix_reports.statistics import (
     RESAMPLES,
     Array,
     Interval,
-    mae_interval,
     mean_of_bins_interval,
+    seeds_interval,
 )
 
 REGIONS: Final = ("many", "median", "few")
@@ -112,17 +112,19 @@ def imbalance_intervals(
     prediction: npt.ArrayLike,
     groups: npt.ArrayLike,
     *,
+    seeds: npt.ArrayLike | None = None,
     level: float = LEVEL,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> dict[str, Interval]:
-    """Return the MAE of each region and the balanced MAE, with bootstrap intervals over groups.
+    """Return the MAE of each region and the balanced MAE, with intervals over groups and seeds.
 
     Args:
         density: of the training labels.
         target: (N,) true values; they decide region and bin.
         prediction: (N,) predicted values.
         groups: (N,) group of each.
+        seeds: (N,) seed of the model that predicted each; None: one model.
         level: probability the intervals are to cover.
         resamples: number of bootstrap samples.
         seed: seed of the drawing.
@@ -133,6 +135,7 @@ def imbalance_intervals(
         have samples (in a resample: that have some in it).
     """
     y, owners = np.asarray(target, dtype=np.float64), np.asarray(groups)
+    models = np.zeros(y.shape) if seeds is None else np.asarray(seeds)
     errors = np.abs(np.asarray(prediction, dtype=np.float64) - y)
     settings: dict[str, Any] = {"level": level, "resamples": resamples, "seed": seed}
     regions = density.regions(y)
@@ -140,9 +143,12 @@ def imbalance_intervals(
     for name in REGIONS:
         inside = regions == name
         result[f"mae_{name}"] = (
-            mae_interval(errors[inside], owners[inside], **settings) if inside.any() else _NOTHING
+            seeds_interval(errors[inside], owners[inside], models[inside], **settings)
+            if inside.any()
+            else _NOTHING
         )
-    result[BALANCED] = mean_of_bins_interval(errors, density.bins(y), owners, **settings)
+    bins = density.bins(y)
+    result[BALANCED] = mean_of_bins_interval(errors, bins, owners, seeds=models, **settings)
     return result
 
 

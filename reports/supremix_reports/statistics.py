@@ -1,41 +1,25 @@
-"""Measures of regression with bootstrap intervals over groups.
+"""Measures of regression with bootstrap intervals over groups and seeds.
 
-Samples of one group (the images of one patient) are not independent, so groups are drawn, not
-samples (the cluster bootstrap; Field and Welsh 2007). Every measure here is a function of sums over
-samples, so a resample costs one row of group sums, and the sums over parts add up exactly.
+Every measure here is a function of sums over samples, so a resample costs one row of group sums,
+and the sums over parts add up exactly. How an interval comes about is in `bootstrap.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from supremix_reports.bootstrap import LEVEL as LEVEL
+from supremix_reports.bootstrap import RESAMPLES as RESAMPLES
+from supremix_reports.bootstrap import Interval as Interval
+from supremix_reports.bootstrap import interval, vector
 from supremix_reports.errors import StatisticsError
+from supremix_reports.seeds import Array as Array
+from supremix_reports.seeds import Measure, sums_of
 
-Array = npt.NDArray[np.float64]
-
-LEVEL: Final = 0.95
-RESAMPLES: Final = 2000
-_CHUNK: Final = 4_000_000  # indices drawn at once: 32 MB
-_NARROW: Final = 8  # columns up to which sums are gathered one by one
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Interval:
-    """A measure with its interval: `low <= value <= high` nearly always, `n` samples in `groups`.
-
-    `low` and `high` are NaN where fewer than two groups leave nothing to draw from.
-    """
-
-    value: float
-    low: float
-    high: float
-    n: int
-    groups: int
+_POSITIVE: Final = (0.0, np.inf)
 
 
 def mae_interval(
@@ -46,7 +30,7 @@ def mae_interval(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Interval:
-    """Return the mean absolute error with its percentile bootstrap interval over groups.
+    """Return the mean absolute error with its bootstrap interval over groups.
 
     Args:
         errors: (N,) differences of prediction and target; their sign does not matter.
@@ -58,9 +42,55 @@ def mae_interval(
     Raises:
         StatisticsError: when there are no errors, one is not finite, or the lengths differ.
     """
-    absolute = np.abs(_vector(errors, "errors"))
-    sums, n = _group_sums(np.stack([np.ones_like(absolute), absolute], axis=1), groups)
-    return _interval(sums, _mean, n=n, level=level, resamples=resamples, seed=seed)
+    absolute = np.abs(vector(errors, "errors"))
+    return _mean_interval(absolute, groups, level=level, resamples=resamples, seed=seed)
+
+
+def seeds_interval(
+    errors: npt.ArrayLike,
+    groups: npt.ArrayLike,
+    seeds: npt.ArrayLike | None = None,
+    *,
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Interval:
+    """Return the mean absolute error over seeds with its interval over groups and seeds.
+
+    The interval is for the error to expect on new groups of a model trained with a new seed: its
+    95 % covers that error about 95 times in 100 (see docs/statistics.md).
+
+    Args:
+        errors: (S, N) differences of prediction and target, a row a seed, the columns the same
+            samples in the same order; or (N,) of all seeds below each other, with `seeds`. Their
+            sign does not matter.
+        groups: (N,) group of each sample, or of each error.
+        seeds: (N,) seed of each error; None where `errors` has a row a seed.
+        level: probability the interval is to cover, between 0 and 1.
+        resamples: number of bootstrap samples.
+        seed: seed of the drawing; the same gives the same interval.
+
+    Returns:
+        The mean over seeds (of all errors together, where seeds have different samples). With one
+        seed it is `mae_interval`. `n` counts the errors.
+
+    Raises:
+        StatisticsError: when there are no errors, one is not finite, or the lengths differ.
+    """
+    array, owners = np.asarray(errors, dtype=np.float64), np.asarray(groups)
+    if seeds is None:
+        if array.ndim != 2 or owners.shape != array.shape[1:]:
+            raise StatisticsError(
+                "Without seeds, errors have a row a seed and a column a sample, and groups one "
+                f"for each sample; got errors of shape {array.shape}, groups of {owners.shape}."
+            )
+        seeds, owners = (
+            np.repeat(np.arange(len(array)), array.shape[1]),
+            np.tile(owners, len(array)),
+        )
+        array = array.ravel()
+    absolute = np.abs(vector(array, "errors"))
+    return _mean_interval(absolute, owners, seeds, level=level, resamples=resamples, seed=seed)
 
 
 def metric_interval(
@@ -69,24 +99,27 @@ def metric_interval(
     prediction: npt.ArrayLike,
     groups: npt.ArrayLike,
     *,
+    seeds: npt.ArrayLike | None = None,
     level: float = LEVEL,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Interval:
-    """Return a measure of predictions with its percentile bootstrap interval over groups.
+    """Return a measure of predictions with its bootstrap interval over groups and seeds.
 
     Args:
         metric: "mae", "rmse", "r2" or "pearson".
         target: (N,) true values.
         prediction: (N,) predicted values.
         groups: (N,) group of each.
+        seeds: (N,) seed of the model that predicted each; None: one model.
         level: probability the interval is to cover, between 0 and 1.
         resamples: number of bootstrap samples; those in which the measure does not exist (a
             constant target has no R²) are left out.
         seed: seed of the drawing; the same for all measures draws the same groups.
 
     Returns:
-        The measure; NaN where it does not exist.
+        The measure, of the predictions of all seeds together; NaN where it does not exist. No
+        interval where it does not exist for the predictions of one of the seeds.
 
     Raises:
         StatisticsError: for an unknown metric, no samples, values that are not finite, or lengths
@@ -94,12 +127,17 @@ def metric_interval(
     """
     if metric not in METRICS:
         raise StatisticsError(f"Unknown metric {metric!r}. Known: {', '.join(METRICS)}.")
-    y, p = _vector(target, "target"), _vector(prediction, "prediction")
+    y, p = vector(target, "target"), vector(prediction, "prediction")
     if y.shape != p.shape:
         raise StatisticsError(f"{y.size} targets but {p.size} predictions; give one for each.")
-    sums, n = _group_sums(_moments(y, p), groups)
-    measure = METRICS[metric]
-    return _interval(sums, measure, n=n, level=level, resamples=resamples, seed=seed)
+    return interval(
+        sums_of(_moments(y, p), groups, seeds),
+        METRICS[metric],
+        level=level,
+        resamples=resamples,
+        seed=seed,
+        bounds=_BOUNDS[metric],
+    )
 
 
 def paired_difference(
@@ -130,14 +168,14 @@ def paired_difference(
     Raises:
         StatisticsError: when there are no errors, one is not finite, or the lengths differ.
     """
-    a, b = np.abs(_vector(errors_a, "errors_a")), np.abs(_vector(errors_b, "errors_b"))
+    a, b = np.abs(vector(errors_a, "errors_a")), np.abs(vector(errors_b, "errors_b"))
     if a.shape != b.shape:
         raise StatisticsError(
             f"{a.size} errors of one but {b.size} of the other; a paired difference needs both "
             "for every sample."
         )
-    sums, n = _group_sums(np.stack([np.ones_like(a), a - b], axis=1), groups)
-    return _interval(sums, _mean, n=n, level=level, resamples=resamples, seed=seed)
+    sums = sums_of(np.stack([np.ones_like(a), a - b], axis=1), groups)
+    return interval(sums, _mean, level=level, resamples=resamples, seed=seed)
 
 
 def mean_of_bins_interval(
@@ -145,6 +183,7 @@ def mean_of_bins_interval(
     bins: npt.ArrayLike,
     groups: npt.ArrayLike,
     *,
+    seeds: npt.ArrayLike | None = None,
     level: float = LEVEL,
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -155,6 +194,7 @@ def mean_of_bins_interval(
         errors: (N,) differences of prediction and target; their sign does not matter.
         bins: (N,) the bin of each, any values that can be sorted.
         groups: (N,) group of each; one may have samples in several bins.
+        seeds: (N,) seed of the model that made each error; None: one model.
         level: probability the interval is to cover, between 0 and 1.
         resamples: number of bootstrap samples; each is averaged over the bins it has samples of.
         seed: seed of the drawing; the same as of the other measures draws the same groups.
@@ -162,13 +202,29 @@ def mean_of_bins_interval(
     Raises:
         StatisticsError: when there are no errors, one is not finite, or the lengths differ.
     """
-    absolute, labels = np.abs(_vector(errors, "errors")), np.asarray(bins)
+    absolute, labels = np.abs(vector(errors, "errors")), np.asarray(bins)
     if labels.shape != absolute.shape:
         raise StatisticsError(f"{absolute.size} errors but bins of shape {labels.shape}.")
     _, inverse = np.unique(labels, return_inverse=True)
     inside = np.eye(int(inverse.max()) + 1)[inverse]
-    sums, n = _group_sums(np.hstack([inside, inside * absolute[:, None]]), groups)
-    return _interval(sums, _mean_of_bins, n=n, level=level, resamples=resamples, seed=seed)
+    sums = sums_of(np.hstack([inside, inside * absolute[:, None]]), groups, seeds)
+    settings = {"resamples": resamples, "seed": seed}
+    return interval(sums, _mean_of_bins, level=level, bounds=_POSITIVE, **settings)
+
+
+def _mean_interval(
+    values: Array,
+    groups: npt.ArrayLike,
+    seeds: npt.ArrayLike | None = None,
+    *,
+    level: float,
+    resamples: int,
+    seed: int,
+) -> Interval:
+    """Of the mean of values that cannot be below 0."""
+    sums = sums_of(np.stack([np.ones_like(values), values], axis=1), groups, seeds)
+    settings = {"resamples": resamples, "seed": seed}
+    return interval(sums, _mean, level=level, bounds=_POSITIVE, **settings)
 
 
 def _mean_of_bins(sums: Array) -> Array:
@@ -202,13 +258,20 @@ def _pearson(sums: Array) -> Array:
     return np.clip(_ratio(_spread(sums, 3, 5, 7), np.sqrt(spread)), -1.0, 1.0)
 
 
-METRICS: Final[dict[str, Callable[[Array], Array]]] = {
+METRICS: Final[dict[str, Measure]] = {
     "mae": _mean,
     "rmse": _rmse,
     "r2": _r2,
     "pearson": _pearson,
 }
 """Each measure as a function of the sums (..., 8) of `_moments`."""
+
+_BOUNDS: Final = {
+    "mae": _POSITIVE,
+    "rmse": _POSITIVE,
+    "r2": (-np.inf, 1.0),
+    "pearson": (-1.0, 1.0),
+}
 
 
 def _spread(sums: Array, a: int, b: int, ab: int) -> Array:
@@ -222,68 +285,3 @@ def _ratio(above: Array, below: Array) -> Array:
     """Divide; NaN where there is nothing to divide by."""
     defined = below > 0
     return np.where(defined, above / np.where(defined, below, 1.0), np.nan)
-
-
-def _interval(
-    sums: Array,
-    measure: Callable[[Array], Array],
-    *,
-    n: int,
-    level: float,
-    resamples: int,
-    seed: int,
-) -> Interval:
-    if not 0 < level < 1 or resamples < 1:
-        raise StatisticsError(
-            "An interval needs 0 < level < 1 and resamples >= 1; "
-            f"got level={level!r}, resamples={resamples!r}."
-        )
-    low = high = float("nan")
-    if len(sums) > 1:
-        drawn = np.concatenate([measure(part) for part in _resampled(sums, resamples, seed)])
-        drawn = drawn[~np.isnan(drawn)]
-        if drawn.size:
-            tail = (1 - level) / 2
-            low, high = (float(q) for q in np.quantile(drawn, [tail, 1 - tail]))
-    value = float(measure(sums.sum(axis=0)))
-    return Interval(value=value, low=low, high=high, n=n, groups=len(sums))
-
-
-def _resampled(sums: Array, resamples: int, seed: int) -> Iterator[Array]:
-    """Draw groups with replacement; yield the sums (r, K) of the resamples, some at a time."""
-    generator = np.random.default_rng(seed)
-    size = len(sums)
-    step = max(1, _CHUNK // size)
-    for start in range(0, resamples, step):
-        count = min(step, resamples - start)
-        index = generator.integers(0, size, size=(count, size))
-        if sums.shape[1] <= _NARROW:
-            yield np.stack([column[index].sum(axis=1) for column in sums.T], axis=1)
-            continue
-        # Many columns are summed faster as a product with how often each group was drawn.
-        cells = (index + size * np.arange(count)[:, None]).ravel()
-        drawn = np.bincount(cells, minlength=count * size).reshape(count, size)
-        yield drawn.astype(np.float64) @ sums
-
-
-def _group_sums(moments: Array, groups: npt.ArrayLike) -> tuple[Array, int]:
-    labels = np.asarray(groups)
-    if labels.shape != (len(moments),):
-        raise StatisticsError(
-            f"There are {len(moments)} samples but groups of shape {labels.shape}; "
-            "give one group for each sample."
-        )
-    names, inverse = np.unique(labels, return_inverse=True)
-    sums = np.zeros((len(names), moments.shape[1]))
-    np.add.at(sums, inverse, moments)
-    return sums, len(moments)
-
-
-def _vector(values: npt.ArrayLike, what: str) -> Array:
-    vector = np.asarray(values, dtype=np.float64)
-    if vector.ndim != 1 or vector.size == 0 or not np.isfinite(vector).all():
-        raise StatisticsError(
-            f"{what} has to be a list of at least one finite number; got shape {vector.shape}, "
-            f"{int((~np.isfinite(vector)).sum())} of them not finite."
-        )
-    return vector

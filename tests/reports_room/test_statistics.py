@@ -10,7 +10,7 @@ import pytest
 import scipy.stats
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 
-from supremix_reports import StatisticsError, mae_interval, metric_interval
+from supremix_reports import StatisticsError, bootstrap, mae_interval, metric_interval
 from supremix_reports import statistics as module
 
 JUDGES: dict[str, Callable[[Any, Any], float]] = {
@@ -19,6 +19,12 @@ JUDGES: dict[str, Callable[[Any, Any], float]] = {
     "r2": r2_score,
     "pearson": lambda y, p: float(np.corrcoef(y, p)[0, 1]),
 }
+
+
+def expanded(level: float, groups: int) -> float:
+    """The level of a plain percentile interval that is as wide (Hesterberg 2015)."""
+    wide = scipy.stats.t(groups - 1).isf((1 - level) / 2) * np.sqrt(groups / (groups - 1))
+    return float(1 - 2 * scipy.stats.norm.sf(wide))
 
 
 @pytest.fixture
@@ -53,7 +59,8 @@ def test_intervals_equal_a_bootstrap_with_plain_loops(
         rows = np.concatenate(chosen)
         values.append(JUDGES[metric](target[rows], prediction[rows]))
     interval = metric_interval(metric, target, prediction, groups, level=0.9, resamples=50, seed=3)
-    assert (interval.low, interval.high) == pytest.approx(np.quantile(values, [0.05, 0.95]))
+    tail = (1 - expanded(0.9, len(names))) / 2
+    assert (interval.low, interval.high) == pytest.approx(np.quantile(values, [tail, 1 - tail]))
 
 
 def test_mae_over_groups_equals_scipy(data: tuple[Any, Any, Any]) -> None:
@@ -68,6 +75,7 @@ def test_mae_over_groups_equals_scipy(data: tuple[Any, Any, Any]) -> None:
         paired=True,
         vectorized=True,
         method="percentile",
+        confidence_level=expanded(0.95, len(names)),
         n_resamples=500,
         rng=np.random.default_rng(5),
     ).confidence_interval
@@ -78,7 +86,12 @@ def test_mae_over_groups_equals_scipy(data: tuple[Any, Any, Any]) -> None:
 def test_mae_of_independent_samples_equals_scipy() -> None:
     errors = np.random.default_rng(2).exponential(5.0, 40)
     judge = scipy.stats.bootstrap(
-        (errors,), np.mean, method="percentile", n_resamples=500, rng=np.random.default_rng(0)
+        (errors,),
+        np.mean,
+        method="percentile",
+        confidence_level=expanded(0.95, 40),
+        n_resamples=500,
+        rng=np.random.default_rng(0),
     ).confidence_interval
     interval = mae_interval(errors, np.arange(40), resamples=500)
     assert (interval.low, interval.high) == pytest.approx((judge.low, judge.high), rel=1e-12)
@@ -115,7 +128,7 @@ def test_drawing_in_chunks_changes_nothing(
 ) -> None:
     target, prediction, groups = data
     whole = mae_interval(prediction - target, groups, resamples=101)
-    monkeypatch.setattr(module, "_CHUNK", 69)
+    monkeypatch.setattr(bootstrap, "_CHUNK", 69)
     assert mae_interval(prediction - target, groups, resamples=101) == whole
 
 
