@@ -3,6 +3,7 @@
 ReportError
 ├── SchemaError       rows or a file that do not fit the schema
 ├── TableError        a table that is not there, or is none
+├── QueryError        a question to a results store that has no answer
 └── StatisticsError   numbers from which nothing can be computed
 """
 
@@ -19,6 +20,10 @@ class SchemaError(ReportError):
 
 class TableError(ReportError):
     """A table that does not exist or cannot be read."""
+
+
+class QueryError(ReportError):
+    """A question to a results store that it cannot answer."""
 
 
 class StatisticsError(ReportError):

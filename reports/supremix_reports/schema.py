@@ -15,9 +15,10 @@ import pyarrow  # pyright: ignore[reportMissingTypeStubs]
 # pyarrow carries no type information.
 pa = cast("Any", pyarrow)
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 """Raised when a column changes its name, type or meaning; not for a new nullable column, a new
-table, or a new name of a measure."""
+table, or a new name of a measure. What changed from version to version is in `versions.py`, which
+reads tables of all of them."""
 
 VERSION_KEY: Final = b"supremix_schema"
 MEANING_KEY: Final = b"meaning"
@@ -54,6 +55,7 @@ GROUP: Final = "group"
 TARGET: Final = "target"
 PREDICTION: Final = "prediction"
 SITE: Final = "site"
+SEX: Final = "sex"
 # A measure with its interval, or of a representation.
 MEASURE: Final = "measure"
 METRIC: Final = "metric"
@@ -73,6 +75,17 @@ TEST_HIGH: Final = "test_high"
 DIFFERENCE: Final = "difference"
 DIFFERENCE_LOW: Final = "difference_low"
 DIFFERENCE_HIGH: Final = "difference_high"
+# A method against a reference.
+REFERENCE: Final = "reference"
+GAIN: Final = "gain"
+GAIN_LOW: Final = "gain_low"
+GAIN_HIGH: Final = "gain_high"
+P: Final = "p"
+P_BOOTSTRAP: Final = "p_bootstrap"
+P_ADJUSTED: Final = "p_adjusted"
+SIGNIFICANT: Final = "significant"
+NOTE: Final = "note"
+DATASETS: Final = "datasets"
 
 FINISHED: Final = "finished"
 PRUNED: Final = "pruned"
@@ -170,6 +183,7 @@ PREDICTIONS: Final = _schema(
     _field(TARGET, pa.float64(), "true value, in the task's unit"),
     _field(PREDICTION, pa.float64(), "predicted value, in the task's unit"),
     _field(SITE, pa.string(), "where the sample was acquired, where known", null=True),
+    _field(SEX, pa.string(), "female or male, where known", null=True),
 )
 
 MAE_TABLE: Final = _schema(
@@ -182,12 +196,29 @@ MAE_TABLE: Final = _schema(
         "has many, middling or few training samples; balanced_mae, the mean over label bins",
     ),
     _field(VALUE, pa.float64(), "the measure, over all samples and seeds", null=True),
-    _field(LOW, pa.float64(), "lower end of its bootstrap interval over groups", null=True),
-    _field(HIGH, pa.float64(), "upper end of its bootstrap interval over groups", null=True),
+    _field(
+        LOW,
+        pa.float64(),
+        "lower end of its bootstrap interval over groups, and over seeds where there are several",
+        null=True,
+    ),
+    _field(
+        HIGH,
+        pa.float64(),
+        "upper end of its bootstrap interval over groups, and over seeds where there are several",
+        null=True,
+    ),
     _field(N, pa.int64(), "number of samples"),
     _field(GROUPS, pa.int64(), "number of groups"),
     _field(SEEDS, pa.int32(), "number of models, one a seed"),
     _UNIT,
+    _field(
+        RUN,
+        pa.string(),
+        "name of the run folder; null where the predictions are of several runs, and in tables "
+        "from before this column",
+        null=True,
+    ),
 )
 
 
@@ -198,12 +229,12 @@ COMPARISON: Final = _schema(
     *_interval(
         VAL,
         "mean absolute error on validation of the best trial, in the unit",
-        "its 95 % bootstrap interval over groups",
+        "its 95 % interval over groups, and over seeds where there are several",
     ),
     *_interval(
         TEST,
         "mean absolute error on test of the final model, in the unit",
-        "its 95 % bootstrap interval over groups",
+        "its 95 % interval over groups, and over seeds where there are several",
     ),
     *_interval(
         DIFFERENCE,
@@ -238,6 +269,53 @@ MEASURES: Final = _schema(
     _field(VALUE, pa.float64(), "the measure, null where it is not defined", null=True),
 )
 
+GAINS: Final = _schema(
+    *_SOURCE,
+    _field(REFERENCE, pa.string(), "name of the method that this one is compared with"),
+    *_interval(
+        DIFFERENCE,
+        "its mean absolute error less that of the reference on the same samples, in the unit; "
+        "below 0 where the method is better",
+        "its interval over groups and, where both have several, seeds",
+    ),
+    *_interval(
+        GAIN,
+        "the error it saves, in percent of the reference's; above 0 where the method is better",
+        "its interval over groups and, where both have several, seeds",
+    ),
+    _field(
+        P,
+        pa.float64(),
+        "p value of Wilcoxon's signed-rank test over the groups' mean absolute errors; null "
+        "without a verdict",
+        null=True,
+    ),
+    _field(
+        P_BOOTSTRAP,
+        pa.float64(),
+        "least 1 − level at which the difference's interval does not reach 0; null without a "
+        "verdict",
+        null=True,
+    ),
+    _field(
+        P_ADJUSTED,
+        pa.float64(),
+        "the larger of the two, corrected for all comparisons of the table; null without a verdict",
+        null=True,
+    ),
+    _field(
+        SIGNIFICANT,
+        pa.bool_(),
+        "whether p_adjusted is at most 1 − level; null without a verdict",
+        null=True,
+    ),
+    _field(SEEDS, pa.int32(), "number of seeds, of the one of the two with fewer", null=True),
+    _field(GROUPS, pa.int64(), "number of groups", null=True),
+    _field(N, pa.int64(), "number of samples", null=True),
+    _field(UNIT, pa.string(), "unit of the target and of the difference, where known", null=True),
+    _field(NOTE, pa.string(), "why there is no verdict, or no comparison", null=True),
+)
+
 SCHEMAS: Final[Mapping[str, Any]] = {
     "trials": TRIALS,
     "curves": CURVES,
@@ -245,6 +323,7 @@ SCHEMAS: Final[Mapping[str, Any]] = {
     "mae": MAE_TABLE,
     "measures": MEASURES,
     "comparison": COMPARISON,
+    "gains": GAINS,
 }
 """The tables by name; a table lies in `<folder>/<name>.parquet`."""
 

@@ -63,6 +63,59 @@ def exists(address: str) -> bool:
     return bool(filesystem.exists(path))
 
 
+def discard(address: str) -> None:
+    """Delete a file; nothing happens where there is none."""
+    filesystem, path = _open(address)
+    if filesystem.exists(path):
+        filesystem.rm(path)
+
+
+def is_local(address: str) -> bool:
+    """Whether the address is one of this machine's disks."""
+    return "file" in _protocols(_open(address)[0])
+
+
+def local_path(address: str) -> str:
+    """Return the path on disk of an address of which `is_local` holds."""
+    return _open(address)[1]
+
+
+def listing(address: str) -> tuple[dict[str, int], list[str]]:
+    """Look into a folder.
+
+    Args:
+        address: path or fsspec address of the folder.
+
+    Returns:
+        The names of its files with their sizes in bytes, and the names of its folders; both in
+        the order of the names.
+
+    Raises:
+        OSError: when there is no such folder, or it is out of reach.
+    """
+    filesystem, path = _open(address)
+    files: dict[str, int] = {}
+    folders: list[str] = []
+    for entry in filesystem.ls(path, detail=True):
+        name = str(entry["name"]).rstrip("/").rsplit("/", 1)[-1]
+        if entry["type"] == "directory":
+            folders.append(name)
+        elif str(entry["name"]).rstrip("/") != path.rstrip("/"):  # the marker of a folder in S3
+            files[name] = int(entry["size"] or 0)
+    return dict(sorted(files.items())), sorted(folders)
+
+
+def open_read(address: str) -> Any:
+    """Return a file, open for reading in any order."""
+    filesystem, path = _open(address)
+    return filesystem.open(path, "rb")
+
+
+def _protocols(filesystem: Any) -> tuple[str, ...]:
+    names = filesystem.protocol
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
 def _open(address: str) -> tuple[Any, str]:
     # A listing of before would hide from this process what another one has written since.
     options = {"use_listings_cache": False} if _in_bucket(address) else {}

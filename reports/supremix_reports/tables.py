@@ -16,6 +16,7 @@ from pyarrow import parquet  # pyright: ignore[reportMissingTypeStubs]
 from supremix_reports import schema, storage
 from supremix_reports.errors import SchemaError, TableError
 from supremix_reports.schema import pa
+from supremix_reports.versions import migrated
 
 # pyarrow carries no type information, and what polars takes of it has none either.
 _parquet = cast("Any", parquet)
@@ -54,26 +55,45 @@ def read_table(folder: str, name: str) -> pl.DataFrame:
         name: a name of `schema.SCHEMAS`.
 
     Returns:
-        The rows, with the columns of the schema in its order.
+        The rows, with the columns of the schema in its order; a table of an earlier version of the
+        schema as this one has it.
 
     Raises:
         TableError: when the file is missing or is no Parquet file.
         SchemaError: when there is no such table, or the file does not fit its schema.
     """
+    return _from_arrow(arrow_table(folder, name))
+
+
+def arrow_table(folder: str, name: str) -> Any:
+    """Return a table as pyarrow has it; arguments and errors as of `read_table`."""
     expected = _schema(name)
-    address = storage.join(folder, f"{name}.parquet")
+    address = table_address(folder, name)
+    return conformed(migrated(read_arrow(address), name, address), expected, address)
+
+
+def read_arrow(address: str) -> Any:
+    """Return a Parquet file as it was written, as a pyarrow table.
+
+    Args:
+        address: path or fsspec address of the file.
+
+    Raises:
+        TableError: when the file is missing or is no Parquet file.
+    """
     try:
-        source = pa.BufferReader(storage.read_bytes(address))
-        # Not by arrow's dataset reader: its threads may outlive the call and let go of what Python
-        # owns while the interpreter ends, which aborts the process.
-        table = _parquet.ParquetFile(source).read(use_threads=False)
+        content = storage.read_bytes(address)
     except FileNotFoundError as error:
+        name = address.rpartition("/")[2].removesuffix(".parquet")
         raise TableError(
             f"There is no table {name!r} at {address!r}. Check that the folder is a run folder."
         ) from error
-    except pa.ArrowInvalid as error:
+    try:
+        # Not by arrow's dataset reader: its threads may outlive the call and let go of what Python
+        # owns while the interpreter ends, which aborts the process.
+        return _parquet.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
+    except (pa.ArrowInvalid, OSError) as error:
         raise TableError(f"{address!r} is not a Parquet file: {error}") from error
-    return _from_arrow(_conformed(table, expected, address))
 
 
 def read_tables(folders: Iterable[str], name: str) -> pl.DataFrame:
@@ -90,7 +110,12 @@ def read_tables(folders: Iterable[str], name: str) -> pl.DataFrame:
 
 def has_table(folder: str, name: str) -> bool:
     """Whether the folder holds the table."""
-    return storage.exists(storage.join(folder, f"{name}.parquet"))
+    return storage.exists(table_address(folder, name))
+
+
+def table_address(folder: str, name: str) -> str:
+    """Return where a table of the folder lies."""
+    return storage.join(folder, f"{name}.parquet")
 
 
 def config_text(config: Mapping[str, object]) -> str:
@@ -154,22 +179,29 @@ def _null_for_nan(value: object) -> object:
     return None if number and math.isnan(cast("float", value)) else value
 
 
-def _conformed(table: Any, expected: Any, address: str) -> Any:
-    """Check what was read; fill nullable columns that came after the file was written."""
-    metadata: dict[bytes, bytes] = table.schema.metadata or {}
-    version = metadata.get(schema.VERSION_KEY, b"none").decode()
-    if version != str(schema.SCHEMA_VERSION):
-        raise SchemaError(
-            f"{address!r} has schema version {version}, this is version {schema.SCHEMA_VERSION}. "
-            "Read it with the supremix that wrote it."
-        )
+def conformed(table: Any, expected: Any, address: str) -> Any:
+    """Return a table of this version with the columns of the schema, in its order and types.
+
+    Nullable columns that came after the file was written are null.
+
+    Args:
+        table: a pyarrow table.
+        expected: a pyarrow schema of `schema.SCHEMAS`.
+        address: where it was read from, for messages.
+
+    Raises:
+        SchemaError: when a column is missing, or has values of another type.
+    """
     for field in expected:
         if field.name not in table.column_names and not field.nullable:
             raise SchemaError(f"{address!r} lacks the column {field.name!r}.")
-    columns = [
-        table[field.name].cast(field.type)
-        if field.name in table.column_names
-        else pa.nulls(table.num_rows, field.type)
-        for field in expected
-    ]
+    try:
+        columns = [
+            table[field.name].cast(field.type)
+            if field.name in table.column_names
+            else pa.nulls(table.num_rows, field.type)
+            for field in expected
+        ]
+    except pa.ArrowException as error:
+        raise SchemaError(f"{address!r} has values of another type: {error}") from error
     return pa.Table.from_arrays(columns, schema=expected)

@@ -60,14 +60,18 @@ FROZEN = {
     "mae?:double rmse?:double r2?:double pearson?:double probe_mae?:double lr?:double "
     "seconds:double",
     "predictions": "run dataset method trial:int32 seed:int64 split id group target:double "
-    "prediction:double site?",
+    "prediction:double site? sex?",
     "mae": "dataset method split metric value?:double low?:double high?:double n:int64 "
-    "groups:int64 seeds:int32 unit",
+    "groups:int64 seeds:int32 unit run?",
     "comparison": "dataset method run trial?:int32 val?:double val_low?:double val_high?:double "
     "test?:double test_low?:double test_high?:double difference?:double difference_low?:double "
     "difference_high?:double n?:int64 groups?:int64 finished:int32 pruned:int32 stopped:int32 "
     "failed:int32 epochs:int32 seconds:double seed?:int64 reason? unit",
     "measures": "run dataset method trial:int32 epoch:int32 stage split measure value?:double",
+    "gains": "dataset method reference difference?:double difference_low?:double "
+    "difference_high?:double gain?:double gain_low?:double gain_high?:double p?:double "
+    "p_bootstrap?:double p_adjusted?:double significant?:bool seeds?:int32 groups?:int64 n?:int64 "
+    "unit? note?",
 }
 
 
@@ -77,7 +81,7 @@ def test_the_stored_form(name: str) -> None:
         f"{field.name}{'?' * field.nullable}{'' if field.type == pa.string() else f':{field.type}'}"
         for field in SCHEMAS[name]
     ]
-    assert (SCHEMA_VERSION, " ".join(words)) == (1, FROZEN[name])
+    assert (SCHEMA_VERSION, " ".join(words)) == (2, FROZEN[name])
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
@@ -152,7 +156,7 @@ def test_nan_becomes_null(folder: str) -> None:
 def test_other_readers_find_the_meaning_and_version(tmp_path: Path) -> None:
     address = write_table(str(tmp_path), "trials", [trial_row()])
     stored = parquet.read_schema(address)
-    assert stored.metadata[schema.VERSION_KEY] == b"1"
+    assert stored.metadata[schema.VERSION_KEY] == b"2"
     assert stored.field("unit").metadata[schema.MEANING_KEY].startswith(b"unit of the target")
 
 
@@ -195,8 +199,8 @@ def test_a_file_that_is_no_table(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda t: t.replace_schema_metadata({}), "schema version none, this is version 1"),
-        (lambda t: t.replace_schema_metadata({schema.VERSION_KEY: b"2"}), "schema version 2"),
+        (lambda t: t.replace_schema_metadata({}), "no schema version of supremix"),
+        (lambda t: t.replace_schema_metadata({schema.VERSION_KEY: b"99"}), "version 99, but"),
         (lambda t: t.drop_columns("unit"), "lacks the column 'unit'"),
     ],
 )
