@@ -1,0 +1,262 @@
+"""What a plot is, how it looks, and how it becomes a file.
+
+A plot carries the numbers it shows and the words that go with it, so that a report in HTML,
+Markdown or LaTeX is made of the same parts. The style is fixed: the user's own settings of
+matplotlib change nothing, and the same numbers give the same bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import polars as pl
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW, BLACK = COLOURS = (
+    "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#000000",
+)  # fmt: skip
+"""Colours that the colour-blind tell apart (Okabe and Ito 2008)."""
+
+GREY: Final = "#8C8C8C"
+FAINT: Final = "#C8C8C8"
+MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X", "*")
+DASHES: Final = ("-", "--", "-.", ":")
+"""Markers and dashes go with the colours, so that a grey print tells the lines apart as well."""
+
+RANKS: Final = "viridis"
+WIDTH: Final = 6.4
+"""Inches that a figure is wide; a column of text on A4."""
+
+_DPI: Final = 150
+_SVG_STYLE: Final = "max-width:100%;height:auto;stroke-linejoin:round;stroke-linecap:butt"
+_MANY: Final = 3000  # dots from which on a drawing of each one makes a file too large
+_STYLE: Final[dict[str, Any]] = {
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "axes.labelsize": 9,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlesize": 9.5,
+    "axes.titlelocation": "left",
+    "figure.constrained_layout.h_pad": 0.07,
+    "figure.constrained_layout.w_pad": 0.07,
+    "figure.facecolor": "white",
+    "font.family": ["DejaVu Sans"],
+    "font.size": 9,
+    "grid.color": "#E6E6E6",
+    "grid.linewidth": 0.6,
+    "legend.fontsize": 8,
+    "legend.frameon": False,
+    "legend.markerscale": 1.3,
+    "lines.linewidth": 1.5,
+    "lines.markersize": 4.5,
+    "pdf.fonttype": 42,
+    "svg.fonttype": "none",
+    "text.parse_math": False,  # a dollar in a site's name is a dollar
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotShown:
+    """A plot that cannot be made of what there is.
+
+    Args:
+        name: as of the plot, had there been one.
+        title: as of the plot.
+        reason: why, in a sentence for the reader of a report.
+    """
+
+    name: str
+    title: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plot:
+    """A figure with its words and its numbers.
+
+    Args:
+        name: what its file is called, without an ending: lower case letters, digits and hyphens.
+        title: a line above it.
+        caption: what is seen, how it was computed and what of.
+        alt: what it shows, in words, for readers who do not see it.
+        figure: a matplotlib figure, not registered with pyplot.
+        data: the numbers that are drawn, a row a dot, bar or step.
+    """
+
+    name: str
+    title: str
+    caption: str
+    alt: str
+    figure: Figure
+    data: pl.DataFrame
+
+    def svg(self) -> str:
+        """Return an `<svg>` element to stand in a page, its ids unlike those of other plots.
+
+        It is as wide as its place allows, up to its own width, and tells `alt` to screen readers.
+        """
+        text = self._saved("svg").decode()
+        text = text[text.index("<svg") :]
+        text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
+        # Its style sheet would be that of the whole page.
+        text = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>\s*", "", text, flags=re.DOTALL)
+        text = re.sub(r'\bid="', f'id="{self.name}-', text)
+        text = re.sub(r'((?:xlink:)?href="#|url\(#)', rf"\g<1>{self.name}-", text)
+        # A browser on a phone lacks the font; any other without serifs will do.
+        text = text.replace("'DejaVu Sans'", "'DejaVu Sans', Verdana, Arial, sans-serif")
+        words = f'role="img" aria-label="{escape(self.alt)}" style="{_SVG_STYLE}"'
+        return text.replace("<svg", f"<svg {words}", 1).strip() + "\n"
+
+    def png(self, dpi: int = _DPI) -> bytes:
+        """Return it as a PNG of `dpi` dots per inch."""
+        return self._saved("png", dpi=dpi)
+
+    def pdf(self) -> bytes:
+        """Return it as a PDF, its text as text."""
+        return self._saved("pdf")
+
+    def _saved(self, kind: str, **options: Any) -> bytes:
+        undated = {
+            "svg": {"Date": None, "Creator": None},
+            "png": {"Software": None},
+            "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+        }[kind]
+        buffer = io.BytesIO()
+        with _styled(self.name):
+            figure: Any = self.figure
+            figure.savefig(buffer, format=kind, metadata=undated, **options)
+        return buffer.getvalue()
+
+
+@contextmanager
+def drawing(
+    rows: int = 1, columns: int = 1, *, height: float = 3.6, width: float = WIDTH, **options: Any
+) -> Generator[tuple[Any, list[Any]]]:
+    """Open a new figure in the fixed style.
+
+    Args:
+        rows: of panels.
+        columns: of panels.
+        height: in inches.
+        width: in inches.
+        options: passed on to `Figure.subplots`.
+
+    Yields:
+        The figure, and its axes row by row.
+    """
+    # Imported here: it takes a while, and a table needs none of it. No pyplot, so no window.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    with _styled():
+        figure: Any = Figure(figsize=(width, height), layout="constrained")
+        FigureCanvasAgg(figure)
+        axes = figure.subplots(rows, columns, squeeze=False, **options)
+        yield figure, list(axes.ravel())
+        # Laid out once, not again for every file, which costs more than the drawing itself.
+        figure.get_layout_engine().execute(figure)
+        figure.set_layout_engine("none")
+
+
+@contextmanager
+def _styled(salt: str = "supremix") -> Generator[None]:
+    import matplotlib as mpl
+    from matplotlib import style
+
+    # The user's own settings of matplotlib would make another picture of the same numbers.
+    with (
+        cast("Any", style).context("default"),
+        cast("Any", mpl).rc_context({**_STYLE, "svg.hashsalt": salt}),
+    ):
+        yield
+
+
+def plot_name(*words: str) -> str:
+    """Return words as a plot's name: lower case letters, digits and single hyphens."""
+    return re.sub(r"[^a-z0-9]+", "-", "-".join(words).lower()).strip("-")
+
+
+def log_axis(axis: Any, low: float, high: float) -> None:
+    """Make an axis logarithmic, with round numbers written plainly at its ticks.
+
+    Args:
+        axis: `axes.xaxis` or `axes.yaxis`.
+        low: least number to be seen, above 0.
+        high: largest number to be seen.
+    """
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    axis.axes.set(**{f"{axis.axis_name}scale": "log"})
+    axis.set_major_locator(FixedLocator(round_numbers(low, high)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
+
+
+def round_numbers(low: float, high: float) -> list[float]:
+    """Return two to six numbers within a range for ticks on a logarithmic scale.
+
+    They are 1, 2 and 5 times powers of ten; only these powers where the range is wide, the ends
+    where it is narrow.
+    """
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for parts in ((1, 2, 5), (1, 3), (1,)):
+        found = [m * 10.0**k for k in powers for m in parts if low <= m * 10.0**k <= high]
+        if len(found) <= 6:
+            return found if len(found) > 1 else [low, high]
+    return found[:: math.ceil(len(found) / 6)]
+
+
+def shade(share: float) -> Any:
+    """Return the colour of a rank from 0, the best and darkest, to 1; all dark enough for print."""
+    from matplotlib import colormaps
+
+    return colormaps[RANKS](0.88 * share)
+
+
+def many_dots(count: int) -> bool:
+    """Whether so many dots should be drawn as a picture within a drawing."""
+    return count > _MANY
+
+
+def colour_of(number: int) -> str:
+    """Return the colour of line or group `number`, counted from 0."""
+    return COLOURS[number % len(COLOURS)]
+
+
+def marker_of(number: int) -> str:
+    """Return the marker of line or group `number`, counted from 0."""
+    return MARKERS[number % len(MARKERS)]
+
+
+def dash_of(number: int) -> str:
+    """Return the dash of line `number`, counted from 0."""
+    return DASHES[number % len(DASHES)]
+
+
+def number(value: float) -> str:
+    """Return a number as it stands in a text or at a tick: three digits, no needless zeros."""
+    if value == 0 or 1e-3 <= abs(value) < 1e5:
+        return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+    return f"{value:.2g}"
+
+
+def counted(count: int, thing: str) -> str:
+    """Return a count with its noun: "1 trial", "3 trials"."""
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
+
+
+def listed(words: Sequence[str]) -> str:
+    """Return words as a sentence lists them: "a", "a and b", "a, b and c"."""
+    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
