@@ -1,0 +1,112 @@
+"""`supremix report`: what came of runs, for readers who were not there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from supremix_reports.finding import Problem
+
+Runs = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="RUN…",
+        help="Folders of searches, comparisons, benchmarks or searches on several datasets, or "
+        "folders that hold such; on disk or at any fsspec address.",
+    ),
+]
+Split = Annotated[
+    str, typer.Option(metavar="test|val", help="Whose errors are shown and compared.")
+]
+Paths = Annotated[
+    bool,
+    typer.Option("--paths", help="Show paths and addresses whole, not by their last name."),
+]
+
+
+def read_formats(text: str) -> list[str]:
+    """Read `--formats`: words with commas between them."""
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def report(
+    runs: Runs,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Where it goes; by default 'report' in the folder of the run, and for several "
+            "runs in the working directory.",
+        ),
+    ] = None,
+    reference: Annotated[
+        str | None,
+        typer.Option(
+            metavar="METHOD",
+            help="Method that the others are compared with; by default that of the benchmark, "
+            "else l1, else the first.",
+        ),
+    ] = None,
+    split: Split = "test",
+    title: Annotated[str | None, typer.Option(help="Title of the report.")] = None,
+    ids: Annotated[
+        bool,
+        typer.Option("--ids", help="Name the samples with the largest errors; by default none is."),
+    ] = False,
+    paths: Paths = False,
+    formats: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME,NAME,…",
+            help="What is written: html, md, tex, and the figures as png and pdf.",
+        ),
+    ] = "html,md,tex,png,pdf",
+) -> None:
+    """Write a report on runs: one page of HTML, Markdown, LaTeX tables, and figures.
+
+    It has the errors with their intervals, how the methods differ and whether that is significant,
+    evidence about the searches and the models, everything that is wrong with a run, and what it
+    takes to repeat it all. The page needs no network and no other file.
+
+    \b
+    Examples:
+      supremix report runs/hc18-supremix-20260131-120000
+      supremix report runs/bench --reference l1 --out report
+      supremix report runs/first runs/second --formats html,tex
+    """
+    import supremix
+    from supremix_reports.report_files import PAGES
+
+    written = supremix.report(
+        runs,
+        out,
+        reference=reference,
+        split=split,
+        title=title,
+        ids=ids,
+        paths=paths,
+        formats=read_formats(formats),
+    )
+    console = Console()
+    show_problems(written.problems, console)
+    pages = [name for name in written.files if name in PAGES.values()]
+    others = sum(name.startswith("figures/") for name in written.files)
+    listed = ", ".join([*pages, f"{others} figures"] if others else pages)
+    console.print(Text(f"the report is in {written.path}: {listed}"), soft_wrap=True)
+
+
+def show_problems(problems: tuple[Problem, ...], console: Console) -> None:
+    """Show what is wrong with runs, a line each.
+
+    Args:
+        problems: What was found.
+        console: Where to show it.
+    """
+    for problem in problems:
+        line = Text("problem: ", style="bold yellow")
+        line.append(f"{problem.run}, {problem.what}: {problem.reason}", style="not bold default")
+        console.print(line, soft_wrap=True)

@@ -1,0 +1,100 @@
+"""Reports on runs, and what runs differ in, at any address: `report`, `compare`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from supremix.errors import SpecError
+from supremix.training.files import Address, place
+from supremix.training.persistence import explained
+from supremix_reports.differences import Differences, compare_runs
+from supremix_reports.report import Options, WrittenReport, write_report
+from supremix_reports.report_files import FORMATS
+
+HOME = "report"
+"""Where a report goes that is told no place: a folder of this name in that of the one run it is
+about, else here."""
+
+
+def report(
+    runs: Address | Sequence[Address],
+    out: Address | None = None,
+    *,
+    reference: str | None = None,
+    split: str = "test",
+    title: str | None = None,
+    ids: bool = False,
+    paths: bool = False,
+    formats: Sequence[str] = FORMATS,
+    date: str | None = None,
+) -> WrittenReport:
+    """Write a report on runs: a page, text, tables for a paper, figures.
+
+    Args:
+        runs: A run folder, the folder of a comparison, a benchmark or a search over several
+            datasets, a folder that holds any of these; or several. At any address.
+        out: Folder of the report; None for ``report`` in the folder of the only one given, else in
+            the working directory.
+        reference: Method that the others are compared with; None for that of the benchmark, else
+            ``l1``, and where that is not among them for the first.
+        split: Split whose errors are shown, ``"test"`` or ``"val"``.
+        title: Of the report; None for one made of methods and datasets.
+        ids: Whether the worst samples are named. Without, no sample and no patient is.
+        paths: Whether paths and addresses are shown whole, not by their last name.
+        formats: What is written: any of ``html``, ``md``, ``tex``, ``png``, ``pdf``.
+        date: The day on the report; None for today (UTC).
+
+    Returns:
+        Where it is, its files, what is wrong with any run, and the tables of results.
+
+    Raises:
+        ReportError: No run, an unknown reference, format or split, or `out` is a run's folder.
+        RunFolderError: The storage cannot be read or written.
+    """
+    addresses = _addresses(runs)
+    target = place(_home(addresses) if out is None else out)
+    options = Options(
+        reference=reference,
+        split=split,
+        title=title,
+        ids=ids,
+        paths=paths,
+        formats=tuple(formats),
+        date=date,
+    )
+    with explained(str(target)):
+        return write_report(addresses, str(target), options)
+
+
+def compare(*runs: Address, split: str = "test", paths: bool = False) -> Differences:
+    """Tell what runs differ in: the request, versions, best settings and errors.
+
+    Args:
+        runs: Run folders, or folders that hold several, at any address.
+        split: Split whose errors are compared, ``"test"`` or ``"val"``.
+        paths: Whether paths and addresses are shown whole, not by their last name.
+
+    Returns:
+        The differences. Errors are compared with the first run on the same dataset, patient by
+        patient, where both were measured on the same samples.
+
+    Raises:
+        ReportError: Fewer than two runs.
+        RunFolderError: The storage cannot be read.
+        SpecError: There is no such split.
+    """
+    if split not in ("test", "val"):
+        raise SpecError(f"errors are compared on the split test or val, not {split!r}.")
+    addresses = _addresses(runs)
+    with explained(", ".join(addresses)):
+        return compare_runs(addresses, split=split, paths=paths)
+
+
+def _addresses(runs: Any) -> list[str]:
+    given = list(runs) if isinstance(runs, (list, tuple)) else [runs]
+    return [str(place(run)) for run in given]
+
+
+def _home(addresses: Sequence[str]) -> str:
+    return f"{addresses[0].rstrip('/')}/{HOME}" if len(addresses) == 1 else HOME
