@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from supremix.api import datasets as datasets
     from supremix.api import load as load
     from supremix.api import prepare as prepare
+    from supremix.benchmark import Benchmark as Benchmark
+    from supremix.benchmark import BenchmarkResult as BenchmarkResult
     from supremix.comparison import Comparison as Comparison
     from supremix.comparison import ComparisonResult as ComparisonResult
     from supremix.folders import check as check
@@ -39,10 +41,15 @@ if TYPE_CHECKING:
     from supremix.planning import Plan as Plan
     from supremix.planning import plan as plan
     from supremix.progress import Progress as Progress
+    from supremix.querying import results as results
+    from supremix.reporting import compare as compare
+    from supremix.reporting import report as report
     from supremix.standing import Status as Status
     from supremix.training import TrainedModel as TrainedModel
 
 _HOMES = {
+    "Benchmark": "supremix.benchmark",
+    "BenchmarkResult": "supremix.benchmark",
     "Best": "supremix.api",
     "Comparison": "supremix.comparison",
     "ComparisonResult": "supremix.comparison",
@@ -57,16 +64,21 @@ _HOMES = {
     "Status": "supremix.standing",
     "TrainedModel": "supremix.training",
     "check": "supremix.folders",
+    "compare": "supremix.reporting",
     "datasets": "supremix.api",
     "joint": "supremix.joint_training",
     "load": "supremix.api",
     "phantom": "supremix.folders",
     "plan": "supremix.planning",
     "prepare": "supremix.api",
+    "report": "supremix.reporting",
+    "results": "supremix.querying",
     "status": "supremix.inspection",
 }
 
 __all__ = [
+    "Benchmark",
+    "BenchmarkResult",
     "Best",
     "Comparison",
     "ComparisonResult",
@@ -81,12 +93,15 @@ __all__ = [
     "Status",
     "TrainedModel",
     "check",
+    "compare",
     "datasets",
     "joint",
     "load",
     "phantom",
     "plan",
     "prepare",
+    "report",
+    "results",
     "status",
 ]
 

@@ -27,7 +27,7 @@ from supremix.training.export import DESCRIPTION
 from supremix.training.files import Address, place
 from supremix.training.persistence import explained
 from supremix_datasets import Card, Dataset, Store
-from supremix_reports import Interval, mae_interval, read_table, trials_frame
+from supremix_reports import Interval, read_table, seeds_interval, trials_frame
 from supremix_spaces import Space
 
 
@@ -74,6 +74,8 @@ class Search:
             dataset and others, whose run folders lie beside its own.
         judge: Whether the best settings are retrained on training and validation data and judged,
             once, on the test split.
+        test_seeds: Seeds with which they are retrained for that, `seed` and those after it; the
+            model that is kept is that of `seed`.
         precision: ``"auto"`` (bf16 on a GPU), ``"fp32"``, ``"bf16"`` or ``"fp16"``.
         chunk: Images a forward pass of contrastive pretraining takes on each worker, for batches
             beyond a device's memory; None for all. Wants an encoder without batch normalisation.
@@ -128,6 +130,7 @@ class Search:
         seeds: int = 2,
         learn: bool = False,
         judge: bool = True,
+        test_seeds: int = 1,
         labels: float = 1.0,
         init: str | Path | None = None,
         precision: str = "auto",
@@ -174,6 +177,7 @@ class Search:
             seeds=seeds,
             learn=learn,
             judge=judge,
+            test_seeds=test_seeds,
             labels=labels,
             init=None if init is None else str(init),
             precision=precision,
@@ -258,8 +262,8 @@ class Best:
             new seeds, where the best settings were trained anew. Else it is that trial's own, the
             least of many, and flatters; `Result.judged` does not.
         interval: The validation MAE of the predictions of those trainings (or that trial),
-            averaged over the flips that the dataset allows, with the 95 % interval by bootstrap
-            over patients.
+            averaged over the flips that the dataset allows, with the 95 % interval over patients
+            and, where there are several, seeds.
         model: Folder of the model.
     """
 
@@ -339,15 +343,18 @@ class Result:
 
     @functools.cached_property
     def judged(self) -> Interval | None:
-        """MAE of the final model on the test split with its 95 % interval; None if not asked."""
+        """MAE of the final models, one a test seed, on the test split, with its 95 % interval.
+
+        None where it was not asked for.
+        """
         return self._interval("test")
 
     def _interval(self, split: str) -> Interval | None:
         rows = self.predictions.filter(pl.col("split") == split)
         if rows.is_empty():
             return None
-        errors = (rows["prediction"] - rows["target"]).abs().to_numpy()
-        return mae_interval(errors, rows["group"].to_numpy())
+        errors = rows["prediction"] - rows["target"]
+        return seeds_interval(errors.to_numpy(), rows["group"].to_numpy(), rows["seed"].to_numpy())
 
 
 def prepare(

@@ -202,13 +202,23 @@ def _check(specs: Sequence[SearchSpec]) -> None:
         raise SpecError(
             f"a comparison needs at least two methods, each once; got {', '.join(names) or 'none'}."
         )
-    for name in names:
+    check_methods(specs)
+
+
+def check_methods(specs: Sequence[SearchSpec]) -> None:
+    """Check searches that differ in their method alone.
+
+    Raises:
+        SpecError: A method cannot have a folder named like it, or the space is one method's.
+        UnknownNameError: There is a value for a parameter that none of the methods has.
+    """
+    for name in (spec.resolve_method().name for spec in specs):
         if not _FOLDER_NAME.fullmatch(name):
             raise SpecError(
                 f"the method {name!r} cannot have a folder of that name: take letters, digits, "
                 "dots, plus and minus signs."
             )
-    if isinstance(specs[0].space, Space):
+    if len(specs) > 1 and isinstance(specs[0].space, Space):
         raise SpecError(
             "a Space is one method's; for several give a file with the values to change, or "
             "overrides."

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from supremix.cluster import Crew, Order, Outcome
 from supremix.errors import SearchFailedError
-from supremix.progress import Progress
-from supremix.runs import FINAL_KEY
-from supremix.search.ledger import FINAL
+from supremix.progress import DONE, Progress, study_progress
+from supremix.runs import final_key
+from supremix.search.ledger import FINAL, TESTED
 from supremix.search.record import TrialRecord, read_records
 from supremix.setting import Setting
 from supremix.tables import write_leg_tables, write_run_tables
@@ -22,23 +25,67 @@ _DRAWING = threading.Lock()
 """Pictures of searches that are concluded beside each other are drawn one after the other."""
 
 Row = dict[str, Any]
+Job = Callable[[], list[Row]]
 
 
-def conclude(work: Work, crew: Crew) -> None:
-    """Predict with the best trial, retrain its settings and judge them once; write it all down.
+def conclude_all(works: Sequence[Work], crew: Crew) -> dict[str, SearchFailedError]:
+    """Predict with the best trials, retrain their settings, judge them once; write it all down.
 
-    Raises:
-        SearchFailedError: Every trial failed, or none was finished within the budget.
+    The trainings of all searches go on beside each other, as many at a time as there are gangs.
+
+    Returns:
+        The searches, by their run's name, that came to no result, and why.
     """
-    if not any(event["event"] == FINAL for event in work.ledger.events):
-        study = work.study
-        best = None if study is None else study.best
-        if study is None or best is None:
-            write_tables(work)
-            raise SearchFailedError(_why_none(work))
-        rows = [row for leg in range(len(work.settings)) for row in _judge(work, leg, crew, best)]
-        work.ledger.append(FINAL, trial=best.number, predictions=rows, clock=study.clock.now())
+    executor = ThreadPoolExecutor(crew.plan.gangs, thread_name_prefix="conclude")
+    found: dict[str, SearchFailedError] = {}
+    try:
+        begun = [(work, [executor.submit(job) for job in _jobs(work, crew)]) for work in works]
+        for work, futures in begun:
+            error = _conclude(work, futures)
+            if error is not None:
+                found[work.run.name] = error
+    finally:
+        # After an interrupt the threads end with the gangs that they wait for.
+        executor.shutdown(wait=False, cancel_futures=True)
+    return found
+
+
+def _jobs(work: Work, crew: Crew) -> list[Job]:
+    """What is to be done still: the validation, and a final training for each test seed."""
+    best = work.best
+    if best is None:
+        return []
+    legs = range(len(work.settings))
+    first = [] if work.validated else [functools.partial(_validate_all, work, crew, best)]
+    return first + [
+        functools.partial(_test, work, leg, crew, best, place)
+        for place, seed in enumerate(work.test_seeds)
+        for leg in legs
+        if not work.tested(seed, leg)
+    ]
+
+
+def _conclude(work: Work, futures: Sequence[Future[list[Row]]]) -> SearchFailedError | None:
+    """Wait for what a search's end takes, and write everything down."""
+    best, failures, rows = work.best, list[SearchFailedError](), list[Row]()
+    if best is None:
+        failures.append(SearchFailedError(_why_none(work)))
+    for future in futures:
+        try:
+            rows = future.result() or rows
+        except SearchFailedError as error:
+            failures.append(error)
+    if best is not None and not failures and not work.validated:
+        clock = {} if work.study is None else {"clock": work.study.clock.now()}
+        work.ledger.append(FINAL, trial=best.number, predictions=rows, **clock)
     write_tables(work)
+    if failures:
+        return failures[0]
+    work.run.sweep(set())
+    if work.study is not None:
+        progress = study_progress(work.study, work.spec.budget(), work.unit)
+        work.setting.listen(dataclasses.replace(progress, message=DONE))
+    return None
 
 
 def write_tables(work: Work) -> None:
@@ -51,8 +98,12 @@ def write_tables(work: Work) -> None:
     write_run_tables(one.run, one.spec, one.store, one.space, events, training=one.labels)
 
 
-def _judge(work: Work, leg: int, crew: Crew, best: TrialRecord) -> list[Row]:
-    """Predictions of the best settings on one dataset: validation, and test where it is asked."""
+def _validate_all(work: Work, crew: Crew, best: TrialRecord) -> list[Row]:
+    return [row for leg in range(len(work.settings)) for row in _validate(work, leg, crew, best)]
+
+
+def _validate(work: Work, leg: int, crew: Crew, best: TrialRecord) -> list[Row]:
+    """Predictions of the best settings on the validation split of one dataset."""
     setting = work.settings[leg]
     rows: list[Row] = []
     for place, record in enumerate(_models(work, best)):
@@ -69,10 +120,8 @@ def _judge(work: Work, leg: int, crew: Crew, best: TrialRecord) -> list[Row]:
         outcome = _succeed(crew.execute(order))
         _draw(setting, best, outcome)
         seed = setting.spec.seed if record.seed is None else record.seed
-        rows += [{**row, "seed": seed} for row in outcome.predictions]
-    if setting.spec.judge:
-        rows += _retrain(work, leg, crew, best)
-    return [{**row, "dataset": setting.store.card.name} for row in rows]
+        rows += _marked(outcome.predictions, setting, seed)
+    return rows
 
 
 def _models(work: Work, best: TrialRecord) -> list[TrialRecord]:
@@ -105,11 +154,23 @@ def _draw(setting: Setting, best: TrialRecord, outcome: Outcome) -> None:
         )
 
 
-def _retrain(work: Work, leg: int, crew: Crew, best: TrialRecord) -> list[Row]:
-    setting = work.settings[leg]
+def _test(work: Work, leg: int, crew: Crew, best: TrialRecord, place: int) -> list[Row]:
+    """Train the best settings once more, judge them on one dataset's test split, and note it."""
+    setting, seed = work.settings[leg], work.test_seeds[place]
+    outcome = _retrain(work, leg, crew, best, place)
+    rows = _marked(outcome.predictions, setting, seed)
+    # The ledger takes one event at a time; the trainings of several seeds end when they will.
+    with work.writing:
+        work.ledger.append(TESTED, trial=best.number, seed=seed, leg=leg, predictions=rows)
+    return []
+
+
+def _retrain(work: Work, leg: int, crew: Crew, best: TrialRecord, place: int) -> Outcome:
+    setting, seed = work.settings[leg], work.test_seeds[place]
     # Validation has done its work; its images are too many to leave out of the final model.
-    task = dataclasses.replace(setting.task, fit_on=("train", "val"), judge_on=None)
-    name = FINAL_KEY if len(work.settings) == 1 else f"{FINAL_KEY}.{leg}"
+    task = dataclasses.replace(setting.task, fit_on=("train", "val"), judge_on=None, seed=seed)
+    name = final_key(place, leg if len(work.settings) > 1 else None)
+    message = f"retraining trial {best.number} on training and validation data"
     total, epoch, outcome = 1, 0, Outcome()
     longest: float | None = None
     while epoch < total:
@@ -122,17 +183,21 @@ def _retrain(work: Work, leg: int, crew: Crew, best: TrialRecord) -> list[Row]:
             checkpoint=f"{work.run.checkpoints}/{name}.pt",
             epoch=epoch,
             predict=("test",) if last else (),
-            export=str(setting.run.model) if last else None,
+            export=str(setting.run.model) if last and place == 0 else None,
             limit=work.bench.patience(longest),
         )
         outcome = _succeed(crew.execute(order))
         total = outcome.total
         longest = max(longest or 0.0, (outcome.row or {}).get("seconds", 0.0))
-        message = f"retraining trial {best.number} on training and validation data"
+        more = f", seed {seed}" if len(work.test_seeds) > 1 else ""
         setting.listen(
-            Progress(message=message, done=epoch, total=total, unit=setting.store.card.unit)
+            Progress(message=message + more, done=epoch, total=total, unit=setting.store.card.unit)
         )
-    return outcome.predictions
+    return outcome
+
+
+def _marked(rows: Sequence[Row], setting: Setting, seed: int) -> list[Row]:
+    return [{**row, "seed": seed, "dataset": setting.store.card.name} for row in rows]
 
 
 def _succeed(outcome: Outcome) -> Outcome:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 import tempfile
 import time
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from supremix.announcing import announced
 from supremix.cluster import Crew, GangPlan, ray_runtime
-from supremix.conclusion import conclude, write_tables
+from supremix.conclusion import conclude_all, write_tables
 from supremix.errors import SearchFailedError, SearchInterrupted
 from supremix.locks import locked
-from supremix.progress import DONE, Listener, Progress, study_progress
+from supremix.progress import Listener, Progress
 from supremix.runs import RunFolder
 from supremix.search.campaign import Campaign, Part, lanes
 from supremix.search.interrupts import interrupts
@@ -87,15 +85,24 @@ def search(setting: Setting, ledger: Ledger, crew: Crew) -> None:
         raise next(iter(failures.values()))
 
 
-def search_all(works: Sequence[Work], crew: Crew) -> dict[str, SearchFailedError]:
+def search_all(
+    works: Sequence[Work], crew: Crew, abreast: int | None = None
+) -> dict[str, SearchFailedError]:
     """Run the trials that the ledgers of several searches lack, and conclude each search.
+
+    Args:
+        works: The searches, in the order in which they begin.
+        crew: The gangs.
+        abreast: How many are worked on at the same time; None for what suits their number.
 
     Returns:
         The searches, by their run's name, that came to no result, and why.
     """
-    abreast = lanes(crew.plan.gangs, len(works), learning=works[0].spec.learn)
+    together = lanes(crew.plan.gangs, len(works), learning=works[0].spec.learn)
+    if abreast is not None:
+        together = abreast
     parts = [
-        Part(lambda k=k, work=work: work.open(abreast, works[: max(0, k + 1 - abreast)]))
+        Part(lambda k=k, work=work: work.open(together, works[: max(0, k + 1 - together)]))
         for k, work in enumerate(works)
     ]
 
@@ -104,9 +111,9 @@ def search_all(works: Sequence[Work], crew: Crew) -> dict[str, SearchFailedError
 
     storage = f"{crew.storage}/{works[0].run.path.name}"
     benches = [work.bench for work in works]
-    with _trackers(works) as trackers, _session(works):
-        run_campaign(Campaign(parts, abreast), crew, benches, watch, storage, trackers)
-        return _conclude_all(works, crew)
+    with _trackers(works) as trackers, _session(works, together):
+        run_campaign(Campaign(parts, together), crew, benches, watch, storage, trackers)
+        return conclude_all(works, crew)
 
 
 @contextmanager
@@ -117,7 +124,7 @@ def _trackers(works: Sequence[Work]) -> Generator[list[Tracker]]:
         tensorboard=first.spec.tensorboard,
         mlflow=first.spec.mlflow,
         run=first.setting.whole.name if several else first.run.path.name,
-        names=[work.run.path.name for work in works] if several else (),
+        names=[work.part.replace("/", "-") for work in works] if several else (),
         note=telling(first.setting.listen),
     )
     try:
@@ -128,7 +135,7 @@ def _trackers(works: Sequence[Work]) -> Generator[list[Tracker]]:
 
 
 @contextmanager
-def _session(works: Sequence[Work]) -> Generator[None]:
+def _session(works: Sequence[Work], abreast: int) -> Generator[None]:
     """Note that work on searches begins; their tables are written also when it is interrupted."""
     for work in works:
         plan = work.setting.plan
@@ -138,6 +145,7 @@ def _session(works: Sequence[Work]) -> Generator[None]:
             workers=plan.workers,
             cpus=plan.cpus,
             gpus=plan.gpus,
+            abreast=abreast,
             time=round(time.time(), 3),
         )
     try:
@@ -149,30 +157,3 @@ def _session(works: Sequence[Work]) -> Generator[None]:
     finally:
         for work in works:
             work.close()
-
-
-def _conclude_all(works: Sequence[Work], crew: Crew) -> dict[str, SearchFailedError]:
-    """Conclude searches beside each other, so that none waits for another's last training."""
-    if len(works) == 1:
-        found = [_conclude(works[0], crew)]
-    else:
-        executor = ThreadPoolExecutor(crew.plan.gangs, thread_name_prefix="conclude")
-        try:
-            found = [f.result() for f in [executor.submit(_conclude, w, crew) for w in works]]
-        finally:
-            # After an interrupt the threads end with the gangs that they wait for.
-            executor.shutdown(wait=False, cancel_futures=True)
-    named = zip((work.run.name for work in works), found, strict=True)
-    return {name: error for name, error in named if error is not None}
-
-
-def _conclude(work: Work, crew: Crew) -> SearchFailedError | None:
-    try:
-        conclude(work, crew)
-    except SearchFailedError as error:
-        return error
-    work.run.sweep(set())
-    if work.study is not None:
-        progress = study_progress(work.study, work.spec.budget(), work.unit)
-        work.setting.listen(dataclasses.replace(progress, message=DONE))
-    return None

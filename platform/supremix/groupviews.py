@@ -13,12 +13,12 @@ from supremix.views import STATES, RunView
 
 
 class GroupView:
-    """The runs of a comparison, or of a search on several datasets.
+    """The runs of a comparison, of a search on several datasets, or of a benchmark.
 
     Args:
         folder: That holds them.
         parts: Views of them, at least one.
-        kind: Which of the two it is.
+        kind: Which of them it is.
         objective: Of a search on several datasets, else empty.
     """
 
@@ -26,18 +26,19 @@ class GroupView:
         self,
         folder: RunFolder,
         parts: Sequence[RunView],
-        kind: Literal["comparison", "datasets"],
+        kind: Literal["comparison", "datasets", "benchmark"],
         objective: str,
     ) -> None:
         self._folder, self._parts = folder, parts
-        self._kind: Literal["comparison", "datasets"] = kind
+        self._kind: Literal["comparison", "datasets", "benchmark"] = kind
         self._objective = objective
         self._presence = Presence(folder.path)
 
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the runs in the folder."""
-        return tuple(part.folder.path.name for part in self._parts)
+        whole = str(self._folder.path)
+        return tuple(str(p.folder.path).removeprefix(whole).strip("/") for p in self._parts)
 
     def look(self) -> Status:
         """How far they are now, and all of them together."""
@@ -83,8 +84,8 @@ class GroupView:
     def _seconds(self, parts: Sequence[Status]) -> float | None:
         """Time that all of them took; None where that is not known.
 
-        Methods are searched one after the other. Datasets overlap, so that only the time since the
-        one driver began can be told, and of several drivers nothing.
+        Compared methods are searched one after the other. Others overlap, so that only the time
+        since the one driver began can be told, and of several drivers nothing.
         """
         if self._kind == "comparison":
             return sum(part.seconds for part in parts)

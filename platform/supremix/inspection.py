@@ -8,7 +8,16 @@ from typing import Literal, NamedTuple
 
 from supremix.errors import RunFolderError
 from supremix.groupviews import GroupView
-from supremix.runs import COMPARISON, MANY, RunFolder, is_comparison, is_many, read_json
+from supremix.runs import (
+    BENCHMARK,
+    COMPARISON,
+    MANY,
+    RunFolder,
+    is_benchmark,
+    is_comparison,
+    is_many,
+    read_json,
+)
 from supremix.search.ledger import TRIAL
 from supremix.search.record import TrialRecord, apply_event
 from supremix.search.tail import Tail
@@ -22,8 +31,8 @@ def status(run: Address) -> Status:
     """Look at a run once.
 
     Args:
-        run: Its folder, at any address: of a search, of a comparison of methods, or of a search on
-            several datasets.
+        run: Its folder, at any address: of a search, of a comparison of methods, of a search on
+            several datasets, or of a benchmark.
 
     Returns:
         How far it is.
@@ -58,7 +67,7 @@ class Watch:
 
 
 def runs_in(run: Address) -> list[RunFolder]:
-    """The runs of a folder: itself, or those of a comparison or of several datasets.
+    """The runs of a folder: itself, or those of a comparison, of several datasets or a benchmark.
 
     Raises:
         RunFolderError: It is no run's folder.
@@ -118,7 +127,7 @@ def read_trial(run: Address, number: int) -> TrialStatus:
 class _Index(NamedTuple):
     """What a folder holds several of."""
 
-    kind: Literal["comparison", "datasets"]
+    kind: Literal["comparison", "datasets", "benchmark"]
     names: list[str]
     objective: str
 
@@ -131,6 +140,10 @@ class _Index(NamedTuple):
 def _index(folder: RunFolder) -> _Index | None:
     if is_comparison(folder.path):
         return _Index("comparison", read_json(folder.path / COMPARISON)["methods"], "")
+    if is_benchmark(folder.path):
+        content = read_json(folder.path / BENCHMARK)
+        cells = [f"{dataset}/{m}" for dataset in content["datasets"] for m in content["methods"]]
+        return _Index("benchmark", cells, "")
     if is_many(folder.path):
         content = read_json(folder.path / MANY)
         return _Index("datasets", content["datasets"], content["objective"])

@@ -5,21 +5,18 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
-import threading
 from collections.abc import Generator, Sequence
 
-from supremix.announcing import announced
-from supremix.cluster import ray_runtime
-from supremix.driver import search_all, started_crew, telling
-from supremix.errors import USER_ERRORS, SearchFailedError, SearchInterrupted, SpecError
-from supremix.locks import Lock, locked
-from supremix.progress import Listener, Progress
+from upath import UPath
+
+from supremix.driver import search_all, started_crew
+from supremix.errors import USER_ERRORS, SearchFailedError, SpecError
+from supremix.progress import Listener
 from supremix.runs import RunFolder
-from supremix.search.interrupts import interrupts
-from supremix.search.ledger import Ledger
 from supremix.setting import Ground, Setting, find_ground, keep_space, prepare_setting
 from supremix.spec import SearchSpec
-from supremix.standing import RATIO
+from supremix.standing import JOINT, RATIO
+from supremix.together import Together, part_of, together
 from supremix.training.persistence import persistently
 from supremix.work import Work
 from supremix_datasets import Store
@@ -47,79 +44,63 @@ def run_many(
         SearchFailedError: No dataset came to a result.
         SearchInterrupted: Ctrl-C or SIGTERM; the search can be resumed.
     """
-    try:
-        with (
-            contextlib.ExitStack() as held,
-            ray_runtime(specs[0].address, wheel=specs[0].wheel),
-            interrupts.listening(),
-            announced(
-                specs[0].webhook,
-                str(folder.path),
-                ", ".join(run.path.name for run in runs),
-                listen,
-                stall=specs[0].stall,
-            ) as told,
-        ):
-            locks = [held.enter_context(locked(p)) for p in (folder.path, *(r.path for r in runs))]
-            tell = _one_at_a_time(told)
-            settings = _settings(folder, specs, runs, tell)
-            works = held.enter_context(_works(folder, settings, objective, locks, tell))
-            with started_crew(settings[0].plan, tell) as crew:
-                reasons = {name: str(why) for name, why in search_all(works, crew).items()}
-            _write(folder, settings, reasons)
-            if len(reasons) == len(works):
-                causes = "; ".join(f"{name}: {why}" for name, why in reasons.items())
-                raise SearchFailedError(f"no dataset came to a result. {causes}")
-    except KeyboardInterrupt as error:
-        raise SearchInterrupted(str(folder.path)) from error
+    names = ", ".join(run.path.name for run in runs)
+    with together(folder.path, runs, specs[0], names, listen) as held:
+        settings = prepare_all(specs, runs, held.listen, folder.path)
+        works = _works(folder, settings, objective, held)
+        with started_crew(settings[0].plan, held.listen) as crew:
+            reasons = {name: str(why) for name, why in search_all(works, crew).items()}
+        _write(folder, settings, reasons)
+        if len(reasons) == len(works):
+            causes = "; ".join(f"{name}: {why}" for name, why in reasons.items())
+            raise SearchFailedError(f"no dataset came to a result. {causes}")
 
 
-def _settings(
-    folder: RunFolder, specs: Sequence[SearchSpec], runs: Sequence[RunFolder], listen: Listener
+def prepare_all(
+    specs: Sequence[SearchSpec], runs: Sequence[RunFolder], listen: Listener, whole: UPath
 ) -> list[Setting]:
-    """What each dataset's search stands on, those with the least to compute first.
+    """What the searches stand on, those on datasets with the least to compute first.
 
-    The order matters twice: later studies learn from earlier ones, and a joint objective gives bad
-    settings up before they see the expensive datasets.
+    The order matters: later studies learn from earlier ones, a joint objective gives bad settings
+    up before they see the expensive datasets, and a benchmark has its first results early.
+
+    Args:
+        specs: A search each; those on one dataset stand on the same ground.
+        runs: Their folders.
+        listen: Told of every step.
+        whole: Folder of the whole.
+
+    Raises:
+        USER_ERRORS: One of them cannot be carried out; nothing was trained.
     """
-    grounds: list[tuple[SearchSpec, RunFolder, Ground]] = []
-    for spec, run in zip(specs, runs, strict=True):
-        with _named(spec):
-            grounds.append((spec, run, find_ground(spec, _part_of(listen, spec))))
-    grounds.sort(key=lambda one: (_cost(one[2].store), one[2].store.card.name))
+    grounds: dict[str, Ground] = {}
+    for spec in specs:
+        name = dataset_name(spec)
+        if name not in grounds:
+            with _named(name):
+                grounds[name] = find_ground(spec, part_of(listen, name))
+    pairs = sorted(
+        zip(specs, runs, strict=True), key=lambda pair: _cost(grounds[dataset_name(pair[0])].store)
+    )
     settings: list[Setting] = []
-    for spec, run, ground in grounds:
-        with _named(spec):
-            tell = _part_of(listen, spec)
-            settings.append(prepare_setting(spec, run, ground, tell, folder.path))
+    for spec, run in pairs:
+        name = dataset_name(spec)
+        with _named(name if run.path.name == name else f"{run.path.name} on {name}"):
+            tell = part_of(listen, str(run.path).removeprefix(str(whole)).strip("/"))
+            settings.append(prepare_setting(spec, run, grounds[name], tell, whole))
     return settings
 
 
-@contextlib.contextmanager
 def _works(
-    folder: RunFolder,
-    settings: Sequence[Setting],
-    objective: str,
-    locks: Sequence[Lock],
-    listen: Listener,
-) -> Generator[list[Work]]:
+    folder: RunFolder, settings: Sequence[Setting], objective: str, held: Together
+) -> list[Work]:
     """The searches: one for each dataset, or one for all of them."""
-
-    def guard() -> None:
-        for lock in locks:
-            lock.check()
-
-    def opened(run: RunFolder, tell: Listener) -> Ledger:
-        return ledgers.enter_context(Ledger(run.ledger, tell=telling(tell), guard=guard))
-
-    with contextlib.ExitStack() as ledgers:
-        if objective == "joint":
-            _check_references(settings)
-            keep_space(folder, settings[0].space)
-            whole = [dataclasses.replace(one, listen=listen) for one in settings]
-            yield [Work(folder, opened(folder, listen), whole, unit=RATIO)]
-        else:
-            yield [Work(s.run, opened(s.run, s.listen), [s]) for s in settings]
+    if objective != JOINT:
+        return [Work(s.run, held.ledger(s.run, s.listen), [s]) for s in settings]
+    _check_references(settings)
+    keep_space(folder, settings[0].space)
+    whole = [dataclasses.replace(one, listen=held.listen) for one in settings]
+    return [Work(folder, held.ledger(folder, held.listen), whole, unit=RATIO)]
 
 
 def _check_references(settings: Sequence[Setting]) -> None:
@@ -151,34 +132,19 @@ def _write(folder: RunFolder, settings: Sequence[Setting], reasons: dict[str, st
     persistently(lambda: write_many(str(folder.path), runs, shared), str(folder.path))
 
 
-def _cost(store: Store) -> int:
+def dataset_name(spec: SearchSpec) -> str:
+    """Name of a search's dataset."""
+    return spec.resolve_dataset().card.name
+
+
+def _cost(store: Store) -> tuple[int, str]:
     """What an epoch costs, as far as the images tell: their number times their size."""
-    return len(store.index) * math.prod(store.card.shape)
+    return len(store.index) * math.prod(store.card.shape), store.card.name
 
 
 @contextlib.contextmanager
-def _named(spec: SearchSpec) -> Generator[None]:
+def _named(name: str) -> Generator[None]:
     try:
         yield
     except USER_ERRORS as error:
-        raise SpecError(f"dataset {spec.resolve_dataset().card.name}: {error}") from error
-
-
-def _part_of(listen: Listener, spec: SearchSpec) -> Listener:
-    part = spec.resolve_dataset().card.name
-
-    def tell(progress: Progress) -> None:
-        listen(dataclasses.replace(progress, part=part))
-
-    return tell
-
-
-def _one_at_a_time(listen: Listener) -> Listener:
-    """A listener that several threads may tell."""
-    lock = threading.Lock()
-
-    def tell(progress: Progress) -> None:
-        with lock:
-            listen(progress)
-
-    return tell
+        raise SpecError(f"dataset {name}: {error}") from error

@@ -65,7 +65,7 @@ class StudyPlan:
         search: Wall time of the trials in s.
         confirmations: Trainings of the best settings with new seeds.
         confirming: Their wall time in s.
-        concluding: Wall time in s of the final training on training and validation data.
+        concluding: Wall time in s of the final trainings on training and validation data.
         seconds: Wall time of all that in s.
         busy: Seconds that gangs train in all that, added up over the gangs.
         gpu_hours: Likewise times the GPUs of a gang.
@@ -121,8 +121,10 @@ def plan_study(parts: Sequence[Part], gangs: GangPlan, *, sharing: int = 1) -> S
         low=sum(costs.all) * costs.cheap, likely=sum(costs.all), high=sum(costs.all) * costs.dear
     )
     confirming = _confirming(whole, confirmations, gangs.gangs)
-    final = whole.times(_growth(parts)) if spec.judge else whole.times(0)
-    busy = work.busy + whole.times(confirmations) + final
+    tests = spec.test_seeds if spec.judge else 0
+    final = whole.times(_growth(parts))
+    busy = work.busy + whole.times(confirmations) + final.times(tests)
+    concluding = final.times(-(-tests // gangs.gangs))
     return StudyPlan(
         dataset=" + ".join(part.ground.store.card.name for part in parts),
         method=spec.resolve_method().name,
@@ -134,8 +136,8 @@ def plan_study(parts: Sequence[Part], gangs: GangPlan, *, sharing: int = 1) -> S
         search=work.seconds,
         confirmations=confirmations,
         confirming=confirming,
-        concluding=final,
-        seconds=work.seconds + confirming + final,
+        concluding=concluding,
+        seconds=work.seconds + confirming + concluding,
         busy=busy,
         gpu_hours=Range(
             low=gpu_hours(busy.low, gangs),
@@ -216,7 +218,7 @@ def _bytes(
 ) -> dict[str, int]:
     spec, ones = parts[0].spec, [part.calibration.default for part in parts]
     # Of the trials under way, of the best ones, and of the final training.
-    kept = gangs.gangs + max(1, spec.finalists) + (1 if spec.judge else 0)
+    kept = gangs.gangs + max(1, spec.finalists) + (spec.test_seeds if spec.judge else 0)
     epochs = work.epochs.likely + (confirmations + 1) * len(parts) * spec.epochs
     judged = sum(part.images["val"] + part.images["test"] for part in parts)
     rows = max(one.row for one in ones) * COPIES * epochs

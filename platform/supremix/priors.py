@@ -43,7 +43,7 @@ class Earlier:
 
 
 def earlier_in(store: Address, method: str, *, but: Address) -> list[Earlier]:
-    """The searches of a method in a results store: its run folders, and those one level deeper.
+    """The searches of a method in a results store: its run folders, and those in folders of runs.
 
     Folders that are no runs, cannot be read or have nothing to teach are passed over.
 
@@ -53,7 +53,7 @@ def earlier_in(store: Address, method: str, *, but: Address) -> list[Earlier]:
         but: A run folder, or a folder of them, that is left out.
     """
     found: list[Earlier] = []
-    for folder in _folders(store, depth=2):
+    for folder in _folders(store, depth=3):
         if str(folder) == str(place(but)) or str(folder).startswith(f"{place(but)}/"):
             continue
         earlier = read_earlier(folder, method)
@@ -63,10 +63,11 @@ def earlier_in(store: Address, method: str, *, but: Address) -> list[Earlier]:
 
 
 def _folders(store: Address, depth: int) -> Iterable[Address]:
+    """Folders that may be runs: those in the store, and in the folder of a benchmark three deep."""
     for folder in sorted(children(place(store)), key=str):
         if folder.is_dir():
             yield folder
-            if depth > 1:
+            if depth > 1 and not (folder / "spec.json").is_file():
                 yield from _folders(folder, depth - 1)
 
 

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from upath import UPath
 
-from supremix.announcing import announced
-from supremix.cluster import Crew, ray_runtime
+from supremix.cluster import Crew
 from supremix.conclusion import write_tables
 from supremix.driver import search, started_crew, telling
-from supremix.errors import USER_ERRORS, SearchFailedError, SearchInterrupted, SpecError
-from supremix.locks import Lock, locked
-from supremix.progress import Listener, Progress
+from supremix.errors import USER_ERRORS, SearchFailedError, SpecError
+from supremix.progress import Listener
 from supremix.runs import RunFolder
-from supremix.search.interrupts import interrupts
-from supremix.search.ledger import FINAL, Ledger
+from supremix.search.ledger import Ledger
 from supremix.setting import Ground, Setting, find_ground, prepare_setting
 from supremix.spec import SearchSpec
+from supremix.together import part_of, together
 from supremix.training.persistence import persistently
 from supremix.work import Work
 from supremix_reports import MethodRun, write_comparison
@@ -41,28 +37,14 @@ def run_comparison(
         SearchFailedError: No method came to a result.
         SearchInterrupted: Ctrl-C or SIGTERM; the comparison can be resumed.
     """
-    try:
-        with (
-            contextlib.ExitStack() as locks,
-            ray_runtime(specs[0].address, wheel=specs[0].wheel),
-            interrupts.listening(),
-            announced(
-                specs[0].webhook,
-                str(folder),
-                specs[0].resolve_dataset().card.name,
-                listen,
-                stall=specs[0].stall,
-            ) as listen,
-        ):
-            held = [locks.enter_context(locked(p)) for p in (folder, *(r.path for r in runs))]
-            ground = find_ground(specs[0], listen)
-            rounds = [
-                _prepare(spec, run, ground, _part_of(listen, spec, number, len(specs)))
-                for number, (spec, run) in enumerate(zip(specs, runs, strict=True), start=1)
-            ]
-            _Rounds(folder, rounds, held).run(ground, listen)
-    except KeyboardInterrupt as error:
-        raise SearchInterrupted(str(folder)) from error
+    names = specs[0].resolve_dataset().card.name
+    with together(folder, runs, specs[0], names, listen) as held:
+        ground = find_ground(specs[0], held.listen)
+        rounds = [
+            _prepare(spec, run, ground, _part_of(held.listen, spec, number, len(specs)))
+            for number, (spec, run) in enumerate(zip(specs, runs, strict=True), start=1)
+        ]
+        _Rounds(folder, rounds, held.check).run(ground, held.listen)
 
 
 def _prepare(spec: SearchSpec, run: RunFolder, ground: Ground, listen: Listener) -> Setting:
@@ -73,19 +55,16 @@ def _prepare(spec: SearchSpec, run: RunFolder, ground: Ground, listen: Listener)
 
 
 def _part_of(listen: Listener, spec: SearchSpec, number: int, count: int) -> Listener:
-    part = f"{spec.resolve_method().name} ({number} of {count})"
-
-    def tell(progress: Progress) -> None:
-        listen(dataclasses.replace(progress, part=part))
-
-    return tell
+    return part_of(listen, f"{spec.resolve_method().name} ({number} of {count})")
 
 
 class _Rounds:
     """The searches of a comparison, and why some of them came to nothing."""
 
-    def __init__(self, folder: UPath, settings: Sequence[Setting], held: Sequence[Lock]) -> None:
-        self._folder, self._settings, self._held = folder, settings, held
+    def __init__(
+        self, folder: UPath, settings: Sequence[Setting], check: Callable[[], None]
+    ) -> None:
+        self._folder, self._settings, self._check = folder, settings, check
         self._reasons: dict[str, str] = {}
 
     def run(self, ground: Ground, listen: Listener) -> None:
@@ -108,10 +87,6 @@ class _Rounds:
             except SearchFailedError as error:
                 self._reasons[_name(setting)] = str(error)
         return _name(setting) not in self._reasons
-
-    def _check(self) -> None:
-        for lock in self._held:
-            lock.check()
 
     def _write(self) -> None:
         self._check()
@@ -141,7 +116,7 @@ def _name(setting: Setting) -> str:
 def _concluded(setting: Setting) -> bool:
     """Whether there is nothing left to do for a search; its tables are written if they are not."""
     with Ledger(setting.run.ledger) as ledger:
-        concluded = any(event["event"] == FINAL for event in ledger.events)
-        if concluded:
-            write_tables(Work(setting.run, ledger, [setting]))
-    return concluded
+        work = Work(setting.run, ledger, [setting])
+        if work.concluded:
+            write_tables(work)
+        return work.concluded

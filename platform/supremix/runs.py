@@ -66,8 +66,20 @@ MANY = "many.json"
 objective, ``"per-dataset"`` or ``"joint"``."""
 
 
-FINAL_KEY = "final"
-"""Key and checkpoint name of the last training, on training and validation data."""
+BENCHMARK = "benchmark.json"
+"""In the folder of a benchmark: the datasets and methods whose runs lie there, as
+``<dataset>/<method>``, and the number of test seeds."""
+
+
+def final_key(place: int, leg: int | None = None) -> str:
+    """Key and checkpoint name of a last training, on training and validation data.
+
+    Args:
+        place: Of its seed among the test seeds, from 0.
+        leg: Of its dataset, with a joint objective.
+    """
+    name = f"final-{place}" if place else "final"
+    return name if leg is None else f"{name}.{leg}"
 
 
 class RunFolder:
@@ -103,8 +115,11 @@ class RunFolder:
     def name(self) -> str:
         """Name of the run as it stands in the tables, after that of the whole it is part of."""
         among = self.path.parent
-        part = is_comparison(among) or is_many(among)
-        return f"{among.name}/{self.path.name}" if part else self.path.name
+        if is_comparison(among) or is_many(among):
+            return f"{among.name}/{self.path.name}"
+        if is_benchmark(among.parent):
+            return f"{among.parent.name}/{among.name}/{self.path.name}"
+        return self.path.name
 
     def create(self, spec: Mapping[str, Any]) -> None:
         """Make the folder for a new run.
@@ -139,6 +154,12 @@ class RunFolder:
             raise RunFolderError(
                 f"{self.path} is the folder of a comparison. Each of its methods has a run of its "
                 "own in there: name one of those, or take supremix.Comparison."
+            )
+        if is_benchmark(self.path):
+            raise RunFolderError(
+                f"{self.path} is the folder of a benchmark. Each method has a run of its own for "
+                "each dataset in there (DATASET/METHOD): name one of those, or take "
+                "supremix.Benchmark."
             )
         with explained(str(self.path)):
             if not self.spec.is_file():
@@ -211,6 +232,15 @@ def is_comparison(folder: Address) -> bool:
         RunFolderError: Its storage cannot be read.
     """
     return _has(folder, COMPARISON)
+
+
+def is_benchmark(folder: Address) -> bool:
+    """Whether the folder holds a benchmark: runs of several methods on several datasets.
+
+    Raises:
+        RunFolderError: Its storage cannot be read.
+    """
+    return _has(folder, BENCHMARK)
 
 
 def _has(folder: Address, index: str) -> bool:

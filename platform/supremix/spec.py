@@ -61,6 +61,7 @@ class SearchSpec:
     finalists: int = 3
     seeds: int = 2
     judge: bool = True
+    test_seeds: int = 1
     labels: float = 1.0
     init: str | None = None
     precision: str = "auto"
@@ -102,6 +103,11 @@ class SearchSpec:
             raise SpecError(
                 "at the end at least 1 finalist is trained with 0 or more new seeds; got "
                 f"finalists={self.finalists}, seeds={self.seeds}."
+            )
+        if self.test_seeds < 1:
+            raise SpecError(
+                "the best settings are judged on the test split with at least 1 seed; got "
+                f"test_seeds={self.test_seeds}. To leave the test split alone, turn judge off."
             )
         for name in ("epoch_limit", "stall"):
             value = getattr(self, name)

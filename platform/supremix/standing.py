@@ -68,7 +68,8 @@ class Status:
 
     Args:
         run: Its folder.
-        kind: ``"search"``, ``"comparison"`` (of methods) or ``"datasets"`` (several in one search).
+        kind: ``"search"``, ``"comparison"`` (of methods), ``"datasets"`` (several in one search) or
+            ``"benchmark"``.
         state: See `RunState`.
         dataset: Name of the dataset or datasets.
         method: Name of the method or methods.
@@ -91,11 +92,11 @@ class Status:
         left: Seconds that the search will take still, as far as can be told.
         silence: Seconds since the last event; None before the first.
         failures: Numbers of the last failed trials, and why they failed.
-        parts: The runs of a comparison or of several datasets.
+        parts: The runs of a comparison, of several datasets, or of a benchmark.
     """
 
     run: str
-    kind: Literal["search", "comparison", "datasets"]
+    kind: Literal["search", "comparison", "datasets", "benchmark"]
     state: RunState
     dataset: str
     method: str

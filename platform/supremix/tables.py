@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from supremix.runs import RunFolder
 from supremix.search.bench import Bench
-from supremix.search.ledger import END, EPOCH, FINAL, TRIAL, Event, Ledger, read_events
+from supremix.search.ledger import END, EPOCH, FINAL, TESTED, TRIAL, Event, Ledger, read_events
 from supremix.search.record import TrialRecord, read_records, trial_row
 from supremix.setting import Setting
 from supremix.spec import SearchSpec
@@ -82,14 +82,19 @@ def _write(
     write_table(folder, "curves", [row for r in records for row in _curve(r, source)])
     write_table(folder, "measures", [row for r in records for row in _measures(r, source)])
     density = LabelDensity.of(training, store.card.label_bin)
-    final = [event for event in events if event["event"] == FINAL]
-    if final:
-        common = {**source, "trial": final[-1]["trial"], "seed": spec.seed}
-        write_table(folder, "predictions", [{**common, **r} for r in final[-1]["predictions"]])
+    judged = [event for event in events if event["event"] in (FINAL, TESTED)]
+    if any(event["event"] == FINAL for event in judged):
+        write_table(folder, "predictions", _predictions(judged, {**source, "seed": spec.seed}))
         rows = mae_rows(read_table(folder, "predictions"), unit=unit, density=density)
         write_table(folder, "mae", rows)
     words = {"label_regions": density.describe(unit)}
     write_summary(folder, {**spec.to_dict(), **words, "space": space.to_dict()})
+
+
+def _predictions(judged: Iterable[Event], common: Row) -> list[Row]:
+    """The validation samples first, then the test ones, seed by seed."""
+    order = sorted(judged, key=lambda event: (event["event"] != FINAL, event.get("seed", 0)))
+    return [{**common, "trial": e["trial"], **row} for e in order for row in e["predictions"]]
 
 
 def _trial(record: TrialRecord, **common: Any) -> Row:
@@ -222,6 +227,7 @@ def leg_events(events: Iterable[Event], bench: Bench, leg: int) -> Iterator[Even
             reason = None if whole else record.reason
             yield {"event": END, "number": record.number, "state": state, "reason": reason}
     for event in events:
-        if event["event"] == FINAL:
+        if event["event"] in (FINAL, TESTED):
             own = [row for row in event["predictions"] if row["dataset"] == dataset]
-            yield {**event, "predictions": own}
+            if own or event["event"] == FINAL:
+                yield {**event, "predictions": own, **({"leg": 0} if "leg" in event else {})}

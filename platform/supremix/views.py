@@ -49,6 +49,9 @@ class RunView:
         self._dataset = ", ".join(datasets) or _named(spec.get("dataset"))
         self._method = _named(spec.get("method"))
         self._limits = {k: v for k in ("trials", "time", "gpu_hours") if (v := spec.get(k))}
+        # Runs of before there were several test seeds have none such events.
+        self._tests = int(spec.get("test_seeds", 0)) * max(1, len(datasets))
+        self._tests *= bool(spec.get("judge", True))
         self._tail, self._tally = Tail(folder.ledger), Tally()
         self._presence = Presence(folder.path)
         self._unit: str | None = RATIO if datasets else None
@@ -120,7 +123,7 @@ class RunView:
             seconds=tally.clock,
             gpu_hours=tally.gpu_hours,
             limits=self._limits,
-            left=None if tally.concluded else self._left(),
+            left=None if self._concluded() else self._left(),
             silence=silence,
             failures=tuple(tally.failures),
         )
@@ -131,7 +134,7 @@ class RunView:
 
     def _state(self, held: bool, silence: float | None) -> RunState:
         tally = self._tally
-        if tally.concluded:
+        if self._concluded():
             return "concluded"
         if held:
             # Between the trials and the end a model is trained, of which the ledger tells nothing.
@@ -140,6 +143,10 @@ class RunView:
             return "stalled" if hangs else "running"
         vain = tally.searched and not tally.states["running"] and not tally.states["finished"]
         return "failed" if vain and self._used_up() else "interrupted"
+
+    def _concluded(self) -> bool:
+        """Whether all is done; a benchmark may ask for more test seeds later on."""
+        return self._tally.concluded and self._tally.tested >= self._tests
 
     def _used_up(self) -> bool:
         return any(used >= self._limits[name] for name, used in self._used().items())

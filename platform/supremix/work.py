@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Sequence
 from functools import cached_property
@@ -9,12 +10,13 @@ from typing import Any
 
 from supremix.priors import Earlier, earlier_in, earlier_of, prior_for
 from supremix.progress import Progress, study_progress
-from supremix.runs import FINAL_KEY, RunFolder
+from supremix.runs import RunFolder, final_key
 from supremix.search.bench import Bench, Leg
 from supremix.search.campaign import trials_at_once
 from supremix.search.learning import Prior
-from supremix.search.ledger import PRIOR, SESSION, Event, Ledger
-from supremix.search.pruning import never
+from supremix.search.ledger import FINAL, PRIOR, SESSION, TESTED, Event, Ledger
+from supremix.search.pruning import Rungs, never
+from supremix.search.record import TrialRecord, read_records
 from supremix.search.rules import Rules
 from supremix.search.study import Study
 from supremix.setting import Setting
@@ -47,6 +49,8 @@ class Work:
         self.run, self.ledger, self.settings = run, ledger, tuple(settings)
         self.unit = unit or self.settings[0].store.card.unit
         self.study: Study | None = None
+        self.writing = threading.Lock()
+        """Held while one of several trainings at the end of the search notes what came of it."""
         self._swept = 0.0
         self._logs = TrialLogs(run.path, lambda text: self._listen(Progress(message=text)))
 
@@ -54,6 +58,12 @@ class Work:
     def setting(self) -> Setting:
         """The first of its settings, or the only one."""
         return self.settings[0]
+
+    @property
+    def part(self) -> str:
+        """Where its folder lies in that of the whole it is a part of."""
+        whole = str(self.setting.whole)
+        return str(self.run.path).removeprefix(whole).strip("/") or self.run.path.name
 
     @property
     def spec(self) -> SearchSpec:
@@ -79,7 +89,12 @@ class Work:
             epochs=self.spec.epochs,
             checkpoints=str(self.run.checkpoints),
             limit=self.spec.epoch_limit,
+            rungs=frozenset(self._rungs().epochs),
         )
+
+    def _rungs(self) -> Rungs:
+        spec, legs = self.spec, len(self.settings)
+        return spec.pruning().rungs(spec.epochs, legs) if spec.prune else never(spec.epochs * legs)
 
     def open(self, abreast: int = 1, known: Sequence[Work] = ()) -> Study:
         """Begin, or take up, its study.
@@ -90,24 +105,64 @@ class Work:
                 learn from them.
         """
         spec, plan = self.spec, self.setting.plan
-        legs = len(self.settings)
-        total = spec.epochs * legs
         self.study = Study(
             space=self.setting.space,
             seed=spec.seed,
             ledger=_Heard(self.ledger, self._logs),
             rules=Rules(
                 budget=spec.budget(),
-                rungs=spec.pruning().rungs(spec.epochs, legs) if spec.prune else never(total),
-                parallel=trials_at_once(self._first_gangs(), abreast),
+                rungs=self._rungs(),
+                parallel=trials_at_once(*self._first_session(abreast)),
                 finalists=spec.finalists,
                 seeds=spec.seeds,
                 gpus=plan.gpus * plan.workers,
             ),
             prior=self._prior(known) if spec.learn else None,
         )
-        self.run.sweep(self._needed(self.study) | {FINAL_KEY})
+        finals = {final_key(place) for place in range(len(self.test_seeds))}
+        self.run.sweep(self._needed(self.study) | finals)
         return self.study
+
+    @property
+    def best(self) -> TrialRecord | None:
+        """The trial with the best settings, once all have ended; None where none came to an end."""
+        final = self._last(FINAL)
+        if final is not None:
+            return read_records(self.ledger.events).get(final["trial"])
+        return self.study.best if self.study is not None else None
+
+    @property
+    def test_seeds(self) -> tuple[int, ...]:
+        """Seeds with which the best settings are judged on the test split; none if not asked."""
+        spec = self.spec
+        return tuple(spec.seed + k for k in range(spec.test_seeds)) if spec.judge else ()
+
+    @property
+    def validated(self) -> bool:
+        """Whether the best settings are named, and measured on the validation split."""
+        return self._last(FINAL) is not None
+
+    def tested(self, seed: int, leg: int = 0) -> bool:
+        """Whether the best settings were judged with a test seed, on the dataset of a leg."""
+        name = self.settings[leg].store.card.name
+        return any(
+            event["seed"] == seed and event["leg"] == leg
+            for event in self.ledger.events
+            if event["event"] == TESTED
+        ) or any(
+            # Runs of before there were several test seeds have it in their last event.
+            seed == self.spec.seed and row["split"] == "test" and row.get("dataset", name) == name
+            for row in (self._last(FINAL) or {"predictions": ()})["predictions"]
+        )
+
+    @property
+    def concluded(self) -> bool:
+        """Whether nothing is left to be trained."""
+        legs = range(len(self.settings))
+        return self.validated and all(self.tested(s, leg) for s in self.test_seeds for leg in legs)
+
+    def _last(self, kind: str) -> Event | None:
+        return next((e for e in reversed(self.ledger.events) if e["event"] == kind), None)
 
     def watch(self, number: int | None, log: str) -> None:
         """Take note that a trial has done something (None: it has ended), and what it wrote."""
@@ -128,10 +183,15 @@ class Work:
     def _listen(self, progress: Progress) -> None:
         self.setting.listen(progress)
 
-    def _first_gangs(self) -> int:
-        """Gangs of the run's first session: all its decisions go on to reckon with those."""
-        sessions = [event for event in self.ledger.events if event["event"] == SESSION]
-        return sessions[0]["gangs"] if sessions else self.setting.plan.gangs
+    def _first_session(self, abreast: int) -> tuple[int, int]:
+        """Gangs of the run's first session, and the searches that shared them.
+
+        All its decisions go on to reckon with those.
+        """
+        for event in self.ledger.events:
+            if event["event"] == SESSION:
+                return event["gangs"], event.get("abreast", abreast)
+        return self.setting.plan.gangs, abreast
 
     def _needed(self, study: Study) -> set[str]:
         """Names of the checkpoints that may still be asked for."""

@@ -18,10 +18,11 @@ from typing import Any, Final, cast
 import polars as pl
 
 from supremix_reports import schema, storage
+from supremix_reports.comparing import compare_methods
 from supremix_reports.comparison_page import comparison_markdown, interval_columns
 from supremix_reports.errors import ReportError
 from supremix_reports.frames import best_trial
-from supremix_reports.statistics import Interval, mae_interval, paired_difference
+from supremix_reports.statistics import Interval, paired_difference, seeds_interval
 from supremix_reports.tables import has_table, read_table, write_table
 
 COMPARISON: Final = "comparison.md"
@@ -108,16 +109,20 @@ def comparison_rows(runs: Sequence[MethodRun]) -> list[Row]:
     Raises:
         ReportError: the methods were tested on different samples.
     """
-    tests = {run.method: test for run in runs if (test := _errors(run, schema.TEST)) is not None}
+    tests = {
+        run.method: _of_samples(test)
+        for run in runs
+        if (test := _errors(run, schema.TEST)) is not None
+    }
     _check_same(tests)
     least = min(tests, key=lambda method: _mae(tests[method]), default=None)
-    reference = None if least is None else tests[least]
-    rows = [_row(run, tests.get(run.method), reference) for run in runs]
+    differences = {} if least is None else _differences(runs, tests, least)
+    rows = [_row(run, tests.get(run.method), differences.get(run.method)) for run in runs]
     return sorted(rows, key=lambda row: (_last(row[schema.TEST]), _last(row[schema.VAL])))
 
 
-def _row(run: MethodRun, test: pl.DataFrame | None, reference: pl.DataFrame | None) -> Row:
-    val = _errors(run, schema.VAL)
+def _row(run: MethodRun, test: pl.DataFrame | None, difference: Interval | None) -> Row:
+    val, every = _errors(run, schema.VAL), _errors(run, schema.TEST)
     row: Row = {
         schema.DATASET: run.dataset,
         schema.METHOD: run.method,
@@ -126,8 +131,8 @@ def _row(run: MethodRun, test: pl.DataFrame | None, reference: pl.DataFrame | No
         schema.REASON: run.reason,
         **_spent(run.trials),
         **_columns(schema.VAL, None if val is None else _interval(val)),
-        **_columns(schema.TEST, None if test is None else _interval(test)),
-        **_columns(schema.DIFFERENCE, _difference(test, reference)),
+        **_columns(schema.TEST, None if every is None else _interval(every)),
+        **_columns(schema.DIFFERENCE, difference),
     }
     if test is not None:
         row |= {schema.N: test.height, schema.GROUPS: test[schema.GROUP].n_unique()}
@@ -151,12 +156,18 @@ def _spent(trials: pl.DataFrame | None) -> Row:
 
 
 def _errors(run: MethodRun, split: str) -> pl.DataFrame | None:
-    """The errors of a method on a split, sample by sample in the order of their names."""
+    """The errors of a method on a split, by sample and seed."""
     if run.predictions is None:
         return None
-    part = run.predictions.filter(pl.col(schema.SPLIT) == split).sort(schema.ID)
+    part = run.predictions.filter(pl.col(schema.SPLIT) == split)
     error = (pl.col(schema.PREDICTION) - pl.col(schema.TARGET)).alias(schema.ERROR)
     return None if part.is_empty() else part.with_columns(error)
+
+
+def _of_samples(errors: pl.DataFrame) -> pl.DataFrame:
+    """The mean absolute error over seeds of each sample, in the order of their names."""
+    keys = [schema.ID, schema.GROUP, schema.TARGET]
+    return errors.group_by(keys).agg(pl.col(schema.ERROR).abs().mean()).sort(schema.ID)
 
 
 def _check_same(tests: Mapping[str, pl.DataFrame]) -> None:
@@ -176,20 +187,32 @@ def _mae(test: pl.DataFrame) -> float:
 
 
 def _interval(part: pl.DataFrame) -> Interval:
-    return mae_interval(part[schema.ERROR].to_numpy(), part[schema.GROUP].to_numpy())
+    errors, groups = part[schema.ERROR].to_numpy(), part[schema.GROUP].to_numpy()
+    return seeds_interval(errors, groups, part[schema.SEED].to_numpy())
 
 
-def _difference(test: pl.DataFrame | None, reference: pl.DataFrame | None) -> Interval | None:
-    if test is None or reference is None:
-        return None
-    if test is reference:
-        nan, groups = float("nan"), test[schema.GROUP].n_unique()
-        return Interval(value=0.0, low=nan, high=nan, n=test.height, groups=groups)
-    return paired_difference(
-        test[schema.ERROR].to_numpy(),
-        reference[schema.ERROR].to_numpy(),
-        test[schema.GROUP].to_numpy(),
-    )
+def _differences(
+    runs: Sequence[MethodRun], tests: Mapping[str, pl.DataFrame], least: str
+) -> dict[str, Interval]:
+    """Each method's error less the least one, over patients, and seeds where both have several."""
+    reference, nan = tests[least], float("nan")
+    size, groups = reference.height, reference[schema.GROUP].n_unique()
+    found = {least: Interval(value=0.0, low=nan, high=nan, n=size, groups=groups)}
+    for method, test in tests.items():
+        if method != least:
+            found[method] = paired_difference(
+                test[schema.ERROR].to_numpy(),
+                reference[schema.ERROR].to_numpy(),
+                test[schema.GROUP].to_numpy(),
+            )
+    tested = [run.predictions for run in runs if run.predictions is not None]
+    for row in compare_methods(pl.concat(tested), reference=least).to_dicts():
+        if row[schema.SEEDS] is not None and row[schema.SEEDS] > 1:
+            value, low, high = (row[name] for name in interval_columns(schema.DIFFERENCE))
+            found[row[schema.METHOD]] = Interval(
+                value=value, low=low, high=high, n=size, groups=groups
+            )
+    return found
 
 
 def _columns(name: str, interval: Interval | None) -> Row:

@@ -13,7 +13,7 @@ from supremix_reports.embedding import EMBEDDING
 from supremix_reports.frames import CONFIG_PREFIX, best_trial, ranked, trials_frame
 from supremix_reports.imbalance import BALANCED, REGIONS
 from supremix_reports.markdown import duration, specification, table, word
-from supremix_reports.statistics import LEVEL, Interval, mae_interval
+from supremix_reports.statistics import LEVEL, Interval, seeds_interval
 from supremix_reports.tables import has_table, read_table
 
 SUMMARY: Final = "summary.md"
@@ -119,7 +119,8 @@ def _intervals(best: Mapping[str, Any], predictions: pl.DataFrame | None) -> dic
     result: dict[str, Interval] = {}
     for (split,), part in own.group_by([schema.SPLIT], maintain_order=True):
         errors = (part[schema.PREDICTION] - part[schema.TARGET]).to_numpy()
-        interval = mae_interval(errors, part[schema.GROUP].to_numpy())
+        owners = part[schema.GROUP].to_numpy(), part[schema.SEED].to_numpy()
+        interval = seeds_interval(errors, *owners)
         if interval.groups > 1:
             result[str(split)] = interval
     return result

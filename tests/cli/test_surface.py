@@ -15,7 +15,7 @@ SURFACE = {
         "--dataset", "--source", "--shape", "--phantoms", "--split-seed", "--labels",
         "--method", "--space", "--set", "--seed", "--objective", "--learn",
         "--trials", "--time", "--gpu-hours", "--epochs", "--prune", "--grace", "--judge",
-        "--finalists", "--seeds",
+        "--finalists", "--seeds", "--test-seeds",
         "--encoder", "--width", "--depth", "--norm", "--precision", "--chunk", "--init",
         "--workers", "--gangs", "--cpus-per-worker", "--gpus-per-worker", "--epoch-limit",
         "--address", "--wheel", "--cache", "--stores",
@@ -40,7 +40,15 @@ SURFACE = {
     "predict": {"model", "images", "--pixel-size", "--with", "--table"},
     "status": {"run", "--trial", "--json"},
     "watch": {"run", "--interval"},
+    "results": {"stores", "--table", "--where", "--columns", "--sql", "--format", "--out"},
+    "report": {
+        "runs", "--out", "--reference", "--split", "--title", "--ids", "--paths", "--formats",
+    },
+    "compare": {"runs", "--split", "--format", "--paths"},
     "dashboard": {"run", "--port", "--host", "--interval", "--journal"},
+}  # fmt: skip
+SURFACE["benchmark"] = SURFACE["search"] - {"--objective", "--learn", "--judge"} | {
+    "--reference", "--report",
 }  # fmt: skip
 SURFACE["plan"] = SURFACE["search"] - {"--resume", "--or-resume"} | {"--json"}
 

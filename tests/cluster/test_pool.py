@@ -303,6 +303,33 @@ def test_a_released_gang_that_is_still_busy_is_not_leased() -> None:
     asyncio.run(story())
 
 
+def test_an_order_ahead_leases_no_gang_to_a_trial_that_has_been_released() -> None:
+    async def story() -> None:
+        pool = await pool_of(1)
+        (first,) = await asked(pool, "a")
+        message = await ask(pool, 0)
+        await ask(pool, 0, message.number, outcome())
+        assert await first == outcome()
+
+        ahead = asyncio.create_task(pool.execute(replace(order("a", 2), ahead=True)))
+        await settle()
+        assert (await ask(pool, 0)).order == replace(order("a", 2), ahead=True)
+        await pool.release("a")  # the gang is busy with it still, and free afterwards
+        (other,) = await asked(pool, "b")
+        assert not (await pool.leases())[0]
+        await ask(pool, 0, message.number + 1, outcome(2))
+        assert await ahead == outcome(2)
+        assert await pool.leases() == ["b"]
+        other.cancel()
+
+        late = await pool.execute(replace(order("a", 3), ahead=True))
+        assert late.cluster
+        assert "was released" in str(late.failure)
+        assert await pool.leases() == ["b"]
+
+    asyncio.run(story())
+
+
 def test_a_trial_that_is_released_while_it_waits_is_answered() -> None:
     async def story() -> None:
         pool = GangPool(1)

@@ -19,6 +19,7 @@ from supremix_reports import (
     mae_rows,
     ranked,
     read_table,
+    seeds_interval,
     summary_markdown,
     trials_frame,
     write_summary,
@@ -151,6 +152,16 @@ def test_mae_rows_take_the_seeds_together(tmp_path: Path) -> None:
     assert first["value"] == pytest.approx(expected)
     assert first["low"] < first["value"] < first["high"]
     assert (first["n"], first["groups"], first["seeds"], first["split"]) == (12, 6, 2, "test")
+
+
+def test_mae_rows_have_intervals_over_groups_and_seeds() -> None:
+    table = pl.DataFrame([row for seed in (0, 1, 4) for row in prediction_rows(3, "test", seed)])
+    found = mae_rows(table, unit="mm", resamples=100)[0]
+    errors = (table["prediction"] - table["target"]).to_numpy().reshape(3, 12)
+    judge = seeds_interval(errors, table["group"].to_numpy()[:12], resamples=100)
+    assert (found["value"], found["low"], found["high"]) == (judge.value, judge.low, judge.high)
+    pooled = mae_rows(table.with_columns(seed=pl.lit(0)), unit="mm", resamples=100)[0]
+    assert judge.low < pooled["low"] < pooled["high"] < judge.high
 
 
 def test_mae_rows_of_one_group_have_no_interval() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -65,3 +66,10 @@ def test_an_epoch_may_take_many_times_the_longest_one_or_what_was_asked_for() ->
     assert bench(leg("a")).patience(1.0) == PATIENCE
     assert bench(leg("a")).patience(100.0) == 2000.0
     assert bench(leg("a"), limit=7.0).patience(100.0) == 7.0
+
+
+def test_a_trial_goes_on_but_for_its_rungs_and_its_end() -> None:
+    alone = replace(bench(leg("a")), rungs=frozenset({2}))
+    assert [epoch for epoch in range(1, 5) if alone.goes_on(epoch, total=4)] == [1, 3]
+    joint = replace(bench(leg("a"), leg("b")), rungs=frozenset({1, 3}))
+    assert [epoch for epoch in range(1, 7) if joint.goes_on(epoch, total=3)] == [2, 4, 5]

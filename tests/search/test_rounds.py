@@ -59,7 +59,6 @@ def house(monkeypatch: pytest.MonkeyPatch) -> House:
     house = House()
     monkeypatch.setattr(rounds, "search", house.search)
     monkeypatch.setattr(rounds, "started_crew", house.crew)
-    monkeypatch.setattr(rounds, "Work", lambda *arguments: None)
     monkeypatch.setattr(rounds, "write_tables", lambda *arguments: None)
     return house
 
@@ -68,7 +67,9 @@ def setting(folder: Path, name: str) -> Any:
     run = RunFolder(folder / name)
     run.path.mkdir(exist_ok=True)
     spec = SimpleNamespace(
-        resolve_method=lambda: SimpleNamespace(name=name), to_dict=lambda: {"method": name}
+        resolve_method=lambda: SimpleNamespace(name=name),
+        to_dict=lambda: {"method": name},
+        judge=False,
     )
     card = SimpleNamespace(name="hc18", unit="mm")
     return SimpleNamespace(run=run, spec=spec, store=SimpleNamespace(card=card), listen=print)
@@ -77,7 +78,8 @@ def setting(folder: Path, name: str) -> Any:
 def go(folder: Path, *names: str) -> dict[str, str | None]:
     """Run the rounds; the reasons in the table."""
     ground: Any = SimpleNamespace(plan=None)
-    rounds._Rounds(folder, [setting(folder, name) for name in names], []).run(ground, print)
+    settings = [setting(folder, name) for name in names]
+    rounds._Rounds(folder, settings, lambda: None).run(ground, print)
     return dict(read_table(str(folder), "comparison").select("method", "reason").iter_rows())
 
 

@@ -12,7 +12,9 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from supremix.cli.benchmark import benchmark
 from supremix.cli.check import check
+from supremix.cli.compare import compare
 from supremix.cli.dashboard import dashboard
 from supremix.cli.datasets import datasets
 from supremix.cli.joint import joint
@@ -20,6 +22,8 @@ from supremix.cli.phantom import phantom
 from supremix.cli.plan import plan
 from supremix.cli.predict import predict
 from supremix.cli.prepare import prepare
+from supremix.cli.report import report
+from supremix.cli.results import results
 from supremix.cli.search import search
 from supremix.cli.status import status
 from supremix.cli.watch import watch
@@ -60,6 +64,7 @@ def _help(command: Callable[..., None]) -> str:
 
 for command in (
     search,
+    benchmark,
     plan,
     joint,
     check,
@@ -70,8 +75,12 @@ for command in (
     status,
     watch,
     dashboard,
+    results,
+    report,
+    compare,
 ):
-    app.command(help=_help(command), no_args_is_help=command is not datasets)(command)
+    bare = command in (datasets, results)
+    app.command(help=_help(command), no_args_is_help=not bare)(command)
 
 
 def _print_version(wanted: bool) -> None:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from supremix import Comparison, MultiSearch, Search
+    from supremix import Benchmark, Comparison, MultiSearch, Search
 
-Work = Callable[..., "Search | Comparison | MultiSearch"]
+Work = Callable[..., "Search | Comparison | MultiSearch | Benchmark"]
 
 
 def asked(
@@ -25,7 +25,7 @@ def asked(
     if len(datasets) > 1 and len(methods) > 1:
         raise typer.BadParameter(
             "several datasets are searched with one method, and several methods are compared on "
-            "one dataset.",
+            "one dataset; several methods on several datasets are a benchmark: supremix benchmark.",
             param_hint="--method",
         )
     if len(datasets) > 1:
@@ -79,21 +79,26 @@ def sources(text: str | None, datasets: Sequence[str]) -> dict[str, str]:
 
 def begun(out: str | None) -> bool:
     """Whether there is a run to go on with in the folder that --out names."""
-    from supremix.runs import RunFolder, is_comparison, is_many
+    from supremix.runs import RunFolder, is_benchmark, is_comparison, is_many
 
     if out is None:
         raise typer.BadParameter(
             "name the run folder with --out, so that the next start finds it.",
             param_hint="--or-resume",
         )
-    return is_many(out) or is_comparison(out) or RunFolder(out).spec.is_file()
+    kinds = (is_many, is_comparison, is_benchmark)
+    return any(is_kind(out) for is_kind in kinds) or RunFolder(out).spec.is_file()
 
 
 def resumed(run: str) -> Work:
     """What goes on with a run, whatever kind of search it is."""
     import supremix
-    from supremix.runs import is_comparison, is_many
+    from supremix.runs import is_benchmark, is_comparison, is_many
 
-    kinds = ((is_many, supremix.MultiSearch), (is_comparison, supremix.Comparison))
+    kinds = (
+        (is_many, supremix.MultiSearch),
+        (is_comparison, supremix.Comparison),
+        (is_benchmark, supremix.Benchmark),
+    )
     kind = next((kind for is_kind, kind in kinds if is_kind(run)), supremix.Search)
     return functools.partial(kind.resume, run)

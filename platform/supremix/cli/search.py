@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,6 +10,7 @@ from rich.console import Console
 
 from supremix.cli import options
 from supremix.cli.asking import asked, begun, resumed
+from supremix.cli.benchmark_view import show_benchmark
 from supremix.cli.comparison import show_comparison
 from supremix.cli.many import show_many
 from supremix.cli.options import BUDGET, DATA, MACHINE, MODEL, RUN, SPACE
@@ -18,6 +19,7 @@ from supremix.cli.tables import show_result
 
 if TYPE_CHECKING:
     from supremix import (
+        BenchmarkResult,
         ComparisonResult,
         MultiResult,
         Result,
@@ -150,6 +152,13 @@ def search(
             rich_help_panel=BUDGET,
         ),
     ] = True,
+    test_seeds: Annotated[
+        int,
+        typer.Option(
+            help="Seeds with which they are retrained for that: --seed and those after it.",
+            rich_help_panel=BUDGET,
+        ),
+    ] = 1,
     encoder: Annotated[
         str,
         typer.Option(help="Network, from MONAI, e.g. resnet or densenet.", rich_help_panel=MODEL),
@@ -314,7 +323,7 @@ def search(
     """
     place = {"address": address, "wheel": wheel, "cache": cache}
     if resume is not None:
-        _refuse_a_second_specification(context)
+        refuse_a_second_specification(context, MAY_COME_WITH_RESUME)
         _go_on(resume, quiet, {name: value for name, value in place.items() if value is not None})
         return
     if or_resume and begun(out):
@@ -344,6 +353,7 @@ def search(
             finalists=finalists,
             seeds=seeds,
             judge=judge,
+            test_seeds=test_seeds,
             encoder=encoder,
             width=width,
             depth=depth,
@@ -376,11 +386,13 @@ def _go_on(run: str, quiet: bool, place: Mapping[str, str | None]) -> None:
     _show(result)
 
 
-def _show(result: Result | ComparisonResult | MultiResult) -> None:
+def _show(result: Result | ComparisonResult | MultiResult | BenchmarkResult) -> None:
     """Show what came out; a method or a dataset that came to no result makes it a failure."""
-    from supremix import ComparisonResult, MultiResult
+    from supremix import BenchmarkResult, ComparisonResult, MultiResult
 
-    if isinstance(result, ComparisonResult):
+    if isinstance(result, BenchmarkResult):
+        show_benchmark(result, Console())
+    elif isinstance(result, ComparisonResult):
         show_comparison(result, Console())
     elif isinstance(result, MultiResult):
         show_many(result, Console())
@@ -391,12 +403,20 @@ def _show(result: Result | ComparisonResult | MultiResult) -> None:
         raise typer.Exit(1)
 
 
-def _refuse_a_second_specification(context: typer.Context) -> None:
-    """A run keeps to its specification: most options beside --resume would be ignored."""
+def refuse_a_second_specification(context: typer.Context, allowed: Collection[str]) -> None:
+    """A run keeps to its specification: most options beside --resume would be ignored.
+
+    Args:
+        context: Of the command.
+        allowed: Names of the parameters that may stand beside it.
+
+    Raises:
+        typer.BadParameter: Another one does.
+    """
     for option in context.command.params:
         origin = context.get_parameter_source(option.name or "")
         given = origin is not None and origin.name == "COMMANDLINE"
-        if given and option.name not in MAY_COME_WITH_RESUME:
+        if given and option.name not in allowed:
             raise typer.BadParameter(
                 "a resumed search keeps to the specification in its run folder; leave out "
                 f"{option.opts[0]}.",

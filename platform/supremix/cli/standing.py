@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
@@ -36,9 +35,9 @@ def status_view(status: Status) -> RenderableType:
     """
     blocks: list[RenderableType] = [_headline(status), _facts(status)]
     if status.parts:
-        blocks += [Text(), _parts(status.parts)]
+        blocks += [Text(), _parts(status)]
     for part in status.parts or (status,):
-        blocks += _details(part, titled=bool(status.parts))
+        blocks += _details(part, _part_name(status, part) if status.parts else "")
     return Group(*blocks)
 
 
@@ -114,12 +113,17 @@ def silence_text(status: Status) -> str:
     return "none yet" if status.silence is None else f"{format_duration(status.silence)} ago"
 
 
-def _parts(parts: Iterable[Status]) -> Table:
+def _part_name(status: Status, part: Status) -> str:
+    """Where a part's folder lies in that of the whole."""
+    return part.run.removeprefix(status.run).strip("/")
+
+
+def _parts(status: Status) -> Table:
     table = _columns("run", "state", "trials", "running", "best", "epochs", "time")
-    for part in parts:
+    for part in status.parts:
         best = "-" if part.best_trial is None else f"{_error(part.best_error)} {part.unit}"
         table.add_row(
-            part.run.rstrip("/").rpartition("/")[2],
+            _part_name(status, part),
             Text(part.state, style=COLOURS[part.state]),
             str(sum(part.trials.values())),
             str(part.trials.get("running", 0)),
@@ -130,9 +134,9 @@ def _parts(parts: Iterable[Status]) -> Table:
     return table
 
 
-def _details(status: Status, *, titled: bool) -> list[RenderableType]:
+def _details(status: Status, part: str) -> list[RenderableType]:
     blocks: list[RenderableType] = []
-    name = f" of {status.run.rstrip('/').rpartition('/')[2]}" if titled else ""
+    name = f" of {part}" if part else ""
     if status.running and not status.over:
         blocks += [Text(f"\nrunning trials{name}", style="bold"), _running(status.running)]
     if status.finalists:
@@ -140,7 +144,7 @@ def _details(status: Status, *, titled: bool) -> list[RenderableType]:
     if status.failures:
         blocks.append(Text(f"\nlast failures{name}", style="bold"))
         blocks += [Text(f"trial {number}: {why}", style="red") for number, why in status.failures]
-    if status.best_config and not titled:
+    if status.best_config and not part:
         settings = ", ".join(f"{k}={format_setting(v)}" for k, v in status.best_config.items())
         blocks += [Text("\nbest settings", style="bold"), Text(settings)]
     return blocks

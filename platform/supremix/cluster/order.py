@@ -41,6 +41,8 @@ class Order:
         limit: Seconds one step of the work (an epoch, a prediction, an export) may take before
             its workers are ended and the order is given anew; None for no limit. Waiting for a
             gang does not count, and what waits for storage may take `START_UP` seconds more.
+        ahead: Whether the trial might be given up before the order is due: where it has been, it is
+            not leased a gang once more.
     """
 
     key: str
@@ -52,6 +54,7 @@ class Order:
     export: str | None = None
     embed: str | None = None
     limit: float | None = None
+    ahead: bool = False
 
     def __post_init__(self) -> None:
         if self.limit is not None and not self.limit > 0:
@@ -68,7 +71,7 @@ class Outcome:
     Args:
         row: The metrics of the epoch that was asked for, None on failure.
         total: Epochs of the whole trial, 0 on failure.
-        predictions: Rows of id, group, target, prediction, site and split; of a joint run also
+        predictions: Rows of id, group, target, prediction, site, sex and split; of a joint run also
             dataset.
         failure: Why the trial failed, None when it did not.
         embedding: What `TrialRun.embed` returns, None where it was not asked for.

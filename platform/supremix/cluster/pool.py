@@ -46,6 +46,8 @@ class GangPool:
         The lease is taken here, at a trial's first order, and asking again gives the same gang:
         Tune may prepare an actor for a trial and then hand the trial to another one.
         """
+        if order.ahead and order.key not in self._trials:
+            return Outcome(failure="its trial was released", cluster=True)
         while (trial := self._trials.setdefault(order.key, Trial(order.key))).job is not None:
             # The trial's actor died with an order under way; its successor asks once more.
             await asyncio.wait([trial.job.answer])

@@ -52,6 +52,7 @@ class Bench:
         checkpoints: Folder with a checkpoint file for each trial that is under way.
         limit: Seconds an epoch may take before its workers are taken to hang; None for a limit
             that follows the trial's own epochs.
+        rungs: Epochs after which trials are compared, so that they may end there.
     """
 
     run: str
@@ -59,11 +60,22 @@ class Bench:
     epochs: int
     checkpoints: str
     limit: float | None = None
+    rungs: frozenset[int] = frozenset()
 
     @property
     def total(self) -> int:
         """Epochs of a whole trial."""
         return len(self.legs) * self.epochs
+
+    def goes_on(self, epoch: int, total: int) -> bool:
+        """Whether a trial with so many epochs behind it, as a rule, has another one to come.
+
+        Args:
+            epoch: Counted over all legs.
+            total: Epochs of a leg of the trial, as its gang says.
+        """
+        whole = total if len(self.legs) == 1 else self.total
+        return epoch < whole and epoch not in self.rungs
 
     def key(self, name: str) -> str:
         """What one training of this search is called among all that the crew works for."""

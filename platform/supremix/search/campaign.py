@@ -18,12 +18,18 @@ def lanes(gangs: int, studies: int, *, learning: bool) -> int:
     """How many studies are worked on at the same time.
 
     Studies that learn from each other come one after the other as far as the gangs allow, so that
-    the later ones have something to learn from; at least two at a time, so that the last trials of
-    one leave no gang idle. Others all run at once.
+    the later ones have something to learn from, see `in_turn`. Others all run at once.
     """
-    if not learning:
-        return studies
-    return max(1, min(studies, gangs, math.ceil(gangs / GANGS_A_STUDY) + 1))
+    return max(1, min(studies, gangs, in_turn(gangs))) if learning else studies
+
+
+def in_turn(gangs: int) -> int:
+    """How many studies that come one after the other are worked on at the same time.
+
+    As many as make good use of the gangs, and one more, so that the last trials of one leave no
+    gang idle. It does not depend on the number of studies.
+    """
+    return math.ceil(gangs / GANGS_A_STUDY) + 1
 
 
 def trials_at_once(gangs: int, lanes: int) -> int:

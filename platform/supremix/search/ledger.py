@@ -33,6 +33,10 @@ search is concluded."""
 PRIOR = "prior"
 """Kind of event: what was learned from earlier runs."""
 
+TESTED = "tested"
+"""Kind of event: the best settings, trained once more on training and validation data, were judged
+on the test split of a dataset."""
+
 LAST_WORDS = 60.0
 """Seconds for which a ledger that is closed by an error waits for a storage that fails."""
 

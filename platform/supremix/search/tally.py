@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from dataclasses import dataclass, field
 
-from supremix.search.ledger import END, EPOCH, FINAL, SESSION, TRIAL, Event
+from supremix.search.ledger import END, EPOCH, FINAL, SESSION, TESTED, TRIAL, Event
 from supremix.search.record import TrialRecord, apply_event
 
 FAILURES = 3
@@ -34,6 +34,8 @@ class Tally:
     gangs: int = 0
     """Of the last session."""
     concluded: bool = False
+    tested: int = 0
+    """Times that the best settings were judged on a test split."""
     sessions: list[float] = field(default_factory=list[float])
     """When each began, in s since 1970, as far as it is known."""
     _gpus: float = 0.0
@@ -85,6 +87,8 @@ class Tally:
             self._count(event["row"].get("seconds", 0.0))
         elif kind == END:
             self._end(self.records[event["number"]])
+        elif kind == TESTED:
+            self.tested += 1
         elif kind == FINAL:
             self.concluded = True
 

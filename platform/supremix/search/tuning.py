@@ -30,7 +30,12 @@ what its worker wrote of it."""
 
 
 class LeasedTrial(Trainable):
-    """A trial as Tune sees it: each step asks the trial's gang for one more epoch."""
+    """A trial as Tune sees it: each step asks the trial's gang for one more epoch.
+
+    Where the trial is not about to be compared with others, the next epoch is asked for before the
+    last one is told, so that the gang does not wait for Tune, the study and the ledger meanwhile.
+    Should the trial be given up all the same, that epoch does not count.
+    """
 
     def setup(
         self, config: dict[str, Any], pool: Any = None, benches: Sequence[Bench] = ()
@@ -48,14 +53,15 @@ class LeasedTrial(Trainable):
         """Have one more epoch trained."""
         if not self._benches:
             raise SearchFailedError("a trial's actor was set up without the search's benches.")
-        trial, epoch = self._trial, self._epoch + 1
-        order = self._benches[trial["part"]].order(
-            trial["number"], self._settings, epoch, seed=trial["seed"], longest=self._longest
-        )
-        outcome: Outcome = ray.get(self._pool.execute.remote(order))
-        self._epoch = epoch
+        trial, asked = self._trial, self._asked
+        self._asked = None
+        outcome: Outcome = ray.get(self._ask() if asked is None else asked)
+        self._epoch += 1
         row = outcome.row or {}
         self._longest = max(self._longest or 0.0, row.get("seconds", 0.0))
+        bench = self._benches[trial["part"]]
+        if outcome.failure is None and bench.goes_on(self._epoch, outcome.total):
+            self._asked = self._ask(ahead=True)
         # The flat numbers are for trackers such as TensorBoard; the search reads the text.
         return {
             **{name: value for name, value in row.items() if _plain(value)},
@@ -66,6 +72,19 @@ class LeasedTrial(Trainable):
             "log": outcome.log,
             "cluster": outcome.cluster,
         }
+
+    def _ask(self, *, ahead: bool = False) -> ray.ObjectRef[Outcome]:
+        """Give the order to have one more epoch done."""
+        trial = self._trial
+        order = self._benches[trial["part"]].order(
+            trial["number"],
+            self._settings,
+            self._epoch + 1,
+            seed=trial["seed"],
+            longest=self._longest,
+            ahead=ahead,
+        )
+        return self._pool.execute.remote(order)
 
     def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:
         """Nothing to save: the gang writes a checkpoint after every epoch."""
@@ -78,6 +97,7 @@ class LeasedTrial(Trainable):
         self._trial: dict[str, Any] = json.loads(config["trial"])
         self._epoch: int = self._trial["epoch"]
         self._longest: float | None = None
+        self._asked: ray.ObjectRef[Outcome] | None = None
         self._settings: dict[str, Any] = self._trial["config"]
 
 

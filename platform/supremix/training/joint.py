@@ -201,7 +201,7 @@ class JointRun:
         """Predictions beside the truth for a split of every task. Collective.
 
         Returns:
-            dataset, id, group, target, prediction and site, each (N,), task after task.
+            dataset, id, group, target, prediction, site and sex, each (N,), task after task.
         """
         judged = {name: member.judge(split) for name, member in self.tasks.items()}
         sizes = [len(columns["id"]) for columns in judged.values()]

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+import polars as pl
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -199,7 +200,7 @@ class TrialRun:
         """Predictions beside the truth for a whole split. Collective.
 
         Returns:
-            id, group, target, prediction and site, each (N,).
+            id, group, target, prediction, site and sex, each (N,).
         """
         positions = self.data.positions(split)
         index = self.data.store.index[positions.tolist()]
@@ -209,6 +210,7 @@ class TrialRun:
             "target": self.data.store.targets[positions],
             "prediction": self.predict(positions),
             "site": np.array(index["site"].to_list(), dtype=object),
+            "sex": np.array(sexes(index), dtype=object),
         }
 
     def embed(self, split: str, *, most: int = 2000) -> dict[str, NDArray[Any]]:
@@ -297,3 +299,14 @@ class TrialRun:
             return fit
         drawn: Tensor = torch.randperm(len(fit), generator=generator(self.task.seed, "probe"))
         return np.sort(fit[drawn[:most].numpy()])
+
+
+def sexes(index: pl.DataFrame) -> list[str | None]:
+    """``(N,)`` female or male, None where it is not known, from the covariates of a store's index.
+
+    Datasets call the covariate sex or male; it is 1 for male, 0 for female and 0.5 for not known.
+    """
+    name = next((name for name in ("sex", "male") if name in index.columns), None)
+    if name is None:
+        return [None] * len(index)
+    return [{0.0: "female", 1.0: "male"}.get(value) for value in index[name].to_list()]

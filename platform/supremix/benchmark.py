@@ -1,0 +1,385 @@
+"""Methods on several datasets, with several seeds each: `Benchmark`, `BenchmarkResult`."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import polars as pl
+from upath import UPath
+
+from supremix.api import Result, Search
+from supremix.benchmark_driver import run_benchmark
+from supremix.comparison import check_methods
+from supremix.errors import USER_ERRORS, RunFolderError, SearchInterrupted, SpecError
+from supremix.progress import Listener, Progress
+from supremix.runs import (
+    BENCHMARK,
+    RunFolder,
+    check_new,
+    is_benchmark,
+    new_run_folder,
+    read_json,
+    write_json,
+)
+from supremix.search.ledger import read_events
+from supremix.spec import SearchSpec
+from supremix.training import Method
+from supremix.training.files import Address, discard_tree, place
+from supremix.training.persistence import explained
+from supremix_datasets import Dataset
+from supremix_reports import read_table
+
+TEST_SEEDS = 3
+"""Seeds with which the best settings are judged where nobody says else."""
+
+
+class Benchmark:
+    """Searches of several methods on several datasets, and their best settings judged with seeds.
+
+    For each dataset and method there is a search of its own under the same budget; its best
+    settings are retrained on training and validation data with `test_seeds` seeds, the same for
+    all, and each of these models is judged once on the test split. Each search is an ordinary run
+    in the folder ``<dataset>/<method>`` of the benchmark, and none learns from another, so that
+    what is added later comes out as if it had been there from the start.
+
+    Args:
+        datasets: Names of datasets, or `Dataset` of your own.
+        sources: By a dataset's name the folder or address of its images; datasets that are not in
+            there have phantoms.
+        methods: Names of methods, or objects of your own.
+        test_seeds: Seeds with which the best settings are judged, at least 1; no significance is
+            claimed with one.
+        reference: Method that the others are compared with; None for ``"l1"`` where it is one of
+            them, else the last of them.
+        out: Folder of the benchmark, or its fsspec address; None for a new one below ``runs/``.
+        progress: Called with a `Progress` at every step; its `part` names dataset and method.
+        options: The other arguments of `Search`, for every one; `trials`, `time` and `gpu_hours`
+            are the budget of each. Values in `overrides` and in a file given as `space` go to the
+            methods that have the parameter.
+
+    Raises:
+        USER_ERRORS: Of `supremix.errors`: the request cannot be carried out.
+    """
+
+    def __init__(
+        self,
+        datasets: Sequence[str | Dataset],
+        sources: Mapping[str, str] | None = None,
+        methods: Sequence[str | Method] = (),
+        *,
+        test_seeds: int = TEST_SEEDS,
+        reference: str | None = None,
+        out: Address | None = None,
+        progress: Listener | None = None,
+        **options: Any,
+    ) -> None:
+        _check_options(options)
+        known = dict(sources or {})
+        given = [(one, known.pop(_name(one), None)) for one in datasets]
+        if known:
+            raise SpecError(
+                f"there are sources for {', '.join(known)}, which are not among the datasets."
+            )
+        # Each is checked as a search of its own would be; the folder is not needed for that.
+        self.specs = tuple(
+            dataclasses.replace(
+                Search(one, source, method, out=".", test_seeds=test_seeds, **options).spec,
+                lenient=True,
+            )
+            for one, source in given
+            for method in methods
+        )
+        _check(self.specs)
+        self.reference = _reference(reference, self.methods)
+        self.path = place(new_run_folder("benchmark", _size(self)) if out is None else out)
+        self._listen: Listener = progress or _silent
+        self._begun = False
+
+    @classmethod
+    def resume(
+        cls,
+        run: Address,
+        *,
+        datasets: Sequence[str | Dataset] = (),
+        sources: Mapping[str, str] | None = None,
+        methods: Sequence[str | Method] = (),
+        test_seeds: int | None = None,
+        progress: Listener | None = None,
+        **objects: Any,
+    ) -> Benchmark:
+        """A benchmark that goes on where the one in `run` ended, or grows; what is done stays.
+
+        Args:
+            run: Folder of the benchmark.
+            datasets: More of them; all methods are searched on them.
+            sources: Of those, as for `Benchmark`.
+            methods: More of them; they are searched on all datasets. Also methods of your own that
+                it was started with and that cannot be imported.
+            test_seeds: That many from now on, None for as many as before; not fewer.
+            progress: As for `Benchmark`.
+            objects: Other such objects, and where to run, as for `Search.resume`.
+
+        Raises:
+            RunFolderError: `run` is not the folder of a benchmark.
+            SpecError: It cannot grow like that.
+        """
+        path = place(run)
+        content = _read(path)
+        specs = _stored(path, content, datasets, methods, objects)
+        benchmark = cls.__new__(cls)
+        vars(benchmark).update(
+            specs=_grown(specs, datasets, dict(sources or {}), methods, test_seeds),
+            reference=content["reference"],
+            path=path,
+            _listen=progress or _silent,
+            _begun=True,
+        )
+        _check(benchmark.specs)
+        return benchmark
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """Names of the datasets."""
+        return tuple(dict.fromkeys(_name(spec.dataset) for spec in self.specs))
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Names of the methods."""
+        return tuple(dict.fromkeys(spec.resolve_method().name for spec in self.specs))
+
+    def run(self) -> BenchmarkResult:
+        """Search and judge; returns when every method is judged on every dataset.
+
+        Raises:
+            USER_ERRORS: See `supremix.errors`. A search that comes to no result does not end the
+                benchmark: the table has the reason.
+        """
+        runs = [RunFolder(cell_folder(self.path, *_cell(spec))) for spec in self.specs]
+        before = read_json(self.path / BENCHMARK) if self._begun else None
+        self._create(runs, new=before is None)
+        try:
+            run_benchmark(self.path, self.specs, runs, self.reference, self._listen)
+        except SearchInterrupted:
+            raise
+        except USER_ERRORS:
+            self._withdraw(runs, before)
+            raise
+        return BenchmarkResult(self.path)
+
+    def _create(self, runs: Sequence[RunFolder], *, new: bool) -> None:
+        if new:
+            check_new(self.path)
+        for run, spec in zip(runs, self.specs, strict=True):
+            with explained(str(run.path)):
+                known = run.spec.is_file()
+            if not known:
+                run.create(spec.to_dict())
+            elif run.read_spec()["test_seeds"] != spec.test_seeds:
+                write_json(run.spec, spec.to_dict())
+        # Last, so that what it names is whole.
+        content = {
+            "datasets": list(self.datasets),
+            "methods": list(self.methods),
+            "test_seeds": self.specs[0].test_seeds,
+            "reference": self.reference,
+        }
+        write_json(self.path / BENCHMARK, content)
+        self._begun = True
+
+    def _withdraw(self, runs: Sequence[RunFolder], before: Mapping[str, Any] | None) -> None:
+        """A request that was refused leaves no folder in the way of the corrected one."""
+        idle = [run for run in runs if not read_events(run.ledger)]
+        if before is None and len(idle) == len(runs):
+            with explained(str(self.path)):
+                discard_tree(self.path)
+            self._begun = False
+        elif before is not None:
+            named = {cell_folder(self.path, *cell) for cell in _cells(before)}
+            for run in idle:
+                if run.path not in named:
+                    run.remove()
+                    write_json(self.path / BENCHMARK, before)
+
+
+class BenchmarkResult:
+    """What a benchmark found, read from its folder.
+
+    Args:
+        path: Folder of the benchmark, or its fsspec address.
+
+    Raises:
+        RunFolderError: The folder is not that of a benchmark.
+    """
+
+    def __init__(self, path: Address) -> None:
+        self.path = place(path)
+        content = _read(self.path)
+        self.datasets: tuple[str, ...] = tuple(content["datasets"])
+        self.methods: tuple[str, ...] = tuple(content["methods"])
+        self.test_seeds: int = content["test_seeds"]
+        self.reference: str = content["reference"]
+
+    @functools.cached_property
+    def table(self) -> pl.DataFrame:
+        """A row a dataset and method; the columns are those of `comparison.parquet`."""
+        return read_table(str(self.path), "comparison")
+
+    @functools.cached_property
+    def mae(self) -> pl.DataFrame:
+        """A row a dataset, method, split and metric: the table `mae` of all searches."""
+        return read_table(str(self.path), "mae")
+
+    @functools.cached_property
+    def gains(self) -> pl.DataFrame:
+        """A row a dataset and method: its test error against that of the reference method."""
+        return read_table(str(self.path), "gains")
+
+    @property
+    def failures(self) -> dict[tuple[str, str], str]:
+        """The datasets and methods that came to no result, and why."""
+        lacking = self.table.filter(pl.col("reason").is_not_null())
+        rows = lacking.select("dataset", "method", "reason").iter_rows()
+        return {(dataset, method): reason for dataset, method, reason in rows}
+
+    @property
+    def results(self) -> dict[tuple[str, str], Result]:
+        """What each search found, by dataset and method, of those that came to a result."""
+        cells = [(dataset, method) for dataset in self.datasets for method in self.methods]
+        return {
+            cell: Result(cell_folder(self.path, *cell))
+            for cell in cells
+            if cell not in self.failures
+        }
+
+
+def cell_folder(folder: UPath, dataset: str, method: str) -> UPath:
+    """The run of a method on a dataset, in the folder of a benchmark."""
+    return folder / dataset / method
+
+
+def _cells(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for dataset in content["datasets"]:
+        for method in content["methods"]:
+            yield dataset, method
+
+
+def _cell(spec: SearchSpec) -> tuple[str, str]:
+    return _name(spec.dataset), spec.resolve_method().name
+
+
+def _stored(
+    path: UPath,
+    content: Mapping[str, Any],
+    datasets: Sequence[str | Dataset],
+    methods: Sequence[str | Method],
+    objects: Mapping[str, Any],
+) -> list[SearchSpec]:
+    """The searches that are there, with what of them could not be stored."""
+    own: dict[str, Any] = {m.name: {"method": m} for m in methods if not isinstance(m, str)}
+    data: dict[str, Any] = {_name(d): {"dataset": d} for d in datasets if not isinstance(d, str)}
+    return [
+        SearchSpec.from_dict(
+            RunFolder(cell_folder(path, dataset, method)).read_spec(),
+            **objects,
+            **own.get(method, {}),
+            **data.get(dataset, {}),
+        )
+        for dataset, method in _cells(content)
+    ]
+
+
+def _grown(
+    specs: Sequence[SearchSpec],
+    datasets: Sequence[str | Dataset],
+    sources: dict[str, str],
+    methods: Sequence[str | Method],
+    test_seeds: int | None,
+) -> tuple[SearchSpec, ...]:
+    """Every method on every dataset: the searches that are there, and those that are new."""
+    seeds = specs[0].test_seeds if test_seeds is None else test_seeds
+    if seeds < specs[0].test_seeds:
+        raise SpecError(
+            f"the benchmark has been judged with {specs[0].test_seeds} seeds, and those stay; "
+            f"got test_seeds={seeds}."
+        )
+    known = {_cell(spec): spec for spec in specs}
+    of: dict[str, tuple[Any, str | None]] = {
+        _name(spec.dataset): (spec.dataset, spec.source) for spec in specs
+    }
+    of |= {_name(d): (d, sources.pop(_name(d), None)) for d in datasets if _name(d) not in of}
+    if sources:
+        raise SpecError(
+            f"there are sources for {', '.join(sources)}, which are no new datasets. Those that "
+            "are there keep their source."
+        )
+    kinds: dict[str, Any] = {spec.resolve_method().name: spec.method for spec in specs}
+    kinds |= {m if isinstance(m, str) else m.name: m for m in methods if _known(m) not in kinds}
+    return tuple(
+        dataclasses.replace(
+            known.get((name, kind), specs[0]),
+            dataset=dataset,
+            source=source,
+            method=method,
+            test_seeds=seeds,
+        )
+        for name, (dataset, source) in of.items()
+        for kind, method in kinds.items()
+    )
+
+
+def _known(method: str | Method) -> str:
+    return method if isinstance(method, str) else method.name
+
+
+def _check_options(options: Mapping[str, Any]) -> None:
+    if options.get("learn"):
+        raise SpecError(
+            "the searches of a benchmark do not learn from each other, so that one that is added "
+            "later comes out the same; leave learn out."
+        )
+    if not options.get("judge", True):
+        raise SpecError("a benchmark judges its methods on the test split; leave judge out.")
+
+
+def _check(specs: Sequence[SearchSpec]) -> None:
+    if not specs:
+        raise SpecError("a benchmark needs at least one dataset and one method; got none.")
+    cells = [_cell(spec) for spec in specs]
+    if len(set(cells)) < len(cells):
+        twice = next(cell for cell in cells if cells.count(cell) > 1)
+        raise SpecError(f"name each dataset and method once; {' with '.join(twice)} is there twice")
+    check_methods([spec for spec in specs if _name(spec.dataset) == cells[0][0]])
+
+
+def _reference(name: str | None, methods: Sequence[str]) -> str:
+    if name is None:
+        return "l1" if "l1" in methods else methods[-1]
+    if name not in methods:
+        raise SpecError(
+            f"the reference has to be one of the methods {', '.join(methods)}; got {name!r}."
+        )
+    return name
+
+
+def _size(benchmark: Benchmark) -> str:
+    return f"{len(benchmark.datasets)}x{len(benchmark.methods)}"
+
+
+def _name(dataset: str | Dataset) -> str:
+    return dataset if isinstance(dataset, str) else dataset.card.name
+
+
+def _read(folder: UPath) -> dict[str, Any]:
+    if not is_benchmark(folder):
+        raise RunFolderError(
+            f"{folder} has no {BENCHMARK}, so it is not the folder of a benchmark. Name the "
+            "folder that 'supremix benchmark' printed."
+        )
+    return read_json(folder / BENCHMARK)
+
+
+def _silent(progress: Progress) -> None:
+    """For those who do not want to know."""

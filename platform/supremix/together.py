@@ -1,0 +1,105 @@
+"""What a driver holds while it works on several runs in one folder."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import threading
+from collections.abc import Generator, Sequence
+
+from upath import UPath
+
+from supremix.announcing import announced
+from supremix.cluster import ray_runtime
+from supremix.driver import telling
+from supremix.errors import SearchInterrupted
+from supremix.locks import Lock, locked
+from supremix.progress import Listener, Progress
+from supremix.runs import RunFolder
+from supremix.search.interrupts import interrupts
+from supremix.search.ledger import Ledger
+from supremix.spec import SearchSpec
+
+
+class Together:
+    """Several runs that one driver has for itself.
+
+    Args:
+        listen: Told of every step, by one thread at a time.
+        locks: Of the folder and of the runs.
+        ledgers: What closes the ledgers at the end.
+    """
+
+    def __init__(
+        self, listen: Listener, locks: Sequence[Lock], ledgers: contextlib.ExitStack
+    ) -> None:
+        self.listen, self._locks, self._ledgers = listen, locks, ledgers
+
+    def check(self) -> None:
+        """Make sure that no other process has taken one of the runs over.
+
+        Raises:
+            RunFolderError: One has.
+        """
+        for lock in self._locks:
+            lock.check()
+
+    def ledger(self, run: RunFolder, listen: Listener) -> Ledger:
+        """A run's ledger, open until the work is over."""
+        return self._ledgers.enter_context(
+            Ledger(run.ledger, tell=telling(listen), guard=self.check)
+        )
+
+
+@contextlib.contextmanager
+def together(
+    folder: UPath,
+    runs: Sequence[RunFolder],
+    spec: SearchSpec,
+    names: str,
+    listen: Listener,
+) -> Generator[Together]:
+    """Hold several runs, the cluster, and the ear of who listens, for the time of the block.
+
+    Args:
+        folder: Of the whole.
+        runs: In it, created.
+        spec: Of one of them; they have the same machine and webhook.
+        names: What they are, for people.
+        listen: Told of every step.
+
+    Raises:
+        SearchInterrupted: Ctrl-C or SIGTERM came; the runs can be gone on with.
+    """
+    try:
+        with (
+            contextlib.ExitStack() as held,
+            ray_runtime(spec.address, wheel=spec.wheel),
+            interrupts.listening(),
+            announced(spec.webhook, str(folder), names, listen, stall=spec.stall) as told,
+            contextlib.ExitStack() as ledgers,
+        ):
+            locks = [held.enter_context(locked(p)) for p in (folder, *(r.path for r in runs))]
+            yield Together(_one_at_a_time(told), locks, ledgers)
+    except KeyboardInterrupt as error:
+        raise SearchInterrupted(str(folder)) from error
+
+
+def part_of(listen: Listener, part: str) -> Listener:
+    """A listener that names the run which a step belongs to."""
+
+    def tell(progress: Progress) -> None:
+        listen(dataclasses.replace(progress, part=part))
+
+    return tell
+
+
+def _one_at_a_time(listen: Listener) -> Listener:
+    """Searches are concluded in threads; who listens need not know."""
+    lock = threading.Lock()
+
+    def tell(progress: Progress) -> None:
+        with lock:
+            listen(progress)
+
+    return tell
