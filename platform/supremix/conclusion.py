@@ -19,7 +19,7 @@ from supremix.setting import Setting
 from supremix.tables import write_leg_tables, write_run_tables
 from supremix.training.persistence import persistently
 from supremix.work import Work
-from supremix_reports import embedding_picture
+from supremix_reports import embedding_picture, embedding_rows, write_table
 
 _DRAWING = threading.Lock()
 """Pictures of searches that are concluded beside each other are drawn one after the other."""
@@ -118,7 +118,7 @@ def _validate(work: Work, leg: int, crew: Crew, best: TrialRecord) -> list[Row]:
         what = f"trial {best.number}" if record is best else f"trial {best.number}, new seed"
         setting.listen(Progress(message=f"validating {what}", unit=setting.store.card.unit))
         outcome = _succeed(crew.execute(order))
-        _draw(setting, best, outcome)
+        _keep_embedding(setting, best, outcome)
         seed = setting.spec.seed if record.seed is None else record.seed
         rows += _marked(outcome.predictions, setting, seed)
     return rows
@@ -134,11 +134,23 @@ def _models(work: Work, best: TrialRecord) -> list[TrialRecord]:
     return anew or [best]
 
 
-def _draw(setting: Setting, best: TrialRecord, outcome: Outcome) -> None:
-    """The picture of the best settings' features on validation."""
+def _keep_embedding(setting: Setting, best: TrialRecord, outcome: Outcome) -> None:
+    """The best settings' features on validation, as a table and as a picture."""
     card, embedding = setting.store.card, outcome.embedding
     if embedding is None:
         return
+    rows = embedding_rows(
+        embedding["features"],
+        embedding["target"],
+        run=setting.run.name,
+        dataset=card.name,
+        method=setting.spec.resolve_method().name,
+        trial=best.number,
+        split="val",
+        unit=card.unit,
+    )
+    folder = str(setting.run.path)
+    persistently(lambda: write_table(folder, "embedding", rows), folder)
     address = str(setting.run.embedding)
     with _DRAWING:
         persistently(

@@ -13,6 +13,7 @@
     predictions.parquet  a row a sample: best trial on validation, final model on test
     mae.parquet          a row a split and metric, with its interval, also by label density
     measures.parquet     a row a trial, epoch and measure of its representation
+    embedding.parquet    a row a sample: the best trial's features, as two principal components
     embedding.png        the best trial's features on validation, coloured by label
     init/                the model that trials set out from, where one was named
     best/                the model: model.safetensors and model.json

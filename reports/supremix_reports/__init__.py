@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from supremix_reports.comparison_page import interval_text as interval_text
     from supremix_reports.embedding import EMBEDDING as EMBEDDING
     from supremix_reports.embedding import embedding_picture as embedding_picture
+    from supremix_reports.embedding import embedding_rows as embedding_rows
     from supremix_reports.embedding import principal_components as principal_components
     from supremix_reports.errors import QueryError as QueryError
     from supremix_reports.errors import ReportError as ReportError
@@ -108,6 +109,7 @@ _HOMES = {
     "config_text": "supremix_reports.tables",
     "critical_difference_figure": "supremix_reports.ranks_figure",
     "embedding_picture": "supremix_reports.embedding",
+    "embedding_rows": "supremix_reports.embedding",
     "has_table": "supremix_reports.tables",
     "imbalance_intervals": "supremix_reports.imbalance",
     "interval_text": "supremix_reports.comparison_page",
@@ -172,6 +174,7 @@ __all__ = [
     "config_text",
     "critical_difference_figure",
     "embedding_picture",
+    "embedding_rows",
     "has_table",
     "imbalance_intervals",
     "interval_text",

@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 import numpy as np
 import numpy.typing as npt
 
-from supremix_reports import storage
+from supremix_reports import schema, storage
 from supremix_reports.errors import StatisticsError
 from supremix_reports.statistics import Array
 
@@ -49,6 +49,27 @@ def principal_components(features: npt.ArrayLike, labels: npt.ArrayLike) -> tupl
         shares[:kept] = values[:kept] ** 2 / total
     slope = points.T @ (y - y.mean())
     return points * np.where(slope < 0, -1.0, 1.0), shares
+
+
+def embedding_rows(
+    features: npt.ArrayLike, labels: npt.ArrayLike, **common: object
+) -> list[dict[str, object]]:
+    """Return the rows of the table `embedding`: features as two principal components.
+
+    Args:
+        features: (N, F), finite.
+        labels: (N,).
+        common: the columns that all rows share: run, dataset, method, trial, split, unit.
+
+    Raises:
+        StatisticsError: as `principal_components` does.
+    """
+    points, shares = principal_components(features, labels)
+    ends = {schema.FIRST_SHARE: float(shares[0]), schema.SECOND_SHARE: float(shares[1])}
+    return [
+        {**common, schema.FIRST: float(a), schema.SECOND: float(b), schema.TARGET: float(y), **ends}
+        for (a, b), y in zip(points, np.asarray(labels), strict=True)
+    ]
 
 
 def embedding_picture(

@@ -10,6 +10,8 @@ import polars as pl
 
 from supremix_reports import schema, storage
 from supremix_reports.embedding import EMBEDDING
+from supremix_reports.errors import SchemaError, TableError
+from supremix_reports.evidence_embedding import TITLE, embedding_plot
 from supremix_reports.evidence_model import model_plots, worst_cases
 from supremix_reports.evidence_search import across_plots, search_plots
 from supremix_reports.frames import best_trial
@@ -28,6 +30,7 @@ from supremix_reports.report_parts import (
     text_cell,
 )
 from supremix_reports.report_setup import shown
+from supremix_reports.tables import has_table, read_table
 
 DRAWN: Final = ("svg", "png", "pdf")
 """Endings of the files of a figure."""
@@ -168,7 +171,7 @@ def _model_of(
         words = {"dataset": dataset, "method": entry.method, "unit": unit, "target": "label"}
         parts += pictured(model_plots(own, ids=ids, split=material.split, **words), endings)
         parts.append(_worst_table(own, entry, key, ids=ids))
-    parts.append(_embedding(entry, key))
+    parts += _embedding(entry, key, endings)
     return Section(key=key, title=title, parts=tuple(parts), folded=folded)
 
 
@@ -201,14 +204,30 @@ def frame_table(frame: pl.DataFrame, *, name: str, caption: str) -> Table:
     )
 
 
-def _embedding(entry: Entry, key: str) -> Part:
-    title = "Features coloured by label"
+def _embedding(entry: Entry, key: str, endings: Sequence[str]) -> list[Part]:
+    """The features, from their table; of runs of before there was one, the run's own picture."""
+    words = f"{entry.method} on {entry.run.dataset}"
+    if not has_table(entry.run.address, "embedding"):
+        return [
+            _picture(entry, key) or Missing(title=TITLE, reason="the run has no table of them.")
+        ]
+    try:
+        table = read_table(entry.run.address, "embedding")
+    except (TableError, SchemaError):
+        # The error names the user's disk; that the table is of no use has to be enough.
+        return [
+            Missing(title=TITLE, reason="the run's table of them is damaged or of a newer version.")
+        ]
+    return list(pictured([embedding_plot(f"embedding-{key}", table, words, "label")], endings))
+
+
+def _picture(entry: Entry, key: str) -> Picture | None:
     address = storage.join(entry.run.address, EMBEDDING)
     if not storage.exists(address):
-        return Missing(title=title, reason=f"the run has no {EMBEDDING}.")
+        return None
     return Picture(
         name=f"embedding-{key}",
-        title=title,
+        title=TITLE,
         caption="The first two principal components of the best trial's features on validation; "
         "the colour is the label. Taken from the run as it is.",
         alt=f"Scatter of the features of {entry.method} on {entry.run.dataset} along two principal "

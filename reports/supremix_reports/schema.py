@@ -57,6 +57,10 @@ PREDICTION: Final = "prediction"
 SITE: Final = "site"
 SEX: Final = "sex"
 # A measure with its interval, or of a representation.
+FIRST: Final = "first"
+SECOND: Final = "second"
+FIRST_SHARE: Final = "first_share"
+SECOND_SHARE: Final = "second_share"
 MEASURE: Final = "measure"
 METRIC: Final = "metric"
 VALUE: Final = "value"
@@ -316,6 +320,17 @@ GAINS: Final = _schema(
     _field(NOTE, pa.string(), "why there is no verdict, or no comparison", null=True),
 )
 
+EMBEDDING: Final = _schema(
+    *_TRIAL,
+    _field(SPLIT, pa.string(), "split of the sample: val"),
+    _field(FIRST, pa.float64(), "first principal component of its features, turned with the label"),
+    _field(SECOND, pa.float64(), "second principal component of its features, likewise"),
+    _field(FIRST_SHARE, pa.float64(), "share of the features' variance that the first one has"),
+    _field(SECOND_SHARE, pa.float64(), "share of the features' variance that the second one has"),
+    _field(TARGET, pa.float64(), "true value, in the unit"),
+    _UNIT,
+)
+
 SCHEMAS: Final[Mapping[str, Any]] = {
     "trials": TRIALS,
     "curves": CURVES,
@@ -324,6 +339,7 @@ SCHEMAS: Final[Mapping[str, Any]] = {
     "measures": MEASURES,
     "comparison": COMPARISON,
     "gains": GAINS,
+    "embedding": EMBEDDING,
 }
 """The tables by name; a table lies in `<folder>/<name>.parquet`."""
 

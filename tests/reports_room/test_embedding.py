@@ -16,7 +16,9 @@ from sklearn.decomposition import PCA
 from supremix_reports import (
     StatisticsError,
     embedding_picture,
+    embedding_rows,
     principal_components,
+    read_table,
     storage,
     write_summary,
     write_table,
@@ -35,6 +37,16 @@ def test_the_axes_are_the_principal_components_of_scikit_learn(data: tuple[Any, 
     points, shares = principal_components(*data)
     np.testing.assert_allclose(np.abs(points), np.abs(judge.transform(data[0])), atol=1e-9)
     np.testing.assert_allclose(shares, judge.explained_variance_ratio_, rtol=1e-9)
+
+
+def test_the_table_has_the_points_of_the_picture(data: tuple[Any, Any], tmp_path: Path) -> None:
+    source = {"run": "r", "dataset": "d", "method": "m", "trial": 3, "split": "val", "unit": "mm"}
+    write_table(str(tmp_path), "embedding", embedding_rows(*data, **source))
+    table = read_table(str(tmp_path), "embedding")
+    points, shares = principal_components(*data)
+    np.testing.assert_array_equal(table.select("first", "second").to_numpy(), points)
+    np.testing.assert_array_equal(table["target"].to_numpy(), data[1])
+    assert table.select("first_share", "second_share").unique().row(0) == tuple(shares)
 
 
 def test_both_axes_grow_with_the_label_whatever_the_sign_of_the_features(

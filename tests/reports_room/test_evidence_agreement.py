@@ -7,15 +7,18 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from scipy import stats
 
+from supremix_reports import NotShown, Plot, embedding_rows
 from supremix_reports.errors import StatisticsError
 from supremix_reports.evidence_agreement import (
     limits_of_agreement,
     mean_interval,
     slope_interval,
 )
+from supremix_reports.evidence_embedding import embedding_plot
 
 
 @pytest.fixture
@@ -131,3 +134,15 @@ def test_one_group_gives_a_value_without_an_interval() -> None:
 def test_what_has_no_value_is_refused(call: Callable[[], object], message: str) -> None:
     with pytest.raises(StatisticsError, match=message):
         call()
+
+
+def test_the_embedding_is_drawn_from_its_table_and_an_empty_one_is_told() -> None:
+    source = {"run": "r", "dataset": "d", "method": "m", "trial": 0, "split": "val", "unit": "mm"}
+    features = np.random.default_rng(1).normal(size=(20, 4))
+    table = pl.DataFrame(embedding_rows(features, features[:, 0], **source))
+    plot = embedding_plot("embedding", table, "m on d", "age")
+    assert isinstance(plot, Plot)
+    assert plot.data.equals(table.select("first", "second", "target"))
+    assert "20 samples of the split val" in plot.caption
+    none = embedding_plot("embedding", table.clear(), "m on d", "age")
+    assert isinstance(none, NotShown)

@@ -68,6 +68,8 @@ FROZEN = {
     "difference_high?:double n?:int64 groups?:int64 finished:int32 pruned:int32 stopped:int32 "
     "failed:int32 epochs:int32 seconds:double seed?:int64 reason? unit",
     "measures": "run dataset method trial:int32 epoch:int32 stage split measure value?:double",
+    "embedding": "run dataset method trial:int32 split first:double second:double "
+    "first_share:double second_share:double target:double unit",
     "gains": "dataset method reference difference?:double difference_low?:double "
     "difference_high?:double gain?:double gain_low?:double gain_high?:double p?:double "
     "p_bootstrap?:double p_adjusted?:double significant?:bool seeds?:int32 groups?:int64 n?:int64 "

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from supremix_reports import embedding_picture, mae_rows, write_table
+from supremix_reports import embedding_rows, mae_rows, write_table
 
 UNITS = {"brains": "years", "hearts": "points", "hands": "months"}
 ERRORS = {"supremix": 4.0, "rnc": 5.0, "l1": 6.0}
@@ -108,7 +108,8 @@ def write_cell(
     write_table(str(folder), "mae", mae_rows(pl.DataFrame(predictions), unit=unit, resamples=200))
     write_table(str(folder), "measures", [_measure(source)])
     points = generator.normal(size=(30, 2))
-    embedding_picture(points, points[:, 0], str(folder / "embedding.png"), label="age", unit=unit)
+    told = source | {"trial": 0, "split": "val", "unit": unit}
+    write_table(str(folder), "embedding", embedding_rows(points, points[:, 0], **told))
     return folder
 
 
