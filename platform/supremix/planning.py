@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from supremix.api import Search
+from supremix.benchmark import Benchmark
 from supremix.cluster import GangPlan, cluster_nodes, ray_runtime
 from supremix.comparison import Comparison
 from supremix.errors import ResourceError, SpecError
@@ -21,7 +22,7 @@ from supremix.planning_study import Part, StudyPlan, plan_study, study_problems
 from supremix.progress import Listener, Progress
 from supremix.runs import RunFolder
 from supremix.search.budget import HOUR, check_budget
-from supremix.search.campaign import lanes
+from supremix.search.campaign import in_turn, lanes
 from supremix.setting import Ground, find_ground, prepare_setting
 from supremix.spec import SearchSpec
 from supremix.training import Method
@@ -81,13 +82,15 @@ def plan(
     default settings and with the smallest and the largest batch of the space, and reckoned up.
 
     Args:
-        dataset: As for `Search`; several as for `MultiSearch`.
+        dataset: As for `Search`; several as for `MultiSearch`, with several methods as for
+            `Benchmark`.
         source: As for `Search`; of several datasets by name.
         method: As for `Search`; several as for `Comparison`.
         objective: Of several datasets: ``"per-dataset"``, a search each, or ``"joint"``.
         out: Where the run would be written; looked at for its free space, never made.
         progress: Called with a `Progress` at every step.
-        options: The other arguments of `Search`.
+        options: The other arguments of `Search`; for several methods on several datasets those of
+            `Benchmark`.
 
     Returns:
         The plan; `Plan.fits` says whether there is a problem.
@@ -113,10 +116,9 @@ def _specs(
     """
     datasets, methods = _several(dataset), _several(method)
     if len(datasets) > 1 and len(methods) > 1:
-        raise SpecError(
-            "several datasets are searched with one method, and several methods are compared on "
-            f"one dataset; got {len(datasets)} datasets and {len(methods)} methods."
-        )
+        if objective != OBJECTIVES[0]:
+            raise SpecError(f"objective {objective!r} is for one method; got {len(methods)}.")
+        return Benchmark(datasets, source, methods, out=".", **options).specs
     if len(datasets) > 1:
         return MultiSearch(
             datasets, source, methods[0], objective=objective, out=".", **options
@@ -179,9 +181,12 @@ class _Planner:
 
     def _grounds(self, specs: Sequence[SearchSpec]) -> list[Ground]:
         """Methods that are compared stand on the same one."""
-        if len({spec.resolve_dataset().card.name for spec in specs}) == 1:
-            return [find_ground(specs[0], self._listen)] * len(specs)
-        return [find_ground(spec, self._listen) for spec in specs]
+        found: dict[str, Ground] = {}
+        for spec in specs:
+            name = spec.resolve_dataset().card.name
+            if name not in found:
+                found[name] = find_ground(spec, self._listen)
+        return [found[spec.resolve_dataset().card.name] for spec in specs]
 
     def _studies(
         self, specs: Sequence[SearchSpec], grounds: Sequence[Ground], joint: bool
@@ -193,6 +198,8 @@ class _Planner:
         sharing = 1
         if not joint and len({part.spec.resolve_dataset().card.name for part in parts}) > 1:
             sharing = lanes(gangs.gangs, len(parts), learning=specs[0].learn)
+        if sharing > 1 and len({part.spec.resolve_method().name for part in parts}) > 1:
+            sharing = min(len(parts), gangs.gangs, in_turn(gangs.gangs))
         for group in [parts] if joint else [[part] for part in parts]:
             study = plan_study(group, gangs, sharing=sharing)
             self._problems += study_problems(study, group, gangs, self._nodes, sharing=sharing)

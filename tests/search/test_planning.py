@@ -13,7 +13,7 @@ import torch
 
 import supremix
 import supremix_datasets
-from supremix import planning_calibration
+from supremix import planning, planning_calibration
 from supremix.cluster import GangPlan
 from supremix.errors import SpecError, TrainingError
 from supremix.planning_calibration import Calibration, Epoch, Measured, space_batches
@@ -389,12 +389,19 @@ def test_sizes_in_words(count: float, text: str) -> None:
 
 
 def test_what_no_search_does_is_not_planned() -> None:
-    with pytest.raises(SpecError, match="got 2 datasets and 2 methods"):
-        supremix.plan(["ukb-t1", "ixi"], method=["l1", "rnc"], trials=2)
+    with pytest.raises(SpecError, match="objective 'joint' is for one method; got 2"):
+        supremix.plan(["ukb-t1", "hcp-aging"], method=["l1", "rnc"], objective="joint", trials=2)
     with pytest.raises(SpecError, match="objective 'joint' is for several datasets"):
         supremix.plan("ukb-t1", objective="joint", trials=2)
     with pytest.raises(SpecError, match="needs a budget"):
         supremix.plan("ukb-t1")
+
+
+def test_several_methods_on_several_datasets_are_planned_as_a_benchmark() -> None:
+    options = {"trials": 2, "test_seeds": 4}
+    specs = planning._specs(["ukb-t1", "hcp-aging"], None, ["l1", "rnc"], "per-dataset", options)
+    benchmark = supremix.Benchmark(["ukb-t1", "hcp-aging"], methods=["l1", "rnc"], **options)
+    assert specs == benchmark.specs
 
 
 def test_a_gang_that_dies_of_one_batch_is_not_the_end(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -129,7 +129,7 @@ def benchmark(context: typer.Context, **given: Any) -> None:
         asked = _resumed(resume, given, display) if resume else _asked(given, display)
         result = asked.run()
         if report:
-            _report(result)
+            _report(result, display)
     show_benchmark(result, Console())
     if result.failures:
         raise typer.Exit(1)
@@ -199,7 +199,8 @@ def _sources(text: str | None, datasets: Sequence[str]) -> dict[str, str]:
     return sources(text, datasets)
 
 
-def _report(result: BenchmarkResult) -> None:
+def _report(result: BenchmarkResult, display: Display) -> None:
     import supremix
 
+    display(supremix.Progress(message="writing the report"))
     supremix.report(str(result.path), out=str(result.path / "report"))

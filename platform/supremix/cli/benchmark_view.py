@@ -44,7 +44,7 @@ def show_benchmark(result: BenchmarkResult, console: Console) -> None:
         text = f"\n{method} on {dataset} came to no result: {reason}"
         console.print(Text(text), soft_wrap=True)
     console.print(Text(f"\neverything is in {result.path}"), soft_wrap=True)
-    runs = {f"{dataset}/METHOD": f"the runs on {dataset}" for dataset in result.datasets}
+    runs = {dataset: f"the runs on {dataset}, one a method" for dataset in result.datasets}
     there = {name: why for name, why in FILES.items() if (result.path / name).is_file()}
     console.print(files_table(result.path, there | runs))
 

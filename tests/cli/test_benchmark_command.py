@@ -1,0 +1,163 @@
+"""The command `supremix benchmark`: what it asks for, takes up, and shows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+import supremix
+from supremix import cli
+from supremix.cli.benchmark_view import show_benchmark
+from supremix.errors import SearchInterrupted
+from supremix.runs import RunFolder
+from supremix_reports import (
+    MethodRun,
+    config_text,
+    mae_rows,
+    read_table,
+    write_benchmark,
+    write_table,
+)
+
+SIX = ("benchmark", "--dataset", "ukb-t1,hcp-aging", "--trials", "2")
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[supremix.Benchmark]:
+    """The benchmarks that were to be run; none is."""
+    found: list[supremix.Benchmark] = []
+
+    def run(self: supremix.Benchmark) -> Any:
+        found.append(self)
+        raise SearchInterrupted(str(self.path))
+
+    monkeypatch.setattr(supremix.Benchmark, "run", run)
+    return found
+
+
+def run(*words: str, code: int = 130) -> None:
+    with pytest.raises(SystemExit) as end:
+        cli.main(words)
+    assert end.value.code == code
+
+
+def test_one_command_asks_for_every_method_on_every_dataset(
+    asked: list[supremix.Benchmark], tmp_path: Path
+) -> None:
+    run(*SIX, "--method", "supremix,l1", "--test-seeds", "4", "--epochs", "7", "--out",
+        str(tmp_path / "run"), "--finalists", "1")  # fmt: skip
+    (benchmark,) = asked
+    assert benchmark.datasets == ("ukb-t1", "hcp-aging")
+    assert benchmark.methods == ("supremix", "l1")
+    assert {(s.test_seeds, s.epochs, s.trials, s.finalists) for s in benchmark.specs} == {
+        (4, 7, 2, 1)
+    }
+
+
+def test_it_has_a_baseline_and_three_seeds_where_nobody_says_else(
+    asked: list[supremix.Benchmark],
+) -> None:
+    run(*SIX)
+    assert asked[0].methods == ("supremix", "rnc", "l1")
+    assert asked[0].reference == "l1"
+    assert {spec.test_seeds for spec in asked[0].specs} == {3}
+
+
+def test_sources_are_told_by_name_or_for_the_only_dataset(
+    asked: list[supremix.Benchmark],
+) -> None:
+    run("benchmark", "--dataset", "hc18", "--source", "heads", "--trials", "2")
+    run("benchmark", "--dataset", "hc18,ukb-t1", "--source", "hc18=heads", "--trials", "2")
+    assert [spec.source for spec in asked[0].specs] == ["heads"] * 3
+    assert [spec.source for spec in asked[1].specs] == ["heads"] * 3 + [None] * 3
+
+
+def begun(folder: Path) -> Path:
+    """A benchmark that was asked for, and no more."""
+    benchmark = supremix.Benchmark(["ukb-t1"], methods=["l1"], trials=2, out=folder)
+    runs = [RunFolder(folder / "ukb-t1" / "l1")]
+    benchmark._create(runs, new=True)
+    return folder
+
+
+def test_resume_takes_what_is_to_be_added_and_nothing_else(
+    asked: list[supremix.Benchmark], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = str(begun(tmp_path / "run"))
+    run("benchmark", "--resume", folder, "--method", "supremix,l1", "--test-seeds", "5")
+    run("benchmark", "--resume", folder, "--dataset", "hcp-aging,ukb-t1")
+    assert asked[0].methods == ("l1", "supremix")
+    assert {spec.test_seeds for spec in asked[0].specs} == {5}
+    assert asked[1].datasets == ("ukb-t1", "hcp-aging")
+    run("benchmark", "--resume", folder, "--epochs", "5", code=2)
+    assert "leave out" in capsys.readouterr().err
+    assert len(asked) == 2
+
+
+def test_or_resume_starts_and_then_goes_on(
+    asked: list[supremix.Benchmark], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("benchmark", "--dataset", "ukb-t1", "--method", "l1", "--trials", "2", "--or-resume")
+    run(*words, "--out", str(tmp_path / "run"))
+    assert not asked[0]._begun
+    run(*words, "--out", str(begun(tmp_path / "run")))
+    assert asked[1]._begun
+    run(*words, code=2)
+    assert "--out" in capsys.readouterr().err
+
+
+def test_a_search_is_resumed_by_the_same_option_whatever_it_is(
+    asked: list[supremix.Benchmark], tmp_path: Path
+) -> None:
+    run("search", "--resume", str(begun(tmp_path / "run")))
+    assert asked[0].methods == ("l1",)
+
+
+def test_without_a_dataset_it_says_what_to_name(capsys: pytest.CaptureFixture[str]) -> None:
+    run("benchmark", "--trials", "2", code=2)
+    assert "name datasets" in " ".join(capsys.readouterr().err.split())
+
+
+def finished(folder: Path, method: str, shift: float) -> MethodRun:
+    common = {"run": f"b/ukb-t1/{method}", "dataset": "ukb-t1", "method": method, "trial": 0}
+    trial = {
+        **common, "state": "finished", "error": shift, "epochs": 2, "seconds": 1.0, "seed": 0,
+        "config": config_text({}), "unit": "years",
+    }  # fmt: skip
+    samples = [
+        {**common, "seed": seed, "split": "test", "id": f"s{k}", "group": f"g{k}",
+         "target": float(k), "prediction": k + shift + 0.01 * seed + 0.1 * (k % 3)}
+        for seed in (0, 1, 2) for k in range(24)
+    ]  # fmt: skip
+    place = str(folder / "ukb-t1" / method)
+    write_table(place, "trials", [trial])
+    write_table(place, "predictions", samples)
+    write_table(place, "mae", mae_rows(read_table(place, "predictions"), unit="years"))
+    return MethodRun.read(
+        str(folder), dataset="ukb-t1", method=method, run=f"ukb-t1/{method}", unit="years",
+        reason=None,
+    )  # fmt: skip
+
+
+def test_it_shows_errors_gains_and_what_came_to_nothing(tmp_path: Path) -> None:
+    folder = begun(tmp_path / "run")
+    content = {"datasets": ["ukb-t1"], "methods": ["supremix", "rnc", "l1"], "test_seeds": 3}
+    (folder / "benchmark.json").write_text(json.dumps(content | {"reference": "l1"}))
+    failed = MethodRun.read(
+        str(folder), dataset="ukb-t1", method="rnc", run="ukb-t1/rnc", unit="years",
+        reason="all 2 trials failed",
+    )  # fmt: skip
+    runs = [finished(folder, "supremix", 2.0), finished(folder, "l1", 4.0), failed]
+    write_benchmark(str(folder), runs, reference="l1")
+    console = Console(width=200, record=True)
+    show_benchmark(supremix.BenchmarkResult(folder), console)
+    shown = " ".join(console.export_text().split())
+    assert "ukb-t1 years 2.11 (" in shown
+    assert "+48.7 % (p" in shown
+    assert "significant" in shown
+    assert "rnc on ukb-t1 came to no result: all 2 trials failed" in shown
+    assert "the runs on ukb-t1, one a method" in shown
