@@ -77,8 +77,8 @@ def _interval(row: dict[str, Any] | None) -> str:
     if row is None or row["value"] is None:
         return "–"
     if row["low"] is None:
-        return f"{row['value']:.4g}"
-    return f"{row['value']:.4g} ({row['low']:.4g} to {row['high']:.4g})"
+        return f"{row['value']:.3g}"
+    return f"{row['value']:.3g} ({row['low']:.3g}–{row['high']:.3g})"
 
 
 def _gain(row: dict[str, Any] | None) -> str:

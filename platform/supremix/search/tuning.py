@@ -157,16 +157,27 @@ def _described(part: int, proposal: Proposal) -> dict[str, Any]:
 class CampaignScheduler(_Here, FIFOScheduler):
     """Hands every epoch's row to its study and does what that says."""
 
-    def __init__(self, campaign: Campaign, benches: Sequence[Bench], watch: Watcher) -> None:
+    def __init__(
+        self, campaign: Campaign, benches: Sequence[Bench], watch: Watcher, gangs: int
+    ) -> None:
         super().__init__()
-        self._campaign, self._benches, self._watch = campaign, benches, watch
+        self._campaign, self._benches, self._watch, self._gangs = campaign, benches, watch, gangs
         self._controller: Any = None
         self.trouble: str | None = None
         """What befell the cluster, so that the search cannot go on; it says nothing of a trial."""
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
-        """Note who runs the trials."""
-        self._controller = tune_controller
+        """Note who runs the trials, and have it keep an actor for each gang.
+
+        While a study waits for a running trial, Tune would end all other actors but one, and the
+        next trials would wait for new processes. It has no setting for that.
+        """
+        if self._controller is None:
+            # What a scheduler is given wraps the controller, to warn of what is not for schedulers.
+            self._controller = vars(tune_controller).get("_tune_controller", tune_controller)
+            cache = vars(self._controller).get("_actor_cache")
+            if cache is not None:
+                cache.increase_max(trial.placement_group_factory, by=self._gangs)
 
     def end_actors(self) -> None:
         """End the trials' actors, as Tune does at the end and after an error."""
@@ -265,7 +276,7 @@ def run_campaign(
         ResourceError: No gang is left, or none has had a place in the cluster for long; the search
             can be resumed.
     """
-    scheduler = CampaignScheduler(campaign, benches, watch)
+    scheduler = CampaignScheduler(campaign, benches, watch, crew.plan.gangs)
     callback = CampaignCallback(campaign, crew, benches, watch, scheduler)
     trainable = tune.with_parameters(LeasedTrial, pool=crew.pool, benches=tuple(benches))
     tuner = tune.Tuner(
