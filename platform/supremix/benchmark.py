@@ -27,7 +27,7 @@ from supremix.runs import (
 from supremix.search.ledger import read_events
 from supremix.spec import SearchSpec
 from supremix.training import Method
-from supremix.training.files import Address, discard_tree, place
+from supremix.training.files import Address, children, discard_tree, is_local, place
 from supremix.training.persistence import explained
 from supremix_datasets import Dataset
 from supremix_reports import read_table
@@ -93,7 +93,8 @@ class Benchmark:
             for method in methods
         )
         _check(self.specs)
-        self.reference = _reference(reference, self.methods)
+        self._named = reference
+        _check_reference(reference, self.methods)
         self.path = place(new_run_folder("benchmark", _size(self)) if out is None else out)
         self._listen: Listener = progress or _silent
         self._begun = False
@@ -107,6 +108,7 @@ class Benchmark:
         sources: Mapping[str, str] | None = None,
         methods: Sequence[str | Method] = (),
         test_seeds: int | None = None,
+        reference: str | None = None,
         progress: Listener | None = None,
         **objects: Any,
     ) -> Benchmark:
@@ -119,6 +121,7 @@ class Benchmark:
             methods: More of them; they are searched on all datasets. Also methods of your own that
                 it was started with and that cannot be imported.
             test_seeds: That many from now on, None for as many as before; not fewer.
+            reference: From now on, None for as before.
             progress: As for `Benchmark`.
             objects: Other such objects, and where to run, as for `Search.resume`.
 
@@ -129,21 +132,30 @@ class Benchmark:
         path = place(run)
         content = _read(path)
         specs = _stored(path, content, datasets, methods, objects)
+        named = content["named"] if reference is None else reference
         benchmark = cls.__new__(cls)
         vars(benchmark).update(
-            specs=_grown(specs, datasets, dict(sources or {}), methods, test_seeds),
-            reference=content["reference"],
+            specs=_grown(specs, content, datasets, dict(sources or {}), methods, test_seeds),
+            _named=named,
             path=path,
             _listen=progress or _silent,
             _begun=True,
         )
         _check(benchmark.specs)
+        _check_reference(named, benchmark.methods)
         return benchmark
+
+    @property
+    def reference(self) -> str:
+        """Name of the method that the others are compared with."""
+        if self._named is not None:
+            return self._named
+        return "l1" if "l1" in self.methods else self.methods[-1]
 
     @property
     def datasets(self) -> tuple[str, ...]:
         """Names of the datasets."""
-        return tuple(dict.fromkeys(_name(spec.dataset) for spec in self.specs))
+        return tuple(dict.fromkeys(_cell(spec)[0] for spec in self.specs))
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -158,50 +170,66 @@ class Benchmark:
                 benchmark: the table has the reason.
         """
         runs = [RunFolder(cell_folder(self.path, *_cell(spec))) for spec in self.specs]
-        before = read_json(self.path / BENCHMARK) if self._begun else None
-        self._create(runs, new=before is None)
+        fresh, made = not self._begun, list[RunFolder]()
+        if fresh:
+            check_new(self.path)
         try:
-            run_benchmark(self.path, self.specs, runs, self.reference, self._listen)
+            if fresh:  # first of all, so that a start that is killed can be gone on with
+                self._write()
+            made.extend(self._create(runs))
+            run_benchmark(self.path, self.specs, runs, self.reference, self._listen, self._grow)
         except SearchInterrupted:
             raise
         except USER_ERRORS:
-            self._withdraw(runs, before)
+            self._withdraw(made, whole=fresh)
             raise
         return BenchmarkResult(self.path)
 
-    def _create(self, runs: Sequence[RunFolder], *, new: bool) -> None:
-        if new:
-            check_new(self.path)
+    def _create(self, runs: Sequence[RunFolder]) -> Iterator[RunFolder]:
+        """Make the folders that are missing, and tell which."""
         for run, spec in zip(runs, self.specs, strict=True):
             with explained(str(run.path)):
                 known = run.spec.is_file()
             if not known:
                 run.create(spec.to_dict())
-            elif run.read_spec()["test_seeds"] != spec.test_seeds:
+                yield run
+        self._begun = True
+
+    def _grow(self, runs: Sequence[RunFolder]) -> None:
+        """Write down what the benchmark is from now on; called once no other driver can be at it.
+
+        Args:
+            runs: Of the searches, in their order.
+        """
+        for run, spec in zip(runs, self.specs, strict=True):
+            if run.read_spec()["test_seeds"] != spec.test_seeds:
                 write_json(run.spec, spec.to_dict())
-        # Last, so that what it names is whole.
+        self._write()
+
+    def _write(self) -> None:
         content = {
             "datasets": list(self.datasets),
+            "sources": {_cell(spec)[0]: spec.source for spec in self.specs},
             "methods": list(self.methods),
             "test_seeds": self.specs[0].test_seeds,
             "reference": self.reference,
+            "named": self._named,
         }
         write_json(self.path / BENCHMARK, content)
-        self._begun = True
 
-    def _withdraw(self, runs: Sequence[RunFolder], before: Mapping[str, Any] | None) -> None:
+    def _withdraw(self, made: Sequence[RunFolder], *, whole: bool) -> None:
         """A request that was refused leaves no folder in the way of the corrected one."""
-        idle = [run for run in runs if not read_events(run.ledger)]
-        if before is None and len(idle) == len(runs):
+        idle = [run for run in made if not read_events(run.ledger)]
+        if whole and len(idle) == len(made):
             with explained(str(self.path)):
                 discard_tree(self.path)
             self._begun = False
-        elif before is not None:
-            named = {cell_folder(self.path, *cell) for cell in _cells(before)}
-            for run in idle:
-                if run.path not in named:
-                    run.remove()
-                    write_json(self.path / BENCHMARK, before)
+            return
+        named = {cell_folder(self.path, *cell) for cell in _cells(_read(self.path))}
+        for run in idle:
+            if run.path not in named:
+                run.remove()
+                _discard_empty(run.path.parent)
 
 
 class BenchmarkResult:
@@ -267,7 +295,14 @@ def _cells(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _cell(spec: SearchSpec) -> tuple[str, str]:
-    return _name(spec.dataset), spec.resolve_method().name
+    """Names of a search's dataset, as its source describes it, and of its method."""
+    return spec.resolve_dataset().card.name, spec.resolve_method().name
+
+
+def _discard_empty(folder: UPath) -> None:
+    with explained(str(folder)):
+        if is_local(folder) and next(children(folder), None) is None:
+            discard_tree(folder)
 
 
 def _stored(
@@ -280,42 +315,54 @@ def _stored(
     """The searches that are there, with what of them could not be stored."""
     own: dict[str, Any] = {m.name: {"method": m} for m in methods if not isinstance(m, str)}
     data: dict[str, Any] = {_name(d): {"dataset": d} for d in datasets if not isinstance(d, str)}
-    return [
-        SearchSpec.from_dict(
-            RunFolder(cell_folder(path, dataset, method)).read_spec(),
-            **objects,
-            **own.get(method, {}),
-            **data.get(dataset, {}),
+    found: list[SearchSpec] = []
+    for dataset, method in _cells(content):
+        run = RunFolder(cell_folder(path, dataset, method))
+        with explained(str(run.path)):
+            there = run.spec.is_file()
+        if there:
+            more = {**objects, **own.get(method, {}), **data.get(dataset, {})}
+            found.append(SearchSpec.from_dict(run.read_spec(), **more))
+    if not found:
+        raise RunFolderError(
+            f"{path} names a benchmark and has none of its runs: it was ended as it began, or they "
+            "were deleted. Delete the folder, and start anew."
         )
-        for dataset, method in _cells(content)
-    ]
+    return found
 
 
 def _grown(
     specs: Sequence[SearchSpec],
+    content: Mapping[str, Any],
     datasets: Sequence[str | Dataset],
     sources: dict[str, str],
     methods: Sequence[str | Method],
     test_seeds: int | None,
 ) -> tuple[SearchSpec, ...]:
-    """Every method on every dataset: the searches that are there, and those that are new."""
-    seeds = specs[0].test_seeds if test_seeds is None else test_seeds
-    if seeds < specs[0].test_seeds:
+    """Every method on every dataset: the searches that are there, and those that are not."""
+    seeds = content["test_seeds"] if test_seeds is None else test_seeds
+    if seeds < content["test_seeds"]:
         raise SpecError(
-            f"the benchmark has been judged with {specs[0].test_seeds} seeds, and those stay; "
+            f"the benchmark has been judged with {content['test_seeds']} seeds, and those stay; "
             f"got test_seeds={seeds}."
         )
     known = {_cell(spec): spec for spec in specs}
     of: dict[str, tuple[Any, str | None]] = {
-        _name(spec.dataset): (spec.dataset, spec.source) for spec in specs
+        name: (name, content["sources"][name]) for name in content["datasets"]
     }
-    of |= {_name(d): (d, sources.pop(_name(d), None)) for d in datasets if _name(d) not in of}
+    of |= {_cell(spec)[0]: (spec.dataset, spec.source) for spec in specs}
+    for one in datasets:
+        source = None if _name(one) in of else sources.pop(_name(one), None)
+        new = dataclasses.replace(specs[0], dataset=one, source=source)
+        if _name(one) not in of:
+            of.setdefault(_cell(new)[0], (one, source))
     if sources:
         raise SpecError(
             f"there are sources for {', '.join(sources)}, which are no new datasets. Those that "
             "are there keep their source."
         )
-    kinds: dict[str, Any] = {spec.resolve_method().name: spec.method for spec in specs}
+    kinds: dict[str, Any] = {name: name for name in content["methods"]}
+    kinds |= {spec.resolve_method().name: spec.method for spec in specs}
     kinds |= {m if isinstance(m, str) else m.name: m for m in methods if _known(m) not in kinds}
     return tuple(
         dataclasses.replace(
@@ -351,17 +398,14 @@ def _check(specs: Sequence[SearchSpec]) -> None:
     if len(set(cells)) < len(cells):
         twice = next(cell for cell in cells if cells.count(cell) > 1)
         raise SpecError(f"name each dataset and method once; {' with '.join(twice)} is there twice")
-    check_methods([spec for spec in specs if _name(spec.dataset) == cells[0][0]])
+    check_methods([s for s, cell in zip(specs, cells, strict=True) if cell[0] == cells[0][0]])
 
 
-def _reference(name: str | None, methods: Sequence[str]) -> str:
-    if name is None:
-        return "l1" if "l1" in methods else methods[-1]
-    if name not in methods:
+def _check_reference(name: str | None, methods: Sequence[str]) -> None:
+    if name is not None and name not in methods:
         raise SpecError(
             f"the reference has to be one of the methods {', '.join(methods)}; got {name!r}."
         )
-    return name
 
 
 def _size(benchmark: Benchmark) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from upath import UPath
 
@@ -26,6 +26,7 @@ def run_benchmark(
     runs: Sequence[RunFolder],
     reference: str,
     listen: Listener,
+    grow: Callable[[Sequence[RunFolder]], None],
 ) -> None:
     """Run or go on with the searches of a benchmark, and write what follows from them together.
 
@@ -35,6 +36,8 @@ def run_benchmark(
         runs: Their folders, created.
         reference: Name of the method that the others are compared with.
         listen: Told of every step.
+        grow: Writes down what the benchmark is from now on; called with its runs as soon as they
+            are held by this process alone and known to be possible.
 
     Raises:
         USER_ERRORS: Something is wrong with one of the searches; nothing was trained.
@@ -44,6 +47,7 @@ def run_benchmark(
     names = ", ".join(dict.fromkeys(map(dataset_name, specs)))
     with together(folder, runs, specs[0], names, listen) as held:
         settings = prepare_all(specs, runs, held.listen, folder)
+        grow(runs)
         works = [Work(s.run, held.ledger(s.run, s.listen), [s]) for s in settings]
         pending = [work for work in works if not work.concluded]
         held.listen(Progress(message=f"{len(works) - len(pending)} of {len(works)} searches done"))

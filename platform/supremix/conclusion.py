@@ -25,7 +25,7 @@ _DRAWING = threading.Lock()
 """Pictures of searches that are concluded beside each other are drawn one after the other."""
 
 Row = dict[str, Any]
-Job = Callable[[], list[Row]]
+Job = Callable[[], None]
 
 
 def conclude_all(works: Sequence[Work], crew: Crew) -> dict[str, SearchFailedError]:
@@ -56,7 +56,9 @@ def _jobs(work: Work, crew: Crew) -> list[Job]:
     if best is None:
         return []
     legs = range(len(work.settings))
-    first = [] if work.validated else [functools.partial(_validate_all, work, crew, best)]
+    first: list[Job] = []
+    if not work.validated:
+        first.append(functools.partial(_validate_all, work, crew, best))
     return first + [
         functools.partial(_test, work, leg, crew, best, place)
         for place, seed in enumerate(work.test_seeds)
@@ -65,19 +67,14 @@ def _jobs(work: Work, crew: Crew) -> list[Job]:
     ]
 
 
-def _conclude(work: Work, futures: Sequence[Future[list[Row]]]) -> SearchFailedError | None:
+def _conclude(work: Work, futures: Sequence[Future[None]]) -> SearchFailedError | None:
     """Wait for what a search's end takes, and write everything down."""
-    best, failures, rows = work.best, list[SearchFailedError](), list[Row]()
-    if best is None:
-        failures.append(SearchFailedError(_why_none(work)))
+    failures = [] if work.best is not None else [SearchFailedError(_why_none(work))]
     for future in futures:
         try:
-            rows = future.result() or rows
+            future.result()
         except SearchFailedError as error:
             failures.append(error)
-    if best is not None and not failures and not work.validated:
-        clock = {} if work.study is None else {"clock": work.study.clock.now()}
-        work.ledger.append(FINAL, trial=best.number, predictions=rows, **clock)
     write_tables(work)
     if failures:
         return failures[0]
@@ -98,8 +95,13 @@ def write_tables(work: Work) -> None:
     write_run_tables(one.run, one.spec, one.store, one.space, events, training=one.labels)
 
 
-def _validate_all(work: Work, crew: Crew, best: TrialRecord) -> list[Row]:
-    return [row for leg in range(len(work.settings)) for row in _validate(work, leg, crew, best)]
+def _validate_all(work: Work, crew: Crew, best: TrialRecord) -> None:
+    """Measure the best settings on the validation splits, and note that they are the best."""
+    rows = [row for leg in range(len(work.settings)) for row in _validate(work, leg, crew, best)]
+    clock = {} if work.study is None else {"clock": work.study.clock.now()}
+    # The ledger takes one event at a time; what is done at the end is done when it will.
+    with work.writing:
+        work.ledger.append(FINAL, trial=best.number, predictions=rows, **clock)
 
 
 def _validate(work: Work, leg: int, crew: Crew, best: TrialRecord) -> list[Row]:
@@ -166,15 +168,13 @@ def _keep_embedding(setting: Setting, best: TrialRecord, outcome: Outcome) -> No
         )
 
 
-def _test(work: Work, leg: int, crew: Crew, best: TrialRecord, place: int) -> list[Row]:
+def _test(work: Work, leg: int, crew: Crew, best: TrialRecord, place: int) -> None:
     """Train the best settings once more, judge them on one dataset's test split, and note it."""
     setting, seed = work.settings[leg], work.test_seeds[place]
     outcome = _retrain(work, leg, crew, best, place)
     rows = _marked(outcome.predictions, setting, seed)
-    # The ledger takes one event at a time; the trainings of several seeds end when they will.
     with work.writing:
         work.ledger.append(TESTED, trial=best.number, seed=seed, leg=leg, predictions=rows)
-    return []
 
 
 def _retrain(work: Work, leg: int, crew: Crew, best: TrialRecord, place: int) -> Outcome:

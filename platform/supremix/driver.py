@@ -119,7 +119,8 @@ def search_all(
 @contextmanager
 def _trackers(works: Sequence[Work]) -> Generator[list[Tracker]]:
     """TensorBoard and MLflow, where they are asked for."""
-    first, several = works[0], len(works) > 1
+    # Of a benchmark only one search may be left to do: it is called as among all of them.
+    first, several = works[0], len(works) > 1 or "/" in works[0].part
     trackers = callbacks(
         tensorboard=first.spec.tensorboard,
         mlflow=first.spec.mlflow,

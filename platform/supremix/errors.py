@@ -80,9 +80,9 @@ class SearchFailedError(SupremixError):
 class SearchInterrupted(SupremixError):
     """The search was interrupted in order; ``run`` is the folder to resume from."""
 
-    def __init__(self, run: str) -> None:
+    def __init__(self, run: str, command: str = "search") -> None:
         self.run = run
-        super().__init__(f"interrupted; go on with: supremix search --resume {run}")
+        super().__init__(f"interrupted; go on with: supremix {command} --resume {run}")
 
 
 class JointInterrupted(SearchInterrupted):

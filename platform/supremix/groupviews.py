@@ -11,6 +11,9 @@ from supremix.runs import RunFolder
 from supremix.standing import RunState, Status
 from supremix.views import STATES, RunView
 
+TOGETHER = 60.0
+"""Seconds between the beginnings of searches that one driver begins."""
+
 
 class GroupView:
     """The runs of a comparison, of a search on several datasets, or of a benchmark.
@@ -91,7 +94,9 @@ class GroupView:
             return sum(part.seconds for part in parts)
         spans = [part.span for part in self._parts]
         known = [span for span in spans if span is not None]
-        if len(known) < len(spans):
+        began = [begin for begin, _ in known]
+        # One driver begins them all at once; what was added later began with another.
+        if len(known) < len(spans) or max(began) - min(began) > TOGETHER:
             return None
         return max(end for _, end in known) - min(begin for begin, _ in known)
 

@@ -61,8 +61,8 @@ def prepare_all(
 ) -> list[Setting]:
     """What the searches stand on, those on datasets with the least to compute first.
 
-    The order matters: later studies learn from earlier ones, a joint objective gives bad settings
-    up before they see the expensive datasets, and a benchmark has its first results early.
+    The order matters: later studies learn from earlier ones, and a joint objective gives bad
+    settings up before they see the expensive datasets.
 
     Args:
         specs: A search each; those on one dataset stand on the same ground.

@@ -207,6 +207,7 @@ class RunFolder:
 
     def _sweep(self, keep: set[str]) -> None:
         for file in children(self.checkpoints):
+            # A joint trial has a file for each dataset: NAME.0.pt, NAME.1.pt …
             if ".pt" in file.name and file.name.lstrip(".").split(".")[0] not in keep:
                 discard(file)
 

@@ -82,19 +82,21 @@ def _write(
     write_table(folder, "curves", [row for r in records for row in _curve(r, source)])
     write_table(folder, "measures", [row for r in records for row in _measures(r, source)])
     density = LabelDensity.of(training, store.card.label_bin)
-    judged = [event for event in events if event["event"] in (FINAL, TESTED)]
-    if any(event["event"] == FINAL for event in judged):
-        write_table(folder, "predictions", _predictions(judged, {**source, "seed": spec.seed}))
+    final = next((event for event in reversed(events) if event["event"] == FINAL), None)
+    if final is not None:
+        tested = [e for e in events if e["event"] == TESTED and e["trial"] == final["trial"]]
+        common = {**source, "seed": spec.seed, "trial": final["trial"]}
+        write_table(folder, "predictions", _predictions(final, tested, common))
         rows = mae_rows(read_table(folder, "predictions"), unit=unit, density=density)
         write_table(folder, "mae", rows)
     words = {"label_regions": density.describe(unit)}
     write_summary(folder, {**spec.to_dict(), **words, "space": space.to_dict()})
 
 
-def _predictions(judged: Iterable[Event], common: Row) -> list[Row]:
+def _predictions(final: Event, tested: Iterable[Event], common: Row) -> list[Row]:
     """The validation samples first, then the test ones, seed by seed."""
-    order = sorted(judged, key=lambda event: (event["event"] != FINAL, event.get("seed", 0)))
-    return [{**common, "trial": e["trial"], **row} for e in order for row in e["predictions"]]
+    order = [final, *sorted(tested, key=lambda event: event["seed"])]
+    return [{**common, **row} for event in order for row in event["predictions"]]
 
 
 def _trial(record: TrialRecord, **common: Any) -> Row:

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import threading
 from collections.abc import Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from upath import UPath
 
@@ -15,10 +16,14 @@ from supremix.driver import telling
 from supremix.errors import SearchInterrupted
 from supremix.locks import Lock, locked
 from supremix.progress import Listener, Progress
-from supremix.runs import RunFolder
+from supremix.runs import RunFolder, is_benchmark
 from supremix.search.interrupts import interrupts
 from supremix.search.ledger import Ledger
 from supremix.spec import SearchSpec
+from supremix.training.files import is_local
+
+AT_ONCE = 16
+"""Runs that are locked beside each other."""
 
 
 class Together:
@@ -79,10 +84,32 @@ def together(
             announced(spec.webhook, str(folder), names, listen, stall=spec.stall) as told,
             contextlib.ExitStack() as ledgers,
         ):
-            locks = [held.enter_context(locked(p)) for p in (folder, *(r.path for r in runs))]
-            yield Together(_one_at_a_time(told), locks, ledgers)
+            whole = held.enter_context(locked(folder))
+            yield Together(_one_at_a_time(told), [whole, *_locks(runs, held)], ledgers)
     except KeyboardInterrupt as error:
-        raise SearchInterrupted(str(folder)) from error
+        command = "benchmark" if is_benchmark(folder) else "search"
+        raise SearchInterrupted(str(folder), command) from error
+
+
+def _locks(runs: Sequence[RunFolder], held: contextlib.ExitStack) -> list[Lock]:
+    """Lock the runs; beside each other at a remote address, where each takes seconds.
+
+    Raises:
+        RunFolderError: Another process is at work in one of them; the others are let go.
+    """
+    if all(is_local(run.path) for run in runs):
+        return [held.enter_context(locked(run.path)) for run in runs]
+    adding = threading.Lock()
+
+    def lock(run: RunFolder) -> Lock:
+        manager = locked(run.path)
+        taken = manager.__enter__()
+        with adding:
+            held.push(manager)
+        return taken
+
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="lock") as pool:
+        return list(pool.map(lock, runs))
 
 
 def part_of(listen: Listener, part: str) -> Listener:

@@ -16,7 +16,7 @@ from supremix.search.campaign import trials_at_once
 from supremix.search.learning import Prior
 from supremix.search.ledger import FINAL, PRIOR, SESSION, TESTED, Event, Ledger
 from supremix.search.pruning import Rungs, never
-from supremix.search.record import TrialRecord, read_records
+from supremix.search.record import TrialRecord, read_records, trial_key
 from supremix.search.rules import Rules
 from supremix.search.study import Study
 from supremix.setting import Setting
@@ -132,6 +132,14 @@ class Work:
         return self.study.best if self.study is not None else None
 
     @property
+    def _best_number(self) -> int | None:
+        final = self._last(FINAL)
+        if final is not None:
+            return final["trial"]
+        best = None if self.study is None else self.study.best
+        return None if best is None else best.number
+
+    @property
     def test_seeds(self) -> tuple[int, ...]:
         """Seeds with which the best settings are judged on the test split; none if not asked."""
         spec = self.spec
@@ -146,7 +154,7 @@ class Work:
         """Whether the best settings were judged with a test seed, on the dataset of a leg."""
         name = self.settings[leg].store.card.name
         return any(
-            event["seed"] == seed and event["leg"] == leg
+            (event["trial"], event["seed"], event["leg"]) == (self._best_number, seed, leg)
             for event in self.ledger.events
             if event["event"] == TESTED
         ) or any(
@@ -198,7 +206,7 @@ class Work:
         numbers = {*study.running, *study.confirming}
         if study.best is not None:
             numbers.add(study.best.number)
-        return {name for number in numbers for name in self.bench.names(number)}
+        return {trial_key(number) for number in numbers}
 
     def lesson(self) -> Earlier | None:
         """What others of the campaign may learn: from its trials, whatever confirms them later."""

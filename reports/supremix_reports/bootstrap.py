@@ -5,7 +5,8 @@ patient) are not independent, so groups are drawn, not samples. Of the measures 
 quantiles are taken, a little further out than the level says, as Student's t is than the normal:
 plain percentiles are too narrow by a factor of √((n − 1)/n) and know nothing of the uncertain
 spread (Hesterberg 2015, "What Teachers Should Know About the Bootstrap", the expanded percentile
-interval).
+interval). The measure of several seeds is the mean of each seed's own, in every draw as well: the
+groups are drawn once for all seeds.
 
 Over seeds: a bootstrap of three seeds knows only those three, and covers far too seldom. The
 variance of the seeds' measures, less what comes from the patients (a two-way analysis of variance
@@ -64,23 +65,27 @@ def interval(
 
     Args:
         sums: over samples, by seed and group.
-        measure: of sums; its value is that of all seeds' samples together.
+        measure: of sums. Of several seeds it is the mean of each seed's own, not that of all their
+            samples together, which for a correlation or an RMSE is another number.
         level: probability the interval is to cover, between 0 and 1.
-        resamples: number of bootstrap samples; those in which the measure is NaN are left out.
+        resamples: number of bootstrap samples; those in which the measure is NaN, if of one seed
+            alone, are left out.
         seed: seed of the drawing.
         bounds: what the measure cannot be below or above.
+
+    Returns:
+        The mean over seeds with its interval; NaN where a seed does not have the measure.
 
     Raises:
         StatisticsError: for a level or a number of resamples that is none.
     """
     check(level, resamples)
-    pooled = sums.values.sum(axis=0)
-    value = float(measure(pooled.sum(axis=0)))
-    draws = measure(drawn(pooled, resamples, seed))
-    low, high = ends(value, draws, len(pooled), seeds_spread(sums, measure), level)
+    value = float(measure(sums.values.sum(axis=1)).mean())
+    draws = _drawn_means(sums, measure, resamples, seed)
+    groups = sums.values.shape[1]
+    low, high = ends(value, draws, groups, seeds_spread(sums, measure), level)
     low, high = (float(np.clip(end, *bounds)) for end in (low, high))
-    n = int(sums.counts.sum())
-    return Interval(value=value, low=low, high=high, n=n, groups=len(pooled))
+    return Interval(value=value, low=low, high=high, n=int(sums.counts.sum()), groups=groups)
 
 
 def ends(
@@ -172,6 +177,17 @@ def check(level: float, resamples: int) -> None:
             "An interval needs 0 < level < 1 and resamples >= 1; "
             f"got level={level!r}, resamples={resamples!r}."
         )
+
+
+def _drawn_means(sums: Sums, measure: Measure, resamples: int, seed: int) -> Array:
+    """Draw groups once for all seeds; return the means (R,) over seeds of each one's measure."""
+    models, groups, kinds = sums.values.shape
+    beside = sums.values.transpose(1, 0, 2).reshape(groups, models * kinds)
+    parts = _resampled(beside, resamples, seed)
+    # Where seeds have different samples, a draw may hold none of one of them: 0 / 0, left out.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        means = [measure(part.reshape(-1, models, kinds)).mean(axis=1) for part in parts]
+    return np.concatenate(means)
 
 
 def _tail(level: float, groups: int) -> float:

@@ -21,7 +21,7 @@ from supremix_reports.checking import checked, prediction_problems, trial_proble
 from supremix_reports.errors import SchemaError, TableError
 from supremix_reports.finding import Place, Problem, find_runs
 from supremix_reports.loading import ENVIRONMENT, SPACE, Loaded, load
-from supremix_reports.scanning import scan
+from supremix_reports.scanning import Source, scan
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,6 +77,7 @@ class Collection:
         measures: likewise.
         mae: likewise, as the runs wrote it, each row with the name of its run.
         files: of tables that are files on a disk just as the schema has them, the paths.
+        sources: by table and run where its rows lie, of the tables that nothing is changed in.
     """
 
     addresses: tuple[str, ...]
@@ -88,6 +89,9 @@ class Collection:
     measures: pl.LazyFrame
     mae: pl.LazyFrame
     files: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    sources: Mapping[str, Mapping[str, Source]] = field(
+        default_factory=dict[str, Mapping[str, Source]]
+    )
 
     def table(self, name: str) -> pl.LazyFrame:
         """Return a table by its name.
@@ -98,6 +102,27 @@ class Collection:
         if name not in TABLES:
             raise SchemaError(f"Runs have no table {name!r}. Tables: {', '.join(TABLES)}.")
         return getattr(self, name)
+
+    def table_of(self, run: str, name: str) -> pl.LazyFrame:
+        """Return a table of one run; the files of the other runs are not opened for it.
+
+        Args:
+            run: name of the run.
+            name: "trials", "curves" or "measures".
+
+        Returns:
+            Its rows as they are in the whole table; none where the run has no such table.
+
+        Raises:
+            SchemaError: for another table.
+        """
+        if name not in _AS_WRITTEN:
+            raise SchemaError(
+                f"The table of one run is one of {', '.join(_AS_WRITTEN)}; got {name!r}. Take "
+                "another one from the whole table, filtered by the run."
+            )
+        source = self.sources.get(name, {}).get(run)
+        return scan(name, []) if source is None else scan(name, [source], {source.address: run})
 
 
 def collect(addresses: Iterable[str] | str, *, predictions: bool = True) -> Collection:
@@ -132,8 +157,10 @@ def collect(addresses: Iterable[str] | str, *, predictions: bool = True) -> Coll
     runs = tuple(_run(one, name) for one, name in zip(loaded, names, strict=True))
     for one, name in zip(loaded, names, strict=True):
         problems += [Problem(name, what, reason) for what, reason in one.problems]
-    frames, files = _frames(loaded, names, problems)
-    return Collection(given, runs, tuple(problems), **frames, files=files)
+    frames, sources = _frames(loaded, names, problems)
+    files = _files(sources, _renamed(loaded, names))
+    owned = {table: sources[table] for table in _AS_WRITTEN}
+    return Collection(given, runs, tuple(problems), **frames, files=files, sources=owned)
 
 
 def _loaded(places: Sequence[Place], tables: Sequence[str]) -> list[Loaded]:
@@ -144,24 +171,34 @@ def _loaded(places: Sequence[Place], tables: Sequence[str]) -> list[Loaded]:
 
 def _frames(
     loaded: Sequence[Loaded], names: Sequence[str], problems: list[Problem]
-) -> tuple[dict[str, pl.LazyFrame], dict[str, tuple[str, ...]]]:
-    """The tables by their names, and which of them are files as they are; adds to the problems."""
+) -> tuple[dict[str, pl.LazyFrame], dict[str, dict[str, Source]]]:
+    """The tables by their names, and by run where each of them lies; adds to the problems."""
     owners = {s.address: n for o, n in zip(loaded, names, strict=True) for s in o.sources.values()}
     renamed = _renamed(loaded, names)
     frames: dict[str, pl.LazyFrame] = {}
-    files: dict[str, tuple[str, ...]] = {}
+    used: dict[str, dict[str, Source]] = {}
     for name in TABLES:
         own = [one.sources[name] for one in loaded if name in one.sources]
         sources, found = checked(name, own, owners)
         problems += found
         frames[name] = scan(name, sources, owners if name == "mae" else renamed)
-        if name in _AS_WRITTEN and all(s.complete and s.address not in renamed for s in sources):
-            files[name] = tuple(storage.local_path(source.address) for source in sources)
+        used[name] = {owners[source.address]: source for source in sources}
     problems += trial_problems(frames["trials"])
     seeds = {name: one.place.test_seeds for one, name in zip(loaded, names, strict=True)}
     found, frames[PREDICTIONS] = prediction_problems(frames[PREDICTIONS], seeds)
     problems += found
-    return frames, files
+    return frames, used
+
+
+def _files(
+    sources: Mapping[str, Mapping[str, Source]], renamed: Mapping[str, str]
+) -> dict[str, tuple[str, ...]]:
+    """Of the tables that are files just as they are collected, the paths."""
+    return {
+        name: tuple(storage.local_path(source.address) for source in sources[name].values())
+        for name in _AS_WRITTEN
+        if all(s.complete and s.address not in renamed for s in sources[name].values())
+    }
 
 
 def to_pandas(frame: pl.LazyFrame | pl.DataFrame) -> pd.DataFrame:

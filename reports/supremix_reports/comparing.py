@@ -117,7 +117,9 @@ def average_gain(
     Returns:
         A row a method other than the reference, sorted by name: method, reference, gain, gain_low,
         gain_high, datasets (number of them), seeds (the least of any dataset and of both methods),
-        note (datasets it lacks and why, one seed).
+        note (datasets it lacks and why, one seed). With one seed the interval is over patients
+        alone, which is not enough for a claim. The intervals are not corrected for the number of
+        methods.
 
     Raises:
         StatisticsError: as `compare_methods`.

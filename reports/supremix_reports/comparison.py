@@ -43,7 +43,7 @@ class MethodRun:
         trials: its table `trials`; None where there is none yet.
         predictions: its table `predictions`; None where it has no result.
         measures: its table `mae`; None where it has no result.
-        reason: why it has no result; None where it has one.
+        reason: why it has no result, or not all of it; None where it has.
     """
 
     dataset: str
@@ -71,7 +71,7 @@ class MethodRun:
             trials=trials,
             predictions=predictions,
             measures=measures,
-            reason=reason or NOT_YET if predictions is None else None,
+            reason=reason or (NOT_YET if predictions is None else None),
         )
 
 

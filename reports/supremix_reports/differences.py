@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import polars as pl
 
@@ -14,7 +14,9 @@ from supremix_reports.comparing import RESAMPLES, compare_methods
 from supremix_reports.errors import TableError
 from supremix_reports.finding import Problem
 from supremix_reports.frames import best_trial
-from supremix_reports.report_material import Drawing, Entry, Material, read_material
+from supremix_reports.report_entries import Entry
+from supremix_reports.report_evidence import settings_of
+from supremix_reports.report_material import Drawing, Material, read_material
 from supremix_reports.report_parts import (
     DASH,
     Cell,
@@ -143,7 +145,7 @@ def compare_runs(
         )
     specs = [shown_spec(entry.run.spec, paths=paths) for entry in material.entries]
     best = [best_trial(material.trials(entry)) for entry in material.entries]
-    configs = [{} if one is None else json.loads(one[schema.CONFIG]) for one in best]
+    configs, unread = _configs(names, best)
     gains = _gains(material, replace(drawing, resamples=resamples))
     clean: Callable[[str], str] = str if paths else without_places
     return Differences(
@@ -151,13 +153,26 @@ def compare_runs(
         split=split,
         specification=_differing(specs),
         versions=_differing([packages_of(entry) for entry in material.entries]),
-        best_settings=_differing(cast("list[dict[str, Any]]", configs)),
+        best_settings=_differing(configs),
         errors=tuple(
             _error_row(entry, one, material, gains)
             for entry, one in zip(material.entries, best, strict=True)
         ),
-        problems=tuple(Problem(p.run, p.what, clean(p.reason)) for p in material.problems),
+        problems=tuple(
+            Problem(p.run, p.what, clean(p.reason)) for p in (*material.problems, *unread)
+        ),
     )
+
+
+def _configs(
+    names: Sequence[str], best: Sequence[Row | None]
+) -> tuple[list[dict[str, Any]], list[Problem]]:
+    """The settings of the best trials; of those that cannot be read a problem."""
+    found = [{} if one is None else settings_of(one) for one in best]
+    unread = [
+        Problem(n, "trials", c) for n, c in zip(names, found, strict=True) if isinstance(c, str)
+    ]
+    return [{} if isinstance(config, str) else config for config in found], unread
 
 
 def _differing(values: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Any, ...]]:
@@ -172,11 +187,13 @@ def _gains(material: Material, drawing: Drawing) -> dict[str, Row]:
     labels: dict[str, str] = {}
     runs: dict[tuple[str, str], str] = {}
     firsts: dict[str, str] = {}
+    counts: Counter[str] = Counter()
     for entry in material.entries:
         name, dataset = entry.run.name, entry.run.dataset
         if name in tested:
             # The first one of every dataset has the same label: that of the reference.
-            labels[name] = f"{sum(key[0] == dataset for key in runs):04d}"
+            labels[name] = f"{counts[dataset]:04d}"
+            counts[dataset] += 1
             runs[dataset, labels[name]] = name
             firsts.setdefault(dataset, name)
     if len(runs) == len(firsts):

@@ -50,10 +50,11 @@ def limits_of_agreement(
     With one error a group, the intervals are those of Bland and Altman: the t distribution with
     the standard errors ``s sqrt(1/n)`` of the bias and ``s sqrt(1/n + 1.96² / (2 (n - 1)))`` of a
     limit. Errors of one group are not independent, so with several of them the intervals are
-    percentiles of a bootstrap over groups.
+    percentiles of a bootstrap over groups. Neither is over seeds: they are for these models.
 
     Args:
-        errors: (N,) prediction less truth.
+        errors: (N,) prediction less truth; of several models, all of them, and the limits hold
+            how far the models lie apart as well.
         groups: (N,) group of each.
         level: probability an interval is to cover.
         resamples: number of bootstrap samples, where there is one.

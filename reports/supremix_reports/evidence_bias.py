@@ -49,7 +49,7 @@ def bias_plot(name: str, of: Samples, words: str, target: str, unit: str) -> Plo
     rows = label_rows(of, edges)
     groups = of.rows[schema.GROUP].to_numpy()
     error, true = of.column(schema.ERROR), of.column(schema.TARGET)
-    slope = slope_interval(error, true, groups)
+    slope = slope_interval(error, true, groups, **of.resampling.arguments())
     ends = "; ".join(
         f"{where} region ({number(row['from'])} to {number(row['to'])} {unit}) "
         f"{_with_ends(row['bias'], row['bias_low'], row['bias_high'])} {unit}"
@@ -60,9 +60,10 @@ def bias_plot(name: str, of: Samples, words: str, target: str, unit: str) -> Plo
         name=name,
         title=_TITLE,
         caption=f"Prediction less truth against the true {target}, {words}. Squares: mean of label "
-        "regions of about equally many samples; line: least squares; 95 % bootstrap intervals "
-        f"over patients. {line[0].upper()}{line[1:]} (0: none; -1: predictions that do not follow "
-        f"the label). {_expected(of)} Bias of the {ends}. {of.describe()}",
+        "regions of about equally many samples; line: least squares; "
+        f"{of.resampling.percent} bootstrap intervals over {of.over_patients}. "
+        f"{line[0].upper()}{line[1:]} (0: none; -1: predictions that do not follow the label). "
+        f"{_expected(of)} Bias of the {ends}. {of.describe()}",
         alt=f"Dots of the error against true {target} of {words}: {line}; bias of the {ends}.",
         figure=_drawn(of, rows, slope, target, unit),
         data=pl.DataFrame(rows).with_columns(
@@ -79,7 +80,8 @@ def _expected(of: Samples) -> str:
     if np.ptp(prediction) <= 1e-12 * max(1.0, float(np.abs(prediction).max())):
         return "All predictions are equal."
     r = float(np.corrcoef(prediction, of.column(schema.TARGET))[0, 1])
-    own = slope_interval(error, prediction, of.rows[schema.GROUP].to_numpy())
+    groups = of.rows[schema.GROUP].to_numpy()
+    own = slope_interval(error, prediction, groups, **of.resampling.arguments())
     return (
         "Some regression to the mean is not a fault: predictions that are right on average for "
         f"what they say have the slope r² - 1, here {number(r * r - 1)}. Whether they are, shows "

@@ -13,7 +13,15 @@ from supremix_reports import schema
 from supremix_reports.evidence_agreement import Agreement, limits_of_agreement
 from supremix_reports.evidence_bias import bias_plot
 from supremix_reports.evidence_regions import label_plot, parts_plot
-from supremix_reports.evidence_samples import ABSOLUTE, HIGHEST, LOWEST, SEX, Samples, samples
+from supremix_reports.evidence_samples import (
+    ABSOLUTE,
+    HIGHEST,
+    LOWEST,
+    SEX,
+    Resampling,
+    Samples,
+    samples,
+)
 from supremix_reports.evidence_samples import worst_cases as worst_cases
 from supremix_reports.plots import (
     BLACK,
@@ -28,7 +36,7 @@ from supremix_reports.plots import (
     number,
     plot_name,
 )
-from supremix_reports.statistics import metric_interval
+from supremix_reports.statistics import LEVEL, RESAMPLES, metric_interval
 
 TITLES: Final = {
     "predicted": "Predicted against true",
@@ -53,6 +61,9 @@ def model_plots(
     target: str,
     ids: bool = False,
     split: str = schema.TEST,
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
 ) -> list[Plot | NotShown]:
     """Draw the evidence about the models of one dataset and method, one or several seeds.
 
@@ -66,6 +77,10 @@ def model_plots(
         ids: name the five worst samples in "predicted against true", and give samples and
             patients in `data`; without it no plot and no data name any.
         split: "train", "val" or "test".
+        level: probability that intervals are to cover.
+        resamples: number of bootstrap samples.
+        seed: seed of the drawing; with the same three as a table of results, its intervals are
+            those of the plots.
 
     Returns:
         Predicted against true, Bland-Altman, error by label region, bias along the label, error by
@@ -73,7 +88,8 @@ def model_plots(
     """
     names = {key: plot_name(dataset, method, key) for key in TITLES}
     own = (pl.col(schema.DATASET) == dataset) & (pl.col(schema.METHOD) == method)
-    of, words = samples(predictions.filter(own), split), f"{method} on {dataset}"
+    resampling = Resampling(level=level, resamples=resamples, seed=seed)
+    of, words = samples(predictions.filter(own), split, resampling), f"{method} on {dataset}"
     if of.each.height < LEAST:
         lacking = f" ({of.missing} missing or not finite)" if of.missing else ""
         reason = (
@@ -109,7 +125,8 @@ def predicted_plot(
     shown = "; ".join(f"{key} {value}" for key, value in numbers.items())
     bars = " (mean over the seeds; bars: from the lowest to the highest)" if of.seeds > 1 else ""
     averaged = (
-        " The numbers are those of single models: their average, the dots, has less error."
+        " The numbers are means over the seeds of each model's own: the dots, which average the "
+        "models, have less error."
         if of.seeds > 1
         else ""
     )
@@ -117,8 +134,9 @@ def predicted_plot(
     return Plot(
         name=name,
         title=TITLES["predicted"],
-        caption=f"Predicted against true {target} of {words}{bars}, with 95 % bootstrap intervals "
-        f"over patients: {shown}. Line: prediction equals truth.{averaged}{worst} {of.describe()}",
+        caption=f"Predicted against true {target} of {words}{bars}, with "
+        f"{of.resampling.percent} intervals over {of.over}: {shown}. Line: prediction "
+        f"equals truth.{averaged}{worst} {of.describe()}",
         alt=f"Dots of predicted against true {target} of {words}: {shown}.",
         figure=_draw_predicted(of, target, unit, ids=ids),
         data=_data(of, ids=ids),
@@ -144,14 +162,16 @@ def agreement_plot(
             title=TITLES["agreement"],
             reason="Limits of agreement need two patients; all samples are of one.",
         )
-    found = limits_of_agreement(of.column(schema.ERROR), of.rows[schema.GROUP].to_numpy())
+    columns = (of.column(schema.ERROR), of.rows[schema.GROUP].to_numpy())
+    found = limits_of_agreement(*columns, **of.resampling.arguments())
     how = (
         "by the formula of Bland and Altman 1999 (t distribution)"
         if found.by_formula
-        else "by a bootstrap over patients"
+        else f"by a bootstrap over {of.over_patients}"
     )
     seeds = (
-        " Dots are means over the seeds; the limits are those of a single model."
+        " Dots are means over the seeds; the limits are of the predictions of all models, so that "
+        "what sets the models apart is in them."
         if of.seeds > 1
         else ""
     )
@@ -167,7 +187,7 @@ def agreement_plot(
         title=TITLES["agreement"],
         caption=f"Prediction less truth against their mean, {words}. Bias and 95 % limits of "
         f"agreement (bias ± 1.96 standard deviations), in {unit}: {values}; intervals (bands, "
-        f"95 %) {how}.{seeds} {of.describe()}",
+        f"{of.resampling.percent}) {how}.{seeds} {of.describe()}",
         alt=f"Bland-Altman plot of {words}, in {unit}: {values}.",
         figure=_draw_agreement(data, found, target, unit),
         data=data,
@@ -178,9 +198,10 @@ def _numbers(of: Samples) -> dict[str, str]:
     """MAE, R² and Pearson correlation in words; "not defined" where they are not."""
     columns = (of.column(schema.TARGET), of.column(schema.PREDICTION))
     groups = of.rows[schema.GROUP].to_numpy()
+    settings = {"seeds": of.rows[schema.SEED].to_numpy(), **of.resampling.arguments()}
     found: dict[str, str] = {}
     for metric, label in (("mae", "MAE"), ("r2", "R²"), ("pearson", "Pearson r")):
-        one = metric_interval(metric, *columns, groups)
+        one = metric_interval(metric, *columns, groups, **settings)
         if math.isnan(one.value):
             found[label] = "not defined"
         elif math.isnan(one.low):

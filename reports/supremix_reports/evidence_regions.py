@@ -11,7 +11,7 @@ import polars as pl
 
 from supremix_reports import schema
 from supremix_reports.evidence_agreement import mean_interval
-from supremix_reports.evidence_samples import Samples
+from supremix_reports.evidence_samples import Resampling, Samples
 from supremix_reports.plots import (
     BLACK,
     BLUE,
@@ -22,7 +22,7 @@ from supremix_reports.plots import (
     drawing,
     number,
 )
-from supremix_reports.statistics import Array, Interval, mae_interval
+from supremix_reports.statistics import Array, Interval, seeds_interval
 
 PER_BIN: Final = 8
 """Samples that a label region holds at least, about."""
@@ -60,7 +60,9 @@ def regions(targets: npt.ArrayLike, edges: Array) -> npt.NDArray[np.intp]:
 
 
 def label_rows(of: Samples, edges: Array) -> list[dict[str, Any]]:
-    """Return MAE and bias of each label region, with 95 % bootstrap intervals over patients.
+    """Return MAE and bias of each label region, with their intervals.
+
+    Those of the MAE are over patients and seeds, those of the bias over patients.
 
     Args:
         of: the predictions.
@@ -76,7 +78,7 @@ def label_rows(of: Samples, edges: Array) -> list[dict[str, Any]]:
         part = of.rows.filter(pl.Series(bins == k))
         at = float(np.median(part[schema.TARGET].to_numpy()))
         place = {"from": float(edges[k]), "to": float(edges[k + 1]), "at": at}
-        rows.append(place | _measures(part))
+        rows.append(place | _measures(part, of.resampling))
     return rows
 
 
@@ -100,7 +102,7 @@ def label_plot(name: str, of: Samples, words: str, target: str, unit: str) -> Pl
             f"needed; there are {of.describe()}",
         )
     rows = label_rows(of, edges)
-    whole = _mae(of.rows)
+    whole = _mae(of.rows, of.resampling)
     worst = max(rows, key=lambda row: row["mae"])
     with drawing(height=3.2) as (figure, (axes,)):
         x = np.array([(row["from"] + row["to"]) / 2 for row in rows])
@@ -117,8 +119,9 @@ def label_plot(name: str, of: Samples, words: str, target: str, unit: str) -> Pl
         name=name,
         title=title,
         caption=f"Mean absolute error of {words} by region of the true {target}, in regions of "
-        "about equally many samples, with 95 % bootstrap intervals over patients; the numbers are "
-        f"those of samples. Dashed: of all samples, {number(whole.value)} {unit}. {of.describe()}",
+        f"about equally many samples, with {of.resampling.percent} intervals over {of.over}; the "
+        f"numbers are those of samples. Dashed: of all samples, {number(whole.value)} {unit}. "
+        f"{of.describe()}",
         alt=f"Bars of the MAE of {words} in {len(rows)} regions of {target}; the largest, "
         f"{number(worst['mae'])} {unit}, from {number(worst['from'])} to {number(worst['to'])}.",
         figure=figure,
@@ -142,21 +145,29 @@ def parts_plot(name: str, of: Samples, column: str, words: str, unit: str) -> Pl
         reason = f"No {column} is recorded." if not known else f"All samples are of one {column}."
         return NotShown(name=name, title=title, reason=reason)
     rows, joined = part_rows(of, column)
-    whole = _mae(of.rows)
+    whole = _mae(of.rows, of.resampling)
     worst = max(rows, key=lambda row: row["mae"])
     rest = f" The {joined} with the fewest samples are taken together." if joined else ""
     return Plot(
         name=name,
         title=title,
         caption=f"Mean absolute error and bias (prediction less truth) of {words} by {column}, "
-        "with 95 % bootstrap intervals over patients (none for a single one); behind each name "
-        f"the number of samples. Dashed: MAE of all, {number(whole.value)} {unit}.{rest} "
+        f"with {of.resampling.percent} intervals{_two_kinds(of)} (none for a single patient); "
+        "behind each name the number of samples. Dashed: MAE of all, "
+        f"{number(whole.value)} {unit}.{rest} "
         f"Differences between them are not tested. {of.describe()}",
         alt=f"MAE and bias of {words} for {len(rows)} values of {column}; the largest MAE, "
         f"{number(worst['mae'])} {unit}, is that of {worst[column]}.",
         figure=_draw_parts(rows, column, whole.value, unit),
         data=pl.DataFrame(rows),
     )
+
+
+def _two_kinds(of: Samples) -> str:
+    """What the intervals of both panels are over."""
+    if of.seeds == 1:
+        return f" over {of.over}"
+    return f", of the error over {of.over}, of the bias over {of.over_patients}"
 
 
 def part_rows(of: Samples, column: str) -> tuple[list[dict[str, Any]], int]:
@@ -171,17 +182,19 @@ def part_rows(of: Samples, column: str) -> tuple[list[dict[str, Any]], int]:
     names = sizes.sort("n", column, descending=[True, False])[column].to_list()
     own, rest = (names, []) if len(names) <= SHOWN else (names[: SHOWN - 1], names[SHOWN - 1 :])
     parts = [
-        {column: name} | _measures(rows.filter(pl.col(column) == name)) for name in sorted(own)
+        {column: name} | _measures(rows.filter(pl.col(column) == name), of.resampling)
+        for name in sorted(own)
     ]
     if rest:
         together = rows.filter(pl.col(column).is_in(rest))
-        parts.append({column: f"{len(rest)} others"} | _measures(together))
+        parts.append({column: f"{len(rest)} others"} | _measures(together, of.resampling))
     return parts, len(rest)
 
 
-def _measures(rows: pl.DataFrame) -> dict[str, Any]:
-    mae = _mae(rows)
-    bias = mean_interval(rows[schema.ERROR].to_numpy(), rows[schema.GROUP].to_numpy())
+def _measures(rows: pl.DataFrame, resampling: Resampling) -> dict[str, Any]:
+    mae = _mae(rows, resampling)
+    columns = (rows[schema.ERROR].to_numpy(), rows[schema.GROUP].to_numpy())
+    bias = mean_interval(*columns, **resampling.arguments())
     found: dict[str, Any] = {"n": rows[schema.ID].n_unique(), "patients": mae.groups}
     for name, interval in (("mae", mae), ("bias", bias)):
         ends = (interval.low, interval.high)
@@ -190,8 +203,9 @@ def _measures(rows: pl.DataFrame) -> dict[str, Any]:
     return found
 
 
-def _mae(rows: pl.DataFrame) -> Interval:
-    return mae_interval(rows[schema.ERROR].to_numpy(), rows[schema.GROUP].to_numpy())
+def _mae(rows: pl.DataFrame, resampling: Resampling) -> Interval:
+    columns = (rows[name].to_numpy() for name in (schema.ERROR, schema.GROUP, schema.SEED))
+    return seeds_interval(*columns, **resampling.arguments())
 
 
 def _draw_parts(rows: Sequence[dict[str, Any]], column: str, whole: float, unit: str) -> Any:

@@ -2,20 +2,44 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import polars as pl
 
 from supremix_reports import schema
 from supremix_reports.plots import counted
-from supremix_reports.statistics import Array
+from supremix_reports.statistics import LEVEL, RESAMPLES, Array
 
 CASE: Final = "case"
 SEX: Final = "sex"
 ABSOLUTE: Final = "absolute_error"
 LOWEST: Final = "lowest"
 HIGHEST: Final = "highest"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resampling:
+    """How the intervals are drawn; as in the tables beside the plots, or the two would differ.
+
+    Args:
+        level: probability that they are to cover.
+        resamples: number of bootstrap samples.
+        seed: seed of the drawing.
+    """
+
+    level: float = LEVEL
+    resamples: int = RESAMPLES
+    seed: int = 0
+
+    def arguments(self) -> dict[str, Any]:
+        """The same as arguments by name."""
+        return asdict(self)
+
+    @property
+    def percent(self) -> str:
+        """The level in words."""
+        return f"{100 * self.level:g} %"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +54,14 @@ class Samples:
             errors, `seeds`; by target, prediction and id.
         split: that they are of.
         missing: number of predictions left out, as their target or prediction is no number.
+        resampling: how intervals are drawn.
     """
 
     rows: pl.DataFrame
     each: pl.DataFrame
     split: str
     missing: int
+    resampling: Resampling = Resampling()
 
     @property
     def seeds(self) -> int:
@@ -50,6 +76,16 @@ class Samples:
     def column(self, name: str) -> Array:
         """A column of `rows`, (N,)."""
         return self.rows[name].to_numpy()
+
+    @property
+    def over(self) -> str:
+        """What the intervals of an error are over."""
+        return "patients and seeds" if self.seeds > 1 else "patients"
+
+    @property
+    def over_patients(self) -> str:
+        """What the intervals of all else are over."""
+        return "patients (for these models; not over seeds)" if self.seeds > 1 else "patients"
 
     def describe(self) -> str:
         """Say in words what they are, and what was left out."""
@@ -69,12 +105,15 @@ class Samples:
         return text + "."
 
 
-def samples(predictions: pl.DataFrame, split: str) -> Samples:
+def samples(
+    predictions: pl.DataFrame, split: str, resampling: Resampling = Resampling()
+) -> Samples:
     """Gather the predictions of a split.
 
     Args:
         predictions: rows of the table `predictions`, of one dataset and method.
         split: "train", "val" or "test".
+        resampling: how intervals are drawn.
     """
     part = predictions.filter(pl.col(schema.SPLIT) == split)
     # A comparison with null is null, which `filter` leaves out as well.
@@ -87,6 +126,7 @@ def samples(predictions: pl.DataFrame, split: str) -> Samples:
         each=_over_seeds(rows).sort(order),
         split=split,
         missing=part.height - rows.height,
+        resampling=resampling,
     )
 
 

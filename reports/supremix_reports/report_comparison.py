@@ -63,7 +63,11 @@ def compare_material(material: Material, reference: str | None, drawing: Drawing
     tested = material.predictions[schema.METHOD].unique().to_list()
     if reference not in tested:
         return f"{reference} has no predictions on {material.split} that can be used."
-    units = {e.run.dataset: e.unit for e in material.entries if e.unit is not None}
+    units = {
+        e.run.dataset: e.unit
+        for e in material.entries
+        if e.unit is not None and e.run.name not in material.apart
+    }
     words: dict[str, Any] = {"reference": reference, "split": material.split}
     gains = compare_methods(material.predictions, units=units, **words, **drawing.arguments())
     return Compared(
@@ -78,7 +82,7 @@ def _in_order(gains: pl.DataFrame, material: Material) -> pl.DataFrame:
     """Datasets and methods in the order of the report."""
     places = [
         pl.col(column).replace_strict(
-            {name: i for i, name in enumerate(names)}, return_dtype=pl.Int64
+            {name: i for i, name in enumerate(names)}, default=len(names), return_dtype=pl.Int64
         )
         for column, names in (
             (schema.DATASET, material.datasets),

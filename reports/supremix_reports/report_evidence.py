@@ -16,7 +16,8 @@ from supremix_reports.evidence_model import model_plots, worst_cases
 from supremix_reports.evidence_search import across_plots, search_plots
 from supremix_reports.frames import best_trial
 from supremix_reports.plots import NotShown, Plot, plot_name
-from supremix_reports.report_material import Entry, Material
+from supremix_reports.report_entries import Entry
+from supremix_reports.report_material import Material
 from supremix_reports.report_parts import (
     Cell,
     Column,
@@ -65,7 +66,7 @@ def search_section(material: Material, endings: Sequence[str]) -> Section:
         endings: the files to draw of each figure.
     """
     several = len(material.entries) > 1
-    plots = across_plots(material.all_trials()) if several else []
+    plots = across_plots(material.comparable_trials()) if several else []
     sections = [_search_of(material, entry, endings, folded=several) for entry in material.entries]
     return Section(
         key="search",
@@ -100,7 +101,9 @@ def _best_settings(entry: Entry, trials: pl.DataFrame, key: str) -> list[Part]:
     best = best_trial(trials)
     if best is None:
         return [Paragraph(text="No trial came to an error.", tone="warning")]
-    config = cast("dict[str, object]", json.loads(best[schema.CONFIG]))
+    config = settings_of(best)
+    if isinstance(config, str):
+        return [Paragraph(text=config, tone="warning")]
     space = entry.run.space or {}
     rows = [
         (text_cell(name), text_cell(shown(value)), text_cell(searched(space.get(name))))
@@ -120,6 +123,22 @@ def _best_settings(entry: Entry, trials: pl.DataFrame, key: str) -> list[Part]:
     ]
 
 
+def settings_of(trial: Mapping[str, Any]) -> dict[str, Any] | str:
+    """Return the settings of a trial, or say why they cannot be read.
+
+    Args:
+        trial: a row of the table `trials`.
+    """
+    text, number = str(trial[schema.CONFIG]), trial[schema.TRIAL]
+    try:
+        config = cast("object", json.loads(text))
+    except json.JSONDecodeError as error:
+        return f"The settings of trial {number} are not JSON: {error}."
+    if not isinstance(config, dict):
+        return f"The settings of trial {number} are no JSON object, but {text[:40]}."
+    return cast("dict[str, Any]", config)
+
+
 def searched(entry: object) -> str | None:
     """Say what was searched of a parameter; None where it was fixed.
 
@@ -132,8 +151,14 @@ def searched(entry: object) -> str | None:
     if "options" in data:
         return shown(data["options"])
     if "low" in data:
-        return f"{data['low']:g} to {data['high']:g}" + (" (log)" if data.get("log") else "")
+        ends = f"{_bound(data['low'])} to {_bound(data.get('high'))}"
+        return ends + (" (log)" if data.get("log") else "")
     return None
+
+
+def _bound(value: object) -> str:
+    """An end of a range; a space that was written by hand may have it as a text."""
+    return f"{value:g}" if isinstance(value, int | float) else shown(value)
 
 
 def model_section(material: Material, endings: Sequence[str], *, ids: bool) -> Section:
@@ -159,7 +184,7 @@ def model_section(material: Material, endings: Sequence[str], *, ids: bool) -> S
 def _model_of(
     material: Material, entry: Entry, endings: Sequence[str], *, ids: bool, folded: bool
 ) -> Section:
-    own = material.predictions.filter(pl.col(schema.RUN) == entry.run.name)
+    own = material.predicted(entry)
     unit, dataset = entry.unit or _UNKNOWN, entry.run.dataset
     key = plot_name("model", entry.run.name)
     title = f"{entry.method} on {dataset}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
+from collections.abc import Collection as Several
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, cast
@@ -12,10 +12,11 @@ from typing import Any, Final, cast
 import polars as pl
 
 from supremix_reports import schema, storage
-from supremix_reports.collecting import Collection, Run, collect
+from supremix_reports.collecting import Collection, collect
 from supremix_reports.errors import TableError
 from supremix_reports.finding import BENCHMARK, Problem
 from supremix_reports.frames import mae_rows
+from supremix_reports.report_entries import Entry, entries_of, labelled
 from supremix_reports.scanning import frame_schema
 from supremix_reports.statistics import LEVEL, METRICS, RESAMPLES
 
@@ -43,44 +44,34 @@ class Drawing:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Entry:
-    """A run in a report.
-
-    Args:
-        run: the run.
-        method: its method; with the run's name where several runs share dataset and method.
-        unit: unit of its errors; None where it has no trials.
-        trials: how many there are.
-    """
-
-    run: Run
-    method: str
-    unit: str | None
-    trials: int
-
-
-@dataclass(frozen=True, eq=False, slots=True)
 class Material:
-    """Runs and their tables; in all of them `method` is that of the entry.
+    """Runs and their tables; in all of them `run` and `method` are those of the entry.
 
     Args:
         collection: what was collected.
-        entries: the runs.
-        predictions: those of the split that is looked at.
+        entries: the runs; of a joint training its parts.
+        tried: the trials of all runs, in the order of the entries.
+        predictions: those of the split that is looked at, in the same order.
         mae: rows of the table `mae` of that split, those of the usual measures computed from the
             predictions where there are any.
         problems: what is wrong with any run.
         split: the split that is looked at.
         reference: the method that a benchmark was asked to compare with; None where it is none.
+        apart: names of the runs whose errors are in another unit than those of the other runs on
+            their dataset, so that they compare with none.
     """
 
     collection: Collection
     entries: tuple[Entry, ...]
+    tried: pl.DataFrame
     predictions: pl.DataFrame
     mae: pl.DataFrame
     problems: tuple[Problem, ...]
     split: str
     reference: str | None
+    apart: frozenset[str]
+    _trials: Mapping[str, pl.DataFrame]
+    _predicted: Mapping[str, pl.DataFrame]
 
     @property
     def datasets(self) -> list[str]:
@@ -94,19 +85,23 @@ class Material:
 
     def trials(self, entry: Entry) -> pl.DataFrame:
         """The trials of a run."""
-        return self._of(self.collection.trials, entry)
+        return self._trials.get(entry.run.name, self.tried.clear())
 
     def curves(self, entry: Entry) -> pl.DataFrame:
-        """The curves of a run."""
-        return self._of(self.collection.curves, entry)
+        """The curves of a run, read from its own file."""
+        return labelled(self.collection.table_of(entry.whole, "curves").collect(), (entry,))
+
+    def predicted(self, entry: Entry) -> pl.DataFrame:
+        """The predictions of a run on the split."""
+        return self._predicted.get(entry.run.name, self.predictions.clear())
 
     def all_trials(self) -> pl.DataFrame:
         """The trials of all runs, in their order."""
-        return _labelled(self.collection.trials.collect(), self.entries)
+        return self.tried
 
-    def _of(self, frame: pl.LazyFrame, entry: Entry) -> pl.DataFrame:
-        rows = frame.filter(pl.col(schema.RUN) == entry.run.name).collect()
-        return _labelled(rows, (entry,))
+    def comparable_trials(self) -> pl.DataFrame:
+        """The same without runs whose errors are in another unit than those beside them."""
+        return self.tried.filter(~pl.col(schema.RUN).is_in(sorted(self.apart)))
 
 
 def read_material(
@@ -131,19 +126,29 @@ def read_material(
         reasons = " ".join(problem.reason for problem in collection.problems)
         raise TableError(f"There is no run to report on. {reasons}".strip())
     plan = _plan(given)
-    entries = _entries(collection, plan)
-    own = collection.predictions.filter(pl.col(schema.SPLIT) == split).collect()
-    predictions = _labelled(own, entries)
-    odd, predictions = _one_unit(entries, predictions)
+    # Each table is read once, whatever the number of runs.
+    trials, mae = collection.trials.collect(), collection.mae.collect()
+    entries = entries_of(collection, trials, mae, plan)
+    odd = _other_units(entries)
     problems = [*collection.problems, *odd]
+    own = collection.predictions.filter(pl.col(schema.SPLIT) == split).collect()
+    apart = frozenset(problem.run for problem in odd)
+    predictions, tried = _left(labelled(own, entries), apart), labelled(trials, entries)
+    refused = apart | _dropped(entries, predictions, split, problems)
+    written = labelled(mae.filter(pl.col(schema.SPLIT) == split), entries)
+    rows = _mae(entries, predictions, _left(written, refused), drawing or Drawing())
     return Material(
         collection=collection,
         entries=entries,
+        tried=tried,
         predictions=predictions,
-        mae=_mae(collection, entries, predictions, split, drawing or Drawing()),
+        mae=rows,
         problems=(*problems, *_untested(entries, predictions, split, problems)),
         split=split,
         reference=plan.get("reference"),
+        apart=apart,
+        _trials=_by_run(tried),
+        _predicted=_by_run(predictions),
     )
 
 
@@ -184,68 +189,33 @@ def _plan(addresses: Sequence[str]) -> dict[str, Any]:
     return cast("dict[str, Any]", content) if isinstance(content, dict) else {}
 
 
-def _entries(collection: Collection, plan: Mapping[str, Any]) -> tuple[Entry, ...]:
-    """The runs; those of a benchmark in the order in which it was asked for."""
-    labels = _labels(collection.runs)
-    counts = collection.trials.group_by(schema.RUN).agg(pl.len(), pl.col(schema.UNIT).first())
-    known = {name: (int(number), unit) for name, number, unit in counts.collect().iter_rows()}
-    entries: list[Entry] = []
-    for run in collection.runs:
-        number, unit = known.get(run.name, (0, None))
-        entries.append(Entry(run=run, method=labels[run.name], unit=unit, trials=number))
-
-    def place(entry: Entry) -> tuple[int, int]:
-        return _rank(plan, "datasets", entry.run.dataset), _rank(plan, "methods", entry.run.method)
-
-    return tuple(sorted(entries, key=place))
+def _by_run(frame: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """The rows of each run, of a frame in which they lie together; nothing is copied."""
+    lengths = frame[schema.RUN].rle().struct.unnest()
+    starts = lengths["len"].cum_sum() - lengths["len"]
+    places = zip(lengths["value"], starts, lengths["len"], strict=True)
+    return {run: frame.slice(start, length) for run, start, length in places}
 
 
-def _rank(plan: Mapping[str, Any], key: str, name: str) -> int:
-    """The place of a name in a list of the plan; behind all where it is not in there."""
-    names = cast("list[str]", plan.get(key, []))
-    return names.index(name) if name in names else len(names)
+def _left(frame: pl.DataFrame, without: Several[str]) -> pl.DataFrame:
+    """The rows of all runs but some."""
+    return frame.filter(~pl.col(schema.RUN).is_in(sorted(without))) if without else frame
 
 
-def _labels(runs: Sequence[Run]) -> dict[str, str]:
-    """By run the name of its method: with that of the whole it is part of, or its own, if needed.
+def _dropped(
+    entries: Sequence[Entry], predictions: pl.DataFrame, split: str, problems: Sequence[Problem]
+) -> set[str]:
+    """Runs whose predictions of the split were there, but none of them can be used.
 
-    Runs of one whole keep one name over its datasets, so that they stand in one column.
+    The error that such a run wrote itself follows from those predictions.
     """
-    shared = Counter((run.dataset, run.method) for run in runs)
-    several = {method for (_, method), count in shared.items() if count > 1}
-    short = {
-        run.name: f"{run.method} ({run.name.split('/')[0]})"
-        if run.method in several
-        else run.method
-        for run in runs
-    }
-    again = Counter((run.dataset, short[run.name]) for run in runs)
-    return {
-        run.name: short[run.name]
-        if again[run.dataset, short[run.name]] == 1
-        else f"{run.method} ({run.name})"
-        for run in runs
-    }
+    there = set(predictions[schema.RUN].unique().to_list())
+    told = {problem.run for problem in problems if problem.what == f"predictions, {split}"}
+    return {e.run.name for e in entries if e.run.name not in there and e.whole in told}
 
 
-def _labelled(frame: pl.DataFrame, entries: Sequence[Entry]) -> pl.DataFrame:
-    """Put the entries' names of methods, and their datasets, into a table."""
-    methods = {entry.run.name: entry.method for entry in entries}
-    order = {entry.run.name: number for number, entry in enumerate(entries)}
-    run = pl.col(schema.RUN)
-    return (
-        frame.filter(run.is_in(list(methods)))
-        .with_columns(run.replace_strict(methods, return_dtype=pl.String).alias(schema.METHOD))
-        .sort(run.replace_strict(order, return_dtype=pl.Int64), maintain_order=True)
-        if not frame.is_empty()
-        else frame
-    )
-
-
-def _one_unit(
-    entries: Sequence[Entry], predictions: pl.DataFrame
-) -> tuple[list[Problem], pl.DataFrame]:
-    """Leave out runs whose unit is not that of the other runs on their dataset."""
+def _other_units(entries: Sequence[Entry]) -> list[Problem]:
+    """Runs whose unit is not that of the runs before them on their dataset."""
     units: dict[str, str] = {}
     odd: list[Problem] = []
     for entry in entries:
@@ -253,11 +223,10 @@ def _one_unit(
         if entry.unit != unit:
             reason = (
                 f"Its errors are in {entry.unit}, those of the runs before it on "
-                f"{entry.run.dataset} in {unit}; its predictions are left out."
+                f"{entry.run.dataset} in {unit}; its errors are left out."
             )
             odd.append(Problem(entry.run.name, "unit", reason))
-    names = [problem.run for problem in odd]
-    return odd, predictions.filter(~pl.col(schema.RUN).is_in(names)) if names else predictions
+    return odd
 
 
 def _untested(
@@ -273,16 +242,12 @@ def _untested(
     return [
         Problem(entry.run.name, "predictions", reason)
         for entry in entries
-        if entry.run.name not in there | told
+        if entry.run.name not in there and not {entry.run.name, entry.whole} & told
     ]
 
 
 def _mae(
-    collection: Collection,
-    entries: Sequence[Entry],
-    predictions: pl.DataFrame,
-    split: str,
-    drawing: Drawing,
+    entries: Sequence[Entry], predictions: pl.DataFrame, written: pl.DataFrame, drawing: Drawing
 ) -> pl.DataFrame:
     """The usual measures from predictions; the others, and those of runs without, as written."""
     units = {entry.run.name: entry.unit or "" for entry in entries}
@@ -291,7 +256,6 @@ def _mae(
         own = mae_rows(part, unit=units[str(run)], **drawing.arguments())
         rows += [{schema.RUN: run, **row} for row in own]
     computed = {row[schema.RUN] for row in rows}
-    written = _labelled(collection.mae.filter(pl.col(schema.SPLIT) == split).collect(), entries)
     for row in written.to_dicts():
         if row[schema.RUN] not in computed or row[schema.METRIC] not in METRICS:
             rows.append(row)

@@ -49,7 +49,8 @@ def methods_section(
     told = [
         (
             "Errors",
-            f"Mean absolute error on {split} over all images, averaged over the seeds. On test: "
+            f"Mean absolute error on {split} over all images, averaged over the seeds; so is every "
+            "other measure: computed of each seed's predictions, then averaged. On test: "
             "the best settings by validation error, trained anew on training and validation data, "
             "each seed's model measured once. On validation: the best trial, whose error flatters, "
             "since it was picked by it.",
@@ -75,8 +76,10 @@ def methods_section(
         ),
         (
             "Models",
-            "Agreement after Bland and Altman (1986). Each figure's caption says how it was "
-            "computed.",
+            "Errors, R² and correlation have the intervals of the tables, over patients and seeds. "
+            "Bias, its slope along the label and the limits of agreement (Bland and Altman 1986) "
+            "are of all seeds' predictions together, and their intervals over patients alone: for "
+            "these models, not over seeds. Each figure's caption says how it was computed.",
         ),
     ]
     citations = Section(key="citations", title="References", parts=(Listing(entries=CITATIONS),))
@@ -106,7 +109,8 @@ def _comparing(reference: str, level: float, resamples: int) -> list[tuple[str, 
             "Gains",
             f"How much smaller the error is than that of {reference}, in percent. The average over "
             "datasets has an interval for these datasets with other patients and seeds; it says "
-            "nothing about other datasets.",
+            "nothing about other datasets, and is not corrected for the number of methods. With "
+            "one seed it is over patients alone, which is not enough for a claim.",
         ),
         (
             "Ranks",

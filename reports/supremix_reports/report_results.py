@@ -8,6 +8,7 @@ from typing import Any, Final
 import polars as pl
 
 from supremix_reports import schema
+from supremix_reports.plots import counted
 from supremix_reports.report_parts import (
     DASH,
     Cell,
@@ -113,7 +114,8 @@ def measures_table(mae: pl.DataFrame, *, split: str, level: float) -> Table:
             Column(name=name, number=name not in ("Dataset", "Method")) for name in head + counts
         ),
         rows=tuple(lines),
-        note="MAE and RMSE in the dataset's unit. A dash: not defined, or not measured.",
+        note="MAE and RMSE in the dataset's unit. Of several seeds: the mean of each seed's own "
+        "measure. A dash: not defined, also for one seed alone, or not measured.",
         heads=2,
         paper=True,
     )
@@ -144,7 +146,8 @@ def gains_table(gains: pl.DataFrame, *, reference: str, level: float) -> Table:
         rows=tuple(_gain_row(row) for row in gains.to_dicts()),
         note=f"Difference: mean absolute error less that of {reference}; below 0 the method is "
         "better. Gain: how much smaller its error is, in percent of the reference's. Corrected: "
-        "the larger of the two p values, by Holm's method for all comparisons of the table.",
+        "the larger of the two p values, by Holm's method for all comparisons of the table. The "
+        "intervals are of each row alone (not corrected for the number of methods).",
         heads=2,
         paper=True,
     )
@@ -184,6 +187,10 @@ def gains_sentences(gains: pl.DataFrame, averages: pl.DataFrame, reference: str)
         gains: rows of the table `gains`.
         averages: a row a method, its mean gain over the datasets.
         reference: the method that the others are compared with.
+
+    Returns:
+        A sentence a method. It gives the mean gain with what is to be said against it, and without
+        an interval where there is one seed: over patients alone it would claim what nobody knows.
     """
     means = {row[schema.METHOD]: row for row in averages.iter_rows(named=True)}
     sentences: list[str] = []
@@ -194,17 +201,21 @@ def gains_sentences(gains: pl.DataFrame, averages: pl.DataFrame, reference: str)
             for kind, words in _VERDICTS.items()
             if kind in verdicts
         ]
-        count = f"{len(verdicts)} dataset{'s' if len(verdicts) > 1 else ''}"
+        count = counted(len(verdicts), "dataset")
         sentence = f"{method} against {reference}: {', '.join(told)} of {count}"
         sentences.append(f"{sentence}{_mean_gain(means.get(str(method)))}.")
     return sentences
 
 
 def _mean_gain(row: Mapping[str, Any] | None) -> str:
-    if row is None or row["gain"] is None:
+    if row is None:
         return ""
-    cell = number_cell(row["gain"], row["gain_low"], row["gain_high"], digits=_PERCENT, sign=True)
-    return f"; mean gain {cell.whole} %"
+    note = f" ({row[schema.NOTE]})" if row[schema.NOTE] else ""
+    if row["gain"] is None:
+        return f"; no mean gain{note}"
+    ends = (row["gain_low"], row["gain_high"]) if row[schema.SEEDS] > 1 else ()
+    cell = number_cell(row["gain"], *ends, digits=_PERCENT, sign=True)
+    return f"; mean gain {cell.whole} % over {counted(row[schema.DATASETS], 'dataset')}{note}"
 
 
 def _interval(row: Mapping[str, Any]) -> tuple[float | None, float | None, float | None]:

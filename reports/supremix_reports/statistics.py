@@ -1,7 +1,8 @@
 """Measures of regression with bootstrap intervals over groups and seeds.
 
 Every measure here is a function of sums over samples, so a resample costs one row of group sums,
-and the sums over parts add up exactly. How an interval comes about is in `bootstrap.py`.
+and the sums over parts add up exactly. Of several seeds it is the mean of each seed's own measure.
+How an interval comes about is in `bootstrap.py`.
 """
 
 from __future__ import annotations
@@ -71,8 +72,8 @@ def seeds_interval(
         seed: seed of the drawing; the same gives the same interval.
 
     Returns:
-        The mean over seeds (of all errors together, where seeds have different samples). With one
-        seed it is `mae_interval`. `n` counts the errors.
+        The mean over seeds of each one's own mean absolute error; where all have the same samples,
+        that is the mean of all errors. With one seed it is `mae_interval`. `n` counts the errors.
 
     Raises:
         StatisticsError: when there are no errors, one is not finite, or the lengths differ.
@@ -118,8 +119,9 @@ def metric_interval(
         seed: seed of the drawing; the same for all measures draws the same groups.
 
     Returns:
-        The measure, of the predictions of all seeds together; NaN where it does not exist. No
-        interval where it does not exist for the predictions of one of the seeds.
+        The mean over seeds of the measure of each one's own predictions, what to expect of one
+        model; of all predictions together a correlation would be lower. NaN, and no interval, where
+        it does not exist for the predictions of one of the seeds.
 
     Raises:
         StatisticsError: for an unknown metric, no samples, values that are not finite, or lengths
@@ -189,6 +191,8 @@ def mean_of_bins_interval(
     seed: int = 0,
 ) -> Interval:
     """Return the mean over bins of the mean absolute error within, with its interval.
+
+    Of several seeds it is the mean of each seed's own.
 
     Args:
         errors: (N,) differences of prediction and target; their sign does not matter.

@@ -33,7 +33,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[supremix.Benchmark]:
 
     def run(self: supremix.Benchmark) -> Any:
         found.append(self)
-        raise SearchInterrupted(str(self.path))
+        raise SearchInterrupted(str(self.path), "benchmark")
 
     monkeypatch.setattr(supremix.Benchmark, "run", run)
     return found
@@ -79,8 +79,8 @@ def test_sources_are_told_by_name_or_for_the_only_dataset(
 def begun(folder: Path) -> Path:
     """A benchmark that was asked for, and no more."""
     benchmark = supremix.Benchmark(["ukb-t1"], methods=["l1"], trials=2, out=folder)
-    runs = [RunFolder(folder / "ukb-t1" / "l1")]
-    benchmark._create(runs, new=True)
+    benchmark._write()
+    assert list(benchmark._create([RunFolder(folder / "ukb-t1" / "l1")]))
     return folder
 
 
@@ -95,6 +95,8 @@ def test_resume_takes_what_is_to_be_added_and_nothing_else(
     assert asked[1].datasets == ("ukb-t1", "hcp-aging")
     run("benchmark", "--resume", folder, "--epochs", "5", code=2)
     assert "leave out" in capsys.readouterr().err
+    run("benchmark", "--resume", folder, "--source", "ukb-t1=elsewhere", code=2)
+    assert "by --dataset" in " ".join(capsys.readouterr().err.split())
     assert len(asked) == 2
 
 

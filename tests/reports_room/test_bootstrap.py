@@ -100,7 +100,10 @@ def test_seeds_that_are_alike_but_for_chance_add_nothing(errors: Any) -> None:
     same = np.stack([np.roll(errors[0], k) for k in range(SEEDS)])
     assert seeds_spread(sums(same), mean).error == 0
     found = seeds_interval(same, np.arange(PATIENTS))
-    assert found == mae_interval(same.ravel(), np.tile(np.arange(PATIENTS), SEEDS))
+    plain = mae_interval(same.ravel(), np.tile(np.arange(PATIENTS), SEEDS))
+    assert (found.value, found.low, found.high) == pytest.approx(
+        (plain.value, plain.low, plain.high), rel=1e-12
+    )
 
 
 def test_of_seeds_with_other_samples_the_whole_variance_is_kept(errors: Any) -> None:
@@ -108,7 +111,8 @@ def test_of_seeds_with_other_samples_the_whole_variance_is_kept(errors: Any) -> 
     kept = slice(1, None)
     crossed = seeds_interval(errors.ravel(), groups, seeds)
     found = seeds_interval(errors.ravel()[kept], groups[kept], seeds[kept])
-    assert found.value == pytest.approx(errors.ravel()[kept].mean())
+    own = [errors[0, 1:].mean(), *errors[1:].mean(axis=1)]
+    assert found.value == pytest.approx(np.mean(own), rel=1e-12)
     assert found.high - found.low > crossed.high - crossed.low
 
 
@@ -119,6 +123,7 @@ def test_of_other_measures_the_seeds_share_is_by_jackknife(metric: str) -> None:
     seeds, groups = np.repeat(np.arange(3), 30), np.tile(np.arange(30) // 2, 3)
     prediction = target + np.repeat([3.0, 4.0, 6.0], 30) * generator.normal(size=90)
     own, pseudo = [], np.empty((3, 15))
+    low, high = quantiles(means_of(metric, target, prediction, groups, seeds), 0.95, 15)
     for s in range(3):
         rows = np.flatnonzero(seeds == s)
         own.append(value_of(metric, target[rows], prediction[rows]))
@@ -129,13 +134,28 @@ def test_of_other_measures_the_seeds_share_is_by_jackknife(metric: str) -> None:
     variance = (np.var(own, ddof=1) - (cells**2).sum() / (2 * 14) / 15) / 3
     assert variance > 0
     half = scipy.stats.t(2).isf(0.025) * math.sqrt(variance)
-    plain = metric_interval(metric, target, prediction, groups)
-    found = metric_interval(metric, target, prediction, groups, seeds=seeds)
-    low = plain.value - math.hypot(plain.value - plain.low, half)
-    high = plain.value + math.hypot(plain.high - plain.value, half)
+    settings: Any = {"seeds": seeds, "resamples": 200, "seed": 7}
+    found = metric_interval(metric, target, prediction, groups, **settings)
+    value = float(np.mean(own))
+    low, high = value - math.hypot(value - low, half), value + math.hypot(high - value, half)
     least, most = {"rmse": (0, math.inf), "r2": (-math.inf, 1), "pearson": (-1, 1)}[metric]
-    assert found.value == plain.value
+    assert found.value == pytest.approx(value)
     assert (found.low, found.high) == pytest.approx((max(low, least), min(high, most)))
+
+
+def means_of(metric: str, target: Any, prediction: Any, groups: Any, seeds: Any) -> list[float]:
+    """Of resamples of the groups, the same for all seeds: the mean of the seeds' measures."""
+    generator, size = np.random.default_rng(7), len(np.unique(groups))
+    means: list[float] = []
+    for _ in range(200):
+        chosen = generator.integers(0, size, size)
+        own: list[float] = []
+        for s in np.unique(seeds):
+            rows = [np.flatnonzero((seeds == s) & (groups == g)) for g in chosen]
+            index = np.concatenate(rows)
+            own.append(value_of(metric, target[index], prediction[index]))
+        means.append(float(np.mean(own)))
+    return means
 
 
 def value_of(metric: str, y: Any, p: Any) -> float:
@@ -145,13 +165,35 @@ def value_of(metric: str, y: Any, p: Any) -> float:
     return math.sqrt(square) if metric == "rmse" else 1 - square / y.var()
 
 
-def test_a_measure_that_a_seed_does_not_have_has_no_interval() -> None:
+def test_seeds_that_are_good_in_their_own_units_keep_their_correlation() -> None:
+    target = np.arange(12.0)
+    bent = target + np.tile([0.5, -0.5], 6)
+    prediction = np.concatenate([bent, 100 + bent, 40 - 0.1 * bent])
+    seeds, groups = np.repeat([0, 1, 2], 12), np.tile(np.arange(12), 3)
+    found = metric_interval("pearson", np.tile(target, 3), prediction, groups, seeds=seeds)
+    r = scipy.stats.pearsonr(target, bent).statistic
+    assert found.value == pytest.approx((r + r - r) / 3)
+    assert found.low <= found.value <= found.high
+    alike = metric_interval(
+        "pearson", np.tile(target, 2), prediction[:24], groups[:24], seeds=seeds[:24]
+    )
+    one = metric_interval("pearson", target, bent, np.arange(12))
+    assert (alike.value, alike.low, alike.high) == pytest.approx((one.value, one.low, one.high))
+
+
+def test_a_draw_without_samples_of_a_seed_is_left_out() -> None:
+    errors, groups, seeds = [1.0, 2.0, 3.0, 5.0], [0, 1, 2, 0], [0, 0, 0, 1]
+    found = seeds_interval(errors, groups, seeds)
+    assert found.value == (2.0 + 5.0) / 2
+    assert np.isfinite([found.low, found.high]).all()
+
+
+def test_a_measure_that_a_seed_does_not_have_is_not_defined() -> None:
     target = np.tile(np.arange(8.0), 2)
     prediction = np.concatenate([target[:8] + np.array([1, -1] * 4), np.full(8, 3.0)])
     seeds, groups = np.repeat([0, 1], 8), np.tile(np.arange(8), 2)
     found = metric_interval("pearson", target, prediction, groups, seeds=seeds)
-    assert 0 < found.value < 1
-    assert np.isnan([found.low, found.high]).all()
+    assert np.isnan([found.value, found.low, found.high]).all()
 
 
 def test_the_balanced_error_over_seeds_in_one_bin_is_the_plain_one(errors: Any) -> None:

@@ -10,6 +10,7 @@ import pytest
 from scipy import stats
 from sklearn.metrics import mean_absolute_error, r2_score
 
+from supremix_reports import mae_rows, seeds_interval
 from supremix_reports.evidence_model import model_plots, worst_cases
 from supremix_reports.evidence_regions import label_edges, label_rows, part_rows, regions
 from supremix_reports.evidence_samples import samples
@@ -65,11 +66,50 @@ def test_a_dot_is_the_mean_over_seeds_between_the_lowest_and_the_highest(predict
 def test_the_numbers_are_those_of_single_models(predicted: Any) -> None:
     table = predicted(seeds=3)
     caption = plots(table)["predicted"].caption
-    mae = mean_absolute_error(table["target"], table["prediction"])
-    r2 = r2_score(table["target"], table["prediction"])
-    assert f"MAE {number(mae)} (" in caption
-    assert f"R² {number(r2)} (" in caption
-    assert "those of single models" in caption
+    own = [part.select("target", "prediction").to_numpy().T for _, part in table.group_by("seed")]
+    assert f"MAE {number(np.mean([mean_absolute_error(*one) for one in own]))} (" in caption
+    assert f"R² {number(np.mean([r2_score(*one) for one in own]))} (" in caption
+    assert f"r {number(np.mean([np.corrcoef(*one)[0, 1] for one in own]))} (" in caption
+    assert "means over the seeds of each model's own" in caption
+
+
+def test_an_error_has_the_interval_that_the_tables_have(predicted: Any) -> None:
+    table = apart(predicted(seeds=3)).with_columns(run=pl.lit("r"))
+    settings = {"level": 0.9, "resamples": 300, "seed": 5}
+    (mae,) = (row for row in mae_rows(table, unit="years", **settings) if row["metric"] == "mae")
+    caption = plots(table, **settings)["predicted"].caption
+    words = f"MAE {number(mae['value'])} ({number(mae['low'])} to {number(mae['high'])})"
+    assert words in caption
+    assert "90 % intervals over patients and seeds" in caption
+    one = plots(table.filter(seed=0), **settings)["predicted"].caption
+    assert "90 % intervals over patients: " in one
+
+
+def test_the_errors_of_regions_and_sites_are_over_seeds_and_their_bias_is_not(
+    predicted: Any,
+) -> None:
+    table = apart(predicted(seeds=3))
+    of = samples(table, "test")
+    (site, *_), _ = part_rows(of, "site")
+    rows = table.filter(pl.col("site") == site["site"])
+    judge = seeds_interval(rows["prediction"] - rows["target"], rows["group"], rows["seed"])
+    assert (site["mae_low"], site["mae_high"]) == pytest.approx((judge.low, judge.high))
+    assert site["mae_high"] - site["mae_low"] > 2 * (site["bias_high"] - site["bias_low"])
+    edges = label_edges(of.each["target"].to_numpy())
+    (region, *_) = label_rows(of, edges)
+    rows = table.filter(pl.col("target") < edges[1])
+    judge = seeds_interval(rows["prediction"] - rows["target"], rows["group"], rows["seed"])
+    assert (region["mae_low"], region["mae_high"]) == pytest.approx((judge.low, judge.high))
+    shown = plots(table)
+    for name in ("agreement", "bias", "site"):
+        assert "for these models; not over seeds" in shown[name].caption
+        assert "not over seeds" not in plots(predicted(images=2))[name].caption
+    assert "limits are of the predictions of all models" in shown["agreement"].caption
+
+
+def apart(predictions: pl.DataFrame) -> pl.DataFrame:
+    """Seeds that differ: each later one is wrong by more."""
+    return predictions.with_columns(prediction=pl.col("prediction") + 4 * pl.col("seed"))
 
 
 def test_bland_altman_draws_the_formula(predicted: Any) -> None:

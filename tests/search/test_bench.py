@@ -34,7 +34,6 @@ def test_a_trial_on_several_datasets_goes_from_one_to_the_next() -> None:
     assert {order.checkpoint for order in orders} == {"c/00007.0.pt", "c/00007.1.pt"}
     assert {order.key for order in orders} == {"r/00007"}
     assert {order.task.seed for order in orders} == {5}
-    assert joint.names(7) == {"00007.0", "00007.1"}
 
 
 def test_its_error_is_the_geometric_mean_of_ratios_over_the_datasets_it_has_come_to() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every search that is asked for has begun, and no more."""
 
     def run(folder: Path, specs: Any, runs: list[RunFolder], *rest: Any) -> None:
+        rest[-1](runs)  # writes down what it is from now on
         for one in runs:
             Path(one.ledger).write_text('{"event":"session"}\n')
         raise KeyboardInterrupt
@@ -161,3 +163,41 @@ def test_refused_growth_leaves_what_was_there(there: Path, request: pytest.Fixtu
     assert supremix.BenchmarkResult(there).datasets == DATASETS
     assert not (there / "adni-amyloid" / "l1").exists()
     assert (there / "ukb-t1" / "l1" / "ledger.jsonl").is_file()
+
+
+def test_a_baseline_that_is_added_becomes_the_reference_unless_one_was_named(
+    begun: None, tmp_path: Path
+) -> None:
+    for name, reference in (("usual", None), ("named", "rnc")):
+        run = tmp_path / name
+        with pytest.raises(KeyboardInterrupt):
+            ask(methods=("supremix", "rnc"), reference=reference, out=run).run()
+        grown = supremix.Benchmark.resume(run, methods=["l1"])
+        assert grown.reference == ("rnc" if reference else "l1")
+        assert supremix.Benchmark.resume(run, reference="supremix").reference == "supremix"
+
+
+def test_a_start_that_was_killed_while_it_made_its_folders_goes_on(there: Path) -> None:
+    whole = supremix.Benchmark.resume(there).specs
+    for part in ("ukb-t1/l1", "hcp-aging/supremix", "hcp-aging/l1"):
+        shutil.rmtree(there / part)
+    again = supremix.Benchmark.resume(there)
+    assert again.specs == whole
+    with pytest.raises(KeyboardInterrupt):
+        again.run()
+    assert (there / "hcp-aging" / "l1" / "spec.json").is_file()
+    shutil.rmtree(there / "ukb-t1")
+    shutil.rmtree(there / "hcp-aging")
+    with pytest.raises(RunFolderError, match="has none of its runs"):
+        supremix.Benchmark.resume(there)
+
+
+def test_refused_growth_changes_no_specification(
+    there: Path, request: pytest.FixtureRequest
+) -> None:
+    request.getfixturevalue("refused")
+    before = {file: file.read_bytes() for file in there.rglob("*.json")}
+    with pytest.raises(SpecError, match="dataset hcp-aging"):
+        supremix.Benchmark.resume(there, datasets=["adni-amyloid"], test_seeds=9).run()
+    assert {file: file.read_bytes() for file in there.rglob("*.json")} == before
+    assert not (there / "adni-amyloid").exists()

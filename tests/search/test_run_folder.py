@@ -15,6 +15,7 @@ from supremix.errors import RunFolderError
 from supremix.runs import (
     RunFolder,
     check_new,
+    final_key,
     is_comparison,
     new_run_folder,
     read_json,
@@ -220,3 +221,22 @@ def test_a_copied_run_goes_on_where_it_is(bucket: str, tmp_path: Path) -> None:
     near = place(concluded(str(tmp_path / "near")))
     there.fs.put(str(near), f"{there.path}-up", recursive=True)
     assert supremix.Result(f"{there}-up").best.config == {"lr": 0.1}
+
+
+def test_of_a_joint_trial_the_checkpoints_of_all_datasets_stay(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    run.create({})
+    names = (
+        "00001.0.pt",
+        "00001.1.pt",
+        "00002.0.pt",
+        "final.0.pt",
+        "final-1.1.pt",
+        ".00001.0.pt-x",
+    )
+    for name in names:
+        (run.checkpoints / name).touch()
+    run.sweep({"00001", final_key(1)})
+    kept = {file.name for file in run.checkpoints.iterdir()}
+    assert kept == {"00001.0.pt", "00001.1.pt", "final-1.1.pt", ".00001.0.pt-x"}
+    assert final_key(1, 1) == "final-1.1"

@@ -70,8 +70,8 @@ def sources(text: str | None, datasets: Sequence[str]) -> dict[str, str]:
     pairs = [pair.partition("=") for pair in text.split(",")]
     if not all(name.strip() and folder.strip() for name, _, folder in pairs):
         raise typer.BadParameter(
-            f"for several datasets write {datasets[0]}=FOLDER,{datasets[1]}=FOLDER; those left out "
-            f"have phantoms. Found {text!r}.",
+            f"write {','.join(f'{name}=FOLDER' for name in datasets)}; those left out have "
+            f"phantoms. Found {text!r}.",
             param_hint="--source",
         )
     return {name.strip(): folder.strip() for name, _, folder in pairs}

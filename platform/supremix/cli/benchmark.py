@@ -25,7 +25,7 @@ LEFT_OUT = {"context", "objective", "learn", "judge"}
 
 MAY_COME_WITH_RESUME = {
     "resume", "quiet", "address", "wheel", "cache", "dataset", "source", "method", "test_seeds",
-    "report",
+    "reference", "report",
 }  # fmt: skip
 
 Method = Annotated[
@@ -59,7 +59,8 @@ Resume = Annotated[
     typer.Option(
         metavar="RUN",
         help="Finish the benchmark of this folder, or let it grow: beside it stand --method, "
-        "--dataset (with --source) and --test-seeds for what is to be added.",
+        "--dataset (with --source) and --test-seeds for what is to be added, --reference, and "
+        "--address, --wheel and --cache where those are others now.",
         rich_help_panel=RUN,
     ),
 ]
@@ -126,7 +127,7 @@ def benchmark(context: typer.Context, **given: Any) -> None:
         resume = str(out)
     title = f"resuming {resume}" if resume else f"benchmark on {given['dataset']}"
     with Display(Console(stderr=True), title, quiet=quiet) as display:
-        asked = _resumed(resume, given, display) if resume else _asked(given, display)
+        asked = _resumed(resume, given, display, again) if resume else _asked(given, display)
         result = asked.run()
         if report:
             _report(result, display)
@@ -169,24 +170,33 @@ def _asked(given: dict[str, Any], display: Display) -> Benchmark:
     )
 
 
-def _resumed(run: str, given: dict[str, Any], display: Display) -> Benchmark:
+def _resumed(run: str, given: dict[str, Any], display: Display, again: bool) -> Benchmark:
+    """What goes on with a benchmark.
+
+    Args:
+        run: Its folder.
+        given: The options.
+        display: Shows how far it is.
+        again: Whether the whole command stands there again: what it names may be known, and without
+            an address it means this machine.
+    """
     import supremix
 
+    if given["source"] and not given["dataset"]:
+        raise typer.BadParameter("name the new datasets too, by --dataset.", param_hint="--source")
     datasets = listed(given["dataset"], "--dataset", "hc18") if given["dataset"] else []
     methods = listed(given["method"], "--method", METHODS) if given["method"] else []
-    places = {name: given[name] for name in ("address", "wheel", "cache") if given[name]}
-    known = supremix.BenchmarkResult(run).datasets
-    new = {
-        name: source
-        for name, source in _sources(given["source"], datasets).items()
-        if name not in known
-    }
+    places = {name: given[name] for name in ("address", "wheel", "cache") if given[name] or again}
+    known = supremix.BenchmarkResult(run).datasets if again else ()
+    named = _sources(given["source"], datasets)
+    new = {name: source for name, source in named.items() if name not in known}
     return supremix.Benchmark.resume(
         run,
         datasets=datasets,
         sources=new,
         methods=methods,
         test_seeds=given["test_seeds"],
+        reference=given["reference"],
         progress=display,
         **places,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import threading
 import time
 from dataclasses import dataclass
 from types import TracebackType
@@ -80,6 +81,7 @@ class Crew:
         self._down: dict[int, _Starts] = {}
         self._starts = [_Starts() for _ in range(plan.gangs)]
         self._seen = self._looked = 0.0
+        self._checking, self._ending = threading.Lock(), False
 
     def __enter__(self) -> Crew:
         concurrency = 1000 + 10 * self.plan.gangs
@@ -115,7 +117,17 @@ class Crew:
 
         Tells the pool of nodes that died or were announced to go, starts gangs again whose
         controller has ended, and gives up when the cluster has had no place for any gang for long.
+        Of several threads one does it; nobody does once the crew ends.
         """
+        if not self._checking.acquire(blocking=False):
+            return
+        try:
+            if not self._ending:
+                self._check()
+        finally:
+            self._checking.release()
+
+    def _check(self) -> None:
         now = time.monotonic()
         if now < self._looked + LOOK:
             return
@@ -172,6 +184,11 @@ class Crew:
         if self.pool is None:
             return
         deadline = time.monotonic() + grace
+        # A thread that is just looking after the gangs may be waiting for a cluster that is gone.
+        looked = self._checking.acquire(timeout=grace)
+        self._ending = True
+        if looked:
+            self._checking.release()
         with contextlib.suppress(RayError):
             ray.get(self.pool.close.remote(), timeout=grace)
         if self._gangs:

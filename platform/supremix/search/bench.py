@@ -150,11 +150,6 @@ class Bench:
             "score": _geometric_mean([*ended, least]),
         }
 
-    def names(self, number: int) -> set[str]:
-        """Names of a trial's checkpoint files, without their ending."""
-        name = trial_key(number)
-        return {name} if len(self.legs) == 1 else {f"{name}.{k}" for k in range(len(self.legs))}
-
     def patience(self, longest: float | None) -> float:
         """Seconds an epoch may take, where the longest one so far (None: none yet) took so many."""
         if self.limit is not None:
