@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import json
 import platform
+import shlex
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -317,7 +318,7 @@ def read_json(path: UPath) -> dict[str, Any]:
 def describe_environment(nodes: list[Mapping[str, float]], **more: Any) -> dict[str, Any]:
     """What the numbers of a run may depend on beside its specification."""
     return {
-        "command": " ".join(sys.argv),
+        "command": shlex.join(sys.argv),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
         "system": platform.platform(),

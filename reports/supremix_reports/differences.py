@@ -14,8 +14,7 @@ from supremix_reports.comparing import RESAMPLES, compare_methods
 from supremix_reports.errors import TableError
 from supremix_reports.finding import Problem
 from supremix_reports.frames import best_trial
-from supremix_reports.report_entries import Entry
-from supremix_reports.report_evidence import settings_of
+from supremix_reports.report_entries import Entry, settings_of
 from supremix_reports.report_material import Drawing, Material, read_material
 from supremix_reports.report_parts import (
     DASH,
@@ -31,7 +30,7 @@ from supremix_reports.report_parts import (
     p_cell,
     text_cell,
 )
-from supremix_reports.report_privacy import shown_spec, without_places
+from supremix_reports.report_privacy import shown_spec, without_places, without_secrets
 from supremix_reports.report_results import verdict
 from supremix_reports.report_setup import packages_of, shown
 from supremix_reports.statistics import LEVEL
@@ -147,7 +146,7 @@ def compare_runs(
     best = [best_trial(material.trials(entry)) for entry in material.entries]
     configs, unread = _configs(names, best)
     gains = _gains(material, replace(drawing, resamples=resamples))
-    clean: Callable[[str], str] = str if paths else without_places
+    clean: Callable[[str], str] = without_secrets if paths else without_places
     return Differences(
         runs=tuple(names),
         split=split,

@@ -198,7 +198,10 @@ def _numbers(of: Samples) -> dict[str, str]:
     """MAE, R² and Pearson correlation in words; "not defined" where they are not."""
     columns = (of.column(schema.TARGET), of.column(schema.PREDICTION))
     groups = of.rows[schema.GROUP].to_numpy()
-    settings = {"seeds": of.rows[schema.SEED].to_numpy(), **of.resampling.arguments()}
+    settings: dict[str, Any] = {
+        "seeds": of.rows[schema.SEED].to_numpy(),
+        **of.resampling.arguments(),
+    }
     found: dict[str, str] = {}
     for metric, label in (("mae", "MAE"), ("r2", "R²"), ("pearson", "Pearson r")):
         one = metric_interval(metric, *columns, groups, **settings)

@@ -156,13 +156,13 @@ def worst_cases(
     Args:
         predictions: rows of the table `predictions`.
         n: number of samples of each dataset and method.
-        ids: with the names of sample and patient; without them no sample can be told from the
-            table but by its numbers.
+        ids: with the names of sample and patient, site and sex, and exact numbers; without, the
+            numbers are rounded to two significant digits, so that nobody is told by them.
         split: "train", "val" or "test".
 
     Returns:
-        Columns dataset, method, case ("case 1" is the worst), with `ids` id and group, site and
-        sex where they are known, target, prediction (mean over seeds), lowest, highest (of the
+        Columns dataset, method, case ("case 1" is the worst), with `ids` id and group, and site
+        and sex where they are known, target, prediction (mean over seeds), lowest, highest (of the
         seeds), error (prediction less target, mean over seeds), absolute_error (mean of the
         seeds' absolute errors, which ranks), seeds. Predictions that are no numbers are not
         ranked.
@@ -170,11 +170,12 @@ def worst_cases(
     keys = [schema.DATASET, schema.METHOD]
     parts = predictions.sort(keys).partition_by(keys, maintain_order=True)
     frames = [_worst(part, n, split, ids=ids) for part in parts or [predictions]]
-    known = [name for name in (schema.SITE, SEX) if _has(frames, name)]
+    known = [name for name in (schema.SITE, SEX) if ids and _has(frames, name)]
     named = [schema.ID, schema.GROUP] if ids else []
     numbers = [schema.TARGET, schema.PREDICTION, LOWEST, HIGHEST, schema.ERROR, ABSOLUTE]
     columns = [*keys, CASE, *named, *known, *numbers, schema.SEEDS]
-    return pl.concat([frame.select(columns) for frame in frames])
+    found = pl.concat([frame.select(columns) for frame in frames])
+    return found if ids else found.with_columns(pl.col(numbers).round_sig_figs(2))
 
 
 def _worst(part: pl.DataFrame, n: int, split: str, *, ids: bool) -> pl.DataFrame:

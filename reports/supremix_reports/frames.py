@@ -101,8 +101,8 @@ def mae_rows(
         seed: seed of the drawing.
 
     Returns:
-        A row a dataset, method, split and metric. `low` and `high` are null with one group only,
-        and where the measure does not exist for one of the seeds; `value` too where no sample is
+        A row a dataset, method, split and metric. `low` and `high` are null with one group only;
+        `value` too where the measure does not exist for one of the seeds, and where no sample is
         in a region.
     """
     keys = [schema.DATASET, schema.METHOD, schema.SPLIT]

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from typing import Final
+
+_KEPT: Final = r"\[\d+\](?![\[(:])|(?<=[^\W_])_(?=[^\W_])"
+"""A number in brackets that is no link, and an underscore within a word, are harmless."""
+
+_OWN: Final = re.compile(rf"{_KEPT}|([\\*_<>`\[\]~$]|&(?=#?\w+;))")
+_BLOCK: Final = re.compile(r"^(?:(#{1,6}|[-+]+|=+)(?=\s|$)|(\d{1,9})(?=[.)](?:\s|$)))")
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """Return a Markdown table; empty when there are no rows."""
     if not rows:
         return ""
+    return grid([cell(name) for name in head], [[cell(value) for value in row] for row in rows])
+
+
+def grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table of cells that are Markdown already, as `cell` makes it."""
     lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(cell(value) for value in line) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def cell(value: object) -> str:
@@ -21,7 +34,24 @@ def cell(value: object) -> str:
         return str(value).lower()
     if isinstance(value, float):
         return f"{value:.4g}"
-    return " ".join(str(value).split()).replace("|", "\\|")
+    return plain(str(value)).replace("|", "\\|")
+
+
+def plain(text: str) -> str:
+    """Return a text as one line in which nothing is taken for Markdown's or HTML's own."""
+    line = _OWN.sub(lambda found: f"\\{found[1]}" if found[1] else found[0], " ".join(text.split()))
+    return _BLOCK.sub(_harmless, line)
+
+
+def _harmless(found: re.Match[str]) -> str:
+    """What would begin a heading, a list or a rule, without doing so."""
+    return f"\\{found[1]}" if found[1] else f"{found[2]}\\"
+
+
+def code(lines: Sequence[str]) -> str:
+    """Return lines as a block of shell code, its fence longer than any in the lines."""
+    fence = "`" * (1 + max([2, *(len(run) for line in lines for run in re.findall("`+", line))]))
+    return "\n".join((f"{fence}bash", *lines, fence))
 
 
 def word(value: object) -> object:

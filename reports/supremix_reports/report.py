@@ -41,9 +41,10 @@ from supremix_reports.report_parts import (
     Report,
     Section,
     Table,
+    named_apart,
     text_cell,
 )
-from supremix_reports.report_privacy import last_name, without_places
+from supremix_reports.report_privacy import last_name, without_places, without_secrets
 from supremix_reports.report_results import error_table, gains_sentences, measures_table
 from supremix_reports.report_setup import setup_section
 from supremix_reports.statistics import LEVEL, RESAMPLES
@@ -190,7 +191,7 @@ def build_report(
         title=options.title or _title(material),
         date=options.date or datetime.now(UTC).date().isoformat(),
         version=version("supremix"),
-        sections=sections,
+        sections=named_apart(sections),
     )
 
 
@@ -205,10 +206,12 @@ def _evidence(material: Material, options: Options) -> tuple[Section, ...]:
 
 
 def shown_problems(problems: Iterable[Problem], *, paths: bool) -> tuple[Problem, ...]:
-    """Return problems as others may read them: names in place of paths, unless `paths`."""
-    if paths:
-        return tuple(problems)
-    return tuple(Problem(p.run, p.what, without_places(p.reason)) for p in problems)
+    """Return problems as others may read them: names in place of paths, unless `paths`.
+
+    Passwords within addresses are left out in either case.
+    """
+    clean = without_secrets if paths else without_places
+    return tuple(Problem(p.run, p.what, clean(p.reason)) for p in problems)
 
 
 def _title(material: Material) -> str:
@@ -267,7 +270,8 @@ def _problems(problems: Sequence[Problem]) -> Section:
 
 def _again(addresses: Sequence[str], options: Options) -> str:
     """The command line of the report."""
-    names = [str(a) if options.paths else last_name(str(a)) for a in addresses]
+    shown = without_secrets if options.paths else last_name
+    names = [shown(str(address)) for address in addresses]
     words = ["supremix", "report", *(shlex.quote(name) for name in names)]
     words += ["--reference", shlex.quote(options.reference)] if options.reference else []
     words += ["--split", options.split] if options.split != schema.TEST else []

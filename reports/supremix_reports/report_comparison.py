@@ -145,7 +145,9 @@ def _averages_table(compared: Compared, level: float) -> Table:
         columns=tuple(Column(name=n, number=n not in ("Method", "Note")) for n in names),
         rows=tuple(rows),
         note="Patients are drawn within each dataset: the interval is for these datasets with "
-        "other patients and seeds, not for other datasets. Seeds: the fewest of any dataset.",
+        "other patients and seeds, not for other datasets. It is not corrected for the number "
+        "of methods, and with one seed it is over patients alone. Seeds: the fewest of any "
+        "dataset.",
         paper=True,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -90,6 +91,22 @@ def labelled(frame: pl.DataFrame, entries: Sequence[Entry]) -> pl.DataFrame:
         if not frame.is_empty()
         else frame
     )
+
+
+def settings_of(trial: Mapping[str, Any]) -> dict[str, Any] | str:
+    """Return the settings of a trial, or say why they cannot be read.
+
+    Args:
+        trial: a row of the table `trials`.
+    """
+    text, number = str(trial[schema.CONFIG]), trial[schema.TRIAL]
+    try:
+        config = cast("object", json.loads(text))
+    except json.JSONDecodeError as error:
+        return f"The settings of trial {number} are not JSON: {error}."
+    if not isinstance(config, dict):
+        return f"The settings of trial {number} are no JSON object, but {text[:40]}."
+    return cast("dict[str, Any]", config)
 
 
 def _all_parts(collection: Collection, mae: pl.DataFrame) -> dict[str, tuple[Run, ...]]:

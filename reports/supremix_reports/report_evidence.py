@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, cast
 
@@ -16,7 +15,7 @@ from supremix_reports.evidence_model import model_plots, worst_cases
 from supremix_reports.evidence_search import across_plots, search_plots
 from supremix_reports.frames import best_trial
 from supremix_reports.plots import NotShown, Plot, plot_name
-from supremix_reports.report_entries import Entry
+from supremix_reports.report_entries import Entry, settings_of
 from supremix_reports.report_material import Material
 from supremix_reports.report_parts import (
     Cell,
@@ -123,22 +122,6 @@ def _best_settings(entry: Entry, trials: pl.DataFrame, key: str) -> list[Part]:
     ]
 
 
-def settings_of(trial: Mapping[str, Any]) -> dict[str, Any] | str:
-    """Return the settings of a trial, or say why they cannot be read.
-
-    Args:
-        trial: a row of the table `trials`.
-    """
-    text, number = str(trial[schema.CONFIG]), trial[schema.TRIAL]
-    try:
-        config = cast("object", json.loads(text))
-    except json.JSONDecodeError as error:
-        return f"The settings of trial {number} are not JSON: {error}."
-    if not isinstance(config, dict):
-        return f"The settings of trial {number} are no JSON object, but {text[:40]}."
-    return cast("dict[str, Any]", config)
-
-
 def searched(entry: object) -> str | None:
     """Say what was searched of a parameter; None where it was fixed.
 
@@ -194,7 +177,10 @@ def _model_of(
         parts.append(Missing(title="The model", reason=reason))
     else:
         words = {"dataset": dataset, "method": entry.method, "unit": unit, "target": "label"}
-        parts += pictured(model_plots(own, ids=ids, split=material.split, **words), endings)
+        # Drawn as for the table of errors, so that the same error has the same interval.
+        asked: dict[str, Any] = {**words, "ids": ids, "split": material.split}
+        plots = model_plots(own, **asked, **material.drawing.arguments())
+        parts += pictured(plots, endings)
         parts.append(_worst_table(own, entry, key, ids=ids))
     parts += _embedding(entry, key, endings)
     return Section(key=key, title=title, parts=tuple(parts), folded=folded)

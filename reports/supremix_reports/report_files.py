@@ -26,7 +26,7 @@ PAGES: Final = {"html": "report.html", "md": "report.md", "tex": "tables.tex"}
 INDEX: Final = "report.json"
 """The list of a report's files."""
 
-_OWN: Final = re.compile(r"(?:figures|tables)/[\w.-]+|report\.html|report\.md|tables\.tex")
+_OWN: Final = re.compile(r"(?:figures|tables)/[\w-][\w.-]*|report\.html|report\.md|tables\.tex")
 
 
 def check_target(out: str) -> None:
@@ -112,9 +112,15 @@ def _before(out: str) -> set[str]:
     if not storage.exists(index):
         return set()
     try:
-        return set(json.loads(storage.read_bytes(index))["files"])
+        return set(map(_name, json.loads(storage.read_bytes(index))["files"]))
     except (ValueError, KeyError, TypeError) as error:
         raise TableError(
             f"{index} is not the list of a report's files: {error}. Take it away, or name another "
             "folder."
         ) from error
+
+
+def _name(entry: object) -> str:
+    if not isinstance(entry, str):
+        raise TypeError(f"{entry!r} is not the name of a file")
+    return entry

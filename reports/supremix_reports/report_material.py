@@ -59,6 +59,7 @@ class Material:
         reference: the method that a benchmark was asked to compare with; None where it is none.
         apart: names of the runs whose errors are in another unit than those of the other runs on
             their dataset, so that they compare with none.
+        drawing: how the intervals of the errors were drawn.
     """
 
     collection: Collection
@@ -70,6 +71,7 @@ class Material:
     split: str
     reference: str | None
     apart: frozenset[str]
+    drawing: Drawing
     _trials: Mapping[str, pl.DataFrame]
     _predicted: Mapping[str, pl.DataFrame]
 
@@ -126,6 +128,7 @@ def read_material(
         reasons = " ".join(problem.reason for problem in collection.problems)
         raise TableError(f"There is no run to report on. {reasons}".strip())
     plan = _plan(given)
+    reference = plan.get("reference")
     # Each table is read once, whatever the number of runs.
     trials, mae = collection.trials.collect(), collection.mae.collect()
     entries = entries_of(collection, trials, mae, plan)
@@ -145,8 +148,9 @@ def read_material(
         mae=rows,
         problems=(*problems, *_untested(entries, predictions, split, problems)),
         split=split,
-        reference=plan.get("reference"),
+        reference=reference if isinstance(reference, str) else None,
         apart=apart,
+        drawing=drawing or Drawing(),
         _trials=_by_run(tried),
         _predicted=_by_run(predictions),
     )

@@ -5,9 +5,11 @@ Each part has a `kind`, which the renderers look at: the page's template, Markdo
 
 from __future__ import annotations
 
+import itertools
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Final, Literal, TypeGuard
 
 DASH: Final = "–"
@@ -155,6 +157,49 @@ class Report:
     def tables(self) -> tuple[Table, ...]:
         """All tables in reading order."""
         return tuple(part for part in self.walk() if isinstance(part, Table))
+
+
+def named_apart(sections: Sequence[Section]) -> tuple[Section, ...]:
+    """Return sections in which no key, no picture's and no table's name stands twice.
+
+    Names that differ in case or punctuation alone make the same file name. What comes first keeps
+    its name, the next has "-2" behind it, and so on.
+
+    Args:
+        sections: of a report, in reading order.
+    """
+    taken: dict[str, set[str]] = {}
+
+    def free(kind: str, name: str) -> str:
+        known = taken.setdefault(kind, set())
+        names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
+        found = next(one for one in names if one.lower() not in known)
+        known.add(found.lower())
+        return found
+
+    def part(one: Part) -> Part:
+        if isinstance(one, Table):
+            return replace(one, name=free(one.kind, one.name))
+        return _renamed(one, free(one.kind, one.name)) if isinstance(one, Picture) else one
+
+    def apart(section: Section) -> Section:
+        key = free(section.kind, section.key)
+        parts = tuple(map(part, section.parts))
+        return replace(section, key=key, parts=parts, sections=tuple(map(apart, section.sections)))
+
+    return tuple(map(apart, sections))
+
+
+def _renamed(picture: Picture, name: str) -> Picture:
+    """The picture under another name, with which the ids in its drawing begin."""
+    if name == picture.name:
+        return picture
+    begins = re.compile(rf'(\bid="|href="#|url\(#){re.escape(picture.name)}-'.encode())
+    files = {
+        ending: begins.sub(rb"\g<1>" + f"{name}-".encode(), content) if ending == "svg" else content
+        for ending, content in picture.files.items()
+    }
+    return replace(picture, name=name, files=files)
 
 
 def text_cell(value: object) -> Cell:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final, cast
 
 import polars as pl
@@ -28,6 +28,9 @@ from supremix_reports.report_privacy import shown_command, shown_spec
 
 _OWN: Final = ("dataset", "method", "source")
 """Settings that tell runs apart as a matter of course."""
+
+_UNREADABLE: Final = "not readable"
+"""Stands for what a run's file has in another form than this version writes."""
 
 
 def setup_section(material: Material, *, again: str, paths: bool) -> Section:
@@ -91,7 +94,7 @@ def _run_row(
     entry: Entry, trials: Mapping[str, Mapping[str, Any]], seeds: Mapping[str, str]
 ) -> tuple[Cell, ...]:
     own = trials.get(entry.run.name)
-    images = cast("Mapping[str, Any]", (entry.run.environment or {}).get("images") or {})
+    images = (entry.run.environment or {}).get("images") or {}
     counts = [None if own is None else own[n] for n in ("trials", "early", "failed", "epochs")]
     time = Cell(text=DASH)
     if own is not None:
@@ -102,35 +105,61 @@ def _run_row(
         text_cell(entry.method),
         *(count_cell(count) for count in counts),
         time,
-        *(count_cell(images.get(split)) for split in ("train", "val", "test")),
+        *(_image_cell(images, split) for split in ("train", "val", "test")),
         text_cell(seeds.get(entry.run.name)),
     )
+
+
+def _image_cell(images: object, split: str) -> Cell:
+    """How many images a split has; the file it is from may hold anything."""
+    count = cast("Mapping[str, object]", images).get(split) if _mapping(images) else images
+    if count is None:
+        return count_cell(None)
+    return count_cell(int(count)) if isinstance(count, int) else Cell(text=_UNREADABLE)
+
+
+def _mapping(value: object) -> bool:
+    return isinstance(value, Mapping)
 
 
 def packages_of(entry: Entry) -> dict[str, Any]:
     """Return the versions of Python and of the packages that a run was made with."""
     environment = entry.run.environment or {}
-    packages = cast("Mapping[str, Any]", environment.get("packages") or {})
+    packages = _recorded(environment, "packages")
     known = {name: version for name, version in packages.items() if version is not None}
     return {"python": environment["python"], **known} if "python" in environment else known
+
+
+def _recorded(environment: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """A mapping in a run's environment, where it is one."""
+    value = environment.get(name) or {}
+    return value if isinstance(value, Mapping) else {name: _UNREADABLE}
 
 
 def _hardware(entry: Entry) -> dict[str, Any]:
     """Nodes and workers; the name of no machine is in there."""
     environment = entry.run.environment or {}
     found = {name: environment[name] for name in ("system", "processor") if name in environment}
-    nodes = cast("Sequence[Mapping[str, float]]", environment.get("nodes") or ())
+    nodes: object = environment.get("nodes") or []
     if nodes:
-        found["nodes"] = "; ".join(_node(node) for node in nodes)
-    plan = cast("Mapping[str, Any]", environment.get("plan") or {})
-    return found | {name: plan[name] for name in ("gangs", "workers") if name in plan}
+        listed = cast("list[object]", nodes) if isinstance(nodes, list) else [None]
+        found["nodes"] = "; ".join(_node(node) for node in listed)
+    plan = _recorded(environment, "plan")
+    return found | {name: plan[name] for name in ("gangs", "workers", "plan") if name in plan}
 
 
-def _node(node: Mapping[str, float]) -> str:
-    words = [f"{node['CPU']:g} CPUs"] if "CPU" in node else []
-    words += [f"{node['GPU']:g} GPUs"] if "GPU" in node else []
-    words += [f"{node['memory'] / 2**30:.0f} GiB"] if "memory" in node else []
-    return ", ".join(words)
+def _node(node: object) -> str:
+    if not isinstance(node, Mapping):
+        return _UNREADABLE
+    own = cast("Mapping[str, object]", node)
+    parts = (("CPU", 1, "CPUs"), ("GPU", 1, "GPUs"), ("memory", 2**30, "GiB"))
+    return ", ".join(_amount(own[name], unit, word) for name, unit, word in parts if name in own)
+
+
+def _amount(value: object, unit: int, word: str) -> str:
+    if not isinstance(value, (int, float)):
+        return f"{word} {_UNREADABLE}"
+    return f"{value / unit:{'g' if unit == 1 else '.0f'}} {word}"
 
 
 def _settings(key: str, title: str, values: Mapping[str, Mapping[str, Any]]) -> list[Part]:
@@ -176,14 +205,17 @@ def shown(value: object) -> str:
 
 def _commands(material: Material, again: str, *, paths: bool) -> tuple[Part, ...]:
     found = [str((e.run.environment or {}).get("command") or "") for e in material.entries]
-    given = list(dict.fromkeys(shown_command(text, paths=paths) for text in found if text))
+    commands = [shown_command(text, paths=paths) if text else None for text in found]
+    given = tuple(dict.fromkeys(command for command in commands if command is not None))
+    python = sum(command is None for command in commands) - found.count("")
     parts: list[Part] = []
     if given:
-        parts += [Paragraph(text="The runs were made by:"), Code(lines=tuple(given))]
-    if not all(found):
-        count = found.count("")
-        text = f"The command of {count} of {len(found)} runs is not recorded."
-        parts.append(Paragraph(text=text, tone="warning"))
+        parts += [Paragraph(text="The runs were made by:"), Code(lines=given)]
+    reasons = {", made from Python,": python, "": found.count("")}
+    for words, count in reasons.items():
+        if count:
+            text = f"The command of {count} of {len(found)} runs{words} is not recorded."
+            parts.append(Paragraph(text=text, tone="warning"))
     parts += [Paragraph(text="This report was made by:"), Code(lines=(again,))]
     if not paths:
         text = (

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from supremix_reports import markdown
+from supremix_reports.latex import latex_text
+from supremix_reports.markdown import plain
 from supremix_reports.report_parts import (
     Cell,
     Code,
@@ -19,19 +20,6 @@ from supremix_reports.report_parts import (
     Section,
     Table,
 )
-
-_ESCAPED: Final[Mapping[str, str]] = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
-    "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": "$<$",
-    ">": "$>$", "|": "$|$", '"': "''", "\u2212": "$-$", "–": "--", "—": "---", "…": r"\ldots{}",
-    "\u202f": r"\,", "\u00a0": "~", "²": r"\textsuperscript{2}", "³": r"\textsuperscript{3}",
-    "×": r"$\times$", "±": r"$\pm$", "≤": r"$\leq$", "≥": r"$\geq$", "°": r"\textdegree{}",
-    "µ": r"\textmu{}", "μ": r"\textmu{}", "α": r"$\alpha$", "β": r"$\beta$", "σ": r"$\sigma$",
-    "λ": r"$\lambda$", "τ": r"$\tau$", "χ": r"$\chi$", "Δ": r"$\Delta$", "Σ": r"$\Sigma$",
-    "√": r"$\surd$", "→": r"$\to$", "⁻": r"\textsuperscript{$-$}", "·": r"\textperiodcentered{}",
-    "¹": r"\textsuperscript{1}", "’": "'", "“": "``", "”": "''",
-}  # fmt: skip
-_SPECIAL: Final = re.compile("[" + re.escape("".join(_ESCAPED)) + "]")
 
 _LATEX_HEAD: Final = r"""% {title}
 % supremix {version}
@@ -51,7 +39,7 @@ def render_markdown(report: Report, *, pictures: bool) -> str:
         pictures: whether `figures/<name>.png` lies beside the text; where it does not, the
             caption alone stands for a figure.
     """
-    blocks = [f"# {report.title}", f"supremix {report.version}", f"Written on {report.date}"]
+    blocks = [f"# {plain(report.title)}", f"supremix {report.version}", f"Written on {report.date}"]
     for section in report.sections:
         blocks += _section(section, 2, pictures=pictures)
     return "\n\n".join(block for block in blocks if block) + "\n"
@@ -63,7 +51,7 @@ def section_markdown(section: Section, depth: int = 2) -> str:
 
 
 def _section(section: Section, depth: int, *, pictures: bool) -> list[str]:
-    blocks = [f"{'#' * depth} {section.title}"]
+    blocks = [f"{'#' * depth} {plain(section.title)}"]
     blocks += [_block(part, pictures=pictures) for part in section.parts]
     for child in section.sections:
         blocks += _section(child, depth + 1, pictures=pictures)
@@ -72,38 +60,39 @@ def _section(section: Section, depth: int, *, pictures: bool) -> list[str]:
 
 def _block(part: Part, *, pictures: bool) -> str:
     if isinstance(part, Picture):
-        image = f"![{_line(part.alt)}](figures/{part.name}.png)\n\n" if pictures else ""
-        return f"{image}**{part.title}.** {_line(part.caption)}"
+        image = f"![{plain(part.alt)}](figures/{part.name}.png)\n\n" if pictures else ""
+        return f"{image}**{plain(part.title)}.** {plain(part.caption)}"
     writers: dict[type, Callable[[Any], str]] = {
         Table: _table,
-        Missing: lambda it: f"**{it.title}** is not shown: {_line(it.reason)}",
+        Missing: lambda it: f"**{plain(it.title)}** is not shown: {plain(it.reason)}",
         Paragraph: _paragraph,
-        Listing: lambda it: "\n".join(f"- **{name}**: {_line(text)}" for name, text in it.entries),
-        Code: lambda it: "\n".join(("```bash", *it.lines, "```")),
+        Listing: _listing,
+        Code: lambda it: markdown.code(it.lines),
     }
     return writers[type(part)](part)
 
 
 def _paragraph(part: Paragraph) -> str:
-    text = _line(part.text)
+    text = plain(part.text)
     if part.tone == "plain":
         return text
     return f"**{text}**" if part.tone == "strong" else f"> {text}"
 
 
+def _listing(part: Listing) -> str:
+    return "\n".join(f"- **{plain(name)}**: {plain(text)}" for name, text in part.entries)
+
+
 def _table(part: Table) -> str:
     def cell(one: Cell) -> str:
-        return f"**{one.text}** {one.detail}".strip() if one.best else one.whole
+        text, detail = markdown.cell(one.text), markdown.cell(one.detail)
+        return f"**{text}** {detail}".strip() if one.best else f"{text} {detail}".strip()
 
     rows = [[cell(one) for one in row] for row in part.rows]
-    written = markdown.table([column.name for column in part.columns], rows)
-    note = f"*{_line(part.note)}*" if part.note else ""
-    return "\n\n".join(filter(None, (f"**{_line(part.caption)}**", written, note)))
-
-
-def _line(text: str) -> str:
-    """One line, in which nothing is taken for Markdown's or HTML's own."""
-    return re.sub(r"([*_<>`\[\]])", r"\\\1", " ".join(text.split()))
+    head = [markdown.cell(column.name) for column in part.columns]
+    written = markdown.grid(head, rows) if rows else ""
+    note = f"*{plain(part.note)}*" if part.note else ""
+    return "\n\n".join(filter(None, (f"**{plain(part.caption)}**", written, note)))
 
 
 def render_latex(report: Report) -> str:
@@ -125,11 +114,6 @@ def render_latex(report: Report) -> str:
 
 def _comment(text: str) -> str:
     return " ".join(text.split())
-
-
-def latex_text(text: str) -> str:
-    """Return plain text with everything that LaTeX would take for a command made harmless."""
-    return _SPECIAL.sub(lambda found: _ESCAPED[found[0]], " ".join(text.split(" ")))
 
 
 def _latex_table(part: Table) -> str:

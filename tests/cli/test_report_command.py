@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from upath import UPath
 
 import supremix
 from supremix import cli
+from supremix.runs import describe_environment
 from supremix_reports import ReportError
 
 
@@ -119,3 +122,10 @@ def test_an_unknown_format_is_refused(capsys: pytest.CaptureFixture[str]) -> Non
 def test_the_default_place_needs_a_run() -> None:
     with pytest.raises(ReportError, match="There is no folder of runs"):
         supremix.report("memory://nothing/here")
+
+
+def test_the_command_of_a_run_is_kept_as_a_shell_takes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["/usr/bin/supremix", "search", "--source", "/home/John Smith/hc18", "--title", "it's"]
+    monkeypatch.setattr(sys, "argv", words)
+
+    assert shlex.split(describe_environment([])["command"]) == words

@@ -46,7 +46,8 @@ def test_every_option_reaches_the_search(fake: Any) -> None:
         "precision": "bf16", "shape": (32, 48), "phantoms": 40, "split_seed": 5, "grace": 2,
         "encoder": "densenet", "width": 8, "depth": 2, "norm": "group", "chunk": 4,
         "labels": 0.1, "init": "runs/a",
-        "gpu_hours": 8.0, "finalists": 2, "seeds": 4, "test_seeds": 5, "learn": True, "epoch_limit": 300.0,
+        "gpu_hours": 8.0, "finalists": 2, "seeds": 4, "test_seeds": 5, "learn": True,
+        "epoch_limit": 300.0,
         "wheel": "s.whl", "tensorboard": "t", "mlflow": "sqlite:///m", "stall": 7200.0,
         "webhook": "https://hooks/x",
     }  # fmt: skip

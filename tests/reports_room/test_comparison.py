@@ -219,8 +219,11 @@ def test_methods_without_a_result_are_shown_with_the_reason(folder: Path) -> Non
     assert (rows["sick"]["failed"], rows["sick"]["test"], rows["later"]["failed"]) == (2, None, 0)
 
 
-def test_a_result_is_one_also_after_an_earlier_failure(folder: Path) -> None:
-    assert read_run(folder, "rnc", "no trial was finished").reason is None
+def test_what_failed_is_told_also_where_there_is_a_part_of_a_result(folder: Path) -> None:
+    run = read_run(folder, "rnc", "the second seed could not be trained")
+    assert run.predictions is not None
+    assert run.reason == "the second seed could not be trained"
+    assert read_run(folder, "rnc", None).reason is None
 
 
 def test_order_of_the_samples_does_not_matter(folder: Path, tmp_path: Path) -> None:

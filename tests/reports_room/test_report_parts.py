@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from supremix_reports.latex import latex_text
 from supremix_reports.report_html import render_html
 from supremix_reports.report_parts import (
     Cell,
@@ -20,17 +21,11 @@ from supremix_reports.report_parts import (
     Section,
     Table,
     decimals,
+    named_apart,
     number_cell,
     p_cell,
 )
-from supremix_reports.report_privacy import (
-    SECRET,
-    last_name,
-    shown_command,
-    shown_spec,
-    without_places,
-)
-from supremix_reports.report_text import latex_text, render_latex, render_markdown
+from supremix_reports.report_text import render_latex, render_markdown
 
 NASTY = r"a_b & 5 % <script>alert('x')</script> $1 #2 {3} ~ ^ \ | *bold*"
 SVG = '<svg role="img" aria-label="a line" xmlns="http://www.w3.org/2000/svg"></svg>'
@@ -223,65 +218,29 @@ def test_a_p_value_is_not_told_below_a_thousandth() -> None:
     assert [p_cell(p).text for p in (0.0004, 0.0414, 1.0, None)] == ["< 0.001", "0.041", "1", "–"]
 
 
-@pytest.mark.parametrize(
-    ("place", "expected"),
-    [
-        ("/home/me/data/hc18", "hc18"),
-        ("s3://bucket/data/hc18/", "hc18"),
-        (r"C:\Users\me\hc18", "hc18"),
-        ("https://storage/images?sig=secret", "images"),
-    ],
-)
-def test_a_place_is_cut_down_to_its_last_name(place: str, expected: str) -> None:
-    assert last_name(place) == expected
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("'/home/me/runs/a b/trials.parquet' is damaged", "'trials.parquet' is damaged"),
-        ("see /home/me/runs/first, please", "see first, please"),
-        ("at s3://bucket/key?sig=x.", "at key."),
-        ("10 mm/s and supremix/rnc stay", "10 mm/s and supremix/rnc stay"),
-    ],
-)  # fmt: skip
-def test_sentences_keep_names_and_lose_places(text: str, expected: str) -> None:
-    assert without_places(text) == expected
-
-
-COMMAND = (
-    "/home/me/venv/bin/supremix search --dataset hc18 --source /home/me/hc18 --out=runs/x "
-    "--webhook https://hooks.example/T0/secret --cache /scratch/me --set lr=0.1"
-)
-
-
-def test_a_command_is_shown_without_places_and_secrets() -> None:
-    assert shown_command(COMMAND) == (
-        "supremix search --dataset hc18 --source hc18 --out=x --set lr=0.1"
-    )
-
-
-def test_paths_are_shown_where_they_are_asked_for_but_no_secret() -> None:
-    shown = shown_command(COMMAND, paths=True)
-
-    assert "--source /home/me/hc18" in shown
-    assert "secret" not in shown
-    assert "--cache /scratch/me" in shown
-
-
-def test_a_specification_is_shown_without_places_and_secrets() -> None:
-    spec = {"source": "/home/me/hc18", "trials": 4, "cache": "/scratch", "webhook": "https://x/y",
-            "space": None, "overrides": ["lr=0.1"]}  # fmt: skip
-
-    assert shown_spec(spec) == {
-        "source": "hc18", "trials": 4, "webhook": SECRET, "overrides": ["lr=0.1"]
-    }  # fmt: skip
-    assert shown_spec(spec, paths=True)["source"] == "/home/me/hc18"
-    assert "https" not in str(shown_spec(spec, paths=True))
-
-
 def test_sorting_says_its_direction_and_listens_to_the_keyboard() -> None:
     (script,) = re.findall(r"<script>(.*?)</script>", render_html(report(table())), re.DOTALL)
 
     assert "aria-sort" in script
     assert 'createElement("button")' in script
+
+
+def drawing(name: str) -> Picture:
+    svg = f'<svg><path id="{name}-p1"/><use href="#{name}-p1" clip-path="url(#{name}-p1)"/></svg>'
+    files = {"svg": svg.encode(), "png": b"dots"}
+    return Picture(name=name, title="A line", caption="C.", alt="a line", files=files)
+
+
+def test_names_that_stand_twice_are_numbered_in_their_order_down_to_the_ids() -> None:
+    inner = Section(key="search", title="One", parts=(drawing("a"), table(), drawing("a-2")))
+    outer = Section(key="search", title="All", parts=(drawing("a"), table()), sections=(inner,))
+    made = Report(title="T", date="2026-01-31", version="1", sections=named_apart([outer]))
+    found = Outline(render_html(made)).found
+    ids = [str(attributes["id"]) for _, attributes in found if "id" in attributes]
+
+    assert [picture.name for picture in made.pictures()] == ["a", "a-2", "a-2-2"]
+    assert [one.name for one in made.tables()] == ["errors", "errors-2"]
+    assert made.sections[0].sections[0].key == "search-2"
+    assert len(ids) == len(set(ids))
+    assert {"a-p1", "a-2-p1", "a-2-2-p1"} <= set(ids)
+    assert made.pictures()[1].files["svg"] == drawing("a-2").files["svg"]

@@ -13,7 +13,7 @@ from supremix_reports.report_parts import Listing
 from supremix_reports.report_results import gains_sentences, gains_table, measures_table
 
 
-def tested(predicted: Any, *, seeds: int) -> pl.DataFrame:
+def studied(predicted: Any, *, seeds: int) -> pl.DataFrame:
     """Two datasets, on each of which "supremix" is better than "l1" by a third."""
     frames = []
     for k, dataset in enumerate(("brains", "hearts")):
@@ -34,25 +34,25 @@ def sentence(predictions: pl.DataFrame) -> str:
 def test_a_mean_gain_of_several_seeds_has_its_interval_and_number_of_datasets(
     predicted: Any,
 ) -> None:
-    text = sentence(tested(predicted, seeds=3))
+    text = sentence(studied(predicted, seeds=3))
     assert text.startswith("supremix against l1: significantly better on 2 of 2 datasets; ")
     assert "mean gain +33.3 (+33" in text
     assert text.endswith(") % over 2 datasets.")
 
 
 def test_a_mean_gain_of_one_seed_has_no_interval_and_says_so(predicted: Any) -> None:
-    text = sentence(tested(predicted, seeds=1))
+    text = sentence(studied(predicted, seeds=1))
     assert text.endswith("; mean gain +33.3 % over 2 datasets (one seed).")
 
 
 def test_a_mean_gain_names_the_datasets_it_is_without(predicted: Any) -> None:
-    table = tested(predicted, seeds=2)
+    table = studied(predicted, seeds=2)
     lacking = table.filter(~((pl.col("dataset") == "hearts") & (pl.col("method") == "supremix")))
     assert sentence(lacking).endswith(") % over 1 dataset (without hearts: no predictions).")
 
 
 def test_without_any_gain_the_sentence_says_why(predicted: Any) -> None:
-    table = tested(predicted, seeds=2).filter(dataset="brains")
+    table = studied(predicted, seeds=2).filter(dataset="brains")
     other = table.with_columns(id=pl.col("id") + pl.col("method"))
     assert sentence(other).endswith(
         "; no mean gain (without brains: other samples than the reference)."

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import polars as pl
@@ -244,9 +243,10 @@ def test_duration(seconds: float, text: str) -> None:
 
 
 def test_the_public_names_are_those_exported() -> None:
-    public = {
-        name
-        for name, value in vars(supremix_reports).items()
-        if not name.startswith("_") and not isinstance(value, ModuleType)
-    }
-    assert sorted(public) == sorted(supremix_reports.__all__)
+    names = supremix_reports.__all__
+    assert len(set(names)) == len(names)
+    for name in names:
+        assert getattr(supremix_reports, name) is not None
+    assert sorted(supremix_reports._HOMES) == sorted(names)
+    with pytest.raises(AttributeError, match="no attribute 'mea_rows'"):
+        _ = supremix_reports.mea_rows

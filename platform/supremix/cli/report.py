@@ -47,15 +47,19 @@ def report(
         str | None,
         typer.Option(
             metavar="METHOD",
-            help="Method that the others are compared with; by default that of the benchmark, "
-            "else l1, else the first.",
+            help="Method that the others are compared with; by default that of the benchmark "
+            "(l1, else its last method, unless it was told another), else l1, else the first.",
         ),
     ] = None,
     split: Split = "test",
     title: Annotated[str | None, typer.Option(help="Title of the report.")] = None,
     ids: Annotated[
         bool,
-        typer.Option("--ids", help="Name the samples with the largest errors; by default none is."),
+        typer.Option(
+            "--ids",
+            help="Name the samples with the largest errors, with exact numbers, site and sex; "
+            "by default none is named, and the numbers are rounded.",
+        ),
     ] = False,
     paths: Paths = False,
     formats: Annotated[
