@@ -234,11 +234,12 @@ def test_a_final_fit_judges_nothing_on_the_way(task: Task) -> None:
 def test_judging_gives_the_rows_of_a_split(task: Task, store: Store) -> None:
     run = TrialRun(task, {})
     judged = run.judge("test")
-    assert judged.keys() == {"id", "group", "target", "prediction", "site"}
+    assert judged.keys() == {"id", "group", "target", "prediction", "site", "sex"}
     positions = run.data.positions("test")
     assert judged["id"].tolist() == store.index["id"][positions.tolist()].to_list()
     np.testing.assert_array_equal(judged["target"], store.targets[positions])
     assert judged["prediction"].shape == positions.shape
+    assert {len(column) for column in judged.values()} == {len(positions)}
 
 
 def test_a_share_of_the_labels_keeps_groups_whole(task: Task) -> None:
