@@ -18,7 +18,7 @@ from ray.train.v2._internal.callbacks.placement_group_callback import (
 )
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from supremix.cluster.order import Message
+from supremix.cluster.order import Message, Outcome
 from supremix.cluster.plan import GangPlan
 from supremix.cluster.post import Post
 from supremix.cluster.watchdog import Watchdog
@@ -62,19 +62,21 @@ def work(config: Mapping[str, Any]) -> None:
         return
     device = _device(config["gpus"], post)
     bench = Workbench(collective, device, watchdog=Watchdog(post.end), peers=post)
-    outcome = None
-    while True:
+
+    def ask(outcome: Outcome | None) -> Message:
         # As bytes: what a user defined in a script travels by value, which torch cannot do.
         asked = cloudpickle.dumps(post.ask(outcome)) if collective.rank == 0 else b""
-        message: Message = cloudpickle.loads(collective.broadcast(asked))
-        outcome = None
-        if message.kind == "quit":
-            return
+        return cloudpickle.loads(collective.broadcast(asked))
+
+    message = ask(None)
+    while message.kind != "quit":
         if message.kind == "leave":
             raise NodeLeftError("the node was announced to go")
-        if message.order is not None:
-            post.note(message.number)
-            outcome = bench.execute(message.order)
+        if message.order is None:
+            message = ask(None)
+            continue
+        post.note(message.number)
+        message = bench.hand_over(message.order, bench.execute(message.order), ask)
 
 
 def _device(gpus: float, post: Post) -> torch.device:

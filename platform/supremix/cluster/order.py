@@ -43,6 +43,8 @@ class Order:
             gang does not count, and what waits for storage may take `START_UP` seconds more.
         ahead: Whether the trial might be given up before the order is due: where it has been, it is
             not leased a gang once more.
+        onward: Whether the next order is likely to be for the trial's next epoch, so that its gang
+            may train it while the checkpoint of this one is written and its outcome told.
     """
 
     key: str
@@ -55,6 +57,7 @@ class Order:
     embed: str | None = None
     limit: float | None = None
     ahead: bool = False
+    onward: bool = False
 
     def __post_init__(self) -> None:
         if self.limit is not None and not self.limit > 0:

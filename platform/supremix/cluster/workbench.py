@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import gc
+import logging
 import traceback
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import torch
 
-from supremix.cluster.notes import taking_notes
+from supremix.cluster.notes import Notes, taking_notes
 from supremix.cluster.order import START_UP, Order, Outcome, Row
+from supremix.cluster.saver import Saver
 from supremix.cluster.watchdog import Watchdog
 from supremix.errors import TrainingError
 from supremix.training import (
@@ -21,9 +25,12 @@ from supremix.training import (
     TrialRun,
     checkpoint_exists,
     load_checkpoint,
-    save_checkpoint,
     start_run,
 )
+
+logger = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
 
 
 class Peers(Protocol):
@@ -65,6 +72,11 @@ class Workbench:
         self._peers = peers
         self._held: tuple[str, str] | None = None
         self._run: TrialRun | JointRun | None = None
+        self._saver = Saver()
+        self._saved = 0
+        """Epoch of the run's last checkpoint, or of the one that is being written."""
+        self._said = ""
+        """What was noted of an epoch that nobody has asked for yet."""
 
     def execute(self, order: Order) -> Outcome:
         """Bring the order's trial to its epoch and collect what was asked for.
@@ -74,14 +86,17 @@ class Workbench:
         again, and the pool gives the trial up after some deliveries. Unless it is an error of the
         training itself that all ranks raise at the same place, such as a loss that is not finite:
         those come between collective operations, so every rank can go on.
+
+        The checkpoint of an order that goes `onward` may still be being written: see `hand_over`.
         """
         with taking_notes() as notes:
             try:
-                outcome = self._execute(order)
+                outcome = self._execute(order, notes)
             except Exception as error:
                 notes.add(traceback.format_exc())
                 outcome = _failure(error)
                 self._drop()
+                self._saver.forget()
                 if self._collective.world > 1 and not self._alike(error, outcome):
                     if self._peers is not None:
                         self._peers.fault(str(outcome.failure), outcome.memory, notes.text)
@@ -90,22 +105,77 @@ class Workbench:
             self._free()
         return replace(outcome, log=notes.text)
 
+    def hand_over(
+        self, order: Order, outcome: Outcome, tell: Callable[[Outcome], Answer]
+    ) -> Answer:
+        """Tell an outcome, once its checkpoint is written.
+
+        A single worker whose order goes `onward` trains the trial's next epoch meanwhile; it is
+        thrown away where another order comes than the one for it.
+
+        Args:
+            order: What was executed.
+            outcome: What came of it.
+            tell: Hands an outcome over, and returns what is answered to it.
+
+        Returns:
+            That answer.
+        """
+        run = self._run
+        if run is None or not self._goes_onward(order):
+            return tell(outcome)
+        if run.epoch >= run.total:
+            return tell(self._whole(outcome))
+        with ThreadPoolExecutor(1, thread_name_prefix="outcome") as thread:
+            answer = thread.submit(lambda: tell(self._whole(outcome)))
+            self._go_on(order, run)
+            with self._within(order, "checkpoint", START_UP):
+                return answer.result()
+
+    def _whole(self, outcome: Outcome) -> Outcome:
+        """An outcome whose checkpoint is written, or what came of writing it."""
+        try:
+            self._saver.wait()
+        except Exception as error:  # noqa: BLE001 - it becomes the outcome
+            self._saved = 0
+            return replace(_failure(error), log=outcome.log + traceback.format_exc())
+        return outcome
+
+    def _go_on(self, order: Order, run: TrialRun | JointRun) -> None:
+        """Train an epoch that is likely to be asked for next."""
+        failed = False
+        with taking_notes() as notes:
+            try:
+                with self._within(order, f"epoch {run.epoch + 1}"):
+                    run.advance()
+            except Exception:
+                # Whoever asks for this epoch meets with the error anew, from the checkpoint on.
+                logger.debug("an epoch ahead failed", exc_info=True)
+                failed = True
+        self._said = notes.text
+        if failed:
+            self._free()
+
+    def _goes_onward(self, order: Order) -> bool:
+        # Several ranks would have to agree on an epoch that only some of them failed to train.
+        return order.onward and self._collective.world == 1
+
     def _alike(self, error: Exception, outcome: Outcome) -> bool:
         if self._peers is None or not isinstance(error, TrainingError):
             return False
         return self._peers.agree(str(outcome.failure))
 
-    def _execute(self, order: Order) -> Outcome:
+    def _execute(self, order: Order, notes: Notes) -> Outcome:
         with self._within(order, f"start of epoch {order.epoch}", START_UP):
             run = self._find(order)
+        if self._said:
+            notes.add(self._said)
+            self._said = ""
+        self._save(order, run)
         while run.epoch < order.epoch:
             with self._within(order, f"epoch {run.epoch + 1}"):
                 run.advance()
-            # Storage that is away for a while is waited for, by all ranks alike.
-            with self._within(order, "checkpoint", START_UP):
-                if self._collective.rank == 0:
-                    save_checkpoint(run.state(), order.checkpoint)
-                self._collective.broadcast(None)
+            self._save(order, run)
         predictions: list[Row] = []
         for split in order.predict:
             with self._within(order, f"predictions of {split}"):
@@ -117,8 +187,26 @@ class Workbench:
         if order.embed is not None:
             with self._within(order, f"features of {order.embed}"):
                 embedding = run.embed(order.embed)
+        if not self._goes_onward(order):
+            self._settle(order)
         row = dict(run.history[order.epoch - 1])
         return Outcome(row=row, total=run.total, predictions=predictions, embedding=embedding)
+
+    def _save(self, order: Order, run: TrialRun | JointRun) -> None:
+        """Have the run's state written, unless it is."""
+        if run.epoch == self._saved:
+            return
+        self._saved = run.epoch
+        if self._collective.rank == 0:
+            with self._within(order, "checkpoint", START_UP):
+                self._saver.save(run.state(), order.checkpoint)
+
+    def _settle(self, order: Order) -> None:
+        """Wait until the checkpoint is written; all ranks wait alike for storage that is away."""
+        with self._within(order, "checkpoint", START_UP):
+            if self._collective.rank == 0:
+                self._saver.wait()
+            self._collective.broadcast(None)
 
     def _within(self, order: Order, what: str, more: float = 0.0) -> AbstractContextManager[None]:
         if order.limit is None or self._watchdog is None:
@@ -128,18 +216,24 @@ class Workbench:
     def _find(self, order: Order) -> TrialRun | JointRun:
         # One trial may be trained on several datasets, each with a checkpoint of its own.
         wanted = order.key, order.checkpoint
-        if self._run is not None and self._held == wanted:
+        if self._run is not None and self._held == wanted and self._fits(self._run, order):
             return self._run
         self._drop()
         run = start_run(order.task, order.config, collective=self._collective, device=self._device)
         # Rank 0 looks, so that no two workers disagree about a file on a shared disk.
         if self._collective.broadcast(checkpoint_exists(order.checkpoint)):
             run.load(load_checkpoint(order.checkpoint))
+        self._saved = run.epoch
         self._held, self._run = wanted, run
         return run
 
+    def _fits(self, run: TrialRun | JointRun, order: Order) -> bool:
+        """Whether the run is not ahead of the order by an epoch that was trained in vain."""
+        return self._saved > 0 and run.epoch <= max(order.epoch, self._saved)
+
     def _drop(self) -> None:
         self._held = self._run = None
+        self._said = ""
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 

@@ -28,6 +28,10 @@ Watcher = Callable[[int, int | None, str], None]
 """Told the index of a study, the number of the trial that did something (None: it has ended), and
 what its worker wrote of it."""
 
+NEXT = 1
+"""Trials that wait, proposed and set up, for the first gang that is free: it would do nothing while
+Tune learns of a trial's end and starts another. Which trials they are, no timing changes."""
+
 
 class LeasedTrial(Trainable):
     """A trial as Tune sees it: each step asks the trial's gang for one more epoch.
@@ -76,13 +80,15 @@ class LeasedTrial(Trainable):
     def _ask(self, *, ahead: bool = False) -> ray.ObjectRef[Outcome]:
         """Give the order to have one more epoch done."""
         trial = self._trial
-        order = self._benches[trial["part"]].order(
+        bench = self._benches[trial["part"]]
+        order = bench.order(
             trial["number"],
             self._settings,
             self._epoch + 1,
             seed=trial["seed"],
             longest=self._longest,
             ahead=ahead,
+            onward=self._epoch + 1 not in bench.rungs,
         )
         return self._pool.execute.remote(order)
 
@@ -177,7 +183,7 @@ class CampaignScheduler(_Here, FIFOScheduler):
             self._controller = vars(tune_controller).get("_tune_controller", tune_controller)
             cache = vars(self._controller).get("_actor_cache")
             if cache is not None:
-                cache.increase_max(trial.placement_group_factory, by=self._gangs)
+                cache.increase_max(trial.placement_group_factory, by=self._gangs + NEXT)
 
     def end_actors(self) -> None:
         """End the trials' actors, as Tune does at the end and after an error."""
@@ -266,7 +272,7 @@ def run_campaign(
 
     Args:
         campaign: Decides.
-        crew: The gangs; as many trials as gangs run at once.
+        crew: The gangs; as many trials as gangs run at once, and `NEXT` more wait for one.
         benches: What the trials of each study share.
         watch: Called in this process after every epoch and every end of a trial.
         storage: Local folder for Tune's own state, of no use afterwards.
@@ -285,7 +291,7 @@ def run_campaign(
             search_alg=CampaignSearcher(campaign),
             scheduler=scheduler,
             num_samples=-1,
-            max_concurrent_trials=crew.plan.gangs,
+            max_concurrent_trials=crew.plan.gangs + NEXT,
             reuse_actors=True,
             trial_dirname_creator=_dirname,
         ),

@@ -1,0 +1,250 @@
+"""A worker that trains the next epoch while it hands over the last one."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from supremix.cluster import saver, workbench
+from supremix.cluster.order import Order, Outcome
+from supremix.cluster.workbench import Workbench
+from supremix.training import Solo, load_checkpoint, save_checkpoint
+
+LONG = 60.0
+
+
+class Run:
+    """Counts epochs; `Runs` says what else happens in them."""
+
+    total = 3
+
+    def __init__(self, deed: Callable[[int], None]) -> None:
+        self.history: list[dict[str, Any]] = []
+        self.deed = deed
+
+    @property
+    def epoch(self) -> int:
+        return len(self.history)
+
+    def advance(self) -> None:
+        self.deed(self.epoch + 1)
+        self.history.append({"epoch": self.epoch + 1})
+
+    def state(self) -> dict[str, Any]:
+        return {"epoch": self.epoch}
+
+    def load(self, state: dict[str, Any]) -> None:
+        self.history = [{"epoch": epoch + 1} for epoch in range(state["epoch"])]
+
+
+class Runs:
+    """Epochs trained so far, of all runs, and what happens in one."""
+
+    def __init__(self) -> None:
+        self.epochs: list[int] = []
+        self.deed: Callable[[int], None] = lambda epoch: None
+
+    def __call__(self, *rest: Any, **named: Any) -> Run:
+        return Run(self._train)
+
+    def _train(self, epoch: int) -> None:
+        self.epochs.append(epoch)
+        self.deed(epoch)
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> Runs:
+    runs = Runs()
+    monkeypatch.setattr(workbench, "start_run", runs)
+    return runs
+
+
+@pytest.fixture
+def order(tmp_path: Path) -> Callable[..., Order]:
+    def make(epoch: int, *, key: str = "a", onward: bool = True, **more: Any) -> Order:
+        task: Any = None
+        checkpoint = str(tmp_path / f"{key}.pt")
+        return Order(
+            key=key, task=task, config={}, checkpoint=checkpoint, epoch=epoch, onward=onward, **more
+        )
+
+    return make
+
+
+def deliver(bench: Workbench, order: Order) -> tuple[Outcome, int]:
+    """The outcome as it is told, and the epoch of the checkpoint at that moment."""
+
+    def tell(outcome: Outcome) -> tuple[Outcome, int]:
+        path = Path(order.checkpoint)
+        return outcome, load_checkpoint(path)["epoch"] if path.exists() else 0
+
+    return bench.hand_over(order, bench.execute(order), tell)
+
+
+def test_every_epoch_is_trained_once_and_told_with_its_checkpoint(
+    runs: Runs, order: Callable[..., Order]
+) -> None:
+    bench = Workbench(Solo())
+    ahead: list[list[int]] = []
+    for epoch in (1, 2, 3):
+        outcome, kept = deliver(bench, order(epoch))
+        assert (outcome.row, kept) == ({"epoch": epoch}, epoch)
+        ahead.append(list(runs.epochs))
+    assert ahead == [[1, 2], [1, 2, 3], [1, 2, 3]]
+
+
+def test_the_next_epoch_begins_while_the_checkpoint_is_written(
+    runs: Runs, order: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training, seen = threading.Event(), list[bool]()
+
+    def save(state: Any, address: Any) -> None:
+        seen.append(training.wait(LONG))
+        save_checkpoint(state, address)
+
+    def deed(epoch: int) -> None:
+        if epoch == 2:
+            training.set()
+
+    monkeypatch.setattr(saver, "save_checkpoint", save)
+    runs.deed = deed
+    outcome, kept = deliver(Workbench(Solo()), order(1))
+    assert (seen, outcome.failure, kept) == ([True], None, 1)
+
+
+def test_an_order_of_several_epochs_trains_while_it_writes(
+    runs: Runs, order: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training, seen = threading.Event(), list[bool]()
+
+    def save(state: Any, address: Any) -> None:
+        seen.append(state["epoch"] > 1 or training.wait(LONG))
+        save_checkpoint(state, address)
+
+    def deed(epoch: int) -> None:
+        if epoch == 2:
+            training.set()
+
+    monkeypatch.setattr(saver, "save_checkpoint", save)
+    runs.deed = deed
+    assert deliver(Workbench(Solo()), order(3, onward=False))[1] == 3
+    assert seen == [True, True, True]
+
+
+def test_without_the_hint_nothing_is_trained_ahead(runs: Runs, order: Callable[..., Order]) -> None:
+    assert deliver(Workbench(Solo()), order(1, onward=False))[1] == 1
+    assert runs.epochs == [1]
+
+
+def test_one_of_several_ranks_trains_nothing_ahead(runs: Runs, order: Callable[..., Order]) -> None:
+    class Two(Solo):
+        world = 2
+
+    assert deliver(Workbench(Two()), order(1))[1] == 1
+    assert runs.epochs == [1]
+
+
+def test_a_checkpoint_that_cannot_be_written_is_the_outcome(
+    runs: Runs, order: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Workbench(Solo())
+    deliver(bench, order(1, onward=False))
+
+    def refuse(state: Any, address: Any) -> None:
+        raise PermissionError("read-only")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(saver, "save_checkpoint", refuse)
+        outcome, kept = deliver(bench, order(2))
+    assert outcome.failure is not None
+    assert "PermissionError: read-only" in outcome.failure
+    assert "Traceback" in outcome.log
+    assert kept == 1
+    # What was trained since the last checkpoint is not built upon.
+    runs.epochs.clear()
+    assert deliver(bench, order(2, onward=False))[1] == 2
+    assert runs.epochs == [2]
+
+
+def test_a_failure_of_an_epoch_ahead_is_told_to_who_asks_for_it(
+    runs: Runs, order: Callable[..., Order]
+) -> None:
+    def deed(epoch: int) -> None:
+        if epoch == 2:
+            raise ArithmeticError("diverged")
+
+    runs.deed = deed
+    bench = Workbench(Solo())
+    first, _ = deliver(bench, order(1))
+    second, kept = deliver(bench, order(2))
+    assert first.failure is None
+    assert second.failure is not None
+    assert "ArithmeticError: diverged" in second.failure
+    assert (runs.epochs, kept) == ([1, 2, 2], 1)
+
+
+def test_a_failed_trial_leaves_nothing_to_the_next(
+    runs: Runs, order: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A checkpoint of the failed trial that could not be written is no failure of the other's."""
+
+    def refuse(state: Any, address: Any) -> None:
+        raise PermissionError("read-only")
+
+    def deed(epoch: int) -> None:
+        if epoch == 2:
+            raise ArithmeticError("diverged")
+
+    runs.deed = deed
+    bench = Workbench(Solo())
+    with monkeypatch.context() as patch:
+        patch.setattr(saver, "save_checkpoint", refuse)
+        outcome, _ = deliver(bench, order(2))
+    assert outcome.failure is not None
+    assert "ArithmeticError: diverged" in outcome.failure
+    runs.deed = lambda epoch: None
+    assert deliver(bench, order(1, key="b"))[0].failure is None
+
+
+def test_an_epoch_in_vain_is_thrown_away(runs: Runs, order: Callable[..., Order]) -> None:
+    bench = Workbench(Solo())
+    deliver(bench, order(1))
+    deliver(bench, order(1, key="b", onward=False))
+    assert runs.epochs == [1, 2, 1]
+    deliver(bench, order(2, onward=False))
+    assert runs.epochs == [1, 2, 1, 2]
+
+
+def test_an_order_once_more_is_answered_from_its_checkpoint(
+    runs: Runs, order: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The network would be one epoch further than the predictions that are asked for."""
+    bench = Workbench(Solo())
+    deliver(bench, order(1))
+    assert runs.epochs == [1, 2]
+    judged: list[int] = []
+    monkeypatch.setattr(
+        Run, "judge", lambda run, split: judged.append(run.epoch) or {}, raising=False
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(workbench, "_rows", lambda judged, split: [])
+        bench.execute(order(1, onward=False, predict=("val",)))
+    assert (judged, runs.epochs) == ([1], [1, 2])
+
+
+def test_what_an_epoch_ahead_says_is_in_its_own_log(
+    runs: Runs, order: Callable[..., Order]
+) -> None:
+    runs.deed = lambda epoch: logging.getLogger("somewhere").warning("epoch %d", epoch)
+    bench = Workbench(Solo())
+    logs = [deliver(bench, order(epoch))[0].log for epoch in (1, 2, 3)]
+    assert [[f"epoch {epoch}\n" in log for epoch in (1, 2, 3)] for log in logs] == [
+        [True, False, False],
+        [False, True, False],
+        [False, False, True],
+    ]
