@@ -1,6 +1,6 @@
 # make demo   a search on brain phantoms: trials, best settings, their error, where all is kept
 # make test   the whole test suite          (PYTEST="-m 'not slow and not long'" for the quick part,
-#             PYTEST="-m long" for the tests that take minutes each)
+#             PYTEST="-m long" for the tests that take minutes each, JOBS=4 for more processes)
 # make lint   ruff and pyright
 # make clean  remove .venv, caches and runs/
 #
@@ -18,6 +18,7 @@ VENV ?= .venv
 CONSTRAINTS ?= constraints.txt
 TORCH_FROM ?=
 PYTEST ?=
+JOBS ?= 2
 DEMO_TRIALS ?= 12
 DEMO_EPOCHS ?= 20
 
@@ -66,7 +67,7 @@ demo: $(VENV)/.installed
 	    --out runs/demo-$$(date +%Y%m%d-%H%M%S)
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest $(PYTEST)
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadgroup $(PYTEST)
 
 lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check .

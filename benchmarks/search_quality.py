@@ -57,8 +57,9 @@ NOISE = 0.8
 differ by (8 % of the error, for bone age) over what recordings differ by from the forest (10 %)."""
 SCHOOL = 30
 """Whole trainings' worth of epochs of each earlier search, with --transfer."""
-CAP = 150
-"""Whole trainings' worth of epochs after which a search is given up."""
+CAP = 1500
+"""Whole trainings' worth of epochs after which a search is given up: random draws need as many as
+one over the share of the settings that are good enough, some hundreds."""
 
 CAPS = (history.BEST, history.LATEST, history.PENDING)
 
@@ -146,7 +147,7 @@ class TunedTpe(Tpe):
         self._settings = settings
 
     def _sampler(self, number: int) -> TPESampler:
-        given = {"multivariate": True, "group": True, "constant_liar": True, **self._settings}
+        given = {"multivariate": False, "constant_liar": True, **self._settings}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             seed = draw_seed(self._seed, number)
@@ -332,14 +333,14 @@ def variants() -> dict[str, Strategy]:
         f"history {c}": replace(ours, caps=c) for c in ((16, 32, 8), (64, 128, 16), (999, 999, 16))
     }
     ways: dict[str, dict[str, Any]] = {
-        "univariate": {"multivariate": False, "group": False},
+        "multivariate": {"multivariate": True, "group": True},
         "no liar": {"constant_liar": False},
         "candidates 100": {"n_ei_candidates": 100},
         "gamma 0.2": {"gamma": fifth},
         "gamma sqrt": {"gamma": root},
     }
     found |= {f"lead {n}, grace 9": replace(ours, lead=n, grace=9) for n in (2, 8)}
-    found["grace 9, univariate"] = replace(ours, grace=9, tpe=ways["univariate"])
+    found["multivariate, no pruning"] = replace(ours, pruning="none", tpe=ways["multivariate"])
     return found | RIVALS | {name: replace(ours, tpe=way) for name, way in ways.items()}
 
 

@@ -16,6 +16,18 @@ from s3_server import S3Server, s3_server
 from weak_link import Link, weak_link
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where several processes share the tests, let one have the live ones, which go in turn.
+
+    They come first, being the longest: the others are done beside them.
+    """
+    live = Path(__file__).parent / "live"
+    for item in items:
+        if live in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("live"))
+    items.sort(key=lambda item: live not in item.path.parents)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> None:
     """Two threads waiting for each other make small tensors slow, the more so on a busy machine."""

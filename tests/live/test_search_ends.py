@@ -195,10 +195,8 @@ def test_ctrl_c_and_sigterm_end_a_driver_in_order(drive: Callable[..., Driver]) 
     drivers = {name: drive(name, "--trials", "300") for name in ("int", "term")}
     for name, driver in drivers.items():
         driver.wait_for_epochs(4)
-        if name == "int":
-            driver.signal_group(signal.SIGINT)  # as a terminal does
-        else:
-            driver.process.send_signal(signal.SIGTERM)
+        # As a terminal does, and ``timeout`` and some batch systems.
+        driver.signal_group(signal.SIGINT if name == "int" else signal.SIGTERM)
     for driver in drivers.values():
         wait_until(lambda one=driver: one.process.poll() is not None, "the driver to end")
         said = driver.errors.read_text()

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import socket
+import sys
 import tempfile
 import zipfile
 from collections.abc import Generator, Mapping
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray._private import services
 from ray.exceptions import AuthenticationError
 
 from supremix.errors import ResourceError, SpecError
@@ -66,12 +68,36 @@ def ray_runtime(
         yield
         return
     _reach(address)
-    with _environment(wheel) as environment:
+    with _environment(wheel) as environment, _apart():
         _init(address, cpus, environment)
     try:
         yield
     finally:
         ray.shutdown()
+
+
+class _Apart(services.ConsolePopen):
+    """A process of Ray's that leads a process group of its own."""
+
+    def __init__(self, *rest: Any, **named: Any) -> None:
+        super().__init__(*rest, **{"process_group": 0, **named})
+
+
+@contextlib.contextmanager
+def _apart() -> Generator[None]:
+    """Have Ray's processes started outside of this one's process group.
+
+    A signal to the whole group (of ``timeout``, of a batch system) would end Ray at once, and
+    nothing could end in order. They end with this process all the same: the kernel sees to that,
+    and where it does not, the group is needed, and stays.
+    """
+    plain: Any = services.ConsolePopen
+    if sys.platform == "linux":
+        services.ConsolePopen = _Apart
+    try:
+        yield
+    finally:
+        services.ConsolePopen = plain
 
 
 @contextlib.contextmanager
