@@ -67,7 +67,7 @@ demo: $(VENV)/.installed
 	    --out runs/demo-$$(date +%Y%m%d-%H%M%S)
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadgroup $(PYTEST)
+	$(BIN)/python -m pytest --numprocesses $(JOBS) $(PYTEST)
 
 lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check .

@@ -39,7 +39,6 @@ class ForestCurves:
     Attributes:
         explained: R² of the last error's logarithm, out of sample.
         best: Least true error among `PROBES` settings drawn at random and the recorded ones.
-        share: Of those drawn at random, how many are within 1 % of it.
     """
 
     def __init__(self, table: pl.DataFrame, space: Space, noise: float) -> None:
@@ -55,15 +54,23 @@ class ForestCurves:
         last = self._residuals[:, -1]
         self.explained = float(1.0 - np.mean(last**2) / np.var(errors[:, -1]))
         self._known: dict[str, np.ndarray] = {}
-        dice = Dice(0)
-        probes = [self._scale.point(space.suggest(dice)) for _ in range(PROBES)]
-        finals = np.exp(self._forest.predict(np.stack([*points, *probes]))[:, -1])
-        self.best = float(finals.min())
-        self.share = float(np.mean(finals[len(points) :] <= 1.01 * self.best))
+        self._space = space
+        finals = np.exp(self._forest.predict(points)[:, -1])
+        self.best = float(min(finals.min(), self._drawn(PROBES).min()))
 
     def true_error(self, config: Mapping[str, Any]) -> float:
         """The expected error after the last epoch."""
         return float(np.exp(self._clean(config)[-1]))
+
+    def share(self, within: float, draws: int = 100_000) -> float:
+        """How many of the settings drawn at random have at most `within` times the least error."""
+        return float(np.mean(self._drawn(draws) <= within * self.best))
+
+    def _drawn(self, draws: int) -> np.ndarray:
+        """True errors of settings drawn at random."""
+        dice = Dice(0)
+        points = [self._scale.point(self._space.suggest(dice)) for _ in range(draws)]
+        return np.exp(self._forest.predict(np.stack(points))[:, -1])
 
     def rows(self, config: Mapping[str, Any], seed: int | None) -> Curve:
         """An expected curve with one recording's luck."""

@@ -7,6 +7,7 @@ import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,17 +16,25 @@ sys.path.insert(0, str(Path(__file__).parent / "support"))
 from s3_server import S3Server, s3_server
 from weak_link import Link, weak_link
 
+LIVE = "tests/live/"
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where several processes share the tests, let one have the live ones, which go in turn.
+    """Put the live tests first: they take longest, and the others are done beside them."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LIVE))
 
-    They come first, being the longest: the others are done beside them.
-    """
-    live = Path(__file__).parent / "live"
-    for item in items:
-        if live in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("live"))
-    items.sort(key=lambda item: live not in item.path.parents)
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Of several processes let one have all live tests, which go in turn, the others the rest."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class LiveInOne(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return LIVE if nodeid.startswith(LIVE) else nodeid.split("::")[0]
+
+    config.option.loadscopereorder = False
+    return LiveInOne(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)

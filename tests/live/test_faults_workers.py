@@ -87,6 +87,7 @@ def disturb(crew: Crew, subject: Subject, watch: Watch, what: str, deed: Callabl
     return outcome
 
 
+@pytest.mark.long
 def test_a_killed_worker_costs_the_epoch_under_way(
     crew: Crew, subject: Subject, watch: Watch
 ) -> None:
@@ -157,13 +158,14 @@ def test_a_trial_without_memory_fails_and_the_gang_goes_on(
     assert not subject.held()
 
 
+@pytest.mark.long
 def test_a_loss_that_is_nan_on_all_workers_fails_the_trial_at_once(
     mark: str, subject: Subject, tmp_path: Path, heads: str, cache: Path
 ) -> None:
     with Crew(PAIR, str(tmp_path / "ray")) as crew:
         wait_for_gangs(crew, 1)
+        wait_until(lambda: len(members(crew)[0]) == 2, "both workers")
         before = [one.actor._actor_id for one in members(crew)[0]]
-        assert len(before) == 2
         subject.do("nan")
         outcome = Asked(crew, subject.order(1)).outcome()
         assert outcome.failure is not None

@@ -132,6 +132,7 @@ def test_failing_trials_are_noted_and_the_best_of_the_others_is_named(
     assert_nothing_left()
 
 
+@pytest.mark.long
 def test_a_search_whose_trials_all_fail_says_why(
     tmp_path: Path, heads: str, local_ray: None
 ) -> None:

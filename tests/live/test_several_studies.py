@@ -52,6 +52,7 @@ def dawdling(seed: int) -> Method:
     return Dawdling()
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("local_ray")
 def test_different_delays_give_the_same_table(heads: str, tmp_path: Path) -> None:
     for seed in (1, 2):
@@ -73,6 +74,7 @@ def named(name: str) -> Dataset:
     return replace(dataset, card=replace(dataset.card, name=name))
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("local_ray")
 def test_one_setting_for_several_datasets(tmp_path: Path) -> None:
     folders = {n: str(write_heads(tmp_path / n, count)) for n, count in (("a", 60), ("b", 90))}
