@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cache
+from multiprocessing import get_context
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -281,7 +282,8 @@ def compare(
         for name, count, label in cells
         for seed in range(options.seeds)
     ]
-    with ProcessPoolExecutor(options.jobs) as pool:
+    # Not forked: polars' threads do not live through that, and reading a table waits for ever.
+    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
         results = list(pool.map(run, tasks))
     rows: list[dict[str, Any]] = []
     for place, (name, count, label) in enumerate(cells):

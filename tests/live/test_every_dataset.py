@@ -11,12 +11,9 @@ from PIL import Image
 from supremix import cli
 from supremix_datasets import get
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 SIX = ("ukb-t1", "hcp-aging", "rsna-bone-age", "echonet-dynamic", "adni-amyloid", "a4-amyloid")
-QUICK = ("echonet-dynamic",)
-"""The one that differs most from the rest, for every run of the tests; the others take long."""
-
 COUNT = 40
 SMALL = {"rsna-bone-age": "32,32", "echonet-dynamic": "8,28,28"}
 
@@ -29,9 +26,7 @@ def supremix(*words: str) -> None:
 
 
 @pytest.mark.usefixtures("local_ray")
-@pytest.mark.parametrize(
-    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.long) for name in SIX]
-)
+@pytest.mark.parametrize("name", SIX)
 def test_from_the_official_files_to_a_result(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

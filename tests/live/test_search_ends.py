@@ -169,6 +169,7 @@ def test_an_interrupted_search_leaves_nothing_in_a_ray_that_goes_on(
     assert 2 <= states.len() < 9
 
 
+@pytest.mark.long
 def test_used_up_time_ends_a_search_in_order(
     tmp_path: Path, heads: str, local_ray: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
