@@ -98,9 +98,9 @@ def test_every_epoch_is_trained_once_and_told_with_its_checkpoint(
     assert ahead == [[1, 2], [1, 2, 3], [1, 2, 3]]
 
 
-def test_the_next_epoch_begins_while_the_checkpoint_is_written(
-    runs: Runs, order: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def seen(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """For each checkpoint whether the second epoch was under way before it was written."""
     training, seen = threading.Event(), list[bool]()
 
     def save(state: Any, address: Any) -> None:
@@ -113,25 +113,19 @@ def test_the_next_epoch_begins_while_the_checkpoint_is_written(
 
     monkeypatch.setattr(saver, "save_checkpoint", save)
     runs.deed = deed
+    return seen
+
+
+def test_the_next_epoch_begins_while_the_checkpoint_is_written(
+    order: Callable[..., Order], seen: list[bool]
+) -> None:
     outcome, kept = deliver(Workbench(Solo()), order(1))
     assert (seen, outcome.failure, kept) == ([True], None, 1)
 
 
 def test_an_order_of_several_epochs_trains_while_it_writes(
-    runs: Runs, order: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
+    order: Callable[..., Order], seen: list[bool]
 ) -> None:
-    training, seen = threading.Event(), list[bool]()
-
-    def save(state: Any, address: Any) -> None:
-        seen.append(state["epoch"] > 1 or training.wait(LONG))
-        save_checkpoint(state, address)
-
-    def deed(epoch: int) -> None:
-        if epoch == 2:
-            training.set()
-
-    monkeypatch.setattr(saver, "save_checkpoint", save)
-    runs.deed = deed
     assert deliver(Workbench(Solo()), order(3, onward=False))[1] == 3
     assert seen == [True, True, True]
 
