@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from counted_run import CountedRun
 
 from supremix.cluster import workbench
 from supremix.cluster.notes import clip, stacks, taking_notes
@@ -20,27 +21,6 @@ from supremix.cluster.order import LOG_LIMIT, Order, Outcome
 from supremix.cluster.watchdog import Watchdog
 from supremix.cluster.workbench import Workbench, lacks_memory
 from supremix.training import NonFiniteLossError, Solo
-
-
-class Run:
-    """Trains nothing; calls `deed` in every epoch."""
-
-    total = 3
-
-    def __init__(self, deed: Callable[[], None]) -> None:
-        self.history: list[dict[str, Any]] = []
-        self.deed = deed
-
-    @property
-    def epoch(self) -> int:
-        return len(self.history)
-
-    def advance(self) -> None:
-        self.deed()
-        self.history.append({"epoch": self.epoch + 1})
-
-    def state(self) -> dict[str, Any]:
-        return {"epoch": self.epoch}
 
 
 class Two(Solo):
@@ -80,7 +60,10 @@ def does(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], None]], None
     """Have every run do something in its epochs."""
 
     def set_(deed: Callable[[], None]) -> None:
-        monkeypatch.setattr(workbench, "start_run", lambda *rest, **named: Run(deed))
+        def start(*rest: Any, **named: Any) -> CountedRun:
+            return CountedRun(lambda epoch: deed())
+
+        monkeypatch.setattr(workbench, "start_run", start)
 
     return set_
 

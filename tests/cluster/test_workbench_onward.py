@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from counted_run import CountedRun
 
 from supremix.cluster import saver, workbench
 from supremix.cluster.order import Order, Outcome
@@ -18,30 +19,6 @@ from supremix.training import Solo, load_checkpoint, save_checkpoint
 LONG = 60.0
 
 
-class Run:
-    """Counts epochs; `Runs` says what else happens in them."""
-
-    total = 3
-
-    def __init__(self, deed: Callable[[int], None]) -> None:
-        self.history: list[dict[str, Any]] = []
-        self.deed = deed
-
-    @property
-    def epoch(self) -> int:
-        return len(self.history)
-
-    def advance(self) -> None:
-        self.deed(self.epoch + 1)
-        self.history.append({"epoch": self.epoch + 1})
-
-    def state(self) -> dict[str, Any]:
-        return {"epoch": self.epoch}
-
-    def load(self, state: dict[str, Any]) -> None:
-        self.history = [{"epoch": epoch + 1} for epoch in range(state["epoch"])]
-
-
 class Runs:
     """Epochs trained so far, of all runs, and what happens in one."""
 
@@ -49,8 +26,8 @@ class Runs:
         self.epochs: list[int] = []
         self.deed: Callable[[int], None] = lambda epoch: None
 
-    def __call__(self, *rest: Any, **named: Any) -> Run:
-        return Run(self._train)
+    def __call__(self, *rest: Any, **named: Any) -> CountedRun:
+        return CountedRun(self._train)
 
     def _train(self, epoch: int) -> None:
         self.epochs.append(epoch)
@@ -223,7 +200,7 @@ def test_an_order_once_more_is_answered_from_its_checkpoint(
     assert runs.epochs == [1, 2]
     judged: list[int] = []
     monkeypatch.setattr(
-        Run, "judge", lambda run, split: judged.append(run.epoch) or {}, raising=False
+        CountedRun, "judge", lambda run, split: judged.append(run.epoch) or {}, raising=False
     )
     with monkeypatch.context() as patch:
         patch.setattr(workbench, "_rows", lambda judged, split: [])

@@ -122,10 +122,8 @@ class Workbench:
             That answer.
         """
         run = self._run
-        if run is None or not self._goes_onward(order):
+        if run is None or not self._goes_onward(order, run):
             return tell(outcome)
-        if run.epoch >= run.total:
-            return tell(self._whole(outcome))
         with ThreadPoolExecutor(1, thread_name_prefix="outcome") as thread:
             answer = thread.submit(lambda: tell(self._whole(outcome)))
             self._go_on(order, run)
@@ -156,9 +154,9 @@ class Workbench:
         if failed:
             self._free()
 
-    def _goes_onward(self, order: Order) -> bool:
+    def _goes_onward(self, order: Order, run: TrialRun | JointRun) -> bool:
         # Several ranks would have to agree on an epoch that only some of them failed to train.
-        return order.onward and self._collective.world == 1
+        return order.onward and self._collective.world == 1 and run.epoch < run.total
 
     def _alike(self, error: Exception, outcome: Outcome) -> bool:
         if self._peers is None or not isinstance(error, TrainingError):
@@ -187,7 +185,7 @@ class Workbench:
         if order.embed is not None:
             with self._within(order, f"features of {order.embed}"):
                 embedding = run.embed(order.embed)
-        if not self._goes_onward(order):
+        if not self._goes_onward(order, run):
             self._settle(order)
         row = dict(run.history[order.epoch - 1])
         return Outcome(row=row, total=run.total, predictions=predictions, embedding=embedding)
