@@ -163,3 +163,16 @@ def test_it_shows_errors_gains_and_what_came_to_nothing(tmp_path: Path) -> None:
     assert "significant" in shown
     assert "rnc on ukb-t1 came to no result: all 2 trials failed" in shown
     assert "the runs on ukb-t1, one a method" in shown
+
+
+@pytest.mark.parametrize("command", ["benchmark", "search"])
+def test_whichever_command_goes_on_with_it_it_ends_with_a_report(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = begun(tmp_path / "run")
+    write_benchmark(str(folder), [finished(folder, "l1", 4.0)], reference="l1")
+    written: list[tuple[str, str]] = []
+    monkeypatch.setattr(supremix, "report", lambda store, out: written.append((store, out)))
+    monkeypatch.setattr(supremix.Benchmark, "run", lambda self: supremix.BenchmarkResult(self.path))
+    run(command, "--resume", str(folder), code=0)
+    assert written == [(str(folder), str(folder / "report"))]

@@ -10,13 +10,13 @@ import typer
 from rich.console import Console
 
 from supremix.cli.asking import listed, sources
-from supremix.cli.benchmark_view import show_benchmark
+from supremix.cli.benchmark_view import show_benchmark, with_report
 from supremix.cli.options import BUDGET, RUN, SPACE, read_shape
 from supremix.cli.progress import Display
 from supremix.cli.search import refuse_a_second_specification, search
 
 if TYPE_CHECKING:
-    from supremix.benchmark import Benchmark, BenchmarkResult
+    from supremix.benchmark import Benchmark
 
 METHODS = "supremix,rnc,l1"
 
@@ -130,7 +130,7 @@ def benchmark(context: typer.Context, **given: Any) -> None:
         asked = _resumed(resume, given, display, again) if resume else _asked(given, display)
         result = asked.run()
         if report:
-            _report(result, display)
+            with_report(result, display)
     show_benchmark(result, Console())
     if result.failures:
         raise typer.Exit(1)
@@ -207,10 +207,3 @@ def _sources(text: str | None, datasets: Sequence[str]) -> dict[str, str]:
     if len(datasets) == 1 and text is not None and not text.startswith(f"{datasets[0]}="):
         return {datasets[0]: text}
     return sources(text, datasets)
-
-
-def _report(result: BenchmarkResult, display: Display) -> None:
-    import supremix
-
-    display(supremix.Progress(message="writing the report"))
-    supremix.report(str(result.path), out=str(result.path / "report"))

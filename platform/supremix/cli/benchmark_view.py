@@ -12,6 +12,7 @@ from supremix.cli.tables import files_table
 
 if TYPE_CHECKING:
     from supremix.benchmark import BenchmarkResult
+    from supremix.cli.progress import Display
 
 FILES = {
     "report/report.html": "everything on a page, with tables and plots",
@@ -19,6 +20,19 @@ FILES = {
     "gains.parquet": "a row a dataset and method: against the reference",
     "comparison.parquet": "a row a search: best trial, errors, what it took",
 }
+
+
+def with_report(result: BenchmarkResult, display: Display) -> None:
+    """Write a benchmark's report into its folder.
+
+    Args:
+        result: The benchmark's.
+        display: Shows what is being done.
+    """
+    import supremix
+
+    display(supremix.Progress(message="writing the report"))
+    supremix.report(str(result.path), out=str(result.path / "report"))
 
 
 def show_benchmark(result: BenchmarkResult, console: Console) -> None:

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from supremix.cli import options
 from supremix.cli.asking import asked, begun, resumed
-from supremix.cli.benchmark_view import show_benchmark
+from supremix.cli.benchmark_view import show_benchmark, with_report
 from supremix.cli.comparison import show_comparison
 from supremix.cli.many import show_many
 from supremix.cli.options import BUDGET, DATA, MACHINE, MODEL, RUN, SPACE
@@ -381,8 +381,12 @@ def search(
 
 
 def _go_on(run: str, quiet: bool, place: Mapping[str, str | None]) -> None:
+    import supremix
+
     with Display(Console(stderr=True), f"resuming {run}", quiet=quiet) as display:
         result = resumed(run)(progress=display, **place).run()
+        if isinstance(result, supremix.BenchmarkResult):
+            with_report(result, display)
     _show(result)
 
 
