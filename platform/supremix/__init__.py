@@ -20,14 +20,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from supremix.api import Best as Best
-    from supremix.api import Result as Result
     from supremix.api import Search as Search
     from supremix.api import datasets as datasets
     from supremix.api import load as load
     from supremix.api import prepare as prepare
     from supremix.benchmark import Benchmark as Benchmark
-    from supremix.benchmark import BenchmarkResult as BenchmarkResult
+    from supremix.benchmark_result import BenchmarkResult as BenchmarkResult
     from supremix.comparison import Comparison as Comparison
     from supremix.comparison import ComparisonResult as ComparisonResult
     from supremix.folders import check as check
@@ -44,13 +42,15 @@ if TYPE_CHECKING:
     from supremix.querying import results as results
     from supremix.reporting import compare as compare
     from supremix.reporting import report as report
+    from supremix.result import Best as Best
+    from supremix.result import Result as Result
     from supremix.standing import Status as Status
     from supremix.training import TrainedModel as TrainedModel
 
 _HOMES = {
     "Benchmark": "supremix.benchmark",
-    "BenchmarkResult": "supremix.benchmark",
-    "Best": "supremix.api",
+    "BenchmarkResult": "supremix.benchmark_result",
+    "Best": "supremix.result",
     "Comparison": "supremix.comparison",
     "ComparisonResult": "supremix.comparison",
     "EncoderSpec": "supremix.models",
@@ -59,7 +59,7 @@ _HOMES = {
     "MultiSearch": "supremix.many",
     "Plan": "supremix.planning",
     "Progress": "supremix.progress",
-    "Result": "supremix.api",
+    "Result": "supremix.result",
     "Search": "supremix.api",
     "Status": "supremix.standing",
     "TrainedModel": "supremix.training",

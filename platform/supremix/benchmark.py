@@ -1,27 +1,25 @@
-"""Methods on several datasets, with several seeds each: `Benchmark`, `BenchmarkResult`."""
+"""Methods on several datasets, with several seeds each: `Benchmark`."""
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import polars as pl
 from upath import UPath
 
-from supremix.api import Result, Search
+from supremix.api import Search
 from supremix.benchmark_driver import run_benchmark
+from supremix.benchmark_growth import cell_of, grown_specs, name_of, stored_specs
+from supremix.benchmark_result import BenchmarkResult, cell_folder, cells_of, read_index
 from supremix.comparison import check_methods
-from supremix.errors import USER_ERRORS, RunFolderError, SearchInterrupted, SpecError
+from supremix.errors import USER_ERRORS, SearchInterrupted, SpecError
 from supremix.progress import Listener, Progress
 from supremix.runs import (
     BENCHMARK,
     RunFolder,
     check_new,
-    is_benchmark,
     new_run_folder,
-    read_json,
     write_json,
 )
 from supremix.search.ledger import read_events
@@ -30,7 +28,6 @@ from supremix.training import Method
 from supremix.training.files import Address, children, discard_tree, is_local, place
 from supremix.training.persistence import explained
 from supremix_datasets import Dataset
-from supremix_reports import read_table
 
 TEST_SEEDS = 3
 """Seeds with which the best settings are judged where nobody says else."""
@@ -78,7 +75,7 @@ class Benchmark:
     ) -> None:
         _check_options(options)
         known = dict(sources or {})
-        given = [(one, known.pop(_name(one), None)) for one in datasets]
+        given = [(one, known.pop(name_of(one), None)) for one in datasets]
         if known:
             raise SpecError(
                 f"there are sources for {', '.join(known)}, which are not among the datasets."
@@ -130,12 +127,12 @@ class Benchmark:
             SpecError: It cannot grow like that.
         """
         path = place(run)
-        content = _read(path)
-        specs = _stored(path, content, datasets, methods, objects)
+        content = read_index(path)
+        specs = stored_specs(path, content, datasets, methods, objects)
         named = content["named"] if reference is None else reference
         benchmark = cls.__new__(cls)
         vars(benchmark).update(
-            specs=_grown(specs, content, datasets, dict(sources or {}), methods, test_seeds),
+            specs=grown_specs(specs, content, datasets, dict(sources or {}), methods, test_seeds),
             _named=named,
             path=path,
             _listen=progress or _silent,
@@ -155,7 +152,7 @@ class Benchmark:
     @property
     def datasets(self) -> tuple[str, ...]:
         """Names of the datasets."""
-        return tuple(dict.fromkeys(_cell(spec)[0] for spec in self.specs))
+        return tuple(dict.fromkeys(cell_of(spec)[0] for spec in self.specs))
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -169,7 +166,7 @@ class Benchmark:
             USER_ERRORS: See `supremix.errors`. A search that comes to no result does not end the
                 benchmark: the table has the reason.
         """
-        runs = [RunFolder(cell_folder(self.path, *_cell(spec))) for spec in self.specs]
+        runs = [RunFolder(cell_folder(self.path, *cell_of(spec))) for spec in self.specs]
         fresh, made = not self._begun, list[RunFolder]()
         if fresh:
             check_new(self.path)
@@ -209,7 +206,7 @@ class Benchmark:
     def _write(self) -> None:
         content = {
             "datasets": list(self.datasets),
-            "sources": {_cell(spec)[0]: spec.source for spec in self.specs},
+            "sources": {cell_of(spec)[0]: spec.source for spec in self.specs},
             "methods": list(self.methods),
             "test_seeds": self.specs[0].test_seeds,
             "reference": self.reference,
@@ -225,160 +222,17 @@ class Benchmark:
                 discard_tree(self.path)
             self._begun = False
             return
-        named = {cell_folder(self.path, *cell) for cell in _cells(_read(self.path))}
+        named = {cell_folder(self.path, *cell) for cell in cells_of(read_index(self.path))}
         for run in idle:
             if run.path not in named:
                 run.remove()
                 _discard_empty(run.path.parent)
 
 
-class BenchmarkResult:
-    """What a benchmark found, read from its folder.
-
-    Args:
-        path: Folder of the benchmark, or its fsspec address.
-
-    Raises:
-        RunFolderError: The folder is not that of a benchmark.
-    """
-
-    def __init__(self, path: Address) -> None:
-        self.path = place(path)
-        content = _read(self.path)
-        self.datasets: tuple[str, ...] = tuple(content["datasets"])
-        self.methods: tuple[str, ...] = tuple(content["methods"])
-        self.test_seeds: int = content["test_seeds"]
-        self.reference: str = content["reference"]
-
-    @functools.cached_property
-    def table(self) -> pl.DataFrame:
-        """A row a dataset and method; the columns are those of `comparison.parquet`."""
-        return read_table(str(self.path), "comparison")
-
-    @functools.cached_property
-    def mae(self) -> pl.DataFrame:
-        """A row a dataset, method, split and metric: the table `mae` of all searches."""
-        return read_table(str(self.path), "mae")
-
-    @functools.cached_property
-    def gains(self) -> pl.DataFrame:
-        """A row a dataset and method: its test error against that of the reference method."""
-        return read_table(str(self.path), "gains")
-
-    @property
-    def failures(self) -> dict[tuple[str, str], str]:
-        """The datasets and methods that came to no result, and why."""
-        lacking = self.table.filter(pl.col("reason").is_not_null())
-        rows = lacking.select("dataset", "method", "reason").iter_rows()
-        return {(dataset, method): reason for dataset, method, reason in rows}
-
-    @property
-    def results(self) -> dict[tuple[str, str], Result]:
-        """What each search found, by dataset and method, of those that came to a result."""
-        cells = [(dataset, method) for dataset in self.datasets for method in self.methods]
-        return {
-            cell: Result(cell_folder(self.path, *cell))
-            for cell in cells
-            if cell not in self.failures
-        }
-
-
-def cell_folder(folder: UPath, dataset: str, method: str) -> UPath:
-    """The run of a method on a dataset, in the folder of a benchmark."""
-    return folder / dataset / method
-
-
-def _cells(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for dataset in content["datasets"]:
-        for method in content["methods"]:
-            yield dataset, method
-
-
-def _cell(spec: SearchSpec) -> tuple[str, str]:
-    """Names of a search's dataset, as its source describes it, and of its method."""
-    return spec.resolve_dataset().card.name, spec.resolve_method().name
-
-
 def _discard_empty(folder: UPath) -> None:
     with explained(str(folder)):
         if is_local(folder) and next(children(folder), None) is None:
             discard_tree(folder)
-
-
-def _stored(
-    path: UPath,
-    content: Mapping[str, Any],
-    datasets: Sequence[str | Dataset],
-    methods: Sequence[str | Method],
-    objects: Mapping[str, Any],
-) -> list[SearchSpec]:
-    """The searches that are there, with what of them could not be stored."""
-    own: dict[str, Any] = {m.name: {"method": m} for m in methods if not isinstance(m, str)}
-    data: dict[str, Any] = {_name(d): {"dataset": d} for d in datasets if not isinstance(d, str)}
-    found: list[SearchSpec] = []
-    for dataset, method in _cells(content):
-        run = RunFolder(cell_folder(path, dataset, method))
-        with explained(str(run.path)):
-            there = run.spec.is_file()
-        if there:
-            more = {**objects, **own.get(method, {}), **data.get(dataset, {})}
-            found.append(SearchSpec.from_dict(run.read_spec(), **more))
-    if not found:
-        raise RunFolderError(
-            f"{path} names a benchmark and has none of its runs: it was ended as it began, or they "
-            "were deleted. Delete the folder, and start anew."
-        )
-    return found
-
-
-def _grown(
-    specs: Sequence[SearchSpec],
-    content: Mapping[str, Any],
-    datasets: Sequence[str | Dataset],
-    sources: dict[str, str],
-    methods: Sequence[str | Method],
-    test_seeds: int | None,
-) -> tuple[SearchSpec, ...]:
-    """Every method on every dataset: the searches that are there, and those that are not."""
-    seeds = content["test_seeds"] if test_seeds is None else test_seeds
-    if seeds < content["test_seeds"]:
-        raise SpecError(
-            f"the benchmark has been judged with {content['test_seeds']} seeds, and those stay; "
-            f"got test_seeds={seeds}."
-        )
-    known = {_cell(spec): spec for spec in specs}
-    of: dict[str, tuple[Any, str | None]] = {
-        name: (name, content["sources"][name]) for name in content["datasets"]
-    }
-    of |= {_cell(spec)[0]: (spec.dataset, spec.source) for spec in specs}
-    for one in datasets:
-        source = None if _name(one) in of else sources.pop(_name(one), None)
-        new = dataclasses.replace(specs[0], dataset=one, source=source)
-        if _name(one) not in of:
-            of.setdefault(_cell(new)[0], (one, source))
-    if sources:
-        raise SpecError(
-            f"there are sources for {', '.join(sources)}, which are no new datasets. Those that "
-            "are there keep their source."
-        )
-    kinds: dict[str, Any] = {name: name for name in content["methods"]}
-    kinds |= {spec.resolve_method().name: spec.method for spec in specs}
-    kinds |= {m if isinstance(m, str) else m.name: m for m in methods if _known(m) not in kinds}
-    return tuple(
-        dataclasses.replace(
-            known.get((name, kind), specs[0]),
-            dataset=dataset,
-            source=source,
-            method=method,
-            test_seeds=seeds,
-        )
-        for name, (dataset, source) in of.items()
-        for kind, method in kinds.items()
-    )
-
-
-def _known(method: str | Method) -> str:
-    return method if isinstance(method, str) else method.name
 
 
 def _check_options(options: Mapping[str, Any]) -> None:
@@ -394,7 +248,7 @@ def _check_options(options: Mapping[str, Any]) -> None:
 def _check(specs: Sequence[SearchSpec]) -> None:
     if not specs:
         raise SpecError("a benchmark needs at least one dataset and one method; got none.")
-    cells = [_cell(spec) for spec in specs]
+    cells = [cell_of(spec) for spec in specs]
     if len(set(cells)) < len(cells):
         twice = next(cell for cell in cells if cells.count(cell) > 1)
         raise SpecError(f"name each dataset and method once; {' with '.join(twice)} is there twice")
@@ -410,19 +264,6 @@ def _check_reference(name: str | None, methods: Sequence[str]) -> None:
 
 def _size(benchmark: Benchmark) -> str:
     return f"{len(benchmark.datasets)}x{len(benchmark.methods)}"
-
-
-def _name(dataset: str | Dataset) -> str:
-    return dataset if isinstance(dataset, str) else dataset.card.name
-
-
-def _read(folder: UPath) -> dict[str, Any]:
-    if not is_benchmark(folder):
-        raise RunFolderError(
-            f"{folder} has no {BENCHMARK}, so it is not the folder of a benchmark. Name the "
-            "folder that 'supremix benchmark' printed."
-        )
-    return read_json(folder / BENCHMARK)
 
 
 def _silent(progress: Progress) -> None:

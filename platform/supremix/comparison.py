@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 from upath import UPath
 
-from supremix.api import Result, Search
+from supremix.api import Search
 from supremix.errors import (
     USER_ERRORS,
     RunFolderError,
@@ -20,6 +20,7 @@ from supremix.errors import (
     UnknownNameError,
 )
 from supremix.progress import Listener, Progress
+from supremix.result import Result
 from supremix.rounds import run_comparison
 from supremix.runs import (
     COMPARISON,

@@ -9,10 +9,11 @@ from typing import Any
 import polars as pl
 from upath import UPath
 
-from supremix.api import Result, Search
+from supremix.api import Search
 from supremix.errors import USER_ERRORS, RunFolderError, SearchInterrupted, SpecError
 from supremix.many_driver import run_many
 from supremix.progress import Listener, Progress
+from supremix.result import Result
 from supremix.runs import MANY, RunFolder, check_new, is_many, new_run_folder, read_json, write_json
 from supremix.search.ledger import read_events
 from supremix.spec import SearchSpec

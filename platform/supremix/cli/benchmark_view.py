@@ -11,7 +11,7 @@ from rich.text import Text
 from supremix.cli.tables import files_table
 
 if TYPE_CHECKING:
-    from supremix.benchmark import BenchmarkResult
+    from supremix.benchmark_result import BenchmarkResult
     from supremix.cli.progress import Display
 
 FILES = {

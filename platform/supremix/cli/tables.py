@@ -16,7 +16,7 @@ from supremix.cli.values import format_setting
 if TYPE_CHECKING:
     import polars as pl
 
-    from supremix.api import Result
+    from supremix.result import Result
     from supremix_reports import Interval
 
 KEY_SETTINGS = (
