@@ -24,6 +24,14 @@ def in_turn() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_token(in_turn: None) -> Iterator[None]:
+    """Ray asks for a token where a machine has one, and a process settles that once for all."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_AUTH_MODE", "disabled")
+        yield
+
+
 @pytest.fixture(scope="session")
 def heads(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(write_heads(tmp_path_factory.mktemp("heads") / "hc18"))

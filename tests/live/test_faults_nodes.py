@@ -242,12 +242,8 @@ class RayStart:
 
 
 @pytest.fixture
-def started(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[str]:
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Two nodes started as on two machines; the address of the head."""
-    # An earlier Ray of this process may have settled it, and it has to be the same everywhere.
-    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     # Sockets have short names: not below pytest's own folder.
     mark = f"SUPREMIX_FAULTS_MARK={uuid.uuid4().hex}"
     folder = tmp_path_factory.mktemp("nodes")

@@ -42,10 +42,8 @@ def test_a_search_goes_on_in_a_new_cluster_when_the_head_and_the_driver_are_kill
     drive: Callable[..., Driver],
     bucket: str,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     record_property: Callable[[str, object], None],
 ) -> None:
-    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     whole = drive("whole", "--trials", "4", "--gangs", "2")
     assert whole.process.wait() == 0, whole.errors.read_text()
 

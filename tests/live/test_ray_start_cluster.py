@@ -21,13 +21,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.long]
 @pytest.fixture(scope="module")
 def cluster(cache: Path) -> Iterator[str]:
     """The address of two nodes with a CPU each."""
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        scratch_folder() as scratch,
-        contextlib.ExitStack() as nodes,
-    ):
-        # Alike for the nodes, the driver and `ray status`, whatever token this machine has.
-        patch.setenv("RAY_AUTH_MODE", "disabled")
+    with scratch_folder() as scratch, contextlib.ExitStack() as nodes:
         yield start_cluster(nodes, scratch / "a")[0]
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
+from worker_group import begin_on_workers
 
 from supremix.losses import (
     AdaConLoss,
@@ -25,7 +24,7 @@ from supremix.losses import (
     SupReMixLoss,
     YAwareLoss,
 )
-from supremix.training import Distributed, Solo
+from supremix.training import Solo
 from supremix.training.collective import share, shares
 
 VIEWS = 2
@@ -104,35 +103,14 @@ def all_steps(collective: Any) -> dict[str, list[Tensor]]:
     return results
 
 
-def _member(rank: int, world: int, folder: str) -> None:
-    torch.set_num_threads(1)
-    meeting = f"file://{folder}/meeting"
-    dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=world)
-    try:
-        torch.save(all_steps(Distributed()), Path(folder) / f"rank{rank}")
-    finally:
-        dist.destroy_process_group()
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("world", [2, 3])
 def test_processes_equal_one_process_in_value_and_parameter_gradients(
     world: int, tmp_path: Path
 ) -> None:
-    context = multiprocessing.get_context("spawn")
-    members = [
-        context.Process(target=_member, args=(rank, world, str(tmp_path))) for rank in range(world)
-    ]
-    for member in members:
-        member.start()
+    results = begin_on_workers(world, tmp_path, all_steps)
     alone = all_steps(Solo())
-    for member in members:
-        member.join(timeout=180)
-        if member.is_alive():
-            member.kill()
-    assert [member.exitcode for member in members] == [0] * world
-    for rank in range(world):
-        found = torch.load(tmp_path / f"rank{rank}", weights_only=True)
+    for found in results():
         assert found.keys() == alone.keys()
         for name, wanted in alone.items():
             assert any(gradient.abs().max() > 0 for gradient in wanted[1:]), name

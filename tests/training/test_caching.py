@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import multiprocessing
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
+from worker_group import begin_on_workers
 
 from supremix.models import EncoderSpec
-from supremix.training import ConfigError, Distributed, Solo, Task, TaskError, TrialRun, preflight
+from supremix.training import ConfigError, Solo, Task, TaskError, TrialRun, preflight
 from supremix.training.batches import Batch
 from supremix.training.caching import cuts
 from supremix_datasets.store import Store
@@ -100,42 +99,20 @@ def test_chunks_give_the_gradients_of_the_whole_batch(task: Task, method: str, c
     assert_same(steps(of(task, method, chunk)), steps(of(task, method, None)), method)
 
 
-def _member(rank: int, folder: str, tasks: dict[str, Task]) -> None:
-    torch.set_num_threads(1)
-    meeting = f"file://{folder}/meeting"
-    dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=3)
-    try:
-        # The first two alone, then all three.
-        groups = [dist.new_group([0, 1]), dist.new_group([0, 1, 2])]
-        for world, group in enumerate(groups, start=2):
-            if rank < world:
-                collective = Distributed(group)
-                results = {name: steps(task, collective) for name, task in tasks.items()}
-                torch.save(results, Path(folder) / f"{rank} of {world}")
-    finally:
-        dist.destroy_process_group()
+def all_steps(collective: Any, tasks: dict[str, Task]) -> dict[str, list[list[Tensor]]]:
+    return {method: steps(task, collective) for method, task in tasks.items()}
 
 
 def test_chunks_on_two_and_three_workers_give_the_gradients_of_one(
     task: Task, tmp_path: Path
 ) -> None:
     tasks = {method: of(task, method, 3) for method in METHODS}
-    context = multiprocessing.get_context("spawn")
-    members = [
-        context.Process(target=_member, args=(rank, str(tmp_path), tasks)) for rank in range(3)
-    ]
-    for member in members:
-        member.start()
+    groups = {world: begin_on_workers(world, tmp_path, all_steps, tasks) for world in (2, 3)}
     alone = {method: steps(of(task, method, None)) for method in METHODS}
-    for member in members:
-        member.join(timeout=180)
-        if member.is_alive():
-            member.kill()
-    assert [member.exitcode for member in members] == [0] * 3
-    for rank, world in ((0, 2), (1, 2), (0, 3), (1, 3), (2, 3)):
-        found = torch.load(tmp_path / f"{rank} of {world}", weights_only=True)
-        for method, wanted in alone.items():
-            assert_same(found[method], wanted, f"{method}, {rank} of {world}")
+    for world, results in groups.items():
+        for rank, found in enumerate(results()):
+            for method, wanted in alone.items():
+                assert_same(found[method], wanted, f"{method}, {rank} of {world}")
 
 
 def test_dropout_is_the_same_in_both_passes(task: Task) -> None:

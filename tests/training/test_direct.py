@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import multiprocessing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,15 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
+from worker_group import begin_on_workers
 
 from supremix.losses import BalancedMSELoss, HuberLoss, SoftLabels, lds_weights
 from supremix.models import BinnedHead, EncoderSpec
 from supremix.training import (
     ConfigError,
     DirectConfig,
-    Distributed,
     EndToEnd,
     Solo,
     Stage,
@@ -185,16 +183,8 @@ def steps(task: Task, collective: Any) -> dict[str, list[Tensor]]:
     return found
 
 
-def member(rank: int, folder: str, task: Task) -> None:
-    """One of three workers, and then, without the third, one of two."""
-    torch.set_num_threads(1)
-    for world in (3, 2)[: 2 if rank < 2 else 1]:
-        meeting = f"file://{folder}/meeting{world}"
-        dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=world)
-        try:
-            torch.save(steps(task, Distributed()), f"{folder}/{world}-{rank}")
-        finally:
-            dist.destroy_process_group()
+def steps_of(collective: Any, task: Task) -> dict[str, list[Tensor]]:
+    return steps(task, collective)
 
 
 def test_two_and_three_workers_compute_what_one_process_computes(
@@ -202,20 +192,9 @@ def test_two_and_three_workers_compute_what_one_process_computes(
 ) -> None:
     encoder = EncoderSpec(builder=smooth_encoder)
     alike = dataclasses.replace(task, encoder=encoder, judge_on=None)
-    context = multiprocessing.get_context("spawn")
-    members = [
-        context.Process(target=member, args=(rank, str(tmp_path), alike)) for rank in range(3)
-    ]
-    for process in members:
-        process.start()
+    groups = [begin_on_workers(world, tmp_path, steps_of, alike) for world in (2, 3)]
     alone = steps(alike, Solo())
-    for process in members:
-        process.join(timeout=300)
-        if process.is_alive():
-            process.kill()
-    assert [process.exitcode for process in members] == [0] * len(members)
-    for name in ("2-0", "2-1", "3-0", "3-2"):
-        found = torch.load(tmp_path / name, weights_only=True)
+    for found in (result for results in groups for result in results()):
         for method, values in alone.items():
             for ours, reference in zip(found[method], values, strict=True):
                 limit = 2e-5 * max(1.0, float(reference.abs().max()))
