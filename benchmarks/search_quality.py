@@ -12,7 +12,8 @@ simulator: settings at random trained to the end, TPE trained to the end, and as
 successive halving (Ray's own scheduler, fed by arrival) with settings at random. What random
 settings trained to the end take is also computed, from the share of all that are good enough.
 
---transfer: a search on one dataset after searches on the others, with and without what those found.
+--transfer: a search on one dataset after searches on the others, with and without what those found;
+also how good the best settings are after 4 to 32 trainings' worth of epochs.
 --tune: how the design constants of the search move the figure.
 """
 
@@ -61,6 +62,9 @@ SCHOOL = 30
 CAP = 1500
 """Whole trainings' worth of epochs after which a search is given up: random draws need as many as
 one over the share of the settings that are good enough, some hundreds."""
+
+MILESTONES = (4, 8, 16, 32)
+"""Whole trainings' worth of epochs after which --transfer says how good the best settings are."""
 
 CAPS = (history.BEST, history.LATEST, history.PENDING)
 
@@ -229,15 +233,38 @@ def learned(task: Task, space: Space) -> Prior:
     return prior_for(get(task.name).card, space, earlier)
 
 
-def run(task: Task) -> float:
-    """Epochs until the goal; infinity if it was not reached."""
-    model, _ = model_of(task.curves, task.name)
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What came of a simulated search.
+
+    Args:
+        epochs: Spent until the goal; infinity if it was not reached.
+        gaps: How far above the least error the true error of the best trial was after each of
+            `MILESTONES`; not a number before the first trial was finished.
+    """
+
+    epochs: float
+    gaps: tuple[float, ...]
+
+
+def run(task: Task) -> Found:
+    """Search until the goal, and at least to the last milestone."""
+    model, space = model_of(task.curves, task.name)
 
     def found(arm: Arm) -> bool:
         return bool(arm.closest) and arm.closest[-1].true <= task.within * model.best
 
-    arm = search(task, lambda arm, spent: found(arm) or spent >= CAP)
-    return float(arm.closest[-1].epochs) if found(arm) else float("inf")
+    arm = search(task, lambda arm, spent: spent >= CAP or (found(arm) and spent >= MILESTONES[-1]))
+    reached = (best.epochs for best in arm.closest if best.true <= task.within * model.best)
+    total = len(model.rows(space.defaults(), 0))
+    steps = [
+        [best.true for best in arm.path if best.epochs <= milestone * total]
+        for milestone in MILESTONES
+    ]
+    return Found(
+        epochs=float(next(reached, np.inf)),
+        gaps=tuple(true[-1] / model.best - 1 if true else np.nan for true in steps),
+    )
 
 
 def search(task: Task, until: Callable[[Arm, float], bool]) -> Arm:
@@ -287,12 +314,14 @@ def compare(
         results = list(pool.map(run, tasks))
     rows: list[dict[str, Any]] = []
     for place, (name, count, label) in enumerate(cells):
-        values = results[place * options.seeds : (place + 1) * options.seeds]
+        outcomes = results[place * options.seeds : (place + 1) * options.seeds]
+        values = [outcome.epochs for outcome in outcomes]
         middle, low, high = median(values)
         rows.append(
             {
                 "dataset": name, "gangs": count, "search": label, "median": middle, "low": low,
                 "high": high, "missed": int(np.isinf(values).sum()), "epochs": values,
+                "gaps": [outcome.gaps for outcome in outcomes],
             }
         )  # fmt: skip
     return rows
@@ -311,6 +340,29 @@ def markdown(rows: Sequence[dict[str, Any]], reference: str) -> str:
         lines.append(
             f"| {row['dataset']} | {row['gangs']} | {row['search']} | {row['median']:.0f} | "
             f"{row['low']:.0f} to {row['high']:.0f} | {beside} | {row['missed'] or ''} |"
+        )
+    return "\n".join(lines)
+
+
+def milestones(rows: Sequence[dict[str, Any]], reference: str) -> str:
+    """How good the best settings are on the way, and the difference to the reference's, by seed."""
+    base = {(r["dataset"], r["gangs"]): r["gaps"] for r in rows if r["search"] == reference}
+    lines = [
+        f"| dataset | gangs | search | {' | '.join(f'after {n}' for n in MILESTONES)} |",
+        f"| --- | --- | --- | {' | '.join('---' for _ in MILESTONES)} |",
+    ]
+    for row in rows:
+        gaps = np.array(row["gaps"])
+        apart = gaps - np.array(base[row["dataset"], row["gangs"]])
+        cells: list[str] = []
+        for own, beside in zip(gaps.T, apart.T, strict=True):
+            known = beside[np.isfinite(beside)]
+            error = 1.96 * known.std(ddof=1) / np.sqrt(len(known)) if len(known) > 1 else np.nan
+            text = f"{np.nanmean(own):.1%}"
+            cells.append(text if row["search"] == reference else
+                         f"{text} ({100 * known.mean():+.1f} ± {100 * error:.1f})")  # fmt: skip
+        lines.append(
+            f"| {row['dataset']} | {row['gangs']} | {row['search']} | {' | '.join(cells)} |"
         )
     return "\n".join(lines)
 
@@ -386,6 +438,9 @@ def main() -> None:
     print(chance(names, options), flush=True)
     rows = compare(names, ways, options.gangs, options)
     print(markdown(rows, next(iter(TRANSFER if options.transfer else RIVALS))))
+    if options.transfer:
+        print("\nabove the least error, after so many trainings' worth of epochs (means)\n")
+        print(milestones(rows, next(iter(TRANSFER))))
     if options.out:
         options.out.write_text(json.dumps(rows))
 

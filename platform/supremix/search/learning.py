@@ -18,8 +18,8 @@ from supremix.search.history import History, searched
 from supremix_spaces import Choice, Float, Int, Parameter, Space
 
 WEIGHT = 24
-"""Trials of earlier searches that the sampler is shown; each scored trial of its own takes one's
-place."""
+"""Trials of earlier searches that the sampler is shown, once its own random draws are over; each
+scored trial of its own takes one's place."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,8 +54,8 @@ class Prior:
     def shown(self, space: Space, history: History) -> list[FrozenTrial]:
         """The trials that the sampler is shown beside the study's own, as finished ones.
 
-        Their scores are put on the study's scale by its own defaults' error, once that is known;
-        before, they are the only finished ones and any scale will do.
+        Their scores are put on the study's scale by its own defaults' error; where that is not
+        known, any scale will do.
         """
         count = max(0, WEIGHT - history.scores)
         unit = history.of_defaults() or 1.0

@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 from supremix.errors import SearchFailedError
@@ -136,9 +136,9 @@ class Simulation:
     def _serve(self) -> None:
         """Hand out proposals until there is no gang or no proposal left."""
         while self._idle and not (self._wait or self._over):
-            begin = perf_counter()
+            begin = process_time()
             answer = self.campaign.ask()
-            took = perf_counter() - begin
+            took = process_time() - begin
             if isinstance(answer, tuple):
                 self.report.asking.append(took)
                 self._start(self._idle.popleft(), *answer)
@@ -180,9 +180,9 @@ class Simulation:
             self._train(gang, job)
 
     def _observe(self, job: _Job, row: dict[str, Any]) -> bool:
-        begin = perf_counter()
+        begin = process_time()
         stop = self.campaign.observe(job.index, job.number, row, len(job.curve))
-        self.report.observing.append(perf_counter() - begin)
+        self.report.observing.append(process_time() - begin)
         self.arms[job.index].look(self.now, self.report.epochs)
         self._wait = False
         return stop

@@ -151,10 +151,10 @@ class Report:
         epochs: Epochs trained, those included that did not count in the end.
         busy, waiting, away, drained: Shares of the gangs' time: training; told to wait; dead; free
             after the last proposal. Their sum is 1.
-        asking, observing: Real seconds of the driver for each proposal given and each epoch
+        asking, observing: Processor seconds of the driver for each proposal given and each epoch
             observed, whatever these led to included.
         refusals: How often a gang was told to wait.
-        refusing: Real seconds of the driver for those, summed.
+        refusing: Processor seconds of the driver for those, summed.
     """
 
     seconds: float = 0.0

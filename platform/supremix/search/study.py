@@ -60,7 +60,8 @@ class Study:
         self.gpu_seconds = 0.0
         self._seed, self._ledger = seed, ledger
         self._prior = prior or Prior()
-        self._sampler = sampler or Tpe(space, seed, startup_trials(rules.budget.trials))
+        self._startup = startup_trials(rules.budget.trials)
+        self._sampler = sampler or Tpe(space, seed, self._startup)
         self._windows = rules.windows()
         self._history = History(space, self._windows)
         self._halving = Halving(rules.rungs, rules.lead or rules.parallel)
@@ -181,7 +182,9 @@ class Study:
             return self.space.defaults()
         if number <= len(self._prior.points):
             return self._prior.points[number - 1]
-        past = self._history.trials() + self._prior.shown(self.space, self._history)
+        past = self._history.trials()
+        if self._history.scores >= self._startup:  # a prior in place of random draws costs later on
+            past += self._prior.shown(self.space, self._history)
         return self._sampler.propose(number, past)
 
     def _may_know(self, number: int) -> bool:
