@@ -11,11 +11,11 @@ from live_support import TINY, assert_nothing_left, assert_same_tables, events_o
 
 import supremix
 from supremix import driver
-from supremix.errors import SearchInterrupted, SpecError
+from supremix.errors import SearchInterrupted
 from supremix.progress import Progress
 from supremix_reports import read_table
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("local_ray")]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.usefixtures("local_ray")]
 
 METHODS = ("supremix", "l1")
 SMALL: dict[str, Any] = {**TINY, "epochs": 2, "trials": 2}
@@ -35,7 +35,6 @@ def crews(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return started
 
 
-@pytest.mark.long
 def test_methods_are_compared_by_one_crew_and_resumed_where_they_ended(
     tmp_path: Path, heads: str, crews: list[Any]
 ) -> None:
@@ -94,13 +93,3 @@ def _check_whole(result: supremix.ComparisonResult, run: Path) -> None:
         assert (run / method / "best" / "model.json").is_file()
     assert set(read_table(str(run), "mae")["method"]) == set(METHODS)
     assert result.verdict in (run / "comparison.md").read_text()
-
-
-def test_all_methods_are_checked_before_the_first_is_searched(
-    tmp_path: Path, heads: str, crews: list[Any]
-) -> None:
-    options = _small(tmp_path / "run", None) | {"overrides": ("projection_dim=16", "lr=high")}
-    with pytest.raises(SpecError, match=r"method supremix: .*lr"):
-        supremix.Comparison("hc18", heads, METHODS, **options).run()
-    assert crews == []
-    assert not (tmp_path / "run").exists()

@@ -193,20 +193,22 @@ def test_used_up_time_ends_a_search_in_order(
     assert_nothing_left()
 
 
-def test_ctrl_c_and_sigterm_end_a_driver_in_order(drive: Callable[..., Driver]) -> None:
-    drivers = {name: drive(name, "--trials", "300") for name in ("int", "term")}
-    for name, driver in drivers.items():
-        driver.wait_for_epochs(4)
-        # As a terminal does, and ``timeout`` and some batch systems.
-        driver.signal_group(signal.SIGINT if name == "int" else signal.SIGTERM)
-    for driver in drivers.values():
-        wait_until(lambda one=driver: one.process.poll() is not None, "the driver to end")
-        said = driver.errors.read_text()
-        assert driver.process.returncode == 130, said
-        assert f"supremix search --resume {driver.run}" in said
-        assert "Traceback" not in said
-        driver.wait_for_nobody()
-        trials = read_table(str(driver.run), "trials")
-        begun = [e for e in events_of(driver.run) if e["event"] == "trial"]
-        assert trials.height == len(begun) < 300
-        assert (driver.run / "summary.md").is_file()
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.long)]
+)
+def test_ctrl_c_and_sigterm_end_a_driver_in_order(
+    drive: Callable[..., Driver], number: signal.Signals
+) -> None:
+    driver = drive("run", "--trials", "300")
+    driver.wait_for_epochs(4)
+    driver.signal_group(number)  # as a terminal does, and ``timeout`` and some batch systems
+    wait_until(lambda: driver.process.poll() is not None, "the driver to end")
+    said = driver.errors.read_text()
+    assert driver.process.returncode == 130, said
+    assert f"supremix search --resume {driver.run}" in said
+    assert "Traceback" not in said
+    driver.wait_for_nobody()
+    trials = read_table(str(driver.run), "trials")
+    begun = [e for e in events_of(driver.run) if e["event"] == "trial"]
+    assert trials.height == len(begun) < 300
+    assert (driver.run / "summary.md").is_file()

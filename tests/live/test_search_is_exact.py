@@ -123,6 +123,7 @@ def test_the_tenth_trial_is_the_bare_loop_to_the_bit(runs: dict[str, Run], metho
     assert not run.curve(TENTH - 1).equals(tenth)
 
 
+@pytest.mark.long
 def test_the_tenth_trial_is_the_first_of_a_fresh_gang_to_the_bit(
     runs: dict[str, Run], tmp_path: Path
 ) -> None:

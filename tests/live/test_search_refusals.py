@@ -124,6 +124,19 @@ class TestBeforeAGang:
         with pytest.raises(ResourceError, match=r"do not fit the cluster.*1 node.*2 CPU"):
             search(tmp_path, heads, **more).run()
 
+    def test_a_comparison_one_of_whose_methods_cannot_be_searched(
+        self, tmp_path: Path, heads: str
+    ) -> None:
+        tiny = {name: value for name, value in TINY.items() if name != "dataset"}
+        overrides = ("projection_dim=16", "lr=high")
+        comparison = supremix.Comparison(
+            "hc18", heads, ("supremix", "l1"), trials=2, overrides=overrides, out=tmp_path / "run",
+            **tiny,
+        )  # fmt: skip
+        with pytest.raises(SpecError, match=r"method supremix: .*lr"):
+            comparison.run()
+        assert not (tmp_path / "run").exists()
+
     def test_every_refusal_is_a_user_error(self) -> None:
         errors = (DatasetError, ResourceError, RunFolderError, SpaceError, SpecError)
         assert all(issubclass(error, USER_ERRORS) for error in errors)
