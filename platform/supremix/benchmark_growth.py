@@ -98,7 +98,7 @@ def grown_specs(
         )
     kinds: dict[str, Any] = {name: name for name in content["methods"]}
     kinds |= {spec.resolve_method().name: spec.method for spec in specs}
-    kinds |= {m if isinstance(m, str) else m.name: m for m in methods if _known(m) not in kinds}
+    kinds |= {_known(m): m for m in methods if _known(m) not in kinds}
     return tuple(
         dataclasses.replace(
             known.get((name, kind), specs[0]),

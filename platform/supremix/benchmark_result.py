@@ -33,6 +33,7 @@ class BenchmarkResult:
         self.methods: tuple[str, ...] = tuple(content["methods"])
         self.test_seeds: int = content["test_seeds"]
         self.reference: str = content["reference"]
+        self._cells = tuple(cells_of(content))
 
     @functools.cached_property
     def table(self) -> pl.DataFrame:
@@ -59,10 +60,9 @@ class BenchmarkResult:
     @property
     def results(self) -> dict[tuple[str, str], Result]:
         """What each search found, by dataset and method, of those that came to a result."""
-        cells = [(dataset, method) for dataset in self.datasets for method in self.methods]
         return {
             cell: Result(cell_folder(self.path, *cell))
-            for cell in cells
+            for cell in self._cells
             if cell not in self.failures
         }
 

@@ -81,13 +81,6 @@ def look_on() -> Iterator[Callable[..., Onlooker]]:
         onlooker.end()
 
 
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    receiver = Receiver()
-    yield receiver
-    receiver.stop()
-
-
 def get(address: str) -> Any:
     with urllib.request.urlopen(address, timeout=30) as answer:
         return json.loads(answer.read())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,13 +14,6 @@ from supremix.announcing import announced
 from supremix.errors import SearchFailedError, SpecError
 from supremix.progress import SEARCHING, Progress
 from supremix.webhook import Stalls, Webhook
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    receiver = Receiver()
-    yield receiver
-    receiver.stop()
 
 
 def hook(url: str, note: Any = pytest.fail, **more: Any) -> Webhook:
