@@ -104,7 +104,7 @@ def _plan(dataset: Dataset, card: Card, where: str) -> Plan:
         scan=scan,
         source=where,
         key=_key(dataset, card, scan, where),
-        facts=_reader_facts(dataset.reader),
+        facts=_reader_facts(dataset),
         dataset=dataset.known_as,
     )
 
@@ -131,7 +131,7 @@ def _obtain(
 def _note_path(folder: Path, dataset: Dataset, card: Card, source: str) -> Path:
     """Where it is noted which store belongs to the folder as it is now (names, sizes, times)."""
     listing = listing_signature(list_files(source))
-    facts = [listing, card.to_dict(), _reader_facts(dataset.reader), FORMAT]
+    facts = [listing, card.to_dict(), _reader_facts(dataset), FORMAT]
     return folder / "notes" / f"{_hash(facts)}.json"
 
 
@@ -150,13 +150,15 @@ def _key(dataset: Dataset, card: Card, scan: Scan, source: str) -> str:
         return {**dataclasses.asdict(item), "address": relative(item.address, source)}
 
     contents = content_signature((sample.address for sample in scan.samples), source)
-    facts: list[Any] = [FORMAT, card.to_dict(), _reader_facts(dataset.reader), contents]
+    facts: list[Any] = [FORMAT, card.to_dict(), _reader_facts(dataset), contents]
     return _hash([*facts, [plain(s) for s in scan.samples], [plain(r) for r in scan.rejected]])
 
 
-def _reader_facts(reader: Reader) -> list[Any]:
-    kind = type(reader)
-    return [kind.__module__, kind.__qualname__, reader.version, repr(reader)]
+def _reader_facts(dataset: Dataset) -> list[Any]:
+    """Dataset's name, reader's version and settings: not where the reader's code lies."""
+    reader = dataset.reader
+    known = dataclasses.is_dataclass(reader) and not isinstance(reader, type)
+    return [dataset.known_as, reader.version, dataclasses.asdict(reader) if known else {}]
 
 
 def _hash(facts: Any) -> str:

@@ -37,7 +37,11 @@ class Decoded:
 
 @runtime_checkable
 class Reader(Protocol):
-    """Reads one official layout. Has to be picklable: decoding happens in other processes."""
+    """Reads one official layout. Has to be picklable: decoding happens in other processes.
+
+    A store is known by the dataset's name, the reader's version and, where the reader is a
+    dataclass, by its fields; not by the reader's class or module, which may move.
+    """
 
     @property
     def version(self) -> int:

@@ -23,8 +23,10 @@ from supremix_datasets import (
     TooFewSamplesError,
     UnknownDatasetError,
     get,
+    names,
     prepare,
 )
+from supremix_datasets.prepare import _reader_facts
 
 Make = Callable[..., Path]
 MNI = "T1/T1_brain_to_MNI.nii.gz"
@@ -250,3 +252,39 @@ def test_a_users_own_dataset(tmp_path: Path) -> None:
     assert store.index["split"].to_list()[:3] == ["train", "val", "test"]
     assert store.covariates.shape == (8, 0)
     assert store.quarantine["reason"].to_list() == ["four is bad"]
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_store_is_known_by_the_datasets_name_and_the_readers_version(name: str) -> None:
+    dataset = get(name)
+    facts = _reader_facts(dataset)
+
+    assert facts[:2] == [name, dataset.reader.version]
+    assert "supremix" not in repr(facts)
+
+
+def test_a_store_is_found_after_its_reader_has_moved(
+    counted: Dataset, make_hc18: Make, tmp_path: Path
+) -> None:
+    folder, cache = make_hc18(), tmp_path / "c"
+    first = prepare(counted, folder, cache=cache)
+    moved = type("Elsewhere", (Counting,), {"__module__": "another.room"})
+    again = prepare(replace(counted, reader=moved()), folder, cache=cache)
+
+    assert (again.key, len(DECODED)) == (first.key, 10)
+
+
+def test_the_settings_of_a_reader_decide_the_store(
+    counted: Dataset, make_hc18: Make, tmp_path: Path
+) -> None:
+    @dataclass(frozen=True)
+    class Windowed(Counting):
+        window: int = 40
+
+    folder, cache = make_hc18(), tmp_path / "c"
+    keys = {
+        prepare(replace(counted, reader=Windowed(window=window)), folder, cache=cache).key
+        for window in (40, 80)
+    }
+
+    assert len(keys) == 2
