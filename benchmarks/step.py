@@ -29,11 +29,11 @@ from supremix.models import EncoderSpec, Network
 from supremix.training import Task, TrialRun
 from supremix.training.precision import Precision
 from supremix_datasets.augment import Augmenter
-from supremix_datasets.card import Card
-from supremix_datasets.prepare import prepare
-from supremix_datasets.reader import Dataset
+from supremix_datasets.cards.card import Card
+from supremix_datasets.cards.dataset import Dataset
+from supremix_datasets.cards.sample import Sample, Scan
 from supremix_datasets.registry import get
-from supremix_datasets.sample import Sample, Scan
+from supremix_datasets.stores.prepare import prepare
 
 
 @dataclasses.dataclass(frozen=True)

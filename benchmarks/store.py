@@ -48,9 +48,9 @@ from PIL import Image
 from scipy import ndimage
 
 from supremix_datasets import Card, Dataset, Decoded, Sample, Scan, Store, get, prepare, present
-from supremix_datasets.clips import clip_frames, start_count
-from supremix_datasets.hand_model import draw_hand
-from supremix_datasets.hand_render import draw_exposure, render
+from supremix_datasets.phantoms.anatomy.hand import draw_hand
+from supremix_datasets.phantoms.anatomy.radiograph import draw_exposure, render
+from supremix_datasets.stores.clips import clip_frames, start_count
 
 PROCESSES = 4
 Array = np.ndarray

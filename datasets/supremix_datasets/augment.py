@@ -15,9 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .card import FOREGROUND_LEVEL, FULL_SCALE, Card
-from .errors import CardError
-from .policy import Augmentation
+from supremix_datasets.cards.augmentation import Augmentation
+from supremix_datasets.cards.card import FOREGROUND_LEVEL, FULL_SCALE, Card
+from supremix_datasets.errors import CardError
 
 POOL = 1 << 20
 POOL_SEED = 20_230_916

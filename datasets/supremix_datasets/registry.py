@@ -5,8 +5,8 @@ from __future__ import annotations
 import difflib
 import importlib
 
-from .errors import UnknownDatasetError
-from .reader import Dataset
+from supremix_datasets.cards.dataset import Dataset
+from supremix_datasets.errors import UnknownDatasetError
 
 _MODULES = {
     "a4-amyloid": "a4_amyloid",
@@ -18,10 +18,10 @@ _MODULES = {
     "oasis3-amyloid": "oasis3_amyloid",
     "openbhb": "openbhb",
     "rsna-bone-age": "rsna_bone_age",
-    "table": "table_dataset",
+    "table": "own_table.dataset",
     "ukb-t1": "ukb_t1",
 }
-"""Name of the dataset's card to the module with its ``DATASET``."""
+"""Name of the dataset's card to the module in `readers` with its ``DATASET``."""
 
 
 def names() -> tuple[str, ...]:
@@ -38,8 +38,8 @@ def get(name: str | Dataset) -> Dataset:
     if isinstance(name, Dataset):
         return name
     if name in _MODULES:
-        dataset: Dataset = importlib.import_module(f".{_MODULES[name]}", __package__).DATASET
-        return dataset
+        module = importlib.import_module(f"supremix_datasets.readers.{_MODULES[name]}")
+        return module.DATASET
     close = difflib.get_close_matches(str(name), names(), n=1, cutoff=0.4)
     hint = f" Did you mean {close[0]!r}?" if close else ""
     raise UnknownDatasetError(

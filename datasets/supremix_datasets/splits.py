@@ -11,8 +11,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from .errors import SplitError, TooFewSamplesError
-from .sample import SPLITS
+from supremix_datasets.cards.sample import SPLITS
+from supremix_datasets.errors import SplitError, TooFewSamplesError
 
 QUANTILES = 10
 

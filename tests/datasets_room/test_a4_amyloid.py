@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from supremix_datasets import DecodeError, LabelTableError, SourceError
-from supremix_datasets.a4_amyloid import A4AmyloidReader
+from supremix_datasets.readers.a4_amyloid import A4AmyloidReader
 
 READER = A4AmyloidReader()
 HEADER = ("BID", "VISCODE", "substudy", "brain_region", "suvr_cer", "centiloid")

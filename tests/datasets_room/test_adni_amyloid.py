@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from supremix_datasets import DecodeError, LabelTableError, SourceError, prepare
-from supremix_datasets.adni_amyloid import DATASET, AdniAmyloidReader
-from supremix_datasets.phantom_pet import write_adni_phantoms
+from supremix_datasets.phantoms.amyloid import write_adni_phantoms
+from supremix_datasets.readers.adni_amyloid import DATASET, AdniAmyloidReader
 
 READER = AdniAmyloidReader()
 HEADER = ("RID", "PTID", "VISCODE", "SCANDATE", "LONIUID", "TRACER", "qc_flag", "SUMMARY_SUVR")

@@ -25,7 +25,7 @@ from supremix_datasets import (
     names,
     prepare,
 )
-from supremix_datasets.files import container
+from supremix_datasets.sources.files import container
 
 Folder = Callable[[str], Path]
 EVERY = pytest.mark.parametrize("name", sorted(LAYOUTS))

@@ -16,9 +16,9 @@ from supremix_datasets import (
     get,
     write_phantoms,
 )
-from supremix_datasets.check import PICTURES
-from supremix_datasets.phantom import PARTS
-from supremix_datasets.reader import Phantom
+from supremix_datasets.cards.dataset import Phantom
+from supremix_datasets.checks.check import PICTURES
+from supremix_datasets.phantoms.folder import PARTS
 
 Make = Callable[..., Path]
 

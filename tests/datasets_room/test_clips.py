@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from supremix_datasets import Augmentation, Augmenter, Card, CardError, Decoded, get, present
-from supremix_datasets.clips import (
+from supremix_datasets.stores.clips import (
     clip_extent,
     clip_frames,
     clip_step,
@@ -16,7 +16,7 @@ from supremix_datasets.clips import (
     start_count,
     take_clip,
 )
-from supremix_datasets.conform import to_float
+from supremix_datasets.stores.conform import to_float
 
 
 def video_card(**changes: Any) -> Card:

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from supremix_datasets import CovariateError, Decoded, DecodeError, conform, get, present
-from supremix_datasets.conform import pixel_ratio
+from supremix_datasets.stores.conform import pixel_ratio
 
 HC18 = get("hc18").card
 FLOAT = replace(HC18, dtype="float16", shape=(8, 12))

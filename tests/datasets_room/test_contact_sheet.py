@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from supremix_datasets import Augmentation, Card, get
-from supremix_datasets.contact_sheet import HEIGHT, LINE, picture, write_sheet
+from supremix_datasets.checks.contact_sheet import HEIGHT, LINE, picture, write_sheet
 
 HC18 = get("hc18").card
 BRAIN = get("ukb-t1").card.with_shape((8, 10, 12))

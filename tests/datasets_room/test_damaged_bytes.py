@@ -20,11 +20,11 @@ from pydicom.uid import (
 )
 
 from supremix_datasets import DecodeError
-from supremix_datasets.arrays import decode_npy
-from supremix_datasets.decoding import decode_nifti, decode_picture
-from supremix_datasets.dicom import decode_dicom
-from supremix_datasets.reader import Decoded
-from supremix_datasets.video import decode_video, encode_mjpg_avi
+from supremix_datasets.cards.dataset import Decoded
+from supremix_datasets.decoding.arrays import decode_npy
+from supremix_datasets.decoding.dicom import decode_dicom
+from supremix_datasets.decoding.images import decode_nifti, decode_picture
+from supremix_datasets.decoding.video import decode_video, encode_mjpg_avi
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (12, 16, 14), dtype=np.uint8)
 HEADER = 400

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from supremix_datasets import DecodeError, decode_file
-from supremix_datasets.decoding import decode_nifti, decode_picture, ending_of
-from supremix_datasets.video import encode_mjpg_avi
+from supremix_datasets.decoding.images import decode_nifti, decode_picture, ending_of
+from supremix_datasets.decoding.video import encode_mjpg_avi
 
 RNG = np.random.default_rng(0)
 

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
-from supremix_datasets.dicom import decode_dicom, decode_dicom_series
+from supremix_datasets.decoding.dicom import decode_dicom, decode_dicom_series
 from supremix_datasets.errors import DecodeError
-from supremix_datasets.guards import MAX_BYTES
+from supremix_datasets.sources.guards import MAX_BYTES
 
 FILES = Path(pydicom.__file__).parent / "data" / "test_files"
 VOLUME = np.random.default_rng(0).integers(0, 4000, (7, 6, 5)).astype(np.float32)
@@ -380,7 +380,7 @@ def test_a_file_that_claims_too_much_is_refused_before_it_takes_memory() -> None
 
 
 def test_a_deflated_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("supremix_datasets.guards.MAX_BYTES", 1 << 20)
+    monkeypatch.setattr("supremix_datasets.sources.guards.MAX_BYTES", 1 << 20)
     meta = written(syntax=DeflatedExplicitVRLittleEndian)
     (length,) = struct.unpack_from("<I", meta, 140)
     packer = zlib.compressobj(wbits=-15)

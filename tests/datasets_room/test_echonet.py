@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from supremix_datasets import DecodeError, LabelTableError, SourceError
-from supremix_datasets.echonet import CARD, DATASET, EchonetReader
-from supremix_datasets.reader import Reader
-from supremix_datasets.video import encode_mjpg_avi
+from supremix_datasets.cards.dataset import Reader
+from supremix_datasets.decoding.video import encode_mjpg_avi
+from supremix_datasets.readers.echonet import CARD, DATASET, EchonetReader
 
 READER = EchonetReader()
 HEADER = ("FileName", "EF", "ESV", "EDV", "FrameHeight", "FrameWidth", "FPS", "NumberOfFrames")

@@ -9,9 +9,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from supremix_datasets import DecodeError, guards
-from supremix_datasets.decoding import decode_nifti
-from supremix_datasets.files import read_bytes, zip_members
+from supremix_datasets import DecodeError
+from supremix_datasets.decoding.images import decode_nifti
+from supremix_datasets.sources import guards
+from supremix_datasets.sources.files import read_bytes, zip_members
 
 
 def zipped(path: Path, members: dict[str, bytes]) -> str:

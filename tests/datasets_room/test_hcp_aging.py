@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from supremix_datasets import Decoded, DecodeError, LabelTableError, SourceError, prepare
-from supremix_datasets.hcp_aging import DATASET, KINDS
-from supremix_datasets.phantom_hcp import write_hcp_phantoms
+from supremix_datasets.phantoms.hcp_aging import write_hcp_phantoms
+from supremix_datasets.readers.hcp_aging import DATASET, KINDS
 
 READER = DATASET.reader
 MNI, STRIPPED, HEAD = KINDS

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from supremix_datasets import Decoded, DecodeError, LabelTableError, SourceError, prepare
-from supremix_datasets.ixi import DATASET
+from supremix_datasets.readers.ixi import DATASET
 
 READER = DATASET.reader
 PLACES = ("SUPREMIX_TEST_DATA", "SUPREMIX_DATA")

@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from supremix_datasets import DecodeError, LabelTableError, SourceError
-from supremix_datasets.oasis3_amyloid import TABLE, Oasis3AmyloidReader
+from supremix_datasets.readers.oasis3_amyloid import TABLE, Oasis3AmyloidReader
 
 READER = Oasis3AmyloidReader()
 HEADER = ("subject_id", "oasis_session_id", "tracer", "Centiloid_fSUVR_TOT_CORTMEAN")

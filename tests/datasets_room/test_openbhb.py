@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from supremix_datasets import Decoded, DecodeError, LabelTableError, SourceError, assign, prepare
-from supremix_datasets.arrays import decode_npy
-from supremix_datasets.openbhb import DATASET
+from supremix_datasets.decoding.arrays import decode_npy
+from supremix_datasets.readers.openbhb import DATASET
 
 READER = DATASET.reader
 VBM, QUASI = "preproc-cat12vbm_desc-gm_T1w.npy", "preproc-quasiraw_T1w.npy"

@@ -9,8 +9,14 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from supremix_datasets import Store, assign, get, prepare
-from supremix_datasets.brain_model import Person, Scanner, draw_person, draw_scanner, render
-from supremix_datasets.phantom_brain import write_brain_phantoms
+from supremix_datasets.phantoms.anatomy.brain import (
+    Person,
+    Scanner,
+    draw_person,
+    draw_scanner,
+    render,
+)
+from supremix_datasets.phantoms.ukb_t1 import write_brain_phantoms
 
 
 @pytest.fixture(scope="module")

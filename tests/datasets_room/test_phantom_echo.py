@@ -10,10 +10,8 @@ import numpy as np
 import pytest
 
 from supremix_datasets import DatasetError
-from supremix_datasets.echonet import CARD, EchonetReader
-from supremix_datasets.phantom_echo import FRACTIONS, draw_recording, write_echo_phantoms
-from supremix_datasets.ultrasound_model import Scanner, draw_scanner, render
-from supremix_datasets.ventricle_model import (
+from supremix_datasets.phantoms.anatomy.echocardiogram import Scanner, draw_scanner, render
+from supremix_datasets.phantoms.anatomy.ventricle import (
     HOLD,
     SIZE,
     Heart,
@@ -28,6 +26,8 @@ from supremix_datasets.ventricle_model import (
     still_frames,
     volume_ml,
 )
+from supremix_datasets.phantoms.echonet import FRACTIONS, draw_recording, write_echo_phantoms
+from supremix_datasets.readers.echonet import CARD, EchonetReader
 
 READER = EchonetReader()
 

@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from supremix_datasets import Store, assign, prepare
-from supremix_datasets.hand_model import Hand, draw_hand, skeletal_months
-from supremix_datasets.hand_render import Exposure, draw_exposure, render
-from supremix_datasets.phantom_hand import write_hand_phantoms
-from supremix_datasets.rsna_bone_age import DATASET, is_inverted
+from supremix_datasets.phantoms.anatomy.hand import Hand, draw_hand, skeletal_months
+from supremix_datasets.phantoms.anatomy.radiograph import Exposure, draw_exposure, render
+from supremix_datasets.phantoms.rsna_bone_age import write_hand_phantoms
+from supremix_datasets.readers.rsna_bone_age import DATASET, is_inverted
 
 
 @pytest.fixture(scope="module")

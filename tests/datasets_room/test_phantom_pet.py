@@ -10,9 +10,8 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from supremix_datasets import Dataset, Store, assign, prepare
-from supremix_datasets.a4_amyloid import DATASET as A4
-from supremix_datasets.adni_amyloid import DATASET as ADNI
-from supremix_datasets.pet_model import (
+from supremix_datasets.cards.dataset import PhantomWriter
+from supremix_datasets.phantoms.anatomy.amyloid_pet import (
     WHITE,
     Camera,
     Head,
@@ -22,7 +21,8 @@ from supremix_datasets.pet_model import (
     render,
     spread,
 )
-from supremix_datasets.reader import PhantomWriter
+from supremix_datasets.readers.a4_amyloid import DATASET as A4
+from supremix_datasets.readers.adni_amyloid import DATASET as ADNI
 
 BOTH = pytest.mark.parametrize("dataset", [ADNI, A4], ids=lambda dataset: dataset.name)
 

@@ -26,7 +26,7 @@ from supremix_datasets import (
     names,
     prepare,
 )
-from supremix_datasets.prepare import _reader_facts
+from supremix_datasets.stores.prepare import _reader_facts
 
 Make = Callable[..., Path]
 MNI = "T1/T1_brain_to_MNI.nii.gz"

@@ -23,8 +23,8 @@ from supremix_datasets import (
     assign,
     prepare,
 )
-from supremix_datasets.conform import conform
-from supremix_datasets.rsna_bone_age import CARD, DATASET, is_inverted, upright_grey
+from supremix_datasets.readers.rsna_bone_age import CARD, DATASET, is_inverted, upright_grey
+from supremix_datasets.stores.conform import conform
 
 READER = DATASET.reader
 TRAIN, TEST = "boneage-training-dataset", "boneage-test-dataset"

@@ -13,7 +13,7 @@ import pytest
 from s3_server import S3Server
 
 from supremix_datasets import StoreError, open_shared, prepare
-from supremix_datasets.hc18 import Hc18Reader
+from supremix_datasets.readers.hc18 import Hc18Reader
 
 Make = Callable[..., Path]
 

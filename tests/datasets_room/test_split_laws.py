@@ -16,7 +16,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from supremix_datasets import TooFewSamplesError, assign, get, names
-from supremix_datasets.sample import SPLITS
+from supremix_datasets.cards.sample import SPLITS
 
 LAWS = settings(deadline=None, derandomize=True, max_examples=60)
 SHARES = (0.6, 0.2, 0.2)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from supremix_datasets import Store, StoreError, prepare
-from supremix_datasets.store import new_folder
+from supremix_datasets.cache import new_folder
 
 Make = Callable[..., Path]
 

@@ -22,7 +22,7 @@ from supremix_datasets import (
     get,
     prepare,
 )
-from supremix_datasets.table_spec import CARD_KEYS, parse_spec
+from supremix_datasets.readers.own_table.spec import CARD_KEYS, parse_spec
 
 TABLE = get("table")
 Rows = Sequence[Sequence[object]]

@@ -10,8 +10,9 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from supremix_datasets import DatasetError, DecodeError, video
-from supremix_datasets.video import decode_video, encode_mjpg_avi
+from supremix_datasets import DatasetError, DecodeError
+from supremix_datasets.decoding import video
+from supremix_datasets.decoding.video import decode_video, encode_mjpg_avi
 
 Frames = NDArray[np.uint8]
 

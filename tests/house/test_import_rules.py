@@ -112,8 +112,8 @@ def test_every_room_of_the_rules_exists(room: str) -> None:
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("supremix_datasets.store", "import supremix.training"),
-        ("supremix_datasets.store", "def f():\n    import ray"),
+        ("supremix_datasets.stores.store", "import supremix.training"),
+        ("supremix_datasets.stores.store", "def f():\n    import ray"),
         ("supremix_reports.tables", "from supremix_spaces import Space"),
         ("supremix.losses.supremix", "import monai"),
         ("supremix.losses.supremix", "from supremix import training"),
@@ -142,8 +142,8 @@ def test_relative_imports_are_followed() -> None:
     ("module", "source"),
     [
         (
-            "supremix_datasets.store",
-            "import numpy, polars\nfrom supremix_datasets.card import Card",
+            "supremix_datasets.stores.store",
+            "import numpy, polars\nfrom supremix_datasets.cards.card import Card",
         ),
         ("supremix.losses.supremix", "import math\nimport torch.nn.functional as F"),
         ("supremix.models.encoders", "from supremix._errors import ModelError\nimport monai"),

@@ -21,8 +21,8 @@ from supremix.cluster import Crew, Order, Outcome
 from supremix.cluster.group import Member
 from supremix.models import EncoderSpec
 from supremix.training import Method, Stage, Task, fit, get_method
-from supremix_datasets.card import Card
-from supremix_datasets.prepare import prepare
+from supremix_datasets.cards.card import Card
+from supremix_datasets.stores.prepare import prepare
 
 EPOCHS = 4
 CONFIG: dict[str, Any] = {"lr": 1e-3, "batch_size": 16}

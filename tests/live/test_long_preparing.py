@@ -11,7 +11,7 @@ import pytest
 from live_support import Driver, wait_until
 
 from supremix_datasets import Store
-from supremix_datasets.building import CHUNK
+from supremix_datasets.stores.build import CHUNK
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 

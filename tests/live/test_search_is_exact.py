@@ -32,7 +32,7 @@ from supremix.progress import Progress
 from supremix.runs import RunFolder
 from supremix.search.ledger import EPOCH, FINAL
 from supremix.training import Method, Stage, Task, fit, get_method
-from supremix_datasets.card import Card
+from supremix_datasets.cards.card import Card
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("local_ray")]
 

@@ -21,7 +21,7 @@ from supremix.errors import (
     SpecError,
     TrainingError,
 )
-from supremix_datasets.phantom_brain import write_brain_phantoms
+from supremix_datasets.phantoms.ukb_t1 import write_brain_phantoms
 from supremix_spaces import Float, Space
 
 pytestmark = pytest.mark.slow

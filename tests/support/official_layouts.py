@@ -17,8 +17,8 @@ from PIL import Image
 from pydicom import dcmread
 
 from supremix_datasets import get
-from supremix_datasets.files import folder_files
-from supremix_datasets.video import encode_mjpg_avi
+from supremix_datasets.decoding.video import encode_mjpg_avi
+from supremix_datasets.sources.files import folder_files
 
 COUNT = 12
 Row = dict[str, str]

@@ -9,12 +9,12 @@ import pytest
 
 from supremix.models import EncoderSpec
 from supremix.training import Task
-from supremix_datasets.card import Card, Covariate
-from supremix_datasets.policy import Augmentation
-from supremix_datasets.prepare import prepare
-from supremix_datasets.reader import Dataset
-from supremix_datasets.sample import Sample, Scan
-from supremix_datasets.store import Store
+from supremix_datasets.cards.augmentation import Augmentation
+from supremix_datasets.cards.card import Card, Covariate
+from supremix_datasets.cards.dataset import Dataset
+from supremix_datasets.cards.sample import Sample, Scan
+from supremix_datasets.stores.prepare import prepare
+from supremix_datasets.stores.store import Store
 
 SHAPE = (24, 32)
 

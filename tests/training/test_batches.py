@@ -11,7 +11,7 @@ from supremix.training.batches import Batches, pixel_change, zooms
 from supremix.training.collective import Solo, share, shares
 from supremix.training.data import TrialData
 from supremix.training.methods import Objective
-from supremix_datasets.card import Covariate
+from supremix_datasets.cards.card import Covariate
 
 
 class Part(Solo):

@@ -15,7 +15,7 @@ from supremix.models import EncoderSpec
 from supremix.training import ConfigError, Solo, Task, TaskError, TrialRun, preflight
 from supremix.training.batches import Batch
 from supremix.training.caching import cuts
-from supremix_datasets.store import Store
+from supremix_datasets.stores.store import Store
 
 # At a mild temperature: sharp ones magnify what float32 rounds off.
 METHODS = {

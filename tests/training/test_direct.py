@@ -37,7 +37,7 @@ from supremix.training.mixing import Mixed, Mixing
 from supremix.training.recipes import Facts, Recipe, SoftBins
 from supremix.training.scaling import TargetScale
 from supremix.training.terms import BalancedMSE, Huber
-from supremix_datasets.store import Store
+from supremix_datasets.stores.store import Store
 from supremix_spaces import space_for
 
 METHODS: dict[str, dict[str, Any]] = {

@@ -34,7 +34,7 @@ from supremix.training.errors import TaskError
 from supremix.training.files import children, discard_tree, place, probe, read_bytes, write_bytes
 from supremix.training.persistence import may_pass, persistently
 from supremix.training.transfer import Initial, model_folder
-from supremix_datasets.reader import Dataset
+from supremix_datasets.cards.dataset import Dataset
 
 STATE = {"epoch": 3, "weights": torch.arange(1000.0)}
 

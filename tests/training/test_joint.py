@@ -29,11 +29,11 @@ from supremix.training import (
     save_checkpoint,
     split_config,
 )
-from supremix_datasets.card import Card
-from supremix_datasets.policy import Augmentation
-from supremix_datasets.prepare import prepare
-from supremix_datasets.reader import Dataset
-from supremix_datasets.sample import Sample, Scan
+from supremix_datasets.cards.augmentation import Augmentation
+from supremix_datasets.cards.card import Card
+from supremix_datasets.cards.dataset import Dataset
+from supremix_datasets.cards.sample import Sample, Scan
+from supremix_datasets.stores.prepare import prepare
 
 SUPREMIX = {"batch_size": 15, "projection_dim": 8, "pretrain_share": 0.5}
 

@@ -14,7 +14,7 @@ from supremix.training import (
     make_config,
     method_names,
 )
-from supremix_datasets.store import Store
+from supremix_datasets.stores.store import Store
 from supremix_spaces import space_for, space_names
 
 

@@ -11,7 +11,7 @@ from torch import nn
 from supremix._errors import ModelError
 from supremix.models import EncoderSpec
 from supremix.training import ModelInputError, Task, TrainedModel, TrialRun
-from supremix_datasets.reader import Dataset
+from supremix_datasets.cards.dataset import Dataset
 
 
 @pytest.fixture

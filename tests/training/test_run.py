@@ -31,8 +31,8 @@ from supremix.training import (
     save_checkpoint,
 )
 from supremix.training.errors import TrainingError
-from supremix_datasets.card import Card
-from supremix_datasets.store import Store
+from supremix_datasets.cards.card import Card
+from supremix_datasets.stores.store import Store
 
 SUPREMIX = {"batch_size": 20, "pretrain_share": 0.6, "projection_dim": 8, "window": 6.0}
 COLUMNS = {

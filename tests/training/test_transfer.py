@@ -20,7 +20,7 @@ from supremix.spec import SearchSpec
 from supremix.training import CheckpointError, Task, TaskError, TrialRun, fitted, preflight
 from supremix.training.errors import ModelError
 from supremix.training.transfer import Initial, model_folder
-from supremix_datasets.store import Store
+from supremix_datasets.stores.store import Store
 
 
 @pytest.fixture

@@ -24,8 +24,8 @@ from supremix.training import (
     make_config,
     save_checkpoint,
 )
-from supremix_datasets.card import Card
-from supremix_datasets.store import Store
+from supremix_datasets.cards.card import Card
+from supremix_datasets.stores.store import Store
 
 METHODS = ("supremix", "supcon", "simclr", "rnc", "yaware", "expw")
 SMALL = {"batch_size": 16, "projection_dim": 8}

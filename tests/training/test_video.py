@@ -14,7 +14,7 @@ from supremix.training import Solo, Task, TrainedModel, TrialRun
 from supremix.training.batches import Batches
 from supremix.training.data import TrialData
 from supremix_datasets import Augmentation, Card, Dataset, Decoded, Sample, Scan, Store, prepare
-from supremix_datasets.clips import clip_step, covering_starts, take_clip
+from supremix_datasets.stores.clips import clip_step, covering_starts, take_clip
 
 COUNT = 48
 

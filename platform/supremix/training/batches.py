@@ -15,7 +15,7 @@ from supremix.training.methods import Stage
 from supremix.training.mixing import Mixed
 from supremix.training.randomness import generator
 from supremix_datasets.augment import Augmenter
-from supremix_datasets.card import Card
+from supremix_datasets.cards.card import Card
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

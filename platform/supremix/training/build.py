@@ -21,7 +21,7 @@ from supremix.training.recipes import Facts, SoftBins
 from supremix.training.sync_norm import synchronise_norms
 from supremix.training.task import Task
 from supremix.training.transfer import Initial
-from supremix_datasets.card import Card
+from supremix_datasets.cards.card import Card
 
 
 def build_twins(

@@ -28,7 +28,7 @@ from supremix.training.errors import ConfigError
 from supremix.training.methods import Stage, get_method, make_config
 from supremix.training.precision import Precision
 from supremix.training.task import Task
-from supremix_datasets.card import Card
+from supremix_datasets.cards.card import Card
 
 _RandomState = tuple[Tensor, Tensor | None]
 

@@ -13,11 +13,11 @@ from supremix.training.errors import TaskError
 from supremix.training.randomness import derive
 from supremix.training.scaling import CovariateScale, TargetScale
 from supremix.training.task import Task
-from supremix_datasets.card import Card
-from supremix_datasets.clips import clip_frames, clip_step, covering_starts, start_count
-from supremix_datasets.shared import open_shared
+from supremix_datasets.cards.card import Card
 from supremix_datasets.splits import assign
-from supremix_datasets.store import Store
+from supremix_datasets.stores.clips import clip_frames, clip_step, covering_starts, start_count
+from supremix_datasets.stores.shared import open_shared
+from supremix_datasets.stores.store import Store
 
 Positions = NDArray[np.int64]
 """Places in the store's index, 0 <= position < len(store)."""

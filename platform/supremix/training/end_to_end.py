@@ -14,7 +14,7 @@ from supremix.training.method_l1 import absolute_error
 from supremix.training.methods import Stage
 from supremix.training.recipes import Bindable, Density, Recipe, Smoothing, legal
 from supremix.training.terms import FeatureTerm, Huber
-from supremix_datasets.card import Card
+from supremix_datasets.cards.card import Card
 
 BASES = ("l1", "mse", "huber")
 REWEIGHTS = ("none", "inverse", "sqrt_inverse")

@@ -13,7 +13,7 @@ from upath import UPath
 
 from supremix._errors import RunFolderError
 from supremix.training.persistence import explained
-from supremix_datasets.shared import BUCKETS
+from supremix_datasets.stores.shared import BUCKETS
 
 Address = str | os.PathLike[str] | UPath
 """A local path, or any address that fsspec knows, such as ``s3://bucket/runs/first``."""

@@ -9,7 +9,7 @@ from supremix.training.errors import ConfigError, TaskError
 from supremix.training.methods import Stage, get_method, make_config
 from supremix.training.preflight import preflight
 from supremix.training.task import Task
-from supremix_datasets.shared import open_shared
+from supremix_datasets.stores.shared import open_shared
 
 _COMMON = ("method", "encoder", "epochs", "seed", "averaging", "precision", "threads", "init")
 _ALIKE = ("name", "objective", "epochs", "lr", "weight_decay", "warmup", "clip")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from supremix.losses import ExpLoss, RnCLoss, SimCLRLoss, SupConLoss, YAwareLoss
 from supremix.training.two_stage import TwoStage, TwoStageConfig
-from supremix_datasets.card import Card
+from supremix_datasets.cards.card import Card
 
 # The published bandwidths are in years, of tasks whose labels are told apart by the year.
 _YAWARE_SIGMA = 5.0

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from supremix.training.end_to_end import BasedConfig, EndToEnd, bin_of
 from supremix.training.recipes import Density, Recipe, Smoothing
-from supremix_datasets.card import Card
+from supremix_datasets.cards.card import Card
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

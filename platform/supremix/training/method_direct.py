@@ -11,7 +11,7 @@ from supremix.losses import mse
 from supremix.training.end_to_end import DirectConfig, EndToEnd, bin_of
 from supremix.training.recipes import Recipe, SoftBins
 from supremix.training.terms import BalancedMSE, Huber
-from supremix_datasets.card import Card
+from supremix_datasets.cards.card import Card
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

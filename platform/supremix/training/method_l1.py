@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from supremix.training.methods import Stage
-from supremix_datasets.card import Card
+from supremix_datasets.cards.card import Card
 
 
 def absolute_error(predictions: Tensor, targets: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from supremix.training.end_to_end import BasedConfig, EndToEnd
 from supremix.training.mixing import Mixing
 from supremix.training.recipes import Recipe
-from supremix_datasets.card import Card
+from supremix_datasets.cards.card import Card
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

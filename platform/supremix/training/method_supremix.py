@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from supremix.losses import SupReMixLoss
 from supremix.training.two_stage import TwoStage, TwoStageConfig
-from supremix_datasets.card import Card
+from supremix_datasets.cards.card import Card
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,7 +10,7 @@ from torch import Tensor
 from supremix.losses import AdaConLoss, ConRLoss, OrdinalEntropyLoss, RankSimLoss
 from supremix.losses.checks import check_positive
 from supremix.training.end_to_end import EndToEnd, TermConfig
-from supremix_datasets.card import Card
+from supremix_datasets.cards.card import Card
 
 _Added = tuple[Callable[..., Tensor], float]
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from supremix.training.errors import ConfigError, UnknownMethodError
 from supremix.training.recipes import Recipe
-from supremix_datasets.card import Card
+from supremix_datasets.cards.card import Card
 
 Objective = Literal["contrastive", "regression", "probe"]
 

@@ -24,12 +24,12 @@ from supremix.training.files import Address, place, read_bytes
 from supremix.training.persistence import failures
 from supremix.training.precision import Precision
 from supremix.training.scaling import CovariateScale, TargetScale
-from supremix_datasets.card import Card
-from supremix_datasets.clips import clip_step, covering_starts, take_clip
-from supremix_datasets.conform import present
+from supremix_datasets.cards.card import Card
+from supremix_datasets.cards.dataset import Dataset, Reader
 from supremix_datasets.errors import CovariateError
-from supremix_datasets.reader import Dataset, Reader
 from supremix_datasets.registry import get, names
+from supremix_datasets.stores.clips import clip_step, covering_starts, take_clip
+from supremix_datasets.stores.conform import present
 
 Image = str | os.PathLike[str] | NDArray[Any]
 

@@ -17,7 +17,7 @@ from supremix.training.errors import ModelError, TaskError
 from supremix.training.export import DESCRIPTION, FORMAT, WEIGHTS
 from supremix.training.files import Address, place, read_bytes
 from supremix.training.persistence import failures
-from supremix_datasets.card import Card
+from supremix_datasets.cards.card import Card
 
 _PREFIX = "encoder."
 

@@ -21,7 +21,7 @@ from supremix.losses import LossInputError
 from supremix.training.errors import ConfigError
 from supremix.training.method_l1 import absolute_error
 from supremix.training.methods import Stage
-from supremix_datasets.card import Card
+from supremix_datasets.cards.card import Card
 
 _HEADS = ("probe", "finetune")
 

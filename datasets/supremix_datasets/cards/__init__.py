@@ -1,0 +1,1 @@
+"""What a dataset is made of: its card, its samples, its reader, its augmentation."""

@@ -1,0 +1,159 @@
+"""What every dataset is made of: a card, a reader of the official layout, perhaps a phantom."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from supremix_datasets.cards.card import Card
+from supremix_datasets.cards.sample import Scan
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """One decoded image in canonical orientation, still on the grid of its file.
+
+    Args:
+        pixels: ``spatial`` or ``(channels, *spatial)``, any real dtype.
+        spacing: Size of a pixel in mm per spatial axis, None where the file does not say.
+    """
+
+    pixels: Array
+    spacing: tuple[float, ...] | None = None
+
+    @classmethod
+    def of(cls, image: Decoded | Array) -> Decoded:
+        """A bare array is an image whose file does not tell the spacing."""
+        return image if isinstance(image, Decoded) else cls(np.asarray(image))
+
+
+@runtime_checkable
+class Reader(Protocol):
+    """Reads one official layout. Has to be picklable: decoding happens in other processes.
+
+    A store is known by the dataset's name, the reader's version and, where the reader is a
+    dataclass, by its fields; not by the reader's class or module, which may move.
+    """
+
+    @property
+    def version(self) -> int:
+        """To be raised when the same files would be read differently; old stores are then left."""
+        ...
+
+    def scan(self, source: str) -> Scan:
+        """List the samples of the folder at an fsspec address without touching a pixel.
+
+        Raises:
+            SourceError: the folder is missing, empty or in another layout.
+            LabelTableError: the table of labels cannot be used.
+        """
+        ...
+
+    def decode(self, address: str) -> Decoded | Array:
+        """Decode one file in canonical orientation.
+
+        Raises:
+            DecodeError: the file is missing, damaged or not an image of this kind.
+        """
+        ...
+
+
+PhantomWriter = Callable[[Path, int, int, tuple[int, int]], None]
+"""``write(folder, n, seed, (part, parts))``: writes every ``parts``-th image from ``part`` on;
+part 0 writes the tables too. All parts together are the folder of n samples."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Phantom:
+    """Synthetic data in the official layout, so that the dataset's own reader runs on them.
+
+    Args:
+        write: Writes the folder, see :data:`PhantomWriter`; picklable.
+        version: To be raised when the same seed would write other files.
+        samples: How many are made when nobody says otherwise.
+        shape: Grid that is plenty for them, instead of the card's; None keeps the card's.
+        spacing: See ``shape``.
+    """
+
+    write: PhantomWriter
+    version: int = 1
+    samples: int = 192
+    shape: tuple[int, ...] | None = None
+    spacing: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Dataset:
+    """A card with the reader of its files and, where there is one, its phantom generator.
+
+    Args:
+        card: The constant facts.
+        reader: Reads the files; picklable.
+        phantom: Generator of synthetic data, if any.
+        locate: For a dataset whose card is told by its source (the user's own table): gives the
+            dataset of a source, see :meth:`at`. None: the card is the same for every source.
+        reader_for: With ``locate``: gives the reader that decodes files for a card that was
+            located earlier, by its channels; :meth:`reading` asks it.
+        root: Of a dataset that was located: the folder that holds its files, where the source may
+            have named a file in it.
+        family: Name of the dataset that this one was located by; empty for a dataset that was not.
+    """
+
+    card: Card
+    reader: Reader
+    phantom: Phantom | None = None
+    locate: Callable[[str], Dataset] | None = None
+    reader_for: Callable[[Card], Reader] | None = None
+    root: str | None = None
+    family: str = ""
+
+    @property
+    def name(self) -> str:
+        """Name of the card."""
+        return self.card.name
+
+    @property
+    def known_as(self) -> str:
+        """Name by which the reader of its files is found again."""
+        return self.family or self.name
+
+    def reading(self, card: Card) -> Reader:
+        """The reader that decodes single files for a card of this dataset, without the source."""
+        return self.reader if self.reader_for is None else self.reader_for(card)
+
+    def at(self, source: str | None) -> Dataset:
+        """The dataset as the source tells it: itself, unless its card depends on the source.
+
+        Args:
+            source: Folder or file at any fsspec address; None where there is none to look at.
+
+        Raises:
+            DatasetError: the source says nothing of the dataset, or contradicts itself.
+        """
+        if self.locate is None or source is None:
+            return self
+        return dataclasses.replace(self.locate(source), family=self.name)
+
+    def card_for(
+        self,
+        *,
+        phantom: bool = False,
+        shape: Sequence[int] | None = None,
+        spacing: Sequence[float] | None = None,
+    ) -> Card:
+        """The card on the grid that is asked for; phantoms are small unless one asks.
+
+        Raises:
+            CardError: the grid does not fit the card.
+        """
+        if phantom and self.phantom is not None and shape is None and spacing is None:
+            shape, spacing = self.phantom.shape, self.phantom.spacing
+        return self.card.with_shape(shape, spacing)

@@ -1,0 +1,248 @@
+"""Looking at a folder before anything is made of it: is it what it should be, and what is not?
+
+Nothing is written but the contact sheets, and never into the source.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from supremix_datasets.cache import default_cache
+from supremix_datasets.cards.card import Card
+from supremix_datasets.cards.dataset import Dataset, Decoded, Reader
+from supremix_datasets.cards.sample import SPLITS, Rejected, Sample, Scan
+from supremix_datasets.checks.contact_sheet import Picture, picture, write_sheet
+from supremix_datasets.checks.facts import (
+    copies,
+    covariate_facts,
+    faults,
+    histogram,
+    problems,
+    split_facts,
+    unused,
+)
+from supremix_datasets.checks.report import CheckReport
+from supremix_datasets.errors import DatasetError, SourceError
+from supremix_datasets.phantoms.folder import phantom_folder
+from supremix_datasets.registry import get
+from supremix_datasets.sources.files import filesystem
+from supremix_datasets.splits import assign
+from supremix_datasets.stores.build import CHUNK, UNREADABLE, Mapper, Progress
+from supremix_datasets.stores.conform import present
+
+PICTURES = 12
+"""Pictures on a contact sheet, and images of a split that are decoded without ``full``."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What is kept of an image that could be decoded."""
+
+    size: str
+    digest: bytes
+    shown: Picture | None
+
+
+@dataclass(frozen=True)
+class _Look:
+    """Decodes a few samples as preparing would, and keeps little of each; travels to workers."""
+
+    reader: Reader
+    card: Card
+    shown: frozenset[str]
+
+    def __call__(self, samples: Sequence[Sample]) -> list[_Seen | Rejected]:
+        return [self._one(sample) for sample in samples]
+
+    def _one(self, sample: Sample) -> _Seen | Rejected:
+        try:
+            image = Decoded.of(self.reader.decode(sample.address))
+            pixels = present(self.card, image, sample.covariates).pixels
+        except UNREADABLE as error:
+            return Rejected(id=sample.id, reason=str(error), address=sample.address)
+        flat = picture(pixels, self.card) if sample.id in self.shown else None
+        digest = hashlib.blake2b(np.ascontiguousarray(pixels).data, digest_size=16).digest()
+        return _Seen(" x ".join(map(str, image.pixels.shape)), digest, flat)
+
+
+def check(
+    dataset: str | Dataset,
+    source: str | os.PathLike[str] | None = None,
+    *,
+    full: bool = False,
+    out: str | os.PathLike[str] | None = None,
+    cache: str | os.PathLike[str] | None = None,
+    shape: Sequence[int] | None = None,
+    mapper: Mapper | None = None,
+    progress: Progress | None = None,
+    min_fraction: float = 0.5,
+    split_seed: int = 0,
+    fractions: Sequence[float] = (0.6, 0.2, 0.2),
+) -> CheckReport:
+    """Tell whether a folder is what the dataset's reader expects.
+
+    The tables and the names of the files are read, and a handful of images of each split is
+    decoded; ``full`` decodes all of them.
+
+    Args:
+        dataset: Name, or a dataset of the user's own.
+        source: Folder of the official layout at any fsspec address; None or ``"phantom"`` for the
+            dataset's phantoms, which are made on first use.
+        full: Whether every image is decoded.
+        out: Folder for the contact sheets, ``<split>.png``; default ``checks/<dataset>`` in the
+            cache.
+        cache: Where phantoms and, by default, contact sheets are kept.
+        shape: Spatial shape instead of the card's.
+        mapper: Like :func:`map`, perhaps parallel.
+        progress: Called with (images done, images in all).
+        min_fraction: Least share of the images that has to be usable. ``[0, 1]``.
+        split_seed: Seed of the split, where there is no official one.
+        fractions: Its shares of train, val and test.
+
+    Returns:
+        The report. ``report.usable`` tells whether preparing would succeed.
+
+    Raises:
+        DatasetError: the folder or its tables cannot be read at all.
+    """
+    folder = Path(cache).expanduser() if cache is not None else default_cache()
+    run = mapper or map
+    is_phantom = source is None or str(source) == "phantom"
+    dataset = get(dataset).at(None if is_phantom else str(source))
+    card = dataset.card_for(phantom=is_phantom, shape=shape)
+    if is_phantom:
+        source = phantom_folder(dataset, folder, None, 0, run)
+    where = dataset.root or str(source)
+    sheets = Path(out).expanduser() if out is not None else folder / "checks" / card.name
+    _keep_out(sheets, where)
+    scan = dataset.reader.scan(where)
+    splits, problem = _split(scan.samples, split_seed, fractions)
+    chosen = _chosen(scan.samples, splits)
+    looked = list(scan.samples) if full else [s for place in chosen.values() for s in place]
+    shown = frozenset(sample.id for place in chosen.values() for sample in place)
+    seen = _decode(_Look(dataset.reader, card, shown), looked, run, progress)
+    written = _write_sheets(sheets, card, chosen, seen)
+    return _report(card, where, scan, splits, problem, seen, written, full, min_fraction)
+
+
+def _keep_out(sheets: Path, where: str) -> None:
+    """Refuse to write into the source."""
+    fs, path = filesystem(where)
+    local = "file" in (fs.protocol if isinstance(fs.protocol, tuple) else (fs.protocol,))
+    home = os.path.realpath(path)
+    if local and os.path.commonpath([os.path.realpath(sheets), home]) == home:
+        raise SourceError(
+            f"the contact sheets would be written into the source: {sheets}. Nothing is changed "
+            "there; give another folder as out."
+        )
+
+
+def _split(
+    samples: Sequence[Sample], seed: int, fractions: Sequence[float]
+) -> tuple[list[str], str | None]:
+    """The split of each sample, and why there is none (all samples are then in ``all``)."""
+    index = pl.DataFrame(
+        {
+            "group": [sample.group for sample in samples],
+            "target": [sample.target for sample in samples],
+            "split": [sample.split for sample in samples],
+        },
+        schema={"group": pl.String, "target": pl.Float64, "split": pl.String},
+    )
+    try:
+        return [str(split) for split in assign(index, seed=seed, fractions=fractions)], None
+    except DatasetError as error:
+        return ["all"] * len(samples), str(error)
+
+
+def _chosen(samples: Sequence[Sample], splits: Sequence[str]) -> dict[str, list[Sample]]:
+    """For each split samples over the whole range of labels, from the lowest to the highest."""
+    chosen: dict[str, list[Sample]] = {}
+    for split in [name for name in (*SPLITS, "all") if name in splits]:
+        own = [s for s, name in zip(samples, splits, strict=True) if name == split]
+        own.sort(key=lambda sample: (sample.target, sample.id))
+        places = np.linspace(0, len(own) - 1, min(PICTURES, len(own))).round().astype(int)
+        chosen[split] = [own[place] for place in places]
+    return chosen
+
+
+def _decode(
+    look: _Look, samples: Sequence[Sample], run: Mapper, progress: Progress | None
+) -> dict[str, _Seen | Rejected]:
+    chunks = [samples[i : i + CHUNK] for i in range(0, len(samples), CHUNK)]
+    seen: dict[str, _Seen | Rejected] = {}
+    for chunk, outcomes in zip(chunks, run(look, chunks), strict=True):
+        seen.update({s.id: outcome for s, outcome in zip(chunk, outcomes, strict=True)})
+        if progress is not None:
+            progress(len(seen), len(samples))
+    return seen
+
+
+def _write_sheets(
+    folder: Path,
+    card: Card,
+    chosen: dict[str, list[Sample]],
+    seen: dict[str, _Seen | Rejected],
+) -> dict[str, str]:
+    written: dict[str, str] = {}
+    for split, samples in chosen.items():
+        pictures: list[Picture] = []
+        captions: list[str] = []
+        for sample in samples:
+            outcome = seen[sample.id]
+            if isinstance(outcome, _Seen) and outcome.shown is not None:
+                pictures.append(outcome.shown)
+                captions.append(f"{sample.target:.4g} {card.unit}")
+        if pictures:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_sheet(folder / f"{split}.png", pictures, captions)
+            written[split] = str(folder / f"{split}.png")
+    return written
+
+
+def _report(
+    card: Card,
+    where: str,
+    scan: Scan,
+    splits: Sequence[str],
+    problem: str | None,
+    seen: dict[str, _Seen | Rejected],
+    sheets: dict[str, str],
+    full: bool,
+    min_fraction: float,
+) -> CheckReport:
+    failed = [outcome for outcome in seen.values() if isinstance(outcome, Rejected)]
+    images = [outcome for outcome in seen.values() if isinstance(outcome, _Seen)]
+    digests = {n: outcome.digest for n, outcome in seen.items() if isinstance(outcome, _Seen)}
+    bad = {rejected.id for rejected in failed}
+    kept = [(s, n) for s, n in zip(scan.samples, splits, strict=True) if s.id not in bad]
+    listed = len(scan.samples) + len(scan.rejected)
+    share = len(images) / max(len(seen), 1) * len(scan.samples) / max(listed, 1)
+    counts, edges = histogram([sample.target for sample, _ in kept])
+    return CheckReport(
+        card=card,
+        source=where,
+        full=full,
+        listed=listed,
+        images=len(kept),
+        decoded=len(seen),
+        groups=len({sample.group for sample, _ in kept}),
+        splits=split_facts(kept, sheets),
+        label_counts=counts,
+        label_edges=edges,
+        covariates=covariate_facts(card, [sample for sample, _ in kept]),
+        sites=dict(Counter(s.site for s, _ in kept if s.site is not None).most_common()),
+        sizes=dict(Counter(image.size for image in images).most_common()),
+        problems=problems([*scan.rejected, *failed]),
+        copies=copies(scan.samples, digests),
+        unused=unused(scan, where),
+        faults=faults(problem, share, min_fraction, len(images)),
+    )

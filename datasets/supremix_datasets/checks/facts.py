@@ -1,0 +1,117 @@
+"""Counting what a check has seen."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from supremix_datasets.cards.card import Card
+from supremix_datasets.cards.sample import SPLITS, Rejected, Sample, Scan
+from supremix_datasets.checks.report import CovariateFacts, Problem, SplitFacts
+from supremix_datasets.sources.files import container, list_files
+
+BINS = 12
+"""Bars of the label histogram."""
+
+
+def split_facts(
+    kept: Sequence[tuple[Sample, str]], sheets: dict[str, str]
+) -> tuple[SplitFacts, ...]:
+    """What is in each split.
+
+    Args:
+        kept: The usable samples, each with its split.
+        sheets: Split to the path of its contact sheet.
+    """
+    facts: list[SplitFacts] = []
+    for split in (*SPLITS, "all"):
+        own = [sample for sample, name in kept if name == split]
+        if own:
+            labels = np.asarray([sample.target for sample in own])
+            facts.append(
+                SplitFacts(
+                    name=split,
+                    images=len(own),
+                    groups=len({sample.group for sample in own}),
+                    official=all(sample.split is not None for sample in own),
+                    low=float(labels.min()),
+                    median=float(np.median(labels)),
+                    high=float(labels.max()),
+                    sheet=sheets.get(split),
+                )
+            )
+    return tuple(facts)
+
+
+def histogram(labels: Sequence[float]) -> tuple[tuple[int, ...], tuple[float, ...]]:
+    """Images per bar, and the edges of the bars; both empty where there are no labels."""
+    if not labels:
+        return (), ()
+    counts, edges = np.histogram(np.asarray(labels), bins=BINS)
+    return tuple(counts.tolist()), tuple(edges.tolist())
+
+
+def covariate_facts(card: Card, samples: Sequence[Sample]) -> tuple[CovariateFacts, ...]:
+    """How many of the samples have each covariate, and its range."""
+    facts: list[CovariateFacts] = []
+    for covariate in card.covariates:
+        given = [s.covariates[covariate.name] for s in samples if covariate.name in s.covariates]
+        low, high = (min(given), max(given)) if given else (None, None)
+        facts.append(CovariateFacts(covariate.name, len(given), len(samples), low, high))
+    return tuple(facts)
+
+
+def problems(rejected: Sequence[Rejected]) -> tuple[Problem, ...]:
+    """Reasons that differ in a number only are one problem."""
+    alike: defaultdict[str, list[Rejected]] = defaultdict(list)
+    for one in rejected:
+        alike[re.sub(r"\d+(\.\d+)?", "#", one.reason)].append(one)
+    found = [Problem(same[0].reason, len(same), same[0].id) for same in alike.values()]
+    return tuple(sorted(found, key=lambda problem: -problem.count))
+
+
+def copies(samples: Sequence[Sample], digests: Mapping[str, bytes]) -> tuple[tuple[str, ...], ...]:
+    """Ids whose digests are the same though they are of different groups."""
+    groups = {sample.id: sample.group for sample in samples}
+    same: defaultdict[bytes, list[str]] = defaultdict(list)
+    for name, digest in digests.items():
+        same[digest].append(name)
+    return tuple(tuple(ids) for ids in same.values() if len({groups[name] for name in ids}) > 1)
+
+
+def unused(scan: Scan, where: str) -> int:
+    """How many files of the folder are neither images nor tables of the dataset."""
+    items = [*scan.samples, *scan.rejected]
+    named = {container(item.address) for item in items} | set(scan.tables)
+    addresses = [str(info["address"]) for info in list_files(where).values()]
+    folders = {address for address in named if address.endswith("/")}
+    return sum(
+        address not in named and f"{address.rsplit('/', 1)[0]}/" not in folders
+        for address in addresses
+    )
+
+
+def faults(
+    problem: str | None, share: float, min_fraction: float, readable: int
+) -> tuple[str, ...]:
+    """Why a folder cannot be used.
+
+    Args:
+        problem: Why it cannot be split, if so.
+        share: Share of the images that can be used, estimated.
+        min_fraction: Least share.
+        readable: How many images could be decoded.
+    """
+    faults: list[str] = []
+    if readable == 0:
+        faults.append("no image can be used")
+    elif share < min_fraction:
+        faults.append(
+            f"about {share:.0%} of the images can be used, at least {min_fraction:.0%} are expected"
+        )
+    if problem is not None:
+        faults.append(problem)
+    return tuple(faults)

@@ -1,0 +1,1 @@
+"""Image files to arrays in canonical orientation: pictures, volumes, DICOM, video."""

@@ -1,0 +1,271 @@
+# pydicom carries few types
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+"""One DICOM file to its frames: grey values in the file's own units, and where each frame lies.
+
+Compressed transfer syntaxes are decoded by pydicom through python-gdcm, Pillow or its own run
+length decoder, whichever can. "JPEG Extended" with 12 bits is the one common kind that none of them
+reads.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import warnings
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import dcmread
+from pydicom.config import disable_value_validation
+from pydicom.dataset import Dataset
+from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
+from pydicom.pixels.utils import pixel_array
+from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+from supremix_datasets.errors import DecodeError
+from supremix_datasets.sources.guards import check_pixels, check_size
+
+GROUP_LENGTH = b"\x02\0\0\0UL\x04\0"
+"""Begins the element that says how long a file's meta group is, its first one by the standard."""
+
+LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+"""Weights of red, green and blue in a grey value, ITU-R BT.601, as for other pictures."""
+
+_UNREADABLE = (
+    BytesLengthException,
+    InvalidDicomError,
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+"""What pydicom and its decoders raise of a damaged file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One plane of grey values.
+
+    Args:
+        pixels: ``(H, W)``; uint8 for 8-bit pictures without rescale, else float32.
+        position: ``(3,)`` centre of the first pixel in mm, axes left, posterior, superior.
+        axes: ``(2, 3)`` unit vectors along which the columns' and the rows' index grow: the first
+            points along a row, the second down a column.
+        spacing: mm from row to row and from column to column.
+        time: Whatever tells the time frames of a dynamic series apart.
+        duration: Length of the time frame in ms; None where the file does not say.
+        modality: Short name of what made the image, such as PT or MR; may be empty.
+        series: SeriesInstanceUID, to compare, never to show.
+        instance: SOPInstanceUID and frame number, to compare, never to show.
+        slices: How many slices one time frame of the series has, as the file says.
+        times: How many time frames the series has, as the file says.
+    """
+
+    pixels: NDArray[Any]
+    position: NDArray[np.float64] | None
+    axes: NDArray[np.float64] | None
+    spacing: tuple[float, float] | None
+    time: tuple[str, ...]
+    duration: float | None
+    modality: str
+    series: str
+    instance: str
+    slices: int | None
+    times: int | None
+
+
+def read_frames(data: bytes, *, quantities: bool = False) -> list[Frame]:
+    """All the frames of a file, in the file's order.
+
+    Rescale slope and intercept (of the frame, where they differ) and a modality look-up table are
+    applied. Colours become grey, 0 to 255.
+
+    Args:
+        data: The whole file.
+        quantities: Keep MONOCHROME1 as it is. It is inverted otherwise, except in a multi-frame
+            file that :func:`stands_in_space`.
+
+    Raises:
+        DecodeError: the bytes are no DICOM image, or a damaged one.
+    """
+    try:
+        # pydicom warns of every departure from the standard that it can live with; it raises of
+        # those that it cannot. Its check of values is off because it logs them: names of patients.
+        with warnings.catch_warnings(), disable_value_validation():
+            warnings.simplefilter("ignore")
+            dataset = _open(data)
+            planes = _planes(dataset, quantities or stands_in_space(dataset))
+            return [_frame(dataset, planes[k], k) for k in range(len(planes))]
+    except _UNREADABLE as error:
+        text = " ".join(str(error).split())[:200]
+        raise DecodeError(f"not a readable DICOM image: {text}") from error
+
+
+def stands_in_space(dataset: Dataset) -> bool:
+    """Whether each frame of a multi-frame file has its own place: a volume, not a film."""
+    per_frame = dataset.get("PerFrameFunctionalGroupsSequence")
+    return bool(per_frame) and "PlanePositionSequence" in per_frame[0]
+
+
+def _open(data: bytes) -> Dataset:
+    if DeflatedExplicitVRLittleEndian.encode() in data:
+        _check_deflated(data)
+    try:
+        dataset = dcmread(io.BytesIO(data))
+    except InvalidDicomError:  # files of old archives lack the preamble
+        dataset = dcmread(io.BytesIO(data), force=True)
+    missing = [name for name in ("Rows", "Columns", "PixelData") if name not in dataset]
+    if missing:
+        raise DecodeError(f"not a DICOM image, or a truncated one: it has no {missing[0]}")
+    samples, frames = int(dataset.get("SamplesPerPixel") or 1), _count(dataset)
+    if min(int(dataset.Rows), int(dataset.Columns), samples, frames) < 1:
+        raise DecodeError("the file claims an image without pixels")
+    check_pixels((frames, int(dataset.Rows), int(dataset.Columns), samples), 4)
+    return dataset
+
+
+def _check_deflated(data: bytes) -> None:
+    """Refuse a deflated file that grows beyond all measure, before pydicom inflates it at once."""
+    if data[132:140] != GROUP_LENGTH:
+        raise DecodeError("not a DICOM image: a deflated file whose head does not tell its length")
+    (length,) = struct.unpack_from("<I", data, 140)
+    inflate = zlib.decompressobj(-zlib.MAX_WBITS)
+    rest, total = data[144 + length :], 0
+    while rest and not inflate.eof:
+        total += len(inflate.decompress(rest, 2**24))
+        rest = inflate.unconsumed_tail
+        check_size(total)
+
+
+def _count(dataset: Dataset) -> int:
+    return int(dataset.get("NumberOfFrames") or 1)
+
+
+def _planes(dataset: Dataset, quantities: bool) -> NDArray[Any]:
+    """``(N, H, W)`` grey values before any rescale."""
+    values: NDArray[Any] = pixel_array(dataset)
+    kind = str(dataset.PhotometricInterpretation)
+    if kind == "PALETTE COLOR":
+        values = apply_color_lut(values, dataset)
+        values = _grey(values, 8 * values.dtype.itemsize)
+    elif int(dataset.get("SamplesPerPixel") or 1) > 1:
+        values = _grey(values, int(dataset.BitsStored))
+    elif "ModalityLUTSequence" in dataset:
+        values = apply_modality_lut(values, dataset)
+    planes = values.reshape(_count(dataset), int(dataset.Rows), int(dataset.Columns))
+    if kind == "MONOCHROME1" and not quantities:
+        return _inverted(planes, dataset)
+    return planes
+
+
+def _grey(values: NDArray[Any], bits: int) -> NDArray[np.uint8]:
+    """Luma of ``(..., 3)``, brought to 8 bits: colours are for the eye and have no unit."""
+    luma = values.astype(np.float32) @ LUMA
+    return np.rint(luma * (255 / (2**bits - 1))).astype(np.uint8)
+
+
+def _inverted(planes: NDArray[Any], dataset: Dataset) -> NDArray[Any]:
+    """Highest to lowest within the bits stored; a wider type keeps the sum from overflowing."""
+    bits, signed = int(dataset.BitsStored), int(dataset.get("PixelRepresentation") or 0)
+    ends = -1 if signed else 2**bits - 1
+    return (ends - planes.astype(np.int64)).astype(planes.dtype)
+
+
+def _frame(dataset: Dataset, plane: NDArray[Any], number: int) -> Frame:
+    place = _group(dataset, number, "PlanePositionSequence")
+    turn = _group(dataset, number, "PlaneOrientationSequence")
+    size = _group(dataset, number, "PixelMeasuresSequence")
+    position = _numbers(place, "ImagePositionPatient", 3)
+    axes = _numbers(turn, "ImageOrientationPatient", 6)
+    if _count(dataset) > 1 and not stands_in_space(dataset):
+        position = None  # the file's one position is that of its first frame
+    return Frame(
+        pixels=_rescaled(dataset, plane, number),
+        position=position,
+        axes=None if axes is None else axes.reshape(2, 3),
+        spacing=_spacing(size) or _spacing(dataset),
+        time=_time(dataset, number),
+        duration=_duration(dataset, number),
+        modality=str(dataset.get("Modality") or ""),
+        series=str(dataset.get("SeriesInstanceUID", "")),
+        instance=f"{dataset.get('SOPInstanceUID', '')}:{number}",
+        slices=_whole(dataset, "NumberOfSlices"),
+        times=_whole(dataset, "NumberOfTimeSlices"),
+    )
+
+
+def _group(dataset: Dataset, number: int, sequence: str) -> Dataset:
+    """What holds for one frame: its own functional group, the shared one, else the file's head."""
+    per_frame = dataset.get("PerFrameFunctionalGroupsSequence") or []
+    shared = dataset.get("SharedFunctionalGroupsSequence") or []
+    for group in [*per_frame[number : number + 1], *shared[:1]]:
+        items = group.get(sequence)
+        if items:
+            found: Dataset = items[0]
+            return found
+    return dataset
+
+
+def _rescaled(dataset: Dataset, plane: NDArray[Any], number: int) -> NDArray[Any]:
+    holder = _group(dataset, number, "PixelValueTransformationSequence")
+    slope, intercept = holder.get("RescaleSlope"), holder.get("RescaleIntercept")
+    if "ModalityLUTSequence" in dataset or (slope is None and intercept is None):
+        return plane if plane.dtype == np.uint8 else plane.astype(np.float32)
+    slope = 1.0 if slope is None else float(slope)
+    intercept = 0.0 if intercept is None else float(intercept)
+    if not np.isfinite([slope, intercept]).all() or slope == 0:
+        raise DecodeError(f"impossible rescale: slope {slope:g}, intercept {intercept:g}")
+    if plane.dtype == np.uint8 and (slope, intercept) == (1.0, 0.0):
+        return plane
+    return (plane * np.float64(slope) + intercept).astype(np.float32)
+
+
+def _numbers(dataset: Dataset, name: str, count: int) -> NDArray[np.float64] | None:
+    values = dataset.get(name)
+    if values is None or len(values) != count:
+        return None
+    numbers = np.array([float(value) for value in values])
+    return numbers if np.isfinite(numbers).all() else None
+
+
+def _spacing(dataset: Dataset) -> tuple[float, float] | None:
+    """Pixel spacing in the patient, else (a projection) that on the detector."""
+    for name in ("PixelSpacing", "ImagerPixelSpacing"):
+        numbers = _numbers(dataset, name, 2)
+        if numbers is not None and numbers.min() > 0:
+            return float(numbers[0]), float(numbers[1])
+    return None
+
+
+def _time(dataset: Dataset, number: int) -> tuple[str, ...]:
+    content = _group(dataset, number, "FrameContentSequence")
+    names = ("TemporalPositionIndex", "FrameReferenceDateTime", "FrameAcquisitionDateTime")
+    if content is not dataset:
+        return tuple(str(content.get(name, "")) for name in names)
+    names = ("TemporalPositionIdentifier", "FrameReferenceTime", "AcquisitionDate")
+    more = ("AcquisitionTime", "AcquisitionDateTime", "AcquisitionNumber")
+    return tuple(str(dataset.get(name, "")) for name in (*names, *more))
+
+
+def _duration(dataset: Dataset, number: int) -> float | None:
+    content = _group(dataset, number, "FrameContentSequence")
+    name = "ActualFrameDuration" if content is dataset else "FrameAcquisitionDuration"
+    value = content.get(name)
+    return None if value is None or not float(value) > 0 else float(value)
+
+
+def _whole(dataset: Dataset, name: str) -> int | None:
+    value = dataset.get(name)
+    return None if value is None else int(value)

@@ -1,0 +1,1 @@
+"""Models of anatomy and imaging physics that the phantoms are drawn from."""

@@ -1,0 +1,146 @@
+"""The folder of a dataset's phantoms: made on first use, kept, the same for the same seed."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from supremix_datasets.cache import new_folder
+from supremix_datasets.cards.dataset import Dataset, Phantom, PhantomWriter
+from supremix_datasets.errors import SourceError
+
+PARTS = 16
+
+
+@dataclass(frozen=True)
+class _WritePart:
+    """Writes one part of the phantoms; travels to other processes."""
+
+    write: PhantomWriter
+    folder: str
+    samples: int
+    seed: int
+
+    def __call__(self, part: int) -> int:
+        self.write(Path(self.folder), self.samples, self.seed, (part, PARTS))
+        return part
+
+
+def phantom_folder(
+    dataset: Dataset,
+    cache: Path,
+    samples: int | None,
+    seed: int,
+    run: Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]],
+    progress: Callable[[int, int], None] | None = None,
+) -> str:
+    """The folder with the phantoms of a dataset, written first where it is not there yet.
+
+    Args:
+        dataset: The dataset.
+        cache: Folders are kept under ``cache/phantoms``.
+        samples: How many, at least 1; None for the dataset's own number.
+        seed: Seed; same seed, same files.
+        run: Like :func:`map`; parts are independent.
+        progress: Called with (parts done, parts in all).
+
+    Raises:
+        SourceError: the dataset has no phantoms, or the number is not positive.
+    """
+    phantom, count = _request(dataset, samples)
+    name = f"{dataset.name}-v{phantom.version}-n{count}-seed{seed}"
+    target = cache / "phantoms" / name
+    if not target.is_dir():
+        with new_folder(target) as draft:
+            _write_parts(phantom, draft, count, seed, run, progress)
+    return str(target)
+
+
+def write_phantoms(
+    dataset: Dataset,
+    folder: Path,
+    samples: int | None = None,
+    seed: int = 0,
+    *,
+    run: Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]] = map,
+    progress: Callable[[int, int], None] | None = None,
+) -> int:
+    """Write phantoms into a folder of the user's, in the dataset's official layout.
+
+    The folder is empty again, or gone, when this ends with an exception.
+
+    Args:
+        dataset: The dataset.
+        folder: A new or an empty folder.
+        samples: How many, at least 1; None for the dataset's own number.
+        seed: Seed; same seed and number, same files.
+        run: Like :func:`map`; parts are independent.
+        progress: Called with (parts done, parts in all).
+
+    Returns:
+        How many samples were written.
+
+    Raises:
+        SourceError: the dataset has no phantoms, the number is not positive, or the folder holds
+            something.
+    """
+    phantom, count = check_phantoms(dataset, folder, samples)
+    existed = folder.is_dir()
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        _write_parts(phantom, folder.absolute(), count, seed, run, progress)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        if existed:
+            folder.mkdir(exist_ok=True)
+        raise
+    return count
+
+
+def _write_parts(
+    phantom: Phantom,
+    folder: Path,
+    count: int,
+    seed: int,
+    run: Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]],
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    job = _WritePart(phantom.write, str(folder), count, seed)
+    for done, _ in enumerate(run(job, range(PARTS)), start=1):
+        if progress is not None:
+            progress(done, PARTS)
+
+
+def check_phantoms(dataset: Dataset, folder: Path, samples: int | None) -> tuple[Phantom, int]:
+    """What :func:`write_phantoms` is to write, found out before anything is written.
+
+    Args:
+        dataset: The dataset.
+        folder: A new or an empty folder.
+        samples: How many, at least 1; None for the dataset's own number.
+
+    Returns:
+        The generator, and how many samples.
+
+    Raises:
+        SourceError: the dataset has no phantoms, the number is not positive, or the folder holds
+            something.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise SourceError(f"{folder} is not empty. Name a new or an empty folder for the phantoms.")
+    return _request(dataset, samples)
+
+
+def _request(dataset: Dataset, samples: int | None) -> tuple[Phantom, int]:
+    phantom = dataset.phantom
+    if phantom is None:
+        raise SourceError(
+            f"dataset {dataset.name!r} has no phantoms. Give the folder of its files as the source."
+        )
+    count = phantom.samples if samples is None else int(samples)
+    if count < 1:
+        raise SourceError(f"the number of phantoms must be at least 1, found {count}")
+    return phantom, count

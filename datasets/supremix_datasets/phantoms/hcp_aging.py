@@ -1,0 +1,140 @@
+# scipy carries few types
+# pyright: reportMissingTypeStubs=false
+"""Ageing brains in the HCP-Aging layout: the folder that the hcp-aging reader reads.
+
+The brains of :mod:`brain_model` at 36 to 100 years, at four sites with scanners of one maker, in
+packages ``HCA<7 digits>_V<visit>_MR`` with the brain in MNI space and the whole head in the
+person's own, at 4 mm; a table with two header rows and ages in months. One person in eight comes to
+a second visit with the same anatomy.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from scipy import ndimage
+
+from supremix_datasets.phantoms.anatomy.brain import (
+    AFFINE,
+    Person,
+    Volume,
+    draw_person,
+    draw_scanner,
+    render,
+)
+
+SITES = {"MGH": 0, "UCLA": 1, "UMinn": 1, "WashU": 2}
+"""Sites, and which of the model's three scanners stands there."""
+
+MONTHS = (432, 1200)
+CAP = 1080
+"""The age that stands for 90 and more in real tables; no phantom has exactly it."""
+
+HEADER = {
+    "collection_id": "Data collection",
+    "subjectkey": "The NDAR Global Unique Identifier (GUID) for research subject",
+    "src_subject_id": "Subject ID how it's defined in lab/project",
+    "interview_age": "Age in months at the time of the interview, test, sampling or imaging.",
+    "sex": "Sex of subject at birth",
+    "site": "Site",
+    "visit": "Visit name",
+}
+
+
+@dataclass(frozen=True)
+class _Visit:
+    person: int
+    visit: int
+    months: int
+
+
+def write_hcp_phantoms(folder: Path, samples: int, seed: int, part: tuple[int, int]) -> None:
+    """Write a part of a folder of ``samples`` scans; part 0 writes the table.
+
+    Args:
+        folder: Existing folder.
+        samples: Number of scans in the whole folder.
+        seed: Same seed, same folder.
+        part: ``(k, parts)``: writes the scans k, k + parts, …
+    """
+    visits = _plan(samples, seed)
+    if part[0] == 0:
+        _write_table(folder / "ndar_subject01.txt", visits, seed)
+    for scan in range(part[0], len(visits), part[1]):
+        _write_scan(folder, visits[scan], seed, scan)
+
+
+def _plan(samples: int, seed: int) -> list[_Visit]:
+    """All visits; the first n are the same however many follow."""
+    rng = np.random.default_rng([seed, 21])
+    visits: list[_Visit] = []
+    person = 0
+    while len(visits) < samples:
+        months, gap = int(rng.integers(MONTHS[0], MONTHS[1] + 1)), int(rng.integers(18, 31))
+        again = bool(rng.random() < 0.125) and months + gap <= MONTHS[1]
+        visits.append(_Visit(person, 1, _uncapped(months)))
+        if again:
+            visits.append(_Visit(person, 2, _uncapped(months + gap)))
+        person += 1
+    return visits[:samples]
+
+
+def _uncapped(months: int) -> int:
+    return months + 1 if months == CAP else months
+
+
+def _name(person: int) -> str:
+    return f"HCA{6_000_000 + 37 * (person + 1):07d}"
+
+
+def _person(person: int, seed: int) -> Person:
+    return draw_person(np.random.default_rng([seed, 22, person]))
+
+
+def _site(person: int, seed: int) -> str:
+    rng = np.random.default_rng([seed, 23, person])
+    return tuple(SITES)[int(rng.integers(len(SITES)))]
+
+
+def _write_scan(folder: Path, visit: _Visit, seed: int, scan: int) -> None:
+    rng = np.random.default_rng([seed, 24, scan])
+    scanner = draw_scanner(rng, SITES[_site(visit.person, seed)])
+    brain = render(_person(visit.person, seed), visit.months / 12, scanner, rng)
+    package = folder / f"{_name(visit.person)}_V{visit.visit}_MR"
+    for name, volume in (
+        ("MNINonLinear/T1w_restore_brain.nii.gz", brain),
+        ("T1w/T1w_acpc_dc_restore.nii.gz", _head(brain)),
+    ):
+        path = package / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(_nifti(volume))
+
+
+def _head(brain: Volume) -> Volume:
+    """The brain within a skull, dark, and a scalp, bright: the image before the extraction."""
+    distance: Any = ndimage.distance_transform_edt(brain <= 0)
+    scalp = (distance > 2) & (distance <= 4)
+    return np.where(scalp, np.float32(np.percentile(brain[brain > 0], 99)), brain)
+
+
+def _nifti(volume: Volume) -> bytes:
+    image: Any = nib.Nifti1Image(np.rint(volume).astype(np.int16), AFFINE)
+    return gzip.compress(image.to_bytes(), compresslevel=1, mtime=0)
+
+
+def _write_table(path: Path, visits: list[_Visit], seed: int) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, delimiter="\t", quoting=csv.QUOTE_ALL, lineterminator="\n")
+        writer.writerow(HEADER)
+        writer.writerow(HEADER.values())
+        for visit in visits:
+            sex = "M" if _person(visit.person, seed).male else "F"
+            name, site = _name(visit.person), _site(visit.person, seed)
+            key = f"NDAR_PHANTOM{visit.person:05d}"
+            writer.writerow(["2847", key, name, visit.months, sex, site, f"V{visit.visit}"])

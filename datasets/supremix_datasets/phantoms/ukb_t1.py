@@ -1,0 +1,119 @@
+"""Ageing brains in the UK Biobank layout: the folder that the ukb-t1 reader reads.
+
+Zips ``<eid>_20252_2_0.zip`` with ``T1/T1_brain_to_MNI.nii.gz`` at 4 mm, a table with the official
+column names; one person in eight comes to a second visit some years later with the same anatomy.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from numpy.typing import NDArray
+
+from supremix_datasets.phantoms.anatomy.brain import (
+    AFFINE,
+    Person,
+    draw_person,
+    draw_scanner,
+    render,
+)
+
+CENTRES = ("11025", "11026", "11027")
+"""Codes of field 54: Cheadle, Reading, Newcastle."""
+
+AGES = (45.0, 85.0)
+COLUMNS = ("eid", "31-0.0", "34-0.0", "21022-0.0", "21003-2.0", "21003-3.0", "54-2.0", "54-3.0")
+
+
+@dataclass(frozen=True)
+class _Visit:
+    person: int
+    visit: int
+    age: float
+
+
+def write_brain_phantoms(folder: Path, samples: int, seed: int, part: tuple[int, int]) -> None:
+    """Write a part of a folder of ``samples`` scans; part 0 writes the table.
+
+    Args:
+        folder: Existing folder.
+        samples: Number of scans in the whole folder.
+        seed: Same seed, same folder.
+        part: ``(k, parts)``: writes the scans k, k + parts, …
+    """
+    visits, ages = _plan(samples, seed)
+    if part[0] == 0:
+        _write_table(folder / "ukb_phantom.csv", visits, ages, seed)
+    for scan in range(part[0], len(visits), part[1]):
+        _write_scan(folder, visits[scan], seed, scan)
+
+
+def _plan(samples: int, seed: int) -> tuple[list[_Visit], list[float]]:
+    """All visits, and each person's age at the first one."""
+    rng = np.random.default_rng([seed, 1])
+    visits: list[_Visit] = []
+    ages: list[float] = []
+    while len(visits) < samples:
+        age, again, gap = rng.uniform(*AGES), rng.random() < 0.125, rng.uniform(2.0, 4.0)
+        visits.append(_Visit(len(ages), 2, round(float(age), 2)))
+        if again and len(visits) < samples:
+            visits.append(_Visit(len(ages), 3, round(float(age + gap), 2)))
+        ages.append(round(float(age), 2))
+    return visits, ages
+
+
+def _eid(person: int) -> str:
+    return str(1_000_000 + 17 * (person + 1))
+
+
+def _person(person: int, seed: int) -> Person:
+    return draw_person(np.random.default_rng([seed, 2, person]))
+
+
+def _site(person: int, seed: int) -> int:
+    return int(np.random.default_rng([seed, 3, person]).integers(len(CENTRES)))
+
+
+def _write_scan(folder: Path, visit: _Visit, seed: int, scan: int) -> None:
+    rng = np.random.default_rng([seed, 4, scan])
+    scanner = draw_scanner(rng, _site(visit.person, seed))
+    volume = render(_person(visit.person, seed), visit.age, scanner, rng)
+    name = f"{_eid(visit.person)}_20252_{visit.visit}_0.zip"
+    with zipfile.ZipFile(folder / name, "w") as archive:
+        # a fixed date, so that the same seed gives the same bytes
+        member = zipfile.ZipInfo("T1/T1_brain_to_MNI.nii.gz", date_time=(2020, 1, 1, 0, 0, 0))
+        archive.writestr(member, _nifti(volume))
+
+
+def _nifti(volume: NDArray[np.float32]) -> bytes:
+    image: Any = nib.Nifti1Image(np.rint(volume).astype(np.int16), AFFINE)
+    return gzip.compress(image.to_bytes(), compresslevel=1, mtime=0)
+
+
+def _write_table(path: Path, visits: list[_Visit], ages: list[float], seed: int) -> None:
+    seen = {(visit.person, visit.visit): visit.age for visit in visits}
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        for person, age in enumerate(ages):
+            sex, site = int(_person(person, seed).male), CENTRES[_site(person, seed)]
+            again = seen.get((person, 3))
+            writer.writerow(
+                [
+                    _eid(person),
+                    sex,
+                    int(2018 - age),
+                    int(age) - 8,
+                    age,
+                    "" if again is None else again,
+                    site,
+                    "" if again is None else site,
+                ]
+            )

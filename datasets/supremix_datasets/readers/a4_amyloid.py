@@ -1,0 +1,212 @@
+"""A4 amyloid PET: standardised uptake value ratios (SUVR) at screening and later.
+
+Accepted layout: a folder with, at any depth,
+
+    A4_PETSUVR_PRV2_<date>.csv     BID, VISCODE, brain_region, suvr_cer, …; several rows a person
+    images, as NIfTI files or folders of DICOM slices
+
+How the archive names the images could not be confirmed, so much is accepted. The person is the one
+BID (``B`` and digits) in the path below the source, in the file's name or in a folder's:
+``B10012345.nii.gz``, ``A4_PET_B10012345_VISCODE_002.nii``, ``B10012345/…/I123456/*.dcm``. Where a
+person has several visits in the table, the path has to name the visit: ``VISCODE_002``, ``V2``,
+``visit-2`` (leading zeros do not matter). A path that names another tracer (tau, flortaucipir, …)
+is set aside, and so is one that names a kind of MRI (T1, FLAIR, …) and not PET beside it.
+
+The label is ``suvr_cer``, the ratio to the whole cerebellum, of the row whose ``brain_region`` is
+Composite_Summary; the rows of single regions are not used. The tracer is florbetapir in all scans.
+All images of a BID are one group. There is no official split.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from supremix_datasets.cards.augmentation import Augmentation
+from supremix_datasets.cards.card import Card
+from supremix_datasets.cards.dataset import Dataset, Decoded, Phantom
+from supremix_datasets.cards.sample import Rejected, Sample, Scan
+from supremix_datasets.errors import LabelTableError, SourceError
+from supremix_datasets.phantoms.amyloid import write_a4_phantoms
+from supremix_datasets.readers.pet_files import PetImage, decode_pet, other_kind, pet_images
+from supremix_datasets.sources.files import list_files
+from supremix_datasets.sources.tables import check_numbers, label_problem, read_columns, to_number
+
+TABLE = re.compile(r"^A4_PETSUVR.*\.csv$", re.IGNORECASE)
+REGION = "Composite_Summary"
+BID = re.compile(r"(?<![A-Za-z0-9])B\d{5,}(?![0-9])")
+VISIT = re.compile(r"(?<![a-z0-9])v(?:iscode|isit)?[_\- ]?0*(\d{1,3})(?![0-9a-z])", re.IGNORECASE)
+COLUMNS = {
+    "bid": ["BID"],
+    "visit": ["VISCODE"],
+    "region": ["brain_region"],
+    "target": ["suvr_cer"],
+}
+
+CARD = Card(
+    name="a4-amyloid",
+    title="Amyloid PET, cortical SUVR (A4)",
+    modality="PET",
+    target="SUVR",
+    unit="SUVR",
+    label_bin=0.05,
+    label_scale=0.05,
+    window=0.25,
+    label_range=(0.3, 3.5),
+    shape=(64, 76, 64),
+    spacing=(3.0, 3.0, 3.0),
+    intensity="foreground",
+    gain=1 / 80,
+    augmentation=Augmentation(
+        rotation_deg=8.0, translate=0.05, scale=0.05, flip_axes=(0,), gain=0.1, noise=0.02
+    ),
+    licence="A4 study data use agreement; an application is needed",
+    home="https://www.a4studydata.org",
+)
+
+
+@dataclass(frozen=True)
+class A4AmyloidReader:
+    """Reads the downloaded folder; see the module's text for what it accepts."""
+
+    version: int = 1
+
+    def scan(self, source: str) -> Scan:
+        """Pair images with the rows of the summary region; touches no pixel.
+
+        Images that name no person or no visit, whose row cannot be used, or that are a second image
+        of the same visit, are set aside. Rows without an image are nothing.
+
+        Raises:
+            SourceError: no such folder, no image in it, or no table or several.
+            LabelTableError: a column or the summary region is missing, or a SUVR is no number.
+        """
+        listing = list_files(source)
+        images = pet_images(listing)
+        if not images:
+            raise SourceError(
+                f"no PET image in {source!r}: expected .nii, .nii.gz or .dcm files with the BID in "
+                "their path, such as B10012345.nii.gz."
+            )
+        table = _table(source, listing)
+        people = _people(table)
+        samples: list[Sample] = []
+        rejected: list[Rejected] = []
+        used: dict[tuple[str, str], str] = {}
+        for image in images:
+            found = _sample(image, people, used)
+            if isinstance(found, Sample):
+                samples.append(found)
+            else:
+                rejected.append(found)
+        return Scan(samples=tuple(samples), rejected=tuple(rejected), tables=(table,))
+
+    def decode(self, address: str) -> Decoded:
+        """One volume ``(X, Y, Z)`` in right, anterior, superior order, mean over its time frames.
+
+        Args:
+            address: A NIfTI file, or a folder of DICOM slices (ending in "/").
+
+        Raises:
+            DecodeError: a file is missing or damaged, or the slices make no volume.
+        """
+        return decode_pet(address)
+
+
+def _table(source: str, listing: Mapping[str, Any]) -> str:
+    tables = sorted(path for path in listing if TABLE.match(path.rsplit("/", 1)[-1]))
+    if not tables:
+        raise SourceError(
+            f"no A4_PETSUVR_PRV2_<date>.csv in {source!r}. Download the table from the study's "
+            "page of derived data and put it into that folder."
+        )
+    if len(tables) > 1:
+        raise SourceError(
+            f"{len(tables)} tables A4_PETSUVR in {source!r}: {', '.join(tables[:4])}. Leave only "
+            "the one to read there."
+        )
+    return str(listing[tables[0]]["address"])
+
+
+Visits = dict[str, list[float | None]]
+"""Visit to the labels that the table gives it: one, if all is well."""
+
+
+def _people(table: str) -> dict[str, Visits]:
+    frame = read_columns(table, COLUMNS)
+    check_numbers(frame, "target", COLUMNS["target"][0], table)
+    people: dict[str, Visits] = {}
+    regions: set[str] = set()
+    for row in frame.iter_rows(named=True):
+        regions.add(str(row["region"]))
+        if str(row["region"]).lower() == REGION.lower() and row["bid"]:
+            visits = people.setdefault(str(row["bid"]), {})
+            visits.setdefault(_plain(row["visit"]), []).append(to_number(row["target"]))
+    if not people:
+        raise LabelTableError(
+            f"the table {table} has no row with brain_region {REGION!r}; it has "
+            f"{', '.join(sorted(regions)[:8])}. Download the whole table."
+        )
+    return people
+
+
+def _plain(visit: str | None) -> str:
+    """A visit's code without leading zeros, which files and tables do not agree on."""
+    return (visit or "").lstrip("0") or "0"
+
+
+def _sample(
+    image: PetImage, people: Mapping[str, Visits], used: dict[tuple[str, str], str]
+) -> Sample | Rejected:
+    bids = sorted(set(BID.findall(image.path)))
+    bid = bids[0] if len(bids) == 1 else ""
+    visits = people.get(bid, {})
+    visit, problem = _visit(image, visits)
+    labels = visits.get(visit, [])
+    problem = _person_problem(image, bids, bool(visits)) or problem
+    target = labels[0] if labels else None
+    if not problem and len(labels) > 1:
+        problem = f"the table lists visit {visit} more than once"
+    problem = problem or label_problem(target, CARD.label_range, CARD.unit)
+    if not problem and (bid, visit) in used:
+        problem = f"another image of the same visit is used: {used[bid, visit]}"
+    name = f"{bid}_{visit}" if bid and visit else image.path
+    if problem or target is None:
+        return Rejected(id=name, reason=problem or "no label in the table", address=image.address)
+    used[bid, visit] = image.path
+    return Sample(id=name, group=bid, target=target, address=image.address)
+
+
+def _person_problem(image: PetImage, bids: Sequence[str], in_table: bool) -> str | None:
+    other = other_kind(image.path)
+    if other:
+        return f"by its name it is no amyloid PET ({other})"
+    if len(bids) != 1:
+        return f"expected one BID in its path, found {len(bids)}"
+    return None if in_table else "the table has no summary row of this BID"
+
+
+def _visit(image: PetImage, visits: Visits) -> tuple[str, str | None]:
+    """The visit of an image, and what is wrong with it."""
+    named = [_plain(match) for match in VISIT.findall(image.path)]
+    if named:
+        known = None if named[-1] in visits else f"the table has no visit {named[-1]} of this BID"
+        return named[-1], known
+    if len(visits) > 1:
+        return "", f"the table has {len(visits)} visits of this BID, and its path names none"
+    return next(iter(visits), ""), None
+
+
+DATASET = Dataset(
+    card=CARD,
+    reader=A4AmyloidReader(),
+    phantom=Phantom(
+        write=write_a4_phantoms,
+        version=1,
+        samples=256,
+        shape=(30, 36, 30),
+        spacing=(6.0, 6.0, 6.0),
+    ),
+)

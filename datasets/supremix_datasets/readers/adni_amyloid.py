@@ -1,0 +1,235 @@
+"""ADNI amyloid PET: standardised uptake value ratios (SUVR) of the UC Berkeley tables.
+
+Accepted layout: a folder with, at any depth,
+
+    <PTID>/<series>/<date_time>/I<image id>/*.dcm       one image: the slices of one DICOM series
+    <PTID>/<series>/<date_time>/I<image id>/*.nii       or one NIfTI file, .nii.gz too; 3 or 4 axes
+    UCBERKELEY_AMY_6MM_<date>.csv                       RID, PTID, SCANDATE, LONIUID, TRACER,
+                                                        qc_flag, SUMMARY_SUVR, …
+
+``PTID`` is ``<site>_S_<RID>``, such as 002_S_0413; ``date_time`` begins with the day, 2012-05-15.
+Of several tables the newest is read. The day in its name is understood as 12Aug2024, 2024-08-12,
+20240812 and 08_12_24.
+
+An image belongs to the row with its image id (LONIUID, with or without the "I"), else to the row of
+its PTID whose SCANDATE is the day in its path, unless the path names another kind of image (MPRAGE,
+FDG, AV1451, …): people are often scanned twice a day. Only scans with ``qc_flag`` 2 are used. All
+scans of a RID are one group. There is no official split.
+
+SUVR of different tracers are on different scales. The table's value is kept as it is: it is a ratio
+of two regions of this very image, whichever tracer it shows. What differs is what a value means for
+a person, so the tracer travels beside the image as a covariate. To compare people, read one tracer:
+``AdniAmyloidReader(tracers=("FBP",))`` sets the others aside.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from supremix_datasets.cards.augmentation import Augmentation
+from supremix_datasets.cards.card import Card, Covariate
+from supremix_datasets.cards.dataset import Dataset, Decoded, Phantom
+from supremix_datasets.cards.sample import Rejected, Sample, Scan
+from supremix_datasets.errors import SourceError
+from supremix_datasets.phantoms.amyloid import write_adni_phantoms
+from supremix_datasets.readers.adni_table import AdniRow, newest_table, read_rows
+from supremix_datasets.readers.pet_files import PetImage, decode_pet, other_kind, pet_images
+from supremix_datasets.sources.files import list_files
+from supremix_datasets.sources.tables import label_problem
+
+PTID = re.compile(r"^\d{3}_S_\d+$")
+IMAGE_ID = re.compile(r"^I\d+$")
+DAY = re.compile(r"^(\d{4}-\d{2}-\d{2})(_|$)")
+TRACERS = ("FBP", "FBB", "NAV")
+"""Florbetapir, florbetaben, flutafuranol (NAV4694), as the table writes them."""
+
+CARD = Card(
+    name="adni-amyloid",
+    title="Amyloid PET, cortical SUVR (ADNI)",
+    modality="PET",
+    target="SUVR",
+    unit="SUVR",
+    label_bin=0.05,
+    label_scale=0.05,
+    window=0.25,
+    label_range=(0.3, 3.5),
+    shape=(64, 76, 64),
+    spacing=(3.0, 3.0, 3.0),
+    covariates=(
+        Covariate(name="florbetaben", default=0.0, doc="1 for florbetaben, else 0"),
+        Covariate(name="nav4694", default=0.0, doc="1 for NAV4694, else 0"),
+    ),
+    # Counts depend on dose and time and have no scale of their own; the label is a ratio.
+    intensity="foreground",
+    gain=1 / 80,
+    augmentation=Augmentation(
+        rotation_deg=8.0, translate=0.05, scale=0.05, flip_axes=(0,), gain=0.1, noise=0.02
+    ),
+    licence="ADNI data use agreement; an application is needed",
+    home="https://adni.loni.usc.edu",
+)
+
+
+@dataclass(frozen=True)
+class AdniAmyloidReader:
+    """Reads the downloaded folder; see the module's text for what it accepts.
+
+    Args:
+        version: To be raised when the same files would be read differently.
+        tracers: Which of :data:`TRACERS` to use; scans with others are set aside.
+    """
+
+    version: int = 1
+    tracers: tuple[str, ...] = TRACERS
+
+    def scan(self, source: str) -> Scan:
+        """Pair images with rows; touches no pixel.
+
+        Images without a row or with a row that cannot be used, and second images of the same scan,
+        are set aside. Rows without an image are nothing: the table is of all of ADNI.
+
+        Raises:
+            SourceError: no such folder, no image in this layout, or no table.
+            LabelTableError: a column is missing, or holds something that is not a number.
+        """
+        listing = list_files(source)
+        found = [(image, _placed(image)) for image in pet_images(listing)]
+        images = [placed for _, placed in found if placed is not None]
+        if not images:
+            raise SourceError(
+                f"no PET image in {source!r}: expected folders like 002_S_0413/<series>/"
+                "2012-05-15_10_00_00.0/I304512 with .dcm or .nii files, as ADNI's image archive "
+                "(IDA) hands them out."
+            )
+        table = newest_table(source, listing)
+        rows = read_rows(table)
+        samples, rejected = self._pair(images, rows)
+        rejected += [
+            Rejected(
+                id=image.path, reason="no PTID and image id in its path", address=image.address
+            )
+            for image, placed in found
+            if placed is None
+        ]
+        return Scan(samples=tuple(samples), rejected=tuple(rejected), tables=(table,))
+
+    def decode(self, address: str) -> Decoded:
+        """One volume ``(X, Y, Z)`` in right, anterior, superior order, mean over its time frames.
+
+        Args:
+            address: A folder of DICOM slices (ending in "/"), or a NIfTI file.
+
+        Raises:
+            DecodeError: a file is missing or damaged, or the slices make no volume.
+        """
+        return decode_pet(address)
+
+    def _pair(
+        self, images: Sequence[_Image], rows: Sequence[AdniRow]
+    ) -> tuple[list[Sample], list[Rejected]]:
+        by_id = _grouped(rows, lambda row: row.image)
+        by_day = _grouped(rows, lambda row: (row.ptid, row.day) if row.day else None)
+        used: dict[AdniRow, str] = {}
+        samples: list[Sample] = []
+        rejected: list[Rejected] = []
+        # images that the table names come first, so that no copy of another processing wins
+        for image in sorted(images, key=lambda image: (image.id not in by_id, image.path)):
+            other = None if image.id in by_id else other_kind(image.path)
+            matches = by_id.get(image.id) or by_day.get((image.ptid, image.day), [])
+            problem = _match_problem(image, matches, other) or self._row_problem(matches[0])
+            if not problem and matches[0] in used:
+                problem = f"another image of the same scan is used: {used[matches[0]]}"
+            if problem or matches[0].target is None:
+                reason = problem or "no label in the table"
+                rejected.append(Rejected(id=image.name, reason=reason, address=image.address))
+                continue
+            used[matches[0]] = image.id
+            samples.append(_sample(image, matches[0], matches[0].target))
+        return samples, rejected
+
+    def _row_problem(self, row: AdniRow) -> str | None:
+        if row.qc != 2:
+            shown = "none" if row.qc is None else f"{row.qc:g}"
+            return f"qc_flag is {shown}; only scans with 2 are used"
+        if row.tracer not in TRACERS:
+            return f"unknown tracer {row.tracer!r}; known are {', '.join(TRACERS)}"
+        if row.tracer not in self.tracers:
+            return f"tracer {row.tracer}; only {', '.join(self.tracers)} is read"
+        return label_problem(row.target, CARD.label_range, CARD.unit)
+
+
+@dataclass(frozen=True)
+class _Image:
+    id: str
+    ptid: str
+    day: str | None
+    path: str
+    address: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.ptid}_{self.id}"
+
+
+def _placed(image: PetImage) -> _Image | None:
+    """An image with what its path says, or None where the path is not of this layout."""
+    parts = image.path.split("/")
+    people = [k for k, part in enumerate(parts) if PTID.match(part)]
+    ids = [part for part in parts if IMAGE_ID.match(part)]
+    if not people or not ids:
+        return None
+    days = [match[1] for part in parts[people[-1] :] if (match := DAY.match(part))]
+    day = days[-1] if days else None
+    return _Image(ids[-1], parts[people[-1]], day, image.path, image.address)
+
+
+def _grouped(rows: Sequence[AdniRow], key: Any) -> dict[Any, list[AdniRow]]:
+    groups: dict[Any, list[AdniRow]] = {}
+    for row in rows:
+        name = key(row)
+        if name is not None:
+            groups.setdefault(name, []).append(row)
+    return groups
+
+
+def _match_problem(image: _Image, matches: Sequence[AdniRow], other: str | None) -> str | None:
+    if other:
+        return f"the table does not name it, and by its path it is no amyloid PET ({other})"
+    if not matches:
+        return "no row in the table has its image id, or its PTID and day"
+    if len(matches) > 1:
+        lines = " and ".join(str(row.line) for row in matches[:2])
+        return f"the table lists it more than once (lines {lines})"
+    if matches[0].ptid and matches[0].ptid != image.ptid:
+        return "the table gives its image id to another PTID"
+    return None
+
+
+def _sample(image: _Image, row: AdniRow, target: float) -> Sample:
+    return Sample(
+        id=image.name,
+        group=row.rid,
+        target=target,
+        address=image.address,
+        covariates={
+            "florbetaben": float(row.tracer == "FBB"),
+            "nav4694": float(row.tracer == "NAV"),
+        },
+        site=image.ptid[:3],
+    )
+
+
+DATASET = Dataset(
+    card=CARD,
+    reader=AdniAmyloidReader(),
+    phantom=Phantom(
+        write=write_adni_phantoms,
+        version=1,
+        samples=256,
+        shape=(30, 36, 30),
+        spacing=(6.0, 6.0, 6.0),
+    ),
+)

@@ -1,0 +1,260 @@
+"""HCP-Aging brain age from T1 MRI: the preprocessed packages as they are downloaded.
+
+Accepted layout: a folder with, at any depth,
+
+    HCA<7 digits>_V<visit>_MR/MNINonLinear/T1w_restore_brain.nii.gz   brain, in MNI space
+    HCA<7 digits>_V<visit>_MR/T1w/T1w_acpc_dc_restore_brain.nii.gz    brain, in the person's space
+    HCA<7 digits>_V<visit>_MR/T1w/T1w_acpc_dc_restore.nii.gz          whole head, the same space
+    ndar_subject01.txt                                                tab-separated
+
+All images of a run are of one kind: the first of the three that any scan has, since a model must
+not meet heads with a skull beside brains without. Scans that lack that kind are set aside.
+
+The table has two header rows, the names and then a description of each; a table without the second
+is read as well. Columns: ``src_subject_id`` (``HCA…``, also with ``_V1`` or ``_V1_MR`` behind it),
+``interview_age`` in months, and where known ``sex`` (M, F), ``site`` and ``visit`` (or
+``redcap_event``). A row that names no visit is of the first one, V1.
+
+Ages of 90 years and more are capped (it could not be confirmed how). A text such as ``90+``,
+``>1080`` or ``90 or older`` is no label, and its scans are set aside. So is exactly 1080 months,
+unless the table holds an age above it: then nothing was capped and 1080 is an age like any other.
+
+All visits of a person are one group. There is no official split.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from supremix_datasets.cards.augmentation import Augmentation
+from supremix_datasets.cards.card import Card, Covariate
+from supremix_datasets.cards.dataset import Dataset, Decoded, Phantom
+from supremix_datasets.cards.sample import Rejected, Sample, Scan
+from supremix_datasets.decoding.images import decode_nifti
+from supremix_datasets.errors import SourceError
+from supremix_datasets.phantoms.hcp_aging import write_hcp_phantoms
+from supremix_datasets.sources.files import list_files, read_bytes
+from supremix_datasets.sources.tables import (
+    check_numbers,
+    label_problem,
+    merge_rows,
+    read_columns,
+    to_number,
+)
+
+KINDS = (
+    "MNINonLinear/T1w_restore_brain.nii.gz",
+    "T1w/T1w_acpc_dc_restore_brain.nii.gz",
+    "T1w/T1w_acpc_dc_restore.nii.gz",
+)
+"""The images that are read, the best first."""
+
+PACKAGE = re.compile(r"^(?P<person>HCA\d{7})_(?P<visit>V\d+)_MR$")
+PERSON = re.compile(r"^(?P<person>HCA\d{7})(_(?P<visit>V\d+)(_MR)?)?$")
+TABLE = re.compile(r"(^|/)ndar_subject01[^/]*\.(txt|tsv|csv)$", re.IGNORECASE)
+COLUMNS = {
+    "person": ["src_subject_id"],
+    "age": ["interview_age"],
+    "sex?": ["sex", "gender"],
+    "site?": ["site"],
+    "visit?": ["visit", "redcap_event"],
+}
+CAP_MONTHS = 1080.0
+CAPPED = re.compile(
+    r"(?:(?:>=?|≥)\s*)?(?:90|1080)(?:\.0*)?\s*(?:y\w*|m\w*)?\s*(?:\+|(?:or|and)\s+\w+)?",
+    re.IGNORECASE,
+)
+"""A text that stands for all ages from 90 years on; a bare number is looked at apart."""
+
+CARD = Card(
+    name="hcp-aging",
+    title="Brain age in T1 MRI (HCP-Aging)",
+    modality="T1-weighted MRI",
+    target="age",
+    unit="years",
+    label_bin=1.0,
+    label_scale=1.0,
+    window=5.0,
+    label_range=(18.0, 110.0),
+    shape=(91, 109, 91),
+    spacing=(2.0, 2.0, 2.0),
+    covariates=(Covariate(name="sex", default=0.5, doc="0 female, 1 male, 0.5 not known"),),
+    intensity="foreground",
+    gain=1 / 80,
+    augmentation=Augmentation(
+        rotation_deg=8.0, translate=0.04, flip_axes=(0,), gain=0.1, gamma=0.1, bias_field=0.05
+    ),
+    licence="NIMH Data Archive data use certification for HCP-Aging; access is applied for",
+    home="https://www.humanconnectome.org/study/hcp-lifespan-aging",
+)
+
+
+@dataclass(frozen=True)
+class HcpAgingReader:
+    """Reads the downloaded folder; see the module's text for what it accepts."""
+
+    version: int = 1
+
+    def scan(self, source: str) -> Scan:
+        """Pair scans with ages; touches no pixel.
+
+        Raises:
+            SourceError: no such folder, no scan in it, or no table.
+            LabelTableError: a column is missing, or holds an age that is not a number.
+        """
+        listing = list_files(source)
+        packages = _packages(listing)
+        if not packages:
+            raise SourceError(
+                f"no scan in {source!r}: expected folders like HCA6002236_V1_MR with "
+                f"{KINDS[0]} in them, as the download makes them."
+            )
+        table = _table(source, listing)
+        people = _people(table)
+        kind = next((k for k in KINDS if any(k in files for files in packages.values())), KINDS[0])
+        found = [_sample(key, files, kind, people) for key, files in sorted(packages.items())]
+        return Scan(
+            samples=tuple(item for item in found if isinstance(item, Sample)),
+            rejected=tuple(item for item in found if isinstance(item, Rejected)),
+            tables=(table,),
+        )
+
+    def decode(self, address: str) -> Decoded:
+        """One volume ``(X, Y, Z)`` in right, anterior, superior order.
+
+        Raises:
+            DecodeError: the file is missing, truncated or no volume with 3 axes.
+        """
+        return decode_nifti(read_bytes(address))
+
+
+Packages = dict[tuple[str, str], dict[str, list[str]]]
+"""(person, visit) to the package's files: path within it to addresses (more than one: doubled)."""
+
+
+@dataclass(frozen=True)
+class _People:
+    """The table: a row per scan, the scans whose rows disagree, and whether 1080 is a cap."""
+
+    rows: dict[str, dict[str, str | None]]
+    doubtful: frozenset[str]
+    capped: bool
+
+
+def _packages(listing: dict[str, Any]) -> Packages:
+    packages: Packages = {}
+    for path, info in listing.items():
+        parts = path.split("/")
+        for depth, part in enumerate(parts[:-1]):
+            match = PACKAGE.match(part)
+            if match:
+                files = packages.setdefault((match["person"], match["visit"]), {})
+                inside = "/".join(parts[depth + 1 :])
+                files.setdefault(inside, []).append(str(info["address"]))
+                break
+    return packages
+
+
+def _table(source: str, listing: dict[str, Any]) -> str:
+    tables = [path for path in listing if TABLE.search(path)]
+    if not tables:
+        raise SourceError(
+            f"no ndar_subject01.txt in {source!r}. It comes with the download's tables "
+            "(src_subject_id and interview_age): put it into that folder."
+        )
+    return str(listing[min(tables, key=lambda path: (len(path), path))]["address"])
+
+
+def _people(table: str) -> _People:
+    frame = read_columns(table, COLUMNS)
+    described = frame.height > 0 and not PERSON.match(str(frame["person"][0]))
+    frame = frame.slice(1) if described else frame
+    numbers = frame.with_columns(
+        pl.Series("age", [None if _is_cap(a) else a for a in frame["age"]], dtype=pl.String)
+    )
+    check_numbers(numbers, "age", "interview_age", table, first_line=3 if described else 2)
+    ages = [to_number(age) for age in numbers["age"].to_list()]
+    key = pl.struct("person", "visit").map_elements(_key, return_dtype=pl.String)
+    rows, doubtful = merge_rows(frame.select("age", "sex", "site", key=key), "key")
+    return _People(rows, doubtful, capped=max((a for a in ages if a), default=0) <= CAP_MONTHS)
+
+
+def _key(row: dict[str, str | None]) -> str | None:
+    """``HCA6002236_V1`` of a row of the table; None where it is of another study."""
+    match = PERSON.match(row["person"] or "")
+    if match is None:
+        return None
+    visit = re.search(r"V\d+", row["visit"] or "")
+    return f"{match['person']}_{visit[0] if visit else match['visit'] or 'V1'}"
+
+
+def _is_cap(age: str | None) -> bool:
+    """Whether an age is a text such as ``90+``; a bare number is none."""
+    if age is None or re.fullmatch(r"[\d.]+", age):
+        return False
+    return CAPPED.fullmatch(age) is not None
+
+
+def _age(text: str | None, capped: bool) -> tuple[float | None, str | None]:
+    """Years, or why there are none."""
+    if _is_cap(text):
+        return None, f"the age is capped: {text!r} stands for all ages from 90 years on"
+    months = to_number(text)
+    if capped and months == CAP_MONTHS:
+        return None, "the age is capped: 1080 months stands for all ages from 90 years on"
+    years = None if months is None else months / 12
+    return years, label_problem(years, CARD.label_range, CARD.unit)
+
+
+def _sample(
+    key: tuple[str, str], files: dict[str, list[str]], kind: str, people: _People
+) -> Sample | Rejected:
+    name = "_".join(key)
+    addresses = files.get(kind, [])
+    where = addresses[0] if addresses else ""
+    row = people.rows.get(name)
+    if row is None:
+        reason = f"the table has no row of this person at visit {key[1]}"
+        return Rejected(id=name, reason=reason, address=where)
+    age, problem = _age(row["age"], people.capped)
+    if name in people.doubtful:
+        problem = "the table has rows of this scan that contradict each other"
+    elif not addresses:
+        problem = _lacking(files, kind)
+    elif len(addresses) > 1:
+        problem = f"the folder holds {len(addresses)} packages of this scan"
+    if problem or age is None:
+        return Rejected(id=name, reason=problem or "no label in the table", address=where)
+    sex = {"m": 1.0, "f": 0.0, "male": 1.0, "female": 0.0}.get((row["sex"] or "").lower())
+    return Sample(
+        id=name,
+        group=key[0],
+        target=age,
+        address=where,
+        covariates={} if sex is None else {"sex": sex},
+        site=row["site"],
+    )
+
+
+def _lacking(files: dict[str, list[str]], kind: str) -> str:
+    other = next((k for k in KINDS if k in files), None)
+    has = f"; it has {other}, which may not be mixed with it" if other else ""
+    return f"no {kind} in the package{has}"
+
+
+DATASET = Dataset(
+    card=CARD,
+    reader=HcpAgingReader(),
+    phantom=Phantom(
+        write=write_hcp_phantoms,
+        samples=256,
+        shape=(30, 36, 30),
+        spacing=(6.0, 6.0, 6.0),
+    ),
+)
+
+__all__ = ["CARD", "DATASET", "HcpAgingReader"]

@@ -1,0 +1,188 @@
+"""IXI brain age from T1 MRI: the public images of three London hospitals.
+
+Accepted layout: a folder with, at any depth,
+
+    IXI<id>-<site>-<scan>-T1.nii.gz     site: Guys, HH or IOP; also .nii
+    IXI.xls                             the official table; also IXI.xlsx or IXI*.csv
+
+Columns of the table: ``IXI_ID`` (a number, here written with three digits) or ``MRID``
+(``IXI012-HH-1211``); ``AGE`` or ``Age``; and where known ``SEX_ID (1=m, 2=f)``, ``SEX_ID`` or
+``Sex``, as 1 and 2 or as letters. Other images (T2, PD, MRA, DTI) may lie beside and are not used.
+
+The files' axes run to posterior, superior, right; every volume is turned to right, anterior,
+superior. The table repeats some ids: rows that agree are one, rows that contradict each other are
+set aside, and so are people without an age. There is no official split.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from supremix_datasets.cards.augmentation import Augmentation
+from supremix_datasets.cards.card import Card, Covariate
+from supremix_datasets.cards.dataset import Dataset, Decoded
+from supremix_datasets.cards.sample import Rejected, Sample, Scan
+from supremix_datasets.decoding.images import decode_nifti
+from supremix_datasets.errors import SourceError
+from supremix_datasets.sources.files import list_files, read_bytes
+from supremix_datasets.sources.tables import (
+    check_numbers,
+    label_problem,
+    merge_rows,
+    read_columns,
+    to_number,
+)
+
+IMAGE = re.compile(r"^IXI(?P<id>\d+)-(?P<site>[A-Za-z]+)-(?P<scan>\w+)-T1\.nii(\.gz)?$")
+ENDINGS = (".xls", ".xlsx", ".csv")
+"""Of the tables, the official one first."""
+
+COLUMNS = {
+    "id": ["IXI_ID", "MRID", "ID"],
+    "age": ["AGE", "Age", "age"],
+    "sex?": ["SEX_ID (1=m, 2=f)", "SEX_ID", "Sex", "sex"],
+}
+SEXES = {"1": 1.0, "m": 1.0, "male": 1.0, "2": 0.0, "f": 0.0, "female": 0.0}
+
+CARD = Card(
+    name="ixi",
+    title="Brain age in T1 MRI (IXI)",
+    modality="T1-weighted MRI",
+    target="age",
+    unit="years",
+    label_bin=1.0,
+    label_scale=1.0,
+    window=5.0,
+    label_range=(15.0, 100.0),
+    shape=(88, 112, 120),
+    spacing=(2.0, 2.0, 2.0),
+    covariates=(Covariate(name="sex", default=0.5, doc="0 female, 1 male, 0.5 not known"),),
+    intensity="foreground",
+    gain=1 / 80,
+    # Heads as they lay in the scanner, not registered: more turn and shift than in MNI space.
+    augmentation=Augmentation(
+        rotation_deg=12.0, translate=0.06, flip_axes=(0,), gain=0.1, gamma=0.1, bias_field=0.08
+    ),
+    licence="CC BY-SA 3.0",
+    home="https://brain-development.org/ixi-dataset/",
+)
+
+
+@dataclass(frozen=True)
+class IxiReader:
+    """Reads the downloaded folder; see the module's text for what it accepts."""
+
+    version: int = 1
+
+    def scan(self, source: str) -> Scan:
+        """Pair images with ages by the number of the person; touches no pixel.
+
+        Raises:
+            SourceError: no such folder, no T1 image in it, or no table.
+            LabelTableError: a column is missing, or holds an age that is not a number.
+        """
+        listing = list_files(source)
+        images = _images(listing)
+        if not images:
+            raise SourceError(
+                f"no T1 image in {source!r}: expected files like IXI002-Guys-0828-T1.nii.gz. "
+                f"Unpack IXI-T1.tar of {CARD.home} into that folder."
+            )
+        table = _table(source, listing)
+        frame = read_columns(table, COLUMNS)
+        check_numbers(frame, "age", "AGE", table)
+        ids = pl.Series("id", [_number(text) for text in frame["id"]], dtype=pl.String)
+        rows, doubtful = merge_rows(frame.with_columns(ids), "id")
+        found = [
+            _sample(number, images.get(number, []), rows.get(number), number in doubtful)
+            for number in sorted(set(images) | set(rows))
+        ]
+        return Scan(
+            samples=tuple(item for item in found if isinstance(item, Sample)),
+            rejected=tuple(item for item in found if isinstance(item, Rejected)),
+            tables=(table,),
+        )
+
+    def decode(self, address: str) -> Decoded:
+        """One volume ``(X, Y, Z)`` in right, anterior, superior order.
+
+        Raises:
+            DecodeError: the file is missing, truncated or no volume with 3 axes.
+        """
+        return decode_nifti(read_bytes(address))
+
+
+@dataclass(frozen=True)
+class _Image:
+    site: str
+    address: str
+
+
+def _images(listing: dict[str, Any]) -> dict[str, list[_Image]]:
+    """Three-digit id to its T1 images."""
+    images: dict[str, list[_Image]] = {}
+    for path, info in listing.items():
+        match = IMAGE.match(path.rsplit("/", 1)[-1])
+        if match:
+            image = _Image(match["site"], str(info["address"]))
+            images.setdefault(match["id"].zfill(3), []).append(image)
+    return images
+
+
+def _number(text: str | None) -> str | None:
+    """``012`` of 12, 12.0, 012, IXI012 and IXI012-HH-1211."""
+    match = re.match(r"(?:IXI)?(\d+)(?:\.0*$|-|$)", text or "", re.IGNORECASE)
+    return match[1].zfill(3) if match else text
+
+
+def _table(source: str, listing: dict[str, Any]) -> str:
+    names = {path: path.rsplit("/", 1)[-1].lower() for path in listing}
+    tables = [p for p, name in names.items() if name.startswith("ixi") and name.endswith(ENDINGS)]
+    if not tables:
+        raise SourceError(
+            f"no IXI.xls in {source!r}. Download it from {CARD.home} (or give IXI.csv with the "
+            "columns MRID, Age, Sex) and put it into that folder."
+        )
+
+    def rank(path: str) -> tuple[int, int, str]:
+        ending = next(k for k, e in enumerate(ENDINGS) if names[path].endswith(e))
+        return ending, len(path), path
+
+    return str(listing[min(tables, key=rank)]["address"])
+
+
+def _sample(
+    number: str, images: list[_Image], row: dict[str, str | None] | None, doubtful: bool
+) -> Sample | Rejected:
+    name = f"IXI{number}"
+    where = images[0].address if images else ""
+    age = to_number(row["age"]) if row else None
+    problem = label_problem(age, CARD.label_range, CARD.unit)
+    if row is None:
+        problem = "the table has no row of this id"
+    elif doubtful:
+        problem = "the table has rows of this id that contradict each other"
+    elif not images:
+        problem = "no T1 image of this id"
+    elif len(images) > 1:
+        problem = f"{len(images)} T1 images of this id, and one age"
+    if problem or age is None or row is None:
+        return Rejected(id=name, reason=problem or "no label in the table", address=where)
+    sex = SEXES.get((row["sex"] or "").lower().removesuffix(".0"))
+    return Sample(
+        id=name,
+        group=name,
+        target=age,
+        address=where,
+        covariates={} if sex is None else {"sex": sex},
+        site=images[0].site,
+    )
+
+
+DATASET = Dataset(card=CARD, reader=IxiReader())
+
+__all__ = ["CARD", "DATASET", "IxiReader"]

@@ -1,0 +1,261 @@
+"""OpenBHB brain age from preprocessed T1 MRI: NumPy arrays of ten public studies.
+
+Accepted layout: a folder with, at any depth (``train/derivatives/sub-<id>/ses-1/`` in the official
+download),
+
+    sub-<id>_preproc-cat12vbm_desc-gm_T1w.npy   (1, 1, 121, 145, 121), 1.5 mm: grey matter
+    sub-<id>_preproc-quasiraw_T1w.npy           (1, 1, 182, 218, 182), 1 mm: brain
+    participants*.tsv or .csv                   one or several (one beside each split's images)
+
+All images of a run are of one kind: grey matter where there is any, else ``quasiraw``. Other arrays
+(``…_ROI.npy``, FreeSurfer's) may lie beside and are not used. The arrays are in MNI space and say
+nothing of sides; they are taken as they are, left-right, back-front, down-up.
+
+Columns of the table: ``participant_id`` (with or without ``sub-``), ``age`` in years and, where
+known, ``sex``, ``site`` and ``split``. Sites of the external test are missing. Official splits:
+``train``; ``internal_test`` (sites of the training) and a plain ``val`` are the validation;
+``external_test`` (other sites) is the test. They are read from the column ``split``; without it,
+from a folder ``train``, ``val``, ``internal_test`` or ``external_test`` on the way to the image.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import polars as pl
+
+from supremix_datasets.cards.augmentation import Augmentation
+from supremix_datasets.cards.card import Card, Covariate
+from supremix_datasets.cards.dataset import Dataset, Decoded
+from supremix_datasets.cards.sample import Rejected, Sample, Scan
+from supremix_datasets.decoding.arrays import decode_npy
+from supremix_datasets.errors import DecodeError, SourceError
+from supremix_datasets.sources.files import list_files, read_bytes
+from supremix_datasets.sources.tables import (
+    check_numbers,
+    label_problem,
+    merge_rows,
+    read_columns,
+    to_number,
+)
+
+IMAGE = re.compile(
+    r"^sub-(?P<id>[A-Za-z0-9]+)_preproc-(?P<kind>cat12vbm_desc-gm|quasiraw)_T1w\.npy$"
+)
+GRIDS = {
+    "cat12vbm_desc-gm": ((121, 145, 121), 1.5),
+    "quasiraw": ((182, 218, 182), 1.0),
+}
+"""Shape and spacing in mm of each kind of image, the best first."""
+
+SPLIT_NAMES = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "validation": "val",
+    "internal_test": "val",
+    "internal_val": "val",
+    "external_test": "test",
+    "external_val": "test",
+    "test": "test",
+}
+TABLE = re.compile(r"(^|/)participants[^/]*\.(tsv|csv)$", re.IGNORECASE)
+COLUMNS = {
+    "id": ["participant_id"],
+    "age": ["age"],
+    "sex?": ["sex"],
+    "site?": ["site", "siteXacq"],
+    "split?": ["split"],
+}
+SEXES = {"m": 1.0, "male": 1.0, "1": 1.0, "f": 0.0, "female": 0.0, "0": 0.0}
+
+CARD = Card(
+    name="openbhb",
+    title="Brain age in preprocessed T1 MRI (OpenBHB)",
+    modality="T1-weighted MRI",
+    target="age",
+    unit="years",
+    label_bin=1.0,
+    label_scale=1.0,
+    window=5.0,
+    label_range=(3.0, 100.0),
+    shape=(91, 109, 91),
+    spacing=(2.0, 2.0, 2.0),
+    covariates=(Covariate(name="sex", default=0.5, doc="0 female, 1 male, 0.5 not known"),),
+    intensity="foreground",
+    gain=1 / 80,
+    # In MNI space, and the field already corrected.
+    augmentation=Augmentation(
+        rotation_deg=6.0, translate=0.03, flip_axes=(0,), gain=0.1, gamma=0.1, noise=0.01
+    ),
+    licence="the terms of the ten studies it is made of; free after registration",
+    home="https://baobablab.github.io/bhb/dataset",
+)
+
+
+@dataclass(frozen=True)
+class OpenBhbReader:
+    """Reads the downloaded folder; see the module's text for what it accepts."""
+
+    version: int = 1
+
+    def scan(self, source: str) -> Scan:
+        """Pair arrays with ages; touches no pixel.
+
+        People of the table without an image are set aside, but for those of a split of which no
+        image is there: that part was not downloaded.
+
+        Raises:
+            SourceError: no such folder, no image in it, or no table.
+            LabelTableError: a column is missing, or holds an age that is not a number.
+        """
+        listing = list_files(source)
+        images = _images(listing)
+        if not images:
+            raise SourceError(
+                f"no image in {source!r}: expected files like "
+                "sub-100053248969_preproc-cat12vbm_desc-gm_T1w.npy (or …quasiraw_T1w.npy)."
+            )
+        tables = [str(info["address"]) for path, info in listing.items() if TABLE.search(path)]
+        if not tables:
+            raise SourceError(
+                f"no participants.tsv in {source!r}. Put the official table (participant_id, age, "
+                "sex, site) into that folder."
+            )
+        rows, doubtful = merge_rows(pl.concat([_people(table) for table in tables]), "id")
+        found = _match(images, rows, doubtful)
+        return Scan(
+            samples=tuple(item for item in found if isinstance(item, Sample)),
+            rejected=tuple(item for item in found if isinstance(item, Rejected)),
+            tables=tuple(tables),
+        )
+
+    def decode(self, address: str) -> Decoded:
+        """One volume ``(X, Y, Z)`` in MNI space, on the grid of its kind.
+
+        Raises:
+            DecodeError: the file is missing, truncated, no NumPy array, or of another shape.
+        """
+        match = IMAGE.match(address.split("::", 1)[0].rsplit("/", 1)[-1])
+        if match is None:
+            raise DecodeError(
+                "expected a file named sub-<id>_preproc-cat12vbm_desc-gm_T1w.npy or "
+                "sub-<id>_preproc-quasiraw_T1w.npy"
+            )
+        shape, size = GRIDS[match["kind"]]
+        image = decode_npy(read_bytes(address), (size, size, size))
+        if image.pixels.shape != shape:
+            raise DecodeError(f"expected shape {shape}, found {image.pixels.shape}")
+        return image
+
+
+@dataclass(frozen=True)
+class _Image:
+    kind: str
+    split: str | None
+    address: str
+
+
+def _images(listing: dict[str, Any]) -> dict[str, list[_Image]]:
+    """Id to all images of a person."""
+    images: dict[str, list[_Image]] = {}
+    for path, info in listing.items():
+        *folders, name = path.split("/")
+        match = IMAGE.match(name)
+        if match:
+            splits = [SPLIT_NAMES[f.lower()] for f in folders if f.lower() in SPLIT_NAMES]
+            split = splits[-1] if splits else None
+            images.setdefault(match["id"], []).append(
+                _Image(match["kind"], split, str(info["address"]))
+            )
+    return images
+
+
+def _people(table: str) -> pl.DataFrame:
+    frame = read_columns(table, COLUMNS)
+    check_numbers(frame, "age", "age", table)
+    ids = pl.Series("id", [_id(text) for text in frame["id"]], dtype=pl.String)
+    return frame.with_columns(ids)
+
+
+def _id(text: str | None) -> str | None:
+    """The id as in the file names; spreadsheets write long ones as 1.00053248969E11."""
+    plain = None if text is None else text.removeprefix("sub-")
+    if plain and re.fullmatch(r"\d+\.\d*|\d+(\.\d*)?[eE]\+?\d+", plain):
+        return f"{Decimal(plain):.0f}"
+    return plain
+
+
+def _match(
+    images: dict[str, list[_Image]],
+    rows: dict[str, dict[str, str | None]],
+    doubtful: frozenset[str],
+) -> list[Sample | Rejected]:
+    kinds = {image.kind for several in images.values() for image in several}
+    kind = next(k for k in GRIDS if k in kinds)
+    found: list[Sample | Rejected] = []
+    for person in sorted(images):
+        sample = _sample(person, images[person], kind, rows.get(person), person in doubtful)
+        found.append(sample)
+    there = {rows[person]["split"] for person in images if person in rows}
+    found += [
+        Rejected(id=person, reason="no image of this id")
+        for person in sorted(set(rows) - set(images))
+        if rows[person]["split"] in there
+    ]
+    return found
+
+
+def _sample(
+    person: str,
+    images: Sequence[_Image],
+    kind: str,
+    row: dict[str, str | None] | None,
+    doubtful: bool,
+) -> Sample | Rejected:
+    of_kind = [image for image in images if image.kind == kind]
+    where = (of_kind or images)[0].address
+    if row is None:
+        return Rejected(id=person, reason="the table has no row of this id", address=where)
+    age = to_number(row["age"])
+    problem = label_problem(age, CARD.label_range, CARD.unit)
+    if doubtful:
+        problem = "the table has rows of this id that contradict each other"
+    elif len(of_kind) != 1:
+        problem = f"expected one {kind} image of this id, found {len(of_kind)}"
+    split, contradiction = _split(row["split"], images[0].split)
+    problem = problem or contradiction
+    if problem or age is None:
+        return Rejected(id=person, reason=problem or "no label in the table", address=where)
+    sex = SEXES.get((row["sex"] or "").lower().removesuffix(".0"))
+    return Sample(
+        id=person,
+        group=person,
+        target=age,
+        address=where,
+        covariates={} if sex is None else {"sex": sex},
+        split=split,
+        site=row["site"],
+    )
+
+
+def _split(named: str | None, folder: str | None) -> tuple[str | None, str | None]:
+    """The official split, or why there is none that can be trusted."""
+    if named is None:
+        return folder, None
+    split = SPLIT_NAMES.get(named.lower())
+    if split is None:
+        return None, f"the table gives the split {named!r}; known: {', '.join(SPLIT_NAMES)}"
+    # the download keeps both test sets in its folder val
+    if folder is not None and (split == "train") != (folder == "train"):
+        return None, f"the table gives the split {named!r}, but the image lies in that of {folder}"
+    return split, None
+
+
+DATASET = Dataset(card=CARD, reader=OpenBhbReader())
+
+__all__ = ["CARD", "DATASET", "OpenBhbReader"]

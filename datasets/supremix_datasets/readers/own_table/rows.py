@@ -1,0 +1,244 @@
+"""From the rows of a user's table to samples: every row is one, or is set aside with its reason."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+import polars as pl
+
+from supremix_datasets.cards.sample import Rejected, Sample
+from supremix_datasets.decoding.images import ending_of
+from supremix_datasets.errors import LabelTableError
+from supremix_datasets.readers.own_table.spec import COMPULSORY, CovariateColumn
+from supremix_datasets.sources.files import filesystem
+from supremix_datasets.sources.guards import leaves_folder
+from supremix_datasets.sources.tables import label_problem, to_number
+
+SPLIT_WORDS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+OUTSIDE = "the table names a file outside the dataset's folder"
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where a user's table is and which of its columns mean what; nothing here is absolute.
+
+    Args:
+        table: Path of the table below the root.
+        images: Folder below the root that the table's files are relative to; empty: the root.
+        columns: Role and the names its column may have.
+        covariates: Covariates with their columns.
+        label_range: Labels outside are set aside.
+        unit: The label's, for messages.
+    """
+
+    table: str
+    images: str
+    columns: tuple[tuple[str, tuple[str, ...]], ...]
+    covariates: tuple[CovariateColumn, ...] = ()
+    label_range: tuple[float, float] = (-math.inf, math.inf)
+    unit: str = ""
+
+    def with_card(self, label_range: tuple[float, float], unit: str) -> Layout:
+        """The same with the card's labels."""
+        return dataclasses.replace(self, label_range=label_range, unit=unit)
+
+    def wanted(self) -> dict[str, list[str]]:
+        """Columns in the form of :func:`read_columns`."""
+        roles = {
+            role if role in COMPULSORY else f"{role}?": list(names) for role, names in self.columns
+        }
+        return {**roles, **{f"covariate {c.covariate.name}": [c.column] for c in self.covariates}}
+
+
+def read_rows(
+    frame: pl.DataFrame,
+    layout: Layout,
+    listing: Mapping[str, Mapping[str, Any]],
+    root: str,
+    table: str,
+) -> tuple[tuple[Sample, ...], tuple[Rejected, ...]]:
+    """The samples of a table, and the rows that are set aside.
+
+    Args:
+        frame: Columns by role as text, and ``covariate <name>``.
+        layout: What the columns mean.
+        listing: Files below the root, by their path.
+        root: The folder.
+        table: The table, for messages.
+
+    Raises:
+        LabelTableError: a split or a covariate holds a word that is not known.
+    """
+    rows = [_Row.of(row, layout) for row in frame.iter_rows(named=True)]
+    splits = _splits(frame, table)
+    numbers = {c.covariate.name: _numbers(frame, c, table) for c in layout.covariates}
+    places = _Places.of(listing, root)
+    doubled = _doubled(rows)
+    samples: list[Sample] = []
+    rejected: list[Rejected] = []
+    for place, row in enumerate(rows):
+        address, problem = places.find(row.path)
+        found = {name: column[place] for name, column in numbers.items()}
+        problem = (
+            doubled.get(place)
+            or problem
+            or label_problem(row.target, layout.label_range, layout.unit)
+            or ("no group in the table" if row.group is None else None)
+            or _covariate_problem(layout, found)
+        )
+        if problem is not None or row.target is None or row.group is None:
+            reason = problem or "no label in the table"
+            rejected.append(Rejected(id=row.id, reason=reason, address=address))
+            continue
+        samples.append(
+            Sample(
+                id=row.id,
+                group=row.group,
+                target=row.target,
+                address=address,
+                covariates={name: v for name, v in found.items() if v is not None},
+                split=splits[place],
+                site=row.site,
+            )
+        )
+    return tuple(samples), tuple(rejected)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    id: str
+    path: str
+    target: float | None
+    group: str | None
+    site: str | None
+    contents: tuple[str | None, ...]
+
+    @classmethod
+    def of(cls, row: Mapping[str, str | None], layout: Layout) -> _Row:
+        file = (row["file"] or "").replace("\\", "/").removeprefix("./")
+        stem = file.removesuffix("/")
+        ending = ending_of(stem)
+        name = stem[: len(stem) - len(ending)] if ending else stem
+        return cls(
+            id=row["id"] or name or "(no file)",
+            path=f"{layout.images}/{file}" if layout.images and file else file,
+            target=to_number(row["target"]),
+            group=row["group"],
+            site=row["site"],
+            contents=tuple(row.values()),
+        )
+
+
+def _splits(frame: pl.DataFrame, table: str) -> list[str | None]:
+    words = frame["split"].to_list()
+    unknown = sorted({w for w in words if w is not None and w.lower() not in SPLIT_WORDS})
+    if unknown:
+        raise LabelTableError(
+            f"the column of the split in {table} holds {unknown[:3]}; expected "
+            f"{', '.join(SPLIT_WORDS)}, or nothing where it is to be drawn. Rename them."
+        )
+    return [None if word is None else SPLIT_WORDS[word.lower()] for word in words]
+
+
+def _numbers(frame: pl.DataFrame, column: CovariateColumn, table: str) -> list[float | None]:
+    values: list[float | None] = []
+    bad: list[str] = []
+    for line, text in enumerate(frame[f"covariate {column.covariate.name}"].to_list(), start=2):
+        try:
+            values.append(column.number(text))
+        except ValueError:
+            bad.append(f"line {line}: {text!r}")
+    if bad:
+        raise LabelTableError(
+            f"{len(bad)} of {frame.height} values of the column {column.column!r} in {table} are "
+            f"not numbers ({'; '.join(bad[:3])}). Say what the words stand for in dataset.toml, "
+            f"e.g. [covariates.{column.covariate.name}] values = {{F = 0, M = 1}}."
+        )
+    return values
+
+
+def _covariate_problem(layout: Layout, found: Mapping[str, float | None]) -> str | None:
+    for column in layout.covariates:
+        covariate, value = column.covariate, found[column.covariate.name]
+        if value is None and covariate.default is None:
+            return f"no {covariate.name} in the table"
+        if value is not None and not (math.isfinite(value) and (value > 0 or not covariate.log)):
+            rule = "a positive number" if covariate.log else "a finite number"
+            return f"{covariate.name} must be {rule}, found {value:g}"
+    return None
+
+
+def _doubled(rows: Sequence[_Row]) -> dict[int, str]:
+    """Rows of an id or a file that comes more than once.
+
+    Of rows that agree in everything the first stays. Where they do not, nobody can tell which is
+    right, and all are set aside.
+    """
+    problems: dict[int, str] = {}
+    named = [place for place, row in enumerate(rows) if row.path]
+    for what in ("id", "file"):
+        places: defaultdict[str, list[int]] = defaultdict(list)
+        for place in named:
+            places[rows[place].id if what == "id" else rows[place].path].append(place)
+        for same in places.values():
+            contents = Counter(rows[place].contents for place in same)
+            if len(contents) > 1:
+                reason = f"the table lists this {what} {len(same)} times with different values"
+                problems.update(dict.fromkeys(same, reason))
+            elif len(same) > 1:
+                for place in same[1:]:
+                    problems.setdefault(place, "the table lists it more than once")
+    return problems
+
+
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Finds the address of a path of the table, and refuses what is not below the root."""
+
+    listing: Mapping[str, Mapping[str, Any]]
+    folders: Mapping[str, str]
+    home: str | None
+
+    @classmethod
+    def of(cls, listing: Mapping[str, Mapping[str, Any]], root: str) -> _Places:
+        fs, path = filesystem(root)
+        local = "file" in (fs.protocol if isinstance(fs.protocol, tuple) else (fs.protocol,))
+        folders: dict[str, str] = {}
+        for file, info in listing.items():
+            parent = str(PurePosixPath(file).parent)
+            folders.setdefault(parent, str(info["address"]).rsplit("/", 1)[0] + "/")
+        return cls(listing, folders, os.path.realpath(path) if local else None)
+
+    def find(self, path: str) -> tuple[str, str | None]:
+        """The address of a path (empty if there is none), and what is wrong with it."""
+        if not path:
+            return "", "no file in the table"
+        if leaves_folder(path):
+            return "", OUTSIDE
+        plain = str(PurePosixPath(path))
+        if self._is_elsewhere(plain):
+            return "", "the file is a link that leads out of the dataset's folder"
+        if plain in self.listing:
+            address = str(self.listing[plain]["address"])
+        elif plain in self.folders and plain != ".":
+            address = self.folders[plain]
+        else:
+            return "", "the file is missing"
+        return address, None
+
+    def _is_elsewhere(self, plain: str) -> bool:
+        if self.home is None:
+            return False
+        real = os.path.realpath(f"{self.home}/{plain}")
+        return os.path.commonpath([real, self.home]) != self.home

@@ -1,0 +1,220 @@
+"""What ``dataset.toml`` says of a user's own dataset: read, checked, nothing guessed.
+
+See ``docs/datasets/own-data.md`` for the whole file. Every key may be left out; what then holds is
+decided in :mod:`supremix_datasets.readers.own_table.card`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from supremix_datasets.cards.augmentation import Augmentation
+from supremix_datasets.cards.card import Covariate
+from supremix_datasets.errors import CardError, DecodeError, SourceError
+from supremix_datasets.sources.files import read_bytes
+from supremix_datasets.sources.guards import leaves_folder
+
+SPEC = "dataset.toml"
+ROLES: dict[str, tuple[str, ...]] = {
+    "file": ("file", "filename", "file_name", "path", "image"),
+    "target": ("target", "label"),
+    "group": ("group", "patient", "patient_id", "subject", "subject_id"),
+    "id": ("image_id",),
+    "split": ("split",),
+    "site": ("site",),
+}
+"""What a column is for, and the names that are tried where ``[columns]`` does not give one; for the
+target also the word that ``target`` says. A column ``id`` may as well be the patient's: never."""
+
+COMPULSORY = ("file", "target", "group")
+COVARIATE_KEYS = ("column", "log", "per_pixel", "default", "doc", "values")
+
+_NUMBER = (int, float)
+_KINDS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(
+        (
+            "name", "title", "modality", "unit", "target", "licence", "home", "table", "images",
+            "intensity", "dtype", "target_transform",
+        ),
+        (str,),
+    ),
+    **dict.fromkeys(("label_bin", "label_scale", "window", "fill", "offset", "gain"), _NUMBER),
+    **dict.fromkeys(("channels", "period"), (int,)),
+    **dict.fromkeys(("shape", "spacing", "label_range"), (list,)),
+    **dict.fromkeys(("columns", "augmentation"), (dict,)),
+    "covariates": (dict, list),
+}  # fmt: skip
+
+CARD_KEYS = tuple(
+    key for key in _KINDS if key not in ("table", "images", "columns", "augmentation", "covariates")
+)
+"""Keys that go into the card as they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class CovariateColumn:
+    """A covariate, the column that holds it, and the numbers that its words stand for."""
+
+    covariate: Covariate
+    column: str
+    values: tuple[tuple[str, float], ...] = ()
+
+    def number(self, text: str | None) -> float | None:
+        """The value of a cell; None where there is none.
+
+        Raises:
+            ValueError: the cell holds something else than a number or one of the words.
+        """
+        if text is None:
+            return None
+        words = dict(self.values)
+        return words[text.lower()] if text.lower() in words else float(text)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TableSpec:
+    """The contents of a ``dataset.toml``; everything empty for a folder that has none.
+
+    Args:
+        card: What it says of the card, by the card's names.
+        table: Path of the table, relative to the folder; None where it is not named.
+        images: Folder that the table's files are relative to, relative to the folder.
+        columns: Role to column, see :data:`ROLES`.
+        covariates: Covariates with their columns.
+        augmentation: The policy, None where nothing is said.
+    """
+
+    card: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    table: str | None = None
+    images: str = ""
+    columns: Mapping[str, str] = field(default_factory=dict[str, str])
+    covariates: tuple[CovariateColumn, ...] = ()
+    augmentation: Augmentation | None = None
+
+    def column_names(self, role: str) -> list[str]:
+        """Names that the column of a role may have."""
+        if role in self.columns:
+            return [self.columns[role]]
+        word = self.card.get("target") if role == "target" else None
+        return [*ROLES[role], *([str(word)] if word else [])]
+
+
+def read_spec(address: str) -> TableSpec:
+    """Read a ``dataset.toml``.
+
+    Raises:
+        SourceError: the file cannot be read, or is no TOML.
+        CardError: a key is not known or its value of another kind than expected.
+    """
+    try:
+        data = tomllib.loads(read_bytes(address).decode())
+    except (DecodeError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SourceError(
+            f"{address} cannot be read: {error}. Expected a TOML file that describes the dataset."
+        ) from error
+    return parse_spec(data, address)
+
+
+def parse_spec(data: Mapping[str, Any], shown_as: str = SPEC) -> TableSpec:
+    """The specification that the contents of a ``dataset.toml`` make.
+
+    Args:
+        data: The parsed TOML.
+        shown_as: The file, for messages.
+
+    Raises:
+        CardError: a key is not known or its value of another kind than expected.
+    """
+    _check_keys(data, tuple(_KINDS), shown_as)
+    for key, value in data.items():
+        if not isinstance(value, _KINDS[key]) or isinstance(value, bool):
+            expected = " or ".join(kind.__name__ for kind in _KINDS[key])
+            raise CardError(f"{shown_as}: {key} must be {expected}, found {value!r}")
+    for key in ("table", "images"):
+        if leaves_folder(str(data.get(key, ""))):
+            raise CardError(
+                f"{shown_as}: {key} must be a path below the folder of this file, found "
+                f"{data[key]!r}. Move the files there, or this file above them."
+            )
+    return TableSpec(
+        card={key: _plain(data[key]) for key in CARD_KEYS if key in data},
+        table=data.get("table"),
+        images=str(data.get("images", "")).strip("/"),
+        columns=_columns(data.get("columns", {}), shown_as),
+        covariates=_covariates(data.get("covariates", {}), shown_as),
+        augmentation=_augmentation(data.get("augmentation"), shown_as),
+    )
+
+
+def _plain(value: Any) -> Any:
+    return tuple(cast("list[Any]", value)) if isinstance(value, list) else value
+
+
+def _columns(given: Mapping[str, Any], shown_as: str) -> dict[str, str]:
+    _check_keys(given, tuple(ROLES), f"{shown_as}, [columns]")
+    for role, column in given.items():
+        if not isinstance(column, str):
+            raise CardError(f"{shown_as}: columns.{role} must be a name, found {column!r}")
+    return {role: str(column) for role, column in given.items()}
+
+
+def _covariates(given: Any, shown_as: str) -> tuple[CovariateColumn, ...]:
+    plain: dict[str, Any] = {name: {} for name in given} if isinstance(given, list) else given
+    return tuple(_covariate(name, options, shown_as) for name, options in plain.items())
+
+
+def _covariate(name: str, options: Any, shown_as: str) -> CovariateColumn:
+    where = f"{shown_as}, [covariates.{name}]"
+    if not isinstance(options, dict):
+        raise CardError(f"{where}: expected a table of options, found {options!r}")
+    chosen = cast("dict[str, Any]", options)
+    _check_keys(chosen, COVARIATE_KEYS, where)
+    words: Any = chosen.get("values", {})
+    try:
+        return CovariateColumn(
+            covariate=Covariate(
+                name=name,
+                log=_flag(chosen, "log", where),
+                per_pixel=_flag(chosen, "per_pixel", where),
+                default=float(chosen["default"]) if "default" in chosen else None,
+                doc=str(chosen.get("doc", "")),
+            ),
+            column=str(chosen.get("column", name)),
+            values=tuple((str(word).lower(), float(number)) for word, number in words.items()),
+        )
+    except (TypeError, ValueError, AttributeError) as error:
+        raise CardError(
+            f"{where}: {error}. default must be a number, values a table of words and numbers, "
+            "e.g. values = {F = 0, M = 1}."
+        ) from error
+
+
+def _flag(options: Mapping[str, Any], key: str, where: str) -> bool:
+    value = options.get(key, False)
+    if not isinstance(value, bool):
+        raise CardError(f"{where}: {key} must be true or false, found {value!r}")
+    return value
+
+
+def _augmentation(given: Mapping[str, Any] | None, shown_as: str) -> Augmentation | None:
+    if given is None:
+        return None
+    known = tuple(option.name for option in dataclasses.fields(Augmentation))
+    _check_keys(given, known, f"{shown_as}, [augmentation]")
+    try:
+        return Augmentation.from_dict(dict(given))
+    except TypeError as error:
+        raise CardError(f"{shown_as}, [augmentation]: {error}. Expected numbers.") from error
+
+
+def _check_keys(given: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
+    for key in given:
+        if key not in known:
+            close = difflib.get_close_matches(key, known, n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            raise CardError(f"{where}: no key {key!r}.{hint} There are: {', '.join(known)}.")

@@ -1,0 +1,153 @@
+# nibabel carries few types
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+"""PET images as the archives hand them out: folders of DICOM slices, NIfTI files, time frames."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+
+from supremix_datasets.cards.dataset import Decoded
+from supremix_datasets.decoding.dicom import decode_dicom_series
+from supremix_datasets.decoding.images import (
+    GZIP_START,
+    NIFTI2_START,
+    NIFTI_ERRORS,
+    NIFTI_HEAD,
+    VOLUMES,
+    decode_nifti,
+    value_bytes,
+)
+from supremix_datasets.errors import DecodeError
+from supremix_datasets.sources.files import filesystem, folder_files, read_bytes
+from supremix_datasets.sources.guards import SLACK, check_pixels, gunzip, gunzip_head
+
+SLICES = (".dcm", ".ima")
+PET = re.compile(
+    r"(?<![a-z0-9])(pet|fbp|fbb|nav|florbeta\w*|av45|pib|amyloid)(?![a-z0-9])", re.IGNORECASE
+)
+MRI = re.compile(
+    r"(?<![a-z0-9])(mri?|m?t1w?|t2w?|mp-?rage|ir-?spgr|flair|dwi|dti|fmri|bold|asl|localizer)"
+    r"(?![a-z0-9])",
+    re.IGNORECASE,
+)
+OTHER_TRACER = re.compile(
+    r"(?<![a-z0-9])(tau|ftp|av1451|flortaucipir|mk6240|pi2620|fdg)(?![a-z0-9])", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PetImage:
+    """One image in a folder, not opened.
+
+    Args:
+        path: Path below the source: of the file, or of the folder of slices, without a final "/".
+        address: Address of the file, or of the folder with a final "/".
+    """
+
+    path: str
+    address: str
+
+
+def pet_images(listing: Mapping[str, Mapping[str, Any]]) -> list[PetImage]:
+    """Every NIfTI file, and every folder that holds DICOM files, sorted by path.
+
+    Args:
+        listing: What :func:`supremix_datasets.sources.files.list_files` gives.
+    """
+    found: dict[str, str] = {}
+    for path, info in listing.items():
+        address = str(info["address"])
+        if path.lower().endswith(VOLUMES):
+            found[path] = address
+        elif path.lower().endswith(SLICES):
+            found[path.rpartition("/")[0]] = address.rpartition("/")[0] + "/"
+    return [PetImage(path, found[path]) for path in sorted(found)]
+
+
+def other_kind(path: str) -> str | None:
+    """The word in a path that says that the image is no amyloid PET, or None.
+
+    Another tracer's name always says so, a kind of MRI only where nothing names PET beside it:
+    folders may be called "MRI and PET".
+    """
+    other = OTHER_TRACER.search(path)
+    if other is None and not PET.search(path):
+        other = MRI.search(path)
+    return other[1] if other else None
+
+
+def decode_pet(address: str) -> Decoded:
+    """One PET volume ``(X, Y, Z)`` in right, anterior, superior order, mean over its time frames.
+
+    Args:
+        address: A folder of DICOM slices (with a final "/"; a single file in it may hold all
+            slices), a DICOM file that holds all slices, or a NIfTI file with 3 or 4 axes. The time
+            frames of a NIfTI file are weighted by the ``FrameDuration`` of a BIDS sidecar (the
+            same name, ending in ``.json``) where there is one, else equally.
+
+    Raises:
+        DecodeError: a file is missing or damaged, the slices make no volume, or are no PET.
+    """
+    if address.endswith("/"):
+        slices = [p for p in folder_files(address) if p.lower().endswith(SLICES)]
+        return decode_dicom_series([read_bytes(path) for path in slices], modality="PT")
+    if address.lower().endswith(SLICES):
+        return decode_dicom_series([read_bytes(address)], modality="PT")
+    if address.lower().endswith(VOLUMES):
+        return decode_nifti(_mean_over_time(read_bytes(address), address))
+    raise DecodeError(
+        f"expected a folder of DICOM files or a file ending in one of {VOLUMES + SLICES}, "
+        f"found {address.rsplit('/', 1)[-1]!r}"
+    )
+
+
+def _mean_over_time(data: bytes, address: str) -> bytes:
+    """A NIfTI file with several time frames as one with their mean; any other file as it is."""
+    try:
+        head = gunzip_head(data, NIFTI_HEAD) if data[:2] == GZIP_START else data[:NIFTI_HEAD]
+        kind: Any = nib.Nifti2Image if head[:4] == NIFTI2_START else nib.Nifti1Image
+        header: Any = kind.header_class.from_fileobj(io.BytesIO(head), check=False)
+        shape = tuple(int(n) for n in header.get_data_shape())
+        if len(shape) != 4 or shape[3] < 2:
+            return data
+        size = check_pixels(shape, max(4, value_bytes(header)))
+        limit = int(header.get_data_offset()) + size + SLACK
+        image: Any = kind.from_bytes(gunzip(data, limit) if data[:2] == GZIP_START else data)
+        frames = np.asarray(image.dataobj, dtype=np.float32)
+        mean = np.average(frames, axis=3, weights=_durations(address, shape[3]))
+        return bytes(kind(mean.astype(np.float32), image.affine).to_bytes())
+    except NIFTI_ERRORS as error:
+        raise DecodeError(f"not a readable NIfTI volume: {error}") from error
+
+
+def _durations(address: str, frames: int) -> Sequence[float] | None:
+    """Duration of each time frame in s, from the sidecar; None where it does not tell.
+
+    Raises:
+        DecodeError: the sidecar has durations, but not one for each frame.
+    """
+    stem = address[: -len(".nii.gz")] if address.lower().endswith(".gz") else address[:-4]
+    fs, path = filesystem(f"{stem}.json")
+    if not fs.exists(path):
+        return None
+    try:
+        found = json.loads(read_bytes(f"{stem}.json")).get("FrameDuration")
+    except (ValueError, AttributeError) as error:
+        raise DecodeError(f"the sidecar beside the image is no JSON object: {error}") from error
+    if not isinstance(found, list):
+        return None
+    durations = [float(value) for value in found]
+    if len(durations) != frames or min(durations) <= 0:
+        raise DecodeError(
+            f"the sidecar gives {len(durations)} durations for the image's {frames} time frames"
+        )
+    return durations

@@ -1,0 +1,174 @@
+# fsspec and its filesystems carry no types
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportMissingTypeStubs=false
+"""Files at any fsspec address: listing them, reading them, telling whether they changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import fsspec
+
+from supremix_datasets.errors import DecodeError, SourceError
+from supremix_datasets.sources.guards import check_member, check_members, read_limited
+
+EDGE = 65536
+READERS = 8
+"""Files of which the edges are read at the same time."""
+
+
+def filesystem(address: str) -> tuple[Any, str]:
+    """The fsspec filesystem of an address, and the path within it without a trailing slash."""
+    try:
+        fs, path = fsspec.core.url_to_fs(address)
+    except (ValueError, ImportError) as error:
+        raise SourceError(
+            f"cannot use the address {address!r}: {error}. Give a local folder or an fsspec URL "
+            "such as s3://bucket/folder (its package, here s3fs, has to be installed)."
+        ) from error
+    return fs, str(path).rstrip("/") or "/"
+
+
+def list_files(source: str) -> dict[str, dict[str, Any]]:
+    """Every file below a folder: relative path to ``{"address", "size", "changed"}``.
+
+    Raises:
+        SourceError: there is no such folder, or it is empty.
+    """
+    fs, root = filesystem(source)
+    if not fs.exists(root):
+        raise SourceError(
+            f"no folder at {source!r}. Give the folder that holds the downloaded dataset."
+        )
+    if not fs.isdir(root):
+        raise SourceError(f"{source!r} is a file. Give the folder that holds the dataset.")
+    found: dict[str, dict[str, Any]] = fs.find(root, detail=True)
+    prefix = len(root.rstrip("/")) + 1
+    listing = {
+        path[prefix:]: {
+            "address": str(fs.unstrip_protocol(path)),
+            "size": int(info.get("size") or 0),
+            "changed": str(info.get("mtime") or info.get("ETag") or info.get("LastModified")),
+        }
+        for path, info in sorted(found.items())
+    }
+    if not listing:
+        raise SourceError(
+            f"the folder {source!r} is empty. Give the folder that holds the dataset."
+        )
+    return listing
+
+
+def listing_signature(listing: dict[str, dict[str, Any]]) -> str:
+    """A hash of names, sizes and times: cheap, and any change of the folder changes it."""
+    rows = [(path, info["size"], info["changed"]) for path, info in listing.items()]
+    return hashlib.blake2b(json.dumps(rows).encode(), digest_size=16).hexdigest()
+
+
+def content_signature(addresses: Iterable[str], root: str) -> str:
+    """A hash of the files' contents that reads at most 128 KiB of each.
+
+    Size, first and last 64 KiB: that is the whole file for small ones, and for zip and gzip files
+    the part that holds the checksum of everything. Names enter relative to ``root``, so a moved or
+    copied folder has the same signature. Many files are read at once, since on a remote store it
+    is the waiting that takes time.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    places = sorted(set(addresses))
+    with ThreadPoolExecutor(READERS) as pool:
+        for address, edges in zip(places, pool.map(_edges, map(container, places)), strict=True):
+            digest.update(relative(address, root).encode() + b"\0")
+            digest.update(edges)
+    return digest.hexdigest()
+
+
+def folder_files(address: str) -> list[str]:
+    """Addresses of the files directly in a folder, sorted: the parts of one image.
+
+    Raises:
+        DecodeError: there is no such folder, or it holds no file.
+    """
+    fs, path = filesystem(address)
+    try:
+        entries: list[dict[str, Any]] = fs.ls(path, detail=True)
+    except OSError as error:
+        raise DecodeError(f"the folder cannot be listed: {error}") from error
+    found = sorted(str(entry["name"]) for entry in entries if entry["type"] == "file")
+    if not found:
+        raise DecodeError("the folder holds no file")
+    return [str(fs.unstrip_protocol(name)) for name in found]
+
+
+def _edges(address: str) -> bytes:
+    if address.endswith("/"):
+        try:
+            parts = folder_files(address)
+        except DecodeError:  # decoding will say so and set it aside
+            return b"unreadable folder"
+        return b"".join(part.rsplit("/", 1)[-1].encode() + _edges(part) for part in parts)
+    fs, path = filesystem(address)
+    try:
+        size = int(fs.size(path) or 0)
+        with fs.open(path, "rb") as file:
+            head = file.read(EDGE)
+            file.seek(max(len(head), size - EDGE))
+            return str(size).encode() + b"\0" + head + file.read(EDGE)
+    except OSError as error:  # decoding will name it and set it aside
+        return f"unreadable {type(error).__name__}".encode()
+
+
+def container(address: str) -> str:
+    """The address of the outermost file: the zip of ``zip://member::zip``, else the address."""
+    return address.rsplit("::", 1)[-1]
+
+
+def relative(address: str, root: str) -> str:
+    """An address with the source folder cut off, for records that survive moving the folder."""
+    fs, path = filesystem(root)
+    return address.replace(str(fs.unstrip_protocol(path)).rstrip("/") + "/", "", 1)
+
+
+def read_bytes(address: str) -> bytes:
+    """The whole file at an address; a zip's member is checked against its checksum.
+
+    Raises:
+        DecodeError: the file is missing, empty, larger than any image, or cannot be read.
+    """
+    try:
+        opened: Any = fsspec.open(address, "rb")
+        if "::" in address:
+            member: dict[str, Any] = opened.fs.info(opened.path)
+            check_member(int(member["size"]), int(member.get("compress_size") or 0))
+        with opened as file:
+            data = read_limited(file)
+    except FileNotFoundError as error:
+        raise DecodeError("the file is missing") from error
+    except KeyError as error:
+        raise DecodeError(f"the zip holds no member {error}") from error
+    except (OSError, EOFError, zipfile.BadZipFile, ValueError) as error:
+        raise DecodeError(f"the file cannot be read: {error}") from error
+    if not data:
+        raise DecodeError("the file is empty")
+    return data
+
+
+def zip_members(address: str) -> list[str]:
+    """Names of the files in a zip, from its directory alone.
+
+    Raises:
+        DecodeError: the file is no zip, a truncated one, or one whose paths leave its folder.
+    """
+    fs, path = filesystem(address)
+    try:
+        with fs.open(path, "rb") as file, zipfile.ZipFile(file) as archive:
+            check_members(archive.infolist())
+            return [info.filename for info in archive.infolist() if not info.is_dir()]
+    except FileNotFoundError as error:
+        raise DecodeError("the file is missing") from error
+    except (OSError, EOFError, zipfile.BadZipFile, ValueError) as error:
+        raise DecodeError(f"the zip cannot be read: {error}") from error

@@ -1,0 +1,1 @@
+"""Stores: decoded arrays, memory-mapped, content-addressed, shared between machines."""
