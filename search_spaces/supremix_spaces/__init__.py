@@ -10,23 +10,23 @@ from supremix_spaces.errors import ConfigError as ConfigError
 from supremix_spaces.errors import SpaceError as SpaceError
 from supremix_spaces.errors import UnknownParameterError as UnknownParameterError
 from supremix_spaces.errors import UnknownSpaceError as UnknownSpaceError
-from supremix_spaces.files import load_parameters as load_parameters
-from supremix_spaces.overrides import parse_override as parse_override
-from supremix_spaces.overrides import parse_overrides as parse_overrides
-from supremix_spaces.parameters import Choice as Choice
-from supremix_spaces.parameters import Fixed as Fixed
-from supremix_spaces.parameters import Float as Float
-from supremix_spaces.parameters import Int as Int
-from supremix_spaces.parameters import Parameter as Parameter
-from supremix_spaces.presets import space_for as space_for
-from supremix_spaces.presets import space_names as space_names
+from supremix_spaces.parameters.notation import parse_override as parse_override
+from supremix_spaces.parameters.notation import parse_overrides as parse_overrides
+from supremix_spaces.parameters.parameters import Choice as Choice
+from supremix_spaces.parameters.parameters import Fixed as Fixed
+from supremix_spaces.parameters.parameters import Float as Float
+from supremix_spaces.parameters.parameters import Int as Int
+from supremix_spaces.parameters.parameters import Parameter as Parameter
+from supremix_spaces.parameters.serialization import load_parameters as load_parameters
+from supremix_spaces.parameters.trial import Trial as Trial
+from supremix_spaces.parameters.values import AUTO as AUTO
+from supremix_spaces.parameters.values import Auto as Auto
+from supremix_spaces.parameters.values import Condition as Condition
+from supremix_spaces.parameters.values import Value as Value
+from supremix_spaces.presets.presets import space_for as space_for
+from supremix_spaces.presets.presets import space_names as space_names
 from supremix_spaces.space import Space as Space
 from supremix_spaces.space import load_space as load_space
-from supremix_spaces.trial import Trial as Trial
-from supremix_spaces.values import AUTO as AUTO
-from supremix_spaces.values import Auto as Auto
-from supremix_spaces.values import Condition as Condition
-from supremix_spaces.values import Value as Value
 
 __all__ = [
     "AUTO",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from supremix_spaces.errors import SpaceError, UnknownParameterError, hint
-from supremix_spaces.parameters import Choice, Fixed, Float, Int, Parameter
+from supremix_spaces.parameters.parameters import Choice, Fixed, Float, Int, Parameter
 
 
 def unknown_parameter(name: str, known: Iterable[str], owner: str) -> UnknownParameterError:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from supremix_spaces.errors import SpaceError, hint
-from supremix_spaces.parameters import Choice, Fixed, Float, Int, Parameter
-from supremix_spaces.values import AUTO, Condition, Value, kind, member
+from supremix_spaces.parameters.parameters import Choice, Fixed, Float, Int, Parameter
+from supremix_spaces.parameters.values import AUTO, Condition, Value, kind, member
 
 
 def merge(

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from supremix_spaces import checks, files, merging
+from supremix_spaces import checks, merging
 from supremix_spaces.errors import ConfigError
-from supremix_spaces.parameters import Choice, Fixed, Float, Parameter, Trial
-from supremix_spaces.values import Value, member
+from supremix_spaces.parameters import serialization as files
+from supremix_spaces.parameters.parameters import Choice, Fixed, Float, Parameter, Trial
+from supremix_spaces.parameters.values import Value, member
 
 
 @dataclass(frozen=True, slots=True)

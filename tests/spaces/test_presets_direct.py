@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from supremix_spaces import Fixed, Float, parse_overrides, space_for
-from supremix_spaces.presets_direct import DIRECT
+from supremix_spaces.presets.direct import DIRECT
 
 FACTS = {"window": 20.0, "label_bin": 2.0, "label_scale": 4.0, "train_size": 486}
 TRAINING = ("batch_size", "lr", "weight_decay")

@@ -164,7 +164,7 @@ def _reader_facts(dataset: Dataset) -> list[Any]:
     """Dataset's name, reader's version and settings: not where the reader's code lies."""
     reader: Any = dataset.reader
     settings = dataclasses.asdict(reader) if dataclasses.is_dataclass(reader) else {}
-    return [dataset.known_as, reader.version, settings]
+    return [dataset.known_as, dataset.reader.version, settings]
 
 
 def _hash(facts: Any) -> str:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from supremix_spaces.facts import Facts, batch_size
-from supremix_spaces.parameters import Choice, Fixed, Float, Parameter
+from supremix_spaces.parameters.parameters import Choice, Fixed, Float, Parameter
+from supremix_spaces.presets.facts import Facts, batch_size
 from supremix_spaces.space import Space
 
 

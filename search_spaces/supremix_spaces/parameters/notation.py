@@ -12,8 +12,8 @@ import re
 from collections.abc import Iterable
 
 from supremix_spaces.errors import SpaceError
-from supremix_spaces.parameters import Choice, Fixed, Float, Int, Parameter
-from supremix_spaces.values import Value
+from supremix_spaces.parameters.parameters import Choice, Fixed, Float, Int, Parameter
+from supremix_spaces.parameters.values import Value
 
 GRAMMAR = (
     "Write name=0.1 (fixed), name=0.05..1.0 or name=0.05..1.0:log (range), name=8..64:step=8 "

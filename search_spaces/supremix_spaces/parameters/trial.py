@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from supremix_spaces.values import Value
+from supremix_spaces.parameters.values import Value
 
 
 class Trial(Protocol):

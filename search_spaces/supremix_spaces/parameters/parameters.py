@@ -6,8 +6,8 @@ import math
 from dataclasses import KW_ONLY, dataclass
 
 from supremix_spaces.errors import SpaceError
-from supremix_spaces.trial import Trial
-from supremix_spaces.values import (
+from supremix_spaces.parameters.trial import Trial
+from supremix_spaces.parameters.values import (
     AUTO,
     Auto,
     Condition,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from supremix_spaces.parameters import Choice
+from supremix_spaces.parameters.parameters import Choice
 
 BATCH_SIZES = (2, 4, 8, 16, 32, 64, 128)
 _USUAL = 16

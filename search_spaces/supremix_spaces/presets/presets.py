@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from supremix_spaces.errors import SpaceError, UnknownSpaceError, hint
-from supremix_spaces.facts import Facts
-from supremix_spaces.presets_contrastive import CONTRASTIVE
-from supremix_spaces.presets_direct import DIRECT
+from supremix_spaces.presets.contrastive import CONTRASTIVE
+from supremix_spaces.presets.direct import DIRECT
+from supremix_spaces.presets.facts import Facts
 from supremix_spaces.space import Space
 
 

@@ -29,9 +29,9 @@ from typing import Any, Final, cast
 import fsspec  # pyright: ignore[reportMissingTypeStubs]
 
 from supremix_spaces.errors import SpaceError, hint
-from supremix_spaces.overrides import parse_parameter
-from supremix_spaces.parameters import Choice, Fixed, Float, Int, Parameter
-from supremix_spaces.values import AUTO, Condition, Value, is_value
+from supremix_spaces.parameters.notation import parse_parameter
+from supremix_spaces.parameters.parameters import Choice, Fixed, Float, Int, Parameter
+from supremix_spaces.parameters.values import AUTO, Condition, Value, is_value
 
 # fsspec has no type information; this is the one function used of it.
 _open = cast("Callable[..., Any]", fsspec.open)  # pyright: ignore[reportUnknownMemberType]

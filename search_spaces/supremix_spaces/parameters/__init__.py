@@ -1,0 +1,1 @@
+"""Parameters of a space: their types, values, notation and stored form."""

@@ -1,0 +1,1 @@
+"""The space of each method, made from the facts of a dataset."""
