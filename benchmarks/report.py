@@ -29,7 +29,7 @@ import polars as pl
 from pyarrow import parquet
 
 from supremix_reports import SCHEMAS, Store, collect, mae_rows, seeds_interval
-from supremix_reports.tables import conformed
+from supremix_reports.tables.tables import conformed
 
 DATASETS = METHODS = 10
 EPOCHS, SEEDS, PATIENTS = 20, 3, 60

@@ -8,9 +8,9 @@ from typing import Any
 from supremix.errors import SpecError
 from supremix.training.files import Address, place
 from supremix.training.persistence import explained
-from supremix_reports.differences import Differences, compare_runs
-from supremix_reports.report import Options, WrittenReport, write_report
-from supremix_reports.report_files import FORMATS
+from supremix_reports.report.differences import Differences, compare_runs
+from supremix_reports.report.files import FORMATS
+from supremix_reports.report.report import Options, WrittenReport, write_report
 
 HOME = "report"
 """Where a report goes that is told no place: a folder of this name in that of the one run it is

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from supremix_reports import schema
+from supremix_reports.tables import schema
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted([*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md")])

@@ -114,7 +114,7 @@ def test_every_room_of_the_rules_exists(room: str) -> None:
     [
         ("supremix_datasets.stores.store", "import supremix.training"),
         ("supremix_datasets.stores.store", "def f():\n    import ray"),
-        ("supremix_reports.tables", "from supremix_spaces import Space"),
+        ("supremix_reports.tables.tables", "from supremix_spaces import Space"),
         ("supremix.losses.supremix", "import monai"),
         ("supremix.losses.supremix", "from supremix import training"),
         ("supremix.models.heads", "from supremix.training.task import Task"),

@@ -16,8 +16,8 @@ from supremix_reports import (
     metric_interval,
     seeds_interval,
 )
-from supremix_reports.bootstrap import ends, p_value
-from supremix_reports.seeds import NO_SPREAD, Spread, Sums, seeds_spread
+from supremix_reports.statistics.bootstrap import ends, p_value
+from supremix_reports.statistics.seeds import NO_SPREAD, Spread, Sums, seeds_spread
 
 SEEDS, PATIENTS = 4, 25
 

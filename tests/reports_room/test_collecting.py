@@ -23,7 +23,7 @@ from supremix_reports import (
     read_tables,
     to_pandas,
 )
-from supremix_reports.collecting import TABLES
+from supremix_reports.catalog.collection import TABLES
 
 
 def told(found: Collection, run: str = "") -> dict[str, str]:

@@ -11,7 +11,7 @@ from benchmark_folder import write_benchmark
 from pyarrow import parquet
 
 from supremix_reports import Collection, collect
-from supremix_reports.collecting import TABLES
+from supremix_reports.catalog.collection import TABLES
 
 CELLS = ["bench/brains/l1", "bench/brains/rnc", "bench/hearts/l1", "bench/hearts/rnc"]
 

@@ -17,10 +17,10 @@ from supremix_reports import (
     average_gain,
     compare_methods,
     read_table,
-    schema,
     write_table,
 )
-from supremix_reports.comparing import holm
+from supremix_reports.statistics.comparisons import holm
+from supremix_reports.tables import schema
 
 IMAGES, PATIENTS = 60, 24
 

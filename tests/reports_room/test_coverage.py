@@ -10,8 +10,8 @@ import pytest
 import scipy.stats
 
 from supremix_reports import mae_interval, seeds_interval
-from supremix_reports.bootstrap import drawn, ends
-from supremix_reports.pairing import Pair, difference
+from supremix_reports.statistics.bootstrap import drawn, ends
+from supremix_reports.statistics.pairing import Pair, difference
 
 RESAMPLES = 500
 TRUTH = {"half-normal": math.sqrt(2 / math.pi), "exponential": 1.0}

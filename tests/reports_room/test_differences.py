@@ -10,8 +10,8 @@ import pytest
 from benchmark_folder import ENVIRONMENT, write_cell
 
 from supremix_reports import TableError, compare_methods, read_table
-from supremix_reports.differences import Differences, compare_runs
-from supremix_reports.report_text import section_markdown
+from supremix_reports.document.text import section_markdown
+from supremix_reports.report.differences import Differences, compare_runs
 
 OTHER = {"packages": {**ENVIRONMENT["packages"], "torch": "2.14.0"}}
 

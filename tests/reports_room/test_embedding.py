@@ -19,10 +19,10 @@ from supremix_reports import (
     embedding_rows,
     principal_components,
     read_table,
-    storage,
     write_summary,
     write_table,
 )
+from supremix_reports.tables import storage
 
 
 @pytest.fixture

@@ -8,13 +8,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from supremix_reports.evidence_across import across_plots, importance_rows, relative_errors
-from supremix_reports.evidence_across_sensitivity import across_sensitivity_plot
-from supremix_reports.evidence_budget import budget_gaps, method_gaps
-from supremix_reports.evidence_curves import best_so_far
-from supremix_reports.evidence_importance import importances
-from supremix_reports.evidence_trials import tried
-from supremix_reports.plots import NotShown, Plot
+from supremix_reports.figures.plot import NotShown, Plot
+from supremix_reports.figures.search.across import across_plots, importance_rows, relative_errors
+from supremix_reports.figures.search.across_budget import budget_gaps, method_gaps
+from supremix_reports.figures.search.across_sensitivity import across_sensitivity_plot
+from supremix_reports.figures.search.curves import best_so_far
+from supremix_reports.figures.search.importance import importances
+from supremix_reports.figures.search.trials import tried
 
 CELLS = [("one", "l1"), ("one", "supremix"), ("two", "l1"), ("two", "supremix")]
 

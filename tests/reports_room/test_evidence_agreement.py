@@ -13,12 +13,12 @@ from scipy import stats
 
 from supremix_reports import NotShown, Plot, embedding_rows
 from supremix_reports.errors import StatisticsError
-from supremix_reports.evidence_agreement import (
+from supremix_reports.figures.model.embedding import embedding_plot
+from supremix_reports.statistics.agreement import (
     limits_of_agreement,
     mean_interval,
     slope_interval,
 )
-from supremix_reports.evidence_embedding import embedding_plot
 
 
 @pytest.fixture

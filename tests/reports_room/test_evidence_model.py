@@ -11,11 +11,11 @@ from scipy import stats
 from sklearn.metrics import mean_absolute_error, r2_score
 
 from supremix_reports import mae_rows, seeds_interval
-from supremix_reports.evidence_agreement import mean_interval
-from supremix_reports.evidence_model import model_plots, worst_cases
-from supremix_reports.evidence_regions import label_edges, label_rows, part_rows, regions
-from supremix_reports.evidence_samples import samples
-from supremix_reports.plots import NotShown, Plot, number
+from supremix_reports.figures.model.model import model_plots, worst_cases
+from supremix_reports.figures.model.regions import label_edges, label_rows, part_rows, regions
+from supremix_reports.figures.model.samples import samples
+from supremix_reports.figures.plot import NotShown, Plot, number
+from supremix_reports.statistics.agreement import mean_interval
 
 WORDS = {"dataset": "made", "method": "supremix", "unit": "years", "target": "age"}
 

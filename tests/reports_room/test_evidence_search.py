@@ -11,12 +11,17 @@ import polars as pl
 import pytest
 from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator
 
-from supremix_reports import evidence_importance, evidence_marginals
-from supremix_reports.evidence_curves import best_so_far, learning_curves, shuffled
-from supremix_reports.evidence_importance import importance_plot, importances
-from supremix_reports.evidence_search import search_plots
-from supremix_reports.evidence_trials import tried
-from supremix_reports.plots import NotShown, Plot
+from supremix_reports.figures.plot import NotShown, Plot
+from supremix_reports.figures.search import (
+    importance as evidence_importance,
+)
+from supremix_reports.figures.search import (
+    marginals as evidence_marginals,
+)
+from supremix_reports.figures.search.curves import best_so_far, learning_curves, shuffled
+from supremix_reports.figures.search.importance import importance_plot, importances
+from supremix_reports.figures.search.search import search_plots
+from supremix_reports.figures.search.trials import tried
 
 WORDS = {"dataset": "made", "method": "supremix", "unit": "years"}
 NAMES = [

@@ -10,11 +10,11 @@ import pytest
 from optuna.distributions import FloatDistribution
 from sklearn.inspection import partial_dependence
 
-from supremix_reports import evidence_marginals
-from supremix_reports.evidence_marginals import RATIO, binned, marginals_of, with_ratio
-from supremix_reports.evidence_sensitivity import sensitivity_plot
-from supremix_reports.evidence_trials import Setting, Tried, tried
-from supremix_reports.plots import NotShown, Plot
+from supremix_reports.figures.plot import NotShown, Plot
+from supremix_reports.figures.search import marginals as evidence_marginals
+from supremix_reports.figures.search.marginals import RATIO, binned, marginals_of, with_ratio
+from supremix_reports.figures.search.sensitivity import sensitivity_plot
+from supremix_reports.figures.search.trials import Setting, Tried, tried
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from supremix_reports.plots import (
+from supremix_reports.figures.plot import (
     COLOURS,
     Plot,
     counted,
@@ -100,8 +100,10 @@ def test_colours_differ_in_a_grey_print() -> None:
 
 def test_plotting_opens_no_window_and_importing_waits_for_no_forest() -> None:
     program = (
-        "import sys\nimport supremix_reports.evidence_search, supremix_reports.evidence_model\n"
-        "from supremix_reports.plots import drawing\n"
+        "import sys\n"
+        "import supremix_reports.figures.search.search\n"
+        "import supremix_reports.figures.model.model\n"
+        "from supremix_reports.figures.plot import drawing\n"
         "before = 'sklearn' in sys.modules\n"
         "with drawing() as _: pass\n"
         "sys.exit(before or 'matplotlib.pyplot' in sys.modules)"

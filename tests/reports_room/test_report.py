@@ -13,8 +13,8 @@ import pytest
 from benchmark_folder import write_benchmark, write_cell
 
 from supremix_reports import ReportError, TableError, read_table, write_table
-from supremix_reports.markdown import cell
-from supremix_reports.report import Options, WrittenReport, write_report
+from supremix_reports.document.markdown import cell
+from supremix_reports.report.report import Options, WrittenReport, write_report
 
 QUICK = Options(resamples=200, comparing=400, date="2026-01-31", formats=("md", "tex"))
 

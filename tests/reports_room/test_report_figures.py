@@ -11,11 +11,11 @@ import pytest
 from benchmark_folder import write_cell
 
 from supremix_reports import TableError, read_table
-from supremix_reports.evidence_model import worst_cases
-from supremix_reports.report import Options, write_report
-from supremix_reports.report_material import Drawing, read_material
-from supremix_reports.report_setup import setup_section
-from supremix_reports.report_text import section_markdown
+from supremix_reports.document.text import section_markdown
+from supremix_reports.figures.model.model import worst_cases
+from supremix_reports.report.material import Drawing, read_material
+from supremix_reports.report.report import Options, write_report
+from supremix_reports.report.setup import setup_section
 
 DRAWN = Options(resamples=200, date="2026-01-31", formats=("html", "png", "pdf"))
 

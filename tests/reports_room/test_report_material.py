@@ -12,11 +12,12 @@ import polars as pl
 import pytest
 from benchmark_folder import write_benchmark, write_cell
 
-from supremix_reports import SchemaError, collect, read_table, scanning, write_table
-from supremix_reports.differences import compare_runs
-from supremix_reports.report import Options, write_report
-from supremix_reports.report_evidence import searched
-from supremix_reports.report_material import Material, read_material
+from supremix_reports import SchemaError, collect, read_table, write_table
+from supremix_reports.catalog import lazy_tables as scanning
+from supremix_reports.report.differences import compare_runs
+from supremix_reports.report.evidence import searched
+from supremix_reports.report.material import Material, read_material
+from supremix_reports.report.report import Options, write_report
 
 QUICK = Options(resamples=100, comparing=200, date="2026-01-31", formats=("md",))
 

@@ -7,9 +7,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from supremix_reports.latex import latex_text
-from supremix_reports.report_html import render_html
-from supremix_reports.report_parts import (
+from supremix_reports.document.html import render_html
+from supremix_reports.document.latex import latex_text
+from supremix_reports.document.parts import (
     Cell,
     Code,
     Column,
@@ -25,7 +25,7 @@ from supremix_reports.report_parts import (
     number_cell,
     p_cell,
 )
-from supremix_reports.report_text import render_latex, render_markdown
+from supremix_reports.document.text import render_latex, render_markdown
 
 NASTY = r"a_b & 5 % <script>alert('x')</script> $1 #2 {3} ~ ^ \ | *bold*"
 SVG = '<svg role="img" aria-label="a line" xmlns="http://www.w3.org/2000/svg"></svg>'

@@ -6,15 +6,15 @@ import shlex
 
 import pytest
 
-from supremix_reports.finding import Problem
-from supremix_reports.report import shown_problems
-from supremix_reports.report_privacy import (
+from supremix_reports.catalog.discovery import Problem
+from supremix_reports.report.privacy import (
     SECRET,
     last_name,
     shown_command,
     shown_spec,
     without_places,
 )
+from supremix_reports.report.report import shown_problems
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 
 from supremix_reports import average_gain, compare_methods
-from supremix_reports.report_methods import methods_section
-from supremix_reports.report_parts import Listing
-from supremix_reports.report_results import gains_sentences, gains_table, measures_table
+from supremix_reports.document.parts import Listing
+from supremix_reports.report.methods import methods_section
+from supremix_reports.report.results import gains_sentences, gains_table, measures_table
 
 
 def studied(predicted: Any, *, seeds: int) -> pl.DataFrame:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from supremix_reports import markdown
-from supremix_reports.latex import latex_text
-from supremix_reports.report_parts import (
+from supremix_reports.document import markdown
+from supremix_reports.document.latex import latex_text
+from supremix_reports.document.parts import (
     Cell,
     Code,
     Column,
@@ -22,7 +22,7 @@ from supremix_reports.report_parts import (
     Section,
     Table,
 )
-from supremix_reports.report_text import render_latex, render_markdown
+from supremix_reports.document.text import render_latex, render_markdown
 
 NAMES = ("[18F]FDG", "VO₂", "γ-GT", "ε", "℃", "Ω", "*best*", "脑 age", "Łódź ễ", "a\n\nb", "10⁻³")
 

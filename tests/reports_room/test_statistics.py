@@ -10,8 +10,9 @@ import pytest
 import scipy.stats
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 
-from supremix_reports import StatisticsError, bootstrap, mae_interval, metric_interval
-from supremix_reports import statistics as module
+from supremix_reports import StatisticsError, mae_interval, metric_interval
+from supremix_reports.statistics import bootstrap
+from supremix_reports.statistics import intervals as module
 
 JUDGES: dict[str, Callable[[Any, Any], float]] = {
     "mae": mean_absolute_error,

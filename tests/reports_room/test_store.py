@@ -12,7 +12,7 @@ from pyarrow import parquet
 from store_writers import check_written, write_at_once
 
 from supremix_reports import QueryError, Store, collect, results, to_pandas
-from supremix_reports.collecting import TABLES
+from supremix_reports.catalog.collection import TABLES
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from benchmark_folder import write_cell
 from store_writers import check_written, write_at_once
 
 from supremix_reports import TableError, collect, results, write_table
-from supremix_reports.collecting import TABLES
+from supremix_reports.catalog.collection import TABLES
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ from supremix_reports import (
     write_summary,
     write_table,
 )
-from supremix_reports.markdown import duration
+from supremix_reports.document.markdown import duration
 
 SPEC: dict[str, object] = {
     "dataset": "hc18",

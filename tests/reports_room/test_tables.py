@@ -25,9 +25,11 @@ from supremix_reports import (
     meanings,
     read_table,
     read_tables,
+    write_table,
+)
+from supremix_reports.tables import (
     schema,
     storage,
-    write_table,
 )
 
 Row = dict[str, Any]

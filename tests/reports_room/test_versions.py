@@ -9,8 +9,16 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from supremix_reports import SCHEMA_VERSION, SCHEMAS, SchemaError, collect, read_table, schema
-from supremix_reports.versions import STEPS, Step, changes, check_version, migrated, version_of
+from supremix_reports import SCHEMA_VERSION, SCHEMAS, SchemaError, collect, read_table
+from supremix_reports.tables import schema
+from supremix_reports.tables.migrations import (
+    STEPS,
+    Step,
+    changes,
+    check_version,
+    migrated,
+    version_of,
+)
 
 VERSION_1 = Path(__file__).parent / "version1"
 SOURCE = {"dataset": "hc18", "method": "l1"}

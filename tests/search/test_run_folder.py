@@ -23,7 +23,8 @@ from supremix.runs import (
 )
 from supremix.search.ledger import Ledger
 from supremix.training.files import place
-from supremix_reports import read_table, storage, write_table
+from supremix_reports import read_table, write_table
+from supremix_reports.tables import storage
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from supremix_reports import collect
-from supremix_reports.collecting import TABLES
+from supremix_reports.catalog.collection import TABLES
 
 WRITER = """
 import sys

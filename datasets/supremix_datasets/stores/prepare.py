@@ -162,9 +162,11 @@ def _key(dataset: Dataset, card: Card, scan: Scan, source: str) -> str:
 
 def _reader_facts(dataset: Dataset) -> list[Any]:
     """Dataset's name, reader's version and settings: not where the reader's code lies."""
-    reader: Any = dataset.reader
-    settings = dataclasses.asdict(reader) if dataclasses.is_dataclass(reader) else {}
-    return [dataset.known_as, dataset.reader.version, settings]
+    return [dataset.known_as, dataset.reader.version, _settings(dataset.reader)]
+
+
+def _settings(reader: Any) -> dict[str, Any]:
+    return dataclasses.asdict(reader) if dataclasses.is_dataclass(type(reader)) else {}
 
 
 def _hash(facts: Any) -> str:

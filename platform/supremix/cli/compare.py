@@ -13,8 +13,8 @@ from rich.text import Text
 from supremix.cli.report import Paths, Runs, Split, show_problems
 
 if TYPE_CHECKING:
-    from supremix_reports.differences import Differences
-    from supremix_reports.report_parts import Table as Content
+    from supremix_reports.document.parts import Table as Content
+    from supremix_reports.report.differences import Differences
 
 FORMATS = ("table", "md", "json")
 _WIDTH = 120
@@ -56,7 +56,7 @@ def compare(
       supremix compare runs/bench --format md > differences.md
     """
     import supremix
-    from supremix_reports.report_text import section_markdown
+    from supremix_reports.document.text import section_markdown
 
     found = supremix.compare(*runs, split=split, paths=paths)
     if output == "json":
@@ -70,8 +70,8 @@ def compare(
 
 
 def _show(found: Differences, console: Console) -> None:
-    from supremix_reports.report_parts import Paragraph
-    from supremix_reports.report_parts import Table as Content
+    from supremix_reports.document.parts import Paragraph
+    from supremix_reports.document.parts import Table as Content
 
     for section in found.sections():
         for part in section.parts:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from supremix_reports.finding import Problem
+    from supremix_reports.catalog.discovery import Problem
 
 Runs = Annotated[
     list[str],
@@ -83,7 +83,7 @@ def report(
       supremix report runs/first runs/second --formats html,tex
     """
     import supremix
-    from supremix_reports.report_files import PAGES
+    from supremix_reports.report.files import PAGES
 
     written = supremix.report(
         runs,

@@ -1,0 +1,1 @@
+"""Finding runs in folders and buckets, reading their tables, telling what is wrong with them."""

@@ -1,0 +1,1 @@
+"""Figures about a trained model: agreement, bias, regions of the label range, worst cases."""

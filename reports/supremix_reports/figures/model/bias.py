@@ -1,0 +1,137 @@
+"""Bias along the label: whether predictions are drawn towards the mean at the ends of the range."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+
+from supremix_reports.figures.model.regions import PER_BIN, label_edges, label_rows
+from supremix_reports.figures.model.samples import Samples
+from supremix_reports.figures.plot import (
+    BLACK,
+    BLUE,
+    GREY,
+    ORANGE,
+    NotShown,
+    Plot,
+    drawing,
+    many_dots,
+    number,
+)
+from supremix_reports.statistics.agreement import slope_interval
+from supremix_reports.statistics.intervals import Interval
+from supremix_reports.tables import schema
+
+_TITLE: Final = "Bias along the label"
+
+
+def bias_plot(name: str, of: Samples, words: str, target: str, unit: str) -> Plot | NotShown:
+    """Draw the error against the true value, with its slope and the bias of label regions.
+
+    Args:
+        name: of the plot.
+        of: the predictions, of at least three samples.
+        words: what they are of.
+        target: name of the label.
+        unit: of the label.
+    """
+    edges = label_edges(of.each[schema.TARGET].to_numpy())
+    if len(edges) < 3:
+        return NotShown(
+            name=name,
+            title=_TITLE,
+            reason=f"Two label regions of {PER_BIN} samples each, apart in their true values, are "
+            f"needed; there are {of.describe()}",
+        )
+    rows = label_rows(of, edges)
+    groups = of.rows[schema.GROUP].to_numpy()
+    error, true = of.column(schema.ERROR), of.column(schema.TARGET)
+    slope = slope_interval(error, true, groups, **of.resampling.arguments())
+    ends = "; ".join(
+        f"{where} region ({number(row['from'])} to {number(row['to'])} {unit}) "
+        f"{_with_ends(row['bias'], row['bias_low'], row['bias_high'])} {unit}"
+        for where, row in (("lowest", rows[0]), ("highest", rows[-1]))
+    )
+    line = f"slope {_interval_text(slope)}"
+    return Plot(
+        name=name,
+        title=_TITLE,
+        caption=f"Prediction less truth against the true {target}, {words}. Squares: mean of label "
+        "regions of about equally many samples; line: least squares; "
+        f"{of.resampling.percent} bootstrap intervals over {of.over_patients}. "
+        f"{line[0].upper()}{line[1:]} (0: none; -1: predictions that do not follow the label). "
+        f"{_expected(of)} Bias of the {ends}. {of.describe()}",
+        alt=f"Dots of the error against true {target} of {words}: {line}; bias of the {ends}.",
+        figure=_drawn(of, rows, slope, target, unit),
+        data=pl.DataFrame(rows).with_columns(
+            slope=pl.lit(slope.value),
+            slope_low=pl.lit(_or_none(slope.low), dtype=pl.Float64),
+            slope_high=pl.lit(_or_none(slope.high), dtype=pl.Float64),
+        ),
+    )
+
+
+def _expected(of: Samples) -> str:
+    """Say which slope even a calibrated model has, and whether this one is calibrated."""
+    prediction, error = of.column(schema.PREDICTION), of.column(schema.ERROR)
+    if np.ptp(prediction) <= 1e-12 * max(1.0, float(np.abs(prediction).max())):
+        return "All predictions are equal."
+    r = float(np.corrcoef(prediction, of.column(schema.TARGET))[0, 1])
+    groups = of.rows[schema.GROUP].to_numpy()
+    own = slope_interval(error, prediction, groups, **of.resampling.arguments())
+    return (
+        "Some regression to the mean is not a fault: predictions that are right on average for "
+        f"what they say have the slope r² - 1, here {number(r * r - 1)}. Whether they are, shows "
+        f"in the slope of the error along the prediction, 0 if so: here {_interval_text(own)}."
+    )
+
+
+def _interval_text(one: Interval) -> str:
+    return _with_ends(one.value, _or_none(one.low), _or_none(one.high))
+
+
+def _with_ends(value: float, low: float | None, high: float | None) -> str:
+    if low is None or high is None:
+        return f"{number(value)} (one patient: no interval)"
+    return f"{number(value)} ({number(low)} to {number(high)})"
+
+
+def _or_none(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def _drawn(of: Samples, rows: list[dict[str, Any]], slope: Interval, target: str, unit: str) -> Any:
+    x, y = of.each[schema.TARGET].to_numpy(), of.each[schema.ERROR].to_numpy()
+    at = np.array([row["at"] for row in rows])
+    bias = np.array([row["bias"] for row in rows])
+    known = [i for i, row in enumerate(rows) if row["bias_low"] is not None]
+    low = [rows[i]["bias"] - rows[i]["bias_low"] for i in known]
+    high = [rows[i]["bias_high"] - rows[i]["bias"] for i in known]
+    with drawing(height=3.5) as (figure, (axes,)):
+        many = many_dots(len(x))
+        axes.plot(
+            x, y, "o", color=GREY, alpha=0.55, markeredgewidth=0, rasterized=many,
+            markersize=2.5 if many else 4,
+        )  # fmt: skip
+        axes.axhline(0, color=BLACK, linewidth=0.8)
+        ends = np.array([x.min(), x.max()])
+        centre, mean = of.column(schema.TARGET).mean(), of.column(schema.ERROR).mean()
+        axes.plot(
+            ends, mean + slope.value * (ends - centre), color=ORANGE, linestyle="--",
+            label="least squares",
+        )  # fmt: skip
+        axes.errorbar(
+            at[known], bias[known], np.array([low, high]).clip(0), fmt="none", ecolor=BLACK,
+            capsize=3, zorder=3,
+        )  # fmt: skip
+        axes.plot(
+            at, bias, "s", color=BLUE, markeredgecolor=BLACK, markersize=6, zorder=4,
+            label="mean of a label region",
+        )  # fmt: skip
+        axes.set_xlabel(f"true {target} ({unit})")
+        axes.set_ylabel(f"prediction less truth ({unit})")
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=2)
+    return figure

@@ -1,0 +1,53 @@
+"""A representation as a plot: its samples along two principal components, coloured by label."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import polars as pl
+
+from supremix_reports.figures.plot import RANKS, NotShown, Plot, counted, drawing, many_dots
+from supremix_reports.tables import schema
+
+TITLE: Final = "Features coloured by label"
+
+
+def embedding_plot(name: str, table: pl.DataFrame, words: str, target: str) -> Plot | NotShown:
+    """Draw the table `embedding` of a run.
+
+    Args:
+        name: of the plot.
+        table: rows of the table.
+        words: what the features are of.
+        target: name of the label.
+    """
+    if table.is_empty():
+        return NotShown(name=name, title=TITLE, reason="The run's table of features is empty.")
+    splits = ", ".join(sorted(table[schema.SPLIT].unique().to_list()))
+    shares = table.select(schema.FIRST_SHARE, schema.SECOND_SHARE).row(0)
+    told = " and ".join(f"{share:.0%}" for share in shares)
+    return Plot(
+        name=name,
+        title=TITLE,
+        caption=f"The features of {words} along their first two principal components, which have "
+        f"{told} of their variance; {counted(table.height, 'sample')} of the split {splits}; the "
+        f"colour is the true {target}.",
+        alt=f"Scatter of the features of {words} along two principal components, each dot coloured "
+        f"by its true {target}.",
+        figure=_drawn(table, shares, target),
+        data=table.select(schema.FIRST, schema.SECOND, schema.TARGET),
+    )
+
+
+def _drawn(table: pl.DataFrame, shares: tuple[float, float], target: str) -> Any:
+    x, y, label = (table[name].to_numpy() for name in (schema.FIRST, schema.SECOND, schema.TARGET))
+    with drawing(height=4.2) as (figure, (axes,)):
+        dots = axes.scatter(
+            x, y, c=label, s=14, cmap=RANKS, linewidths=0, alpha=0.85,
+            rasterized=many_dots(len(x)),
+        )  # fmt: skip
+        axes.set_xlabel(f"first principal component ({shares[0]:.0%} of the variance)")
+        axes.set_ylabel(f"second principal component ({shares[1]:.0%})")
+        axes.set_aspect("equal", adjustable="datalim")
+        figure.colorbar(dots, ax=axes, label=f"{target} ({table[schema.UNIT][0]})")
+    return figure

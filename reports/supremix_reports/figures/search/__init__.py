@@ -1,0 +1,1 @@
+"""Figures about a search: trials, curves, importance and sensitivity of the hyperparameters."""

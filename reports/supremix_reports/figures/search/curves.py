@@ -1,0 +1,271 @@
+"""How a search went: the error of each trial epoch by epoch, the best error against the budget."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+
+from supremix_reports.figures.plot import (
+    BLACK,
+    BLUE,
+    FAINT,
+    GREY,
+    ORANGE,
+    NotShown,
+    Plot,
+    counted,
+    drawing,
+    log_axis,
+    number,
+    shade,
+)
+from supremix_reports.figures.search.trials import Tried
+from supremix_reports.statistics.intervals import Array
+from supremix_reports.tables import schema
+
+RANK: Final = "rank"
+SPENT: Final = "spent_epochs"
+BEST: Final = "best_error"
+
+_SHUFFLES: Final = 500
+_WIDE: Final = 8.0  # ratio of the largest to the median error from which on an axis is logarithmic
+
+
+def learning_plot(
+    name: str, tried: Tried, curves: pl.DataFrame, words: str, unit: str
+) -> Plot | NotShown:
+    """Draw the validation error of each trial over its epochs.
+
+    Args:
+        name: of the plot.
+        tried: the trials.
+        curves: rows of the table `curves`.
+        words: what they are of.
+        unit: of the error.
+    """
+    title = "Learning curves"
+    rows = learning_curves(tried, curves)
+    if rows.is_empty():
+        return NotShown(
+            name=name, title=title, reason="No trial has an error after any of its epochs."
+        )
+    lines = rows.select(schema.RUN, schema.TRIAL, schema.STATE).unique()
+    early = lines.filter(pl.col(schema.STATE) != schema.FINISHED).height
+    best = rows.filter(pl.col(RANK) == 1)
+    final = f"{number(best[schema.ERROR][-1])} {unit}" if best.height else "none"
+    missing = _without_error(tried, curves)
+    return Plot(
+        name=name,
+        title=title,
+        caption=f"Validation MAE of each trial of {words} after each epoch: of a probe on frozen "
+        "features while pretraining, of the model afterwards; a dot where the second stage "
+        "begins. Finished trials are coloured by their rank, the best one is thick; grey and "
+        f"dashed are those that ended early or failed ({early} of {lines.height}). "
+        f"The best trial ends at {final}. Settings trained anew at the end are left out.{missing}",
+        alt=f"Lines of the validation error over epochs of {counted(lines.height, 'trial')} of "
+        f"{words}; {early} ended early. The best trial ends at {final}.",
+        figure=_draw_curves(rows, unit),
+        data=rows,
+    )
+
+
+def learning_curves(tried: Tried, curves: pl.DataFrame) -> pl.DataFrame:
+    """Return the epochs that have an error, with each trial's state and rank.
+
+    Returns:
+        Columns run, trial, state, rank (1 for the least error of the finished trials, null for
+        others), epoch, stage, error; sorted.
+    """
+    keys = [schema.RUN, schema.TRIAL]
+    own = tried.rows.filter(pl.col(schema.CONFIRMS).is_null())
+    ranks = (
+        own.filter(
+            pl.col(schema.STATE) == schema.FINISHED,
+            pl.col(schema.ERROR).is_finite(),
+        )
+        .sort(schema.ERROR, *keys)
+        .select(*keys, pl.int_range(1, pl.len() + 1).alias(RANK))
+    )
+    return (
+        curves.filter(pl.col(schema.ERROR).is_finite())
+        .join(own.select(*keys, schema.STATE), on=keys)
+        .join(ranks, on=keys, how="left")
+        .select(*keys, schema.STATE, RANK, schema.EPOCH, schema.STAGE, schema.ERROR)
+        .sort(*keys, schema.EPOCH)
+    )
+
+
+def budget_plot(name: str, tried: Tried, words: str, unit: str) -> Plot | NotShown:
+    """Draw the best error so far against the epochs spent.
+
+    Args:
+        name: of the plot.
+        tried: the trials.
+        words: what they are of.
+        unit: of the error.
+    """
+    title = "Error against budget"
+    rows = best_so_far(tried)
+    if rows[BEST].drop_nulls().is_empty():
+        return NotShown(name=name, title=title, reason="No trial was finished with an error.")
+    bands = shuffled(tried) if rows[schema.RUN].n_unique() == 1 else None
+    last = rows.filter(pl.col(BEST).is_not_null()).tail(1).to_dicts()[0]
+    band = (
+        f" Band and dashed line: the same trials in {_SHUFFLES} shuffled orders (5 % to 95 %, "
+        "median; after Dodge et al. 2019). A line below the band means that later trials profited "
+        "from earlier ones; a best trial that came first by luck looks the same."
+        if bands is not None
+        else ""
+    )
+    return Plot(
+        name=name,
+        title=title,
+        caption=f"Least validation MAE of the finished trials of {words} so far, against the "
+        "epochs that all trials up to there have cost, those that ended early included, in the "
+        "order of their numbers; settings trained anew at the end are left out. Dots: the "
+        f"finished trials.{band}",
+        alt=f"A falling staircase: the best validation error of {words} reaches "
+        f"{number(last[BEST])} {unit} after {last[SPENT]} epochs.",
+        figure=_draw_budget(rows, bands, unit),
+        data=rows,
+    )
+
+
+def best_so_far(tried: Tried) -> pl.DataFrame:
+    """Return the running minimum of the error over the trials.
+
+    Returns:
+        A row a trial that tried settings of its own, in the order of the numbers: run, trial,
+        state, error (null unless finished), spent_epochs, best_error; each run begins anew.
+    """
+    finished = pl.col(schema.STATE) == schema.FINISHED
+    error = pl.when(finished & pl.col(schema.ERROR).is_finite()).then(pl.col(schema.ERROR))
+    return (
+        tried.rows.filter(pl.col(schema.CONFIRMS).is_null())
+        .with_columns(error.alias(schema.ERROR))
+        .select(
+            schema.RUN,
+            schema.TRIAL,
+            schema.STATE,
+            schema.ERROR,
+            pl.col(schema.EPOCHS).cast(pl.Int64).cum_sum().over(schema.RUN).alias(SPENT),
+            pl.col(schema.ERROR).cum_min().forward_fill().over(schema.RUN).alias(BEST),
+        )
+    )
+
+
+def shuffled(tried: Tried, *, seed: int = 0) -> tuple[Array, Array] | None:
+    """Return what the best error so far would be, had the trials come in another order.
+
+    Args:
+        tried: the trials, of one run.
+        seed: of the shuffling.
+
+    Returns:
+        Epochs (P,) and the 5 %, 50 % and 95 % quantiles (3, P) of the best error so far over
+        shuffled orders; epochs at which fewer than 95 % of the orders have an error are left out.
+        None for fewer than five finished trials.
+    """
+    rows = best_so_far(tried)
+    epochs = rows[SPENT].diff().fill_null(rows[SPENT].first()).to_numpy().astype(np.float64)
+    errors = rows[schema.ERROR].fill_null(np.inf).to_numpy()
+    if np.isfinite(errors).sum() < 5:
+        return None
+    generator = np.random.default_rng(seed)
+    grid = np.linspace(0.0, epochs.sum(), 101)
+    drawn = np.empty((_SHUFFLES, len(grid)))
+    for k in range(_SHUFFLES):
+        order = generator.permutation(len(errors))
+        spent = np.cumsum(epochs[order])
+        best = np.concatenate([[np.inf], np.minimum.accumulate(errors[order])])
+        # An error counts once the last of its trial's epochs is spent.
+        drawn[k] = best[np.searchsorted(spent, grid * (1 + 1e-12), side="right")]
+    known = np.isfinite(drawn).mean(axis=0) >= 0.95
+    quantiles = np.quantile(drawn[:, known], [0.05, 0.5, 0.95], axis=0, method="inverted_cdf")
+    return grid[known], quantiles
+
+
+def _without_error(tried: Tried, curves: pl.DataFrame) -> str:
+    keys = [schema.RUN, schema.TRIAL]
+    unknown = curves.join(tried.rows.select(keys), on=keys, how="anti").height
+    lacking = curves.filter(~pl.col(schema.ERROR).is_finite().fill_null(value=False))
+    count = lacking.join(tried.rows.select(keys), on=keys, how="semi").height
+    words = f" {counted(count, 'epoch')} without an error not drawn." if count else ""
+    return words + (f" {counted(unknown, 'epoch')} of no known trial not drawn." if unknown else "")
+
+
+def _draw_curves(rows: pl.DataFrame, unit: str) -> Any:
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import ListedColormap, Normalize
+
+    last = int(rows[RANK].fill_null(0).to_numpy().max())
+    with drawing(height=3.6) as (figure, (axes,)):
+        shades = ListedColormap([shade(i / 255) for i in range(256)])
+        colours = ScalarMappable(Normalize(1, max(last, 2)), shades)
+        for _, line in _lines(rows):
+            _draw_line(axes, line, colours)
+        _fit(axes, rows[schema.ERROR].to_numpy())
+        axes.set_xlabel("epoch")
+        axes.set_ylabel(f"validation MAE ({unit})")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        if last > 1:
+            bar = figure.colorbar(colours, ax=axes, label="rank of the finished trial")
+            bar.ax.invert_yaxis()
+            bar.ax.yaxis.get_major_locator().set_params(integer=True)
+    return figure
+
+
+def _lines(rows: pl.DataFrame) -> list[tuple[int, pl.DataFrame]]:
+    """The trials, those drawn on top last: early ones first, then from the worst to the best."""
+    parts = rows.partition_by(schema.RUN, schema.TRIAL, maintain_order=True)
+    ranks = [part[RANK].first() for part in parts]
+    keyed = [(10**9 if rank is None else int(str(rank)), i) for i, rank in enumerate(ranks)]
+    return [(rank, parts[i]) for rank, i in sorted(keyed, reverse=True)]
+
+
+def _draw_line(axes: Any, line: pl.DataFrame, colours: Any) -> None:
+    rank = line[RANK].first()
+    style: dict[str, Any] = {"color": FAINT, "linestyle": (0, (3, 2)), "linewidth": 1.0}
+    if rank is not None:
+        thick = 2.6 if rank == 1 else 1.1
+        style = {"color": colours.to_rgba(rank), "linewidth": thick}
+    epochs, errors = line[schema.EPOCH].to_numpy(), line[schema.ERROR].to_numpy()
+    # A trial of one epoch has no line; a dot keeps it in sight.
+    axes.plot(epochs, errors, marker="." if len(epochs) == 1 else "", **style)
+    second = (line[schema.STAGE] != line[schema.STAGE].first()).to_numpy()
+    if second.any():
+        begin = int(np.argmax(second))
+        axes.plot(epochs[begin], errors[begin], marker="o", markersize=3.5, color=style["color"])
+
+
+def _draw_budget(rows: pl.DataFrame, bands: tuple[Array, Array] | None, unit: str) -> Any:
+    with drawing(height=3.3) as (figure, (axes,)):
+        if bands is not None:
+            epochs, (low, middle, high) = bands
+            axes.fill_between(epochs, low, high, color=ORANGE, alpha=0.22, linewidth=0)
+            axes.plot(epochs, middle, color=ORANGE, linestyle="--", label="in shuffled order")
+        for i, run in enumerate(rows.partition_by(schema.RUN, maintain_order=True)):
+            known = run.filter(pl.col(BEST).is_not_null())
+            axes.step(
+                known[SPENT], known[BEST], where="post", color=BLUE, linewidth=2,
+                label="best so far" if i == 0 else None,
+            )  # fmt: skip
+        done = rows.filter(pl.col(schema.ERROR).is_not_null())
+        axes.plot(
+            done[SPENT], done[schema.ERROR], "o", color=GREY, markeredgecolor=BLACK,
+            markeredgewidth=0.4, label="finished trial",
+        )  # fmt: skip
+        _fit(axes, done[schema.ERROR].to_numpy())
+        axes.set_xlim(left=0)
+        axes.set_xlabel("epochs spent")
+        axes.set_ylabel(f"validation MAE ({unit})")
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=3)
+    return figure
+
+
+def _fit(axes: Any, errors: Array) -> None:
+    """Make the errors' axis logarithmic where a few would press the rest to the ground."""
+    if errors.min() > 0 and errors.max() > _WIDE * np.median(errors):
+        log_axis(axes.yaxis, float(errors.min()), float(errors.max()))

@@ -1,0 +1,212 @@
+"""The error along one parameter of a search, whatever the others are.
+
+With enough trials a random forest is fitted to the errors and averaged over the other parameters
+(partial dependence; Friedman 2001); with fewer, or without scikit-learn, the trials are binned by
+the parameter, and a bin's median has a bootstrap interval.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from typing import Any, Final
+
+import numpy as np
+from optuna.distributions import FloatDistribution
+
+from supremix_reports.figures.plot import number
+from supremix_reports.figures.search.trials import Setting, Tried
+from supremix_reports.statistics.intervals import Array
+
+ALPHA: Final = "alpha"
+BETA: Final = "beta"
+RATIO: Final = "mixup ratio"
+PARAMETERS: Final = (ALPHA, BETA, RATIO, "temperature", "batch_size")
+"""What the methods have in common or are known to be sensitive to. The mixup ratio is the mean
+share of the anchor in a mixture, alpha / (alpha + beta)."""
+
+LEAST: Final = 6
+"""Trials that have a parameter, at least, for its sensitivity to be shown."""
+FOREST: Final = 30
+"""Trials from which on a forest is fitted."""
+TREES: Final = 100
+"""Trees of the forest."""
+
+_GRID: Final = 25
+_ABSENT: Final = -1.0  # off every scale: what a forest is told of a parameter that a trial lacks
+_RESAMPLES: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Marginal:
+    """The error along one parameter.
+
+    Args:
+        setting: the parameter.
+        how: "forest" or "binned".
+        at: (K,) places on its scale.
+        middle: (K,) error there.
+        low: (K,) lower end; NaN where it cannot be told.
+        high: (K,) upper end.
+        trials: (K,) number of trials of a bin; of all trials for a forest.
+    """
+
+    setting: Setting
+    how: str
+    at: Array
+    middle: Array
+    low: Array
+    high: Array
+    trials: Array
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row a place: parameter, how, value, error, low, high, trials."""
+        return [
+            {
+                "parameter": self.setting.name,
+                "how": self.how,
+                "value": value_text(self.setting, float(place)),
+                "error": float(middle),
+                "low": _or_none(low),
+                "high": _or_none(high),
+                "trials": int(trials),
+            }
+            for place, middle, low, high, trials in zip(
+                self.at, self.middle, self.low, self.high, self.trials, strict=True
+            )
+        ]
+
+
+def with_ratio(tried: Tried) -> Tried:
+    """Add the mixup ratio, alpha / (alpha + beta), as a parameter where both were searched."""
+    names = {s.name for s in tried.settings}
+    if not {ALPHA, BETA} <= names:
+        return tried
+    ratios = [_ratio(config) for config in tried.configs]
+    known = [r for r in ratios if r is not None]
+    configs = tuple(
+        config if ratio is None else {**config, RATIO: ratio}
+        for config, ratio in zip(tried.configs, ratios, strict=True)
+    )
+    setting = Setting(RATIO, FloatDistribution(min(known), max(known)))
+    return replace(tried, configs=configs, settings=(*tried.settings, setting))
+
+
+def marginals_of(tried: Tried, names: Sequence[str]) -> list[Marginal]:
+    """Return the error along parameters.
+
+    Args:
+        tried: the trials.
+        names: of the parameters wanted.
+
+    Returns:
+        One a parameter, in this order; those that fewer than six judged trials have, or that had
+        one value in these, are left out.
+    """
+    which = tried.judged
+    errors = tried.errors(which)
+    places = {s.name: tried.places(which, s) for s in tried.settings}
+    forests: dict[bool, Any] = {}
+    found: list[Marginal] = []
+    for setting in (s for name in names for s in tried.settings if s.name == name):
+        at = places[setting.name]
+        known = ~np.isnan(at)
+        if known.sum() < LEAST or np.ptp(at[known]) == 0:
+            continue
+        if len(which) < FOREST or not find_spec("sklearn"):
+            found.append(binned(setting, at[known], errors[known]))
+            continue
+        # The ratio takes alpha's place in a forest of its own: it cannot move while both are held.
+        ratio = setting.name == RATIO
+        names_of = [s for s in places if s != (ALPHA if ratio else RATIO)]
+        table = np.column_stack([np.nan_to_num(places[s], nan=_ABSENT) for s in names_of])
+        if ratio not in forests:
+            forests[ratio] = _grown(table, errors)
+        column = names_of.index(setting.name)
+        found.append(_averaged(setting, forests[ratio], table, column, known))
+    return found
+
+
+def binned(setting: Setting, places: Array, errors: Array, *, seed: int = 0) -> Marginal:
+    """Return the medians of bins of trials, each with its 95 % bootstrap interval.
+
+    Args:
+        setting: the parameter.
+        places: (N,) where on its scale each trial is.
+        errors: (N,) of the trials.
+        seed: of the bootstrap.
+
+    Returns:
+        A bin a value of a choice; else two to five bins of about equally many trials, each at the
+        median place of its trials. A bin of fewer than three trials has no interval.
+    """
+    if setting.options:
+        parts = [np.flatnonzero(places == place) for place in np.unique(places)]
+    else:
+        order = places.argsort(kind="stable")
+        parts = np.array_split(order, min(5, max(2, len(order) // 4)))
+    ends = [_median_interval(errors[part], seed) for part in parts]
+    return Marginal(
+        setting=setting,
+        how="binned",
+        at=np.array([np.median(places[part]) for part in parts]),
+        middle=np.array([np.median(errors[part]) for part in parts]),
+        low=np.array([low for low, _ in ends]),
+        high=np.array([high for _, high in ends]),
+        trials=np.array([len(part) for part in parts], dtype=np.float64),
+    )
+
+
+def _median_interval(errors: Array, seed: int) -> tuple[float, float]:
+    if len(errors) < 3:
+        return math.nan, math.nan
+    drawn = np.random.default_rng(seed).choice(errors, size=(_RESAMPLES, len(errors)))
+    low, high = np.quantile(np.median(drawn, axis=1), [0.025, 0.975])
+    return float(low), float(high)
+
+
+def _grown(table: Array, errors: Array) -> Any:
+    """Fit a forest to places (N, P) and errors (N,)."""
+    from sklearn.ensemble import RandomForestRegressor
+
+    forest: Any = RandomForestRegressor(n_estimators=TREES, min_samples_leaf=3, random_state=0)
+    return forest.fit(table, errors)
+
+
+def _averaged(setting: Setting, forest: Any, table: Array, column: int, known: Any) -> Marginal:
+    """Average a forest over the other parameters as they were tried; the spread is of its trees."""
+    table = table[known]
+    found = np.unique(table[:, column])
+    grid = found if setting.options else np.linspace(found[0], found[-1], _GRID)
+    tiled = np.tile(table, (len(grid), 1))
+    tiled[:, column] = np.repeat(grid, len(table))
+    trees = np.stack([tree.predict(tiled) for tree in forest.estimators_])
+    means = trees.reshape(TREES, len(grid), len(table)).mean(axis=2)
+    low, high = np.quantile(means, [0.025, 0.975], axis=0)
+    return Marginal(
+        setting=setting,
+        how="forest",
+        at=grid,
+        middle=means.mean(axis=0),
+        low=low,
+        high=high,
+        trials=np.full(len(grid), float(len(table))),
+    )
+
+
+def _ratio(config: dict[str, Any]) -> float | None:
+    alpha, beta = config.get(ALPHA), config.get(BETA)
+    return None if alpha is None or beta is None else float(alpha / (alpha + beta))
+
+
+def value_text(setting: Setting, place: float) -> str:
+    """Return the value at a place of a parameter's scale as it stands in a text."""
+    if setting.options:
+        return str(setting.options[round(place * (len(setting.options) - 1))])
+    return number(setting.value(place))
+
+
+def _or_none(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)

@@ -1,0 +1,168 @@
+"""How the error answers to mixup parameters, temperature and batch size: a panel each."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+
+from supremix_reports.figures.plot import (
+    BLUE,
+    GREY,
+    NotShown,
+    Plot,
+    counted,
+    drawing,
+    listed,
+    log_axis,
+    number,
+)
+from supremix_reports.figures.search.marginals import (
+    LEAST,
+    PARAMETERS,
+    RATIO,
+    TREES,
+    Marginal,
+    marginals_of,
+    value_text,
+    with_ratio,
+)
+from supremix_reports.figures.search.trials import Setting, Tried
+from supremix_reports.statistics.intervals import Array
+
+_WIDE: Final = 8.0  # ratio of the largest to the median error from which on an axis is logarithmic
+_TITLE: Final = "Sensitivity to single parameters"
+
+
+def sensitivity_plot(name: str, tried: Tried, words: str, unit: str) -> Plot | NotShown:
+    """Draw the error along mixup parameters, temperature and batch size, a panel each.
+
+    Args:
+        name: of the plot.
+        tried: the trials.
+        words: what they are of.
+        unit: of the error.
+    """
+    tried = with_ratio(tried)
+    marginals = marginals_of(tried, PARAMETERS)
+    if not marginals:
+        wanted = [p for p in PARAMETERS if p in {s.name for s in tried.settings}]
+        found = f"searched here: {listed(wanted)}" if wanted else "none was searched"
+        return NotShown(
+            name=name,
+            title=_TITLE,
+            reason="The sensitivity to mixup ratio, temperature and batch size needs at least "
+            f"{LEAST} finished trials with an error and one of these parameters with two values; "
+            f"{found}, with {counted(len(tried.judged), 'such trial')}.{tried.left_out()}",
+        )
+    return Plot(
+        name=name,
+        title=_TITLE,
+        caption=_caption(tried, marginals, words),
+        alt=f"Panels of the validation error of {words} along "
+        f"{listed([m.setting.name for m in marginals])}. {' '.join(map(_least, marginals))}",
+        figure=_drawn(tried, marginals, unit),
+        data=pl.DataFrame([row for m in marginals for row in m.rows()]),
+    )
+
+
+def draw_panel(axes: Any, one: Marginal, places: Array, errors: Array) -> None:
+    """Draw one marginal over its trials.
+
+    Args:
+        axes: where.
+        one: the marginal.
+        places: (N,) of the trials on its scale.
+        errors: (N,) of the trials.
+    """
+    setting = one.setting
+    x = axis_numbers(setting, one.at)
+    axes.plot(axis_numbers(setting, places), errors, "o", color=GREY, alpha=0.6, markersize=3.5)
+    axes.plot(x, one.middle, color=BLUE, marker="" if one.how == "forest" else "s")
+    if one.how == "forest" and not setting.options:
+        axes.fill_between(x, one.low, one.high, color=BLUE, alpha=0.2, linewidth=0)
+    else:
+        known = ~np.isnan(one.low)
+        ends = np.stack([one.middle - one.low, one.high - one.middle])[:, known]
+        axes.errorbar(x[known], one.middle[known], ends.clip(0), color=BLUE, fmt="none", capsize=3)
+    axes.set_title(setting.name)
+    scale_axis(axes, setting)
+
+
+def scale_axis(axes: Any, setting: Setting) -> None:
+    """Show the whole range of a parameter, so that it is seen which part of it was tried."""
+    if setting.options:
+        axes.set_xticks(range(len(setting.options)), [str(option) for option in setting.options])
+        axes.set_xlim(-0.4, len(setting.options) - 0.6)
+        return
+    if setting.log:
+        log_axis(axes.xaxis, setting.value(0.0), setting.value(1.0))
+    else:
+        axes.locator_params(axis="x", nbins=4)
+    axes.set_xlim(setting.value(-0.04), setting.value(1.04))
+
+
+def axis_numbers(setting: Setting, places: Array) -> Array:
+    """Return places as they stand on the axis: values, or the numbers of the options."""
+    if setting.options:
+        return places * (len(setting.options) - 1)
+    return np.array([setting.value(place) for place in places])
+
+
+def _caption(tried: Tried, marginals: list[Marginal], words: str) -> str:
+    forest = [m.setting.name for m in marginals if m.how == "forest"]
+    bins = [m.setting.name for m in marginals if m.how == "binned"]
+    parts = [f"Validation MAE of the finished trials of {words} along single parameters."]
+    if forest:
+        parts.append(
+            f"{listed(forest)}: a random forest ({TREES} trees) fitted to the trials and averaged "
+            "over the other parameters as they were tried (partial dependence, Friedman 2001); "
+            "the band holds the averages of 95 % of its trees."
+        )
+    if bins:
+        parts.append(
+            f"{listed(bins)}: medians of bins of trials with 95 % bootstrap intervals (none below "
+            "three trials); the other parameters are as they were tried, not held."
+        )
+    if any(m.setting.name == RATIO for m in marginals):
+        parts.append(
+            "The mixup ratio is alpha / (alpha + beta), the mean share of the anchor in a mixture."
+        )
+    parts.append("Dots are trials. The search tried good settings more often than others.")
+    return " ".join(parts) + tried.left_out()
+
+
+def _least(one: Marginal) -> str:
+    i = int(one.middle.argmin())
+    value, error = value_text(one.setting, float(one.at[i])), number(float(one.middle[i]))
+    return f"{one.setting.name}: least near {value} ({error})."
+
+
+def _drawn(tried: Tried, marginals: list[Marginal], unit: str) -> Any:
+    columns = min(3, len(marginals))
+    rows = math.ceil(len(marginals) / columns)
+    which = tried.judged
+    errors = tried.errors(which)
+    with drawing(rows, columns, height=0.5 + 2.2 * rows, sharey=True) as (figure, panels):
+        for k, (axes, one) in enumerate(zip(panels, marginals, strict=False)):
+            at = tried.places(which, one.setting)
+            draw_panel(axes, one, at, errors)
+            if k % columns == 0:
+                axes.set_ylabel(f"validation MAE ({unit})")
+        for axes in panels[len(marginals) :]:
+            axes.set_axis_off()
+        _limit(panels[0], errors, marginals)
+    return figure
+
+
+def _limit(axes: Any, errors: Array, marginals: list[Marginal]) -> None:
+    """Show all errors; on a logarithmic scale where a few would press the rest to the ground."""
+    drawn = np.concatenate([errors, *(m.middle for m in marginals)])
+    bottom, top = float(drawn.min()), float(drawn.max())
+    if bottom > 0 and top > _WIDE * np.median(drawn):
+        log_axis(axes.yaxis, bottom, top)
+        return
+    room = 0.06 * (top - bottom or 1.0)
+    axes.set_ylim(bottom - room, top + room)

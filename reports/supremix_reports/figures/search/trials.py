@@ -1,0 +1,240 @@
+"""The trials of a search as numbers: its parameters on their scales, the errors that count."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+import numpy as np
+import polars as pl
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from supremix_reports.errors import TableError
+from supremix_reports.statistics.intervals import Array
+from supremix_reports.tables import schema
+
+Config = dict[str, Any]
+
+_LOG_FACTOR: Final = 8
+"""From this ratio of the largest to the least value on, a range that nobody wrote down is taken to
+be logarithmic."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A parameter that was searched.
+
+    Args:
+        name: of the parameter.
+        distribution: its range or options, as Optuna knows them.
+    """
+
+    name: str
+    distribution: BaseDistribution
+
+    @property
+    def options(self) -> tuple[Any, ...]:
+        """The values of a choice, in order; empty for a range."""
+        distribution = self.distribution
+        return distribution.choices if isinstance(distribution, CategoricalDistribution) else ()
+
+    @property
+    def log(self) -> bool:
+        """Whether it was searched on a logarithmic scale."""
+        return bool(getattr(self.distribution, "log", False))
+
+    @property
+    def ordered(self) -> bool:
+        """Whether its values are numbers."""
+        return not self.options or all(_is_number(option) for option in self.options)
+
+    def within(self, value: object) -> bool:
+        """Whether the value is of the range, or one of the options."""
+        if self.options:
+            return any(_same(value, option) for option in self.options)
+        return _is_number(value) and self._low <= cast("float", value) <= self._high
+
+    def place(self, value: object) -> float:
+        """Return where on its scale, from 0 to 1, a value lies; NaN for one not of the scale."""
+        if not self.within(value):
+            return math.nan
+        if self.options:
+            index = next(i for i, option in enumerate(self.options) if _same(value, option))
+            return 0.5 if len(self.options) == 1 else index / (len(self.options) - 1)
+        low, high, at = self._low, self._high, float(cast("float", value))
+        if self.log:
+            low, high, at = math.log(low), math.log(high), math.log(at)
+        return 0.5 if high == low else (at - low) / (high - low)
+
+    def value(self, place: float) -> float:
+        """Return the number at a place of a range, the inverse of `place`."""
+        if self.log:
+            return float(self._low * (self._high / self._low) ** place)
+        return float(self._low + place * (self._high - self._low))
+
+    @property
+    def _low(self) -> float:
+        return float(cast("Any", self.distribution).low)
+
+    @property
+    def _high(self) -> float:
+        return float(cast("Any", self.distribution).high)
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """The trials of one dataset and method.
+
+    Args:
+        rows: of the table `trials`, by run and number.
+        configs: the settings of each.
+        settings: the parameters that were searched and took more than one value.
+        recorded: whether their ranges are those of the search; else those of the values tried.
+    """
+
+    rows: pl.DataFrame
+    configs: tuple[Config, ...]
+    settings: tuple[Setting, ...]
+    recorded: bool
+
+    @property
+    def judged(self) -> list[int]:
+        """Which trials tried settings of their own, had all their epochs and have an error.
+
+        The error of one that ended early was measured on another footing, and settings trained
+        anew were picked for being good.
+        """
+        return [
+            i
+            for i, (state, error, confirms) in enumerate(
+                self.rows.select(schema.STATE, schema.ERROR, schema.CONFIRMS).iter_rows()
+            )
+            if state == schema.FINISHED and _finite(error) and confirms is None
+        ]
+
+    def errors(self, which: Sequence[int]) -> Array:
+        """The errors of trials, (K,)."""
+        return self.rows[schema.ERROR].cast(pl.Float64).to_numpy()[list(which)]
+
+    def places(self, which: Sequence[int], setting: Setting) -> Array:
+        """Where on its scale a parameter was in trials, (K,); NaN where it did not exist."""
+        return np.array([setting.place(self.configs[i].get(setting.name)) for i in which])
+
+    def left_out(self) -> str:
+        """Say in words which trials are not among the judged; empty when all are."""
+        counts = [
+            (self._count(schema.PRUNED), "pruned"),
+            (self._count(schema.STOPPED), "stopped"),
+            (self._count(schema.FAILED), "failed"),
+            (self.rows.filter(pl.col(schema.CONFIRMS).is_not_null()).height, "retrained"),
+        ]
+        words = [f"{count} {state}" for count, state in counts if count]
+        lacking = self.rows.height - len(self.judged) - sum(count for count, _ in counts)
+        words += [f"{lacking} without an error"] if lacking > 0 else []
+        return f" Left out: {', '.join(words)}." if words else ""
+
+    def _count(self, state: str) -> int:
+        own = pl.col(schema.CONFIRMS).is_null()
+        return self.rows.filter(own, pl.col(schema.STATE) == state).height
+
+
+def tried(trials: pl.DataFrame, space: Mapping[str, Any] | None) -> Tried:
+    """Read the settings of trials.
+
+    Args:
+        trials: rows of the table `trials`, of one dataset and method.
+        space: the search space as `space.json` holds it; None takes the values that were tried.
+
+    Raises:
+        TableError: the settings of a trial are no JSON object.
+    """
+    if schema.CONFIRMS not in trials.columns:
+        trials = trials.with_columns(pl.lit(None, dtype=pl.Int32).alias(schema.CONFIRMS))
+    rows = trials.sort(schema.RUN, schema.TRIAL)
+    numbers, texts = rows[schema.TRIAL].to_list(), rows[schema.CONFIG].to_list()
+    configs = tuple(_config(*pair) for pair in zip(numbers, texts, strict=True))
+    declared = _declared(space) if space else None
+    found = _observed(configs) if declared is None else declared
+    varied = tuple(s for s in found if len(_values(configs, s.name)) > 1)
+    return Tried(rows=rows, configs=configs, settings=varied, recorded=declared is not None)
+
+
+def _config(number: int, text: str) -> Config:
+    """Read the settings of a trial; a value that is none of a parameter's stands as its text."""
+    try:
+        config = cast("object", json.loads(text))
+    except json.JSONDecodeError as error:
+        raise TableError(f"The settings of trial {number} are not JSON: {error}.") from error
+    if not isinstance(config, dict):
+        raise TableError(f"The settings of trial {number} are no JSON object, but {text[:40]}.")
+    plain = cast("Config", config)
+    return {k: json.dumps(v) if isinstance(v, list | dict) else v for k, v in plain.items()}
+
+
+def _declared(space: Mapping[str, Any]) -> list[Setting] | None:
+    """Read a space from `space.json`; None where it is none, which `recorded` tells."""
+    try:
+        found = {name: _distribution(entry) for name, entry in space.items()}
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None
+    return [Setting(name, one) for name, one in found.items() if one is not None]
+
+
+def _distribution(entry: Mapping[str, Any]) -> BaseDistribution | None:
+    """Read one parameter; None for a fixed one, which was not searched."""
+    kind, log = entry["type"], entry.get("log", False)
+    if kind == "float":
+        return FloatDistribution(entry["low"], entry["high"], log=log)
+    if kind == "int":
+        return IntDistribution(entry["low"], entry["high"], log=log, step=entry.get("step", 1))
+    if kind == "choice":
+        return CategoricalDistribution(entry["options"])
+    return None
+
+
+def _observed(configs: Sequence[Config]) -> list[Setting]:
+    """Take ranges and options from the values that were tried."""
+    settings: list[Setting] = []
+    for name in sorted({name for config in configs for name in config}):
+        values = _values(configs, name)
+        if len(values) < 2:
+            continue
+        if any(isinstance(value, float) for value in values) and all(map(_is_number, values)):
+            low, high = float(min(values)), float(max(values))
+            log = low > 0 and high >= _LOG_FACTOR * low
+            settings.append(Setting(name, FloatDistribution(low, high, log=log)))
+        else:
+            settings.append(Setting(name, CategoricalDistribution(values)))
+    return settings
+
+
+def _values(configs: Sequence[Config], name: str) -> list[Any]:
+    """The distinct values of a parameter: numbers ascending, then others by their text."""
+    found: dict[tuple[bool, float, str], Any] = {}
+    for config in configs:
+        if name in config:
+            value = config[name]
+            plain = _is_number(value)
+            found[not plain, float(value) if plain else 0.0, json.dumps(value)] = value
+    return [found[key] for key in sorted(found)]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _same(a: object, b: object) -> bool:
+    # True equals 1 in Python, but not as a setting.
+    return a == b and isinstance(a, bool) == isinstance(b, bool)
+
+
+def _finite(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)

@@ -1,0 +1,273 @@
+"""What runs differ in: what was asked for, versions, best settings, errors."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final
+
+import polars as pl
+
+from supremix_reports.catalog.discovery import Problem
+from supremix_reports.document.parts import (
+    DASH,
+    Cell,
+    Column,
+    Paragraph,
+    Part,
+    Section,
+    Table,
+    count_cell,
+    decimals,
+    number_cell,
+    p_cell,
+    text_cell,
+)
+from supremix_reports.errors import TableError
+from supremix_reports.report.entries import Entry, settings_of
+from supremix_reports.report.material import Drawing, Material, read_material
+from supremix_reports.report.privacy import shown_spec, without_places, without_secrets
+from supremix_reports.report.results import verdict
+from supremix_reports.report.setup import packages_of, shown
+from supremix_reports.statistics.comparisons import RESAMPLES, compare_methods
+from supremix_reports.statistics.intervals import LEVEL
+from supremix_reports.tables import schema
+from supremix_reports.tables.frames import best_trial
+
+Row = dict[str, Any]
+
+_PARTS: Final = {
+    "specification": "Specification",
+    "versions": "Versions",
+    "best_settings": "Best settings",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Differences:
+    """What runs differ in; each list of values has one for each run, in their order.
+
+    Args:
+        runs: names of the runs.
+        split: the split whose errors are compared.
+        specification: the settings of the request that differ, with each run's value; None where
+            it was not given.
+        versions: the packages that differ, with each run's version.
+        best_settings: the settings of the best trials that differ, with each run's value.
+        errors: a row a run: run, dataset, method, trial (the best one), mae, low, high, n, groups,
+            seeds, unit, and against the first run on the same dataset: against, difference,
+            difference_low, difference_high, p, p_adjusted, significant, note. Null where there
+            is no such number.
+        problems: what is wrong with any run.
+    """
+
+    runs: tuple[str, ...]
+    split: str
+    specification: Mapping[str, tuple[Any, ...]]
+    versions: Mapping[str, tuple[Any, ...]]
+    best_settings: Mapping[str, tuple[Any, ...]]
+    errors: tuple[Row, ...]
+    problems: tuple[Problem, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain values, for JSON."""
+        return asdict(self)
+
+    def sections(self) -> tuple[Section, ...]:
+        """The differences as parts of a page."""
+        columns = tuple(_numbered(self.runs))
+        parts: dict[str, Part] = {"runs": _runs_table(self.runs)} if len(columns) > 2 else {}
+        tables = [
+            Section(key=key, title=title, parts=(self._table(key, title, columns),))
+            for key, title in _PARTS.items()
+        ]
+        errors = Section(key="errors", title="Errors", parts=(_errors_table(self),))
+        problems = [
+            Paragraph(text=f"{p.run}, {p.what}: {p.reason}", tone="warning") for p in self.problems
+        ]
+        ends = (
+            [Section(key="problems", title="Problems", parts=tuple(problems))] if problems else []
+        )
+        first = [Section(key="runs", title="Runs", parts=tuple(parts.values()))] if parts else []
+        return (*first, *tables, errors, *ends)
+
+    def _table(self, key: str, title: str, columns: Sequence[str]) -> Part:
+        values: Mapping[str, tuple[Any, ...]] = getattr(self, key)
+        if not values:
+            return Paragraph(text="Nothing differs.")
+        rows = [
+            (text_cell(name), *(text_cell(shown(value)) for value in own))
+            for name, own in values.items()
+        ]
+        return Table(
+            name=key,
+            caption=f"{title}: what differs.",
+            columns=(Column(name="Setting"), *(Column(name=name) for name in columns)),
+            rows=tuple(rows),
+        )
+
+
+def compare_runs(
+    addresses: Sequence[str],
+    *,
+    split: str = schema.TEST,
+    paths: bool = False,
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Differences:
+    """Find what runs differ in.
+
+    Args:
+        addresses: of run folders, or of folders that hold several; paths or fsspec addresses.
+        split: the split whose errors are compared: "test" or "val".
+        paths: whether paths and addresses are shown whole.
+        level: probability that intervals are to cover.
+        resamples: number of bootstrap samples of a comparison.
+        seed: seed of the drawing.
+
+    Returns:
+        The differences; errors are compared with those of the first run on the same dataset, where
+        both were measured on the same samples.
+
+    Raises:
+        TableError: fewer than two runs.
+        ReportError: as `collect` and `compare_methods` do.
+    """
+    drawing = Drawing(level=level, seed=seed)
+    material = read_material(addresses, split=split, drawing=drawing)
+    names = [entry.run.name for entry in material.entries]
+    if len(names) < 2:
+        raise TableError(
+            f"Differences need two runs, and there is one: {', '.join(names)}. Name another one."
+        )
+    specs = [shown_spec(entry.run.spec, paths=paths) for entry in material.entries]
+    best = [best_trial(material.trials(entry)) for entry in material.entries]
+    configs, unread = _configs(names, best)
+    gains = _gains(material, replace(drawing, resamples=resamples))
+    clean: Callable[[str], str] = without_secrets if paths else without_places
+    return Differences(
+        runs=tuple(names),
+        split=split,
+        specification=_differing(specs),
+        versions=_differing([packages_of(entry) for entry in material.entries]),
+        best_settings=_differing(configs),
+        errors=tuple(
+            _error_row(entry, one, material, gains)
+            for entry, one in zip(material.entries, best, strict=True)
+        ),
+        problems=tuple(
+            Problem(p.run, p.what, clean(p.reason)) for p in (*material.problems, *unread)
+        ),
+    )
+
+
+def _configs(
+    names: Sequence[str], best: Sequence[Row | None]
+) -> tuple[list[dict[str, Any]], list[Problem]]:
+    """The settings of the best trials; of those that cannot be read a problem."""
+    found = [{} if one is None else settings_of(one) for one in best]
+    unread = [
+        Problem(n, "trials", c) for n, c in zip(names, found, strict=True) if isinstance(c, str)
+    ]
+    return [{} if isinstance(config, str) else config for config in found], unread
+
+
+def _differing(values: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Any, ...]]:
+    names = dict.fromkeys(name for own in values for name in own)
+    found = {name: tuple(own.get(name) for own in values) for name in names}
+    return {name: own for name, own in found.items() if len({shown(one) for one in own}) > 1}
+
+
+def _gains(material: Material, drawing: Drawing) -> dict[str, Row]:
+    """By run its difference to the first run on its dataset that can be compared with."""
+    tested = set(material.predictions[schema.RUN].unique().to_list())
+    labels: dict[str, str] = {}
+    runs: dict[tuple[str, str], str] = {}
+    firsts: dict[str, str] = {}
+    counts: Counter[str] = Counter()
+    for entry in material.entries:
+        name, dataset = entry.run.name, entry.run.dataset
+        if name in tested:
+            # The first one of every dataset has the same label: that of the reference.
+            labels[name] = f"{counts[dataset]:04d}"
+            counts[dataset] += 1
+            runs[dataset, labels[name]] = name
+            firsts.setdefault(dataset, name)
+    if len(runs) == len(firsts):
+        return {}
+    labelled = pl.col(schema.RUN).replace_strict(labels, return_dtype=pl.String)
+    predictions = material.predictions.with_columns(labelled.alias(schema.METHOD))
+    rows = compare_methods(
+        predictions, reference="0000", split=material.split, **drawing.arguments()
+    )
+    return {
+        runs[key]: {**row, "against": firsts[row[schema.DATASET]]}
+        for row in rows.iter_rows(named=True)
+        if (key := (row[schema.DATASET], row[schema.METHOD])) in runs
+    }
+
+
+def _error_row(entry: Entry, best: Row | None, material: Material, gains: Mapping[str, Row]) -> Row:
+    own = material.mae.filter(
+        pl.col(schema.RUN) == entry.run.name, pl.col(schema.METRIC) == schema.MAE
+    ).to_dicts()
+    measured = own[0] if own else {}
+    gain = gains.get(entry.run.name, {})
+    counts = (schema.LOW, schema.HIGH, schema.N, schema.GROUPS, schema.SEEDS)
+    tests = ("p", "p_adjusted", "significant", "note")
+    ends = ("difference", "difference_low", "difference_high")
+    return {
+        schema.RUN: entry.run.name,
+        schema.DATASET: entry.run.dataset,
+        schema.METHOD: entry.run.method,
+        schema.TRIAL: None if best is None else best[schema.TRIAL],
+        schema.MAE: measured.get(schema.VALUE),
+        **{name: measured.get(name) for name in counts},
+        schema.UNIT: entry.unit,
+        **{name: gain.get(name) for name in ("against", *ends, *tests)},
+    }
+
+
+def _numbered(runs: Sequence[str]) -> list[str]:
+    """The headings of many runs are numbers, so that the table stays narrow."""
+    return list(runs) if len(runs) <= 2 else [f"[{number}]" for number in range(1, len(runs) + 1)]
+
+
+def _runs_table(runs: Sequence[str]) -> Table:
+    rows = [(text_cell(n), text_cell(run)) for n, run in zip(_numbered(runs), runs, strict=True)]
+    columns = (Column(name="Number"), Column(name="Run"))
+    return Table(name="runs", caption="The runs.", columns=columns, rows=tuple(rows))
+
+
+def _errors_table(of: Differences) -> Table:
+    names = ("Run", "Dataset", "MAE", "Unit", "Difference", "Verdict", "p", "Patients", "Seeds")
+    texts = ("Run", "Dataset", "Unit", "Verdict")
+    several = len({row["against"] for row in of.errors if row["against"]}) > 1
+    first = "the first run on the same dataset" if several else "the first run"
+    labels = _numbered(of.runs)
+    return Table(
+        name="errors",
+        caption=f"Mean absolute error on {of.split}, and its difference to {first}.",
+        columns=tuple(Column(name=n, number=n not in texts) for n in names),
+        rows=tuple(_errors_cells(n, row) for n, row in zip(labels, of.errors, strict=True)),
+        note="Differences are paired: both runs on the same patients. p is corrected for all "
+        "comparisons of the table.",
+    )
+
+
+def _errors_cells(label: str, row: Row) -> tuple[Cell, ...]:
+    difference = (row["difference"], row["difference_low"], row["difference_high"])
+    compared = row["against"] is not None
+    return (
+        text_cell(label),
+        text_cell(row[schema.DATASET]),
+        number_cell(row[schema.MAE], row[schema.LOW], row[schema.HIGH]),
+        text_cell(row[schema.UNIT]),
+        number_cell(*difference, digits=decimals(difference), sign=True),
+        text_cell(verdict(row)) if compared else Cell(text=DASH),
+        p_cell(row["p_adjusted"]),
+        count_cell(row[schema.GROUPS]),
+        count_cell(row[schema.SEEDS]),
+    )

@@ -1,0 +1,247 @@
+"""The evidence in a report: figures and tables about each search and each model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, cast
+
+import polars as pl
+
+from supremix_reports.document.parts import (
+    Cell,
+    Column,
+    Missing,
+    Paragraph,
+    Part,
+    Picture,
+    Section,
+    Table,
+    number_cell,
+    text_cell,
+)
+from supremix_reports.errors import SchemaError, TableError
+from supremix_reports.figures.model.embedding import TITLE, embedding_plot
+from supremix_reports.figures.model.model import model_plots, worst_cases
+from supremix_reports.figures.plot import NotShown, Plot, plot_name
+from supremix_reports.figures.search.search import across_plots, search_plots
+from supremix_reports.report.entries import Entry, settings_of
+from supremix_reports.report.material import Material
+from supremix_reports.report.setup import shown
+from supremix_reports.run_layout import EMBEDDING
+from supremix_reports.tables import schema, storage
+from supremix_reports.tables.frames import best_trial
+from supremix_reports.tables.tables import has_table, read_table
+
+DRAWN: Final = ("svg", "png", "pdf")
+"""Endings of the files of a figure."""
+
+_UNKNOWN: Final = "unit not recorded"
+
+
+def pictured(plots: Iterable[Plot | NotShown], endings: Sequence[str]) -> list[Part]:
+    """Draw plots, and say of those that cannot be made why.
+
+    Args:
+        plots: of a search or a model.
+        endings: the files to draw of each, of `DRAWN`.
+    """
+    parts: list[Part] = []
+    for plot in plots:
+        if isinstance(plot, NotShown):
+            parts.append(Missing(title=plot.title, reason=plot.reason))
+            continue
+        draw = {"svg": lambda p=plot: p.svg().encode(), "png": plot.png, "pdf": plot.pdf}
+        files = {ending: draw[ending]() for ending in endings}
+        words = {"title": plot.title, "caption": plot.caption, "alt": plot.alt}
+        parts.append(Picture(name=plot.name, files=files, **words))
+    return parts
+
+
+def search_section(material: Material, endings: Sequence[str]) -> Section:
+    """Return the evidence about the searches: over all of them, then of each.
+
+    Args:
+        material: the runs.
+        endings: the files to draw of each figure.
+    """
+    several = len(material.entries) > 1
+    plots = across_plots(material.comparable_trials()) if several else []
+    sections = [_search_of(material, entry, endings, folded=several) for entry in material.entries]
+    return Section(
+        key="search",
+        title="The search",
+        parts=tuple(pictured(plots, endings)),
+        sections=tuple(sections),
+    )
+
+
+def _search_of(
+    material: Material, entry: Entry, endings: Sequence[str], *, folded: bool
+) -> Section:
+    trials, unit = material.trials(entry), entry.unit or _UNKNOWN
+    title = f"{entry.method} on {entry.run.dataset}"
+    key = plot_name("search", entry.run.name)
+    if trials.is_empty():
+        parts: list[Part] = [Missing(title="The search", reason="it has no trials.")]
+        return Section(key=key, title=title, parts=tuple(parts), folded=folded)
+    source = {"dataset": entry.run.dataset, "method": entry.method, "unit": unit}
+    own = {schema.DATASET: entry.run.dataset}
+    trials, curves = (
+        frame.with_columns(pl.lit(value).alias(name) for name, value in own.items())
+        for frame in (trials, material.curves(entry))
+    )
+    space = dict(entry.run.space) if entry.run.space else None
+    plots = search_plots(trials, curves, space, **source)
+    parts = [*_best_settings(entry, trials, key), *pictured(plots, endings)]
+    return Section(key=key, title=title, parts=tuple(parts), folded=folded)
+
+
+def _best_settings(entry: Entry, trials: pl.DataFrame, key: str) -> list[Part]:
+    best = best_trial(trials)
+    if best is None:
+        return [Paragraph(text="No trial came to an error.", tone="warning")]
+    config = settings_of(best)
+    if isinstance(config, str):
+        return [Paragraph(text=config, tone="warning")]
+    space = entry.run.space or {}
+    rows = [
+        (text_cell(name), text_cell(shown(value)), text_cell(searched(space.get(name))))
+        for name, value in config.items()
+    ]
+    if not rows:
+        return [Paragraph(text="The method has no settings.")]
+    return [
+        Table(
+            name=f"best-{key}",
+            caption=f"The best settings of {entry.method} on {entry.run.dataset}: trial "
+            f"{best[schema.TRIAL]}.",
+            columns=tuple(Column(name=name) for name in ("Setting", "Best", "Searched")),
+            rows=tuple(rows),
+            note="Picked by the error on validation. A dash: not searched.",
+        )
+    ]
+
+
+def searched(entry: object) -> str | None:
+    """Say what was searched of a parameter; None where it was fixed.
+
+    Args:
+        entry: as `space.json` has it.
+    """
+    if not isinstance(entry, Mapping):
+        return None
+    data = cast("Mapping[str, Any]", entry)
+    if "options" in data:
+        return shown(data["options"])
+    if "low" in data:
+        ends = f"{_bound(data['low'])} to {_bound(data.get('high'))}"
+        return ends + (" (log)" if data.get("log") else "")
+    return None
+
+
+def _bound(value: object) -> str:
+    """An end of a range; a space that was written by hand may have it as a text."""
+    return f"{value:g}" if isinstance(value, int | float) else shown(value)
+
+
+def model_section(material: Material, endings: Sequence[str], *, ids: bool) -> Section:
+    """Return the evidence about the models: a section a dataset and method.
+
+    Args:
+        material: the runs.
+        endings: the files to draw of each figure.
+        ids: whether the worst cases are named.
+    """
+    several = len(material.entries) > 1
+    sections = [
+        _model_of(material, entry, endings, ids=ids, folded=several) for entry in material.entries
+    ]
+    text = (
+        f"Every figure is of the predictions on {material.split}; where there are several seeds, "
+        "of all of them."
+    )
+    parts = (Paragraph(text=text),)
+    return Section(key="model", title="The models", parts=parts, sections=tuple(sections))
+
+
+def _model_of(
+    material: Material, entry: Entry, endings: Sequence[str], *, ids: bool, folded: bool
+) -> Section:
+    own = material.predicted(entry)
+    unit, dataset = entry.unit or _UNKNOWN, entry.run.dataset
+    key = plot_name("model", entry.run.name)
+    title = f"{entry.method} on {dataset}"
+    parts: list[Part] = []
+    if own.is_empty():
+        reason = f"there are no predictions on {material.split} that can be used."
+        parts.append(Missing(title="The model", reason=reason))
+    else:
+        words = {"dataset": dataset, "method": entry.method, "unit": unit, "target": "label"}
+        # Drawn as for the table of errors, so that the same error has the same interval.
+        asked: dict[str, Any] = {**words, "ids": ids, "split": material.split}
+        plots = model_plots(own, **asked, **material.drawing.arguments())
+        parts += pictured(plots, endings)
+        parts.append(_worst_table(own, entry, key, ids=ids))
+    parts += _embedding(entry, key, endings)
+    return Section(key=key, title=title, parts=tuple(parts), folded=folded)
+
+
+def _worst_table(own: pl.DataFrame, entry: Entry, key: str, *, ids: bool) -> Table:
+    return frame_table(
+        worst_cases(own, ids=ids).drop(schema.DATASET, schema.METHOD, strict=False),
+        name=f"worst-{key}",
+        caption=f"The largest errors of {entry.method} on {entry.run.dataset}.",
+    )
+
+
+def frame_table(frame: pl.DataFrame, *, name: str, caption: str) -> Table:
+    """Return a frame as a table, its columns named as they are."""
+    numbers = [kind.is_numeric() for kind in frame.dtypes]
+    whole = [kind.is_integer() for kind in frame.dtypes]
+
+    def cell(value: Any, column: int) -> Cell:
+        if value is None or not numbers[column]:
+            return text_cell(value)
+        return number_cell(float(value), digits=0 if whole[column] else None)
+
+    return Table(
+        name=name,
+        caption=caption,
+        columns=tuple(
+            Column(name=column.replace("_", " ").capitalize(), number=number)
+            for column, number in zip(frame.columns, numbers, strict=True)
+        ),
+        rows=tuple(tuple(cell(v, i) for i, v in enumerate(row)) for row in frame.iter_rows()),
+    )
+
+
+def _embedding(entry: Entry, key: str, endings: Sequence[str]) -> list[Part]:
+    """The features, from their table; of runs of before there was one, the run's own picture."""
+    words = f"{entry.method} on {entry.run.dataset}"
+    if not has_table(entry.run.address, "embedding"):
+        return [
+            _picture(entry, key) or Missing(title=TITLE, reason="the run has no table of them.")
+        ]
+    try:
+        table = read_table(entry.run.address, "embedding")
+    except (TableError, SchemaError):
+        # The error names the user's disk; that the table is of no use has to be enough.
+        return [
+            Missing(title=TITLE, reason="the run's table of them is damaged or of a newer version.")
+        ]
+    return list(pictured([embedding_plot(f"embedding-{key}", table, words, "label")], endings))
+
+
+def _picture(entry: Entry, key: str) -> Picture | None:
+    address = storage.join(entry.run.address, EMBEDDING)
+    if not storage.exists(address):
+        return None
+    return Picture(
+        name=f"embedding-{key}",
+        title=TITLE,
+        caption="The first two principal components of the best trial's features on validation; "
+        "the colour is the label. Taken from the run as it is.",
+        alt=f"Scatter of the features of {entry.method} on {entry.run.dataset} along two principal "
+        "components, each dot coloured by its label.",
+        files={"png": storage.read_bytes(address)},
+    )

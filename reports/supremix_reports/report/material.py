@@ -1,0 +1,269 @@
+"""What a report is made from: the runs, each under a name of its own, and their tables."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection as Several
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final, cast
+
+import polars as pl
+
+from supremix_reports.catalog.collection import Collection, collect
+from supremix_reports.catalog.discovery import Problem
+from supremix_reports.catalog.lazy_tables import frame_schema
+from supremix_reports.errors import TableError
+from supremix_reports.report.entries import Entry, entries_of, labelled
+from supremix_reports.run_layout import BENCHMARK
+from supremix_reports.statistics.intervals import LEVEL, METRICS, RESAMPLES
+from supremix_reports.statistics.mae import mae_rows
+from supremix_reports.tables import schema, storage
+
+REFERENCE: Final = "l1"
+"""The method that others are compared with where none is named: plain regression."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawing:
+    """How intervals are drawn.
+
+    Args:
+        level: probability that they are to cover.
+        resamples: number of bootstrap samples.
+        seed: seed of the drawing.
+    """
+
+    level: float = LEVEL
+    resamples: int = RESAMPLES
+    seed: int = 0
+
+    def arguments(self) -> dict[str, Any]:
+        """The same as arguments by name."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Material:
+    """Runs and their tables; in all of them `run` and `method` are those of the entry.
+
+    Args:
+        collection: what was collected.
+        entries: the runs; of a joint training its parts.
+        tried: the trials of all runs, in the order of the entries.
+        predictions: those of the split that is looked at, in the same order.
+        mae: rows of the table `mae` of that split, those of the usual measures computed from the
+            predictions where there are any.
+        problems: what is wrong with any run.
+        split: the split that is looked at.
+        reference: the method that a benchmark was asked to compare with; None where it is none.
+        apart: names of the runs whose errors are in another unit than those of the other runs on
+            their dataset, so that they compare with none.
+        drawing: how the intervals of the errors were drawn.
+    """
+
+    collection: Collection
+    entries: tuple[Entry, ...]
+    tried: pl.DataFrame
+    predictions: pl.DataFrame
+    mae: pl.DataFrame
+    problems: tuple[Problem, ...]
+    split: str
+    reference: str | None
+    apart: frozenset[str]
+    drawing: Drawing
+    _trials: Mapping[str, pl.DataFrame]
+    _predicted: Mapping[str, pl.DataFrame]
+
+    @property
+    def datasets(self) -> list[str]:
+        """The datasets, in the order of the runs."""
+        return list(dict.fromkeys(entry.run.dataset for entry in self.entries))
+
+    @property
+    def methods(self) -> list[str]:
+        """The methods, in the order of the runs."""
+        return list(dict.fromkeys(entry.method for entry in self.entries))
+
+    def trials(self, entry: Entry) -> pl.DataFrame:
+        """The trials of a run."""
+        return self._trials.get(entry.run.name, self.tried.clear())
+
+    def curves(self, entry: Entry) -> pl.DataFrame:
+        """The curves of a run, read from its own file."""
+        return labelled(self.collection.table_of(entry.whole, "curves").collect(), (entry,))
+
+    def predicted(self, entry: Entry) -> pl.DataFrame:
+        """The predictions of a run on the split."""
+        return self._predicted.get(entry.run.name, self.predictions.clear())
+
+    def all_trials(self) -> pl.DataFrame:
+        """The trials of all runs, in their order."""
+        return self.tried
+
+    def comparable_trials(self) -> pl.DataFrame:
+        """The same without runs whose errors are in another unit than those beside them."""
+        return self.tried.filter(~pl.col(schema.RUN).is_in(sorted(self.apart)))
+
+
+def read_material(
+    addresses: Iterable[str], *, split: str, drawing: Drawing | None = None
+) -> Material:
+    """Collect runs for a report.
+
+    Args:
+        addresses: as `collect` takes them.
+        split: the split whose errors are looked at.
+        drawing: how intervals are drawn.
+
+    Returns:
+        The runs with their tables; each run without predictions of the split is a problem.
+
+    Raises:
+        TableError: as `collect` does, and when there is no run at all.
+    """
+    given = tuple(addresses)
+    collection = collect(given)
+    if not collection.runs:
+        reasons = " ".join(problem.reason for problem in collection.problems)
+        raise TableError(f"There is no run to report on. {reasons}".strip())
+    plan = _plan(given)
+    reference = plan.get("reference")
+    # Each table is read once, whatever the number of runs.
+    trials, mae = collection.trials.collect(), collection.mae.collect()
+    entries = entries_of(collection, trials, mae, plan)
+    odd = _other_units(entries)
+    problems = [*collection.problems, *odd]
+    own = collection.predictions.filter(pl.col(schema.SPLIT) == split).collect()
+    apart = frozenset(problem.run for problem in odd)
+    predictions, tried = _left(labelled(own, entries), apart), labelled(trials, entries)
+    refused = apart | _dropped(entries, predictions, split, problems)
+    written = labelled(mae.filter(pl.col(schema.SPLIT) == split), entries)
+    rows = _mae(entries, predictions, _left(written, refused), drawing or Drawing())
+    return Material(
+        collection=collection,
+        entries=entries,
+        tried=tried,
+        predictions=predictions,
+        mae=rows,
+        problems=(*problems, *_untested(entries, predictions, split, problems)),
+        split=split,
+        reference=reference if isinstance(reference, str) else None,
+        apart=apart,
+        drawing=drawing or Drawing(),
+        _trials=_by_run(tried),
+        _predicted=_by_run(predictions),
+    )
+
+
+def choose_reference(material: Material, wanted: str | None) -> str | None:
+    """Return the method that others are compared with.
+
+    Args:
+        material: the runs.
+        wanted: the one asked for; None for the one that the benchmark was asked for with, else
+            `REFERENCE`, and where that is not among the methods the first one.
+
+    Returns:
+        Its name; None with a single method, which nothing is compared with.
+
+    Raises:
+        TableError: when the one asked for is not among them.
+    """
+    methods: list[str] = material.methods
+    if wanted is not None and wanted not in methods:
+        raise TableError(
+            f"There is no method {wanted!r} to compare with. Methods: {', '.join(methods)}."
+        )
+    if len(methods) < 2:
+        return None
+    preferred = (wanted, material.reference, REFERENCE)
+    return next((name for name in preferred if name in set(methods)), methods[0])
+
+
+def _plan(addresses: Sequence[str]) -> dict[str, Any]:
+    """What a benchmark was asked for, where the report is about one alone."""
+    address = storage.join(addresses[0], BENCHMARK)
+    if len(addresses) > 1 or not storage.exists(address):
+        return {}
+    try:
+        content = json.loads(storage.read_bytes(address))
+    except ValueError:  # told among the problems of the collection
+        return {}
+    return cast("dict[str, Any]", content) if isinstance(content, dict) else {}
+
+
+def _by_run(frame: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """The rows of each run, of a frame in which they lie together; nothing is copied."""
+    lengths = frame[schema.RUN].rle().struct.unnest()
+    starts = lengths["len"].cum_sum() - lengths["len"]
+    places = zip(lengths["value"], starts, lengths["len"], strict=True)
+    return {run: frame.slice(start, length) for run, start, length in places}
+
+
+def _left(frame: pl.DataFrame, without: Several[str]) -> pl.DataFrame:
+    """The rows of all runs but some."""
+    return frame.filter(~pl.col(schema.RUN).is_in(sorted(without))) if without else frame
+
+
+def _dropped(
+    entries: Sequence[Entry], predictions: pl.DataFrame, split: str, problems: Sequence[Problem]
+) -> set[str]:
+    """Runs whose predictions of the split were there, but none of them can be used.
+
+    The error that such a run wrote itself follows from those predictions.
+    """
+    there = set(predictions[schema.RUN].unique().to_list())
+    told = {problem.run for problem in problems if problem.what == f"predictions, {split}"}
+    return {e.run.name for e in entries if e.run.name not in there and e.whole in told}
+
+
+def _other_units(entries: Sequence[Entry]) -> list[Problem]:
+    """Runs whose unit is not that of the runs before them on their dataset."""
+    units: dict[str, str] = {}
+    odd: list[Problem] = []
+    for entry in entries:
+        unit = units.setdefault(entry.run.dataset, entry.unit) if entry.unit else None
+        if entry.unit != unit:
+            reason = (
+                f"Its errors are in {entry.unit}, those of the runs before it on "
+                f"{entry.run.dataset} in {unit}; its errors are left out."
+            )
+            odd.append(Problem(entry.run.name, "unit", reason))
+    return odd
+
+
+def _untested(
+    entries: Sequence[Entry],
+    predictions: pl.DataFrame,
+    split: str,
+    known: Sequence[Problem],
+) -> list[Problem]:
+    """Runs without predictions of the split of which nothing has been said yet."""
+    there = set(predictions[schema.RUN].unique().to_list())
+    told = {problem.run for problem in known if re.search("predictions|trials|unit", problem.what)}
+    reason = f"It has no predictions on {split}, so it is in no table of errors."
+    return [
+        Problem(entry.run.name, "predictions", reason)
+        for entry in entries
+        if entry.run.name not in there and not {entry.run.name, entry.whole} & told
+    ]
+
+
+def _mae(
+    entries: Sequence[Entry], predictions: pl.DataFrame, written: pl.DataFrame, drawing: Drawing
+) -> pl.DataFrame:
+    """The usual measures from predictions; the others, and those of runs without, as written."""
+    units = {entry.run.name: entry.unit or "" for entry in entries}
+    rows: list[dict[str, object]] = []
+    for (run,), part in predictions.group_by([schema.RUN], maintain_order=True):
+        own = mae_rows(part, unit=units[str(run)], **drawing.arguments())
+        rows += [{schema.RUN: run, **row} for row in own]
+    computed = {row[schema.RUN] for row in rows}
+    for row in written.to_dicts():
+        if row[schema.RUN] not in computed or row[schema.METRIC] not in METRICS:
+            rows.append(row)
+    order = {entry.run.name: number for number, entry in enumerate(entries)}
+    rows.sort(key=lambda row: order[str(row[schema.RUN])])
+    return pl.DataFrame(rows, schema=frame_schema("mae"), orient="row")

@@ -1,0 +1,288 @@
+"""Reports: what was done, what came out and how sure that is, for readers who were not there.
+
+write_report(["runs/bench"], "runs/bench/report")
+
+report.html          everything on one page, without need of a network
+report.md            the same as text
+tables.tex           the tables of results for a paper
+figures/             each figure as PNG and PDF
+tables/              mae, gains and ranks, from which the tables of results are made
+report.json          which files there are
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+import polars as pl
+
+from supremix_reports.catalog.discovery import Problem
+from supremix_reports.document.parts import (
+    Column,
+    Listing,
+    Paragraph,
+    Part,
+    Report,
+    Section,
+    Table,
+    named_apart,
+    text_cell,
+)
+from supremix_reports.errors import ReportError
+from supremix_reports.report.comparison import (
+    Compared,
+    compare_material,
+    comparison_section,
+)
+from supremix_reports.report.evidence import model_section, search_section
+from supremix_reports.report.files import FORMATS, check_target, files_of, put_down
+from supremix_reports.report.material import Drawing, Material, choose_reference, read_material
+from supremix_reports.report.methods import methods_section
+from supremix_reports.report.privacy import last_name, without_places, without_secrets
+from supremix_reports.report.results import error_table, gains_sentences, measures_table
+from supremix_reports.report.setup import setup_section
+from supremix_reports.statistics.comparisons import RESAMPLES as COMPARING
+from supremix_reports.statistics.intervals import LEVEL, RESAMPLES
+from supremix_reports.tables import schema
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How a report is written.
+
+    Args:
+        reference: the method that the others are compared with; None for that of the benchmark,
+            else l1, and where that is not among them for the first one.
+        split: the split whose errors are shown: "test" or "val".
+        title: of the report; None for one made of datasets and methods.
+        ids: whether samples are named: the worst cases.
+        paths: whether paths and addresses are shown whole.
+        formats: what is written, of `FORMATS`.
+        level: probability that intervals are to cover.
+        resamples: number of bootstrap samples of an interval.
+        comparing: number of bootstrap samples of a comparison.
+        seed: seed of the drawing.
+        date: the day that the report has on it; None for today (UTC).
+
+    Raises:
+        ReportError: an unknown format or split.
+    """
+
+    reference: str | None = None
+    split: str = schema.TEST
+    title: str | None = None
+    ids: bool = False
+    paths: bool = False
+    formats: tuple[str, ...] = FORMATS
+    level: float = LEVEL
+    resamples: int = RESAMPLES
+    comparing: int = COMPARING
+    seed: int = 0
+    date: str | None = None
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.formats if name not in FORMATS]
+        if unknown or not self.formats:
+            named = ", ".join(unknown) or "none"
+            raise ReportError(
+                f"A report is written as {', '.join(FORMATS)}; found {named}. Name some of these."
+            )
+        if self.split not in (schema.TEST, schema.VAL):
+            raise ReportError(
+                f"A report is about the split test or val; found {self.split!r}. Name one of them."
+            )
+
+    @property
+    def endings(self) -> tuple[str, ...]:
+        """The files that are drawn of a figure."""
+        page = ("svg",) if "html" in self.formats else ()
+        return (*page, *(name for name in ("png", "pdf") if name in self.formats))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenReport:
+    """A report that was written.
+
+    Args:
+        path: folder or address of it.
+        files: names of its files in there.
+        problems: what is wrong with any run, as the report says it.
+        mae: the errors shown, rows of the table `mae`.
+        gains: the differences shown, rows of the table `gains`; None where nothing was compared.
+    """
+
+    path: str
+    files: tuple[str, ...]
+    problems: tuple[Problem, ...]
+    mae: pl.DataFrame
+    gains: pl.DataFrame | None
+
+
+def write_report(
+    addresses: Sequence[str], out: str, options: Options | None = None
+) -> WrittenReport:
+    """Write a report on runs.
+
+    Args:
+        addresses: of run folders, of comparisons, benchmarks, searches on several datasets, or of
+            folders that hold any of these; paths or fsspec addresses.
+        out: folder or address of the report. Files of an earlier report in there are replaced.
+        options: how it is written.
+
+    Returns:
+        What was written.
+
+    Raises:
+        ReportError: `out` is a run folder; no runs; a reference that is not among the methods; no
+            number can be computed as asked.
+    """
+    chosen = options or Options()
+    check_target(out)
+    drawing = Drawing(level=chosen.level, resamples=chosen.resamples, seed=chosen.seed)
+    material = read_material(addresses, split=chosen.split, drawing=drawing)
+    reference = choose_reference(material, chosen.reference)
+    drawing = replace(drawing, resamples=chosen.comparing)
+    compared = compare_material(material, reference, drawing)
+    report = build_report(material, compared, chosen, again=_again(addresses, chosen))
+    files = put_down(out, files_of(report, chosen.formats), _tables(material, compared))
+    return WrittenReport(
+        path=out,
+        files=files,
+        problems=shown_problems(material.problems, paths=chosen.paths),
+        mae=material.mae,
+        gains=None if isinstance(compared, str) else compared.gains,
+    )
+
+
+def build_report(
+    material: Material, compared: Compared | str, options: Options, *, again: str
+) -> Report:
+    """Put a report together.
+
+    Args:
+        material: the runs.
+        compared: what came out of comparing the methods, or why nothing was compared.
+        options: how it is written.
+        again: the command that writes it.
+    """
+    problems = shown_problems(material.problems, paths=options.paths)
+    reference = None if isinstance(compared, str) else compared.reference
+    sections = (
+        _summary(material, compared, problems),
+        _errors(material, options),
+        comparison_section(compared, level=options.level, endings=options.endings),
+        *_evidence(material, options),
+        _problems(problems),
+        setup_section(material, again=again, paths=options.paths),
+        methods_section(
+            split=options.split,
+            level=options.level,
+            resamples=options.resamples,
+            comparing=options.comparing,
+            seed=options.seed,
+            reference=reference,
+        ),
+    )
+    return Report(
+        title=options.title or _title(material),
+        date=options.date or datetime.now(UTC).date().isoformat(),
+        version=version("supremix"),
+        sections=named_apart(sections),
+    )
+
+
+def _evidence(material: Material, options: Options) -> tuple[Section, ...]:
+    """The figures, which tables for a paper have no use for and which take most of the time."""
+    if set(options.formats) == {"tex"}:
+        return ()
+    return (
+        search_section(material, options.endings),
+        model_section(material, options.endings, ids=options.ids),
+    )
+
+
+def shown_problems(problems: Iterable[Problem], *, paths: bool) -> tuple[Problem, ...]:
+    """Return problems as others may read them: names in place of paths, unless `paths`.
+
+    Passwords within addresses are left out in either case.
+    """
+    clean = without_secrets if paths else without_places
+    return tuple(Problem(p.run, p.what, clean(p.reason)) for p in problems)
+
+
+def _title(material: Material) -> str:
+    def named(names: list[str], thing: str) -> str:
+        return ", ".join(names) if len(names) <= 3 else f"{len(names)} {thing}"
+
+    return f"{named(material.methods, 'methods')} on {named(material.datasets, 'datasets')}"
+
+
+def _summary(material: Material, compared: Compared | str, problems: Sequence[Problem]) -> Section:
+    seeds = sorted(material.predictions[schema.SEED].unique().to_list())
+    entries = (
+        ("Datasets", ", ".join(material.datasets)),
+        ("Methods", ", ".join(material.methods)),
+        ("Runs", str(len(material.entries))),
+        (f"Seeds measured on {material.split}", ", ".join(map(str, seeds)) or "none"),
+    )
+    parts: list[Part] = [Listing(entries=entries)]
+    if isinstance(compared, Compared):
+        texts = gains_sentences(compared.gains, compared.averages, compared.reference)
+        parts += [Paragraph(text=text, tone="strong") for text in texts]
+    if problems:
+        count = len(problems)
+        words = "1 problem was" if count == 1 else f"{count} problems were"
+        text = f"{words} found in the runs; each is told under Problems."
+        parts.append(Paragraph(text=text, tone="warning"))
+    return Section(key="summary", title="Summary", parts=tuple(parts))
+
+
+def _errors(material: Material, options: Options) -> Section:
+    mae, split, level = material.mae, options.split, options.level
+    parts: tuple[Part, ...]
+    if mae.is_empty():
+        text = f"No run has an error on {split}: see Problems."
+        parts = (Paragraph(text=text, tone="warning"),)
+    else:
+        tables = (error_table, measures_table)
+        parts = tuple(make(mae, split=split, level=level) for make in tables)
+    return Section(key="errors", title="Errors", parts=parts)
+
+
+def _problems(problems: Sequence[Problem]) -> Section:
+    parts: tuple[Part, ...] = (Paragraph(text="None was found."),)
+    if problems:
+        rows = [(text_cell(p.run), text_cell(p.what), text_cell(p.reason)) for p in problems]
+        parts = (
+            Table(
+                name="problems",
+                caption="What is wrong with any run, and what that means for the report.",
+                columns=(Column(name="Run"), Column(name="What"), Column(name="Why")),
+                rows=tuple(rows),
+            ),
+        )
+    return Section(key="problems", title="Problems", parts=parts)
+
+
+def _again(addresses: Sequence[str], options: Options) -> str:
+    """The command line of the report."""
+    shown = without_secrets if options.paths else last_name
+    names = [shown(str(address)) for address in addresses]
+    words = ["supremix", "report", *(shlex.quote(name) for name in names)]
+    words += ["--reference", shlex.quote(options.reference)] if options.reference else []
+    words += ["--split", options.split] if options.split != schema.TEST else []
+    words += ["--title", shlex.quote(options.title)] if options.title else []
+    words += ["--formats", ",".join(options.formats)] if options.formats != FORMATS else []
+    words += [word for word, so in (("--ids", options.ids), ("--paths", options.paths)) if so]
+    return " ".join(words)
+
+
+def _tables(material: Material, compared: Compared | str) -> dict[str, pl.DataFrame]:
+    """What the tables of results are made from, so that others can compute with it."""
+    if isinstance(compared, str):
+        return {"mae": material.mae}
+    return {"mae": material.mae, "gains": compared.gains, "ranks": compared.ranks.table}

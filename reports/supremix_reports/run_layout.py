@@ -1,0 +1,13 @@
+"""Names of the files of a run folder, as written by the platform and read by the reports."""
+
+from __future__ import annotations
+
+from typing import Final
+
+SPEC: Final = "spec.json"
+BENCHMARK: Final = "benchmark.json"
+COMPARISON: Final = "comparison.json"
+MANY: Final = "many.json"
+SPACE: Final = "space.json"
+ENVIRONMENT: Final = "environment.json"
+EMBEDDING: Final = "embedding.png"

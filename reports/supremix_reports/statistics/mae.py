@@ -1,0 +1,84 @@
+"""The rows of the table of mean absolute errors."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import polars as pl
+
+from supremix_reports.statistics.imbalance import REGIONS, LabelDensity, imbalance_intervals
+from supremix_reports.statistics.intervals import LEVEL, METRICS, RESAMPLES, metric_interval
+from supremix_reports.tables import schema
+
+
+def mae_rows(
+    predictions: pl.DataFrame,
+    *,
+    unit: str,
+    density: LabelDensity | None = None,
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> list[dict[str, object]]:
+    """Return the rows of the table `mae` that follow from predictions.
+
+    Args:
+        predictions: rows of the table `predictions`; the seeds of a dataset, method and split are
+            taken together, and the intervals are over groups and seeds.
+        unit: unit of the target.
+        density: of the training labels, for the errors by region and the balanced one; None for
+            none of them.
+        level: probability the intervals are to cover.
+        resamples: number of bootstrap samples.
+        seed: seed of the drawing.
+
+    Returns:
+        A row a dataset, method, split and metric. `low` and `high` are null with one group only;
+        `value` too where the measure does not exist for one of the seeds, and where no sample is
+        in a region.
+    """
+    keys = [schema.DATASET, schema.METHOD, schema.SPLIT]
+    rows: list[dict[str, object]] = []
+    for key, part in predictions.group_by(keys, maintain_order=True):
+        columns = [
+            part[name].to_numpy() for name in (schema.TARGET, schema.PREDICTION, schema.GROUP)
+        ]
+        settings: dict[str, Any] = {"level": level, "resamples": resamples, "seed": seed}
+        settings["seeds"] = part[schema.SEED].to_numpy()
+        intervals = {metric: metric_interval(metric, *columns, **settings) for metric in METRICS}
+        if density is not None:
+            intervals |= imbalance_intervals(density, *columns, **settings)
+        for metric, interval in intervals.items():
+            row: dict[str, object] = dict(zip(keys, key, strict=True))
+            row |= {
+                schema.METRIC: metric,
+                schema.VALUE: _or_none(interval.value),
+                schema.LOW: _or_none(interval.low),
+                schema.HIGH: _or_none(interval.high),
+                schema.N: _inside(part, metric, density)[schema.ID].n_unique(),
+                schema.GROUPS: interval.groups,
+                schema.SEEDS: part[schema.SEED].n_unique(),
+                schema.UNIT: unit,
+                schema.RUN: _only(part, schema.RUN),
+            }
+            rows.append(row)
+    return rows
+
+
+def _only(part: pl.DataFrame, column: str) -> object:
+    """The one value of a column; None where it has several, or is not there."""
+    values = part[column].unique() if column in part.columns else pl.Series(dtype=pl.String)
+    return values.item() if len(values) == 1 else None
+
+
+def _inside(part: pl.DataFrame, metric: str, density: LabelDensity | None) -> pl.DataFrame:
+    """Return the predictions that a metric looks at: all, or those of a region."""
+    region = metric.removeprefix("mae_")
+    if density is None or region not in REGIONS:
+        return part
+    return part.filter(pl.Series(density.regions(part[schema.TARGET].to_numpy()) == region))
+
+
+def _or_none(value: float) -> float | None:
+    return None if math.isnan(value) else value

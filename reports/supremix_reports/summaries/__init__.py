@@ -1,0 +1,1 @@
+"""The summary of a run, of a comparison, of several datasets, of a benchmark."""

@@ -1,0 +1,225 @@
+"""Methods beside each other: a row a method, differences on the same test samples, a verdict.
+
+The methods of a comparison were searched on the same store, split, seed and budget, each in a run
+folder of its own inside that of the comparison. From their tables follow
+
+    mae.parquet           the measures of every method and split, collected
+    comparison.parquet    a row a method, best on test first
+    comparison.md         that on a page
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+import polars as pl
+
+from supremix_reports.errors import ReportError
+from supremix_reports.statistics.comparisons import compare_methods
+from supremix_reports.statistics.intervals import Interval, paired_difference, seeds_interval
+from supremix_reports.summaries.comparison_page import comparison_markdown, interval_columns
+from supremix_reports.tables import schema, storage
+from supremix_reports.tables.frames import best_trial
+from supremix_reports.tables.tables import has_table, read_table, write_table
+
+COMPARISON: Final = "comparison.md"
+NOT_YET: Final = "not searched yet"
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MethodRun:
+    """One method of a comparison and what its run came to so far.
+
+    Args:
+        dataset: name of the dataset.
+        method: name of the method.
+        run: name of its run folder inside the comparison's.
+        unit: unit of the target.
+        trials: its table `trials`; None where there is none yet.
+        predictions: its table `predictions`; None where it has no result.
+        measures: its table `mae`; None where it has no result.
+        reason: why it has no result, or not all of it; None where it has.
+    """
+
+    dataset: str
+    method: str
+    run: str
+    unit: str
+    trials: pl.DataFrame | None = None
+    predictions: pl.DataFrame | None = None
+    measures: pl.DataFrame | None = None
+    reason: str | None = None
+
+    @classmethod
+    def read(
+        cls, folder: str, *, dataset: str, method: str, run: str, unit: str, reason: str | None
+    ) -> MethodRun:
+        """Read what the run folder inside `folder` holds; the arguments are those of the class."""
+        trials, predictions, measures = (
+            _table(storage.join(folder, run), name) for name in ("trials", "predictions", "mae")
+        )
+        return cls(
+            dataset=dataset,
+            method=method,
+            run=run,
+            unit=unit,
+            trials=trials,
+            predictions=predictions,
+            measures=measures,
+            reason=reason or (NOT_YET if predictions is None else None),
+        )
+
+
+def _table(run: str, name: str) -> pl.DataFrame | None:
+    return read_table(run, name) if has_table(run, name) else None
+
+
+def write_comparison(
+    folder: str, runs: Sequence[MethodRun], spec: Mapping[str, object]
+) -> pl.DataFrame:
+    """Write `mae.parquet`, `comparison.parquet` and `comparison.md` into a comparison's folder.
+
+    Args:
+        folder: path or fsspec address.
+        runs: the methods, as far as they have come.
+        spec: what they share; its plain values are listed.
+
+    Returns:
+        The table `comparison`.
+
+    Raises:
+        ReportError: the methods were tested on different samples.
+    """
+    rows = comparison_rows(runs)
+    measures = [run.measures for run in runs if run.measures is not None]
+    write_table(folder, "mae", [row for table in measures for row in table.to_dicts()])
+    write_table(folder, "comparison", rows)
+    storage.write_atomic(storage.join(folder, COMPARISON), comparison_markdown(rows, spec).encode())
+    return read_table(folder, "comparison")
+
+
+def comparison_rows(runs: Sequence[MethodRun]) -> list[Row]:
+    """Return the rows of the table `comparison`: best on test first, without result last.
+
+    Raises:
+        ReportError: the methods were tested on different samples.
+    """
+    tests = {
+        run.method: _of_samples(test)
+        for run in runs
+        if (test := _errors(run, schema.TEST)) is not None
+    }
+    _check_same(tests)
+    least = min(tests, key=lambda method: _mae(tests[method]), default=None)
+    differences = {} if least is None else _differences(runs, tests, least)
+    rows = [_row(run, tests.get(run.method), differences.get(run.method)) for run in runs]
+    return sorted(rows, key=lambda row: (_last(row[schema.TEST]), _last(row[schema.VAL])))
+
+
+def _row(run: MethodRun, test: pl.DataFrame | None, difference: Interval | None) -> Row:
+    val, every = _errors(run, schema.VAL), _errors(run, schema.TEST)
+    row: Row = {
+        schema.DATASET: run.dataset,
+        schema.METHOD: run.method,
+        schema.RUN: run.run,
+        schema.UNIT: run.unit,
+        schema.REASON: run.reason,
+        **_spent(run.trials),
+        **_columns(schema.VAL, None if val is None else _interval(val)),
+        **_columns(schema.TEST, None if every is None else _interval(every)),
+        **_columns(schema.DIFFERENCE, difference),
+    }
+    if test is not None:
+        row |= {schema.N: test.height, schema.GROUPS: test[schema.GROUP].n_unique()}
+    return row
+
+
+def _spent(trials: pl.DataFrame | None) -> Row:
+    if trials is None:
+        return dict.fromkeys((*schema.STATES, schema.EPOCHS), 0) | {
+            schema.SECONDS: 0.0, schema.TRIAL: None, schema.SEED: None,
+        }  # fmt: skip
+    states = trials[schema.STATE].to_list()
+    best = best_trial(trials.filter(pl.col(schema.STATE) == schema.FINISHED))
+    return {
+        **{state: states.count(state) for state in schema.STATES},
+        schema.EPOCHS: int(trials[schema.EPOCHS].sum()),
+        schema.SECONDS: float(trials[schema.SECONDS].sum()),
+        schema.TRIAL: None if best is None else best[schema.TRIAL],
+        schema.SEED: trials[schema.SEED].first(),
+    }
+
+
+def _errors(run: MethodRun, split: str) -> pl.DataFrame | None:
+    """The errors of a method on a split, by sample and seed."""
+    if run.predictions is None:
+        return None
+    part = run.predictions.filter(pl.col(schema.SPLIT) == split)
+    error = (pl.col(schema.PREDICTION) - pl.col(schema.TARGET)).alias(schema.ERROR)
+    return None if part.is_empty() else part.with_columns(error)
+
+
+def _of_samples(errors: pl.DataFrame) -> pl.DataFrame:
+    """The mean absolute error over seeds of each sample, in the order of their names."""
+    keys = [schema.ID, schema.GROUP, schema.TARGET]
+    return errors.group_by(keys).agg(pl.col(schema.ERROR).abs().mean()).sort(schema.ID)
+
+
+def _check_same(tests: Mapping[str, pl.DataFrame]) -> None:
+    same = [schema.ID, schema.GROUP, schema.TARGET]
+    first = next(iter(tests), None)
+    for method, test in tests.items():
+        if first is not None and not test.select(same).equals(tests[first].select(same)):
+            raise ReportError(
+                f"{first} and {method} were tested on different samples ({tests[first].height} "
+                f"and {test.height}), so their errors cannot be compared. Search both on the "
+                "same store and split."
+            )
+
+
+def _mae(test: pl.DataFrame) -> float:
+    return cast("float", test[schema.ERROR].abs().mean())
+
+
+def _interval(part: pl.DataFrame) -> Interval:
+    errors, groups = part[schema.ERROR].to_numpy(), part[schema.GROUP].to_numpy()
+    return seeds_interval(errors, groups, part[schema.SEED].to_numpy())
+
+
+def _differences(
+    runs: Sequence[MethodRun], tests: Mapping[str, pl.DataFrame], least: str
+) -> dict[str, Interval]:
+    """Each method's error less the least one, over patients, and seeds where both have several."""
+    reference, nan = tests[least], float("nan")
+    size, groups = reference.height, reference[schema.GROUP].n_unique()
+    found = {least: Interval(value=0.0, low=nan, high=nan, n=size, groups=groups)}
+    for method, test in tests.items():
+        if method != least:
+            found[method] = paired_difference(
+                test[schema.ERROR].to_numpy(),
+                reference[schema.ERROR].to_numpy(),
+                test[schema.GROUP].to_numpy(),
+            )
+    tested = [run.predictions for run in runs if run.predictions is not None]
+    for row in compare_methods(pl.concat(tested), reference=least).to_dicts():
+        if row[schema.SEEDS] is not None and row[schema.SEEDS] > 1:
+            value, low, high = (row[name] for name in interval_columns(schema.DIFFERENCE))
+            found[row[schema.METHOD]] = Interval(
+                value=value, low=low, high=high, n=size, groups=groups
+            )
+    return found
+
+
+def _columns(name: str, interval: Interval | None) -> Row:
+    numbers = (None,) * 3 if interval is None else (interval.value, interval.low, interval.high)
+    plain = [None if number is None or math.isnan(number) else number for number in numbers]
+    return dict(zip(interval_columns(name), plain, strict=True))
+
+
+def _last(value: float | None) -> float:
+    return math.inf if value is None else value

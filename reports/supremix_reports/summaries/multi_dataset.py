@@ -1,0 +1,72 @@
+"""Searches on several datasets beside each other: a row a dataset, and that on a page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import polars as pl
+
+from supremix_reports.document.markdown import duration, specification, table
+from supremix_reports.summaries.comparison import MethodRun, comparison_rows
+from supremix_reports.summaries.comparison_page import interval_text
+from supremix_reports.tables import schema, storage
+from supremix_reports.tables.tables import read_table, write_table
+
+MANY: Final = "many.md"
+_HEAD = ("dataset", "unit", "test", "validation", "best trial", "trials", "epochs", "time")
+
+
+def write_many(folder: str, runs: Sequence[MethodRun], spec: Mapping[str, object]) -> pl.DataFrame:
+    """Write `mae.parquet`, `comparison.parquet` and `many.md` into the folder of the whole.
+
+    Args:
+        folder: path or fsspec address.
+        runs: what was found on each dataset, as far as it has come.
+        spec: what the searches share; its plain values are listed.
+
+    Returns:
+        The table `comparison`, a row a dataset; errors of different datasets have different units
+        and are not compared.
+    """
+    rows = [row for run in runs for row in comparison_rows([run])]
+    measures = [run.measures for run in runs if run.measures is not None]
+    write_table(folder, "mae", [row for part in measures for row in part.to_dicts()])
+    write_table(folder, "comparison", rows)
+    storage.write_atomic(storage.join(folder, MANY), many_markdown(rows, spec).encode())
+    return read_table(folder, "comparison")
+
+
+def many_markdown(rows: Sequence[Mapping[str, Any]], spec: Mapping[str, object]) -> str:
+    """Return the results on several datasets as Markdown.
+
+    Args:
+        rows: those of the table `comparison`, a row a dataset.
+        spec: what the searches share; its plain values are listed.
+    """
+    lacking = [[row[schema.DATASET], row[schema.REASON]] for row in rows if row[schema.REASON]]
+    parts = [
+        f"# {rows[0][schema.METHOD]} on {len(rows)} datasets",
+        table(_HEAD, [_cells(row) for row in rows]),
+        "Mean absolute errors with 95 % intervals (bootstrap over groups, the patients). *Test*: "
+        "the best settings, retrained on training and validation data and measured once. "
+        "*Validation*: the best settings, trained with new seeds where that was asked for. Each "
+        "dataset has a run folder of its own, named like it.",
+        "## Without a result\n\n" + table(["dataset", "why"], lacking) if lacking else "",
+        specification(spec),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _cells(row: Mapping[str, Any]) -> list[object]:
+    ended = sum(row[state] for state in schema.STATES)
+    return [
+        row[schema.DATASET],
+        row[schema.UNIT],
+        interval_text(row, schema.TEST),
+        interval_text(row, schema.VAL),
+        row[schema.TRIAL],
+        ended,
+        row[schema.EPOCHS],
+        duration(row[schema.SECONDS]),
+    ]

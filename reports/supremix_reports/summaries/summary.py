@@ -1,0 +1,209 @@
+"""`summary.md`: what a run found, from its tables and its specification alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final, cast
+
+import polars as pl
+
+from supremix_reports.document.markdown import duration, specification, table, word
+from supremix_reports.run_layout import EMBEDDING
+from supremix_reports.statistics.imbalance import BALANCED, REGIONS
+from supremix_reports.statistics.intervals import LEVEL, Interval, seeds_interval
+from supremix_reports.tables import schema, storage
+from supremix_reports.tables.frames import CONFIG_PREFIX, best_trial, ranked, trials_frame
+from supremix_reports.tables.tables import has_table, read_table
+
+SUMMARY: Final = "summary.md"
+_SHOWN: Final = 10
+
+
+def write_summary(folder: str, spec: Mapping[str, object]) -> str:
+    """Write `summary.md` into a run folder.
+
+    Args:
+        folder: path or fsspec address of a run folder that holds the table `trials`.
+        spec: the run's specification, as `summary_markdown` takes it.
+
+    Returns:
+        The address of the file.
+
+    Raises:
+        TableError, SchemaError: when the tables are missing or unfit.
+    """
+    trials = read_table(folder, "trials")
+    predictions = read_table(folder, "predictions") if has_table(folder, "predictions") else None
+    mae = read_table(folder, "mae") if has_table(folder, "mae") else None
+    measures = read_table(folder, "measures") if has_table(folder, "measures") else None
+    picture = storage.exists(storage.join(folder, EMBEDDING))
+    address = storage.join(folder, SUMMARY)
+    text = summary_markdown(spec, trials, predictions, mae=mae, measures=measures, picture=picture)
+    storage.write_atomic(address, text.encode())
+    return address
+
+
+def summary_markdown(
+    spec: Mapping[str, object],
+    trials: pl.DataFrame,
+    predictions: pl.DataFrame | None = None,
+    *,
+    mae: pl.DataFrame | None = None,
+    measures: pl.DataFrame | None = None,
+    picture: bool = False,
+) -> str:
+    """Return the summary of a run as Markdown.
+
+    Args:
+        spec: the run's specification. Its plain values are listed; under "space" the searched
+            parameters are looked for (`Space.to_dict()`), to stand beside the best settings, under
+            "label_regions" the words that say what many, median and few are.
+        trials: the table `trials`.
+        predictions: the table `predictions`, if there is one; those of the best trial give its
+            interval.
+        mae: the table `mae`, if there is one; its errors by label density are shown.
+        measures: the table `measures`, if there is one; those of the best trial are shown.
+        picture: whether `embedding.png` lies beside the summary.
+    """
+    best = best_trial(trials)
+    parts = [
+        _title(spec, trials),
+        "No trial came to an error." if best is None else _best(best, predictions),
+        "" if best is None else _settings(best, spec),
+        "" if mae is None else _densities(mae, spec),
+        "" if best is None or measures is None else _representation(best, measures),
+        f"![The best trial's features on validation]({EMBEDDING})" if picture else "",
+        _counts(trials),
+        _ranking(trials),
+        _failures(trials),
+        specification(spec),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _title(spec: Mapping[str, object], trials: pl.DataFrame) -> str:
+    def names(column: str) -> str:
+        found = cast("list[str]", trials[column].unique(maintain_order=True).to_list())
+        return ", ".join(found) or str(spec.get(column, "unknown"))
+
+    return f"# {names(schema.METHOD)} on {names(schema.DATASET)}"
+
+
+def _best(best: Mapping[str, Any], predictions: pl.DataFrame | None) -> str:
+    unit = best[schema.UNIT]
+    lines = [
+        f"**Best: trial {best[schema.TRIAL]}, error {best[schema.ERROR]:.4g} {unit}** "
+        f"on validation ({best[schema.STATE]}, {best[schema.EPOCHS]} epochs)."
+    ]
+    lines += [
+        f"Mean absolute error on {split}: {interval.value:.4g} {unit}, {LEVEL:.0%} interval "
+        f"{interval.low:.4g} to {interval.high:.4g} (bootstrap over {interval.groups} groups, "
+        f"{interval.n} predictions)."
+        for split, interval in _intervals(best, predictions).items()
+    ]
+    lines.append(
+        "The search picked this trial by its validation error, which is therefore a little too "
+        "good: expect more on data it has never seen."
+    )
+    return "\n".join(lines)
+
+
+def _intervals(best: Mapping[str, Any], predictions: pl.DataFrame | None) -> dict[str, Interval]:
+    """Return the interval of the best trial on each split with predictions of two groups."""
+    if predictions is None:
+        return {}
+    own = predictions.filter(
+        (pl.col(schema.RUN) == best[schema.RUN]) & (pl.col(schema.TRIAL) == best[schema.TRIAL])
+    )
+    result: dict[str, Interval] = {}
+    for (split,), part in own.group_by([schema.SPLIT], maintain_order=True):
+        errors = (part[schema.PREDICTION] - part[schema.TARGET]).to_numpy()
+        owners = part[schema.GROUP].to_numpy(), part[schema.SEED].to_numpy()
+        interval = seeds_interval(errors, *owners)
+        if interval.groups > 1:
+            result[str(split)] = interval
+    return result
+
+
+def _settings(best: Mapping[str, Any], spec: Mapping[str, object]) -> str:
+    config = cast("dict[str, object]", json.loads(best[schema.CONFIG]))
+    searched = _mapping(spec.get("space"))
+    rows = [[name, word(value), _range(searched.get(name))] for name, value in config.items()]
+    head = ["setting", "best", "searched"]
+    return "## Best settings\n\n" + table(head, rows) if rows else ""
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    """Return a mapping as it is, and anything else as an empty one."""
+    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
+
+
+def _range(entry: object) -> str | None:
+    """Say what was searched, from the stored form of a parameter; None for a fixed one."""
+    data = _mapping(entry)
+    if "options" in data:
+        return ", ".join(json.dumps(option).strip('"') for option in data["options"])
+    if "low" in data:
+        return f"{data['low']:g} to {data['high']:g}" + (" (log)" if data.get("log") else "")
+    return None
+
+
+def _densities(mae: pl.DataFrame, spec: Mapping[str, object]) -> str:
+    shown = mae.filter(pl.col(schema.METRIC).is_in([*(f"mae_{r}" for r in REGIONS), BALANCED]))
+    columns = [schema.SPLIT, schema.METRIC, schema.VALUE, schema.LOW, schema.HIGH, schema.N]
+    rows = shown.select(columns).rows()
+    unit = ", ".join(mae[schema.UNIT].unique(maintain_order=True).to_list())
+    text = table(["split", "measure", f"error ({unit})", "from", "to", "samples"], rows)
+    words = spec.get("label_regions")
+    if not text:
+        return ""
+    return "## Errors by label density\n\n" + text + (f"\n\n{words}." if words else "")
+
+
+def _representation(best: Mapping[str, Any], measures: pl.DataFrame) -> str:
+    """The measures of the best trial, a column for each epoch at which they were taken."""
+    own = measures.filter(
+        (pl.col(schema.RUN) == best[schema.RUN]) & (pl.col(schema.TRIAL) == best[schema.TRIAL])
+    )
+    stages = own.select(schema.EPOCH, schema.STAGE).unique(maintain_order=True).rows()
+    known = {(r[schema.EPOCH], r[schema.MEASURE]): r[schema.VALUE] for r in own.to_dicts()}
+    rows = [
+        [name, *(known.get((epoch, name)) for epoch, _ in stages)]
+        for name in own[schema.MEASURE].unique(maintain_order=True).to_list()
+    ]
+    head = ["measure", *(f"epoch {epoch} ({stage})" for epoch, stage in stages)]
+    return "## Representation, on validation\n\n" + table(head, rows) if rows else ""
+
+
+def _counts(trials: pl.DataFrame) -> str:
+    states = trials[schema.STATE].to_list()
+    counts = [f"{states.count(s)} {s}" for s in schema.STATES if s in states]
+    epochs, seconds = trials[schema.EPOCHS].sum(), trials[schema.SECONDS].sum()
+    return (
+        f"## Trials\n\n{len(states)} trials ({', '.join(counts) or 'none ran'}), {epochs} epochs, "
+        f"{duration(float(seconds))} of training."
+    )
+
+
+def _ranking(trials: pl.DataFrame) -> str:
+    frame = trials_frame(ranked(trials.filter(pl.col(schema.STATE) != schema.FAILED)))
+    varied = [
+        column
+        for column in frame.columns
+        if column.startswith(CONFIG_PREFIX) and frame[column].n_unique() > 1
+    ]
+    own = [schema.TRIAL, schema.STATE, schema.ERROR, schema.R2, schema.EPOCHS]
+    rows = frame.head(_SHOWN).select(*own, *varied).rows()
+    unit = ", ".join(trials[schema.UNIT].unique(maintain_order=True).to_list())
+    head = ["trial", "state", f"error ({unit})", "R²", "epochs"]
+    head += [column.removeprefix(CONFIG_PREFIX) for column in varied]
+    text = table(head, rows)
+    hidden = frame.height - len(rows)
+    return text + (f"\n\nand {hidden} more in `trials.parquet`." if hidden else "")
+
+
+def _failures(trials: pl.DataFrame) -> str:
+    failed = trials.filter(pl.col(schema.STATE) == schema.FAILED)
+    rows = failed.select(schema.TRIAL, schema.REASON).rows()
+    return "## Failed trials\n\n" + table(["trial", "reason"], rows) if rows else ""

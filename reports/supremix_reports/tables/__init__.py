@@ -1,0 +1,1 @@
+"""The result tables: their schema, reading and writing them, older versions."""
