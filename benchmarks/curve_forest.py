@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 from sklearn.ensemble import ExtraTreesRegressor
 
-from supremix.search.simulation_curves import Coordinates, Curve, RecordedCurves
+from supremix.tuning.simulation.curves import Coordinates, Curve, RecordedCurves
 from supremix_spaces import Space
 
 PROBES = 4_000

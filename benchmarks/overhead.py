@@ -29,8 +29,8 @@ from ray.tune.integration.ray_train import TuneReportCallback
 import supremix
 from supremix.cluster import ray_runtime
 from supremix.models import EncoderSpec
-from supremix.search.ledger import read_events
 from supremix.training import Task, fit
+from supremix.tuning.ledger.ledger import read_events
 from supremix_datasets import prepare
 
 WIDTH, PHANTOMS = 8, 128

@@ -29,15 +29,15 @@ import numpy as np
 import optuna
 from curve_forest import Dice
 
-from supremix.search.budget import Budget
-from supremix.search.campaign import trials_at_once
-from supremix.search.ledger import Ledger
-from supremix.search.pruning import Pruning
-from supremix.search.rules import Rules
-from supremix.search.simulation import Simulation
-from supremix.search.simulation_curves import SyntheticCurves
-from supremix.search.simulation_parts import Arm, Gangs
-from supremix.search.study import Study
+from supremix.tuning.ledger.ledger import Ledger
+from supremix.tuning.simulation.curves import SyntheticCurves
+from supremix.tuning.simulation.parts import Arm, Gangs
+from supremix.tuning.simulation.simulator import Simulation
+from supremix.tuning.study.budget import Budget
+from supremix.tuning.study.config import Rules
+from supremix.tuning.study.pruning import Pruning
+from supremix.tuning.study.scheduler import trials_at_once
+from supremix.tuning.study.study import Study
 from supremix_spaces import Space
 
 EPOCHS = 9

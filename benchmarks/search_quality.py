@@ -38,19 +38,19 @@ from curve_forest import ForestCurves
 from optuna.samplers import TPESampler
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 
-from supremix.priors import Earlier, earlier_of, prior_for
-from supremix.search import history
-from supremix.search.budget import Budget, Clock
-from supremix.search.learning import Prior
-from supremix.search.ledger import END
-from supremix.search.pruning import Pruning, never
-from supremix.search.record import TrialRecord
-from supremix.search.rules import Proposal, Rules
-from supremix.search.sampling import Tpe, Uniform, draw_seed
-from supremix.search.simulation import Simulation
-from supremix.search.simulation_curves import SyntheticCurves
-from supremix.search.simulation_parts import Arm, Gangs, MemoryLedger
-from supremix.search.study import Study
+from supremix.search.earlier_runs import Earlier, earlier_of, prior_for
+from supremix.tuning.ledger.ledger import END
+from supremix.tuning.ledger.records import TrialRecord
+from supremix.tuning.simulation.curves import SyntheticCurves
+from supremix.tuning.simulation.parts import Arm, Gangs, MemoryLedger
+from supremix.tuning.simulation.simulator import Simulation
+from supremix.tuning.study import history
+from supremix.tuning.study.budget import Budget, Clock
+from supremix.tuning.study.config import Proposal, Rules
+from supremix.tuning.study.pruning import Pruning, never
+from supremix.tuning.study.sampler import Tpe, Uniform, draw_seed
+from supremix.tuning.study.study import Study
+from supremix.tuning.study.warm_start import Prior
 from supremix_datasets import get
 from supremix_spaces import Choice, Space, space_for
 

@@ -27,7 +27,7 @@ from torch.nn import functional
 from supremix.losses import SupReMixLoss
 from supremix.models import EncoderSpec, Network
 from supremix.training import Task, TrialRun
-from supremix.training.precision import Precision
+from supremix.training.steps.precision import Precision
 from supremix_datasets.augment import Augmenter
 from supremix_datasets.cards.card import Card
 from supremix_datasets.cards.dataset import Dataset

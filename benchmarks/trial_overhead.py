@@ -26,8 +26,8 @@ import supremix
 import supremix_datasets
 from supremix.cluster import ray_map, ray_runtime
 from supremix.models import EncoderSpec
-from supremix.search.ledger import read_events
 from supremix.training import Task, fit
+from supremix.tuning.ledger.ledger import read_events
 
 EPOCHS, SHAPE, PHANTOMS, WIDTH = 3, (16, 16, 16), 40, 4
 

@@ -13,6 +13,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "support"))
 
+from discs import disc_folder as disc_folder
+from discs import discs as discs
+from discs import store as store
+from discs import task as task
 from receiver import Receiver
 from s3_server import S3Server, s3_server
 from weak_link import Link, weak_link

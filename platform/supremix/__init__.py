@@ -20,60 +20,60 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from supremix.api import Search as Search
-    from supremix.api import datasets as datasets
-    from supremix.api import load as load
-    from supremix.api import prepare as prepare
-    from supremix.benchmark import Benchmark as Benchmark
-    from supremix.benchmark_result import BenchmarkResult as BenchmarkResult
-    from supremix.comparison import Comparison as Comparison
-    from supremix.comparison import ComparisonResult as ComparisonResult
-    from supremix.folders import check as check
-    from supremix.folders import phantom as phantom
-    from supremix.inspection import status as status
-    from supremix.joint_training import JointResult as JointResult
-    from supremix.joint_training import joint as joint
-    from supremix.many import MultiResult as MultiResult
-    from supremix.many import MultiSearch as MultiSearch
+    from supremix.benchmark.benchmark import Benchmark as Benchmark
+    from supremix.benchmark.comparison import Comparison as Comparison
+    from supremix.benchmark.comparison import ComparisonResult as ComparisonResult
+    from supremix.benchmark.multi_dataset import MultiResult as MultiResult
+    from supremix.benchmark.multi_dataset import MultiSearch as MultiSearch
+    from supremix.benchmark.result import BenchmarkResult as BenchmarkResult
+    from supremix.data import check as check
+    from supremix.data import datasets as datasets
+    from supremix.data import phantom as phantom
+    from supremix.data import prepare as prepare
+    from supremix.joint_training.joint import JointResult as JointResult
+    from supremix.joint_training.joint import joint as joint
     from supremix.models import EncoderSpec as EncoderSpec
-    from supremix.planning import Plan as Plan
-    from supremix.planning import plan as plan
-    from supremix.progress import Progress as Progress
-    from supremix.querying import results as results
-    from supremix.reporting import compare as compare
-    from supremix.reporting import report as report
-    from supremix.result import Best as Best
-    from supremix.result import Result as Result
-    from supremix.standing import Status as Status
+    from supremix.monitoring.inspect import status as status
+    from supremix.monitoring.status import Status as Status
+    from supremix.planning.plan import Plan as Plan
+    from supremix.planning.plan import plan as plan
+    from supremix.progress.progress import Progress as Progress
+    from supremix.reports import compare as compare
+    from supremix.reports import report as report
+    from supremix.reports import results as results
+    from supremix.runs.result import Best as Best
+    from supremix.runs.result import Result as Result
+    from supremix.search.search import Search as Search
     from supremix.training import TrainedModel as TrainedModel
+    from supremix.training.artifacts.trained_model import load as load
 
 _HOMES = {
-    "Benchmark": "supremix.benchmark",
-    "BenchmarkResult": "supremix.benchmark_result",
-    "Best": "supremix.result",
-    "Comparison": "supremix.comparison",
-    "ComparisonResult": "supremix.comparison",
+    "Benchmark": "supremix.benchmark.benchmark",
+    "BenchmarkResult": "supremix.benchmark.result",
+    "Best": "supremix.runs.result",
+    "Comparison": "supremix.benchmark.comparison",
+    "ComparisonResult": "supremix.benchmark.comparison",
     "EncoderSpec": "supremix.models",
-    "JointResult": "supremix.joint_training",
-    "MultiResult": "supremix.many",
-    "MultiSearch": "supremix.many",
-    "Plan": "supremix.planning",
-    "Progress": "supremix.progress",
-    "Result": "supremix.result",
-    "Search": "supremix.api",
-    "Status": "supremix.standing",
+    "JointResult": "supremix.joint_training.joint",
+    "MultiResult": "supremix.benchmark.multi_dataset",
+    "MultiSearch": "supremix.benchmark.multi_dataset",
+    "Plan": "supremix.planning.plan",
+    "Progress": "supremix.progress.progress",
+    "Result": "supremix.runs.result",
+    "Search": "supremix.search.search",
+    "Status": "supremix.monitoring.status",
     "TrainedModel": "supremix.training",
-    "check": "supremix.folders",
-    "compare": "supremix.reporting",
-    "datasets": "supremix.api",
-    "joint": "supremix.joint_training",
-    "load": "supremix.api",
-    "phantom": "supremix.folders",
-    "plan": "supremix.planning",
-    "prepare": "supremix.api",
-    "report": "supremix.reporting",
-    "results": "supremix.querying",
-    "status": "supremix.inspection",
+    "check": "supremix.data",
+    "compare": "supremix.reports",
+    "datasets": "supremix.data",
+    "joint": "supremix.joint_training.joint",
+    "load": "supremix.training.artifacts.trained_model",
+    "phantom": "supremix.data",
+    "plan": "supremix.planning.plan",
+    "prepare": "supremix.data",
+    "report": "supremix.reports",
+    "results": "supremix.reports",
+    "status": "supremix.monitoring.inspect",
 }
 
 __all__ = [

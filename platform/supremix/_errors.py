@@ -17,3 +17,31 @@ class ModelError(SupremixError):
 
 class RunFolderError(SupremixError):
     """A run folder is missing, half written, out of reach, or belongs to another run."""
+
+
+class TaskError(TrainingError):
+    """The task, or a value in it, cannot be trained."""
+
+
+class UnknownMethodError(TrainingError):
+    """No method of that name."""
+
+
+class ConfigError(TrainingError):
+    """A configuration with an unknown parameter or an illegal value."""
+
+
+class BatchTooLargeError(TrainingError):
+    """The batch does not fit the training split, or the workers do not fit the batch."""
+
+
+class NonFiniteLossError(TrainingError):
+    """The training diverged: its loss, or the features it gives, became NaN or infinite."""
+
+
+class CheckpointError(TrainingError):
+    """A checkpoint that cannot be read, or that belongs to another run."""
+
+
+class ModelInputError(ModelError):
+    """An input that a trained model does not take, or a covariate that it misses."""

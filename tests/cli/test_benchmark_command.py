@@ -11,9 +11,9 @@ from rich.console import Console
 
 import supremix
 from supremix import cli
-from supremix.cli.benchmark_view import show_benchmark
+from supremix.cli.views.benchmark import show_benchmark
 from supremix.errors import SearchInterrupted
-from supremix.runs import RunFolder
+from supremix.runs.folder import RunFolder
 from supremix_reports import (
     MethodRun,
     config_text,

@@ -19,8 +19,8 @@ from optuna.storages.journal import JournalFileBackend, JournalStorage
 from run_folders import append, end, epoch, session, trial, write_index, write_run
 
 from supremix import cli
-from supremix.dashboard import Dashboard
 from supremix.errors import RunFolderError, SpecError
+from supremix.monitoring.dashboard import Dashboard
 
 EVENTS = [session(), trial(0), epoch(0, 1, 9.0, 5.0), end(0, "finished", 1, 5.0), trial(1, 5.0)]
 

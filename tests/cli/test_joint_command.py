@@ -9,8 +9,8 @@ import pytest
 
 import supremix
 from supremix import cli
-from supremix.joint_report import JointRow
-from supremix.joint_training import joint as api
+from supremix.joint_training.joint import joint as api
+from supremix.joint_training.report import JointRow
 from supremix_reports import Interval
 
 

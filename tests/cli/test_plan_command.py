@@ -10,10 +10,10 @@ import supremix
 from supremix import cli
 from supremix.cluster import GangPlan
 from supremix.errors import SpecError
-from supremix.planning import Plan
-from supremix.planning_estimate import Range, exactly
-from supremix.planning_fit import Problem
-from supremix.planning_study import StageSeconds, StudyPlan
+from supremix.planning.estimate import Range, exactly
+from supremix.planning.plan import Plan
+from supremix.planning.problems import Problem
+from supremix.planning.study_plan import StageSeconds, StudyPlan
 
 TIGHT = Problem(what="the disk is full.", remedy="Free some.")
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 import pytest
 from rich.console import Console
 
-from supremix.cli.progress import Display, share, times
-from supremix.progress import Progress, Steps
+from supremix.cli.views.progress import Display, share, times
+from supremix.progress.progress import Progress, Steps
 
 
 def told(steps: Iterable[tuple[float, int]], total: int = 100) -> list[Progress]:

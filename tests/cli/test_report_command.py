@@ -13,7 +13,7 @@ from upath import UPath
 
 import supremix
 from supremix import cli
-from supremix.runs import describe_environment
+from supremix.runs.folder import describe_environment
 from supremix_reports import ReportError
 
 

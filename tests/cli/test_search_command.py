@@ -9,8 +9,8 @@ import pytest
 
 import supremix
 from supremix import cli, errors
-from supremix.api import Search as API
-from supremix.runs import RunFolder
+from supremix.runs.folder import RunFolder
+from supremix.search.search import Search as API
 
 
 def run(*words: str) -> int:
@@ -166,7 +166,7 @@ def test_every_dataset_of_a_search_goes_on_in_the_new_place(
     def interrupt(*_: Any) -> None:
         raise errors.SearchInterrupted(str(tmp_path))
 
-    monkeypatch.setattr("supremix.many.run_many", interrupt)
+    monkeypatch.setattr("supremix.benchmark.multi_dataset.run_many", interrupt)
     datasets = ("hc18", "rsna-bone-age")
     options: dict[str, Any] = {"trials": 3, "out": tmp_path / "run", "address": "old:6379"}
     search = supremix.MultiSearch(datasets, dict.fromkeys(datasets, "there"), "l1", **options)

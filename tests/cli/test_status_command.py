@@ -15,10 +15,10 @@ from run_folders import append, end, epoch, final, session, trial, write_index, 
 import supremix
 from supremix import cli
 from supremix.errors import RunFolderError
-from supremix.inspection import Watch, read_trial
-from supremix.locks import locked
-from supremix.runs import RunFolder
-from supremix.triallog import TrialLogs
+from supremix.monitoring.inspect import Watch, read_trial
+from supremix.runs.folder import RunFolder
+from supremix.runs.trial_log import TrialLogs
+from supremix.storage.locks import locked
 
 UNDER_WAY = [
     session(2),

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from supremix.cli.values import (
+from supremix.cli.parsing.values import (
     format_duration,
     format_setting,
     parse_assignment,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from supremix.cluster.plan import TRIAL_CPU, GangPlan, plan_gangs
+from supremix.cluster.resources import TRIAL_CPU, GangPlan, plan_gangs
 from supremix.errors import ResourceError
 
 NODES = {

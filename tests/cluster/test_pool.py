@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from supremix.cluster.group import Death, Member
-from supremix.cluster.guard import Guard
-from supremix.cluster.order import LOG_LIMIT, Message, Order, Outcome
-from supremix.cluster.pool import ATTEMPTS, GangPool
+from supremix.cluster.members import Death, Member
+from supremix.cluster.messages import LOG_LIMIT, Message, Order, Outcome
+from supremix.cluster.pool.health import Guard
+from supremix.cluster.pool.pool import ATTEMPTS, GangPool
 from supremix.errors import SpecError
 
 NONE: frozenset[str] = frozenset()

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from supremix.cluster import group, runtime
-from supremix.cluster.group import memory_kills
-from supremix.cluster.hands import death_of
+from supremix.cluster import members as group
+from supremix.cluster import runtime
+from supremix.cluster.members import memory_kills
+from supremix.cluster.pool.ray_control import death_of
 from supremix.cluster.runtime import _environment, ray_runtime
 from supremix.errors import ResourceError, SpecError
 

@@ -15,11 +15,11 @@ import pytest
 import torch
 from counted_run import CountedRun
 
-from supremix.cluster import workbench
-from supremix.cluster.notes import clip, stacks, taking_notes
-from supremix.cluster.order import LOG_LIMIT, Order, Outcome
-from supremix.cluster.watchdog import Watchdog
-from supremix.cluster.workbench import Workbench, lacks_memory
+from supremix.cluster.log_capture import clip, stacks, taking_notes
+from supremix.cluster.messages import LOG_LIMIT, Order, Outcome
+from supremix.cluster.worker import worker as workbench
+from supremix.cluster.worker.watchdog import Watchdog
+from supremix.cluster.worker.worker import Workbench, lacks_memory
 from supremix.training import NonFiniteLossError, Solo
 
 

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from counted_run import CountedRun
 
-from supremix.cluster import saver, workbench
-from supremix.cluster.order import Order, Outcome
-from supremix.cluster.workbench import Workbench
+from supremix.cluster.messages import Order, Outcome
+from supremix.cluster.worker import async_checkpoint as saver
+from supremix.cluster.worker import worker as workbench
+from supremix.cluster.worker.worker import Workbench
 from supremix.training import Solo, load_checkpoint, save_checkpoint
 
 LONG = 60.0

@@ -18,7 +18,7 @@ from polars.testing import assert_frame_equal
 from torch import Tensor
 
 from supremix.cluster import Crew, Order, Outcome
-from supremix.cluster.group import Member
+from supremix.cluster.members import Member
 from supremix.models import EncoderSpec
 from supremix.training import Method, Stage, Task, fit, get_method
 from supremix_datasets.cards.card import Card

@@ -20,7 +20,7 @@ from polars.testing import assert_frame_equal
 from ray._private import state as ray_state
 from ray.util import placement_group_table
 
-from supremix.search.ledger import read_events
+from supremix.tuning.ledger.ledger import read_events
 from supremix_reports import read_table
 
 TABLE = "training_set_pixel_size_and_HC.csv"

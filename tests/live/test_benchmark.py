@@ -11,7 +11,7 @@ from live_support import TINY, assert_nothing_left, assert_same_tables, events_o
 
 import supremix
 from supremix.errors import SearchInterrupted
-from supremix.progress import Progress
+from supremix.progress.progress import Progress
 from supremix_datasets import Dataset, get
 from supremix_reports import seeds_interval
 

@@ -10,9 +10,9 @@ import pytest
 from live_support import TINY, assert_nothing_left, assert_same_tables, events_of
 
 import supremix
-from supremix import driver
 from supremix.errors import SearchInterrupted
-from supremix.progress import Progress
+from supremix.progress.progress import Progress
+from supremix.search import driver
 from supremix_reports import read_table
 
 pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.usefixtures("local_ray")]

@@ -35,7 +35,7 @@ from ray.cluster_utils import Cluster
 from ray.core.generated import autoscaler_pb2
 
 from supremix.cluster import Crew, GangPlan, ray_runtime
-from supremix.cluster.hands import draining_nodes
+from supremix.cluster.pool.ray_control import draining_nodes
 
 pytestmark = pytest.mark.slow
 

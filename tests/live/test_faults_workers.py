@@ -27,7 +27,7 @@ from fault_support import (
 from live_support import assert_nothing_left, wait_until
 
 from supremix.cluster import Crew, GangPlan, ray_runtime
-from supremix.cluster.pool import ATTEMPTS
+from supremix.cluster.pool.pool import ATTEMPTS
 
 pytestmark = pytest.mark.slow
 

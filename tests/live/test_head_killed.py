@@ -13,9 +13,9 @@ from cluster_support import scratch_folder, start_cluster
 from fault_support import Watch
 from live_support import Driver, assert_same_tables, wait_for_none, wait_until
 
-from supremix.runs import RunFolder
-from supremix.search.ledger import EPOCH, FINAL, SESSION, read_events
-from supremix.training.files import children, place
+from supremix.runs.folder import RunFolder
+from supremix.storage.paths import children, place
+from supremix.tuning.ledger.ledger import EPOCH, FINAL, SESSION, read_events
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 

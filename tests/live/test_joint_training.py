@@ -11,8 +11,9 @@ import pytest
 from live_support import TINY, assert_nothing_left, draw_head, write_heads
 
 import supremix
-from supremix import Progress, joint_work
+from supremix import Progress
 from supremix.errors import JointInterrupted, RunFolderError, SpecError, TrainingError
+from supremix.joint_training import driver as joint_work
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 

@@ -19,9 +19,9 @@ from receiver import Receiver
 
 import supremix
 from supremix.errors import SearchInterrupted
-from supremix.progress import SEARCHING, Progress
-from supremix.search.record import read_records
-from supremix.standing import Status
+from supremix.monitoring.status import Status
+from supremix.progress.progress import SEARCHING, Progress
+from supremix.tuning.ledger.records import read_records
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 

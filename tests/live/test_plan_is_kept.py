@@ -36,7 +36,7 @@ def test_a_plan_and_what_the_search_took(
     assert study.epochs.low <= len(first) <= study.epochs.high
     took = sum(row["row"]["seconds"] for row in first)
     kept = sum(file.stat().st_size for file in run.rglob("*") if file.is_file())
-    print(  # noqa: T201 - speeds are for people to look at; a busy machine proves nothing
+    print(
         f"epochs {len(first)} of {study.epochs.likely:.0f} planned; trials' seconds {took:.1f} of "
         f"{study.search.likely:.1f} planned; bytes {kept} of {plan.storage:.0f} planned"
     )

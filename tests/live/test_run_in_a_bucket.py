@@ -12,8 +12,8 @@ from s3_server import S3Server
 from weak_link import Link
 
 import supremix
-from supremix.search.ledger import read_events
-from supremix.training.files import children, place
+from supremix.storage.paths import children, place
+from supremix.tuning.ledger.ledger import read_events
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 

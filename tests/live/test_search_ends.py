@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 import supremix
 from supremix.errors import SearchFailedError, SearchInterrupted
-from supremix.progress import Progress
-from supremix.search.budget import Clock
+from supremix.progress.progress import Progress
 from supremix.training import Method, Stage, get_method
+from supremix.tuning.study.budget import Clock
 from supremix_datasets import Card, Dataset, Sample, Scan
 from supremix_reports import read_table
 from supremix_spaces import Choice, Fixed, Float, Space
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.slow
 
 def moody_method() -> Method:
     """The method l1 with a parameter ``mood`` that spoils the loss."""
-    from supremix.training.errors import TrainingError
+    from supremix._errors import TrainingError
 
     plain = get_method("l1")
 

@@ -25,13 +25,14 @@ from polars.testing import assert_frame_equal
 from torch import Tensor
 
 import supremix
-from supremix import cli, setting
+from supremix import cli
 from supremix.cluster import Crew, GangPlan, Order
 from supremix.errors import RunFolderError
-from supremix.progress import Progress
-from supremix.runs import RunFolder
-from supremix.search.ledger import EPOCH, FINAL
+from supremix.progress.progress import Progress
+from supremix.runs.folder import RunFolder
+from supremix.search import prepare as setting
 from supremix.training import Method, Stage, Task, fit, get_method
+from supremix.tuning.ledger.ledger import EPOCH, FINAL
 from supremix_datasets.cards.card import Card
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("local_ray")]

@@ -11,7 +11,6 @@ import ray
 from live_support import HEADER, TABLE, TINY, write_heads
 
 import supremix
-from supremix import driver
 from supremix.errors import (
     USER_ERRORS,
     DatasetError,
@@ -21,6 +20,7 @@ from supremix.errors import (
     SpecError,
     TrainingError,
 )
+from supremix.search import driver
 from supremix_datasets.phantoms.ukb_t1 import write_brain_phantoms
 from supremix_spaces import Float, Space
 

@@ -17,8 +17,8 @@ from scipy.stats import gmean
 from torch import Tensor
 
 import supremix
-from supremix.search.ledger import read_events
 from supremix.training import Method, Stage, get_method
+from supremix.tuning.ledger.ledger import read_events
 from supremix_datasets import Card, Dataset, get
 from supremix_reports import read_table
 from supremix_spaces import Space, space_for

@@ -13,7 +13,7 @@ from ray import tune
 from ray.tune import Trainable
 
 from supremix.cluster import ray_runtime
-from supremix.search.trackers import callbacks
+from supremix.cluster.tune.trackers import callbacks
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 

@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 
 from supremix.losses import LossInputError, draw_beta
-from supremix.losses.beta import CELLS
+from supremix.losses.common.beta import CELLS
 
 SHAPES = [(2, 8), (1, 1), (0.2, 0.2), (0.5, 5), (8, 2), (1, 30), (60, 40)]
 

@@ -25,7 +25,7 @@ from supremix.losses import (
     YAwareLoss,
 )
 from supremix.training import Solo
-from supremix.training.collective import share, shares
+from supremix.training.distributed.collective import share, shares
 
 VIEWS = 2
 # Images of a batch: as many for each process, an uneven last batch, and one that leaves a process

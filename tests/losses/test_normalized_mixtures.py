@@ -46,7 +46,7 @@ def test_extreme_temperatures_equal_the_brute_force(temperature, stop_gradient, 
 
 
 def test_a_batch_of_several_chunks_equals_the_brute_force(batch, brute, monkeypatch):
-    monkeypatch.setattr("supremix.losses.pairs._CPU_CHUNK", 40)
+    monkeypatch.setattr("supremix.losses.supremix.pairs._CPU_CHUNK", 40)
     embeddings, labels, lam = batch(2, count=20)
     options = {"lam": lam, "normalize_mixtures": True, "stop_gradient": False}
     ours = supremix_loss(embeddings, labels, **options)

@@ -17,7 +17,7 @@ from supremix.losses import (
     ordinal_entropy_loss,
     ranksim_loss,
 )
-from supremix.losses.ranks import row_ranks
+from supremix.losses.common.ranks import row_ranks
 
 
 def _unit(features):

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 
 from supremix.losses import LossInputError, RnCLoss, rnc_loss
-from supremix.losses.distances import row_distances
+from supremix.losses.common.distances import row_distances
 
 
 def brute_rnc(embeddings, labels, *, temperature=2.0, normalize=False):

@@ -67,7 +67,7 @@ def test_every_setting_equals_the_brute_force(settings, stop_gradient, batch, br
 
 
 def test_a_batch_of_several_chunks_equals_the_brute_force(batch, brute, monkeypatch):
-    monkeypatch.setattr("supremix.losses.pairs._CPU_CHUNK", 40)
+    monkeypatch.setattr("supremix.losses.supremix.pairs._CPU_CHUNK", 40)
     for seed in (2, 3, 6):
         embeddings, labels, lam = batch(seed, count=24)
         ours = supremix_loss(embeddings, labels, lam=lam)

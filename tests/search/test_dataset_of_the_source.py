@@ -9,7 +9,7 @@ import pytest
 
 from supremix.errors import DatasetError, SpecError
 from supremix.models import EncoderSpec
-from supremix.spec import SearchSpec
+from supremix.search.spec import SearchSpec
 from supremix.training import Task, TrainedModel, TrialRun
 from supremix_datasets import get, prepare
 

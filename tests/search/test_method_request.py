@@ -6,7 +6,7 @@ import pytest
 
 from supremix.errors import SpecError
 from supremix.models import EncoderSpec, UnknownEncoderError
-from supremix.spec import SearchSpec
+from supremix.search.spec import SearchSpec
 from supremix.training import ConfigError, method_names
 from supremix_spaces import Fixed, Space
 

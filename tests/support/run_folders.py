@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from supremix.runs import RunFolder
-from supremix.search.ledger import Ledger
-from supremix.training.files import Address, place, write_bytes
+from supremix.runs.folder import RunFolder
+from supremix.storage.paths import Address, place, write_bytes
+from supremix.tuning.ledger.ledger import Ledger
 from supremix_spaces import Choice, Fixed, Float, Int, Space
 
 SPACE = Space(

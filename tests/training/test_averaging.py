@@ -8,7 +8,7 @@ import torch
 
 from supremix.models import EncoderSpec, Network
 from supremix.training import Task, TrialRun
-from supremix.training.averaging import Averager
+from supremix.training.steps.ema import Averager
 
 
 def make() -> tuple[Network, Network]:

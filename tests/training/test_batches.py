@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from supremix.methods.base import Objective
 from supremix.training import Stage, Task
-from supremix.training.batches import Batches, pixel_change, zooms
-from supremix.training.collective import Solo, share, shares
-from supremix.training.data import TrialData
-from supremix.training.methods import Objective
+from supremix.training.data.batches import Batches, pixel_change, zooms
+from supremix.training.data.trial_data import TrialData
+from supremix.training.distributed.collective import Solo, share, shares
 from supremix_datasets.cards.card import Covariate
 
 

@@ -13,8 +13,8 @@ from worker_group import begin_on_workers
 
 from supremix.models import EncoderSpec
 from supremix.training import ConfigError, Solo, Task, TaskError, TrialRun, preflight
-from supremix.training.batches import Batch
-from supremix.training.caching import cuts
+from supremix.training.data.batches import Batch
+from supremix.training.steps.gradient_cache import cuts
 from supremix_datasets.stores.store import Store
 
 # At a mild temperature: sharp ones magnify what float32 rounds off.

@@ -15,7 +15,11 @@ from torch import Tensor, nn
 from worker_group import begin_on_workers
 
 from supremix.losses import BalancedMSELoss, HuberLoss, SoftLabels, lds_weights
+from supremix.methods.mixing import Mixed, Mixing
+from supremix.methods.recipes import Facts, Recipe, SoftBins
+from supremix.methods.terms import BalancedMSE, Huber
 from supremix.models import BinnedHead, EncoderSpec
+from supremix.models.scaling import TargetScale
 from supremix.training import (
     ConfigError,
     DirectConfig,
@@ -32,11 +36,7 @@ from supremix.training import (
     preflight,
     save_checkpoint,
 )
-from supremix.training.direct import facts_of
-from supremix.training.mixing import Mixed, Mixing
-from supremix.training.recipes import Facts, Recipe, SoftBins
-from supremix.training.scaling import TargetScale
-from supremix.training.terms import BalancedMSE, Huber
+from supremix.training.steps.regression_step import facts_of
 from supremix_datasets.stores.store import Store
 from supremix_spaces import space_for
 

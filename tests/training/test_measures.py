@@ -17,10 +17,11 @@ from sklearn.neighbors import KNeighborsRegressor
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
+from supremix._errors import NonFiniteLossError
 from supremix.losses import rnc_loss
 from supremix.training import Stage, Task, TrialRun, load_checkpoint, save_checkpoint
-from supremix.training.errors import NonFiniteLossError
-from supremix.training.measures import (
+from supremix.training.evaluation.measure_schedule import is_measured
+from supremix.training.evaluation.representation import (
     chord_residual,
     classify,
     distances,
@@ -31,7 +32,6 @@ from supremix.training.measures import (
     sample,
     site_leakage,
 )
-from supremix.training.measuring import is_measured
 
 NAMES = {
     "ordinality", "rnc_excess", "rnc_excess_flat", "knn_mae", "chord_residual", "site_accuracy",

@@ -8,7 +8,7 @@ import torch
 from scipy.stats import pearsonr
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 
-from supremix.training.metrics import regression_metrics
+from supremix.training.evaluation.metrics import regression_metrics
 
 
 @pytest.mark.parametrize("offset", [0.0, 1e4])

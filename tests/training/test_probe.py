@@ -6,8 +6,8 @@ import torch
 from sklearn.linear_model import RidgeCV
 from sklearn.preprocessing import StandardScaler
 
-from supremix.training.errors import NonFiniteLossError, TrainingError
-from supremix.training.probe import fit_ridge
+from supremix._errors import NonFiniteLossError, TrainingError
+from supremix.training.evaluation.probe import fit_ridge
 
 
 @pytest.mark.parametrize(("samples", "features"), [(80, 12), (30, 29), (25, 60)])

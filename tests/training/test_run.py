@@ -16,6 +16,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from supremix._errors import TrainingError
 from supremix.models import EncoderSpec
 from supremix.training import (
     BatchTooLargeError,
@@ -30,7 +31,6 @@ from supremix.training import (
     preflight,
     save_checkpoint,
 )
-from supremix.training.errors import TrainingError
 from supremix_datasets.cards.card import Card
 from supremix_datasets.stores.store import Store
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from supremix.training.schedule import build_optimizer, rate
+from supremix.training.steps.schedule import build_optimizer, rate
 
 
 def test_it_rises_to_the_peak_and_falls_to_almost_nothing() -> None:

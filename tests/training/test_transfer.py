@@ -13,13 +13,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from supremix._errors import ModelError
 from supremix.errors import SpecError
 from supremix.models import EncoderSpec
-from supremix.runs import RunFolder
-from supremix.spec import SearchSpec
+from supremix.runs.folder import RunFolder
+from supremix.search.spec import SearchSpec
 from supremix.training import CheckpointError, Task, TaskError, TrialRun, fitted, preflight
-from supremix.training.errors import ModelError
-from supremix.training.transfer import Initial, model_folder
+from supremix.training.artifacts.pretrained import Initial, model_folder
 from supremix_datasets.stores.store import Store
 
 

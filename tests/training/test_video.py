@@ -11,8 +11,8 @@ import torch
 
 from supremix.models import EncoderSpec
 from supremix.training import Solo, Task, TrainedModel, TrialRun
-from supremix.training.batches import Batches
-from supremix.training.data import TrialData
+from supremix.training.data.batches import Batches
+from supremix.training.data.trial_data import TrialData
 from supremix_datasets import Augmentation, Card, Dataset, Decoded, Sample, Scan, Store, prepare
 from supremix_datasets.stores.clips import clip_step, covering_starts, take_clip
 

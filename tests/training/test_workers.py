@@ -14,8 +14,8 @@ from worker_group import on_workers
 
 from supremix.models import EncoderSpec
 from supremix.training import Distributed, Solo, Task, TrialRun, save_checkpoint
-from supremix.training.collective import share
-from supremix.training.sync_norm import synchronise_norms
+from supremix.training.distributed.collective import share
+from supremix.training.distributed.sync_norm import synchronise_norms
 
 
 def operations(collective: Distributed) -> dict[str, Any]:

@@ -12,21 +12,21 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from supremix.cli.benchmark import benchmark
-from supremix.cli.check import check
-from supremix.cli.compare import compare
-from supremix.cli.dashboard import dashboard
-from supremix.cli.datasets import datasets
-from supremix.cli.joint import joint
-from supremix.cli.phantom import phantom
-from supremix.cli.plan import plan
-from supremix.cli.predict import predict
-from supremix.cli.prepare import prepare
-from supremix.cli.report import report
-from supremix.cli.results import results
-from supremix.cli.search import search
-from supremix.cli.status import status
-from supremix.cli.watch import watch
+from supremix.cli.commands.benchmark import benchmark
+from supremix.cli.commands.check import check
+from supremix.cli.commands.compare import compare
+from supremix.cli.commands.dashboard import dashboard
+from supremix.cli.commands.datasets import datasets
+from supremix.cli.commands.joint import joint
+from supremix.cli.commands.phantom import phantom
+from supremix.cli.commands.plan import plan
+from supremix.cli.commands.predict import predict
+from supremix.cli.commands.prepare import prepare
+from supremix.cli.commands.report import report
+from supremix.cli.commands.results import results
+from supremix.cli.commands.search import search
+from supremix.cli.commands.status import status
+from supremix.cli.commands.watch import watch
 
 FAILED = 1
 USER_ERROR = 2

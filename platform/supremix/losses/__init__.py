@@ -10,10 +10,10 @@ its settings when it is made.
 
 from supremix.losses.adacon import AdaConLoss, adacon_loss
 from supremix.losses.balanced import BalancedMSELoss, balanced_mse
-from supremix.losses.beta import draw_beta
+from supremix.losses.common.beta import draw_beta
+from supremix.losses.common.errors import LossInputError
 from supremix.losses.conr import ConRLoss, conr_loss
 from supremix.losses.density import lds_weights, smoothing_window
-from supremix.losses.errors import LossInputError
 from supremix.losses.expw import ExpLoss, expw_loss
 from supremix.losses.feature_smoothing import FeatureSmoothing
 from supremix.losses.mixup import c_mixup_partners, draw_mixing, mix, mixup_partners
@@ -24,7 +24,7 @@ from supremix.losses.rnc import RnCLoss, rnc_loss
 from supremix.losses.simclr import SimCLRLoss, simclr_loss
 from supremix.losses.soft_labels import SoftLabels, soft_label_loss
 from supremix.losses.supcon import SupConLoss, supcon_loss
-from supremix.losses.supremix import SupReMixLoss, supremix_loss
+from supremix.losses.supremix.loss import SupReMixLoss, supremix_loss
 from supremix.losses.yaware import YAwareLoss, yaware_loss
 
 __all__ = [

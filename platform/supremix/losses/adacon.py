@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from supremix.losses.checks import (
+from supremix.losses.common.checks import (
     check_not_negative,
     check_positive,
     checked_span,
@@ -16,9 +16,9 @@ from supremix.losses.checks import (
     nothing,
     prepared,
 )
-from supremix.losses.contrast import evaluate_contrast, group_contrast
-from supremix.losses.errors import LossInputError
-from supremix.losses.labels import bin_ids, positives_of
+from supremix.losses.common.contrast import evaluate_contrast, group_contrast
+from supremix.losses.common.errors import LossInputError
+from supremix.losses.common.labels import bin_ids, positives_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from supremix.losses.checks import (
+from supremix.losses.common.checks import (
     anchor_range,
     check_finite_labels,
     check_pairs,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from supremix.losses.checks import (
+from supremix.losses.common.checks import (
     check_not_negative,
     check_pairs,
     check_positive,
@@ -16,8 +16,8 @@ from supremix.losses.checks import (
     nothing,
     prepared,
 )
-from supremix.losses.contrast import Contrast, evaluate_contrast
-from supremix.losses.labels import label_gaps, rounding_of
+from supremix.losses.common.contrast import Contrast, evaluate_contrast
+from supremix.losses.common.labels import label_gaps, rounding_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

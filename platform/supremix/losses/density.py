@@ -9,9 +9,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from supremix.losses.checks import check_finite_labels, check_positive
-from supremix.losses.errors import LossInputError
-from supremix.losses.labels import grid_steps
+from supremix.losses.common.checks import check_finite_labels, check_positive
+from supremix.losses.common.errors import LossInputError
+from supremix.losses.common.labels import grid_steps
 
 WINDOWS = ("gaussian", "triangular", "laplace")
 REWEIGHTINGS = ("inverse", "sqrt_inverse")

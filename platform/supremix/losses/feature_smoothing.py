@@ -13,9 +13,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from supremix.losses.checks import check_batch, check_finite_labels, check_positive
+from supremix.losses.common.checks import check_batch, check_finite_labels, check_positive
+from supremix.losses.common.errors import LossInputError
 from supremix.losses.density import smoothed, smoothing_window
-from supremix.losses.errors import LossInputError
 
 # By how much the variance of a feature may be changed at most, as in the paper's experiments.
 _LEAST, _MOST = 0.1, 10.0

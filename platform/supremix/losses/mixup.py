@@ -9,9 +9,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from supremix.losses.beta import draw_beta
-from supremix.losses.checks import check_finite_labels, check_positive
-from supremix.losses.errors import LossInputError
+from supremix.losses.common.beta import draw_beta
+from supremix.losses.common.checks import check_finite_labels, check_positive
+from supremix.losses.common.errors import LossInputError
 
 
 def mixup_partners(count: int, *, generator: torch.Generator | None = None) -> Tensor:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from supremix.losses.checks import (
+from supremix.losses.common.checks import (
     check_not_negative,
     check_positive,
     checked_span,
@@ -15,8 +15,8 @@ from supremix.losses.checks import (
     nothing,
     prepared,
 )
-from supremix.losses.distances import row_distances
-from supremix.losses.labels import bin_ids
+from supremix.losses.common.distances import row_distances
+from supremix.losses.common.labels import bin_ids
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

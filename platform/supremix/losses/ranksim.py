@@ -12,16 +12,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from supremix.losses.checks import (
+from supremix.losses.common.checks import (
     check_positive,
     checked_span,
     full_precision,
     nothing,
     prepared,
 )
-from supremix.losses.closed import closed_form, scaled_product, to_embeddings
-from supremix.losses.labels import label_gaps, rounding_of
-from supremix.losses.ranks import row_ranks
+from supremix.losses.common.closed_form import closed_form, scaled_product, to_embeddings
+from supremix.losses.common.labels import label_gaps, rounding_of
+from supremix.losses.common.ranks import row_ranks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

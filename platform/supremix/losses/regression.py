@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn import functional
 
-from supremix.losses.checks import check_pairs, check_positive, full_precision, wide
+from supremix.losses.common.checks import check_pairs, check_positive, full_precision, wide
 
 
 def l1(predictions: Tensor, targets: Tensor) -> Tensor:

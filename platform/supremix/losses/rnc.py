@@ -12,16 +12,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from supremix.losses.checks import (
+from supremix.losses.common.checks import (
     check_positive,
     checked_span,
     full_precision,
     nothing,
     prepared,
 )
-from supremix.losses.closed import closed_form
-from supremix.losses.distances import row_distances
-from supremix.losses.labels import label_gaps, rounding_of
+from supremix.losses.common.closed_form import closed_form
+from supremix.losses.common.distances import row_distances
+from supremix.losses.common.labels import label_gaps, rounding_of
 
 # exp of minus this is still a normal float64.
 _RANGE = 600.0

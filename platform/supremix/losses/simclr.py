@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from supremix.losses.checks import (
+from supremix.losses.common.checks import (
     anchor_range,
     check_batch,
     check_positive,
@@ -15,8 +15,8 @@ from supremix.losses.checks import (
     nothing,
     prepared,
 )
-from supremix.losses.contrast import evaluate_contrast, group_contrast
-from supremix.losses.errors import LossInputError
+from supremix.losses.common.contrast import evaluate_contrast, group_contrast
+from supremix.losses.common.errors import LossInputError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from supremix.losses.checks import (
+from supremix.losses.common.checks import (
     check_batch,
     check_finite_labels,
     check_positive,
     full_precision,
     wide,
 )
-from supremix.losses.errors import LossInputError
+from supremix.losses.common.errors import LossInputError
 
 _MOST_BINS = 1_000_000
 

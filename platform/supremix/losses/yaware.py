@@ -7,15 +7,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from supremix.losses.checks import (
+from supremix.losses.common.checks import (
     check_positive,
     checked_span,
     full_precision,
     nothing,
     prepared,
 )
-from supremix.losses.contrast import Contrast, evaluate_contrast
-from supremix.losses.weighting import check_kernel, label_weights
+from supremix.losses.common.contrast import Contrast, evaluate_contrast
+from supremix.losses.common.kernels import check_kernel, label_weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,1 +1,1 @@
-"""The search: its ledger, the study that decides, and Ray Tune that carries it out."""
+"""A search, from its specification to its last file."""

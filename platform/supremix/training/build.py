@@ -10,17 +10,18 @@ from typing import Any
 
 import torch
 
+from supremix._errors import ConfigError
+from supremix.methods.base import Stage
+from supremix.methods.recipes import Facts, SoftBins
+from supremix.methods.registry import get_method
 from supremix.models import BinnedHead, Network
-from supremix.training.caching import check_chunk
-from supremix.training.collective import Collective
-from supremix.training.errors import ConfigError
-from supremix.training.isolation import isolated
-from supremix.training.methods import Stage, get_method
-from supremix.training.randomness import derive
-from supremix.training.recipes import Facts, SoftBins
-from supremix.training.sync_norm import synchronise_norms
+from supremix.training.artifacts.pretrained import Initial
+from supremix.training.data.randomness import derive
+from supremix.training.distributed.collective import Collective
+from supremix.training.distributed.sync_norm import synchronise_norms
+from supremix.training.steps.gradient_cache import check_chunk
+from supremix.training.steps.isolation import isolated
 from supremix.training.task import Task
-from supremix.training.transfer import Initial
 from supremix_datasets.cards.card import Card
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from supremix.training.checkpoint import load_checkpoint, save_checkpoint
-from supremix.training.collective import Collective
+from supremix.training.artifacts.checkpoint import load_checkpoint, save_checkpoint
+from supremix.training.distributed.collective import Collective
 from supremix.training.run import TrialRun
 from supremix.training.task import Task
 

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from supremix.training.caching import check_chunk
-from supremix.training.data import TrialData
-from supremix.training.direct import check_recipes
-from supremix.training.errors import BatchTooLargeError
-from supremix.training.methods import Stage, get_method, make_config
+from supremix._errors import BatchTooLargeError
+from supremix.methods.base import Stage
+from supremix.methods.registry import get_method, make_config
+from supremix.training.artifacts.pretrained import Initial
+from supremix.training.data.trial_data import TrialData
+from supremix.training.steps.gradient_cache import check_chunk
+from supremix.training.steps.regression_step import check_recipes
 from supremix.training.task import Task
-from supremix.training.transfer import Initial
 
 
 def preflight(task: Task, config: Mapping[str, Any], *, workers: int = 1) -> int:

@@ -14,26 +14,26 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from supremix._errors import CheckpointError, TrainingError
+from supremix.methods.registry import get_method, make_config
 from supremix.models import RegressionHead
+from supremix.storage.paths import Address
+from supremix.training.artifacts.checkpoint import State, frozen
+from supremix.training.artifacts.export import export_model
 from supremix.training.build import build_twins, fingerprint
-from supremix.training.checkpoint import State, frozen
-from supremix.training.collective import Collective, Solo
-from supremix.training.data import Positions, TrialData
-from supremix.training.direct import check_recipes, facts_of
-from supremix.training.errors import CheckpointError, TrainingError
-from supremix.training.evaluate import Evaluator
-from supremix.training.export import export_model
-from supremix.training.files import Address
-from supremix.training.isolation import isolated
-from supremix.training.measures import sample
-from supremix.training.measuring import Measurer, Measures, is_measured
-from supremix.training.methods import get_method, make_config
-from supremix.training.metrics import METRICS, regression_metrics
-from supremix.training.precision import Precision
+from supremix.training.data.randomness import generator
+from supremix.training.data.trial_data import Positions, TrialData
+from supremix.training.distributed.collective import Collective, Solo
+from supremix.training.evaluation.evaluator import Evaluator
+from supremix.training.evaluation.measure_schedule import Measurer, Measures, is_measured
+from supremix.training.evaluation.metrics import METRICS, regression_metrics
+from supremix.training.evaluation.probe import fit_ridge
+from supremix.training.evaluation.representation import sample
 from supremix.training.preflight import check_batches
-from supremix.training.probe import fit_ridge
-from supremix.training.randomness import generator
-from supremix.training.stepper import Stepper
+from supremix.training.steps.isolation import isolated
+from supremix.training.steps.precision import Precision
+from supremix.training.steps.regression_step import check_recipes, facts_of
+from supremix.training.steps.stage_trainer import Stepper
 from supremix.training.task import Task
 
 _STATE_FORMAT = 1

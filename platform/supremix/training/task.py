@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+from supremix._errors import TaskError
+from supremix.methods.base import Method
 from supremix.models import FUSIONS, EncoderSpec
-from supremix.training.errors import TaskError
-from supremix.training.methods import Method
 
 _PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 _TRANSFORMS = ("none", "log")
@@ -47,7 +47,7 @@ class Task:
             as a share of the steps of a stage, in [0, 1). 0 judges and keeps the weights as they
             are.
         init: folder of an exported model, visible to all workers, whose encoder the trial's sets
-            out from; None for fresh weights. See `supremix.training.transfer`.
+            out from; None for fresh weights. See `supremix.training.artifacts.pretrained`.
         flips: average the final predictions over the flips the augmentation allows.
         chunk: images a forward pass of a contrastive step takes on each worker, for batches whose
             activations do not fit its memory; None for all at once. Costs a second forward pass,

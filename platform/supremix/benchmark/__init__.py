@@ -1,0 +1,1 @@
+"""Grids of searches: methods, datasets and both, on shared worker groups."""

@@ -1,0 +1,186 @@
+"""`supremix check`: is the folder what it should be, and what is not?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from supremix.cli.parsing import options
+from supremix.cli.views.progress import Display
+
+if TYPE_CHECKING:
+    from supremix_datasets import CheckReport
+
+BAR = 40
+"""Width of the longest bar of the histogram."""
+
+MOST = 12
+"""Lines that one list takes at most."""
+
+
+def check(
+    dataset: Annotated[
+        str,
+        typer.Argument(
+            help="Name of the dataset; see `supremix datasets`.", rich_help_panel=options.DATA
+        ),
+    ],
+    source: options.Source = None,
+    full: Annotated[
+        bool,
+        typer.Option(
+            "--full",
+            help="Decode every image, not a handful of each split.",
+            rich_help_panel=options.DATA,
+        ),
+    ] = False,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Where the contact sheets go; by default a folder in the cache.",
+            rich_help_panel=options.RUN,
+        ),
+    ] = None,
+    shape: options.Shape = None,
+    cache: options.Cache = None,
+    address: options.Address = None,
+    quiet: options.Quiet = False,
+) -> None:
+    """Tell whether a folder is what the dataset's reader expects, and show some of its images.
+
+    Counts images, labels, people and splits, draws the histogram of the labels, names what is
+    missing, doubled or damaged, and writes a contact sheet of each split. Nothing is written into
+    the folder. Ends with code 1 where the folder cannot be used.
+
+    \b
+    Examples:
+      supremix check hc18 --source path/to/hc18
+      supremix check hc18 --source path/to/hc18 --full --out sheets
+    """
+    import supremix
+    from supremix_datasets import CardError, LabelTableError, SourceError
+
+    try:
+        with Display(Console(stderr=True), f"checking {dataset}", quiet=quiet) as display:
+            report = supremix.check(
+                dataset,
+                source,
+                full=full,
+                out=out,
+                cache=cache,
+                shape=options.read_shape(shape),
+                address=address,
+                progress=display,
+            )
+    except (SourceError, LabelTableError, CardError) as error:
+        Console(stderr=True, soft_wrap=True).print(f"[bold red]not usable[/]: {escape(str(error))}")
+        raise typer.Exit(1) from error
+    show_report(report, Console())
+    if not report.usable:
+        raise typer.Exit(1)
+
+
+def show_report(report: CheckReport, console: Console) -> None:
+    """Say what a check found.
+
+    Args:
+        report: The report.
+        console: Where to say it.
+    """
+    card = report.card
+    _line(console, f"{card.title}: {report.source}")
+    _line(
+        console,
+        f"{report.images} of {report.listed} images usable, of {report.groups} people (groups); "
+        f"{report.decoded} decoded{'' if report.full else ' (--full decodes all)'}",
+    )
+    if report.splits:
+        console.print(_splits(report))
+    if report.label_counts:
+        console.print(_histogram(report))
+    for text in _facts(report):
+        _line(console, text)
+    if report.problems:
+        console.print(_problems(report))
+    if report.copies:
+        _copies(report, console)
+    for split in report.splits:
+        if split.sheet is not None:
+            _line(console, f"contact sheet of {split.name}: {split.sheet}")
+    for fault in report.faults:
+        console.print(f"[bold red]not usable[/]: {escape(fault)}", soft_wrap=True, highlight=False)
+    if report.usable:
+        looked = "every image was decoded" if report.full else "as far as was looked"
+        console.print(f"[bold green]usable[/], {looked}", highlight=False)
+
+
+def _line(console: Console, text: str) -> None:
+    console.print(text, highlight=False, soft_wrap=True, markup=False)
+
+
+def _splits(report: CheckReport) -> Table:
+    unit = report.card.unit
+    table = Table("split", "images", "people", f"lowest ({unit})", "median", "highest", box=None)
+    for split in report.splits:
+        name = f"{split.name} (official)" if split.official else split.name
+        labels = (f"{value:.4g}" for value in (split.low, split.median, split.high))
+        table.add_row(name, str(split.images), str(split.groups), *labels)
+    return table
+
+
+def _histogram(report: CheckReport) -> Table:
+    table = Table.grid(padding=(0, 2))
+    most, edges = max(report.label_counts), report.label_edges
+    for count, low, high in zip(report.label_counts, edges, edges[1:], strict=False):
+        bar = "█" * round(count / most * BAR) or ("▏" if count else "")
+        table.add_row(f"{low:.4g} to {high:.4g} {report.card.unit}", f"[cyan]{bar}[/] {count}")
+    return table
+
+
+def _facts(report: CheckReport) -> list[str]:
+    lines: list[str] = []
+    for covariate in report.covariates:
+        extent = (
+            "no value"
+            if covariate.low is None or covariate.high is None
+            else f"{covariate.low:.4g} to {covariate.high:.4g}"
+        )
+        lines.append(
+            f"covariate {covariate.name}: {extent}, known of {covariate.known} of "
+            f"{covariate.images} images"
+        )
+    for what, counts in (("sites", report.sites), ("sizes of the files", report.sizes)):
+        if counts:
+            shown = [f"{name} ({count})" for name, count in list(counts.items())[:MOST]]
+            more = f" and {len(counts) - MOST} more" if len(counts) > MOST else ""
+            lines.append(f"{what}: {', '.join(shown)}{more}")
+    if report.unused:
+        lines.append(f"other files in the folder, not used: {report.unused}")
+    return lines
+
+
+def _problems(report: CheckReport) -> Table:
+    table = Table("images", "why", "for instance", title=f"{report.set_aside} set aside", box=None)
+    for problem in report.problems[:MOST]:
+        table.add_row(str(problem.count), escape(problem.reason), escape(problem.example))
+    rest = report.problems[MOST:]
+    if rest:
+        left = sum(problem.count for problem in rest)
+        table.add_row(str(left), f"{len(rest)} other reasons; supremix prepare lists all", "")
+    return table
+
+
+def _copies(report: CheckReport, console: Console) -> None:
+    first = ", ".join(report.copies[0][:3])
+    console.print(
+        f"[bold yellow]{len(report.copies)} pictures come under more than one group[/] (person), "
+        f"the same to the last bit, for instance {escape(first)}: if that is one person, give the "
+        "images one group, or splits will share them",
+        soft_wrap=True,
+        highlight=False,
+    )

@@ -1,0 +1,59 @@
+"""`supremix phantom`: synthetic images in a dataset's official layout, for the user to keep."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from supremix.cli.parsing import options
+from supremix.cli.views.progress import Display
+
+
+def phantom(
+    dataset: Annotated[
+        str,
+        typer.Argument(
+            help="Name of a dataset with phantoms; see `supremix datasets`.",
+            rich_help_panel=options.DATA,
+        ),
+    ],
+    out: Annotated[
+        str,
+        typer.Option(
+            metavar="FOLDER", help="A new or an empty folder.", rich_help_panel=options.DATA
+        ),
+    ],
+    n: Annotated[
+        int | None,
+        typer.Option(
+            "--n",
+            min=1,
+            help="How many; by default the dataset's own number.",
+            rich_help_panel=options.DATA,
+        ),
+    ] = None,
+    seed: Annotated[
+        int,
+        typer.Option(min=0, help="Same seed and number, same files.", rich_help_panel=options.DATA),
+    ] = 0,
+    quiet: options.Quiet = False,
+) -> None:
+    """Write phantoms, synthetic images with known labels, in a dataset's official layout.
+
+    A search without --source makes its own and keeps them in the cache; these are for looking at,
+    for trying things out, and for seeing what the official folder looks like.
+
+    \b
+    Examples:
+      supremix phantom ukb-t1 --out phantoms --n 64
+      supremix check ukb-t1 --source phantoms
+    """
+    import supremix
+
+    with Display(Console(stderr=True), f"phantoms of {dataset}", quiet=quiet) as display:
+        written = supremix.phantom(dataset, out, n=n, seed=seed, progress=display)
+    Console().print(
+        f"{written} phantoms of {dataset} in {out}", highlight=False, soft_wrap=True, markup=False
+    )

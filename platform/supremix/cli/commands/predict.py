@@ -1,0 +1,98 @@
+"""`supremix predict`: use the model that a search left behind."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from supremix.cli.parsing.values import parse_assignment
+
+if TYPE_CHECKING:
+    from supremix.training import TrainedModel
+
+
+def predict(
+    model: Annotated[
+        str, typer.Argument(metavar="RUN_OR_MODEL", help="A run folder, or a model's folder.")
+    ],
+    images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Image files.")],
+    pixel_size: Annotated[
+        float | None,
+        typer.Option(metavar="MM", help="Short for --with pixel_size=MM.", show_default=False),
+    ] = None,
+    covariates: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--with",
+            metavar="NAME=NUMBER",
+            help="A covariate that the model needs; repeat for more. Holds for all the images.",
+        ),
+    ] = None,
+    table: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the predictions to this CSV file as well."),
+    ] = None,
+) -> None:
+    """Predict from image files with the model of a run folder.
+
+    \b
+    Examples:
+      supremix predict runs/hc18-supremix image.png --pixel-size 0.14
+      supremix predict runs/brains scans/*.nii.gz --table ages.csv
+    """
+    import supremix
+
+    given = _covariates(covariates or [], pixel_size)
+    trained = supremix.load(model)
+    predictions, failures = _predict_each(trained, images, given)
+    if predictions:
+        Console().print(_as_table(predictions, trained.card.unit))
+    if table is not None:
+        _write_csv(table, predictions, trained.card.unit)
+    for image, reason in failures.items():
+        Console(stderr=True).print(f"{image}: {reason}", style="red", soft_wrap=True)
+    if failures:
+        raise typer.Exit(1)
+
+
+def _covariates(assignments: list[str], pixel_size: float | None) -> dict[str, float]:
+    try:
+        given = dict(parse_assignment(text) for text in assignments)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--with") from None
+    return given if pixel_size is None else {**given, "pixel_size": pixel_size}
+
+
+def _predict_each(
+    trained: TrainedModel, images: list[str], covariates: dict[str, float]
+) -> tuple[dict[str, float], dict[str, str]]:
+    """One file at a time: a broken one is named and does not cost the others their prediction."""
+    from supremix.errors import DatasetError
+
+    predictions: dict[str, float] = {}
+    failures: dict[str, str] = {}
+    for image in images:
+        try:
+            predictions[image] = float(trained.predict(image, **covariates))
+        except DatasetError as error:
+            failures[image] = str(error)
+    return predictions, failures
+
+
+def _as_table(predictions: dict[str, float], unit: str) -> Table:
+    table = Table("image", f"prediction ({unit})", box=None, pad_edge=False)
+    for image, value in predictions.items():
+        table.add_row(image, f"{value:.2f}")
+    return table
+
+
+def _write_csv(path: Path, predictions: dict[str, float], unit: str) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["image", "prediction", "unit"])
+        writer.writerows([image, value, unit] for image, value in predictions.items())

@@ -1,0 +1,66 @@
+"""`supremix watch`: the status of a run, drawn again and again."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.live import Live
+
+from supremix.cli.commands.status import Run
+from supremix.cli.views.status import status_view, trials_text
+
+if TYPE_CHECKING:
+    from supremix.monitoring.inspect import Watch
+
+
+def watch(
+    run: Run,
+    interval: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0.1, help="Time between two looks.")
+    ] = 2.0,
+) -> None:
+    """Show how far a run is, until it is over or Ctrl-C is pressed.
+
+    Like `supremix status`, it reads the run folder alone and may be started and ended at any time,
+    on any machine that sees the folder. Where nothing can be redrawn it writes a line a change.
+
+    \b
+    Examples:
+      supremix watch runs/hc18-supremix-20260131-120000
+      supremix watch s3://bucket/runs/brains --interval 30
+    """
+    from supremix.monitoring.inspect import Watch
+
+    watched, console = Watch(run), Console()
+    try:
+        if console.is_terminal:
+            _redraw(watched, console, interval)
+        else:
+            _tell(watched, console, interval)
+    except KeyboardInterrupt:
+        return  # whoever only looks on has nothing to interrupt
+
+
+def _redraw(watched: Watch, console: Console, interval: float) -> None:
+    status = watched.look()
+    with Live(status_view(status), console=console, auto_refresh=False) as live:
+        while not status.over:
+            time.sleep(interval)
+            status = watched.look()
+            live.update(status_view(status), refresh=True)
+
+
+def _tell(watched: Watch, console: Console, interval: float) -> None:
+    told = ""
+    while True:
+        status = watched.look()
+        line = f"{status.state} · {trials_text(status)} · {status.epochs} epochs"
+        if line != told:
+            told = line
+            console.print(line, soft_wrap=True, highlight=False, markup=False)
+        if status.over:
+            return
+        time.sleep(interval)

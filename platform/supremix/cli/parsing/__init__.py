@@ -1,0 +1,1 @@
+"""Options, their values, and the dispatch to the Python interface."""

@@ -1,0 +1,111 @@
+"""What a benchmark shows when it is over: errors, gains, what came to nothing, the files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from supremix.cli.views.search import files_table
+
+if TYPE_CHECKING:
+    from supremix.benchmark.result import BenchmarkResult
+    from supremix.cli.views.progress import Display
+
+FILES = {
+    "report/report.html": "everything on a page, with tables and plots",
+    "mae.parquet": "a row a dataset, method, split and metric, with its interval",
+    "gains.parquet": "a row a dataset and method: against the reference",
+    "comparison.parquet": "a row a search: best trial, errors, what it took",
+}
+
+
+def with_report(result: BenchmarkResult, display: Display) -> None:
+    """Write a benchmark's report into its folder.
+
+    Args:
+        result: The benchmark's.
+        display: Shows what is being done.
+    """
+    import supremix
+
+    display(supremix.Progress(message="writing the report"))
+    supremix.report(str(result.path), out=str(result.path / "report"))
+
+
+def show_benchmark(result: BenchmarkResult, console: Console) -> None:
+    """Show the errors of all methods on all datasets, what they gain, and the files.
+
+    Args:
+        result: The benchmark's.
+        console: Where to show it.
+    """
+    console.print(_errors(result))
+    console.print(
+        f"\nmean absolute errors on the test split with 95 % intervals over patients and "
+        f"{result.test_seeds} seeds; best settings of a search each, retrained on training and "
+        "validation data",
+        soft_wrap=True,
+        highlight=False,
+    )
+    gains = _gains(result)
+    if gains.row_count:
+        console.print(f"\nagainst {result.reference} (gain in percent, Holm-adjusted p)")
+        console.print(gains)
+    for (dataset, method), reason in result.failures.items():
+        text = f"\n{method} on {dataset} came to no result: {reason}"
+        console.print(Text(text), soft_wrap=True)
+    console.print(Text(f"\neverything is in {result.path}"), soft_wrap=True)
+    runs = {dataset: f"the runs on {dataset}, one a method" for dataset in result.datasets}
+    there = {name: why for name, why in FILES.items() if (result.path / name).is_file()}
+    console.print(files_table(result.path, there | runs))
+
+
+def _errors(result: BenchmarkResult) -> Table:
+    table = _empty("dataset", "unit", *result.methods)
+    rows = {
+        (row["dataset"], row["method"]): row
+        for row in result.mae.to_dicts()
+        if row["split"] == "test" and row["metric"] == "mae"
+    }
+    units = {row["dataset"]: row["unit"] for row in result.table.to_dicts()}
+    for dataset in result.datasets:
+        cells = [_interval(rows.get((dataset, method))) for method in result.methods]
+        table.add_row(dataset, units.get(dataset, ""), *cells)
+    return table
+
+
+def _gains(result: BenchmarkResult) -> Table:
+    others = [method for method in result.methods if method != result.reference]
+    table = _empty("dataset", *others)
+    rows = {(row["dataset"], row["method"]): row for row in result.gains.to_dicts()}
+    for dataset in result.datasets:
+        if others:
+            table.add_row(dataset, *(_gain(rows.get((dataset, method))) for method in others))
+    return table
+
+
+def _interval(row: dict[str, Any] | None) -> str:
+    if row is None or row["value"] is None:
+        return "–"
+    if row["low"] is None:
+        return f"{row['value']:.3g}"
+    return f"{row['value']:.3g} ({row['low']:.3g}–{row['high']:.3g})"
+
+
+def _gain(row: dict[str, Any] | None) -> str:
+    if row is None or row["gain"] is None:
+        return "–" if row is None or not row["note"] else f"– ({row['note']})"
+    text = f"{row['gain']:+.1f} %"
+    if row["significant"] is None:
+        return f"{text} ({row['note']})" if row["note"] else text
+    return f"{text} (p {row['p_adjusted']:.2g}{', significant' if row['significant'] else ''})"
+
+
+def _empty(*headings: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in headings:
+        table.add_column(heading, min_width=len(heading))
+    return table

@@ -1,0 +1,81 @@
+"""What a comparison shows when it is over: a row a method, whether a winner is shown, the files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from supremix.cli.parsing.values import format_duration
+from supremix.cli.views.search import files_table
+
+if TYPE_CHECKING:
+    from supremix.benchmark.comparison import ComparisonResult
+
+FILES = {
+    "comparison.md": "the result on a page",
+    "comparison.parquet": "a row a method",
+    "mae.parquet": "a row a method, split and metric",
+}
+"""What to look at in the folder of a comparison, and why; each method's run lies there besides."""
+
+
+def show_comparison(result: ComparisonResult, console: Console) -> None:
+    """Show everything a person wants to know once methods are compared.
+
+    Args:
+        result: The comparison's.
+        console: Where to show it.
+    """
+    rows = result.table.to_dicts()
+    console.print(comparison_table(rows))
+    console.print(
+        "\nmean absolute errors with 95 % intervals; difference: test error less the least one, on "
+        "the same test images",
+        soft_wrap=True,
+        highlight=False,
+    )
+    for method, reason in result.failures.items():
+        console.print(Text(f"\n{method} came to no result: {reason}"), soft_wrap=True)
+    console.print(Text(f"\n{result.verdict}", style="bold"), soft_wrap=True)
+    console.print(Text(f"\neverything is in {result.path}"), soft_wrap=True)
+    runs = {method: f"the run of {method}" for method in result.methods}
+    console.print(files_table(result.path, FILES | runs))
+
+
+def comparison_table(rows: list[dict[str, Any]]) -> Table:
+    """A line a method.
+
+    Args:
+        rows: Those of the table `comparison`, at least one.
+    """
+    # Imported here so that `--help` need not wait for it.
+    from supremix_reports import interval_text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("method", no_wrap=True)
+    for heading in (f"test ({rows[0]['unit']})", "difference", "validation"):
+        table.add_column(heading)
+    for heading in ("trials", "epochs", "time"):
+        table.add_column(heading, justify="right")
+    for row in rows:
+        table.add_row(
+            row["method"],
+            *(interval_text(row, name) for name in ("test", "difference", "val")),
+            trials_text(row),
+            str(row["epochs"]),
+            format_duration(row["seconds"]),
+        )
+    return table
+
+
+def trials_text(row: Mapping[str, Any]) -> str:
+    """How many trials a method had, and how many of them ended before their time."""
+    early = row["pruned"] + row["stopped"]
+    ends = {"early": early, "failed": row["failed"]}
+    told = ", ".join(f"{number} {how}" for how, number in ends.items() if number)
+    total = row["finished"] + early + row["failed"]
+    return f"{total} ({told})" if told else str(total)

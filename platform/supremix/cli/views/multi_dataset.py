@@ -1,0 +1,68 @@
+"""What a search over several datasets shows when it is over: a row a dataset, and the files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from supremix.cli.parsing.values import format_duration
+from supremix.cli.views.comparison import trials_text
+from supremix.cli.views.search import files_table
+
+if TYPE_CHECKING:
+    from supremix.benchmark.multi_dataset import MultiResult
+
+FILES = {
+    "many.md": "the result on a page",
+    "comparison.parquet": "a row a dataset",
+    "mae.parquet": "a row a dataset, split and metric",
+    "trials.parquet": "a row a trial on all datasets",
+}
+"""What to look at in the folder of the whole, and why; each dataset's run lies there besides."""
+
+
+def show_many(result: MultiResult, console: Console) -> None:
+    """Show everything a person wants to know once several datasets are searched.
+
+    Args:
+        result: The search's.
+        console: Where to show it.
+    """
+    console.print(_table(result.table.to_dicts()))
+    console.print(
+        "\nmean absolute errors with 95 % intervals over patients; test: the best settings, "
+        "retrained on training and validation data and measured once",
+        soft_wrap=True,
+        highlight=False,
+    )
+    for dataset, reason in result.failures.items():
+        console.print(Text(f"\n{dataset} came to no result: {reason}"), soft_wrap=True)
+    console.print(Text(f"\neverything is in {result.path}"), soft_wrap=True)
+    runs = {dataset: f"the run on {dataset}" for dataset in result.datasets}
+    console.print(files_table(result.path, FILES | runs))
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    # Imported here so that `--help` need not wait for it.
+    from supremix_reports import interval_text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("dataset", no_wrap=True)
+    for heading in ("unit", "test", "validation"):
+        table.add_column(heading, min_width=len(heading))
+    for heading in ("trials", "epochs", "time"):
+        table.add_column(heading, justify="right")
+    for row in rows:
+        table.add_row(
+            row["dataset"],
+            row["unit"],
+            *(interval_text(row, name) for name in ("test", "val")),
+            trials_text(row),
+            str(row["epochs"]),
+            format_duration(row["seconds"]),
+        )
+    return table

@@ -1,0 +1,107 @@
+"""How a plan looks on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from supremix.planning.problems import describe_bytes, describe_time
+
+if TYPE_CHECKING:
+    from supremix.planning.estimate import Range
+    from supremix.planning.plan import Plan
+    from supremix.planning.study_plan import StudyPlan
+
+NAME = 14
+"""Width of what stands before each line."""
+
+ENDS = {
+    "trials": "all that are asked for",
+    "time": "until the time is used up",
+    "gpu_hours": "until the GPU hours are used up",
+}
+
+
+def lines(plan: Plan) -> Iterator[Text]:
+    """The lines of a plan: the machine, each search, the sum, what does not fit."""
+    gangs = plan.gangs
+    size = f"{gangs.cpus:g} CPU + {gangs.gpus:g} GPU" if gangs.gpus else f"{gangs.cpus:g} CPU"
+    yield _line(
+        "machine",
+        f"{gangs.gangs} gang(s) of {gangs.workers} worker(s) with {size} each, on "
+        f"{plan.nodes} node(s)",
+    )
+    for study in plan.studies:
+        yield Text()
+        yield from _study(study, gpus=gangs.gpus > 0)
+    yield Text()
+    if len(plan.studies) > 1:
+        yield Text("all together", style="bold")
+    yield from _sum(plan)
+    yield Text()
+    yield from _verdict(plan)
+
+
+def _study(study: StudyPlan, *, gpus: bool) -> Iterator[Text]:
+    yield Text(f"{study.method} on {study.dataset}", style="bold")
+    yield _line("trials", f"{study.trials}, {ENDS[study.ends_by]}")
+    epochs = study.epochs
+    yield _line(
+        "epochs",
+        f"about {epochs.likely:.0f}, {epochs.likely / study.trials:.1f} a trial; at most "
+        f"{study.whole * study.trials}, {study.whole} a trial",
+    )
+    for stage in study.stages:
+        yield _line(
+            "an epoch",
+            f"{stage.seconds:.2f} s of {stage.stage} on {stage.dataset}, batch {stage.batch}",
+        )
+    yield _line("trials' time", _times(study.search))
+    if study.confirmations:
+        yield _line("last word", f"{study.confirmations} training(s), {_times(study.confirming)}")
+    if study.concluding.likely:
+        yield _line("final model", _times(study.concluding))
+    yield _line(
+        "storage",
+        f"images {describe_bytes(study.store)}, checkpoints {describe_bytes(study.checkpoints)}, "
+        f"ledger, tables and logs {describe_bytes(study.records)}, model "
+        f"{describe_bytes(study.model)}",
+    )
+    on_gpu = f", {describe_bytes(study.device)} of GPU memory" if gpus else ""
+    yield _line("a worker", f"{describe_bytes(study.resident)} of memory at most{on_gpu}")
+
+
+def _sum(plan: Plan) -> Iterator[Text]:
+    yield _line("wall time", _times(plan.seconds))
+    if plan.gangs.gpus > 0:
+        yield _line("GPU hours", _hours(plan.gpu_hours))
+    else:
+        yield _line("GPU hours", f"0; CPU hours {_hours(plan.cpu_hours)}")
+    free = "" if plan.free is None else f" of {describe_bytes(plan.free)} that are free"
+    yield _line("run folder", f"{describe_bytes(plan.storage)}{free}")
+
+
+def _verdict(plan: Plan) -> Iterator[Text]:
+    if plan.fits:
+        yield Text("all of it fits", style="bold green")
+        return
+    yield Text("what does not fit", style="bold red")
+    for problem in plan.problems:
+        yield Text(f"- {problem}")
+
+
+def _line(name: str, text: str) -> Text:
+    return Text(f"  {name:<{NAME}}").append(text)
+
+
+def _times(seconds: Range) -> str:
+    if seconds.low == seconds.high:
+        return describe_time(seconds.likely)
+    low, likely, high = map(describe_time, (seconds.low, seconds.likely, seconds.high))
+    return f"about {likely} ({low} to {high})"
+
+
+def _hours(hours: Range) -> str:
+    return f"about {hours.likely:.2g} ({hours.low:.2g} to {hours.high:.2g})"

@@ -1,0 +1,144 @@
+"""What a search or a preparation shows while it runs."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from supremix.cli.parsing.values import format_duration
+
+if TYPE_CHECKING:
+    from supremix.progress.progress import Progress
+
+SILENCE = 10.0
+"""Seconds without news after which the display says how long ago the last ones were."""
+
+LINES = 10
+"""Lines that one phase other than the trials gets where nothing can be redrawn."""
+
+
+def searching(progress: Progress) -> bool:
+    """Whether it is about trials, and not about images being prepared or a model retrained."""
+    return progress.about_trials
+
+
+def counts(progress: Progress) -> str:
+    """How many trials ended, how, and how many are at work; elsewhere the steps done."""
+    total = "" if progress.total is None else f" of {progress.total}"
+    part = f"{progress.part}: " if progress.part else ""
+    if not searching(progress):
+        return part + (f"{progress.message} {progress.done}{total}" if total else progress.message)
+    early = ((progress.pruned, "stopped early"), (progress.failed, "failed"))
+    ends = [f"{number} {how}" for number, how in early if number]
+    ended = f" ({', '.join(ends)})" if ends else ""
+    return f"{part}{progress.done}{total} trials done{ended}, {progress.running} running"
+
+
+def best(progress: Progress) -> str:
+    """The lowest error so far and whose it is; empty where there is none to tell."""
+    if not searching(progress):
+        return ""
+    if progress.best_error is None:
+        return "no trial finished yet"
+    return f"best so far {progress.best_error:.3f} {progress.unit} (trial {progress.best_trial})"
+
+
+def times(progress: Progress) -> str:
+    """Time gone and time left, the latter an estimate."""
+    if not progress.elapsed:
+        return ""
+    gone = f"{format_duration(progress.elapsed)} gone"
+    return gone if progress.left is None else f"{gone}, about {format_duration(progress.left)} left"
+
+
+def share(progress: Progress) -> float:
+    """How much of the work is done, 0 to 1; by time where the time left is known."""
+    if progress.left is not None and searching(progress):
+        return progress.elapsed / (progress.elapsed + progress.left)
+    return progress.done / progress.total if progress.total else 0.0
+
+
+class Display:
+    """Shows the latest progress: redrawn in place on a terminal, a line a change elsewhere.
+
+    Args:
+        console: Where to show it.
+        title: What is going on, in a few words.
+        quiet: Show nothing.
+    """
+
+    def __init__(self, console: Console, title: str, *, quiet: bool = False) -> None:
+        self._console = console
+        self._title = title
+        self._latest: Progress | None = None
+        self._since = time.monotonic()
+        self._told: dict[bool, tuple[object, ...]] = {}
+        self._lines = not quiet and not console.is_terminal
+        self._live = (
+            Live(get_renderable=self._render, console=console, transient=True)
+            if not quiet and console.is_terminal
+            else None
+        )
+
+    def __enter__(self) -> Self:
+        if self._live is not None:
+            self._live.start()
+        elif self._lines:
+            self._print(self._title)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def __call__(self, progress: Progress) -> None:
+        """Take note of how far it is; cheap enough to be called as often as one likes."""
+        self._latest = progress
+        self._since = time.monotonic()
+        if self._lines:
+            self._tell(progress)
+
+    def _tell(self, progress: Progress) -> None:
+        news, about = _news(progress), searching(progress)
+        if news != self._told.get(about):
+            self._told[about] = news
+            parts = (counts(progress), best(progress), times(progress))
+            self._print(" · ".join(filter(None, parts)))
+
+    def _print(self, line: str) -> None:
+        self._console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+    def _render(self) -> RenderableType:
+        # Called by the terminal's own refresh, so the clock runs on between two reports.
+        waited = time.monotonic() - self._since
+        if self._latest is None:
+            return Text(f"{self._title}  {format_duration(waited)}")
+        told = self._latest
+        bar = Table.grid(padding=(0, 2))
+        bar.add_row(
+            Text(self._title, style="bold"),
+            ProgressBar(total=1.0, completed=share(told), width=30),
+            Text(counts(told)),
+        )
+        ago = f"last news {waited:.0f} s ago" if waited > SILENCE else ""
+        below = " · ".join(filter(None, (best(told), times(told), ago)))
+        return Group(bar, Text(below, style="green"))
+
+
+def _news(progress: Progress) -> tuple[object, ...]:
+    """What has to change for another line to be worth it."""
+    if searching(progress):
+        return progress.part, progress.done, progress.best_error
+    return progress.part, progress.message, (progress.done * LINES) // (progress.total or 1)

@@ -1,0 +1,167 @@
+"""What a finished search shows: trials by rank, the best settings, the verdict, the files."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from upath import UPath
+
+from supremix.cli.parsing.values import format_setting
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from supremix.runs.result import Result
+    from supremix_reports import Interval
+
+KEY_SETTINGS = (
+    "temperature",
+    "batch_size",
+    "lr",
+    "window",
+    "alpha",
+    "beta",
+    "head",
+    "pretrain_share",
+    "weight_decay",
+)
+"""Settings that are shown first where there is no room for all that vary."""
+
+FIXED_WIDTH = 48
+"""Characters of a line that rank, trial, state, error and epochs take."""
+
+CELL_WIDTH = 9
+"""Characters of a setting's value; its heading may take more."""
+
+FILES = {
+    "summary.md": "the result on a page",
+    "trials.parquet": "a row a trial, with all its settings",
+    "curves.parquet": "a row a trial and epoch",
+    "predictions.parquet": "a row an image: validation and test",
+    "mae.parquet": "a row a split and metric, also by label density",
+    "measures.parquet": "a row a trial, epoch and measure of its representation",
+    "embedding.png": "the best trial's features on validation, coloured by label",
+    "best": "the model, for: supremix predict {run} IMAGE",
+    "logs": "a log a trial",
+    "spec.json": "what was asked for",
+    "environment.json": "versions and hardware it ran on",
+}
+"""What to look at in a run folder, and why."""
+
+
+def show_result(result: Result, console: Console) -> None:
+    """Show everything a person wants to know once a search is over.
+
+    Args:
+        result: The search's.
+        console: Where to show it.
+    """
+    # Imported here so that `--help` need not wait for it.
+    from supremix_reports import ranked
+
+    trials = ranked(result.trials)
+    unit = str(trials["unit"][0])
+    console.print(trials_table(trials, unit, width=console.width))
+    console.print(f"\nbest settings (trial {result.best.trial})", style="bold")
+    console.print(settings_table(result.best.config))
+    console.print(Text(f"\n{verdict(result, unit)}", style="bold"), soft_wrap=True)
+    console.print(Text(f"\neverything is in {result.path}"), soft_wrap=True)
+    console.print(files_table(result.path))
+
+
+def trials_table(trials: pl.DataFrame, unit: str, *, width: int) -> Table:
+    """Trials by rank with as many of the settings that tell them apart as a line has room for.
+
+    Args:
+        trials: A row a trial, best first, a column `config_<name>` for each setting.
+        unit: Of the error.
+        width: Characters of a line.
+
+    Returns:
+        The table, a line a trial.
+    """
+    rows = trials.to_dicts()
+    shown = _fitting(varying(rows), width - FIXED_WIDTH)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in ("rank", "trial", "state", f"error ({unit})", "epochs"):
+        table.add_column(heading, justify="left" if heading == "state" else "right", no_wrap=True)
+    for name in shown:
+        table.add_column(name.removeprefix(_prefix()), justify="right", no_wrap=True)
+    for rank, row in enumerate(rows, start=1):
+        error = "-" if row["error"] is None else f"{row['error']:.3f}"
+        settings = ["-" if row[name] is None else format_setting(row[name]) for name in shown]
+        cells = (str(rank), str(row["trial"]), row["state"], error, str(row["epochs"]))
+        table.add_row(*cells, *settings, style="bold" if rank == 1 else None)
+    return table
+
+
+def varying(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Columns of the settings that differ between trials, the telling ones first."""
+    names = [name for name in (rows[0] if rows else ()) if name.startswith(_prefix())]
+    differ = [name for name in names if len({str(row[name]) for row in rows}) > 1]
+    first = [name for key in KEY_SETTINGS if (name := _prefix() + key) in differ]
+    return first + [name for name in differ if name not in first]
+
+
+def _fitting(names: Sequence[str], room: int) -> list[str]:
+    """The first of the columns that fit in so many characters."""
+    shown: list[str] = []
+    for name in names:
+        room -= max(CELL_WIDTH, len(name.removeprefix(_prefix()))) + 2
+        if room < 0:
+            break
+        shown.append(name)
+    return shown
+
+
+def _prefix() -> str:
+    from supremix_reports import CONFIG_PREFIX
+
+    return CONFIG_PREFIX
+
+
+def settings_table(config: Mapping[str, Any]) -> Table:
+    """All settings of one trial, a line each."""
+    return _pairs((name, format_setting(value)) for name, value in config.items())
+
+
+def files_table(run: UPath, files: Mapping[str, str] = FILES) -> Table:
+    """What a run folder holds of `files`, and why one would look at it."""
+    return _pairs(
+        (name, why.format(run=run)) for name, why in files.items() if (run / name).exists()
+    )
+
+
+def _pairs(pairs: Iterable[tuple[str, str]]) -> Table:
+    table = Table(box=None, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in pairs:
+        table.add_row(name, value)
+    return table
+
+
+def verdict(result: Result, unit: str) -> str:
+    """The error on validation, which picked the settings, and on test, which judges them."""
+    best = result.best
+    lines = [f"validation error of trial {best.trial}: {best.interval.value:.3f} {unit}"]
+    lines[0] += _between(best.interval)
+    judged = result.judged
+    if judged is None:
+        return f"{lines[0]}\ntest error: not judged"
+    lines.append(
+        f"test error, retrained on training and validation data: {judged.value:.3f} {unit}"
+        f"{_between(judged)}, {judged.n} images of {judged.groups} groups"
+    )
+    return "\n".join(lines)
+
+
+def _between(interval: Interval) -> str:
+    if math.isnan(interval.low) or math.isnan(interval.high):
+        return " (one group: no interval)"
+    return f" (95 % interval {interval.low:.3f} to {interval.high:.3f})"

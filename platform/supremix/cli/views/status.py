@@ -1,0 +1,181 @@
+"""How the status of a run looks on a terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from supremix.cli.parsing.values import format_duration, format_setting
+
+if TYPE_CHECKING:
+    from supremix.monitoring.status import Finalist, RunningTrial, Status
+
+COLOURS = {
+    "running": "green",
+    "concluded": "bold green",
+    "stalled": "bold yellow",
+    "interrupted": "yellow",
+    "failed": "bold red",
+}
+ROWS = 16
+"""Running trials that are shown one by one."""
+
+
+def status_view(status: Status) -> RenderableType:
+    """Everything about a run that a person wants to know while it goes on.
+
+    Args:
+        status: The run's.
+
+    Returns:
+        What to print.
+    """
+    blocks: list[RenderableType] = [_headline(status), _facts(status)]
+    if status.parts:
+        blocks += [Text(), _parts(status)]
+    for part in status.parts or (status,):
+        blocks += _details(part, _part_name(status, part) if status.parts else "")
+    return Group(*blocks)
+
+
+def _headline(status: Status) -> Text:
+    text = Text(f"{status.run}  ", style="bold")
+    text.append(status.state, style=COLOURS[status.state])
+    what = [status.dataset, status.method, status.objective]
+    return text.append(f"  {' · '.join(filter(None, what))}", style="default")
+
+
+def _facts(status: Status) -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for name, value in (
+        ("trials", trials_text(status)),
+        ("best", "" if status.parts else best_text(status)),
+        ("gangs", gangs_text(status)),
+        ("used", used_text(status)),
+        ("last event", silence_text(status)),
+    ):
+        if value:
+            table.add_row(Text(name, style="dim"), Text(value))
+    return table
+
+
+def trials_text(status: Status) -> str:
+    """How many trials there are, and in which states."""
+    count = sum(status.trials.values())
+    limit = status.limits.get("trials")
+    of = f" of {limit:g}" if limit else ""
+    if limit and count > limit:  # the best settings are trained anew when the trials are done
+        of = f" ({limit:g} asked for, then the finalists)"
+    ends = ", ".join(f"{number} {state}" for state, number in status.trials.items())
+    return f"{count}{of}: {ends}" if count else f"none yet{of and f', {limit:g} to come'}"
+
+
+def best_text(status: Status) -> str:
+    """The least error and whose it is."""
+    if status.best_trial is None:
+        return "no trial finished yet"
+    told = f"{_error(status.best_error)} {status.unit}".strip() + f" (trial {status.best_trial})"
+    means = {finalist.trial: finalist for finalist in status.finalists}
+    final = means.get(status.best_trial)
+    if final is not None and final.mean is not None:
+        told += f", {final.mean:.3f} with {len(final.errors)} new seeds"
+    return told
+
+
+def gangs_text(status: Status) -> str:
+    """How many gangs have work, and how well they are used."""
+    if not status.gangs:
+        return "none has started yet"
+    told = [f"{status.busy} of {status.gangs} busy"]
+    if status.busy_share is not None:
+        told.append(f"{status.busy_share:.0%} of the time so far")
+    pace = status.epochs_per_hour
+    told.append(f"{status.epochs} epochs" + ("" if pace is None else f", {pace:.0f} an hour"))
+    return " · ".join(told)
+
+
+def used_text(status: Status) -> str:
+    """Time and GPU hours, of what the budget has, and what is left."""
+    time, hours = status.limits.get("time"), status.limits.get("gpu_hours")
+    told = [format_duration(status.seconds) + (f" of {format_duration(time)}" if time else "")]
+    if hours or status.gpu_hours:
+        told.append(f"{status.gpu_hours:.2f}{f' of {hours:g}' if hours else ''} GPU hours")
+    if status.left is not None and not status.over:
+        told.append(f"about {format_duration(status.left)} left")
+    return " · ".join(told)
+
+
+def silence_text(status: Status) -> str:
+    """How long ago something happened."""
+    return "none yet" if status.silence is None else f"{format_duration(status.silence)} ago"
+
+
+def _part_name(status: Status, part: Status) -> str:
+    """Where a part's folder lies in that of the whole."""
+    return part.run.removeprefix(status.run).strip("/")
+
+
+def _parts(status: Status) -> Table:
+    table = _columns("run", "state", "trials", "running", "best", "epochs", "time")
+    for part in status.parts:
+        best = "-" if part.best_trial is None else f"{_error(part.best_error)} {part.unit}"
+        table.add_row(
+            _part_name(status, part),
+            Text(part.state, style=COLOURS[part.state]),
+            str(sum(part.trials.values())),
+            str(part.trials.get("running", 0)),
+            best,
+            str(part.epochs),
+            format_duration(part.seconds),
+        )
+    return table
+
+
+def _details(status: Status, part: str) -> list[RenderableType]:
+    blocks: list[RenderableType] = []
+    name = f" of {part}" if part else ""
+    if status.running and not status.over:
+        blocks += [Text(f"\nrunning trials{name}", style="bold"), _running(status.running)]
+    if status.finalists:
+        blocks += [Text(f"\nfinalists{name}", style="bold"), _finalists(status.finalists)]
+    if status.failures:
+        blocks.append(Text(f"\nlast failures{name}", style="bold"))
+        blocks += [Text(f"trial {number}: {why}", style="red") for number, why in status.failures]
+    if status.best_config and not part:
+        settings = ", ".join(f"{k}={format_setting(v)}" for k, v in status.best_config.items())
+        blocks += [Text("\nbest settings", style="bold"), Text(settings)]
+    return blocks
+
+
+def _running(trials: tuple[RunningTrial, ...]) -> RenderableType:
+    table = _columns("trial", "epoch", "error", "stage", "")
+    for trial in trials[:ROWS]:
+        total = "" if trial.total is None else f"/{trial.total}"
+        confirms = "confirms" if trial.role == "confirm" else ""
+        note = " ".join(filter(None, (confirms, trial.dataset)))
+        error = _error(trial.error)
+        table.add_row(str(trial.number), f"{trial.epoch}{total}", error, trial.stage, note)
+    if len(trials) <= ROWS:
+        return table
+    return Group(table, Text(f"and {len(trials) - ROWS} more", style="dim"))
+
+
+def _finalists(finalists: tuple[Finalist, ...]) -> Table:
+    table = _columns("trial", "error in the search", "mean with new seeds", "seeds done")
+    for one in finalists:
+        done = f"{len(one.errors)} of {len(one.confirming)}"
+        table.add_row(str(one.trial), _error(one.error), _error(one.mean), done)
+    return table
+
+
+def _columns(*headings: str) -> Table:
+    table = Table(*headings, box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.header_style = "dim"
+    return table
+
+
+def _error(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

@@ -1,0 +1,84 @@
+"""How one trial looks on a terminal: settings, curve, log."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from supremix.cli.views.search import settings_table
+
+if TYPE_CHECKING:
+    from supremix.monitoring.status import TrialStatus
+
+BARS = "▁▂▃▄▅▆▇█"
+WIDTH = 60
+"""Characters of a curve."""
+
+
+def trial_view(trial: TrialStatus) -> RenderableType:
+    """Everything about a trial.
+
+    Args:
+        trial: As far as its run's folder tells.
+
+    Returns:
+        What to print.
+    """
+    total = "" if trial.total is None else f" of {trial.total}"
+    head = Text(f"trial {trial.number}  ", style="bold").append(trial.state, style="bold")
+    head.append(f"  {len(trial.errors)}{total} epochs", style="default")
+    if trial.confirms is not None:
+        head.append(f", settings of trial {trial.confirms} with seed {trial.seed}")
+    blocks: list[RenderableType] = [head]
+    if trial.reason:
+        blocks.append(Text(trial.reason))
+    if trial.errors:
+        blocks.append(Text(curve_text(trial.errors, trial.unit)))
+    blocks += [Text("\nsettings", style="bold"), settings_table(trial.config)]
+    blocks.append(Text("\nlog", style="bold"))
+    blocks.append(Text(trial.log.rstrip() or "nothing was written for this trial"))
+    return Group(*blocks)
+
+
+def curve_text(errors: Sequence[float], unit: str) -> str:
+    """The error over the epochs as a line of bars, with its first, least and last value."""
+    finite = [error for error in errors if math.isfinite(error)]
+    bars = sparkline(errors)
+    if not finite:
+        return f"error {bars} (never a finite number)"
+    told = f"first {errors[0]:.3f}, least {min(finite):.3f}, last {errors[-1]:.3f} {unit}"
+    return f"error {bars} {told.rstrip()}"
+
+
+def sparkline(values: Sequence[float], width: int = WIDTH) -> str:
+    """Values as bars, a character each, or the mean of several where there are more than `width`.
+
+    Args:
+        values: What is not finite is shown as a cross.
+        width: Characters, at least 1.
+
+    Returns:
+        The line; the least value is the lowest bar, the greatest the highest.
+    """
+    count = min(width, len(values))
+    edges = [i * len(values) // count for i in range(count + 1)] if count else [0]
+    means = [_mean(values[a:b]) for a, b in itertools.pairwise(edges)]
+    finite = [mean for mean in means if math.isfinite(mean)]
+    low, high = min(finite, default=0.0), max(finite, default=0.0)
+    return "".join(_bar(mean, low, high) for mean in means)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _bar(value: float, low: float, high: float) -> str:
+    if not math.isfinite(value):
+        return "×"
+    share = (value - low) / (high - low) if high > low else 0.0
+    return BARS[round(share * (len(BARS) - 1))]

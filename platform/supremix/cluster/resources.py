@@ -1,0 +1,153 @@
+"""How many gangs of which size fit a cluster. Pure arithmetic, so that nothing can deadlock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from supremix.cluster.resources import GangPlan
+
+from collections.abc import Mapping, Sequence
+
+from supremix.errors import ResourceError
+
+TRIAL_CPU = 0.01
+"""CPUs of a Tune trial's actor, which only passes orders on (0 is refused by Tune)."""
+
+TRIAL_SHARE = 0.05
+"""What each worker leaves of its CPUs for trial actors. Without it gangs that fill the cluster
+leave no place for the trials that would use them, and the search waits for ever."""
+
+CPUS_PER_WORKER = 2
+"""CPUs a worker gets on a cluster without GPUs, when the user names no number."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GangPlan:
+    """Gangs and their size.
+
+    Args:
+        gangs: Gangs that work at the same time; as many trials run at once.
+        workers: Workers (Ray Train ranks) a gang.
+        cpus: CPUs a worker; also its torch threads.
+        gpus: GPUs a worker; below 1 several workers share one; 0 trains on the CPU.
+    """
+
+    gangs: int
+    workers: int
+    cpus: float
+    gpus: float
+
+    @property
+    def threads(self) -> int:
+        """Torch threads of a worker."""
+        return max(1, int(self.cpus))
+
+    def worker_resources(self) -> dict[str, float]:
+        """The resources of one worker as Ray wants them, a little left for the trials' actors."""
+        gpu = {"GPU": self.gpus} if self.gpus > 0 else {}
+        return {"CPU": round(self.cpus * (1 - TRIAL_SHARE), 4), **gpu}
+
+
+def plan_gangs(
+    nodes: Sequence[Mapping[str, float]],
+    *,
+    workers: int = 1,
+    gangs: int | None = None,
+    cpus: float | None = None,
+    gpus: float | None = None,
+) -> GangPlan:
+    """Plan gangs that all fit the cluster at once.
+
+    Args:
+        nodes: Resources (``CPU``, ``GPU``) of each living node.
+        workers: Workers a gang, at least 1. They may be on several nodes.
+        gangs: Gangs; None for as many as fit.
+        cpus: CPUs a worker; None for 1 beside a GPU, else 2 or what there is.
+        gpus: GPUs a worker; None for 1 where the cluster has GPUs, else 0.
+
+    Returns:
+        The plan; its resources are all free on an idle cluster.
+
+    Raises:
+        ResourceError: A number below its least value, or more than the cluster has.
+    """
+    if workers < 1 or (gangs is not None and gangs < 1):
+        raise ResourceError(
+            f"a search needs at least 1 gang of at least 1 worker; got gangs={gangs}, "
+            f"workers={workers}. Leave 'gangs' out to use the whole cluster."
+        )
+    if gpus is None:
+        gpus = 1.0 if any(node.get("GPU", 0) >= 1 for node in nodes) else 0.0
+    if cpus is None:
+        cpus = _cpus_per_worker(nodes, workers * (gangs or 1), gpus)
+    _check_shares(workers, cpus, gpus)
+    fit = sum(_workers_on(node, cpus, gpus) for node in nodes)
+    wanted = workers * (gangs or 1)
+    if wanted > fit:
+        raise ResourceError(_shortage(nodes, workers, gangs, cpus, gpus, fit))
+    return GangPlan(gangs=gangs or fit // workers, workers=workers, cpus=cpus, gpus=gpus)
+
+
+def _cpus_per_worker(nodes: Sequence[Mapping[str, float]], workers: int, gpus: float) -> float:
+    if gpus > 0:
+        return 1.0
+    total = int(sum(node.get("CPU", 0) for node in nodes))
+    largest = int(max((node.get("CPU", 0) for node in nodes), default=0))
+    return float(max(1, min(CPUS_PER_WORKER, largest, total // workers)))
+
+
+def _check_shares(workers: int, cpus: float, gpus: float) -> None:
+    if cpus <= 0 or gpus < 0:
+        raise ResourceError(
+            f"a worker needs more than 0 CPUs and no negative number of GPUs; got cpus={cpus:g}, "
+            f"gpus={gpus:g}."
+        )
+    if gpus > 1 and gpus != int(gpus):
+        raise ResourceError(
+            f"a worker takes whole GPUs or a share of one; got gpus={gpus:g}. Ask for "
+            f"{int(gpus)} or {int(gpus) + 1}."
+        )
+    if workers > 1 and 0 < gpus < 1:
+        raise ResourceError(
+            f"several workers of one gang cannot share a GPU (got workers={workers}, "
+            f"gpus={gpus:g}): NCCL, by which they talk, allows one worker a GPU, and two on one "
+            "compute no faster than one. Ask for --workers 1 to have several trials on a GPU, or "
+            "for --gpus-per-worker 1."
+        )
+
+
+def _workers_on(node: Mapping[str, float], cpus: float, gpus: float) -> int:
+    # Shares like 0.1 are not exact in binary: a little slack, so that ten of them fit in one.
+    fit = int(node.get("CPU", 0) / cpus + 1e-6)
+    return min(fit, _shares(node.get("GPU", 0), gpus)) if gpus > 0 else fit
+
+
+def _shares(have: float, gpus: float) -> int:
+    """How often `gpus` fits; what is left of one GPU and of another do not make a share."""
+    if gpus >= 1:
+        return int(have / gpus + 1e-6)
+    return int(have) * int(1 / gpus + 1e-6)
+
+
+def _shortage(
+    nodes: Sequence[Mapping[str, float]],
+    workers: int,
+    gangs: int | None,
+    cpus: float,
+    gpus: float,
+    fit: int,
+) -> str:
+    have = ", ".join(f"{n.get('CPU', 0):g} CPU + {n.get('GPU', 0):g} GPU" for n in nodes)
+    return (
+        f"{gangs or 1} gang(s) of {workers} worker(s) with {cpus:g} CPU and {gpus:g} GPU each do "
+        f"not fit the cluster, which has {len(nodes)} node(s) ({have}) and room for {fit} such "
+        f"worker(s). Ask for fewer workers or gangs, or for less a worker "
+        f"(--workers, --gangs, --cpus-per-worker, --gpus-per-worker)."
+    )
+
+
+def gang_gpus(plan: GangPlan) -> float:
+    """GPUs of one gang; 0 where it trains on CPUs."""
+    return plan.gpus * plan.workers

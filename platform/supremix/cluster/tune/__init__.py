@@ -1,0 +1,1 @@
+"""Ray Tune: the runner of a search's trials, and experiment trackers."""

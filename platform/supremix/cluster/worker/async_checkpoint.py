@@ -1,0 +1,50 @@
+"""Checkpoints written beside the training: one at a time, in their order."""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from supremix.training import save_checkpoint
+from supremix.training.artifacts.checkpoint import State
+
+logger = logging.getLogger(__name__)
+
+
+class Saver:
+    """Writes checkpoints in a thread of its own, while the next epoch is trained.
+
+    What is trained meanwhile is lost, and no more than that, should the process be killed before
+    the file is whole.
+    """
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._writing: Future[None] | None = None
+
+    def save(self, state: State, address: str) -> None:
+        """Begin to write a state, a copy that nobody changes.
+
+        Raises:
+            Exception: what the checkpoint before it met with, see `wait`.
+        """
+        self.wait()
+        self._writing = self._thread.submit(save_checkpoint, state, address)
+
+    def wait(self) -> None:
+        """Wait until the last checkpoint is on the storage.
+
+        Raises:
+            RunFolderError: the storage went on failing.
+            OSError: the storage refuses.
+        """
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
+
+    def forget(self) -> None:
+        """Wait for the last checkpoint of a trial that has failed, whatever becomes of it."""
+        try:
+            self.wait()
+        except Exception:
+            logger.warning("a checkpoint was not written", exc_info=True)

@@ -1,0 +1,1 @@
+"""Training one encoder on several datasets at once: the request, its driver, its report."""

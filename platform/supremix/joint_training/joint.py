@@ -1,0 +1,235 @@
+"""Joint training from the outside: one encoder on several datasets, beside each dataset alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from upath import UPath
+
+from supremix.errors import USER_ERRORS, RunFolderError, SearchInterrupted, SpecError
+from supremix.joint_training.driver import JointSpec, run_joint
+from supremix.joint_training.report import ALONE, JOINT, JointRow, joint_rows
+from supremix.progress.progress import Listener, Progress
+from supremix.runs.folder import RunFolder, new_run_folder
+from supremix.search.spec import PLACE, SearchSpec
+from supremix.storage.paths import Address, children
+from supremix.storage.retry import explained
+from supremix.training import Method, TrainedModel
+from supremix.training.artifacts.format import DESCRIPTION
+from supremix_datasets import Dataset
+from supremix_reports import read_table
+
+
+@dataclass(frozen=True)
+class JointResult:
+    """What a joint training came to, read from its run folder.
+
+    Args:
+        path: The run folder.
+    """
+
+    path: UPath
+    _cache: dict[str, Any] = field(default_factory=dict[str, Any], repr=False, compare=False)
+
+    @property
+    def rows(self) -> list[JointRow]:
+        """Each dataset's errors on validation and test, trained jointly and alone."""
+        return joint_rows(self.predictions, self.mae)
+
+    @property
+    def predictions(self) -> pl.DataFrame:
+        """A row a sample of validation and test, of every model."""
+        return self._table("predictions")
+
+    @property
+    def curves(self) -> pl.DataFrame:
+        """A row an epoch and dataset, of every model."""
+        return self._table("curves")
+
+    @property
+    def mae(self) -> pl.DataFrame:
+        """A row a model, split and metric."""
+        return self._table("mae")
+
+    def load(self, dataset: str, *, alone: bool = False, **objects: Any) -> TrainedModel:
+        """The model of a dataset, to predict with; `objects` as for `supremix.load`.
+
+        Raises:
+            RunFolderError: There is no such model.
+        """
+        folder = self.path / (ALONE if alone else JOINT) / dataset
+        with explained(str(folder)):
+            found = (folder / DESCRIPTION).is_file()
+        if not found:
+            raise RunFolderError(f"there is no model in {folder}; see the folder {folder.parent}.")
+        return TrainedModel.load(folder, **objects)
+
+    def _table(self, name: str) -> pl.DataFrame:
+        if name not in self._cache:
+            self._cache[name] = read_table(str(self.path), name)
+        return self._cache[name]
+
+
+def joint(
+    datasets: Sequence[str | Dataset],
+    sources: Mapping[str, str] | None = None,
+    method: str | Method = "supremix",
+    *,
+    config: Mapping[str, Any] | None = None,
+    epochs: int = 60,
+    seed: int = 0,
+    alone: bool = True,
+    encoder: str = "resnet",
+    width: int | None = None,
+    depth: int | None = None,
+    norm: str | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    phantoms: int | None = None,
+    fractions: tuple[float, float, float] = (0.6, 0.2, 0.2),
+    split_seed: int = 0,
+    workers: int = 1,
+    cpus_per_worker: float | None = None,
+    gpus_per_worker: float | None = None,
+    precision: str = "auto",
+    cache: str | Path | None = None,
+    stores: str | None = None,
+    address: str | None = None,
+    out: Address | None = None,
+    progress: Listener | None = None,
+) -> JointResult:
+    """Train one encoder on several datasets at once, and on each alone at the same budget.
+
+    Args:
+        datasets: Names of datasets, or `Dataset` objects, each once; the first one's weights are
+            what the shared ones set out from.
+        sources: By dataset the folder of its images; as `Search` has it where one is left out.
+        method: Name of a method, or an object of your own.
+        config: Settings of the method in place of its defaults; "DATASET.NAME" for one dataset.
+        epochs: Epochs of each training, both stages together.
+        seed: Same seed and machine, same numbers.
+        alone: Whether each dataset is trained alone as well.
+        encoder: Name of the encoder.
+        width: Its first stage's channels.
+        depth: Its depth.
+        norm: Its normalisation, "batch", "group" or "instance".
+        shapes: By dataset the grid of its prepared images, where that is not the card's.
+        phantoms: Number of phantoms to generate for each dataset whose images are these.
+        fractions: Shares of training, validation and test where there is no official split.
+        split_seed: Of that split.
+        workers: Ray Train workers that share a batch.
+        cpus_per_worker: CPUs (and torch threads) a worker.
+        gpus_per_worker: GPUs a worker, may be a fraction.
+        precision: "auto", "fp32", "bf16" or "fp16".
+        cache: Folder of the prepared stores.
+        stores: Address where prepared stores are shared between nodes.
+        address: Ray cluster; None for this machine alone.
+        out: Run folder, or its fsspec address; None for a new one below ``runs/``. One that holds
+            the same joint training is gone on with, from the last epoch of the part it was at.
+        progress: Called with a `Progress` at every step.
+
+    Returns:
+        What came out.
+
+    Raises:
+        USER_ERRORS: Of `supremix.errors`: the request cannot be carried out.
+        SearchInterrupted: Ctrl-C or SIGTERM; the same call with the same `out` goes on.
+    """
+    common = {
+        "method": method,
+        "epochs": epochs,
+        "seed": seed,
+        "encoder": encoder,
+        "width": width,
+        "depth": depth,
+        "norm": norm,
+        "phantoms": phantoms,
+        "fractions": fractions,
+        "split_seed": split_seed,
+        "workers": workers,
+        "gangs": 1,
+        "cpus_per_worker": cpus_per_worker,
+        "gpus_per_worker": gpus_per_worker,
+        "precision": precision,
+        "cache": None if cache is None else str(cache),
+        "stores": stores,
+        "address": address,
+        "trials": 1,
+    }
+    parts = _parts(datasets, sources or {}, shapes or {}, common)
+    spec = JointSpec(parts=parts, config=dict(config or {}), alone=alone)
+    names = "+".join(parts), parts[next(iter(parts))].resolve_method().name
+    run = RunFolder(new_run_folder(names[0], f"joint-{names[1]}") if out is None else out)
+    return _run(spec, run, progress or _silent)
+
+
+def _parts(
+    datasets: Sequence[str | Dataset],
+    sources: Mapping[str, str],
+    shapes: Mapping[str, Sequence[int]],
+    common: Mapping[str, Any],
+) -> dict[str, SearchSpec]:
+    """What each dataset alone would be asked for, by its name."""
+    if not datasets:
+        raise SpecError("name the datasets to train on together, such as ukb-t1 and adni-amyloid.")
+    parts: dict[str, SearchSpec] = {}
+    for dataset in datasets:
+        given = dataset if isinstance(dataset, str) else dataset.card.name
+        source, shape = sources.get(given), shapes.get(given)
+        part = SearchSpec(
+            dataset=dataset,
+            source=None if source is None else str(source),
+            shape=None if shape is None else tuple(shape),
+            **common,
+        )
+        name = part.resolve_dataset().card.name
+        if name in parts:
+            raise SpecError(f"dataset {name!r} is named twice; name each dataset once.")
+        parts[name] = part
+    known = {d if isinstance(d, str) else d.card.name for d in datasets}
+    for name in [*sources, *shapes]:
+        if name not in known:
+            raise SpecError(
+                f"a source or shape is given for {name!r}, which is not among the datasets "
+                f"{', '.join(sorted(known))}."
+            )
+    return parts
+
+
+def _run(spec: JointSpec, run: RunFolder, listen: Listener) -> JointResult:
+    with explained(str(run.path)):
+        fresh = not run.spec.is_file()
+    if fresh:
+        run.create(spec.to_dict())
+    elif _asked(run.read_spec()) != _asked(json.loads(json.dumps(spec.to_dict()))):
+        raise RunFolderError(
+            f"{run.path} holds another run. Go on with it by the same call or command that began "
+            f"it (its {run.spec.name} says what was asked for), or name another folder."
+        )
+    try:
+        run_joint(spec, run, listen)
+    except SearchInterrupted:
+        raise
+    except USER_ERRORS:
+        # A request that was refused leaves no folder in the way of the corrected one.
+        if fresh and not any(children(run.checkpoints)):
+            run.remove()
+        raise
+    return JointResult(run.path)
+
+
+def _asked(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """What was asked for, without where it is to be worked on, which may change."""
+    parts = dict(spec.get("joint", {}))
+    return {
+        **spec,
+        "joint": {n: {k: v for k, v in p.items() if k not in PLACE} for n, p in parts.items()},
+    }
+
+
+def _silent(progress: Progress) -> None:
+    """For those who do not want to know."""

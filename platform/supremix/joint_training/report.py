@@ -1,0 +1,207 @@
+"""The tables of a joint training, and what it says of joint against single training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+from upath import UPath
+
+from supremix.runs.folder import RunFolder
+from supremix.storage.retry import explained, persistently
+from supremix_reports import (
+    Interval,
+    column_names,
+    mae_interval,
+    mae_rows,
+    paired_difference,
+    read_table,
+    write_atomic,
+    write_table,
+)
+
+JOINT, ALONE = "joint", "alone"
+"""Folders of the models in the run folder; in either one a folder for each dataset."""
+
+PAGE = "joint.md"
+
+Row = dict[str, Any]
+
+_SPLITS = {"val": "validation", "test": "test"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trained:
+    """What became of one training.
+
+    Args:
+        name: "joint", or "alone/DATASET".
+        rows: Of its epochs; of the joint one with a row for each dataset in "tasks".
+        predictions: Of validation and test; of the joint one with their dataset.
+    """
+
+    name: str
+    rows: Sequence[Row]
+    predictions: Sequence[Row]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JointRow:
+    """A dataset's error on one split, trained jointly and alone.
+
+    Args:
+        dataset: Its name.
+        split: "val" or "test".
+        unit: Of the errors.
+        joint: MAE of the jointly trained model, its 95 % interval by bootstrap over patients.
+        alone: That of the model trained on this dataset alone; None where there was none.
+        difference: How much larger the joint one's is, on the same samples; None likewise.
+    """
+
+    dataset: str
+    split: str
+    unit: str
+    joint: Interval
+    alone: Interval | None
+    difference: Interval | None
+
+
+def is_reported(folder: UPath) -> bool:
+    """Whether a joint training came to its end."""
+    with explained(str(folder)):
+        return (folder / PAGE).is_file()
+
+
+def write_joint_tables(
+    run: RunFolder,
+    trained: Sequence[Trained],
+    *,
+    method: str,
+    seed: int,
+    units: Mapping[str, str],
+) -> None:
+    """Write curves, predictions and mae as Parquet, and the page with the verdict, last.
+
+    Args:
+        run: Where to.
+        trained: The joint training, then the single ones; a training's place is its trial number.
+        method: Name of the method; the tables call the joint one "joint-METHOD".
+        seed: Of all of them.
+        units: By dataset the unit of its target.
+    """
+    curves: list[Row] = []
+    predictions: list[Row] = []
+    for trial, one in enumerate(trained):
+        name = f"{JOINT}-{method}" if one.name == JOINT else method
+        common: Row = {"run": run.name, "method": name, "trial": trial}
+        curves += [{**common, **row} for row in _curve(one)]
+        predictions += [{**common, "seed": seed, **row} for row in _predicted(one)]
+    persistently(
+        lambda: _write(run, method, curves, predictions, units), f"the tables in {run.path}"
+    )
+
+
+def _write(
+    run: RunFolder,
+    method: str,
+    curves: Sequence[Row],
+    predictions: Sequence[Row],
+    units: Mapping[str, str],
+) -> None:
+    folder = str(run.path)
+    write_table(folder, "curves", curves)
+    write_table(folder, "predictions", predictions)
+    table = read_table(folder, "predictions")
+    rows: list[dict[str, object]] = []
+    for name, unit in units.items():
+        rows += mae_rows(table.filter(pl.col("dataset") == name), unit=unit)
+    write_table(folder, "mae", rows)
+    found = joint_rows(table, read_table(folder, "mae"))
+    write_atomic(str(run.path / PAGE), page(run.name, method, found).encode())
+
+
+def _curve(one: Trained) -> Iterable[Row]:
+    known = set(column_names("curves"))
+    for row in one.rows:
+        tasks = row["tasks"] if one.name == JOINT else {_dataset(one): row}
+        for name, own in tasks.items():
+            yield {"dataset": name, **{k: v for k, v in own.items() if k in known}}
+
+
+def _predicted(one: Trained) -> Iterable[Row]:
+    for row in one.predictions:
+        yield row if one.name == JOINT else {"dataset": _dataset(one), **row}
+
+
+def _dataset(one: Trained) -> str:
+    return one.name.partition("/")[2]
+
+
+def joint_rows(predictions: pl.DataFrame, mae: pl.DataFrame) -> list[JointRow]:
+    """Joint beside single training, of every dataset and split.
+
+    Args:
+        predictions: The table of a joint training.
+        mae: Likewise; it knows the units.
+    """
+    units = dict(mae.select("dataset", "unit").iter_rows())
+    rows: list[JointRow] = []
+    for name, unit in units.items():
+        own = predictions.filter(pl.col("dataset") == name)
+        for split in _SPLITS:
+            both = own.filter(pl.col("split") == split)
+            is_joint = pl.col("method").str.starts_with(f"{JOINT}-") & (pl.col("trial") == 0)
+            rows.append(_row(name, split, unit, both.filter(is_joint), both.filter(~is_joint)))
+    return rows
+
+
+def _row(dataset: str, split: str, unit: str, joint: pl.DataFrame, alone: pl.DataFrame) -> JointRow:
+    # Both lie in the order of the store.
+    errors, others = (f["prediction"] - f["target"] for f in (joint, alone))
+    groups = joint["group"].to_numpy()
+    single = difference = None
+    if not alone.is_empty():
+        single = mae_interval(others.to_numpy(), alone["group"].to_numpy())
+        difference = paired_difference(errors.to_numpy(), others.to_numpy(), groups)
+    return JointRow(
+        dataset=dataset,
+        split=split,
+        unit=unit,
+        joint=mae_interval(errors.to_numpy(), groups),
+        alone=single,
+        difference=difference,
+    )
+
+
+def page(run: str, method: str, rows: Sequence[JointRow]) -> str:
+    """The page of a joint training, in Markdown."""
+    head = ("dataset", "split", "images", "joint", "alone", "joint less alone", "unit")
+    lines = [head, ("---",) * len(head), *(_cells(row) for row in rows)]
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return (
+        f"# {run}\n\nOne encoder trained with {method} on {', '.join(_names(rows))} at once, "
+        "beside one trained on each alone with the same settings, epochs, batches and seed.\n\n"
+        f"{table}\n\nMean absolute errors with 95 % intervals, by bootstrap over patients; the "
+        "difference is paired. All models were fitted to the training split alone. One seed: the "
+        "intervals are of the samples, not of the training.\n"
+    )
+
+
+def _names(rows: Sequence[JointRow]) -> list[str]:
+    return list(dict.fromkeys(row.dataset for row in rows))
+
+
+def _cells(row: JointRow) -> tuple[str, ...]:
+    errors = [_text(i) for i in (row.joint, row.alone)]
+    difference = _text(row.difference, signed=True)
+    return row.dataset, _SPLITS[row.split], str(row.joint.n), *errors, difference, row.unit
+
+
+def _text(interval: Interval | None, *, signed: bool = False) -> str:
+    if interval is None:
+        return "–"
+    sign = "+" if signed else ""
+    low, high = (format(value, f"{sign}.3g") for value in (interval.low, interval.high))
+    return f"{format(interval.value, f'{sign}.3g')} ({low} to {high})"

@@ -1,0 +1,1 @@
+"""What several losses share: checks, kernels, distances, ranks, draws."""

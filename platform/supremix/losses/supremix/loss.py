@@ -1,0 +1,248 @@
+"""The SupReMix loss: supervised contrast for regression with mixed negatives and positives.
+
+Formulas: Wu, Dong, Chen, Zhou, Zhou, arXiv 2309.16633. For an anchor i with positives P_i (other
+rows of its label bin, and Mix-pos) and A_i (every other row, Mix-neg and Mix-pos),
+
+    L_i = -1/|P_i| sum_{p in P_i} [ s_ip - log sum_{a in A_i} w_ia exp(s_ia) ],
+
+averaged over the anchors that have a positive; ``w_ia = 1 + |y_i - y_a| / label_scale``, 1 for a
+positive. No mixture is ever built: memory is O(M^2), plus a chunk of Mix-pos pairs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from supremix.losses.common.beta import draw_beta
+from supremix.losses.common.checks import (
+    anchor_range,
+    check_batch,
+    check_finite_labels,
+    check_not_negative,
+    check_positive,
+    full_precision,
+    nothing,
+    prepared,
+)
+from supremix.losses.common.errors import LossInputError
+from supremix.losses.common.labels import bin_ids, find_windows
+from supremix.losses.supremix.gram import Problem, evaluate
+from supremix.losses.supremix.sphere import evaluate_on_sphere
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SupReMixLoss:
+    """The settings of the SupReMix loss; calling it computes the loss.
+
+    Args:
+        temperature: what similarities are divided by, above 0.
+        label_bin: width of the grid on which labels are the same, in the unit of the labels;
+            0 for exact equality.
+        label_scale: label distance that counts as 1 in the weights, same unit, above 0.
+        window: Mix-pos uses neighbours strictly nearer than this in label, same unit; 0 for none.
+        alpha: first shape of the Beta distribution of lam, the anchor's part in Mix-neg, above 0.
+        beta: second shape, above 0.
+        mix_neg: whether there are anchor-inclusive hard negatives.
+        mix_pos: whether there are anchor-exclusive hard positives.
+        weights: whether label distance magnifies the terms of the denominator.
+        stop_gradient: whether mixtures are constants, so that the gradient of their terms reaches
+            an embedding as anchor only.
+        normalize: whether embeddings are brought to unit length first.
+        normalize_mixtures: whether mixtures are brought to unit length too. Slower, since that
+            needs the length of every mixture of two others; see ``sphere``.
+        max_pairs: Mix-pos pairs per anchor beyond which a random subset of this size stands for
+            all of them; None for no cap. The pairs are cut into ``max_pairs`` strata, one pair of
+            each is drawn and counts as many times as its stratum has pairs, in the numerator and
+            in the denominator alike: both sums (not the logarithm) are estimated without bias,
+            and |P_i| stays the number of all pairs.
+
+    Raises:
+        LossInputError: a value is outside what is legal.
+    """
+
+    temperature: float = 0.3
+    label_bin: float = 1.0
+    label_scale: float = 1.0
+    window: float = 5.0
+    alpha: float = 2.0
+    beta: float = 8.0
+    mix_neg: bool = True
+    mix_pos: bool = True
+    weights: bool = True
+    stop_gradient: bool = True
+    normalize: bool = True
+    normalize_mixtures: bool = False
+    max_pairs: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("temperature", "label_scale", "alpha", "beta"):
+            check_positive(name, getattr(self, name))
+        for name in ("label_bin", "window"):
+            check_not_negative(name, getattr(self, name))
+        if self.max_pairs is not None and self.max_pairs < 1:
+            raise LossInputError(
+                f"Expected max_pairs of at least 1, found {self.max_pairs}. "
+                "Use None for no cap, mix_pos=False for no pairs."
+            )
+
+    def __call__(
+        self,
+        embeddings: Tensor,
+        labels: Tensor,
+        *,
+        lam: Tensor | None = None,
+        generator: torch.Generator | None = None,
+        anchors: slice | None = None,
+    ) -> Tensor:
+        """Compute the loss of a batch; the arguments are those of ``supremix_loss``."""
+        check_batch(embeddings, labels)
+        check_finite_labels(labels)
+        span = anchor_range(anchors, len(labels))
+        lam = self._mixing(embeddings, lam, generator, span)
+        uniform = self._choices(embeddings, generator, span)
+        with full_precision(embeddings.device):
+            z = prepared(embeddings, normalize=self.normalize)
+            problem = self._problem(z, labels.detach(), lam, uniform, span)
+            if problem is None:
+                return nothing(z)
+            return (
+                evaluate_on_sphere(z, problem) if self.normalize_mixtures else evaluate(z, problem)
+            )
+
+    def _mixing(
+        self,
+        embeddings: Tensor,
+        lam: Tensor | None,
+        generator: torch.Generator | None,
+        span: tuple[int, int],
+    ) -> Tensor | None:
+        """The anchors' rows of lam, given or drawn, None without Mix-neg."""
+        count, rows = len(embeddings), slice(*span)
+        if lam is not None and lam.shape != (count, count):
+            raise LossInputError(
+                f"Expected lam of shape ({count}, {count}), found {tuple(lam.shape)}. "
+                "Give one row per anchor and one column per embedding, also with anchors."
+            )
+        if not self.mix_neg:
+            return None
+        if lam is not None:
+            return lam.detach()[rows]
+        return draw_beta(
+            count, count, alpha=self.alpha, beta=self.beta, generator=generator, keep=rows
+        )
+
+    def _choices(
+        self, embeddings: Tensor, generator: torch.Generator | None, span: tuple[int, int]
+    ) -> Tensor | None:
+        """The uniforms by which pairs are chosen, drawn for all M so that every rank agrees."""
+        if self.max_pairs is None or not self.mix_pos:
+            return None
+        device = torch.device("cpu") if generator is None else generator.device
+        shape = (len(embeddings), self.max_pairs)
+        return torch.rand(shape, generator=generator, device=device)[slice(*span)]
+
+    def _problem(
+        self,
+        z: Tensor,
+        labels: Tensor,
+        lam: Tensor | None,
+        uniform: Tensor | None,
+        span: tuple[int, int],
+    ) -> Problem | None:
+        """What the batch means to the kernel, None when no anchor at all has a positive."""
+        bins = bin_ids(labels, self.label_bin)
+        positives = torch.bincount(bins)[bins] - 1
+        windows = find_windows(labels, self.window) if self.mix_pos else None
+        if windows is not None:
+            positives = positives + windows.pairs
+        effective = int((positives > 0).sum())
+        if effective == 0:
+            return None
+        return Problem(
+            temperature=self.temperature,
+            label_scale=self.label_scale if self.weights else None,
+            stop_gradient=self.stop_gradient,
+            bins=bins,
+            positives=positives,
+            effective=effective,
+            windows=windows,
+            uniform=None if uniform is None else uniform.to(z),
+            keep=None if lam is None else 1 - lam.to(z),
+            values=labels.double() - labels.double().mean(),
+            start=span[0],
+            stop=span[1],
+        )
+
+
+def supremix_loss(
+    embeddings: Tensor,
+    labels: Tensor,
+    *,
+    temperature: float = 0.3,
+    label_bin: float = 1.0,
+    label_scale: float = 1.0,
+    window: float = 5.0,
+    alpha: float = 2.0,
+    beta: float = 8.0,
+    mix_neg: bool = True,
+    mix_pos: bool = True,
+    weights: bool = True,
+    stop_gradient: bool = True,
+    normalize: bool = True,
+    normalize_mixtures: bool = False,
+    max_pairs: int | None = None,
+    lam: Tensor | None = None,
+    generator: torch.Generator | None = None,
+    anchors: slice | None = None,
+) -> Tensor:
+    """Compute the SupReMix loss of a batch.
+
+    Args:
+        embeddings: ``(M, D)`` floating, all views of all images of the batch.
+        labels: ``(M,)`` real, in the unit of the task.
+        temperature: see ``SupReMixLoss`` for this and every other setting up to ``max_pairs``.
+        label_bin: width of the label grid.
+        label_scale: unit of label distance in the weights.
+        window: reach of Mix-pos in label.
+        alpha: first shape of the Beta distribution.
+        beta: second shape of the Beta distribution.
+        mix_neg: switch of Mix-neg.
+        mix_pos: switch of Mix-pos.
+        weights: switch of distance magnifying.
+        stop_gradient: whether the gradient stops at mixtures.
+        normalize: whether embeddings are brought to unit length.
+        normalize_mixtures: whether mixtures are, too.
+        max_pairs: cap on Mix-pos pairs per anchor.
+        lam: ``(M, M)``, row i for anchor i, within [0, 1]; drawn from Beta(alpha, beta) if None.
+        generator: of everything random: first lam (if not given), then the pairs under a cap,
+            always for all M, so that ranks with generators in one state agree. On any device;
+            None is torch's global CPU generator.
+        anchors: only these rows are anchors, against all M; the values of slices that cover the
+            batch add up to the whole-batch loss, and so do the gradients. None for all rows.
+
+    Returns:
+        A scalar in float32 (float64 for float64 embeddings), also under autocast; 0 with a
+        gradient of 0 when no anchor has a positive. It can be differentiated once.
+
+    Raises:
+        LossInputError: shapes or settings are not legal, or a label is not finite.
+    """
+    loss = SupReMixLoss(
+        temperature=temperature,
+        label_bin=label_bin,
+        label_scale=label_scale,
+        window=window,
+        alpha=alpha,
+        beta=beta,
+        mix_neg=mix_neg,
+        mix_pos=mix_pos,
+        weights=weights,
+        stop_gradient=stop_gradient,
+        normalize=normalize,
+        normalize_mixtures=normalize_mixtures,
+        max_pairs=max_pairs,
+    )
+    return loss(embeddings, labels, lam=lam, generator=generator, anchors=anchors)

@@ -1,0 +1,1 @@
+"""Methods: their stages, losses and configurations."""

@@ -1,0 +1,90 @@
+"""What a method is: a configuration and the stages that it makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from torch import Tensor
+from torch.nn import functional
+
+from supremix._errors import ConfigError
+from supremix.methods.recipes import Recipe
+from supremix_datasets.cards.card import Card
+
+Objective = Literal["contrastive", "regression", "probe"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stage:
+    """A part of a trial with one objective, one optimizer and one cycle of the rate.
+
+    Args:
+        name: what the curves call it, "pretrain" or "regress" for the built-in methods.
+        objective: "contrastive": two augmented views of each image, the loss on the embeddings
+            of the whole batch. "regression": one view, the loss on standardised predictions.
+            "probe": nothing is trained, the head becomes the ridge solution on frozen features.
+        epochs: at least 1; a probe needs one.
+        batch_size: images of a step over all workers (twice as many views when contrastive).
+        loss: contrastive: loss(embeddings (M, D), labels (M,) in the task's unit, *, generator,
+            anchors: slice) -> scalar, whose sum over the workers' slices is the batch's loss.
+            regression: loss(predictions (B,), targets (B,)) -> (B,), one value a sample; one that
+            has to know the data is given by its `bind`, see `recipes.Bindable`.
+        lr: peak of the rate. weight_decay: of the matrices. warmup: share of the steps on the way
+            up to the peak. clip: largest norm of the gradient, None for no limit.
+        projection_dim: width of the embedding; contrastive only. None for no projection head:
+            the embedding is the joined features.
+        recipe: what a regression does beside its loss, None for nothing; regression only.
+    """
+
+    name: str
+    objective: Objective
+    epochs: int
+    batch_size: int
+    loss: Callable[..., Tensor] | None = None
+    lr: float = 0.0
+    weight_decay: float = 0.0
+    warmup: float = 0.1
+    clip: float | None = 5.0
+    projection_dim: int | None = 128
+    recipe: Recipe | None = None
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch_size < 1:
+            raise ConfigError(
+                f"a stage needs at least one epoch and one image a step, stage {self.name!r} has "
+                f"epochs={self.epochs}, batch_size={self.batch_size}"
+            )
+        if self.recipe is not None and self.objective != "regression":
+            raise ConfigError(
+                f"stage {self.name!r} is {self.objective} and has a recipe, which is for regression"
+            )
+        if self.objective != "probe" and (self.loss is None or self.lr <= 0):
+            raise ConfigError(
+                f"stage {self.name!r} is trained and needs a loss and lr > 0, found lr={self.lr}"
+            )
+
+
+@runtime_checkable
+class Method(Protocol):
+    """A way to train. Any object with these two attributes and this function will do."""
+
+    @property
+    def name(self) -> str:
+        """What tables call it."""
+        ...
+
+    @property
+    def config(self) -> type[Any]:
+        """A dataclass; its fields are the legal parameters, their defaults the defaults."""
+        ...
+
+    def stages(self, config: Any, *, epochs: int, card: Card) -> tuple[Stage, ...]:
+        """The stages of a configuration (an instance of `config`), `epochs` long together."""
+        ...
+
+
+def absolute_error(predictions: Tensor, targets: Tensor) -> Tensor:
+    """|prediction - target| of each sample, (B,)."""
+    return functional.l1_loss(predictions, targets, reduction="none")

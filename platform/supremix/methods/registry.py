@@ -1,0 +1,103 @@
+"""Methods: a name, a configuration class, and the stages a configuration stands for."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, fields, is_dataclass
+from typing import Any
+
+import torch
+
+from supremix._errors import ConfigError, UnknownMethodError
+from supremix.methods.base import Method
+
+
+def get_method(method: str | Method) -> Method:
+    """A built-in method by its name; an object of the user's own is returned as it is."""
+    if not isinstance(method, str):
+        own: Any = method
+        if isinstance(own, Method) and is_dataclass(own.config):
+            return own
+        raise UnknownMethodError(
+            "a method object needs a name, a config dataclass and a function stages(config, *, "
+            f"epochs, card); found {type(method).__name__}"
+        )
+    known = _registry()
+    if method in known:
+        return known[method]
+    raise UnknownMethodError(_unknown("method", method, tuple(known)))
+
+
+def method_names() -> tuple[str, ...]:
+    """The names of the built-in methods."""
+    return tuple(_registry())
+
+
+def _registry() -> dict[str, Method]:
+    # Not at the top: these modules build on this one.
+    from supremix.methods.contrastive import CONTRASTIVE
+    from supremix.methods.density import DENSITIES
+    from supremix.methods.l1 import L1
+    from supremix.methods.mixup import MIXUPS
+    from supremix.methods.regression import DIRECT
+    from supremix.methods.regularisers import TERMS
+    from supremix.methods.supremix import SUPREMIX
+
+    direct = (L1(), *DIRECT, *MIXUPS, *TERMS, *DENSITIES)
+    return {method.name: method for method in (SUPREMIX, *CONTRASTIVE, *direct)}
+
+
+def make_config(method: Method, values: Mapping[str, Any]) -> Any:
+    """An instance of the method's configuration class from a trial's parameters.
+
+    Numbers may come as NumPy scalars and whole numbers as floats (a table's way of keeping
+    them); both are taken as what the field wants.
+
+    Raises:
+        ConfigError: an unknown parameter, a missing one without default, an illegal value.
+    """
+    known = {f.name: f for f in fields(method.config)}
+    for name in values:
+        if name not in known:
+            text = _unknown(f"parameter of {method.name}", name, tuple(known))
+            raise ConfigError(text)
+    missing = [n for n, f in known.items() if n not in values and _required(f)]
+    if missing:
+        raise ConfigError(f"{method.name} needs a value for {', '.join(missing)}")
+    return method.config(**{n: _plain(n, v, known[n]) for n, v in values.items()})
+
+
+def _required(field: Field[Any]) -> bool:
+    return field.default is MISSING and field.default_factory is MISSING
+
+
+def _plain(name: str, value: Any, field: Field[Any]) -> Any:
+    if hasattr(value, "item") and not isinstance(value, torch.Tensor):
+        value = value.item()
+    kind = str(field.type)
+    try:
+        if isinstance(value, float) and kind.startswith("int") and value.is_integer():
+            return int(value)
+        if isinstance(value, int) and not isinstance(value, bool) and kind.startswith("float"):
+            return float(value)
+    except OverflowError as error:
+        raise ConfigError(f"{name}={value!r} is out of range") from error
+    _check_type(name, value, kind)
+    return value
+
+
+def _check_type(name: str, value: Any, kind: str) -> None:
+    expected = {"int": int, "float": float, "bool": bool, "str": str}.get(kind.split(" ")[0])
+    if expected is None or (value is None and "None" in kind):
+        return
+    # A bool is an int to Python, and a batch of True images is none.
+    if isinstance(value, expected) and isinstance(value, bool) == (expected is bool):
+        return
+    raise ConfigError(f"{name} must be of type {kind}, found {value!r}")
+
+
+def _unknown(kind: str, name: str, known: tuple[str, ...]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return f"unknown {kind}: {name!r}; known are {', '.join(known)}{hint}"

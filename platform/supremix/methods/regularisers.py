@@ -1,0 +1,116 @@
+"""AdaCon, RankSim, ordinal entropy and ConR: a base loss and a term on the features."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from supremix.losses import AdaConLoss, ConRLoss, OrdinalEntropyLoss, RankSimLoss
+from supremix.losses.common.checks import check_positive
+from supremix.methods.end_to_end import EndToEnd, TermConfig
+from supremix_datasets.cards.card import Card
+
+_Added = tuple[Callable[..., Tensor], float]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AdaConConfig(TermConfig):
+    """Parameters of AdaCon (Dai 2022), beside those of `TermConfig`.
+
+    Args:
+        weight: of the contrast, above 0.
+        temperature, margin: see `supremix.losses.AdaConLoss`.
+        label_bin: width in which labels are the same, in the task's unit; None takes the card's.
+    """
+
+    weight: float = 0.75
+    temperature: float = 1 / 150
+    margin: float = 2.0
+    label_bin: float | None = None
+
+    def term(self, card: Card) -> _Added:
+        """The contrast, whose margins follow the labels of all samples to fit."""
+        check_positive("weight", self.weight)
+        width = card.label_bin if self.label_bin is None else self.label_bin
+        loss = AdaConLoss(temperature=self.temperature, margin=self.margin, label_bin=width)
+        return loss, self.weight
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RankSimConfig(TermConfig):
+    """Parameters of RankSim (Gong 2022), beside those of `TermConfig`.
+
+    Args:
+        gamma, lam: see `supremix.losses.RankSimLoss`.
+    """
+
+    gamma: float = 100.0
+    lam: float = 2.0
+
+    def term(self, card: Card) -> _Added:
+        """The regulariser; it carries its own weight."""
+        return RankSimLoss(gamma=self.gamma, lam=self.lam), 1.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OrdinalEntropyConfig(TermConfig):
+    """Parameters of ordinal entropy (Zhang 2023), beside those of `TermConfig`.
+
+    Args:
+        spread, tightness: see `supremix.losses.OrdinalEntropyLoss`.
+        label_bin: width in which labels are the same, in the task's unit; None takes the card's.
+        label_scale: label distance that counts as one; None takes the card's.
+    """
+
+    spread: float = 1e-3
+    tightness: float = 1e-3
+    label_bin: float | None = None
+    label_scale: float | None = None
+
+    def term(self, card: Card) -> _Added:
+        """The regulariser; it carries its own weights."""
+        loss = OrdinalEntropyLoss(
+            spread=self.spread,
+            tightness=self.tightness,
+            label_bin=card.label_bin if self.label_bin is None else self.label_bin,
+            label_scale=card.label_scale if self.label_scale is None else self.label_scale,
+        )
+        return loss, 1.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConRConfig(TermConfig):
+    """Parameters of ConR (Keramati 2024), beside those of `TermConfig`.
+
+    Args:
+        weight: of the regulariser, above 0.
+        temperature: see `supremix.losses.ConRLoss`.
+        window: label distance up to which samples are alike, in the task's unit; None takes the
+            card's label scale.
+        push: growth of a negative's weight with its label distance, per label scale.
+    """
+
+    weight: float = 4.0
+    temperature: float = 0.07
+    window: float | None = None
+    push: float = 0.01
+
+    def term(self, card: Card) -> _Added:
+        """The regulariser."""
+        check_positive("weight", self.weight)
+        loss = ConRLoss(
+            temperature=self.temperature,
+            window=card.label_scale if self.window is None else self.window,
+            push=self.push / card.label_scale,
+        )
+        return loss, self.weight
+
+
+TERMS = (
+    EndToEnd(name="adacon", config=AdaConConfig),
+    EndToEnd(name="ranksim", config=RankSimConfig),
+    EndToEnd(name="ordinal-entropy", config=OrdinalEntropyConfig),
+    EndToEnd(name="conr", config=ConRConfig),
+)

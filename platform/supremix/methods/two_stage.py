@@ -1,0 +1,149 @@
+"""Two stages: contrastive pretraining, then a regression on what it has learned.
+
+Everything that the contrastive methods share: their training parameters and their stages. A method
+adds a configuration with the parameters of its loss; one of your own is two lines more::
+
+    class MineConfig(TwoStageConfig):  # a frozen dataclass
+        def loss(self, card: Card) -> ContrastiveLoss: ...
+
+    Mine = TwoStage(name="mine", config=MineConfig)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from supremix._errors import ConfigError
+from supremix.losses import LossInputError
+from supremix.methods.base import Stage, absolute_error
+from supremix_datasets.cards.card import Card
+
+_HEADS = ("probe", "finetune")
+
+
+class ContrastiveLoss(Protocol):
+    """A loss on the embeddings of a batch, as those of `supremix.losses` are."""
+
+    def __call__(
+        self,
+        embeddings: Tensor,
+        labels: Tensor,
+        *,
+        generator: torch.Generator | None = None,
+        anchors: slice | None = None,
+    ) -> Tensor:
+        """(M, D) and (M,) -> a scalar, whose values over slices of anchors add up."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TwoStageConfig:
+    """What every two-stage method can be told; a method's own configuration adds its loss.
+
+    Args:
+        batch_size: images of a step, two views of each.
+        lr: peak rate of the pretraining. weight_decay: of the matrices, in both stages.
+        head: "probe", a ridge regression on the frozen features in the last epoch, or
+            "finetune", the whole network with L1, starting from that ridge regression.
+        finetune_lr: peak rate of the fine-tuning. A long fine-tuning takes that of an
+            end-to-end training, a short one wants less.
+        finetune_batch_size: images of a step of the fine-tuning; None for half of `batch_size`,
+            since a step of the pretraining takes two views of each image.
+        pretrain_share: share of the epochs spent in pretraining, when fine-tuning follows.
+        projection_dim: width of the embedding.
+
+    Raises:
+        ConfigError: a value is not legal.
+    """
+
+    batch_size: int = 32
+    lr: float = 3e-3
+    weight_decay: float = 0.05
+    head: str = "finetune"
+    finetune_lr: float = 3e-3
+    finetune_batch_size: int | None = None
+    pretrain_share: float = 0.25
+    projection_dim: int = 128
+
+    def __post_init__(self) -> None:
+        if self.head not in _HEADS:
+            raise ConfigError(f"head must be one of {', '.join(_HEADS)}, found {self.head!r}")
+        if not 0 < self.pretrain_share < 1:
+            raise ConfigError(
+                f"pretrain_share must lie between 0 and 1, both excluded, found "
+                f"{self.pretrain_share}"
+            )
+        for name in ("projection_dim", "finetune_batch_size"):
+            value: int | None = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"{name} must be at least 1, found {value}")
+
+    def loss(self, card: Card) -> ContrastiveLoss:
+        """The loss, its lengths on the label axis the card's where they are left open."""
+        raise NotImplementedError(f"{type(self).__name__} has to say which loss it stands for")
+
+    def embedding(self, card: Card) -> int | None:
+        """Width of the projection; None contrasts the features themselves."""
+        return self.projection_dim
+
+
+@dataclass(frozen=True, slots=True)
+class TwoStage:
+    """A method that pretrains on a contrastive loss, then regresses.
+
+    Args:
+        name: what tables call it.
+        config: its parameters, which know the loss.
+    """
+
+    name: str
+    config: type[TwoStageConfig]
+
+    def stages(self, config: TwoStageConfig, *, epochs: int, card: Card) -> tuple[Stage, ...]:
+        """Pretrain and regress; both get at least one epoch.
+
+        Raises:
+            ConfigError: fewer than 2 epochs, or a value that the loss does not take.
+        """
+        if epochs < 2:
+            raise ConfigError(
+                f"{self.name} has two stages and needs at least 2 epochs, found {epochs}"
+            )
+        share = 1.0 if config.head == "probe" else config.pretrain_share
+        first = min(max(round(epochs * share), 1), epochs - 1)
+        pretrain = Stage(
+            name="pretrain",
+            objective="contrastive",
+            epochs=first,
+            batch_size=config.batch_size,
+            loss=_loss(config, card),
+            lr=config.lr,
+            weight_decay=config.weight_decay,
+            projection_dim=config.embedding(card),
+        )
+        return pretrain, _regress(config, epochs - first)
+
+
+def _loss(config: TwoStageConfig, card: Card) -> ContrastiveLoss:
+    try:
+        return config.loss(card)
+    except LossInputError as error:
+        raise ConfigError(str(error)) from error
+
+
+def _regress(config: TwoStageConfig, epochs: int) -> Stage:
+    if config.head == "probe":
+        return Stage(name="regress", objective="probe", epochs=epochs, batch_size=config.batch_size)
+    return Stage(
+        name="regress",
+        objective="regression",
+        epochs=epochs,
+        batch_size=config.finetune_batch_size or max(config.batch_size // 2, 1),
+        loss=absolute_error,
+        lr=config.finetune_lr,
+        weight_decay=config.weight_decay,
+    )

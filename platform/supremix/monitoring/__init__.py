@@ -1,0 +1,1 @@
+"""A run seen from outside, while another process works on it."""

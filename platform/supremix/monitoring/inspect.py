@@ -1,0 +1,161 @@
+"""What is known of a run, read from its folder alone: also while its driver works, or is down."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+from supremix.errors import RunFolderError
+from supremix.monitoring.group_view import GroupView
+from supremix.monitoring.run_view import RunView
+from supremix.monitoring.status import Status, TrialStatus
+from supremix.runs.folder import (
+    BENCHMARK,
+    COMPARISON,
+    JOINT,
+    MANY,
+    RunFolder,
+    is_benchmark,
+    is_comparison,
+    is_many,
+    read_json,
+)
+from supremix.runs.trial_log import log_file
+from supremix.storage.paths import Address, read_bytes
+from supremix.tuning.ledger.ledger import TRIAL
+from supremix.tuning.ledger.records import TrialRecord, apply_event
+from supremix.tuning.ledger.tail import Tail
+
+
+def status(run: Address) -> Status:
+    """Look at a run once.
+
+    Args:
+        run: Its folder, at any address: of a search, of a comparison of methods, of a search on
+            several datasets, or of a benchmark.
+
+    Returns:
+        How far it is.
+
+    Raises:
+        RunFolderError: It is no run's folder, or a ledger in it is damaged.
+    """
+    return Watch(run).look()
+
+
+class Watch:
+    """Looks at a run time and again, reading what is new.
+
+    Args:
+        run: As for `status`.
+        clock: The time in s since 1970.
+
+    Raises:
+        RunFolderError: It is no run's folder.
+    """
+
+    def __init__(self, run: Address, clock: Callable[[], float] = time.time) -> None:
+        self._view = _open(RunFolder(run), clock)
+
+    def look(self) -> Status:
+        """How far the run is now.
+
+        Raises:
+            RunFolderError: A ledger is damaged.
+        """
+        return self._view.look()
+
+
+def runs_in(run: Address) -> list[RunFolder]:
+    """The runs of a folder: itself, or those of a comparison, of several datasets or a benchmark.
+
+    Raises:
+        RunFolderError: It is no run's folder.
+    """
+    folder = RunFolder(run)
+    index = _index(folder)
+    if index is None:
+        folder.read_spec()
+    if index is None or index.single:
+        return [folder]
+    return [RunFolder(folder.path / name) for name in index.names]
+
+
+def read_trial(run: Address, number: int) -> TrialStatus:
+    """Read everything about one trial.
+
+    Args:
+        run: Folder of a single run.
+        number: Of the trial.
+
+    Raises:
+        RunFolderError: It is not a single run's folder, or has no such trial.
+    """
+    folder = RunFolder(run)
+    view = _open(folder, time.time)
+    if isinstance(view, GroupView):
+        raise RunFolderError(
+            f"{folder.path} holds several runs ({', '.join(view.names)}), each with trials of "
+            "its own. Name the folder of one of them."
+        )
+    records: dict[int, TrialRecord] = {}
+    count = 0
+    for event in Tail(folder.ledger).new():
+        count += event["event"] == TRIAL
+        if event.get("number") == number:
+            apply_event(records, event)
+    if number not in records:
+        raise RunFolderError(
+            f"{folder.path} has no trial {number}; there are {count} so far, from 0 on."
+        )
+    record, log = records[number], log_file(folder.path, number)
+    return TrialStatus(
+        run=str(folder.path),
+        number=number,
+        state=record.state,
+        reason=record.reason,
+        config=record.config,
+        confirms=record.confirms,
+        seed=record.seed,
+        errors=tuple(row["error"] for row in record.rows),
+        total=record.total,
+        unit=view.unit,
+        log=read_bytes(log).decode(errors="replace") if log.is_file() else "",
+    )
+
+
+class _Index(NamedTuple):
+    """What a folder holds several of."""
+
+    kind: Literal["comparison", "datasets", "benchmark"]
+    names: list[str]
+    objective: str
+
+    @property
+    def single(self) -> bool:
+        """Whether one study is made on all of them, whose ledger lies in the folder itself."""
+        return self.objective == JOINT
+
+
+def _index(folder: RunFolder) -> _Index | None:
+    if is_comparison(folder.path):
+        return _Index("comparison", read_json(folder.path / COMPARISON)["methods"], "")
+    if is_benchmark(folder.path):
+        content = read_json(folder.path / BENCHMARK)
+        cells = [f"{dataset}/{m}" for dataset in content["datasets"] for m in content["methods"]]
+        return _Index("benchmark", cells, "")
+    if is_many(folder.path):
+        content = read_json(folder.path / MANY)
+        return _Index("datasets", content["datasets"], content["objective"])
+    return None
+
+
+def _open(folder: RunFolder, clock: Callable[[], float]) -> RunView | GroupView:
+    index = _index(folder)
+    if index is None:
+        return RunView(folder, clock)
+    parts = [RunFolder(folder.path / name) for name in index.names]
+    if index.single:
+        return RunView(folder, clock, spec=parts[0].read_spec(), datasets=index.names)
+    return GroupView(folder, [RunView(p, clock) for p in parts], index.kind, index.objective)

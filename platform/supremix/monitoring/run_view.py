@@ -1,0 +1,182 @@
+"""A run that can be looked at time and again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import supremix_datasets
+from supremix.monitoring.status import RunState, Status, finalists_of, running_of
+from supremix.runs.folder import JOINT, RATIO, RunFolder, read_json
+from supremix.storage.liveness import Presence
+from supremix.tuning.ledger.counters import Tally, finite
+from supremix.tuning.ledger.records import best_record
+from supremix.tuning.ledger.tail import Rewound, Tail
+
+QUIET = 600.0
+"""Seconds without an event that no trial needs to explain."""
+
+SLOW = 10.0
+"""How many times the longest epoch so far an epoch may take before its trial seems to hang."""
+
+STATES = ("running", "finished", "pruned", "stopped", "failed")
+"""Of a trial, in the order they are shown in."""
+
+
+class RunView:
+    """A single run.
+
+    Args:
+        folder: The run's.
+        clock: The time in s since 1970.
+        spec: What was asked for; None to read it.
+        datasets: Of a run with a joint objective, the names of its datasets; else empty.
+
+    Raises:
+        RunFolderError: It is not a run's folder.
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        clock: Callable[[], float],
+        spec: Mapping[str, Any] | None = None,
+        datasets: Sequence[str] = (),
+    ) -> None:
+        self.folder, self._clock = folder, clock
+        self._objective = JOINT if datasets else ""
+        spec = folder.read_spec() if spec is None else spec
+        self._dataset = ", ".join(datasets) or _named(spec.get("dataset"))
+        self._method = _named(spec.get("method"))
+        self._limits = {k: v for k in ("trials", "time", "gpu_hours") if (v := spec.get(k))}
+        # Runs of before there were several test seeds have none such events.
+        self._tests = int(spec.get("test_seeds", 0)) * max(1, len(datasets))
+        self._tests *= bool(spec.get("judge", True))
+        self._tail, self._tally = Tail(folder.ledger), Tally()
+        self._presence = Presence(folder.path)
+        self._unit: str | None = RATIO if datasets else None
+
+    @property
+    def unit(self) -> str:
+        """Unit of the errors; empty where there is none, or it is not known."""
+        if self._unit is None and self.folder.environment.is_file():
+            told = read_json(self.folder.environment)
+            self._unit = str(told.get("unit", _unit_of(self._dataset)))
+        return _unit_of(self._dataset) if self._unit is None else self._unit
+
+    def look(self, *, held: bool | None = None) -> Status:
+        """How far the run is now.
+
+        Args:
+            held: Whether a driver is at work in it; None to find out.
+        """
+        try:
+            self._read()
+        except Rewound:
+            self._tail, self._tally = Tail(self.folder.ledger), Tally()
+            self._read()
+        return self._status(self.is_held() if held is None else held)
+
+    @property
+    def busy_seconds(self) -> float:
+        """Seconds of all epochs together."""
+        return self._tally.busy_seconds
+
+    @property
+    def span(self) -> tuple[float, float] | None:
+        """From when until when its only driver worked, in s since 1970; None for several."""
+        began, changed = self._tally.sessions, self._tail.changed()
+        return (began[0], changed) if len(began) == 1 and began[0] and changed else None
+
+    def is_held(self) -> bool:
+        """Whether a driver is at work in the folder."""
+        return self._presence.look()
+
+    def _read(self) -> None:
+        for event in self._tail.new():
+            self._tally.take(event)
+
+    def _status(self, held: bool) -> Status:
+        tally, running = self._tally, self._tally.running
+        best = best_record(tally.records.values())
+        silence = self._silence()
+        state = self._state(held, silence)
+        return Status(
+            run=str(self.folder.path),
+            kind="search",
+            state=state,
+            dataset=self._dataset,
+            method=self._method,
+            objective=self._objective,
+            unit=self.unit,
+            trials={name: tally.states[name] for name in STATES if tally.states[name]},
+            running=tuple(map(running_of, running)),
+            best_trial=None if best is None else best.number,
+            best_error=None if best is None else finite(best.error),
+            best_config=None if best is None else dict(best.config),
+            finalists=finalists_of(tally.records),
+            gangs=tally.gangs,
+            busy=min(len(running), tally.gangs) if state == "running" else 0,
+            busy_share=tally.busy_share,
+            epochs=tally.epochs,
+            epochs_per_hour=tally.epochs_per_hour,
+            seconds=tally.clock,
+            gpu_hours=tally.gpu_hours,
+            limits=self._limits,
+            left=None if self._concluded() else self._left(),
+            silence=silence,
+            failures=tuple(tally.failures),
+        )
+
+    def _silence(self) -> float | None:
+        changed = self._tail.changed()
+        return None if changed is None else max(0.0, self._clock() - changed)
+
+    def _state(self, held: bool, silence: float | None) -> RunState:
+        tally = self._tally
+        if self._concluded():
+            return "concluded"
+        if held:
+            # Between the trials and the end a model is trained, of which the ledger tells nothing.
+            quiet = max(QUIET, SLOW * tally.longest)
+            hangs = tally.states["running"] and (silence or 0.0) > quiet
+            return "stalled" if hangs else "running"
+        vain = tally.searched and not tally.states["running"] and not tally.states["finished"]
+        return "failed" if vain and self._used_up() else "interrupted"
+
+    def _concluded(self) -> bool:
+        """Whether all is done; a benchmark may ask for more test seeds later on."""
+        return self._tally.concluded and self._tally.tested >= self._tests
+
+    def _used_up(self) -> bool:
+        return any(used >= self._limits[name] for name, used in self._used().items())
+
+    def _used(self) -> dict[str, float]:
+        tally = self._tally
+        used = {"trials": tally.searched, "time": tally.clock, "gpu_hours": tally.gpu_hours}
+        return {name: value for name, value in used.items() if name in self._limits}
+
+    def _left(self) -> float | None:
+        """By each limit what it leaves at the pace so far; the least of them."""
+        ended = self._tally.searched - self._tally.states["running"]
+        estimates: list[float] = []
+        for name, used in ({**self._used(), "trials": ended}).items():
+            if name in self._limits and used > 0:
+                estimates.append(self._tally.clock * max(0.0, self._limits[name] / used - 1))
+        return min(estimates, default=None)
+
+
+def _named(value: object) -> str:
+    """The name of a dataset or method as a specification has it."""
+    if isinstance(value, dict):
+        return str(value.get("object", "?")).rpartition(":")[2]
+    if isinstance(value, list):
+        return ", ".join(map(_named, value))
+    return str(value)
+
+
+def _unit_of(dataset: str) -> str:
+    """The unit of one of the datasets there are; empty for one's own, also in a table."""
+    if dataset == "table" or dataset not in supremix_datasets.names():
+        return ""
+    return supremix_datasets.get(dataset).card.unit

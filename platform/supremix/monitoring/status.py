@@ -1,0 +1,195 @@
+"""How far a run is: what `supremix.status` gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from supremix.tuning.ledger.counters import finite
+from supremix.tuning.ledger.records import TrialRecord, confirmed
+
+RunState = Literal["running", "stalled", "interrupted", "concluded", "failed"]
+"""A driver is at work; it is, but trials make no epochs; nobody is, though there is work left; all
+is done; the search came to no result."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunningTrial:
+    """A trial under way.
+
+    Args:
+        number: Of the trial.
+        role: ``"search"``, or ``"confirm"`` where it trains a finalist's settings once more.
+        epoch: Epochs done.
+        total: Epochs of the whole trial, None before the first.
+        error: After the last epoch, None before the first and where it is no finite number.
+        stage: Of the last epoch, empty before the first.
+        dataset: Of the last epoch, where a trial is trained on several; else empty.
+    """
+
+    number: int
+    role: str
+    epoch: int
+    total: int | None
+    error: float | None
+    stage: str
+    dataset: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finalist:
+    """One of the best settings, trained once more with new seeds.
+
+    Args:
+        trial: The trial of the search that has these settings.
+        error: Its error in the search.
+        confirming: Numbers of the trials that train them once more.
+        errors: Of those that are finished.
+        mean: Of `errors`; None before the first.
+    """
+
+    trial: int
+    error: float | None
+    confirming: tuple[int, ...]
+    errors: tuple[float, ...]
+    mean: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Status:
+    """How far a run is.
+
+    Args:
+        run: Its folder.
+        kind: ``"search"``, ``"comparison"`` (of methods), ``"datasets"`` (several in one search) or
+            ``"benchmark"``.
+        state: See `RunState`.
+        dataset: Name of the dataset or datasets.
+        method: Name of the method or methods.
+        objective: Of a search on several datasets, ``"per-dataset"`` or ``"joint"``; else empty.
+        unit: Of the errors; empty where there is no single one.
+        trials: Number of trials by state: running, finished, pruned, stopped, failed.
+        running: The trials under way.
+        best_trial: The trial with the best settings, None while none is finished.
+        best_error: Its error in the search.
+        best_config: Its settings.
+        finalists: The best settings, trained once more, best first; empty before that.
+        gangs: Gangs of the last driver.
+        busy: Gangs that have a trial now.
+        busy_share: Share of the gangs' time so far that went into epochs, 0 to 1.
+        epochs: Epochs done, of all trials.
+        epochs_per_hour: Of all gangs together, over the whole run.
+        seconds: Search time used.
+        gpu_hours: Hours that GPUs trained, added up over all GPUs.
+        limits: The budget: ``trials``, ``time`` in s and ``gpu_hours``, where there is a limit.
+        left: Seconds that the search will take still, as far as can be told.
+        silence: Seconds since the last event; None before the first.
+        failures: Numbers of the last failed trials, and why they failed.
+        parts: The runs of a comparison, of several datasets, or of a benchmark.
+    """
+
+    run: str
+    kind: Literal["search", "comparison", "datasets", "benchmark"]
+    state: RunState
+    dataset: str
+    method: str
+    objective: str = ""
+    unit: str = ""
+    trials: Mapping[str, int] = field(default_factory=dict[str, int])
+    running: tuple[RunningTrial, ...] = ()
+    best_trial: int | None = None
+    best_error: float | None = None
+    best_config: Mapping[str, Any] | None = None
+    finalists: tuple[Finalist, ...] = ()
+    gangs: int = 0
+    busy: int = 0
+    busy_share: float | None = None
+    epochs: int = 0
+    epochs_per_hour: float | None = None
+    seconds: float = 0.0
+    gpu_hours: float = 0.0
+    limits: Mapping[str, float] = field(default_factory=dict[str, float])
+    left: float | None = None
+    silence: float | None = None
+    failures: tuple[tuple[int, str], ...] = ()
+    parts: tuple[Status, ...] = ()
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will happen."""
+        return self.state in ("concluded", "failed")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrialStatus:
+    """One trial as far as its run's folder tells.
+
+    Args:
+        run: The run's folder.
+        number: Of the trial.
+        state: running, finished, pruned, stopped or failed.
+        reason: Why it ended, None where there is nothing to say.
+        config: Its settings.
+        confirms: The trial whose settings it trains once more, None for one of the search.
+        seed: Its own seed, None for the run's.
+        errors: After each epoch that counts.
+        total: Epochs of the whole trial, None before the first.
+        unit: Of the errors; empty where it is not known.
+        log: Its log, empty where there is none.
+    """
+
+    run: str
+    number: int
+    state: str
+    reason: str | None
+    config: Mapping[str, Any]
+    confirms: int | None
+    seed: int | None
+    errors: tuple[float, ...]
+    total: int | None
+    unit: str
+    log: str
+
+
+def running_of(record: TrialRecord) -> RunningTrial:
+    """What there is to tell of a trial under way."""
+    last: dict[str, Any] = record.rows[-1] if record.rows else {}
+    return RunningTrial(
+        number=record.number,
+        role=record.role,
+        epoch=record.epoch,
+        total=record.total,
+        error=finite(last.get("error")),
+        stage=str(last.get("stage", "")),
+        dataset=str(last.get("dataset", "")),
+    )
+
+
+def finalists_of(records: Mapping[int, TrialRecord]) -> tuple[Finalist, ...]:
+    """The settings that are trained once more, those with the least error first."""
+    again = [record for record in records.values() if record.confirms is not None]
+    means = confirmed(again)
+    found = [
+        _finalist(records, number, again, means)
+        for number in {r.confirms for r in again}
+        if number is not None
+    ]
+    return tuple(sorted(found, key=lambda f: (f.mean is None, f.mean or f.error or 0.0, f.trial)))
+
+
+def _finalist(
+    records: Mapping[int, TrialRecord],
+    number: int,
+    again: list[TrialRecord],
+    means: Mapping[int, float],
+) -> Finalist:
+    own = [record for record in again if record.confirms == number]
+    done = [r.error for r in own if r.state == "finished" and r.error is not None]
+    return Finalist(
+        trial=number,
+        error=finite(records[number].error),
+        confirming=tuple(record.number for record in own),
+        errors=tuple(done),
+        mean=finite(means.get(number)),
+    )

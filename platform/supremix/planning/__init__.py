@@ -1,0 +1,1 @@
+"""Plans: what a search will take, measured before it starts."""

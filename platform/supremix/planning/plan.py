@@ -1,0 +1,233 @@
+"""`supremix.plan`: what a search will take, before it starts."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from supremix.benchmark.benchmark import Benchmark
+from supremix.benchmark.comparison import Comparison
+from supremix.benchmark.multi_dataset import OBJECTIVES, MultiSearch
+from supremix.cluster import GangPlan, cluster_nodes, ray_runtime
+from supremix.errors import ResourceError, SpecError
+from supremix.planning.calibration import calibrate
+from supremix.planning.estimate import Range, exactly, mean_costs
+from supremix.planning.problems import Problem, disk_problems, free_space
+from supremix.planning.study_plan import Part, StudyPlan, plan_study, study_problems
+from supremix.progress.progress import Listener, Progress
+from supremix.runs.folder import RunFolder
+from supremix.search.prepare import Ground, check_budget, find_ground, prepare_setting
+from supremix.search.search import Search
+from supremix.search.spec import SearchSpec
+from supremix.storage.paths import Address
+from supremix.training import Method
+from supremix.tuning.study.budget import HOUR
+from supremix.tuning.study.scheduler import in_turn, lanes
+from supremix_datasets import Dataset
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What searches will take.
+
+    Args:
+        gangs: The gangs, as many as there is room for.
+        nodes: Nodes of the cluster.
+        studies: A row a search: a method on a dataset, or on several of a joint objective.
+        seconds: Wall time of all of it, from the start of the workers, in s.
+        gpu_hours: Of all epochs, confirmations and final trainings included; 0 without GPUs.
+        cpu_hours: Likewise.
+        storage: Bytes of the run folders at their largest.
+        free: Free bytes of their disk, None where they are not on a disk of this machine.
+        problems: What does not fit.
+    """
+
+    gangs: GangPlan
+    nodes: int
+    studies: tuple[StudyPlan, ...]
+    seconds: Range
+    gpu_hours: Range
+    cpu_hours: Range
+    storage: float
+    free: int | None
+    problems: tuple[Problem, ...]
+
+    @property
+    def fits(self) -> bool:
+        """Whether nothing stands in the way."""
+        return not self.problems
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as plain values."""
+        return {**dataclasses.asdict(self), "fits": self.fits}
+
+
+def plan(
+    dataset: str | Dataset | Sequence[str | Dataset],
+    source: str | Mapping[str, str] | None = None,
+    method: str | Method | Sequence[str | Method] = "supremix",
+    *,
+    objective: str = "per-dataset",
+    out: Address | None = None,
+    progress: Listener | None = None,
+    **options: Any,
+) -> Plan:
+    """Find out what a search will take, and what of it does not fit. No search is started.
+
+    The images are prepared if they are not; then a few epochs are trained on one gang with the
+    default settings and with the smallest and the largest batch of the space, and reckoned up.
+
+    Args:
+        dataset: As for `Search`; several as for `MultiSearch`, with several methods as for
+            `Benchmark`.
+        source: As for `Search`; of several datasets by name.
+        method: As for `Search`; several as for `Comparison`.
+        objective: Of several datasets: ``"per-dataset"``, a search each, or ``"joint"``.
+        out: Where the run would be written; looked at for its free space, never made.
+        progress: Called with a `Progress` at every step.
+        options: The other arguments of `Search`; for several methods on several datasets those of
+            `Benchmark`.
+
+    Returns:
+        The plan; `Plan.fits` says whether there is a problem.
+
+    Raises:
+        USER_ERRORS: The search could not be carried out at all.
+    """
+    specs = _specs(dataset, source, method, objective, options)
+    with (
+        ray_runtime(specs[0].address, wheel=specs[0].wheel),
+        tempfile.TemporaryDirectory(prefix="supremix-") as scratch,
+    ):
+        planner = _Planner(Path(scratch), progress or _silent)
+        return planner.plan(specs, objective == "joint", str(out or "runs"))
+
+
+def _specs(
+    dataset: Any, source: Any, method: Any, objective: str, options: Mapping[str, Any]
+) -> tuple[SearchSpec, ...]:
+    """The searches that are asked for, checked as if they were to be run.
+
+    Their folder is not used: nothing is written there before a search runs.
+    """
+    datasets, methods = _several(dataset), _several(method)
+    if len(datasets) > 1 and len(methods) > 1:
+        if objective != OBJECTIVES[0]:
+            raise SpecError(f"objective {objective!r} is for one method; got {len(methods)}.")
+        return Benchmark(datasets, source, methods, out=".", **options).specs
+    if len(datasets) > 1:
+        return MultiSearch(
+            datasets, source, methods[0], objective=objective, out=".", **options
+        ).specs
+    if objective != OBJECTIVES[0]:
+        raise SpecError(f"objective {objective!r} is for several datasets; got one.")
+    if len(methods) > 1:
+        return Comparison(datasets[0], source, methods, out=".", **options).specs
+    return (Search(datasets[0], source, methods[0], out=".", **options).spec,)
+
+
+def _several(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+class _Planner:
+    """Plans searches one after the other on the same gangs."""
+
+    def __init__(self, scratch: Path, listen: Listener) -> None:
+        self._scratch, self._listen = scratch, listen
+        self._nodes = cluster_nodes()
+        self._problems: list[Problem] = []
+
+    def plan(self, specs: Sequence[SearchSpec], joint: bool, out: str) -> Plan:
+        """The plan of searches, or of the one search that is `joint`."""
+        grounds = self._find_grounds(specs)
+        gangs = grounds[0].plan
+        studies = list(self._studies(specs, grounds, joint))
+        storage = sum(study.storage for study in studies)
+        self._problems += disk_problems(out, storage)
+        cpus = gangs.cpus * gangs.workers
+        start = exactly(max(study.start for study in studies))
+        return Plan(
+            gangs=gangs,
+            nodes=len(self._nodes),
+            studies=tuple(studies),
+            seconds=_sum(start, *(study.seconds for study in studies)),
+            gpu_hours=_sum(*(study.gpu_hours for study in studies)),
+            cpu_hours=_sum(*(study.busy.times(cpus / HOUR) for study in studies)),
+            storage=storage,
+            free=free_space(out),
+            problems=tuple(dict.fromkeys(self._problems)),
+        )
+
+    def _find_grounds(self, specs: Sequence[SearchSpec]) -> list[Ground]:
+        """The gangs and images of each search; with as many gangs as fit, where fewer do."""
+        try:
+            return self._grounds(specs)
+        except ResourceError as error:
+            if specs[0].gangs is None:
+                raise
+            grounds = self._grounds([dataclasses.replace(spec, gangs=None) for spec in specs])
+            self._problems.append(
+                Problem(
+                    what=str(error),
+                    remedy=f"The plan is made for the {grounds[0].plan.gangs} that fit.",
+                )
+            )
+            return grounds
+
+    def _grounds(self, specs: Sequence[SearchSpec]) -> list[Ground]:
+        """Methods that are compared stand on the same one."""
+        found: dict[str, Ground] = {}
+        for spec in specs:
+            name = spec.resolve_dataset().card.name
+            if name not in found:
+                found[name] = find_ground(spec, self._listen)
+        return [found[spec.resolve_dataset().card.name] for spec in specs]
+
+    def _studies(
+        self, specs: Sequence[SearchSpec], grounds: Sequence[Ground], joint: bool
+    ) -> Iterator[StudyPlan]:
+        gangs = grounds[0].plan
+        parts = [self._part(*pair) for pair in zip(specs, grounds, strict=True)]
+        # A joint trial begins with the datasets that cost the least.
+        parts.sort(key=lambda part: sum(part.costs.train) if joint else 0)
+        sharing = 1
+        if not joint and len({part.spec.resolve_dataset().card.name for part in parts}) > 1:
+            sharing = lanes(gangs.gangs, len(parts), learning=specs[0].learn)
+        if sharing > 1 and len({part.spec.resolve_method().name for part in parts}) > 1:
+            sharing = min(len(parts), gangs.gangs, in_turn(gangs.gangs))
+        for group in [parts] if joint else [[part] for part in parts]:
+            study = plan_study(group, gangs, sharing=sharing)
+            self._problems += study_problems(study, group, gangs, self._nodes, sharing=sharing)
+            yield study
+
+    def _part(self, spec: SearchSpec, ground: Ground) -> Part:
+        """One method on one dataset, checked as a search would be, and calibrated."""
+        check_budget(spec.budget(), ground.plan)
+        method, card = spec.resolve_method(), ground.store.card
+        run = RunFolder(self._scratch / f"{card.name}-{method.name}")
+        run.create(spec.to_dict())
+        setting = prepare_setting(spec, run, ground, self._listen)
+        message = f"training a few epochs of {method.name} on {card.name}"
+        self._listen(Progress(message=message))
+        calibration = calibrate(setting.task, setting.space, ground.plan)
+        return Part(
+            spec=spec,
+            ground=ground,
+            calibration=calibration,
+            costs=mean_costs(calibration, method, setting.space, card, spec.epochs),
+        )
+
+
+def _sum(first: Range, *more: Range) -> Range:
+    for one in more:
+        first = first + one
+    return first
+
+
+def _silent(progress: Progress) -> None:
+    """For those who do not want to know."""

@@ -1,0 +1,167 @@
+"""What of a plan does not fit: gangs, budgets, memory, disks; each with what to do."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from supremix.cluster import GangPlan
+from supremix.cluster.resources import gang_gpus
+from supremix.planning.calibration import Calibration
+from supremix.planning.estimate import Effort
+from supremix.tuning.study.budget import HOUR, Budget
+
+GIB = 1 << 30
+SLACK = 1.1
+"""What is asked for in place of a budget that is too tight: a tenth more than is expected."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Problem:
+    """Something that does not fit.
+
+    Args:
+        what: It, with the numbers.
+        remedy: What to do.
+    """
+
+    what: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.remedy}"
+
+
+def describe_time(seconds: float) -> str:
+    """A time in the unit that suits it: `45 s`, `12 min`, `3.4 h`, `2.1 days`."""
+    for unit, length in (("days", 24 * HOUR), ("h", HOUR)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds / 60:.0f} min" if seconds >= 120 else f"{math.ceil(seconds)} s"
+
+
+def describe_bytes(count: float) -> str:
+    """A size in the unit that suits it: `512 KiB`, `3.4 GiB`."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit in ("B", "KiB") else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"
+
+
+def budget_problems(
+    name: str, budget: Budget, effort: Effort, needed: Effort | None, whole: float, gpus: float
+) -> Iterator[Problem]:
+    """Budgets that end a search before it has done what it was asked for.
+
+    Args:
+        name: Of the search.
+        budget: Its limits.
+        effort: What it comes to within them.
+        needed: What the trials asked for come to without other limits; None where no number was
+            asked for.
+        whole: Seconds of a trial that is not given up.
+        gpus: GPUs of a gang.
+    """
+    tight = [(budget.seconds, "--time"), (None, "")]
+    if budget.gpu_hours is not None:
+        tight[1] = (budget.gpu_hours * HOUR / gpus, "--gpu-hours")
+    for limit, option in tight:
+        if limit is not None and limit < whole:
+            yield Problem(
+                what=f"{name}: no trial would be finished, for a whole one takes about "
+                f"{describe_time(whole)} and {option} leaves it {describe_time(limit)}.",
+                remedy=f"Give more {option}, or fewer --epochs.",
+            )
+            return
+    if needed is None or effort.ends_by == "trials":
+        return
+    yield _too_tight(name, effort, needed, gpus)
+
+
+def _too_tight(name: str, effort: Effort, needed: Effort, gpus: float) -> Problem:
+    if effort.ends_by == "time":
+        enough = f"--time {math.ceil(needed.seconds.likely * SLACK / 60)}m"
+        over = "the time is"
+    else:
+        enough = f"--gpu-hours {needed.busy.likely * gpus / HOUR * SLACK:.2g}"
+        over = "the GPU hours are"
+    return Problem(
+        what=f"{name}: of {needed.trials} trials about {effort.trials} will be done when {over} "
+        "used up.",
+        remedy=f"Give {enough}, or --trials {effort.trials}.",
+    )
+
+
+def memory_problems(
+    name: str, plan: GangPlan, nodes: Sequence[Mapping[str, float]], calibration: Calibration
+) -> Iterator[Problem]:
+    """Workers that together need more memory than a node or a GPU has, or that could not train."""
+    for batch, reason in calibration.failed:
+        yield Problem(
+            what=f"{name}: trials with batch_size={batch} would fail: {reason}.",
+            remedy="Search smaller batches (--set batch_size=…), cut the forward passes "
+            "(--chunk), or share a batch among more --workers.",
+        )
+    yield from _node_problems(name, plan, nodes, calibration.resident)
+    one = calibration.default
+    sharing = max(1, math.floor(1 / plan.gpus + 1e-6)) if 0 < plan.gpus < 1 else 1
+    if sharing * calibration.device > one.device_total > 0:
+        yield Problem(
+            what=f"{name}: {sharing} worker(s) on a GPU need "
+            f"{describe_bytes(sharing * calibration.device)} of its "
+            f"{describe_bytes(one.device_total)}.",
+            remedy="Give each worker more of it (--gpus-per-worker).",
+        )
+
+
+def _node_problems(
+    name: str, plan: GangPlan, nodes: Sequence[Mapping[str, float]], resident: int
+) -> Iterator[Problem]:
+    for node in nodes:
+        has = node.get("memory", 0.0) + node.get("object_store_memory", 0.0)
+        workers = workers_on(node, plan)
+        if has and workers * resident > has:
+            yield Problem(
+                what=f"{name}: {workers} worker(s) with {describe_bytes(resident)} each need "
+                f"more memory than the {describe_bytes(has)} of a node.",
+                remedy=f"Let at most {int(has // resident)} of them run on it: fewer --gangs, or "
+                "more --cpus-per-worker.",
+            )
+            return
+
+
+def workers_on(node: Mapping[str, float], plan: GangPlan) -> int:
+    """Workers of a plan that a node gets at most."""
+    fit = node.get("CPU", 0.0) / plan.cpus
+    if plan.gpus > 0:
+        fit = min(fit, node.get("GPU", 0.0) / plan.gpus)
+    return min(int(fit + 1e-6), plan.gangs * plan.workers)
+
+
+def disk_problems(out: str, needed: float) -> Iterator[Problem]:
+    """A run folder that does not fit its disk; nothing where it is not on one of this machine."""
+    free = free_space(out)
+    if free is not None and needed > free:
+        yield Problem(
+            what=f"the run needs about {describe_bytes(needed)}, and the disk of {out} has "
+            f"{describe_bytes(free)} free.",
+            remedy="Free some, or name a folder on another disk (--out).",
+        )
+
+
+def free_space(address: str) -> int | None:
+    """Free bytes of the disk that a local folder is or would be on; None for other addresses."""
+    if "://" in address:
+        return None
+    folder = Path(address).absolute()
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    return shutil.disk_usage(there).free
+
+
+def gpu_hours(seconds: float, plan: GangPlan) -> float:
+    """GPU hours of so many seconds of one gang."""
+    return seconds * gang_gpus(plan) / HOUR

@@ -1,0 +1,95 @@
+"""What a search tells while it runs, told by webhook as well where that matters."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+from supremix.errors import SearchInterrupted
+from supremix.progress.progress import Listener, Progress
+from supremix.progress.webhook import Kind, Stalls, Webhook
+
+STALL = 3600.0
+"""Seconds without an epoch after which a search counts as stalled, where nobody says else."""
+
+
+@contextmanager
+def announced(
+    url: str | None, run: str, dataset: str, listen: Listener, *, stall: float | None = None
+) -> Generator[Listener]:
+    """Tell a webhook how what is done in the block ends, and when it stalls meanwhile.
+
+    Args:
+        url: The webhook's address; None for none.
+        run: Name or address of the run, for people.
+        dataset: Name of its dataset or datasets.
+        listen: Who is told of every step in any case.
+        stall: Seconds without an epoch that count as a stall; None for `STALL`.
+
+    Yields:
+        The listener for what is done in the block.
+
+    Raises:
+        SpecError: `url` is no http or https address.
+    """
+    if url is None:
+        yield listen
+        return
+    with Webhook(url, run, dataset, note=lambda text: listen(Progress(message=text))) as webhook:
+        speaker = _Speaker(webhook, listen, stall or STALL)
+        with speaker.ending(), speaker.watching:
+            yield speaker
+
+
+class _Speaker:
+    """A listener that remembers what a message has to say."""
+
+    def __init__(self, webhook: Webhook, listen: Listener, stall: float) -> None:
+        self._webhook, self._listen = webhook, listen
+        self._latest: dict[str, Progress] = {}
+        self._stalls = Stalls(stall, self._stalled, lambda: self._send("resumed"))
+        self.watching = contextlib.ExitStack()
+
+    def __call__(self, progress: Progress) -> None:
+        """Take note of a step and pass it on."""
+        if progress.about_trials:
+            if not self._latest:  # what comes before the trials may take as long as it likes
+                self.watching.enter_context(self._stalls.watching())
+            self._latest[progress.part] = progress
+        self._stalls.moved()
+        self._listen(progress)
+
+    @contextmanager
+    def ending(self) -> Generator[None]:
+        """Tell how the block ends."""
+        try:
+            yield
+        except (KeyboardInterrupt, SearchInterrupted):
+            self._send("interrupted")
+            raise
+        except Exception as error:
+            self._send("failed", str(error) or type(error).__name__)
+            raise
+        self._send("ended")
+
+    def _stalled(self, silence: float) -> None:
+        self._send("stalled", f"no epoch for {silence / 60:.0f} min")
+
+    def _send(self, event: Kind, reason: str | None = None) -> None:
+        self._webhook.send(event, reason=reason, **_facts(self._latest))
+
+
+def _facts(latest: dict[str, Progress]) -> dict[str, Any]:
+    """Trials of all parts; the best of them where there is one, since units differ."""
+    parts = list(latest.values())
+    facts: dict[str, Any] = {"trials": sum(part.done for part in parts)}
+    if len(parts) == 1:
+        (only,) = parts
+        facts |= {
+            "best_error": only.best_error,
+            "best_trial": only.best_trial,
+            "unit": only.unit,
+        }
+    return facts

@@ -1,0 +1,175 @@
+"""Reports on runs, and what runs differ in, at any address: `report`, `compare`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import supremix_reports
+from supremix.storage.paths import Address, place
+from supremix.storage.retry import explained
+from supremix_reports import Store, collect, write_atomic
+
+if TYPE_CHECKING:
+    import polars as pl
+
+from typing import Any
+
+from supremix.errors import SpecError
+from supremix_reports.report.differences import Differences, compare_runs
+from supremix_reports.report.files import FORMATS
+from supremix_reports.report.report import Options, WrittenReport, write_report
+
+HOME = "report"
+"""Where a report goes that is told no place: a folder of this name in that of the one run it is
+about, else here."""
+
+
+def report(
+    runs: Address | Sequence[Address],
+    out: Address | None = None,
+    *,
+    reference: str | None = None,
+    split: str = "test",
+    title: str | None = None,
+    ids: bool = False,
+    paths: bool = False,
+    formats: Sequence[str] = FORMATS,
+    date: str | None = None,
+) -> WrittenReport:
+    """Write a report on runs: a page, text, tables for a paper, figures.
+
+    Args:
+        runs: A run folder, the folder of a comparison, a benchmark or a search over several
+            datasets, a folder that holds any of these; or several. At any address.
+        out: Folder of the report; None for ``report`` in the folder of the only one given, else in
+            the working directory.
+        reference: Method that the others are compared with; None for that of the benchmark, else
+            ``l1``, and where that is not among them for the first.
+        split: Split whose errors are shown, ``"test"`` or ``"val"``.
+        title: Of the report; None for one made of methods and datasets.
+        ids: Whether the worst samples are named. Without, no sample and no patient is.
+        paths: Whether paths and addresses are shown whole, not by their last name.
+        formats: What is written: any of ``html``, ``md``, ``tex``, ``png``, ``pdf``.
+        date: The day on the report; None for today (UTC).
+
+    Returns:
+        Where it is, its files, what is wrong with any run, and the tables of results.
+
+    Raises:
+        ReportError: No run, an unknown reference, format or split, or `out` is a run's folder.
+        RunFolderError: The storage cannot be read or written.
+    """
+    addresses = _addresses(runs)
+    target = place(_home(addresses) if out is None else out)
+    options = Options(
+        reference=reference,
+        split=split,
+        title=title,
+        ids=ids,
+        paths=paths,
+        formats=tuple(formats),
+        date=date,
+    )
+    with explained(str(target)):
+        return write_report(addresses, str(target), options)
+
+
+def compare(*runs: Address, split: str = "test", paths: bool = False) -> Differences:
+    """Tell what runs differ in: the request, versions, best settings and errors.
+
+    Args:
+        runs: Run folders, or folders that hold several, at any address.
+        split: Split whose errors are compared, ``"test"`` or ``"val"``.
+        paths: Whether paths and addresses are shown whole, not by their last name.
+
+    Returns:
+        The differences. Errors are compared with the first run on the same dataset, patient by
+        patient, where both were measured on the same samples.
+
+    Raises:
+        ReportError: Fewer than two runs.
+        RunFolderError: The storage cannot be read.
+        SpecError: There is no such split.
+    """
+    if split not in ("test", "val"):
+        raise SpecError(f"errors are compared on the split test or val, not {split!r}.")
+    addresses = _addresses(runs)
+    with explained(", ".join(addresses)):
+        return compare_runs(addresses, split=split, paths=paths)
+
+
+def _addresses(runs: Any) -> list[str]:
+    given = list(runs) if isinstance(runs, (list, tuple)) else [runs]
+    return [str(place(run)) for run in given]
+
+
+def _home(addresses: Sequence[str]) -> str:
+    return f"{addresses[0].rstrip('/')}/{HOME}" if len(addresses) == 1 else HOME
+
+
+def results(
+    store: Address | Sequence[Address] = "runs",
+    table: str = "mae",
+    where: str | None = None,
+    columns: Sequence[str] | None = None,
+) -> pl.LazyFrame:
+    """Return one table of all runs at some addresses.
+
+    Args:
+        store: A run, the folder of several, or a folder or bucket with any number of them, at most
+            four deep, on disk or at any fsspec address; or several of these.
+        table: ``"trials"``, ``"curves"``, ``"predictions"``, ``"measures"``, ``"mae"``, or
+            ``"runs"`` (which runs there are) or ``"problems"`` (what is wrong with any of them).
+        where: A condition in DuckDB's SQL, such as ``"dataset = 'hc18' AND metric = 'mae'"``; None
+            for all rows.
+        columns: Names of columns, or expressions of DuckDB's SQL; None for all columns.
+
+    Returns:
+        The rows, read when the frame is collected. What cannot be used of a run is not among them,
+        but in the table "problems".
+
+    Raises:
+        QueryError: There is no such table, or the condition or a column is not understood.
+        TableError: There is nothing at an address.
+        RunFolderError: An address is out of reach.
+    """
+    addresses = addresses_of(store)
+    with explained(", ".join(addresses)):
+        return supremix_reports.results(addresses, table, where, columns)
+
+
+def addresses_of(store: Address | Sequence[Address]) -> list[str]:
+    """One address, or several, as texts: local ones absolute.
+
+    Raises:
+        RunFolderError: Nothing here can open such an address.
+    """
+    if isinstance(store, Sequence) and not isinstance(store, str):
+        return [str(place(address)) for address in store]
+    return [str(place(store))]
+
+
+def open_store(store: Address | Sequence[Address]) -> Store:
+    """Collect all runs at some addresses, to be asked in SQL; close it after use.
+
+    Args:
+        store: As for `results`.
+
+    Raises:
+        TableError: There is nothing at an address.
+        RunFolderError: An address is out of reach.
+    """
+    addresses = addresses_of(store)
+    with explained(", ".join(addresses)):
+        return Store(collect(addresses))
+
+
+def write_file(address: Address, content: bytes) -> None:
+    """Write a file whole, at any address.
+
+    Raises:
+        RunFolderError: The place is out of reach, or refuses.
+    """
+    with explained(str(address)):
+        write_atomic(str(place(address)), content)

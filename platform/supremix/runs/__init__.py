@@ -1,0 +1,1 @@
+"""The run folder, and the result that it holds."""

@@ -1,0 +1,344 @@
+"""The run folder: everything a search leaves behind, and where each thing lies in it.
+
+::
+
+    spec.json            what was asked for
+    space.json           what is searched
+    environment.json     versions, hardware, seed, the command
+    ledger.jsonl         what happened, event by event: the truth of the run; in a bucket a
+                         folder "ledger" in its place
+    logs/                a log a trial
+    trials.parquet       a row a trial
+    curves.parquet       a row a trial and epoch
+    predictions.parquet  a row a sample: best trial on validation, final model on test
+    mae.parquet          a row a split and metric, with its interval, also by label density
+    measures.parquet     a row a trial, epoch and measure of its representation
+    embedding.parquet    a row a sample: the best trial's features, as two principal components
+    embedding.png        the best trial's features on validation, coloured by label
+    init/                the model that trials set out from, where one was named
+    best/                the model: model.safetensors and model.json
+    checkpoints/         trials under way, and the best one
+    summary.md           the result on a page
+
+It may lie at any address that fsspec knows, such as ``s3://bucket/runs/first``.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import shlex
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from upath import UPath
+
+from supremix.errors import RunFolderError
+from supremix.storage.paths import (
+    Address,
+    children,
+    discard,
+    discard_tree,
+    in_bucket,
+    is_local,
+    place,
+    probe,
+    read_bytes,
+    write_bytes,
+)
+from supremix.storage.retry import explained, failures, may_pass, persistently
+from supremix.training.artifacts.format import DESCRIPTION, WEIGHTS
+from supremix.training.artifacts.pretrained import Initial
+from supremix_reports import EMBEDDING
+
+_PACKAGES = (
+    "supremix", "torch", "ray", "optuna", "monai", "numpy", "pyarrow", "polars", "pandas", "fsspec",
+    "universal-pathlib",
+)  # fmt: skip
+
+
+COMPARISON = "comparison.json"
+"""In the folder of a comparison: which methods have their runs in there."""
+
+MANY = "many.json"
+"""In the folder of a search over several datasets: which have their runs in there, and the
+objective, ``"per-dataset"`` or ``"joint"``."""
+
+
+BENCHMARK = "benchmark.json"
+"""In the folder of a benchmark: the datasets and methods whose runs lie there, as
+``<dataset>/<method>``, and the number of test seeds."""
+
+
+def final_key(place: int, leg: int | None = None) -> str:
+    """Key and checkpoint name of a last training, on training and validation data.
+
+    Args:
+        place: Of its seed among the test seeds, from 0.
+        leg: Of its dataset, with a joint objective.
+    """
+    name = f"final-{place}" if place else "final"
+    return name if leg is None else f"{name}.{leg}"
+
+
+class RunFolder:
+    """Places and small files of one run.
+
+    Args:
+        address: The folder: a local path, or an fsspec address.
+
+    Raises:
+        RunFolderError: Nothing here can open such an address.
+    """
+
+    def __init__(self, address: Address) -> None:
+        self.path = place(address)
+        self.ledger = self._ledger()
+        self.model = self.path / "best"
+        self.checkpoints = self.path / "checkpoints"
+        self.summary = self.path / "summary.md"
+        self.spec = self.path / "spec.json"
+        self.space = self.path / "space.json"
+        self.logs = self.path / "logs"
+        self.embedding = self.path / EMBEDDING
+        self.init = self.path / "init"
+        self.environment = self.path / "environment.json"
+
+    def _ledger(self) -> UPath:
+        """A file on a disk; segments at a remote address, and in a copy of a run from there."""
+        file, segments = self.path / "ledger.jsonl", self.path / "ledger"
+        whole = is_local(self.path) and (file.exists() or not segments.is_dir())
+        return file if whole else segments
+
+    @property
+    def name(self) -> str:
+        """Name of the run as it stands in the tables, after that of the whole it is part of."""
+        among = self.path.parent
+        if is_comparison(among) or is_many(among):
+            return f"{among.name}/{self.path.name}"
+        if is_benchmark(among.parent):
+            return f"{among.parent.name}/{among.name}/{self.path.name}"
+        return self.path.name
+
+    def create(self, spec: Mapping[str, Any]) -> None:
+        """Make the folder for a new run.
+
+        Raises:
+            RunFolderError: The folder holds something already, or cannot be written to.
+        """
+        check_new(self.path)
+        probe(self.path)
+        with explained(str(self.path)):
+            if not in_bucket(self.path):
+                self.checkpoints.mkdir(parents=True, exist_ok=True)
+        write_json(self.spec, spec)
+
+    def remove(self) -> None:
+        """Delete the folder, of a search that never began."""
+        with explained(str(self.path)):
+            discard_tree(self.path)
+
+    def read_spec(self) -> dict[str, Any]:
+        """The specification of an existing run.
+
+        Raises:
+            RunFolderError: The folder is not that of a search.
+        """
+        if is_many(self.path):
+            raise RunFolderError(
+                f"{self.path} is the folder of a search over several datasets. Each has a run of "
+                "its own in there: name one of those, or take supremix.MultiSearch."
+            )
+        if is_comparison(self.path):
+            raise RunFolderError(
+                f"{self.path} is the folder of a comparison. Each of its methods has a run of its "
+                "own in there: name one of those, or take supremix.Comparison."
+            )
+        if is_benchmark(self.path):
+            raise RunFolderError(
+                f"{self.path} is the folder of a benchmark. Each method has a run of its own for "
+                "each dataset in there (DATASET/METHOD): name one of those, or take "
+                "supremix.Benchmark."
+            )
+        with explained(str(self.path)):
+            if not self.spec.is_file():
+                raise RunFolderError(
+                    f"{self.path} has no spec.json, so it is not the folder of a search (or the "
+                    "search ended before it began). Name the folder that 'supremix search' printed."
+                )
+        return read_json(self.spec)
+
+    def has_init(self) -> bool:
+        """Whether the model that trials set out from is there, whole."""
+        with explained(str(self.init)):
+            return (self.init / DESCRIPTION).is_file()
+
+    def keep_init(self, model: UPath) -> str:
+        """Copy the model that trials set out from into the run, once, and return where it lies.
+
+        So a resumed search starts from the same, and every node that sees the run sees it.
+
+        Raises:
+            TaskError: There is no model.
+        """
+        if not self.has_init():
+            Initial.read(model)
+            persistently(lambda: _copy_model(model, self.init), str(self.init))
+        return str(self.init)
+
+    def sweep(self, keep: set[str]) -> None:
+        """Delete the checkpoints of trials that need none any more, and what is left of drafts.
+
+        A worker may be writing meanwhile: drafts of the trials to keep are its own, and a draft of
+        another may become a checkpoint between the look and the deletion. While the storage fails
+        they are left for the next time; but at the end of a search, when none is to be kept, it is
+        waited for.
+        """
+        if not keep:
+            persistently(lambda: self._sweep(keep), str(self.checkpoints))
+            return
+        try:
+            self._sweep(keep)
+        except failures() as error:
+            if not may_pass(error):
+                raise
+
+    def _sweep(self, keep: set[str]) -> None:
+        for file in children(self.checkpoints):
+            # A joint trial has a file for each dataset: NAME.0.pt, NAME.1.pt …
+            if ".pt" in file.name and file.name.lstrip(".").split(".")[0] not in keep:
+                discard(file)
+
+
+def _copy_model(model: UPath, target: UPath) -> None:
+    # The description last: a folder with one has its weights.
+    for name in (WEIGHTS, DESCRIPTION):
+        write_bytes(target / name, read_bytes(model / name))
+
+
+def is_many(folder: Address) -> bool:
+    """Whether several datasets are searched in the folder.
+
+    Raises:
+        RunFolderError: Its storage cannot be read.
+    """
+    return _has(folder, MANY)
+
+
+def is_comparison(folder: Address) -> bool:
+    """Whether methods are compared in the folder.
+
+    Raises:
+        RunFolderError: Its storage cannot be read.
+    """
+    return _has(folder, COMPARISON)
+
+
+def is_benchmark(folder: Address) -> bool:
+    """Whether the folder holds a benchmark: runs of several methods on several datasets.
+
+    Raises:
+        RunFolderError: Its storage cannot be read.
+    """
+    return _has(folder, BENCHMARK)
+
+
+def _has(folder: Address, index: str) -> bool:
+    path = place(folder)
+    with explained(str(path)):
+        return (path / index).is_file()
+
+
+def check_new(folder: Address) -> None:
+    """Check that a folder can be taken for something new.
+
+    Raises:
+        RunFolderError: It holds something already, or its storage cannot be read.
+    """
+    path = place(folder)
+    with explained(str(path)):
+        taken = next(children(path), None) is not None or path.is_file()
+    if taken:
+        raise RunFolderError(
+            f"{path} is not empty. Go on with it by --resume {path}, or name another folder "
+            "for a new run."
+        )
+
+
+def new_run_folder(dataset: str, method: str, base: Address = "runs") -> UPath:
+    """A folder below `base` named by dataset, method and time, that does not exist yet.
+
+    Args:
+        dataset: Name of the dataset.
+        method: Name of the method.
+        base: A local folder or an fsspec address.
+
+    Raises:
+        RunFolderError: The storage cannot be read.
+    """
+    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+    first = place(base) / f"{dataset}-{method}-{stamp}"
+    number, path = 1, first
+    with explained(str(first.parent)):
+        while path.exists():
+            number += 1
+            path = first.with_name(f"{first.name}-{number}")
+    return path
+
+
+def write_json(path: UPath, content: Mapping[str, Any]) -> None:
+    """Write a JSON file so that a killed process leaves the old one or the new one, never half.
+
+    Storage that fails for a while is waited for.
+
+    Raises:
+        RunFolderError: It fails for too long, or refuses.
+    """
+    data = (json.dumps(content, indent=2) + "\n").encode()
+    with explained(str(path)):
+        persistently(lambda: write_bytes(path, data), str(path))
+
+
+def read_json(path: UPath) -> dict[str, Any]:
+    """Read what `write_json` wrote.
+
+    Raises:
+        RunFolderError: It is damaged, or cannot be read.
+    """
+    try:
+        with explained(str(path)):
+            return json.loads(read_bytes(path))
+    except ValueError as error:
+        raise RunFolderError(f"{path} is damaged: {error}. Start a new search.") from error
+
+
+def describe_environment(nodes: list[Mapping[str, float]], **more: Any) -> dict[str, Any]:
+    """What the numbers of a run may depend on beside its specification."""
+    return {
+        "command": shlex.join(sys.argv),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "processor": platform.machine(),
+        "nodes": [{k: n[k] for k in ("CPU", "GPU", "memory") if k in n} for n in nodes],
+        "packages": {name: _version(name) for name in _PACKAGES},
+        **more,
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+JOINT = "joint"
+"""Objective of a search whose trials are trained on several datasets each."""
+
+
+RATIO = "× the median's error"
+"""Unit of a joint objective: errors as ratios to those of always predicting the median."""

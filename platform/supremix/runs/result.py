@@ -1,0 +1,124 @@
+"""What a search found, read from its run folder: `Result` and `Best`."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+from upath import UPath
+
+from supremix.errors import RunFolderError
+from supremix.runs.folder import RunFolder
+from supremix.storage.paths import Address
+from supremix.training import TrainedModel
+from supremix.tuning.ledger.ledger import FINAL, read_events
+from supremix.tuning.ledger.records import confirmed, last_error, read_records
+from supremix_reports import Interval, read_table, seeds_interval, trials_frame
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best settings of a search.
+
+    Args:
+        trial: Number of the trial that had them.
+        config: The settings.
+        error: MAE on the validation split, in the task's unit: the mean over the trainings with
+            new seeds, where the best settings were trained anew. Else it is that trial's own, the
+            least of many, and flatters; `Result.judged` does not.
+        interval: The validation MAE of the predictions of those trainings (or that trial),
+            averaged over the flips that the dataset allows, with the 95 % interval over patients
+            and, where there are several, seeds.
+        model: Folder of the model.
+    """
+
+    trial: int
+    config: dict[str, Any]
+    error: float
+    interval: Interval
+    model: UPath
+
+    def load(self, **objects: Any) -> TrainedModel:
+        """The trained model, to predict with; `objects` as for `supremix.load`."""
+        return TrainedModel.load(self.model, **objects)
+
+
+class Result:
+    """What a search found, read from its run folder.
+
+    Args:
+        path: The run folder, or its fsspec address.
+
+    Raises:
+        RunFolderError: The folder is not that of a concluded search, or cannot be read.
+    """
+
+    def __init__(self, path: Address) -> None:
+        run = RunFolder(path)
+        run.read_spec()
+        self.path = run.path
+        self._events = read_events(run.ledger)
+        if not any(event["event"] == FINAL for event in self._events):
+            raise RunFolderError(
+                f"the search in {self.path} is not concluded; go on with it by "
+                f"supremix search --resume {self.path}"
+            )
+
+    @functools.cached_property
+    def trials(self) -> pl.DataFrame:
+        """A row a trial, best first, a column a setting."""
+        return trials_frame(read_table(str(self.path), "trials"))
+
+    @functools.cached_property
+    def curves(self) -> pl.DataFrame:
+        """A row a trial and epoch."""
+        return read_table(str(self.path), "curves")
+
+    @functools.cached_property
+    def predictions(self) -> pl.DataFrame:
+        """A row a sample: the best trial on validation, the final model on test."""
+        return read_table(str(self.path), "predictions")
+
+    @functools.cached_property
+    def mae(self) -> pl.DataFrame:
+        """A row a split and metric with its interval: MAE and others, also by label density."""
+        return read_table(str(self.path), "mae")
+
+    @functools.cached_property
+    def measures(self) -> pl.DataFrame:
+        """A row a trial, epoch and measure of its representation; see docs/measures.md."""
+        return read_table(str(self.path), "measures")
+
+    @functools.cached_property
+    def best(self) -> Best:
+        """The best settings."""
+        records = read_records(self._events)
+        final = [event for event in self._events if event["event"] == FINAL][-1]
+        record, interval = records.get(final["trial"]), self._interval("val")
+        if record is None or interval is None:
+            raise RunFolderError(f"the ledger of {self.path} has no finished trial.")
+        means = confirmed(records.values())
+        return Best(
+            trial=record.number,
+            config=record.config,
+            error=means.get(record.number, last_error(record)),
+            interval=interval,
+            model=self.path / "best",
+        )
+
+    @functools.cached_property
+    def judged(self) -> Interval | None:
+        """MAE of the final models, one a test seed, on the test split, with its 95 % interval.
+
+        None where it was not asked for.
+        """
+        return self._interval("test")
+
+    def _interval(self, split: str) -> Interval | None:
+        rows = self.predictions.filter(pl.col("split") == split)
+        if rows.is_empty():
+            return None
+        errors = rows["prediction"] - rows["target"]
+        return seeds_interval(errors.to_numpy(), rows["group"].to_numpy(), rows["seed"].to_numpy())

@@ -1,0 +1,154 @@
+"""What a new search may learn from those that lie in the same results store."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from supremix.errors import DatasetError, RunFolderError, SpaceError
+from supremix.runs.folder import RunFolder, read_json
+from supremix.storage.paths import Address, children, place
+from supremix.tuning.ledger.ledger import read_events
+from supremix.tuning.ledger.records import TrialRecord, best_record, ranking, read_records
+from supremix.tuning.study.warm_start import Learned, Prior, carried
+from supremix_datasets import Card, get
+from supremix_spaces import Space
+
+POINTS = 3
+"""Settings of earlier searches that are tried first."""
+
+TRIALS = 8
+"""Trials of each earlier search that the sampler may be shown."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Earlier:
+    """An earlier search of the same method, as far as its trials have ended.
+
+    Args:
+        run: Its name.
+        card: Of its dataset.
+        space: That it searched.
+        trials: Its finished trials, best first; the best settings before all others.
+        defaults: Error of its trial 0.
+    """
+
+    run: str
+    card: Card
+    space: Space
+    trials: tuple[TrialRecord, ...]
+    defaults: float
+
+
+def earlier_in(store: Address, method: str, *, but: Address) -> list[Earlier]:
+    """The searches of a method in a results store: its run folders, and those in folders of runs.
+
+    Folders that are no runs, cannot be read or have nothing to teach are passed over.
+
+    Args:
+        store: Folder or fsspec address with run folders in it.
+        method: Name of the method.
+        but: A run folder, or a folder of them, that is left out.
+    """
+    found: list[Earlier] = []
+    for folder in _folders(store, depth=3):
+        if str(folder) == str(place(but)) or str(folder).startswith(f"{place(but)}/"):
+            continue
+        earlier = read_earlier(folder, method)
+        if earlier is not None:
+            found.append(earlier)
+    return found
+
+
+def _folders(store: Address, depth: int) -> Iterable[Address]:
+    """Folders that may be runs: those in the store, and in the folder of a benchmark three deep."""
+    for folder in sorted(children(place(store)), key=str):
+        if folder.is_dir():
+            yield folder
+            if depth > 1 and not (folder / "spec.json").is_file():
+                yield from _folders(folder, depth - 1)
+
+
+def read_earlier(folder: Address, method: str) -> Earlier | None:
+    """One earlier search; None where the folder has none of that method to learn from."""
+    run = RunFolder(folder)
+    try:
+        if not (run.spec.is_file() and run.space.is_file()):
+            return None
+        spec = read_json(run.spec)
+        if spec.get("method") != method or not isinstance(spec.get("dataset"), str):
+            return None
+        records = read_records(read_events(run.ledger))
+        space = Space.from_dict(read_json(run.space))
+        card = get(spec["dataset"]).card
+        return earlier_of(run.path.name, card, space, records.values())
+    except (RunFolderError, SpaceError, DatasetError):
+        return None
+
+
+def earlier_of(
+    run: str, card: Card, space: Space, records: Iterable[TrialRecord]
+) -> Earlier | None:
+    """What a search has to teach; None before its defaults have come to an end."""
+    known = list(records)
+    finished = ranking(known)
+    defaults = next((r.error for r in finished if r.number == 0), None)
+    best = best_record(known)
+    if best is None or defaults is None or not (math.isfinite(defaults) and defaults > 0):
+        return None
+    others = [record for record in finished if record is not best]
+    return Earlier(run=run, card=card, space=space, trials=(best, *others), defaults=defaults)
+
+
+def prior_for(card: Card, space: Space, earlier: Sequence[Earlier]) -> Prior:
+    """First points and a prior for a study, from earlier searches, those of similar datasets first.
+
+    Args:
+        card: Of the study's dataset.
+        space: That it searches.
+        earlier: What there is to learn from.
+    """
+    nearest = sorted(earlier, key=lambda one: (_distance(card, one.card), one.run))
+    points: list[dict[str, Any]] = [space.defaults()]
+    for one in nearest:
+        point = carried(one.trials[0].config, one.space, space)
+        if not any(_same(point, known) for known in points) and len(points) <= POINTS:
+            points.append(point)
+    trials = [learned for one in nearest for learned in _learned(one, space)]
+    return Prior(points=tuple(points[1:]), trials=tuple(trials))
+
+
+def _same(point: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two settings are one, but for the rounding of being carried over."""
+    return point.keys() == other.keys() and all(
+        math.isclose(value, other[name], rel_tol=1e-6)
+        if isinstance(value, float) and isinstance(other[name], float)
+        else value == other[name]
+        for name, value in point.items()
+    )
+
+
+def _learned(one: Earlier, space: Space) -> list[Learned]:
+    return [
+        Learned(
+            config=carried(record.config, one.space, space),
+            score=(record.error or math.inf) / one.defaults,
+            dataset=one.card.name,
+            run=one.run,
+        )
+        for record in one.trials[:TRIALS]
+        if record.error is not None and math.isfinite(record.error)
+    ]
+
+
+def _distance(card: Card, other: Card) -> tuple[bool, bool, bool, float]:
+    """How little two datasets have in common: themselves, modality, dimensions, size of image."""
+    sizes = math.log(math.prod(card.shape) / math.prod(other.shape))
+    return (
+        card.name != other.name,
+        card.modality != other.modality,
+        len(card.shape) != len(other.shape),
+        abs(sizes),
+    )

@@ -1,0 +1,216 @@
+"""What a search stands on before its first trial: gangs, images, splits, space, task."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from supremix.cluster.resources import gang_gpus
+from supremix.errors import SpecError
+
+if TYPE_CHECKING:
+    from supremix.cluster.resources import GangPlan
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+from upath import UPath
+
+import supremix_datasets
+from supremix.cluster import GangPlan, cluster_nodes, plan_gangs, ray_map
+from supremix.progress.progress import Listener, Steps
+from supremix.runs.folder import RunFolder, describe_environment, write_json
+from supremix.search.spec import SearchSpec
+from supremix.storage.retry import explained
+from supremix.training import Initial, Task, fitted, model_folder, preflight
+from supremix.training.steps.gradient_cache import cuts
+from supremix.tuning.study.budget import Budget
+from supremix_datasets import Store
+from supremix_spaces import Space
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ground:
+    """What searches on the same data and machines share.
+
+    Args:
+        plan: The gangs.
+        store: The prepared images.
+        splits: (N,) split of each image: train, val or test.
+    """
+
+    plan: GangPlan
+    store: Store
+    splits: Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What a search has found before its first trial."""
+
+    spec: SearchSpec
+    run: RunFolder
+    store: Store
+    plan: GangPlan
+    task: Task
+    space: Space
+    labels: Any
+    """(N,) labels that the trials are fitted to."""
+    reference: float
+    """Mean absolute error on validation of the training labels' median: what knows nothing."""
+    whole: UPath
+    """Folder of the whole that the search is a part of, or its own; other runs lie beside it."""
+    listen: Listener
+
+
+def prepare_store(spec: SearchSpec, listen: Listener) -> Store:
+    """Decode the dataset into its store, in Ray tasks; at once when that was done before."""
+    return supremix_datasets.prepare(
+        spec.dataset,
+        spec.resolve_source(),
+        cache=spec.cache,
+        shared=spec.stores,
+        mapper=ray_map,
+        progress=Steps("preparing images", listen),
+        phantom_progress=Steps("writing phantoms", listen),
+        shape=spec.shape,
+        phantoms=spec.phantoms,
+    )
+
+
+def find_ground(spec: SearchSpec, listen: Listener) -> Ground:
+    """See what the cluster has room for, and prepare the images.
+
+    Raises:
+        USER_ERRORS: The images cannot be used, or the cluster lacks what is asked for.
+    """
+    nodes = cluster_nodes()
+    plan = plan_gangs(
+        nodes,
+        workers=spec.workers,
+        gangs=spec.gangs,
+        cpus=spec.cpus_per_worker,
+        gpus=spec.gpus_per_worker,
+    )
+    store = prepare_store(spec, listen)
+    splits = supremix_datasets.assign(store.index, seed=spec.split_seed, fractions=spec.fractions)
+    return Ground(plan=plan, store=store, splits=splits)
+
+
+def prepare_setting(
+    spec: SearchSpec,
+    run: RunFolder,
+    ground: Ground,
+    listen: Listener,
+    whole: UPath | None = None,
+) -> Setting:
+    """Check a search against its data, and note in its folder what it runs on.
+
+    Args:
+        spec: What to search.
+        run: Its folder.
+        ground: Gangs and images.
+        listen: Told of every step.
+        whole: Folder of the whole that the search is a part of, None for `run`.
+
+    Raises:
+        USER_ERRORS: It cannot be carried out; nothing was trained.
+    """
+    plan, store, splits = ground.plan, ground.store, ground.splits
+    task = Task(
+        store=store.path
+        if spec.stores is None
+        else supremix_datasets.shared_address(spec.stores, store.name),
+        cache=spec.cache,
+        method=spec.method,
+        encoder=spec.encoder_spec(),
+        epochs=spec.epochs,
+        seed=spec.seed,
+        split_seed=spec.split_seed,
+        fractions=spec.fractions,
+        precision=spec.precision,
+        threads=plan.threads,
+        label_fraction=spec.labels,
+        init=None if spec.init is None else _initial(spec.init, spec, run, store),
+        flips=True,
+        chunk=spec.chunk,
+    )
+    fit, card = fitted(task, store, splits), store.card
+    space = spec.resolve_space(
+        window=card.window,
+        label_bin=card.label_bin,
+        label_scale=card.label_scale,
+        train_size=len(fit),
+    )
+    if spec.lenient and not cuts(task, space.defaults(), card):
+        task = dataclasses.replace(task, chunk=None)
+    preflight(task, space.defaults(), workers=plan.workers)
+    check_budget(spec.budget(), plan)
+    _describe(run, plan, store, splits, len(fit))
+    keep_space(run, space)
+    return Setting(
+        spec=spec,
+        run=run,
+        store=store,
+        plan=plan,
+        task=task,
+        space=space,
+        labels=store.targets[fit],
+        reference=_reference(store.targets[fit], store.targets[splits == "val"]),
+        whole=run.path if whole is None else whole,
+        listen=listen,
+    )
+
+
+def keep_space(run: RunFolder, space: Space) -> None:
+    """Write down what is searched; a resumed run keeps what it began with."""
+    with explained(str(run.path)):
+        known = run.space.exists()
+    if not known:
+        write_json(run.space, space.to_dict())
+
+
+def _reference(fitted_to: Any, judged_on: Any) -> float:
+    return float(np.abs(judged_on - np.median(fitted_to)).mean())
+
+
+def _initial(init: str, spec: SearchSpec, run: RunFolder, store: Store) -> str:
+    """The run's own copy of the model that trials set out from, once it is known to fit."""
+    model = model_folder(init)
+    if not run.has_init():
+        # The original is looked at, so that a refusal names what the user named.
+        Initial.read(model).check(spec.encoder_spec(), store.card)
+    return run.keep_init(model)
+
+
+def _describe(run: RunFolder, plan: GangPlan, store: Store, splits: Any, labelled: int) -> None:
+    with explained(str(run.path)):
+        if run.environment.exists():
+            return  # a resumed run keeps what it began with
+    counts = {name: int((splits == name).sum()) for name in ("train", "val", "test")}
+    content = describe_environment(
+        cluster_nodes(),
+        plan=dataclasses.asdict(plan),
+        dataset=store.card.name,
+        unit=store.card.unit,
+        store=store.key,
+        images=counts,
+        labelled=labelled,
+        set_aside=len(store.quarantine),
+    )
+    write_json(run.environment, content)
+
+
+def check_budget(budget: Budget, plan: GangPlan) -> None:
+    """Check that a budget's limits can ever be reached on a plan's gangs.
+
+    Raises:
+        SpecError: It counts the hours of GPUs, of which the gangs have none.
+    """
+    if budget.gpu_hours is not None and gang_gpus(plan) <= 0:
+        raise SpecError(
+            f"the budget is {budget.gpu_hours:g} GPU hours, but the workers get no GPU, so it "
+            "would never be used up. Give --time or --trials instead, or GPUs "
+            "(--gpus-per-worker) where the cluster has some."
+        )

@@ -1,0 +1,1 @@
+"""Addresses on disk and in buckets: paths, retries, locks, liveness."""

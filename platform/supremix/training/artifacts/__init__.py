@@ -1,0 +1,1 @@
+"""Files of a training: checkpoints, exported and pretrained models."""

@@ -1,0 +1,114 @@
+"""Checkpoints: written whole or not at all, read without executing anything, at any address."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import uuid
+from collections.abc import Mapping
+from typing import Any, cast
+
+import torch
+from upath import UPath
+
+from supremix._errors import CheckpointError
+from supremix.storage.paths import Address, discard, is_local, place, read_bytes, write_bytes
+from supremix.storage.retry import WORKER_PATIENCE, failures, persistently
+
+State = dict[str, Any]
+"""Tensors, numbers, strings, lists and dicts of them."""
+
+
+def save_checkpoint(state: Mapping[str, Any], address: Address) -> None:
+    """Write a state to a file, so that a reader finds the old one or the new one, never half.
+
+    Storage that fails for a while (a full disk, a server that is away) is waited for.
+
+    Args:
+        state: what to keep.
+        address: path or fsspec address; missing folders are made.
+
+    Raises:
+        RunFolderError: the storage went on failing for `WORKER_PATIENCE` seconds.
+        OSError: the storage refuses, and would again.
+    """
+    target = place(address)
+    content = dict(state)
+    persistently(lambda: _write(content, target), str(target), patience=WORKER_PATIENCE)
+
+
+def _write(state: State, target: UPath) -> None:
+    if not is_local(target):
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        write_bytes(target, buffer.getvalue())
+        return
+    # Straight to the disk: a copy in memory of all that a trial has would be one too many.
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = target.with_name(f".{target.name}-{uuid.uuid4().hex}")
+    try:
+        with draft.open("wb") as file:
+            _save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(str(draft), str(target))
+    finally:
+        discard(draft)
+
+
+def _save(state: State, file: Any) -> None:
+    try:
+        torch.save(state, file)
+    except RuntimeError as error:
+        # torch's writer closes its archive after the error of the disk, and complains of that.
+        cause = error.__context__
+        if isinstance(cause, OSError):
+            raise cause from error
+        raise
+
+
+def load_checkpoint(address: Address) -> State:
+    """Read a state back, onto the CPU; a file with code in it is refused.
+
+    Args:
+        address: path or fsspec address.
+
+    Raises:
+        CheckpointError: no such file, or not one of `save_checkpoint`.
+    """
+    path = place(address)
+    try:
+        state = persistently(lambda: _read(path), str(path), patience=WORKER_PATIENCE)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"no checkpoint at {str(path)!r}") from error
+    except (RuntimeError, EOFError, pickle.UnpicklingError, *failures()) as error:
+        raise CheckpointError(
+            f"the checkpoint {str(path)!r} cannot be read ({error}); remove it and train again"
+        ) from error
+    if not isinstance(state, dict):
+        raise CheckpointError(f"{str(path)!r} holds no training state; it is another file")
+    return cast(State, state)
+
+
+def _read(path: UPath) -> object:
+    source = str(path) if is_local(path) else io.BytesIO(read_bytes(path))
+    return torch.load(source, map_location="cpu", weights_only=True)
+
+
+def checkpoint_exists(address: Address) -> bool:
+    """Whether there is a checkpoint; one that is there is whole."""
+    path = place(address)
+    return persistently(path.exists, str(path), patience=WORKER_PATIENCE)
+
+
+def frozen(value: Any) -> Any:
+    """A copy of a nested state on the CPU that later training steps do not change."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, Mapping):
+        items = cast(Mapping[Any, Any], value).items()
+        return {key: frozen(item) for key, item in items}
+    if isinstance(value, (list, tuple)):
+        return [frozen(item) for item in cast("list[Any]", value)]
+    return value

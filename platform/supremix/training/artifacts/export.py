@@ -1,0 +1,81 @@
+"""Writing a trained network to two files that hold no code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, Protocol
+
+from safetensors.torch import save
+from torch import Tensor
+
+from supremix.methods.base import Method
+from supremix.models import BinnedHead, Network
+from supremix.storage.paths import Address, place, write_bytes
+from supremix.storage.retry import WORKER_PATIENCE, persistently
+from supremix.training.artifacts.format import DESCRIPTION, FORMAT, WEIGHTS
+from supremix.training.data.trial_data import TrialData
+from supremix.training.task import Task
+
+
+class Trained(Protocol):
+    """What an export needs of a run; `TrialRun` has it."""
+
+    task: Task
+    method: Method
+    config: Any
+    data: TrialData
+    network: Network
+    epoch: int
+
+
+def export_model(address: Address, run: Trained) -> None:
+    """Write model.safetensors and model.json of a run into a folder, each whole or not at all.
+
+    The description comes last, so a folder with one has its weights. The projection head, of no
+    use after training, is left out. Storage that fails for a while is waited for.
+
+    Args:
+        address: path or fsspec address of the folder, which is made when missing.
+        run: what was trained.
+
+    Raises:
+        RunFolderError: the storage went on failing for `WORKER_PATIENCE` seconds.
+        OSError: the storage refuses, and would again.
+    """
+    folder = place(address)
+    weights = save(_weights(run.network.state_dict()))
+    text = json.dumps(describe(run), indent=1, sort_keys=True)
+
+    def write() -> None:
+        write_bytes(folder / WEIGHTS, weights)
+        write_bytes(folder / DESCRIPTION, text.encode())
+
+    persistently(write, f"the model {folder}", patience=WORKER_PATIENCE)
+
+
+def describe(run: Trained) -> dict[str, Any]:
+    """What is needed beside the weights to rebuild the network and use it, as plain values."""
+    task, data, head = run.task, run.data, run.network.head
+    return {
+        "format": FORMAT,
+        "card": data.card.to_dict(),
+        "dataset": data.store.manifest.get("dataset", data.card.name),
+        "encoder": task.encoder.to_dict(),
+        "fusion": task.fusion,
+        "bins": head.out_features if isinstance(head, BinnedHead) else None,
+        "target": asdict(data.target_scale),
+        "covariates": asdict(data.covariate_scale),
+        "flips": task.flips,
+        "method": run.method.name,
+        "config": asdict(run.config),
+        "epoch": run.epoch,
+        "seed": task.seed,
+        "fit_on": list(task.fit_on),
+    }
+
+
+def _weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    kept = {n: t for n, t in state.items() if not n.startswith("projection.")}
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in kept.items()}

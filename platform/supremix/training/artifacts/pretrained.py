@@ -1,0 +1,126 @@
+"""Transfer: a trial whose encoder sets out from that of a trained model, of another dataset say."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any, cast
+
+from safetensors import SafetensorError
+from safetensors.torch import load
+from torch import Tensor, nn
+from upath import UPath
+
+from supremix._errors import ModelError, TaskError
+from supremix.models import EncoderSpec
+from supremix.storage.paths import Address, place, read_bytes
+from supremix.storage.retry import failures
+from supremix.training.artifacts.format import DESCRIPTION, FORMAT, WEIGHTS
+from supremix_datasets.cards.card import Card
+
+_PREFIX = "encoder."
+
+
+def model_folder(folder: Address) -> UPath:
+    """The folder of a model: as given, or that of the best model in a run folder."""
+    path = place(folder)
+    return path / "best" if (path / "best").is_dir() else path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Initial:
+    """The encoder of an exported model.
+
+    Attributes:
+        folder: where it lies. encoder: `EncoderSpec.to_dict()` of it.
+        dimensions: spatial dimensions of its images, 2 or 3. channels: of its images.
+        dataset: what the model was trained on.
+        digest: SHA-256 of its weights' file.
+    """
+
+    folder: UPath
+    encoder: dict[str, Any]
+    dimensions: int
+    channels: int
+    dataset: str
+    digest: str
+
+    @classmethod
+    def read(cls, folder: Address) -> Initial:
+        """Look at a model, without its weights.
+
+        Raises:
+            TaskError: there is no model in the folder, or one of another version.
+        """
+        path = place(folder)
+        try:
+            content = json.loads(read_bytes(path / DESCRIPTION))
+            digest = hashlib.sha256(read_bytes(path / WEIGHTS)).hexdigest()
+        except (ValueError, *failures()) as error:
+            raise TaskError(
+                f"no model to start from in {str(path)!r}: expected {DESCRIPTION} and {WEIGHTS} "
+                f"there ({error}); name the run folder of a concluded search, or a model's folder"
+            ) from error
+        if not isinstance(content, dict) or cast(Any, content).get("format") != FORMAT:
+            raise TaskError(
+                f"the model in {str(path)!r} is not of format {FORMAT}; export it again with this "
+                "version"
+            )
+        description = cast("dict[str, Any]", content)
+        card = description["card"]
+        return cls(
+            folder=path,
+            encoder=description["encoder"],
+            dimensions=len(card["shape"]),
+            channels=card["channels"],
+            dataset=description.get("dataset", card["name"]),
+            digest=digest,
+        )
+
+    def check(self, spec: EncoderSpec, card: Card) -> None:
+        """Raise where the encoder is another than a trial's on the card's images would be.
+
+        Raises:
+            TaskError: it is; the message names both.
+        """
+        theirs = _words(self.encoder, self.dimensions, self.channels)
+        ours = _words(spec.to_dict(), len(card.shape), card.channels)
+        if theirs != ours:
+            raise TaskError(
+                f"the model in {str(self.folder)!r}, of {self.dataset}, has {theirs}; a trial on "
+                f"{card.name} would have {ours}. Take the model's encoder, width and depth, and "
+                "images of its dimensions and channels"
+            )
+
+    def load_into(self, encoder: nn.Module) -> None:
+        """Put the weights, and the statistics of its norms, into an encoder of the same make.
+
+        Raises:
+            ModelError: they do not fit.
+        """
+        try:
+            encoder.load_state_dict(self._weights())
+        except (SafetensorError, RuntimeError, *failures()) as error:
+            raise ModelError(
+                f"the encoder of the model in {str(self.folder)!r}, of {self.dataset}, does not "
+                f"fit the trial's: {error}"
+            ) from error
+
+    def _weights(self) -> dict[str, Tensor]:
+        found = load(read_bytes(self.folder / WEIGHTS))
+        return {n.removeprefix(_PREFIX): t for n, t in found.items() if n.startswith(_PREFIX)}
+
+
+def _words(encoder: dict[str, Any], dimensions: int, channels: int) -> str:
+    """An encoder in words that differ where encoders do."""
+    depth = encoder["depth"]
+    depth = depth if isinstance(depth, int) else list(depth)
+    builder = encoder.get("builder")
+    kind = (
+        f"an encoder built by {builder!r}"
+        if builder is not None
+        else f"a {encoder['name']} of width {encoder['width']}, depth {depth}, norm "
+        f"{encoder['norm']}"
+    )
+    return f"{kind}, for {dimensions}-D images of {channels} channel{'s' * (channels != 1)}"

@@ -1,0 +1,228 @@
+"""A trained model: loaded from two files without executing anything, and asked for predictions."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from torch import Tensor
+from upath import UPath
+
+from supremix._errors import ModelError, ModelInputError
+from supremix.errors import RunFolderError
+from supremix.models import EncoderBuilder, EncoderSpec, Network
+from supremix.models.scaling import CovariateScale, TargetScale
+from supremix.storage.paths import Address, place, read_bytes
+from supremix.storage.retry import explained, failures
+from supremix.training.artifacts.format import DESCRIPTION, FORMAT, WEIGHTS
+from supremix.training.artifacts.pretrained import model_folder
+from supremix.training.data.trial_data import to_input
+from supremix.training.evaluation.evaluator import mean_views
+from supremix.training.steps.precision import Precision
+from supremix_datasets.cards.card import Card
+from supremix_datasets.cards.dataset import Dataset, Reader
+from supremix_datasets.errors import CovariateError
+from supremix_datasets.registry import get, names
+from supremix_datasets.stores.clips import clip_step, covering_starts, take_clip
+from supremix_datasets.stores.conform import present
+
+Image = str | os.PathLike[str] | NDArray[Any]
+
+
+class TrainedModel:
+    """A network with all that belongs to it; `load` it from what `TrialRun.export` wrote.
+
+    Attributes:
+        card: the dataset it was trained on: target, unit, covariates, grid.
+        description: everything `model.json` says.
+    """
+
+    def __init__(
+        self,
+        description: dict[str, Any],
+        network: Network,
+        *,
+        reader: Reader | None = None,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.description = description
+        self.card = Card.from_dict(description["card"])
+        self._network = network.to(device).eval()
+        self._reader, self._device = reader, torch.device(device)
+        self._target = TargetScale(**description["target"])
+        scale = description["covariates"]
+        self._covariates = CovariateScale(mean=tuple(scale["mean"]), std=tuple(scale["std"]))
+
+    @classmethod
+    def load(
+        cls,
+        path: Address,
+        *,
+        builder: EncoderBuilder | None = None,
+        dataset: Dataset | None = None,
+        device: torch.device | str = "cpu",
+    ) -> TrainedModel:
+        """Load a model from its folder.
+
+        Args:
+            path: the folder with model.safetensors and model.json, or its fsspec address.
+            builder: the encoder's builder, where the model was trained with one of the user's.
+            dataset: the dataset whose reader decodes files, where it is not a built-in one.
+            device: where to compute.
+
+        Raises:
+            ModelError: no model there, or one that this version or call cannot rebuild.
+        """
+        folder = place(path)
+        description = _description(folder)
+        network = _network(description, builder)
+        try:
+            weights = load_tensors(read_bytes(folder / WEIGHTS))
+            missing, unexpected = network.load_state_dict(weights, strict=False)
+        except (SafetensorError, RuntimeError, *failures()) as error:
+            raise ModelError(_unusable(folder, f"{WEIGHTS} does not fit: {error}")) from error
+        if missing or unexpected:
+            names = ", ".join([*missing, *unexpected][:5])
+            raise ModelError(_unusable(folder, f"weights do not match the encoder: {names}"))
+        reader = dataset.reader if dataset is not None else _reader(description)
+        return cls(description, network, reader=reader, device=device)
+
+    def predict(self, images: Image | Sequence[Image], **covariates: Any) -> Any:
+        """The target in the card's unit.
+
+        Args:
+            images: an address of a file in the dataset's own format, an array of pixels
+                ((*spatial) or (C, *spatial), any size; a video has its frames as the first of the
+            spatial axes), or a list of either.
+            covariates: the raw values, by the card's names, of the file as it is
+                (pixel_size=0.14); one for all images, or one for each.
+
+        Returns:
+            A float for one image, an array (N,) float64 for a list.
+
+        Raises:
+            ModelInputError: a covariate is missing or unknown, or has another length.
+            DecodeError: a file that cannot be read (of `supremix_datasets`).
+        """
+        single = isinstance(images, (str, os.PathLike, np.ndarray))
+        items = [images] if single else list(images)
+        rows = self._per_image(covariates, len(items))
+        values = [self._predict(item, row) for item, row in zip(items, rows, strict=True)]
+        return values[0] if single else np.array(values, dtype=np.float64)
+
+    def _predict(self, image: Image, covariates: dict[str, float]) -> float:
+        decoded = image if isinstance(image, np.ndarray) else self._decode(os.fspath(image))
+        try:
+            shown = present(self.card, decoded, covariates)
+        except CovariateError as error:
+            raise ModelInputError(str(error)) from error
+        pixels = to_input(self._inputs(shown.pixels), self.card.offset, self.card.gain)
+        known = self._covariates.standardise(shown.covariates[None]).to(self._device)
+        known = known.expand(len(pixels), -1)
+        axes = self.card.augmentation.flip_axes if self.description["flips"] else ()
+        with torch.inference_mode():
+            plain = Precision("fp32", self._device)
+            seen = mean_views(self._network, pixels, known, axes, plain).mean(0, keepdim=True)
+            head = self._network.head
+            prediction = head(seen) if head.linear else seen[:, -1]
+            return float(self._target.restore(prediction)[0])
+
+    def _inputs(self, pixels: NDArray[Any]) -> Tensor:
+        """What the network is shown of an image, (1, C, *shape), or of a video: all its clips."""
+        if self.card.period is None:
+            return torch.from_numpy(np.ascontiguousarray(pixels))[None].to(self._device)
+        step = clip_step(self.card, thorough=self.description["flips"])
+        starts = covering_starts(len(pixels), self.card, step)
+        clips = np.stack([take_clip(pixels, start, self.card) for start in starts])
+        return torch.from_numpy(clips).to(self._device)
+
+    def _decode(self, address: str) -> Any:
+        if self._reader is None:
+            raise ModelInputError(
+                f"the dataset {self.card.name!r} is not a built-in one, so its files cannot be "
+                "read: load the model with dataset=, or pass an array"
+            )
+        return self._reader.decode(address)
+
+    def _per_image(self, covariates: dict[str, Any], count: int) -> list[dict[str, float]]:
+        rows: list[dict[str, float]] = [{} for _ in range(count)]
+        for name, value in covariates.items():
+            values = np.atleast_1d(np.asarray(value, dtype=np.float64))
+            if len(values) not in (1, count):
+                raise ModelInputError(
+                    f"{name} needs one value, or one for each of the {count} images; found "
+                    f"{len(values)}"
+                )
+            for row, one in zip(rows, np.broadcast_to(values, count).tolist(), strict=True):
+                row[name] = one
+        return rows
+
+
+def _description(folder: UPath) -> dict[str, Any]:
+    try:
+        description: Any = json.loads(read_bytes(folder / DESCRIPTION))
+    except FileNotFoundError as error:
+        raise ModelError(
+            f"no model in {str(folder)!r}: expected {WEIGHTS} and {DESCRIPTION} there"
+        ) from error
+    except ValueError as error:
+        raise ModelError(_unusable(folder, f"{DESCRIPTION} is not JSON")) from error
+    if not isinstance(description, dict) or cast(Any, description).get("format") != FORMAT:
+        raise ModelError(_unusable(folder, f"{DESCRIPTION} is not of format {FORMAT}"))
+    return cast("dict[str, Any]", description)
+
+
+def _network(description: dict[str, Any], builder: EncoderBuilder | None) -> Network:
+    card = description["card"]
+    # The weights drawn here are overwritten: leave the host's random state alone.
+    with torch.random.fork_rng(devices=[]):
+        return Network(
+            EncoderSpec.from_dict(description["encoder"], builder=builder),
+            channels=card["channels"],
+            shape=tuple(card["shape"]),
+            covariates=len(card["covariates"]),
+            fusion=description["fusion"],
+            # Models of the time before other heads came up have a linear one.
+            bins=description.get("bins"),
+        )
+
+
+def _reader(description: dict[str, Any]) -> Reader | None:
+    """The reader of the dataset the model was trained on, where that is known by name."""
+    card = Card.from_dict(description["card"])
+    name = description.get("dataset", card.name)
+    return get(name).reading(card) if name in names() else None
+
+
+def _unusable(folder: UPath, why: str) -> str:
+    return f"the model in {str(folder)!r} cannot be used: {why}. Export it again."
+
+
+def load(path: Address, **objects: Any) -> TrainedModel:
+    """Load a trained model.
+
+    Args:
+        path: A run folder, or the folder of a model; a local path or an fsspec address.
+        objects: What is not in the file: the callable of an encoder of your own (``builder``), or
+            the `Dataset` of one.
+
+    Raises:
+        RunFolderError: There is no model there, or it cannot be read.
+    """
+    folder = place(path)
+    with explained(str(folder)):
+        model = model_folder(folder)
+        found = (model / DESCRIPTION).is_file()
+    if not found:
+        raise RunFolderError(
+            f"there is no model in {folder}: expected model.json and model.safetensors, there or "
+            "in its folder 'best'. Name the run folder of a search that was concluded."
+        )
+    return TrainedModel.load(model, **objects)

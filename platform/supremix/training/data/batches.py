@@ -1,0 +1,172 @@
+"""Batches on the device: whose turn it is, augmented, with the covariates that belong to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from supremix.methods.base import Stage
+from supremix.methods.mixing import Mixed
+from supremix.training.data.randomness import generator
+from supremix.training.data.trial_data import Positions, TrialData
+from supremix.training.distributed.collective import Collective, share
+from supremix_datasets.augment import Augmenter
+from supremix_datasets.cards.card import Card
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Batch:
+    """One worker's part of a step.
+
+    Attributes:
+        images: (V n, C, *shape) float32, V views of each of this worker's n images, image by
+            image: row V i + v is view v of image i. Where inputs are mixed, the mixtures.
+        covariates: (V n, K) standardised, adapted to the zoom of each view, mixed like images.
+        members: positions in the store of the whole batch, of all workers.
+        own: the rows of `members` that are this worker's.
+        views: V.
+        draws: the step's generator, in the same state on every worker.
+        mixed: the mixtures of the whole batch, of inputs or yet to be made of features.
+    """
+
+    images: Tensor
+    covariates: Tensor
+    members: Positions
+    own: slice
+    views: int
+    draws: torch.Generator
+    mixed: Mixed | None = None
+
+
+@dataclass(slots=True)
+class _Views:
+    """Every view of the whole batch: its place in the store, and what was drawn for it."""
+
+    places: Positions
+    starts: Positions | None = None
+    augmentation: dict[str, Tensor] = field(default_factory=dict)
+
+
+class Batches:
+    """The batches of a stage.
+
+    An epoch's samples are cut into ceil(n / batch_size) batches whose sizes differ by at most
+    one: none is dropped, and no small rest upsets a batch normalisation or starves a contrastive
+    loss of negatives.
+
+    Args:
+        stage: its objective (two views when contrastive), batch size and mixing.
+        data: the samples; `data.fit` are iterated.
+        key: seed and stage, from which everything random is derived.
+        augment: whether images are augmented.
+        collective: the workers a batch is shared among.
+    """
+
+    def __init__(
+        self,
+        stage: Stage,
+        data: TrialData,
+        *,
+        key: tuple[int | str, ...],
+        augment: bool,
+        collective: Collective,
+    ) -> None:
+        self._data, self._key, self._collective = data, key, collective
+        self._views = 2 if stage.objective == "contrastive" else 1
+        self._augmenter = Augmenter.of(data.card) if augment else None
+        self._mixing = None if stage.recipe is None else stage.recipe.mixing
+        self.steps = -(-len(data.fit) // stage.batch_size)
+
+    def epoch(self, epoch: int) -> Iterator[Batch]:
+        """The batches of an epoch, a function of the key and the epoch."""
+        count = len(self._data.fit)
+        order = torch.randperm(count, generator=generator(*self._key, epoch, "order")).numpy()
+        for step in range(self.steps):
+            members = self._data.fit[order[share(count, step, self.steps)]]
+            yield self._load(members, generator(*self._key, epoch, "step", step))
+
+    def _load(self, members: Positions, draws: torch.Generator) -> Batch:
+        own = share(len(members), self._collective.rank, self._collective.world)
+        views = _Views(np.repeat(members, self._views))
+        views.starts = self._data.draw_starts(views.places, draws)
+        if self._augmenter is not None:
+            views.augmentation = self._augmenter.draw(len(views.places), draws)
+        mixed = None
+        if self._mixing is not None:
+            labels = torch.from_numpy(self._data.store.targets[members])
+            mixed = self._mixing.draw(labels, draws)
+        if mixed is not None and mixed.inputs:
+            images, covariates = self._mixtures(views, own, mixed)
+        else:
+            rows = slice(own.start * self._views, own.stop * self._views)
+            images, covariates = self._inputs(views, rows)
+        return Batch(
+            images=images,
+            covariates=covariates,
+            members=members,
+            own=own,
+            views=self._views,
+            draws=draws,
+            mixed=mixed,
+        )
+
+    def _inputs(self, views: _Views, rows: slice | Positions) -> tuple[Tensor, Tensor]:
+        """Images and covariates of some rows of the batch's views."""
+        mine = views.places[rows]
+        images = self._images(views, rows)
+        covariates = self._data.covariates[torch.from_numpy(mine).to(images.device)]
+        if self._augmenter is not None:
+            params = {name: values[rows] for name, values in views.augmentation.items()}
+            images = self._augmenter.apply(images, params)
+            covariates = covariates + self._zoomed(mine, params).to(images.device)
+        return images, covariates
+
+    def _mixtures(self, views: _Views, own: slice, mixed: Mixed) -> tuple[Tensor, Tensor]:
+        """This worker's mixtures of inputs; a partner of another worker is loaded here as well."""
+        mine = np.arange(own.start, own.stop)
+        needed = np.union1d(mine, mixed.partners[own].numpy())
+        local = mixed.among(needed)
+        images, covariates = self._inputs(views, needed)
+        rows = np.searchsorted(needed, mine)
+        return local.mix(images)[rows], local.mix(covariates)[rows]
+
+    def _images(self, views: _Views, rows: slice | Positions) -> Tensor:
+        """An image is read once for all its views, a video gives each its own clip."""
+        places = views.places[rows]
+        if views.starts is not None:
+            return self._data.images(places, views.starts[rows])
+        if self._views == 1:
+            return self._data.images(places)
+        return self._data.images(places[:: self._views]).repeat_interleave(self._views, 0)
+
+    def _zoomed(self, mine: Positions, params: dict[str, Tensor]) -> Tensor:
+        """By how much the standardised covariates (n, K) change with the zoom of each view."""
+        zoom = zooms(params)
+        stored = torch.from_numpy(self._data.store.covariates[mine]).float()
+        change = pixel_change(self._data.card, stored, zoom)
+        return change / torch.tensor(self._data.covariate_scale.std).float()
+
+
+def zooms(params: dict[str, Tensor]) -> Tensor:
+    """How much larger things become in each drawn view, (n,): the map's volume undoes it."""
+    matrix = params["matrix"]
+    return torch.linalg.det(matrix).abs() ** (-1 / matrix.shape[-1])
+
+
+def pixel_change(card: Card, covariates: Tensor, zoom: Tensor) -> Tensor:
+    """What a zoom (n,) adds to covariates (n, K), as the store holds them.
+
+    Magnifying an image by z leaves the pixel grid and shrinks what one pixel measures by z, so a
+    covariate that is the size of a pixel shrinks with it, and a length in mm stays what it was.
+    """
+    change = torch.zeros_like(covariates)
+    for column, covariate in enumerate(card.covariates):
+        if covariate.per_pixel and covariate.log:
+            change[:, column] = -zoom.log()
+        elif covariate.per_pixel:
+            change[:, column] = covariates[:, column] * (1 / zoom - 1)
+    return change

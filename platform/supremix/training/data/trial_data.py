@@ -1,0 +1,165 @@
+"""A store as training sees it: which samples are fitted, and how they get onto the device."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from supremix._errors import TaskError
+from supremix.models.scaling import CovariateScale, TargetScale
+from supremix.training.data.randomness import derive
+from supremix.training.task import Task
+from supremix_datasets.cards.card import Card
+from supremix_datasets.splits import assign
+from supremix_datasets.stores.clips import clip_frames, clip_step, covering_starts, start_count
+from supremix_datasets.stores.shared import open_shared
+from supremix_datasets.stores.store import Store
+
+Positions = NDArray[np.int64]
+"""Places in the store's index, 0 <= position < len(store)."""
+
+_RESIDENT_BYTES = 4 << 30
+
+
+class TrialData:
+    """The samples of a task on a device.
+
+    Images stay in the memory-mapped store and go to the device in the stored type, four times
+    smaller than floats. On CUDA a store of up to 4 GiB is kept on the device as a whole; on a CPU
+    the page cache does the same without a copy.
+
+    Args:
+        task: which store, splits and share of labels.
+        device: where images, targets and covariates are delivered.
+    """
+
+    def __init__(self, task: Task, device: torch.device) -> None:
+        self.store = open_shared(task.store, task.cache)
+        self.device = device
+        self.splits: NDArray[Any] = np.asarray(
+            assign(self.store.index, seed=task.split_seed, fractions=task.fractions)
+        )
+        self.fit = fitted(task, self.store, self.splits)
+        if len(self.fit) < 2:
+            raise TaskError(
+                f"the split {'+'.join(task.fit_on)} of {self.card.name} holds {len(self.fit)} "
+                "samples, at least 2 are needed; check the split column and label_fraction"
+            )
+        transform = task.target_transform or self.card.target_transform
+        self.target_scale = TargetScale.fit(self.store.targets[self.fit], transform)
+        self.covariate_scale = CovariateScale.fit(self.store.covariates[self.fit])
+        self.labels = torch.from_numpy(self.store.targets.astype(np.float64)).to(device)
+        self.targets = self.target_scale.standardise(self.labels).float()
+        self.covariates = self.covariate_scale.standardise(self.store.covariates).to(device)
+        self._offset, self._gain = float(self.card.offset), float(self.card.gain)
+        self._resident = self._load_all() if self._fits() else None
+
+    @property
+    def card(self) -> Card:
+        """The card of the dataset as it was prepared."""
+        return self.store.card
+
+    def positions(self, *splits: str) -> Positions:
+        """The samples of the named splits, in the order of the index.
+
+        Raises:
+            TaskError: no sample is in any of them.
+        """
+        found = np.flatnonzero(np.isin(self.splits, splits))
+        if len(found) == 0:
+            raise TaskError(
+                f"no sample of {self.card.name} is in the split {'+'.join(splits)}; there are "
+                f"{', '.join(sorted(set(self.splits.tolist())))}"
+            )
+        return found.astype(np.int64)
+
+    def images(self, positions: Positions, starts: Positions | None = None) -> Tensor:
+        """(B, C, *shape) float32 on the device, (stored - offset) * gain.
+
+        Args:
+            positions: places in the index.
+            starts: of videos, the first frame of the clip in each.
+        """
+        if self._resident is not None:
+            rows = torch.from_numpy(self._rows(positions, starts)).to(self.device)
+            stored = self._resident[rows]
+            if self.card.period is not None:
+                stored = stored.movedim(2, 1)
+        else:
+            stored = torch.from_numpy(self.store.read(positions, starts)).to(self.device)
+        return to_input(stored, self._offset, self._gain)
+
+    def _rows(self, positions: Positions, starts: Positions | None) -> Positions:
+        """Rows of the store: (B,) of images, (B, T) of the frames of clips."""
+        first = self.store.rows[positions]
+        if self.card.period is None:
+            return first
+        begin = np.zeros_like(positions) if starts is None else starts
+        lengths = self.store.lengths[positions]
+        inside = [
+            clip_frames(int(start), int(length), self.card)
+            for start, length in zip(begin, lengths, strict=True)
+        ]
+        return first[:, None] + np.stack(inside)
+
+    def draw_starts(self, positions: Positions, draws: torch.Generator) -> Positions | None:
+        """A random clip of each video, as its first frame, (B,); None for images."""
+        if self.card.period is None:
+            return None
+        uniform = torch.rand(len(positions), generator=draws, dtype=torch.float64).numpy()
+        return (uniform * start_count(self.store.lengths[positions], self.card)).astype(np.int64)
+
+    def clips(
+        self, positions: Positions, *, thorough: bool = False
+    ) -> tuple[Positions, Positions | None, Tensor]:
+        """What has to be looked at to judge samples: every image, or clips of every video.
+
+        Args:
+            positions: places in the index.
+            thorough: of videos, clips whose starts are an eighth of a clip apart, instead of the
+                fewest clips that cover the video.
+
+        Returns:
+            places (R,), first frames (R,) or None, and the row (R,) of `positions` of each.
+        """
+        if self.card.period is None:
+            return positions, None, torch.arange(len(positions))
+        step = clip_step(self.card, thorough=thorough)
+        lengths = self.store.lengths[positions]
+        starts = [covering_starts(int(length), self.card, step) for length in lengths]
+        owner = np.repeat(np.arange(len(positions)), [len(one) for one in starts])
+        flat = np.asarray([start for one in starts for start in one], dtype=np.int64)
+        return positions[owner], flat, torch.from_numpy(owner)
+
+    def _fits(self) -> bool:
+        return self.device.type == "cuda" and self.store.images.nbytes <= _RESIDENT_BYTES
+
+    def _load_all(self) -> Tensor:
+        return torch.from_numpy(np.array(self.store.images)).to(self.device)
+
+
+def to_input(stored: Tensor, offset: float, gain: float) -> Tensor:
+    """What a network takes, (stored - offset) * gain in float32, from the stored type."""
+    values = stored.float()
+    if offset:
+        values.sub_(offset)
+    return values.mul_(gain) if gain != 1 else values
+
+
+def fitted(task: Task, store: Store, splits: NDArray[Any]) -> Positions:
+    """The samples that a task fits: of its splits, and of those its share of the labels.
+
+    Of a share, whole groups are kept, drawn by the split's seed: a smaller share is part of a
+    larger one.
+    """
+    fit = np.flatnonzero(np.isin(splits, task.fit_on)).astype(np.int64)
+    if task.label_fraction == 1:
+        return fit
+    groups = np.asarray(store.index["group"].to_list(), dtype=object)[fit]
+    ranked = sorted(set(groups.tolist()), key=lambda g: derive(task.split_seed, "labels", str(g)))
+    kept = set(ranked[: max(round(task.label_fraction * len(ranked)), 1)])
+    return fit[[group in kept for group in groups]]

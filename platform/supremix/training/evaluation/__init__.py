@@ -1,0 +1,1 @@
+"""Evaluation: metrics, probes, measures of the representation."""

@@ -1,0 +1,129 @@
+"""Features and predictions of many samples, shared out over the workers."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from supremix.models import Network
+from supremix.training.data.trial_data import Positions, TrialData
+from supremix.training.distributed.collective import Collective, share, shares
+from supremix.training.steps.precision import Precision
+
+
+class Evaluator:
+    """Runs a network over samples without gradient, in evaluation mode, unaugmented.
+
+    Every worker takes a contiguous share and all get the result for all.
+
+    Args:
+        network: the network, already on the device.
+        data: the samples.
+        collective: who shares the work.
+        precision: of the forward pass.
+        batch: images of a forward pass.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        data: TrialData,
+        *,
+        collective: Collective,
+        precision: Precision,
+        batch: int,
+    ) -> None:
+        self._network, self._data = network, data
+        self._collective, self._precision, self._batch = collective, precision, batch
+
+    @torch.no_grad()
+    def features(self, positions: Positions, *, flips: bool = False) -> Tensor:
+        """Joined features (N, F) in the order of the positions.
+
+        Of a video, the mean over its clips; with flips, over more of them, and the mean over all
+        combinations of the card's flip axes.
+        """
+        return self._look(positions, flips)[:, : self._network.width]
+
+    @torch.no_grad()
+    def judge(self, positions: Positions, *, flips: bool = False) -> tuple[Tensor, Tensor]:
+        """Features as above, and predictions (N,) in the unit of the task, float64.
+
+        Where features are averaged, so are standardised predictions; of a linear head the
+        prediction of the mean is the same.
+        """
+        seen = self._look(positions, flips)
+        features = seen[:, : self._network.width]
+        head = self._network.head
+        predictions = head(features) if head.linear else seen[:, -1]
+        return features, self._data.target_scale.restore(predictions)
+
+    @torch.no_grad()
+    def predict(self, positions: Positions, *, flips: bool = False) -> Tensor:
+        """Predictions (N,) in the unit of the task, float64."""
+        return self.judge(positions, flips=flips)[1]
+
+    def _look(self, positions: Positions, flips: bool) -> Tensor:
+        """What `mean_views` gives, in the order of the positions."""
+        world, rank = self._collective.world, self._collective.rank
+        mine = positions[share(len(positions), rank, world)]
+        self._network.eval()
+        places, starts, owner = self._data.clips(mine, thorough=flips)
+        parts = [
+            self._forward(places[rows], None if starts is None else starts[rows], flips)
+            for rows in _chunks(len(places), self._batch)
+        ]
+        width = self._network.width + (not self._network.head.linear)
+        own = torch.cat(parts) if parts else self._data.covariates.new_zeros(0, width)
+        if starts is not None:
+            own = _means(own, owner.to(own.device), len(mine))
+        return self._collective.gather(own, shares(len(positions), world))
+
+    def _forward(self, positions: Positions, starts: Positions | None, flips: bool) -> Tensor:
+        images = self._data.images(positions, starts)
+        covariates = self._data.covariates[torch.from_numpy(positions).to(images.device)]
+        axes = self._data.card.augmentation.flip_axes if flips else ()
+        return mean_views(self._network, images, covariates, axes, self._precision)
+
+
+def mean_views(
+    network: Network,
+    images: Tensor,
+    covariates: Tensor,
+    flip_axes: tuple[int, ...],
+    precision: Precision,
+) -> Tensor:
+    """Means over every combination of mirrored axes (none: of the images as they are).
+
+    Returns:
+        Features (B, F) for a linear head, features with the standardised prediction as one more
+        column (B, F+1) for any other.
+    """
+    combinations = list(_subsets(flip_axes))
+    with precision.autocast():
+        views = [
+            network.features(images.flip([a + 2 for a in axes]) if axes else images, covariates)
+            for axes in combinations
+        ]
+    if not network.head.linear:
+        views = [torch.cat([view, network.head(view).unsqueeze(1)], dim=1) for view in views]
+    return torch.stack(views).mean(0) if len(views) > 1 else views[0]
+
+
+def _subsets(axes: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+    for size in range(len(axes) + 1):
+        yield from itertools.combinations(axes, size)
+
+
+def _means(rows: Tensor, owner: Tensor, count: int) -> Tensor:
+    """(R, F) -> (count, F): the mean of the rows of each owner (R,)."""
+    total = rows.new_zeros(count, rows.shape[1]).index_add_(0, owner, rows)
+    return total / torch.bincount(owner, minlength=count).to(rows.dtype)[:, None]
+
+
+def _chunks(count: int, size: int) -> Iterator[slice]:
+    for start in range(0, count, size):
+        yield slice(start, start + size)

@@ -1,0 +1,1 @@
+"""Optimisation steps of a stage: contrastive, regression, gradient caching."""

@@ -1,0 +1,179 @@
+"""The loss of a step that trains end to end, with all that its recipe adds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from supremix._errors import ConfigError
+from supremix.losses import FeatureSmoothing
+from supremix.methods.base import Stage
+from supremix.methods.mixing import Mixed
+from supremix.methods.recipes import Facts, Recipe, Whole, bound
+from supremix.models import BinnedHead, Network
+from supremix.training.data.batches import Batch
+from supremix.training.data.trial_data import Positions, TrialData
+from supremix.training.distributed.collective import Collective, shares
+from supremix.training.steps.precision import Precision
+
+
+def facts_of(data: TrialData) -> Facts:
+    """What recipes are told of the samples to fit."""
+    labels = torch.from_numpy(data.store.targets[data.fit]).double()
+    return Facts(labels=labels, scale=data.target_scale)
+
+
+def check_recipes(stages: Sequence[Stage], data: TrialData) -> None:
+    """Raise ConfigError where what a stage does beside its loss cannot be done on this data."""
+    facts = facts_of(data)
+    for stage in stages:
+        if stage.recipe is not None:
+            stage.recipe.check(facts)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Truth:
+    """Of the whole batch: labels (M,), standardised targets (M,) and weights (M,) or None."""
+
+    labels: Tensor
+    targets: Tensor
+    weights: Tensor | None
+
+
+class Direct:
+    """Computes this worker's part of the loss of a batch, from images to the scalar.
+
+    Args:
+        stage: its loss and recipe.
+        network: what is trained, its head included.
+        data: samples.
+        precision: of the encoder's pass; with a recipe the head is computed in full precision.
+        collective: fellow workers.
+    """
+
+    def __init__(
+        self,
+        stage: Stage,
+        network: Network,
+        data: TrialData,
+        *,
+        precision: Precision,
+        collective: Collective,
+    ) -> None:
+        if stage.loss is None:
+            raise ConfigError(f"stage {stage.name!r} is to be trained and has no loss")
+        self._network, self._data = network, data
+        self._precision, self._collective = precision, collective
+        self._plain = stage.recipe is None
+        recipe = self._recipe = stage.recipe or Recipe()
+        facts = facts_of(data)
+        self._loss = bound(stage.loss, facts)
+        self._terms = [bound(term, facts) for term in recipe.terms]
+        self._weights = _weights(recipe, data, facts)
+        self._smoothing: FeatureSmoothing | None = None
+        if recipe.smoothing is not None:
+            smoothing = recipe.smoothing.build(network.width, facts.labels)
+            self._smoothing = smoothing.to(data.device)
+
+    def loss(self, module: nn.Module, batch: Batch) -> Tensor:
+        """This worker's part of the mean loss over the whole batch.
+
+        Args:
+            module: the network, or its data-parallel wrapper.
+            batch: this worker's part, of one view.
+        """
+        with self._precision.autocast():
+            output: Tensor = module(batch.images, batch.covariates, False, self._plain)
+        if not self._plain:
+            return self._follow(output.float(), batch)
+        mine = torch.from_numpy(batch.members[batch.own]).to(output.device)
+        losses = self._loss(output.float(), self._data.targets[mine])
+        return losses.sum() / len(batch.members)
+
+    def end_epoch(self) -> None:
+        """Take in what was collected. Collective."""
+        if self._smoothing is not None:
+            self._smoothing.finish(self._collective.sum)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What changes from epoch to epoch beside the network."""
+        return {} if self._smoothing is None else dict(self._smoothing.state_dict())
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up a state."""
+        if self._smoothing is not None:
+            self._smoothing.load_state_dict(state)
+
+    def _follow(self, features: Tensor, batch: Batch) -> Tensor:
+        mixed, own = batch.mixed, batch.own
+        shown = self._truth(batch.members, mixed if mixed is not None and mixed.inputs else None)
+        seen = self._smooth(features, shown.labels[own])
+        wanted = shown
+        if mixed is not None and not mixed.inputs:
+            seen = mixed.mix(self._gather(seen, batch))[own]
+            wanted = self._truth(batch.members, mixed)
+        loss = self._compare(seen, wanted, batch)
+        if self._terms:
+            loss = loss + self._added(features, shown.labels, batch)
+        return loss
+
+    def _compare(self, seen: Tensor, truth: _Truth, batch: Batch) -> Tensor:
+        """The stage's loss of what the head makes of features (n, F)."""
+        own, head = batch.own, self._network.head
+        if self._recipe.coupled:
+            everyone = self._gather(head(seen), batch)
+            return self._loss(everyone, truth.targets, anchors=own)
+        if isinstance(head, BinnedHead):
+            losses = self._loss(head.logits(seen), truth.labels[own])
+        else:
+            losses = self._loss(head(seen), truth.targets[own])
+        if truth.weights is not None:
+            losses = losses * truth.weights[own]
+        return losses.sum() / len(batch.members)
+
+    def _added(self, features: Tensor, labels: Tensor, batch: Batch) -> Tensor:
+        with torch.no_grad():
+            predictions = self._data.target_scale.restore(self._network.head(features))
+        whole = Whole(
+            features=self._gather(features, batch),
+            labels=labels,
+            predictions=self._gather(predictions, batch),
+            anchors=batch.own,
+            draws=batch.draws,
+        )
+        return torch.stack([term(whole) for term in self._terms]).sum()
+
+    def _smooth(self, features: Tensor, labels: Tensor) -> Tensor:
+        if self._smoothing is None:
+            return features
+        calibrated: Tensor = self._smoothing(features, labels)
+        self._smoothing.collect(features, labels)
+        return calibrated
+
+    def _truth(self, members: Positions, mixed: Mixed | None) -> _Truth:
+        """What is true of the whole batch, or of its mixtures."""
+        places = torch.from_numpy(members).to(self._data.device)
+        labels, targets = self._data.labels[places], self._data.targets[places]
+        weights = None if self._weights is None else self._weights[places]
+        if mixed is not None:
+            # On the scale that is fitted, where the head is linear; labels follow.
+            targets = mixed.mix(targets)
+            labels = self._data.target_scale.restore(targets)
+            weights = None if weights is None else mixed.mix(weights)
+        return _Truth(labels=labels, targets=targets, weights=weights)
+
+    def _gather(self, own: Tensor, batch: Batch) -> Tensor:
+        return self._collective.gather(own, shares(len(batch.members), self._collective.world))
+
+
+def _weights(recipe: Recipe, data: TrialData, facts: Facts) -> Tensor | None:
+    """Weights by place in the store, 0 for what is not fitted."""
+    if recipe.density is None:
+        return None
+    weights = torch.zeros(len(data.labels))
+    weights[torch.from_numpy(data.fit)] = recipe.density.weights(facts.labels).float()
+    return weights.to(data.device)

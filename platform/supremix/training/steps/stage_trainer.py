@@ -1,0 +1,148 @@
+"""The training steps of one stage."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
+from torch.nn.utils import clip_grad_norm_
+
+from supremix._errors import ConfigError, NonFiniteLossError
+from supremix.methods.base import Stage
+from supremix.models import Network
+from supremix.training.data.batches import Batch, Batches
+from supremix.training.data.randomness import derive
+from supremix.training.data.trial_data import TrialData
+from supremix.training.distributed.collective import Collective, shares
+from supremix.training.steps.ema import Averager
+from supremix.training.steps.gradient_cache import ChunkedStep
+from supremix.training.steps.precision import Precision
+from supremix.training.steps.regression_step import Direct
+from supremix.training.steps.schedule import build_optimizer, rate, set_rate
+
+
+class Stepper:
+    """Optimizer, schedule and loss of a stage, applied to a network.
+
+    Args:
+        stage: what to do.
+        network: what to do it to, on the device, its norms synchronised where needed.
+        average: a network that follows as the average of its weights.
+        averaging: time constant of that average, as a share of the stage's steps.
+        data: samples.
+        key: seed and stage, from which everything random is derived.
+        augment: whether images are augmented.
+        precision: of the forward pass.
+        collective: fellow workers; their gradients are averaged.
+        chunk: images of a forward pass of a contrastive step, None for all; see `caching`.
+    """
+
+    def __init__(
+        self,
+        stage: Stage,
+        network: Network,
+        data: TrialData,
+        *,
+        average: Network,
+        averaging: float,
+        key: tuple[int | str, ...],
+        augment: bool,
+        precision: Precision,
+        collective: Collective,
+        chunk: int | None = None,
+    ) -> None:
+        if stage.loss is None:
+            raise ConfigError(f"stage {stage.name!r} is to be trained and has no loss")
+        self.stage, self._network, self._data, self._loss = stage, network, data, stage.loss
+        self._key, self._precision, self._collective = key, precision, collective
+        self._contrastive = stage.objective == "contrastive"
+        network.train_for(project=self._contrastive)
+        self._chunked = (
+            ChunkedStep(network, chunk=chunk, precision=precision, collective=collective)
+            if chunk is not None and self._contrastive
+            else None
+        )
+        self._module = network if self._chunked else _parallel(network, collective)
+        self.direct = (
+            None
+            if self._contrastive
+            else Direct(stage, network, data, precision=precision, collective=collective)
+        )
+        self._trained = [p for p in network.parameters() if p.requires_grad]
+        self.batches = Batches(stage, data, key=key, augment=augment, collective=collective)
+        self.optimizer = build_optimizer(network, lr=stage.lr, weight_decay=stage.weight_decay)
+        self.scaler = precision.scaler()
+        self._steps = stage.epochs * self.batches.steps
+        self._averager = Averager(network, average, steps=averaging * self._steps)
+
+    def epoch(self, epoch: int) -> tuple[float, float]:
+        """Train for one epoch of this stage; mean loss of all workers, and the last rate.
+
+        Raises:
+            NonFiniteLossError: the mean loss is NaN or infinite.
+        """
+        self._network.train()
+        total = torch.zeros((), dtype=torch.float64, device=self._data.device)
+        lr, before = self.stage.lr, epoch * self.batches.steps
+        # Dropout in a user's encoder draws from the global generator of the worker.
+        torch.manual_seed(derive(*self._key, epoch, "global", self._collective.rank))
+        for step, batch in enumerate(self.batches.epoch(epoch), start=before):
+            lr = rate(step, self._steps, self.stage.lr, warmup=self.stage.warmup)
+            set_rate(self.optimizer, lr)
+            # Summed on the device: reading a number every step would make the device wait.
+            total += self._step(batch) * len(batch.members)
+            self._averager.update(step)
+        if self.direct is not None:
+            self.direct.end_epoch()
+        loss = float(self._collective.sum(total)) / len(self._data.fit)
+        if not math.isfinite(loss):
+            raise NonFiniteLossError(
+                f"the loss of stage {self.stage.name!r} became {loss} in its epoch {epoch + 1}; "
+                f"the learning rate {self.stage.lr:g} is probably too high for this network"
+            )
+        return loss, lr
+
+    def _step(self, batch: Batch) -> Tensor:
+        loss = self._backward(batch)
+        if self.stage.clip is not None:
+            self.scaler.unscale_(self.optimizer)
+            clip_grad_norm_(self._trained, self.stage.clip)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+        return loss
+
+    def _backward(self, batch: Batch) -> Tensor:
+        """Leave the batch's gradient in the parameters; returns this worker's part of the loss."""
+        if self._chunked is not None:
+            return self._chunked.backward(
+                batch, lambda embeddings: self._contrast(embeddings, batch), self.scaler.scale
+            )
+        loss = self._whole(batch) if self.direct is None else self.direct.loss(self._module, batch)
+        # Losses of the workers add up to the batch's; the wrapper averages gradients over them.
+        self.scaler.scale(loss * self._collective.world).backward()
+        return loss.detach()
+
+    def _whole(self, batch: Batch) -> Tensor:
+        """The contrastive loss, all images in one forward pass."""
+        with self._precision.autocast():
+            embeddings: Tensor = self._module(batch.images, batch.covariates, True)
+        return self._contrast(embeddings, batch)
+
+    def _contrast(self, embeddings: Tensor, batch: Batch) -> Tensor:
+        views, own = batch.views, batch.own
+        sizes = [views * n for n in shares(len(batch.members), self._collective.world)]
+        everyone = self._collective.gather(embeddings.float(), sizes)
+        members = torch.from_numpy(batch.members).to(everyone.device)
+        labels = self._data.labels[members].repeat_interleave(views)
+        anchors = slice(views * own.start, views * own.stop)
+        return self._loss(everyone, labels, generator=batch.draws, anchors=anchors)
+
+
+def _parallel(network: Network, collective: Collective) -> torch.nn.Module:
+    if collective.world == 1:
+        return network
+    # Norm statistics are the same on all workers already: nothing to broadcast.
+    return DistributedDataParallel(network, forward_sync_buffers=False)

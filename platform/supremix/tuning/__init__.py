@@ -1,0 +1,1 @@
+"""What to try and what to stop: study, ledger, simulation. Knows Optuna, and no Ray."""

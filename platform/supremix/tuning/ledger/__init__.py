@@ -1,0 +1,1 @@
+"""The ledger: the event log that is the truth of a search."""

@@ -1,0 +1,145 @@
+"""What is known of a run's trials, read off its ledger."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from statistics import fmean
+from typing import Any, Literal
+
+from supremix.tuning.ledger.ledger import END, EPOCH, TRIAL, Event
+
+State = Literal["running", "finished", "pruned", "stopped", "failed"]
+"""A trial runs, has all its epochs behind it, was pruned, was stopped by the budget, or failed."""
+
+Role = Literal["search", "confirm"]
+"""A trial tries settings, or trains the settings of an earlier trial once more with a new seed."""
+
+
+@dataclass(kw_only=True, slots=True)
+class TrialRecord:
+    """One trial as far as the ledger tells."""
+
+    number: int
+    config: dict[str, Any]
+    role: Role = "search"
+    confirms: int | None = None
+    """The trial whose settings a confirming one has."""
+    seed: int | None = None
+    rows: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    total: int | None = None
+    state: State = "running"
+    reason: str | None = None
+
+    @property
+    def epoch(self) -> int:
+        """Epochs the trial has behind it."""
+        return len(self.rows)
+
+    @property
+    def error(self) -> float | None:
+        """Error after the last epoch, in the task's unit; None before the first."""
+        return self.rows[-1]["error"] if self.rows else None
+
+    @property
+    def complete(self) -> bool:
+        """Whether every epoch is done, whatever the ledger says of its end."""
+        return self.total is not None and self.epoch >= self.total
+
+
+def trial_key(number: int) -> str:
+    """What a trial is called where gangs and checkpoint files are concerned."""
+    return f"{number:05d}"
+
+
+def read_records(events: Iterable[Event]) -> dict[int, TrialRecord]:
+    """Replay the trial events of a ledger, in their order."""
+    records: dict[int, TrialRecord] = {}
+    for event in events:
+        apply_event(records, event)
+    return records
+
+
+def apply_event(records: dict[int, TrialRecord], event: Event) -> None:
+    """Bring the records up to date with one more event; others than trials' are passed over.
+
+    A trial that had trained on while its verdict was awaited loses the epochs that do not count.
+    """
+    match event["event"]:
+        case kind if kind == TRIAL:
+            record = TrialRecord(
+                number=event["number"],
+                config=event["config"],
+                role=event.get("role", "search"),
+                confirms=event.get("confirms"),
+                seed=event.get("seed"),
+            )
+            records[record.number] = record
+        case kind if kind == EPOCH:
+            record = records[event["number"]]
+            record.rows.append(event["row"])
+            record.total = event["total"]
+        case kind if kind == END:
+            record = records[event["number"]]
+            record.state, record.reason = event["state"], event["reason"]
+            del record.rows[event.get("epoch", len(record.rows)) :]
+        case _:
+            pass
+
+
+def ranking(records: Iterable[TrialRecord]) -> list[TrialRecord]:
+    """The finished trials of the search, least error first; of two equal ones the earlier."""
+    finished = [r for r in records if r.state == "finished" and r.role == "search"]
+    return sorted(finished, key=lambda record: (last_error(record), record.number))
+
+
+def confirmed(records: Iterable[TrialRecord]) -> dict[int, float]:
+    """Mean error of each trial's settings trained anew with other seeds, where that was done."""
+    errors: dict[int, list[float]] = defaultdict(list)
+    for record in records:
+        if record.confirms is not None and record.state == "finished":
+            errors[record.confirms].append(last_error(record))
+    return {number: fmean(values) for number, values in errors.items()}
+
+
+def best_record(records: Iterable[TrialRecord]) -> TrialRecord | None:
+    """The trial whose settings are best, None while none is finished.
+
+    Where the best ones were trained anew, their mean error with new seeds decides: the least error
+    of a search is partly luck. Else the least error does.
+    """
+    known = list(records)
+    finished, means = ranking(known), confirmed(known)
+    among = [record for record in finished if record.number in means] or finished
+    return min(
+        among,
+        key=lambda r: (means.get(r.number, last_error(r)), r.number),
+        default=None,
+    )
+
+
+def last_error(record: TrialRecord) -> float:
+    """Error of a trial after its last epoch, infinite where that is not a number."""
+    error = record.rows[-1]["error"]
+    return math.inf if math.isnan(error) else error
+
+
+def trial_row(record: TrialRecord, **common: Any) -> dict[str, Any]:
+    """The record's row of the table ``trials``; `common` gives run, dataset, method, seed, unit."""
+    last: Mapping[str, Any] = record.rows[-1] if record.rows else {}
+    names = ("error", "mae", "rmse", "r2", "pearson")
+    return {
+        **common,
+        **({} if record.seed is None else {"seed": record.seed}),
+        "trial": record.number,
+        "confirms": record.confirms,
+        "state": record.state,
+        **{name: last.get(name) for name in names},
+        "epochs": record.epoch,
+        "seconds": sum(row["seconds"] for row in record.rows),
+        "reason": record.reason,
+        "config": json.dumps(record.config, sort_keys=True),
+    }

@@ -1,0 +1,1 @@
+"""A search in virtual time, for tests of the search itself."""

@@ -1,0 +1,235 @@
+"""A search on a virtual clock: the real study and ledger, invented gangs.
+
+Discrete events stand for Ray: a free gang asks for a proposal and trains it epoch by epoch, each
+taking the seconds that its `CurveModel` says, times the gang's own pace. Nothing is trained and
+nobody sleeps, so that days of a thousand gangs pass in minutes. As on the real backend
+
+- a gang asks when it is free; told to wait, it idles until something was observed,
+- a trial that is stopped frees its gang at that moment; one whose verdict is still awaited trains
+  on, and those epochs cost their time whether they count in the end or not,
+- a gang that dies takes up its trial after the last whole epoch once it is back.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+import random
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import count
+from time import process_time
+from typing import Any
+
+from supremix.errors import SearchFailedError
+from supremix.tuning.simulation.curves import Curve
+from supremix.tuning.simulation.parts import Arm, Gangs, Report
+from supremix.tuning.study.budget import Clock
+from supremix.tuning.study.config import WAIT, Proposal
+from supremix.tuning.study.scheduler import Campaign, Part
+from supremix.tuning.study.study import Study
+
+
+@dataclass(slots=True)
+class _Job:
+    """A trial on a gang."""
+
+    index: int
+    number: int
+    curve: Curve
+    epoch: int
+
+
+@dataclass(slots=True, eq=False)
+class _Gang:
+    pace: float
+    job: _Job | None = None
+    since: float = 0.0  # the present epoch, absence or idleness began
+    turn: int = 0  # of the epoch that is awaited; another one's end was cut off by a death
+    dead: bool = False
+
+
+class VirtualClock(Clock):
+    """A study's clock that shows the simulated time.
+
+    Args:
+        used: Seconds that earlier sessions used.
+        time: Tells the virtual seconds of this one.
+    """
+
+    def __init__(self, used: float, time: Callable[[], float]) -> None:
+        super().__init__(used)
+        self._time = time
+
+    def start(self, ago: float = 0.0) -> None:
+        """Nothing to do: virtual time passes by itself."""
+
+    def now(self) -> float:
+        """Seconds used so far."""
+        return self._used + self._time()
+
+
+_EPOCH, _DEATH, _RETURN = range(3)
+
+
+class Simulation:
+    """Runs studies on simulated gangs.
+
+    Args:
+        arms: The studies with their curves; their clocks are made to show virtual time.
+        gangs: Who trains.
+        lanes: Studies worked on at the same time, at least 1; None for all.
+    """
+
+    def __init__(self, arms: Sequence[Arm], gangs: Gangs, lanes: int | None = None) -> None:
+        self.arms, self.now, self.report = arms, 0.0, Report()
+        self.campaign = Campaign(
+            [Part(partial(self._open, arm)) for arm in arms], lanes or len(arms)
+        )
+        self._plan, self._random = gangs, random.Random(gangs.seed)
+        self._gangs = [_Gang(gangs.paces[i % len(gangs.paces)]) for i in range(gangs.count)]
+        self._idle, self._busy = deque(self._gangs), 0
+        self._heap: list[tuple[float, int, int, int, _Gang]] = []
+        self._order = count()
+        self._wait = self._over = False
+        self._last = 0.0  # when the latest proposal was given
+        for gang in self._gangs:
+            self._fate(gang)
+
+    def run(self, until: Callable[[], bool] = lambda: False) -> Report:
+        """Let time pass until nobody has anything left to do.
+
+        Args:
+            until: Asked after every event; True ends the run early.
+
+        Raises:
+            SearchFailedError: Every gang waits, and no trial runs that could end the waiting.
+        """
+        self._serve()
+        while self._heap and not (self._over and not self._busy) and not until():
+            self._check_alive()
+            self.now, _, kind, turn, gang = heapq.heappop(self._heap)
+            (self._epoch_done, self._death, self._return)[kind](gang, turn)
+            self._serve()
+        self._close()
+        return self.report
+
+    def _open(self, arm: Arm) -> Study:
+        study = arm.begin()
+        study.clock = VirtualClock(study.clock.now(), lambda: self.now)
+        return study
+
+    @property
+    def idle(self) -> int:
+        """Gangs that are alive and train nothing at the moment."""
+        return len(self._idle)
+
+    def _check_alive(self) -> None:
+        if self._wait and not self._busy:
+            raise SearchFailedError(
+                "every simulated gang waits and no trial runs: the study waits for a trial that "
+                "nobody trains. This is a fault of the search; please report it."
+            )
+
+    def _serve(self) -> None:
+        """Hand out proposals until there is no gang or no proposal left."""
+        while self._idle and not (self._wait or self._over):
+            begin = process_time()
+            answer = self.campaign.ask()
+            took = process_time() - begin
+            if isinstance(answer, tuple):
+                self.report.asking.append(took)
+                self._start(self._idle.popleft(), *answer)
+                continue
+            self._wait, self._over = answer is WAIT, answer is None
+            self.report.refusals += 1
+            self.report.refusing += took
+
+    def _start(self, gang: _Gang, index: int, proposal: Proposal) -> None:
+        self._pass(gang)
+        self._last = self.now
+        curve = self.arms[index].model.rows(proposal.config, proposal.seed)
+        gang.job = _Job(index, proposal.number, curve, proposal.epoch)
+        self._busy += 1
+        self._train(gang, gang.job)
+
+    def _train(self, gang: _Gang, job: _Job) -> None:
+        seconds = job.curve[job.epoch][1] * gang.pace
+        if self._plan.jitter:
+            seconds *= math.exp(self._random.gauss(0.0, self._plan.jitter))
+        gang.turn += 1
+        self._later(seconds, _EPOCH, gang, gang.turn)
+
+    def _epoch_done(self, gang: _Gang, turn: int) -> None:
+        job = gang.job
+        if turn != gang.turn or job is None:
+            return
+        seconds = self.now - gang.since
+        self._pass(gang)
+        error = job.curve[job.epoch][0]
+        job.epoch += 1
+        self.report.epochs += 1
+        row = {"epoch": job.epoch, "stage": "regress", "error": error, "seconds": seconds}
+        if self._observe(job, row):
+            gang.job = None
+            self._busy -= 1
+            self._idle.append(gang)
+        else:
+            self._train(gang, job)
+
+    def _observe(self, job: _Job, row: dict[str, Any]) -> bool:
+        begin = process_time()
+        stop = self.campaign.observe(job.index, job.number, row, len(job.curve))
+        self.report.observing.append(process_time() - begin)
+        self.arms[job.index].look(self.now, self.report.epochs)
+        self._wait = False
+        return stop
+
+    def _death(self, gang: _Gang, _: int) -> None:
+        self._pass(gang)
+        gang.dead, gang.turn = True, gang.turn + 1
+        if gang.job is None:
+            self._idle.remove(gang)
+        self._later(self._plan.away, _RETURN, gang)
+
+    def _return(self, gang: _Gang, _: int) -> None:
+        self._pass(gang)
+        gang.dead = False
+        self._fate(gang)
+        if gang.job is None:
+            self._idle.append(gang)
+        else:
+            self._train(gang, gang.job)
+
+    def _fate(self, gang: _Gang) -> None:
+        if self._plan.dies_after is not None:
+            self._later(self._random.expovariate(1.0 / self._plan.dies_after), _DEATH, gang)
+
+    def _later(self, seconds: float, kind: int, gang: _Gang, turn: int = 0) -> None:
+        heapq.heappush(self._heap, (self.now + seconds, next(self._order), kind, turn, gang))
+
+    def _pass(self, gang: _Gang) -> None:
+        """Book the gang's time since it was last looked at."""
+        span, report = self.now - gang.since, self.report
+        if gang.dead:
+            report.away += span
+        elif gang.job is not None:
+            report.busy += span
+        else:
+            report.waiting += span
+        gang.since = self.now
+
+    def _close(self) -> None:
+        for gang in self._gangs:
+            if gang.job is None and not gang.dead:
+                over = self.now - max(self._last, gang.since)
+                self.report.drained += over
+                self.report.waiting -= over
+            self._pass(gang)
+        whole = self.now * len(self._gangs)
+        self.report.seconds = self.now
+        if whole > 0:
+            for name in ("busy", "waiting", "away", "drained"):
+                setattr(self.report, name, getattr(self.report, name) / whole)

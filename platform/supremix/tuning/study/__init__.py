@@ -1,0 +1,1 @@
+"""The study: proposals, pruning, budget, warm start."""

@@ -1,0 +1,56 @@
+"""Which trials of a study are where."""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections import Counter
+
+from supremix.tuning.ledger.records import TrialRecord, last_error
+
+
+class Course:
+    """Which trials are where."""
+
+    def __init__(self) -> None:
+        self.searched = 0
+        """Trials of the search so far."""
+        self.frontier = 0
+        """The first of them that has not ended; all before it have."""
+        self.running: set[int] = set()
+        self.complete: set[int] = set()
+        """Running ones with all epochs behind them: a verdict on them is still awaited."""
+        self.again: list[int] = []
+        """Running ones that have to be proposed once more."""
+        self.confirming: list[int] = []
+        """Trials that train the best settings anew."""
+        self.finished: list[tuple[float, int]] = []
+        """Error and number of the finished trials of the search, best first."""
+        self.ends: Counter[str] = Counter()
+        """How many ended how."""
+        self._ahead: set[int] = set()
+
+    def begin(self, record: TrialRecord) -> None:
+        """Take a new trial."""
+        self.running.add(record.number)
+        if record.role == "search":
+            self.searched += 1
+        else:
+            self.confirming.append(record.number)
+
+    def observe(self, record: TrialRecord) -> None:
+        """Take a trial's new epoch."""
+        if record.complete:
+            self.complete.add(record.number)
+
+    def end(self, record: TrialRecord) -> None:
+        """Take the end of a trial."""
+        number = record.number
+        self.ends[record.state] += 1
+        self.running.discard(number)
+        self.complete.discard(number)
+        if record.state == "finished" and record.role == "search":
+            insort(self.finished, (last_error(record), number))
+        self._ahead.add(number)
+        while self.frontier in self._ahead:
+            self._ahead.discard(self.frontier)
+            self.frontier += 1

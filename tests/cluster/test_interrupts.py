@@ -1,0 +1,75 @@
+"""Interrupts: kept while it matters, raised when looked for, never lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from supremix.cluster.interrupts import Interrupts
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def send(number: signal.Signals) -> None:
+    os.kill(os.getpid(), number)
+
+
+@pytest.fixture(autouse=True)
+def ctrl_c_is_on() -> object:
+    # A test run in a shell's background has it off.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_an_interrupt_is_raised_at_once_where_nobody_is_patient(number: signal.Signals) -> None:
+    with pytest.raises(KeyboardInterrupt), Interrupts().listening():
+        send(number)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_patient_block_is_told_when_it_looks(number: signal.Signals) -> None:
+    interrupts, done = Interrupts(), list[str]()
+    with interrupts.listening(), interrupts.patient():
+        send(number)
+        done.append("the write that was under way")
+        with pytest.raises(KeyboardInterrupt):
+            interrupts.check()
+        interrupts.check()  # once is enough
+    assert done
+
+
+def test_an_interrupt_that_nobody_looked_for_is_raised_at_the_end() -> None:
+    interrupts, done = Interrupts(), list[str]()
+
+    def work() -> None:
+        with interrupts.listening(), interrupts.patient():
+            send(signal.SIGINT)
+            done.append("the write that was under way")
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert done
+
+
+def test_a_second_interrupt_is_raised_at_once() -> None:
+    interrupts, done = Interrupts(), list[str]()
+    with interrupts.listening(), interrupts.patient():
+        send(signal.SIGINT)
+        done.append("the first one kept")
+        with pytest.raises(KeyboardInterrupt):
+            send(signal.SIGINT)
+    assert done
+
+
+def test_the_hosts_handlers_are_left_as_they_were() -> None:
+    ignored = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    before = signal.getsignal(signal.SIGTERM)
+    with Interrupts().listening():
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        assert signal.getsignal(signal.SIGTERM) is not before
+    assert signal.getsignal(signal.SIGTERM) is before
+    signal.signal(signal.SIGINT, ignored)

@@ -1,0 +1,436 @@
+"""The arithmetic of a plan, against simulations and sums done by hand."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import supremix
+import supremix_datasets
+from supremix.cluster import GangPlan
+from supremix.errors import SpecError, TrainingError
+from supremix.planning import calibration as planning_calibration
+from supremix.planning import plan as planning
+from supremix.planning.calibration import Calibration, Epoch, Measured, space_batches
+from supremix.planning.estimate import (
+    Costs,
+    Effort,
+    Range,
+    draw,
+    effort,
+    epoch_seconds,
+    exactly,
+    mean_costs,
+    trial_costs,
+    wall,
+)
+from supremix.planning.expected_halving import GRID, Course, chance
+from supremix.planning.problems import (
+    budget_problems,
+    describe_bytes,
+    describe_time,
+    disk_problems,
+    memory_problems,
+    workers_on,
+)
+from supremix.training import Stage, Task, get_method
+from supremix.tuning.study.budget import Budget
+from supremix.tuning.study.pruning import Pruning, Rung, Rungs, never
+from supremix_spaces import Choice, Fixed, Float, Int, Space, space_for
+
+GIB = 1 << 30
+
+
+def halved(rungs: Rungs, trials: int, lead: int, errors: Sequence[float]) -> list[int]:
+    """Epochs of each trial, by the halving itself: one trial after the other, whole or given up."""
+    places = [Rung(rungs.reduction, lead) for _ in rungs.epochs]
+    epochs: list[int] = []
+    for number in range(trials):
+        lasted = rungs.total
+        for rung, epoch in zip(places, rungs.epochs, strict=True):
+            reached = lasted == rungs.total
+            rung.settle(number, errors[number] if reached else None)
+            if reached and number > 0 and not rung.passes(number, errors[number]):
+                lasted = epoch
+        epochs.append(lasted)
+    return epochs
+
+
+def simulated(rungs: Rungs, trials: int, lead: int, times: int = 300) -> float:
+    """Mean of all epochs over many searches whose trials come in random order."""
+    draws = random.Random(3)
+    searches = [[draws.random() for _ in range(trials)] for _ in range(times)]
+    return sum(sum(halved(rungs, trials, lead, errors)) for errors in searches) / times
+
+
+@pytest.mark.parametrize(
+    ("trials", "lead", "reduction"),
+    [(1, 1, 3.0), (8, 1, 3.0), (30, 1, 3.0), (30, 4, 3.0), (60, 8, 2.0), (12, 16, 3.0)],
+)
+def test_expected_epochs_are_those_of_simulated_searches(
+    trials: int, lead: int, reduction: float
+) -> None:
+    rungs = Pruning(reduction=reduction).rungs(27)
+    course = Course(rungs=rungs, lead=lead, costs=[1.0] * 27)
+
+    assert course.total(trials) == pytest.approx(simulated(rungs, trials, lead), rel=0.1)
+
+
+def test_trials_that_meet_nobody_are_never_given_up() -> None:
+    course = Course(rungs=Pruning().rungs(27), lead=10, costs=[1.0] * 27)
+
+    assert course.total(10) == 270
+    assert course.total(40) < 40 * 27
+
+
+def test_without_rungs_every_trial_is_whole() -> None:
+    course = Course(rungs=never(5), costs=[3.0, 1.0, 1.0, 1.0, 1.0])
+
+    assert course.total(100) == 700
+
+
+def test_the_number_that_a_budget_is_enough_for_is_the_inverse_of_the_total() -> None:
+    course = Course(rungs=Pruning().rungs(27), lead=2, costs=[2.0] * 27)
+
+    for trials in (1, 7, 100):
+        assert course.within(course.total(trials) + 1e-6) == trials
+        assert course.within(course.total(trials) - 1e-6) == trials - 1
+
+
+@pytest.mark.parametrize(("others", "share"), [(0, 1), (1, 1), (2, 1 / 3), (3, 1 / 2), (8, 1 / 3)])
+def test_among_equals_the_chance_is_that_of_a_place_among_the_best(
+    others: int, share: float
+) -> None:
+    assert chance(others, GRID, 3.0).mean() == pytest.approx(share, abs=1e-3)
+
+
+def test_the_chance_is_that_of_the_halving_itself() -> None:
+    draws, others, passed = random.Random(1), 6, 0
+    for _ in range(4000):
+        rung = Rung(3.0)
+        for number in range(others):
+            rung.settle(number, draws.random())
+        passed += rung.passes(others, 0.4)
+
+    found = chance(others, np.full_like(GRID, 0.4), 3.0)
+    assert passed / 4000 == pytest.approx(found[0], abs=0.03)
+
+
+def measured(batch: int, pretrain: float, regress: float, more: float = 0.0) -> Measured:
+    return Measured(
+        batch=batch,
+        timed=True,
+        epochs=(
+            Epoch(objective="contrastive", stage="pretrain", batch=batch, seconds=pretrain),
+            Epoch(
+                objective="regression",
+                stage="regress",
+                batch=batch // 2,
+                seconds=regress,
+                more=more,
+            ),
+        ),
+        setup=2.0,
+        save=0.5,
+        checkpoint=1000,
+        model=300,
+        row=200,
+        resident=2 * GIB,
+        device=0,
+        device_total=0,
+    )
+
+
+def calibration(*more: Measured, **changes: Any) -> Calibration:
+    found = Calibration(
+        measured=(measured(32, 4.0, 1.0), *more), resident=2 * GIB, device=0, start=10.0
+    )
+    return dataclasses.replace(found, **changes)
+
+
+def stage(objective: Any, epochs: int, batch: int) -> Stage:
+    loss = None if objective == "probe" else torch.nn.functional.l1_loss
+    return Stage(
+        name=objective,
+        objective=objective,
+        epochs=epochs,
+        batch_size=batch,
+        loss=loss,
+        lr=0.1,
+    )
+
+
+def test_an_epoch_between_two_batches_costs_by_its_steps() -> None:
+    # 1 s for the images and 128/batch s for the steps
+    known = calibration(measured(16, 9.0, 1.0), measured(64, 3.0, 1.0))
+    known = dataclasses.replace(known, measured=(measured(32, 5.0, 1.0), *known.measured[1:]))
+
+    assert epoch_seconds(known, "contrastive", 20)[0] == pytest.approx(1 + 128 / 20)
+    assert epoch_seconds(known, "contrastive", 48)[0] == pytest.approx(1 + 128 / 48)
+
+
+def test_beyond_the_measured_batches_an_epoch_costs_what_the_nearest_does() -> None:
+    known = calibration(measured(16, 9.0, 1.0))
+
+    assert epoch_seconds(known, "contrastive", 8)[0] == 9.0
+    assert epoch_seconds(known, "contrastive", 256)[0] == 4.0
+
+
+def test_a_kind_of_epoch_that_was_not_met_counts_as_the_dearest() -> None:
+    assert epoch_seconds(calibration(), "probe", 32) == (4.0, 0.0)
+
+
+def test_a_trial_costs_its_stages() -> None:
+    known = calibration(measured=(measured(32, 4.0, 1.0, more=0.25),))
+    stages = [stage("contrastive", 2, 32), stage("regression", 3, 16)]
+
+    assert trial_costs(known, stages, 5) == [4, 4, 1, 1, 1.25]
+
+
+def test_the_mean_of_a_space_is_over_its_settings() -> None:
+    card = supremix_datasets.get("hc18").card
+    space = space_for("supremix", window=card.window, label_bin=card.label_bin, train_size=500)
+    found = mean_costs(calibration(), get_method("supremix"), space, card, 20)
+
+    assert len(found.train) == len(found.around) == 20
+    assert 20 * 1.0 < sum(found.train) < 20 * 4.0
+    assert found.cheap <= 1 <= found.dear
+    assert found.around[0] == 2.5
+    assert set(found.around[1:]) == {0.5}
+
+
+def test_settings_drawn_are_of_the_space_and_always_the_same() -> None:
+    space = Space({"lr": Float(1e-4, 1e-2, log=True), "batch_size": Choice((16, 32))})
+
+    drawn = draw(space, 20)
+    assert drawn == draw(space, 20)
+    assert {config["batch_size"] for config in drawn} == {16, 32}
+    assert all(space.check(config) == config for config in drawn)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "batches"),
+    [(Fixed(8), [8]), (Choice((64, 16, 32)), [16, 32, 64]), (Int(4, 9), [4, 9])],
+)
+def test_the_batches_of_a_space(parameter: Any, batches: list[int]) -> None:
+    assert space_batches(Space({"batch_size": parameter})) == batches
+    assert space_batches(Space({"lr": Fixed(0.1)})) == []
+
+
+def flat(seconds: float, epochs: int, around: float = 0.0) -> Costs:
+    return Costs(train=(seconds,) * epochs, around=(around,) * epochs, cheap=0.5, dear=2.0)
+
+
+def test_trials_alone_are_all_begun() -> None:
+    work = effort(flat(2.0, 9), never(9), Budget(trials=10), gangs=1, gpus=0)
+
+    assert (work.trials, work.ends_by) == (10, "trials")
+    assert work.epochs == exactly(90)
+    assert work.busy == Range(low=90, likely=180, high=360)
+    assert work.seconds == work.busy  # one gang is never idle
+
+
+def test_time_ends_a_search_when_its_gangs_have_used_it() -> None:
+    work = effort(flat(2.0, 10, 0.5), never(10), Budget(seconds=100), gangs=3, gpus=0)
+
+    assert (work.trials, work.ends_by) == (12, "time")
+    assert work.seconds == exactly(100)
+
+
+def test_gpu_hours_count_all_gpus_of_a_gang() -> None:
+    budget = Budget(trials=100, gpu_hours=1)
+    work = effort(flat(10.0, 10), never(10), budget, gangs=4, gpus=2)
+
+    assert (work.trials, work.ends_by) == (18, "gpu_hours")
+
+
+def test_halving_lies_between_the_best_it_can_do_and_nothing() -> None:
+    rungs = Pruning().rungs(27)
+    work = effort(flat(1.0, 27), rungs, Budget(trials=50), gangs=4, gpus=0)
+
+    assert work.epochs.low == pytest.approx(50 * rungs.mean)
+    assert work.epochs.low < work.epochs.likely < work.epochs.high == 50 * 27
+
+
+def test_no_search_ends_before_a_whole_trial() -> None:
+    assert wall(exactly(40.0), 8, 100, whole=20.0) == exactly(20.0)
+
+
+def test_many_gangs_share_the_trials() -> None:
+    likely = wall(exactly(1000.0), 100, 10, whole=20.0).likely
+
+    assert 100 < likely < 110
+
+
+def test_a_joint_trial_goes_on_from_dataset_to_dataset() -> None:
+    both = flat(1.0, 4).joined(flat(3.0, 4))
+
+    assert both.train == (1.0,) * 4 + (3.0,) * 4
+    assert (both.cheap, both.dear) == (0.5, 2.0)
+
+
+def gangs(count: int = 2, *, gpus: float = 0.0, cpus: float = 1.0) -> GangPlan:
+    return GangPlan(gangs=count, workers=1, cpus=cpus, gpus=gpus)
+
+
+def work(trials: int, ends_by: Any, seconds: float = 3600.0) -> Effort:
+    return Effort(
+        trials=trials,
+        ends_by=ends_by,
+        epochs=exactly(1),
+        seconds=exactly(seconds),
+        busy=exactly(2 * seconds),
+    )
+
+
+def test_a_budget_that_is_too_tight_is_told_with_the_one_that_is_not() -> None:
+    budget = Budget(trials=40, seconds=600, gpu_hours=9)
+    told = [
+        str(problem)
+        for ends_by in ("time", "gpu_hours")
+        for problem in budget_problems(
+            "l1 on x", budget, work(7, ends_by), work(40, "trials"), 60.0, gpus=2
+        )
+    ]
+
+    assert told == [
+        "l1 on x: of 40 trials about 7 will be done when the time is used up. "
+        "Give --time 67m, or --trials 7.",
+        "l1 on x: of 40 trials about 7 will be done when the GPU hours are used up. "
+        "Give --gpu-hours 4.4, or --trials 7.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("budget", "option"), [(Budget(seconds=50), "--time"), (Budget(gpu_hours=0.02), "--gpu-hours")]
+)
+def test_a_budget_below_one_trial_is_told(budget: Budget, option: str) -> None:
+    (problem,) = budget_problems("l1 on x", budget, work(1, "time"), None, 60.0, gpus=2)
+
+    assert f"a whole one takes about 60 s and {option} leaves it" in problem.what
+
+
+def test_a_budget_that_is_enough_is_no_problem() -> None:
+    enough = budget_problems(
+        "l1 on x", Budget(trials=4, seconds=600), work(4, "trials"), work(4, "trials"), 60.0, gpus=0
+    )
+
+    assert list(enough) == []
+
+
+def test_workers_that_fill_a_nodes_memory_are_told() -> None:
+    nodes = [{"CPU": 8.0, "memory": 3.0 * GIB, "object_store_memory": 2.0 * GIB}]
+
+    assert list(memory_problems("l1 on x", gangs(2), nodes, calibration())) == []
+    (problem,) = memory_problems("l1 on x", gangs(3), nodes, calibration())
+    assert "3 worker(s) with 2.0 GiB each need more memory than the 5.0 GiB" in problem.what
+    assert "at most 2 of them" in problem.remedy
+
+
+def test_workers_that_share_a_gpu_share_its_memory() -> None:
+    one = dataclasses.replace(measured(32, 1, 1), device_total=8 * GIB)
+    known = calibration(measured=(one,), device=5 * GIB)
+
+    assert list(memory_problems("l1 on x", gangs(gpus=1), [], known)) == []
+    (problem,) = memory_problems("l1 on x", gangs(gpus=0.5), [], known)
+    assert "2 worker(s) on a GPU need 10.0 GiB of its 8.0 GiB" in problem.what
+
+
+def test_a_batch_that_could_not_be_trained_is_told() -> None:
+    known = calibration(failed=((256, "OutOfMemoryError: CUDA out of memory"),))
+
+    (problem,) = memory_problems("l1 on x", gangs(), [], known)
+    assert "batch_size=256 would fail: OutOfMemoryError" in problem.what
+    assert "--chunk" in problem.remedy
+
+
+@pytest.mark.parametrize(
+    ("node", "plan", "workers"),
+    [
+        ({"CPU": 8.0}, gangs(20), 8),
+        ({"CPU": 8.0}, gangs(3), 3),
+        ({"CPU": 8.0, "GPU": 1.0}, gangs(20, gpus=0.1), 8),
+        ({"CPU": 8.0, "GPU": 1.0}, gangs(20, gpus=0.5), 2),
+        ({"CPU": 8.0}, gangs(20, gpus=0.5), 0),
+    ],
+)
+def test_how_many_workers_a_node_gets(node: dict[str, float], plan: GangPlan, workers: int) -> None:
+    assert workers_on(node, plan) == workers
+
+
+def test_a_disk_that_is_too_small_is_told(tmp_path: Any) -> None:
+    run = f"{tmp_path}/not/yet/there"
+
+    assert list(disk_problems(run, 10)) == []
+    (problem,) = disk_problems(run, 1e18)
+    assert "the run needs about 909494.7 TiB" in problem.what
+    assert list(disk_problems("s3://bucket/run", 1e18)) == []
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.2, "1 s"), (119, "119 s"), (150, "2 min"), (7199, "120 min"), (9000, "2.5 h"),
+     (172800, "2.0 days")],
+)  # fmt: skip
+def test_times_in_words(seconds: float, text: str) -> None:
+    assert describe_time(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, "0 B"), (2048, "2 KiB"), (3.5 * 2**20, "3.5 MiB"), (2**40, "1.0 TiB")]
+)
+def test_sizes_in_words(count: float, text: str) -> None:
+    assert describe_bytes(count) == text
+
+
+def test_what_no_search_does_is_not_planned() -> None:
+    with pytest.raises(SpecError, match="objective 'joint' is for one method; got 2"):
+        supremix.plan(["ukb-t1", "hcp-aging"], method=["l1", "rnc"], objective="joint", trials=2)
+    with pytest.raises(SpecError, match="objective 'joint' is for several datasets"):
+        supremix.plan("ukb-t1", objective="joint", trials=2)
+    with pytest.raises(SpecError, match="needs a budget"):
+        supremix.plan("ukb-t1")
+
+
+def test_several_methods_on_several_datasets_are_planned_as_a_benchmark() -> None:
+    options = {"trials": 2, "test_seeds": 4}
+    specs = planning._specs(["ukb-t1", "hcp-aging"], None, ["l1", "rnc"], "per-dataset", options)
+    benchmark = supremix.Benchmark(["ukb-t1", "hcp-aging"], methods=["l1", "rnc"], **options)
+    assert specs == benchmark.specs
+
+
+def test_a_gang_that_dies_of_one_batch_is_not_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    space = Space({"batch_size": Choice((16, 32, 64), default=32)})
+    asked: list[list[Any]] = []
+
+    def gang(work: Any, request: Any, plan: GangPlan) -> dict[str, Any]:
+        batches = [config["batch_size"] for config in request.configs]
+        asked.append(batches)
+        if 64 in batches:
+            raise TrainingError("a worker was killed for want of memory")
+        found = [dataclasses.asdict(measured(batch, 2.0, 1.0)) for batch in batches]
+        return {"found": found, "spent": 3.0}
+
+    monkeypatch.setattr(planning_calibration, "in_one_gang", gang)
+    found = planning_calibration.calibrate(Task(store="somewhere"), space, gangs())
+
+    assert asked == [[32, 64, 16], [32], [64], [16]]
+    assert [one.batch for one in found.measured] == [32, 16]
+    assert found.failed == ((64, "a worker was killed for want of memory"),)
+
+
+def test_without_the_defaults_there_is_no_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gang(work: Any, request: Any, plan: GangPlan) -> dict[str, Any]:
+        raise TrainingError("no GPU answers")
+
+    monkeypatch.setattr(planning_calibration, "in_one_gang", gang)
+    with pytest.raises(TrainingError, match="no GPU answers"):
+        planning_calibration.calibrate(
+            Task(store="somewhere"), Space({"batch_size": Fixed(8)}), gangs()
+        )

@@ -1,0 +1,214 @@
+"""The study: one table whatever the timing, resumed against uninterrupted, budgets, finalists."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import json
+import math
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import pytest
+
+from supremix.errors import RunFolderError
+from supremix.tuning.ledger.ledger import Ledger
+from supremix.tuning.study.budget import Budget
+from supremix.tuning.study.config import Proposal, Rules
+from supremix.tuning.study.pruning import Pruning, never
+from supremix.tuning.study.study import Study
+from supremix_spaces import Choice, Float, Space
+
+EPOCHS = 9
+SPACE = Space(
+    {
+        "lr": Float(1e-4, 1e-1, log=True, default=1e-2),
+        "head": Choice(("finetune", "probe")),
+        "finetune_lr": Float(1e-5, 1e-2, log=True, default=1e-3, when=("head", ("finetune",))),
+    }
+)
+
+
+def error_of(proposal: Proposal, epoch: int) -> float:
+    """A learning curve whose floor depends on the settings, with the luck of each seed."""
+    config = proposal.config
+    floor = abs(math.log10(config["lr"]) + 2.5) + (0.0 if config["head"] == "finetune" else 0.4)
+    luck = random.Random(json.dumps([config, proposal.seed, epoch], sort_keys=True))
+    return 3.0 + floor + 5.0 / epoch + luck.gauss(0, 0.2)
+
+
+class Killed(Exception):
+    """Stands for the death of the process."""
+
+
+@contextmanager
+def study_in(
+    folder: Path, gangs: int = 1, budget: Budget | None = None, **more: Any
+) -> Iterator[Study]:
+    rules: dict[str, Any] = {
+        "budget": budget or Budget(trials=20),
+        "rungs": Pruning(grace=1).rungs(EPOCHS),
+        "parallel": gangs,
+        **more,
+    }
+    with Ledger(folder / "ledger.jsonl") as ledger:
+        yield Study(space=SPACE, seed=3, ledger=ledger, rules=Rules(**rules))
+
+
+def run(folder: Path, *, gangs: int = 1, delays: int = 0, epochs: int = -1, **more: Any) -> None:
+    """Run a study's trials with random durations on so many gangs, dying after `epochs`."""
+    folder.mkdir(exist_ok=True)
+    draws, clock, counter = random.Random(delays), 0.0, itertools.count()
+    queue: list[tuple[float, int, Proposal, int]] = []
+    with study_in(folder, gangs, **more) as study:
+        while True:
+            while len(queue) < gangs and isinstance(proposal := study.ask(), Proposal):
+                end = clock + draws.choice((0.1, 1, 1, 6))
+                heapq.heappush(queue, (end, next(counter), proposal, proposal.epoch + 1))
+            if not queue:
+                break
+            if epochs == 0:
+                raise Killed
+            epochs -= 1
+            clock, _, proposal, epoch = heapq.heappop(queue)
+            row = {"epoch": epoch, "error": error_of(proposal, epoch), "seconds": 0.1}
+            if not study.observe(proposal.number, row, EPOCHS):
+                end = clock + draws.choice((0.1, 1, 1, 6))
+                heapq.heappush(queue, (end, next(counter), proposal, epoch + 1))
+        assert study.ended
+
+
+def table(folder: Path, **more: Any) -> list[tuple[Any, ...]]:
+    with study_in(folder, **more) as study:
+        records = sorted(study.records.values(), key=lambda record: record.number)
+    return [
+        (r.number, r.config, r.role, r.confirms, r.seed, r.state, r.reason, [*_errors(r.rows)])
+        for r in records
+    ]
+
+
+def _errors(rows: list[dict[str, Any]]) -> Iterator[float]:
+    return (row["error"] for row in rows)
+
+
+@pytest.mark.parametrize("gangs", [1, 2, 3, 8])
+def test_delays_change_no_setting_no_verdict_and_no_epoch_that_counts(
+    tmp_path: Path, gangs: int
+) -> None:
+    for delays in range(4):
+        run(tmp_path / str(delays), gangs=gangs, delays=delays, finalists=2, seeds=2)
+    tables = [table(tmp_path / str(delays), gangs=gangs) for delays in range(4)]
+    assert all(one == tables[0] for one in tables)
+    assert len(tables[0]) == 20 + 4
+    assert {row[5] for row in tables[0]} == {"finished", "pruned"}
+
+
+@pytest.mark.parametrize("gangs", [1, 3])
+@pytest.mark.parametrize("killed_after", [0, 1, 9, 10, 11, 25, 40, 70])
+def test_a_killed_search_ends_like_an_undisturbed_one(
+    tmp_path: Path, killed_after: int, gangs: int
+) -> None:
+    more: dict[str, Any] = {"gangs": gangs, "finalists": 2, "seeds": 1}
+    run(tmp_path / "whole", **more)
+    with pytest.raises(Killed):
+        run(tmp_path / "torn", epochs=killed_after, delays=1, **more)
+    run(tmp_path / "torn", delays=2, **more)
+    assert table(tmp_path / "torn", gangs=gangs) == table(tmp_path / "whole", gangs=gangs)
+
+
+def test_a_ledger_cut_anywhere_leads_to_the_same_end(tmp_path: Path) -> None:
+    more: dict[str, Any] = {"gangs": 3, "finalists": 2, "seeds": 1}
+    run(tmp_path / "whole", **more)
+    lines = (tmp_path / "whole" / "ledger.jsonl").read_bytes().splitlines(keepends=True)
+    for cut in range(0, len(lines), 7):
+        folder = tmp_path / str(cut)
+        folder.mkdir()
+        (folder / "ledger.jsonl").write_bytes(b"".join(lines[:cut]))
+        run(folder, delays=cut, **more)
+        assert table(folder, gangs=3) == table(tmp_path / "whole", gangs=3)
+
+
+def test_the_defaults_are_tried_first(tmp_path: Path) -> None:
+    with study_in(tmp_path) as study:
+        proposal = study.ask()
+    assert isinstance(proposal, Proposal)
+    assert proposal.config == SPACE.defaults()
+
+
+def test_the_search_learns(tmp_path: Path) -> None:
+    """Later settings are better than those of the random start."""
+    run(tmp_path, budget=Budget(trials=60), rungs=never(EPOCHS))
+    last = [row[-1][-1] for row in table(tmp_path, rungs=never(EPOCHS))]
+    assert fmean(last[40:]) < fmean(last[1:11]) - 0.2
+
+
+def test_the_best_is_the_finalist_with_the_least_mean_error_with_new_seeds(tmp_path: Path) -> None:
+    run(tmp_path, gangs=2, finalists=3, seeds=4)
+    with study_in(tmp_path, gangs=2, finalists=3, seeds=4) as study:
+        records, best = study.records.values(), study.best
+    finished = [r for r in records if r.role == "search" and r.state == "finished"]
+    finalists = sorted(finished, key=lambda r: (r.error, r.number))[:3]
+    means = {
+        r.number: fmean(c.rows[-1]["error"] for c in records if c.confirms == r.number)
+        for r in finalists
+    }
+    assert best is not None
+    assert best.number == min(means, key=lambda number: means[number])
+    seeds = [[c.seed for c in records if c.confirms == number] for number in means]
+    assert all(one == seeds[0] and len(set(one)) == 4 for one in seeds)
+
+
+def test_a_failed_trial_holds_nobody_up(tmp_path: Path) -> None:
+    with study_in(tmp_path, gangs=2, budget=Budget(trials=3)) as study:
+        first, second = study.ask(), study.ask()
+        assert isinstance(first, Proposal)
+        assert isinstance(second, Proposal)
+        study.finish(first.number, "failed", "NonFiniteLossError")
+        study.finish(first.number, "finished")  # the first end counts
+        assert study.records[0].state == "failed"
+        study.finish(second.number, "failed", "NonFiniteLossError")
+        assert isinstance(study.ask(), Proposal)
+        assert study.states == {"failed": 2, "running": 1}
+
+
+def test_used_up_time_stops_trials_and_counts_on_over_sessions(tmp_path: Path) -> None:
+    with study_in(tmp_path, budget=Budget(seconds=1e6)) as study:
+        proposal = study.ask()
+        assert isinstance(proposal, Proposal)
+        study.observe(0, {"epoch": 1, "error": 5.0, "seconds": 1.0}, EPOCHS)
+        study._ledger.append("session", clock=2e6)
+    with study_in(tmp_path, budget=Budget(seconds=3e6)) as study:
+        again = study.ask()
+        assert again == Proposal(number=0, config=proposal.config, epoch=1)
+    with study_in(tmp_path, budget=Budget(seconds=1e6)) as study:
+        assert study.ask() is None
+        assert study.records[0].state == "stopped"
+
+
+def test_used_up_gpu_hours_stop_the_trial_under_way_and_the_finalists_still_follow(
+    tmp_path: Path,
+) -> None:
+    hour = {"epoch": 1, "error": 5.0, "seconds": 3600.0}
+    budget = Budget(gpu_hours=3.5)
+    with study_in(tmp_path, budget=budget, gpus=2.0, seeds=1, rungs=never(1)) as study:
+        assert isinstance(study.ask(), Proposal)
+        assert study.observe(0, hour, 1)
+        assert study.records[0].state == "finished"
+        second = study.ask()
+        assert isinstance(second, Proposal)
+        assert study.observe(1, hour, 2)
+        assert study.records[1].state == "stopped"
+        assert study.records[1].reason == "the GPU hours were used up"
+        last = study.ask()
+        assert isinstance(last, Proposal)
+        assert (last.role, last.confirms) == ("confirm", 0)
+
+
+def test_a_ledger_written_under_other_rules_is_refused(tmp_path: Path) -> None:
+    run(tmp_path, rungs=never(EPOCHS))
+    with pytest.raises(RunFolderError, match=r"written under other rules.*start a new search"):
+        table(tmp_path)
