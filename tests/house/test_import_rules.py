@@ -20,6 +20,7 @@ OURS: dict[str, set[str]] = {
     "supremix.storage": {ERRORS, "supremix.errors", "supremix_datasets"},
     "supremix.training": {
         ERRORS,
+        "supremix.errors",
         "supremix.losses",
         "supremix.models",
         "supremix.methods",
