@@ -24,9 +24,9 @@ class ForestCurves:
 
     The forest (extremely randomised trees, one for all epochs at once, so that a curve is a mean of
     recorded curves) learns the logarithm of the errors of recorded trainings. Out of sample it
-    explains only a part of them (`explained`). The rest is luck of the seed and what a few dozen
-    recordings do not show: a search sees `noise` of it, as the whole residual curve of one of the
-    recordings, out of sample, drawn by seed and settings.
+    explains only a part of them (`explained`). The rest is luck of the seed and what a few
+    dozen recordings do not show: a search sees `noise` of it, as the whole residual curve of one of
+    the recordings, out of sample, drawn by seed and settings.
 
     The nearest recording instead (`RecordedCurves`) would let the luck of single trainings stand
     for a landscape that no method can learn: settings as alike as two seeds then differ for ever.

@@ -1,13 +1,14 @@
-"""How busy the gangs of a real search are, beside the pattern of Ray's documentation.
+"""How busy the worker groups of a real search are, beside the pattern of Ray's documentation.
 
-    python benchmarks/overhead.py [--trials 60] [--gangs 2] [--train-runs 6]
+    python benchmarks/overhead.py [--trials 60] [--worker-groups 2] [--train-runs 6]
 
 A search of short trials (SupReMix on brain phantoms, a few seconds each, stopped early where they
-fall behind) on gangs of one CPU. Busy is the time that workers spend in epochs, their training and
-validation (the sum of the epochs' ``seconds``), over the time from the first epoch's start to the
-end of the last trial, times the number of gangs. So everything else counts against it: proposing,
-the round trips through Tune and the pool, building networks, opening the store, checkpoints, and
-gangs that have nothing to do while the last trials end. Starting Ray and the gangs is left out.
+fall behind) on worker groups of one CPU. Busy is the time that workers spend in epochs, their
+training and validation (the sum of the epochs' ``seconds``), over the time from the first epoch's
+start to the end of the last trial, times the number of worker groups. So everything else counts
+against it: proposing, the round trips through Tune and the pool, building networks, opening the
+store, checkpoints, and worker groups that have nothing to do while the last trials end. Starting
+Ray and the worker groups is left out.
 
 Beside it the documented pattern, a Tune function that runs a `TorchTrainer` a trial, with as many
 at once, training the same settings for as many epochs as the search's trials had on average.
@@ -39,11 +40,11 @@ WIDTH, PHANTOMS = 8, 128
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trials", type=int, default=60)
-    parser.add_argument("--gangs", type=int, default=2)
+    parser.add_argument("--worker-groups", type=int, default=2)
     parser.add_argument("--epochs", type=int, default=18)
     parser.add_argument("--train-runs", type=int, default=6)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, ray_runtime(cpus=options.gangs):
+    with tempfile.TemporaryDirectory() as folder, ray_runtime(cpus=options.worker_groups):
         run = Path(folder) / "run"
         supremix.Search(
             "ukb-t1",
@@ -51,17 +52,17 @@ def main() -> None:
             phantoms=PHANTOMS,
             width=WIDTH,
             epochs=options.epochs,
-            gangs=options.gangs,
+            worker_groups=options.worker_groups,
             cpus_per_worker=1,
             judge=False,
             cache=Path(folder) / "cache",
             out=run,
         ).run()
         busy, span, count, epochs, mean = searched(run)
-        share = busy / (span * options.gangs)
+        share = busy / (span * options.worker_groups)
         print(
             f"search: {count} trials, {epochs} epochs, {mean:.2f} s of training a trial "
-            f"(median), {span:.0f} s on {options.gangs} gangs: busy {share:.1%}",
+            f"(median), {span:.0f} s on {options.worker_groups} worker groups: busy {share:.1%}",
             flush=True,
         )
         if options.train_runs:
@@ -71,7 +72,9 @@ def main() -> None:
                 store=store.path, method="supremix", encoder=EncoderSpec(width=WIDTH),
                 epochs=max(2, length), threads=1,
             )  # fmt: skip
-            other, took = as_train_runs(Path(folder), task, options.train_runs, options.gangs)
+            other, took = as_train_runs(
+                Path(folder), task, options.train_runs, options.worker_groups
+            )
             print(
                 f"a Train run a trial: {options.train_runs} trials of {task.epochs} epochs, "
                 f"{took:.0f} s: busy {other:.1%}"

@@ -1,13 +1,13 @@
-"""How the search scales: the real studies and ledgers on a thousand simulated gangs.
+"""How the search scales: the real studies and ledgers on a thousand simulated worker groups.
 
-    python benchmarks/scale.py [--trials 1000 10000 100000] [--gangs 1000] [--studies 6]
+    python benchmarks/scale.py [--trials 1000 10000 100000] [--worker-groups 1000] [--studies 6]
 
-Six studies over spaces of eight parameters share the gangs, each with invented curves whose best
-error is known (`SyntheticCurves`); one gang in ten takes three times as long as the others, and an
-epoch's duration varies by a fifth. Each size runs in a process of its own, one after the other,
-so that the peak memory is its own. Every event is written to a ledger on the disk, as in a real
-search. A decision is a proposal given or an epoch observed, with all that follows from it: ledger,
-verdicts, ends. Prints a Markdown table.
+Six studies over spaces of eight parameters share the worker groups, each with invented curves whose
+best error is known (`SyntheticCurves`); one worker group in ten takes three times as long as the
+others, and an epoch's duration varies by a fifth. Each size runs in a process of its own, one after
+the other, so that the peak memory is its own. Every event is written to a ledger on the disk, as in
+a real search. A decision is a proposal given or an epoch observed, with all that follows from it:
+ledger, verdicts, ends. Prints a Markdown table.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from curve_forest import Dice
 
 from supremix.tuning.ledger.ledger import Ledger
 from supremix.tuning.simulation.curves import SyntheticCurves
-from supremix.tuning.simulation.parts import Arm, Gangs
+from supremix.tuning.simulation.parts import Arm, WorkerGroups
 from supremix.tuning.simulation.simulator import Simulation
 from supremix.tuning.study.budget import Budget
-from supremix.tuning.study.config import Rules
+from supremix.tuning.study.config import StudyConfig
 from supremix.tuning.study.pruning import Pruning
 from supremix.tuning.study.scheduler import trials_at_once
 from supremix.tuning.study.study import Study
@@ -42,13 +42,13 @@ from supremix_spaces import Space
 
 EPOCHS = 9
 SLOW = (3.0, *[1.0] * 9)
-"""Pace of one gang in ten, and of the others."""
+"""Pace of one worker group in ten, and of the others."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trials", type=int, nargs="+", default=[1_000, 10_000, 100_000])
-    parser.add_argument("--gangs", type=int, default=1_000)
+    parser.add_argument("--worker-groups", type=int, default=1_000)
     parser.add_argument("--studies", type=int, default=6)
     parser.add_argument("--random", action="store_true", help="settings at random, without Optuna")
     parser.add_argument("--only", type=int, help="one size in this process; prints JSON")
@@ -63,7 +63,7 @@ def main() -> None:
 def apart(trials: int, options: argparse.Namespace) -> dict[str, float]:
     """Measure one size in a process of its own."""
     command = [sys.executable, __file__, "--only", str(trials)]
-    command += ["--gangs", str(options.gangs), "--studies", str(options.studies)]
+    command += ["--worker-groups", str(options.worker_groups), "--studies", str(options.studies)]
     command += ["--random"] if options.random else []
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     print(done.stdout, file=sys.stderr, end="")
@@ -71,14 +71,14 @@ def apart(trials: int, options: argparse.Namespace) -> dict[str, float]:
 
 
 def measure(trials: int, options: argparse.Namespace) -> dict[str, float]:
-    """Run a search of `trials` trials, over all studies, on simulated gangs."""
-    gangs, share = options.gangs, trials // options.studies
+    """Run a search of `trials` trials, over all studies, on simulated worker groups."""
+    worker_groups, share = options.worker_groups, trials // options.studies
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with tempfile.TemporaryDirectory() as folder:
         ledgers = [Ledger(Path(folder) / f"{n}.jsonl") for n in range(options.studies)]
         arms = [arm(n, ledger, share, options) for n, ledger in enumerate(ledgers)]
         before = memory()
-        simulation = Simulation(arms, Gangs(count=gangs, paces=SLOW, jitter=0.2))
+        simulation = Simulation(arms, WorkerGroups(count=worker_groups, paces=SLOW, jitter=0.2))
         begin = perf_counter()
         report = simulation.run()
         wall = perf_counter() - begin
@@ -115,10 +115,10 @@ def measure(trials: int, options: argparse.Namespace) -> dict[str, float]:
 def arm(place: int, ledger: Ledger, trials: int, options: argparse.Namespace) -> Arm:
     """One study with its curves and its ledger."""
     curves = SyntheticCurves(place, epochs=EPOCHS)
-    rules = Rules(
+    rules = StudyConfig(
         budget=Budget(trials=trials),
         rungs=Pruning().rungs(EPOCHS),
-        parallel=trials_at_once(options.gangs, options.studies),
+        parallel=trials_at_once(options.worker_groups, options.studies),
     )
     sampler = AtRandom(curves.space, place) if options.random else None
     make = partial(
@@ -167,9 +167,9 @@ def table(rows: Sequence[dict[str, float]]) -> str:
         ("of it beyond the start, MiB", "grown", "{:.0f}"),
         ("virtual time, h", "virtual_hours", "{:.1f}"),
         ("driver time over virtual time", "load", "{:.1%}"),
-        ("gangs busy", "busy", "{:.1%}"),
-        ("gangs waiting for a verdict", "waiting", "{:.2%}"),
-        ("gangs free after the last proposal", "drained", "{:.1%}"),
+        ("worker groups busy", "busy", "{:.1%}"),
+        ("worker groups waiting for a verdict", "waiting", "{:.2%}"),
+        ("worker groups free after the last proposal", "drained", "{:.1%}"),
         ("true error of the best trial, above the least possible", "gap", "{:.2%}"),
         ("of the trial that truly is the best", "reached", "{:.2%}"),
         ("of the best of as many random settings", "random_gap", "{:.2%}"),

@@ -1,13 +1,13 @@
 """How many epochs a search spends until it has found settings within 1 % of the best known error.
 
     python benchmarks/search_quality.py [DATASET…] [--curves benchmarks/curves] [--seeds 20]
-                                        [--gangs 2 8] [--within 1] [--transfer] [--tune] [--jobs 2]
+                                        [--worker-groups 2 8] [--within 1] [--transfer] [--tune] [--jobs 2]
 
-The searches run on simulated gangs over recorded learning curves of real training (made by
+The searches run on simulated worker groups over recorded learning curves of real training (made by
 `record_curves.py`): a proposed configuration is answered by a forest fitted to the
 recordings, with the luck of a seed as recorded, see `ForestCurves`. The best known error is the
-least that the forest expects. Counted is every epoch that any gang has trained, until a trial has
-finished whose expected error is within 1 % of it. Rivals run in the same
+least that the forest expects. Counted is every epoch that any worker group has trained, until a
+trial has finished whose expected error is within 1 % of it. Rivals run in the same
 simulator: settings at random trained to the end, TPE trained to the end, and asynchronous
 successive halving (Ray's own scheduler, fed by arrival) with settings at random. What random
 settings trained to the end take is also computed, from the share of all that are good enough.
@@ -42,15 +42,15 @@ from supremix.search.earlier_runs import Earlier, earlier_of, prior_for
 from supremix.tuning.ledger.ledger import END
 from supremix.tuning.ledger.records import TrialRecord
 from supremix.tuning.simulation.curves import SyntheticCurves
-from supremix.tuning.simulation.parts import Arm, Gangs, MemoryLedger
+from supremix.tuning.simulation.parts import Arm, MemoryLedger, WorkerGroups
 from supremix.tuning.simulation.simulator import Simulation
 from supremix.tuning.study import history
 from supremix.tuning.study.budget import Budget, Clock
-from supremix.tuning.study.config import Proposal, Rules
+from supremix.tuning.study.config import Proposal, StudyConfig
 from supremix.tuning.study.pruning import Pruning, never
 from supremix.tuning.study.sampler import Tpe, Uniform, draw_seed
 from supremix.tuning.study.study import Study
-from supremix.tuning.study.warm_start import Prior
+from supremix.tuning.study.warm_start import WarmStart
 from supremix_datasets import get
 from supremix_spaces import Choice, Space, space_for
 
@@ -103,7 +103,7 @@ class Task:
     name: str
     strategy: Strategy
     seed: int
-    gangs: int
+    worker_groups: int
     others: tuple[str, ...] = ()
     within: float = 1.01
 
@@ -210,7 +210,7 @@ def study_of(task: Task, space: Space, total: int, ledger: MemoryLedger) -> Any:
         sampler: Any = Uniform(space, seed)
     else:
         sampler = TunedTpe(space, seed, way.startup, way.tpe)
-    rules = Rules(budget=Budget(trials=10**6), rungs=rungs, parallel=task.gangs)
+    rules = StudyConfig(budget=Budget(trials=10**6), rungs=rungs, parallel=task.worker_groups)
     given = {k: v for k in ("slack", "lead") if (v := getattr(way, k)) is not None}
     return Study(
         space=space,
@@ -222,7 +222,7 @@ def study_of(task: Task, space: Space, total: int, ledger: MemoryLedger) -> Any:
     )
 
 
-def learned(task: Task, space: Space) -> Prior:
+def learned(task: Task, space: Space) -> WarmStart:
     """What searches of `SCHOOL` trainings' worth of epochs on the other datasets have to teach."""
     earlier: list[Earlier] = []
     for other in task.others:
@@ -276,7 +276,9 @@ def search(task: Task, until: Callable[[Arm, float], bool]) -> Arm:
     total = len(model.rows(space.defaults(), 0))
     ledger = MemoryLedger()
     arm = Arm(lambda: study_of(task, space, total, ledger), ledger, model)
-    simulation = Simulation([arm], Gangs(count=task.gangs, jitter=0.1, seed=task.seed))
+    simulation = Simulation(
+        [arm], WorkerGroups(count=task.worker_groups, jitter=0.1, seed=task.seed)
+    )
     history.BEST, history.LATEST, history.PENDING = task.strategy.caps or CAPS
     simulation.run(lambda: until(arm, simulation.report.epochs / total))
     return arm
@@ -291,10 +293,10 @@ def median(values: Sequence[float]) -> tuple[float, float, float]:
 
 
 def compare(
-    names: Sequence[str], ways: Mapping[str, Strategy], gangs: Iterable[int], options: Any
+    names: Sequence[str], ways: Mapping[str, Strategy], worker_groups: Iterable[int], options: Any
 ) -> list[dict[str, Any]]:
     """Every way to search on every dataset; a row each."""
-    cells = [(name, count, label) for name in names for count in gangs for label in ways]
+    cells = [(name, count, label) for name in names for count in worker_groups for label in ways]
     others = sorted(path.stem for path in options.curves.glob("*.parquet"))
     tasks = [
         Task(
@@ -302,7 +304,7 @@ def compare(
             name=name,
             strategy=ways[label],
             seed=seed,
-            gangs=count,
+            worker_groups=count,
             others=tuple(other for other in others if other != name),
             within=1 + options.within / 100,
         )
@@ -319,7 +321,7 @@ def compare(
         middle, low, high = median(values)
         rows.append(
             {
-                "dataset": name, "gangs": count, "search": label, "median": middle, "low": low,
+                "dataset": name, "groups": count, "search": label, "median": middle, "low": low,
                 "high": high, "missed": int(np.isinf(values).sum()), "epochs": values,
                 "gaps": [outcome.gaps for outcome in outcomes],
             }
@@ -328,17 +330,17 @@ def compare(
 
 
 def markdown(rows: Sequence[dict[str, Any]], reference: str) -> str:
-    """The rows as a table, each beside the reference on the same dataset and gangs."""
-    base = {(r["dataset"], r["gangs"]): r["median"] for r in rows if r["search"] == reference}
+    """The rows as a table, each beside the reference on the same dataset and worker groups."""
+    base = {(r["dataset"], r["groups"]): r["median"] for r in rows if r["search"] == reference}
     lines = [
-        "| dataset | gangs | search | epochs, median | 95 % interval | of first's | not found |",
+        "| dataset | groups | search | epochs, median | 95 % interval | of first's | not found |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row in rows:
-        share = row["median"] / base.get((row["dataset"], row["gangs"]), np.nan)
+        share = row["median"] / base.get((row["dataset"], row["groups"]), np.nan)
         beside = f"{share:.2f}" if np.isfinite(share) and share > 0 else ""
         lines.append(
-            f"| {row['dataset']} | {row['gangs']} | {row['search']} | {row['median']:.0f} | "
+            f"| {row['dataset']} | {row['groups']} | {row['search']} | {row['median']:.0f} | "
             f"{row['low']:.0f} to {row['high']:.0f} | {beside} | {row['missed'] or ''} |"
         )
     return "\n".join(lines)
@@ -346,14 +348,14 @@ def markdown(rows: Sequence[dict[str, Any]], reference: str) -> str:
 
 def milestones(rows: Sequence[dict[str, Any]], reference: str) -> str:
     """How good the best settings are on the way, and the difference to the reference's, by seed."""
-    base = {(r["dataset"], r["gangs"]): r["gaps"] for r in rows if r["search"] == reference}
+    base = {(r["dataset"], r["groups"]): r["gaps"] for r in rows if r["search"] == reference}
     lines = [
-        f"| dataset | gangs | search | {' | '.join(f'after {n}' for n in MILESTONES)} |",
+        f"| dataset | worker groups | search | {' | '.join(f'after {n}' for n in MILESTONES)} |",
         f"| --- | --- | --- | {' | '.join('---' for _ in MILESTONES)} |",
     ]
     for row in rows:
         gaps = np.array(row["gaps"])
-        apart = gaps - np.array(base[row["dataset"], row["gangs"]])
+        apart = gaps - np.array(base[row["dataset"], row["worker_groups"]])
         cells: list[str] = []
         for own, beside in zip(gaps.T, apart.T, strict=True):
             known = beside[np.isfinite(beside)]
@@ -362,7 +364,7 @@ def milestones(rows: Sequence[dict[str, Any]], reference: str) -> str:
             cells.append(text if row["search"] == reference else
                          f"{text} ({100 * known.mean():+.1f} ± {100 * error:.1f})")  # fmt: skip
         lines.append(
-            f"| {row['dataset']} | {row['gangs']} | {row['search']} | {' | '.join(cells)} |"
+            f"| {row['dataset']} | {row['groups']} | {row['search']} | {' | '.join(cells)} |"
         )
     return "\n".join(lines)
 
@@ -423,7 +425,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*")
     parser.add_argument("--curves", type=Path, default=Path(__file__).parent / "curves")
     parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--gangs", type=int, nargs="+", default=[2, 8])
+    parser.add_argument("--worker-groups", type=int, nargs="+", default=[2, 8])
     parser.add_argument("--within", type=float, default=1.0, help="per cent above the best error")
     parser.add_argument("--transfer", action="store_true")
     parser.add_argument("--tune", action="store_true")
@@ -436,7 +438,7 @@ def main() -> None:
     if options.only:
         ways = {label: way for label, way in ways.items() if label in options.only}
     print(chance(names, options), flush=True)
-    rows = compare(names, ways, options.gangs, options)
+    rows = compare(names, ways, options.worker_groups, options)
     print(markdown(rows, next(iter(TRANSFER if options.transfer else RIVALS))))
     if options.transfer:
         print("\nabove the least error, after so many trainings' worth of epochs (means)\n")

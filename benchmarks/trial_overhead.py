@@ -1,9 +1,9 @@
-"""What a trial costs beside its training: on a gang, and as a Ray Train run of its own.
+"""What a trial costs beside its training: on a worker group, and as a Ray Train run of its own.
 
     python benchmarks/trial_overhead.py
 
-Trains tiny networks on 40 brain phantoms, so that little but the overhead is left. The gang's
-figure is the wall time from the end of the first trial to the end of the last one, less the
+Trains tiny networks on 40 brain phantoms, so that little but the overhead is left. The worker
+group's figure is the wall time from the end of the first trial to the end of the last one, less the
 training (the sum of the epochs' ``seconds``), over the number of those trials: it holds Tune, the
 sampler, the ledger, Optuna's journal, the pool, building the network, opening the store and a
 checkpoint an epoch. The other is the pattern of Ray's documentation: a Tune function trainable that
@@ -46,7 +46,7 @@ def on_a_gang(folder: Path, trials: int) -> tuple[float, float]:
         epochs=EPOCHS,
         prune=False,
         judge=False,
-        gangs=1,
+        worker_groups=1,
         cpus_per_worker=1,
         cache=folder / "cache",
         out=folder / "run",
@@ -125,12 +125,12 @@ def main() -> None:
     parser.add_argument("--train-runs", type=int, default=3)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, ray_runtime(cpus=2):
-        gang, training = on_a_gang(Path(folder), options.trials)
+        worker_group, training = on_a_gang(Path(folder), options.trials)
         run, run_training = as_a_train_run(Path(folder), options.train_runs)
     print(f"{'seconds a trial, after the first':36}{'overhead':>10}{'training':>10}")
-    print(f"{f'gang, {options.trials} trials':36}{gang:10.3f}{training:10.3f}")
+    print(f"{f'worker group, {options.trials} trials':36}{worker_group:10.3f}{training:10.3f}")
     print(f"{f'Train run a trial, {options.train_runs} trials':36}{run:10.3f}{run_training:10.3f}")
-    print(f"{'ratio':36}{run / gang:10.0f}")
+    print(f"{'ratio':36}{run / worker_group:10.0f}")
 
 
 if __name__ == "__main__":

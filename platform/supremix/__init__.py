@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from supremix.benchmark.benchmark import Benchmark as Benchmark
     from supremix.benchmark.comparison import Comparison as Comparison
     from supremix.benchmark.comparison import ComparisonResult as ComparisonResult
-    from supremix.benchmark.multi_dataset import MultiResult as MultiResult
-    from supremix.benchmark.multi_dataset import MultiSearch as MultiSearch
+    from supremix.benchmark.multi_dataset import MultiDatasetResult as MultiDatasetResult
+    from supremix.benchmark.multi_dataset import MultiDatasetSearch as MultiDatasetSearch
     from supremix.benchmark.result import BenchmarkResult as BenchmarkResult
     from supremix.data import check as check
     from supremix.data import datasets as datasets
@@ -55,8 +55,8 @@ _HOMES = {
     "ComparisonResult": "supremix.benchmark.comparison",
     "EncoderSpec": "supremix.models",
     "JointResult": "supremix.joint_training.joint",
-    "MultiResult": "supremix.benchmark.multi_dataset",
-    "MultiSearch": "supremix.benchmark.multi_dataset",
+    "MultiDatasetResult": "supremix.benchmark.multi_dataset",
+    "MultiDatasetSearch": "supremix.benchmark.multi_dataset",
     "Plan": "supremix.planning.plan",
     "Progress": "supremix.progress.progress",
     "Result": "supremix.runs.result",
@@ -84,8 +84,8 @@ __all__ = [
     "ComparisonResult",
     "EncoderSpec",
     "JointResult",
-    "MultiResult",
-    "MultiSearch",
+    "MultiDatasetResult",
+    "MultiDatasetSearch",
     "Plan",
     "Progress",
     "Result",

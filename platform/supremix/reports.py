@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import supremix_reports
 from supremix.storage.paths import Address, place
-from supremix.storage.retry import explained
+from supremix.storage.retry import storage_errors
 from supremix_reports import Store, collect, write_atomic
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def report(
         formats=tuple(formats),
         date=date,
     )
-    with explained(str(target)):
+    with storage_errors(str(target)):
         return write_report(addresses, str(target), options)
 
 
@@ -95,7 +95,7 @@ def compare(*runs: Address, split: str = "test", paths: bool = False) -> Differe
     if split not in ("test", "val"):
         raise SpecError(f"errors are compared on the split test or val, not {split!r}.")
     addresses = _addresses(runs)
-    with explained(", ".join(addresses)):
+    with storage_errors(", ".join(addresses)):
         return compare_runs(addresses, split=split, paths=paths)
 
 
@@ -135,7 +135,7 @@ def results(
         RunFolderError: An address is out of reach.
     """
     addresses = addresses_of(store)
-    with explained(", ".join(addresses)):
+    with storage_errors(", ".join(addresses)):
         return supremix_reports.results(addresses, table, where, columns)
 
 
@@ -161,7 +161,7 @@ def open_store(store: Address | Sequence[Address]) -> Store:
         RunFolderError: An address is out of reach.
     """
     addresses = addresses_of(store)
-    with explained(", ".join(addresses)):
+    with storage_errors(", ".join(addresses)):
         return Store(collect(addresses))
 
 
@@ -171,5 +171,5 @@ def write_file(address: Address, content: bytes) -> None:
     Raises:
         RunFolderError: The place is out of reach, or refuses.
     """
-    with explained(str(address)):
+    with storage_errors(str(address)):
         write_atomic(str(place(address)), content)

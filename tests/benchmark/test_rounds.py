@@ -21,18 +21,18 @@ class House:
     """Stands for what searches: notes each, and lets those fail that it is told to."""
 
     def __init__(self) -> None:
-        self.crews = 0
+        self.executors = 0
         self.searched: list[tuple[str, int]] = []
         self.failing: set[str] = set()
 
     @contextlib.contextmanager
-    def crew(self, *arguments: Any) -> Iterator[int]:
-        self.crews += 1
-        yield self.crews
+    def executor(self, *arguments: Any) -> Iterator[int]:
+        self.executors += 1
+        yield self.executors
 
-    def search(self, setting: Any, ledger: Any, crew: int) -> None:
+    def search(self, setting: Any, ledger: Any, executor: int) -> None:
         name = setting.run.path.name
-        self.searched.append((name, crew))
+        self.searched.append((name, executor))
         if name in self.failing:
             raise SearchFailedError("all 2 trials failed")
         write_trials(setting.run)
@@ -58,7 +58,7 @@ def write_trials(run: RunFolder) -> None:
 def house(monkeypatch: pytest.MonkeyPatch) -> House:
     house = House()
     monkeypatch.setattr(rounds, "search", house.search)
-    monkeypatch.setattr(rounds, "started_crew", house.crew)
+    monkeypatch.setattr(rounds, "started_executor", house.executor)
     monkeypatch.setattr(rounds, "write_tables", lambda *arguments: None)
     return house
 
@@ -93,7 +93,7 @@ def test_concluded_methods_are_not_searched_again(house: House, tmp_path: Path) 
     go(tmp_path, "a", "b")
     go(tmp_path, "a", "b")
     assert house.searched == [("a", 1), ("b", 2)]
-    assert house.crews == 2
+    assert house.executors == 2
 
 
 def test_a_method_that_fails_is_named_and_leaves_the_others_a_fresh_crew(

@@ -8,7 +8,7 @@ import typer.main
 
 import supremix
 from supremix import cli
-from supremix.cluster import GangPlan
+from supremix.cluster import WorkerGroupPlan
 from supremix.errors import SpecError
 from supremix.planning.estimate import Range, exactly
 from supremix.planning.plan import Plan
@@ -47,7 +47,7 @@ def study(dataset: str = "ukb-t1", **changes: Any) -> StudyPlan:
 
 def a_plan(*studies: StudyPlan, problems: tuple[Problem, ...] = (), gpus: float = 0) -> Plan:
     return Plan(
-        gangs=GangPlan(gangs=2, workers=1, cpus=1, gpus=gpus),
+        worker_groups=WorkerGroupPlan(worker_groups=2, workers=1, cpus=1, gpus=gpus),
         nodes=1,
         studies=studies or (study(),),
         seconds=Range(low=420, likely=960, high=9360),
@@ -163,7 +163,7 @@ def test_the_plan_is_shown(fake: FakePlan, capsys: pytest.CaptureFixture[str]) -
 
     shown = " ".join(capsys.readouterr().out.split())
     for line in (
-        "machine 2 gang(s) of 1 worker(s) with 1 CPU each, on 1 node(s)",
+        "machine 2 worker group(s) of 1 worker(s) with 1 CPU each, on 1 node(s)",
         "supremix on ukb-t1",
         "trials 8, all that are asked for",
         "epochs about 80, 10.0 a trial; at most 160, 20 a trial",

@@ -24,7 +24,7 @@ def test_every_option_reaches_the_search(fake: Any) -> None:
     code = run(
         "search", "--dataset", "hc18", "--source", "there", "--method", "l1", "--trials", "4",
         "--time", "1h", "--epochs", "9", "--seed", "3", "--space", "s.toml", "--set", "lr=0.1",
-        "--set", "window=3,5", "--workers", "2", "--gangs", "3", "--cpus-per-worker", "1.5",
+        "--set", "window=3,5", "--workers", "2", "--worker-groups", "3", "--cpus-per-worker", "1.5",
         "--gpus-per-worker", "0.5", "--address", "auto", "--out", "o", "--no-prune", "--no-judge",
         "--cache", "c", "--stores", "s3://b/s", "--precision", "bf16", "--shape", "32,48",
         "--phantoms", "40", "--split-seed", "5", "--grace", "2",
@@ -41,7 +41,7 @@ def test_every_option_reaches_the_search(fake: Any) -> None:
     assert fake.called == {
         "dataset": "hc18", "source": "there", "method": "l1", "trials": 4, "time": 3600.0,
         "epochs": 9, "seed": 3, "space": "s.toml", "overrides": ("lr=0.1", "window=3,5"),
-        "workers": 2, "gangs": 3, "cpus_per_worker": 1.5, "gpus_per_worker": 0.5,
+        "workers": 2, "worker_groups": 3, "cpus_per_worker": 1.5, "gpus_per_worker": 0.5,
         "address": "auto", "out": "o", "prune": False, "judge": False, "cache": "c", "stores": "s3://b/s",
         "precision": "bf16", "shape": (32, 48), "phantoms": 40, "split_seed": 5, "grace": 2,
         "encoder": "densenet", "width": 8, "depth": 2, "norm": "group", "chunk": 4,
@@ -169,11 +169,13 @@ def test_every_dataset_of_a_search_goes_on_in_the_new_place(
     monkeypatch.setattr("supremix.benchmark.multi_dataset.run_many", interrupt)
     datasets = ("hc18", "rsna-bone-age")
     options: dict[str, Any] = {"trials": 3, "out": tmp_path / "run", "address": "old:6379"}
-    search = supremix.MultiSearch(datasets, dict.fromkeys(datasets, "there"), "l1", **options)
+    search = supremix.MultiDatasetSearch(
+        datasets, dict.fromkeys(datasets, "there"), "l1", **options
+    )
     with pytest.raises(errors.SearchInterrupted):
         search.run()
 
-    elsewhere = supremix.MultiSearch.resume(tmp_path / "run", address="new:6379")
+    elsewhere = supremix.MultiDatasetSearch.resume(tmp_path / "run", address="new:6379")
     replaced = [dataclasses.replace(spec, address="new:6379") for spec in search.specs]
     assert list(elsewhere.specs) == replaced
 

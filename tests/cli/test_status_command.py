@@ -59,7 +59,7 @@ def test_a_run_whose_lock_is_held_is_running(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", *UNDER_WAY)
     with locked(run.path):
         found = supremix.status(run.path)
-    assert (found.state, found.busy, found.gangs) == ("running", 1, 2)
+    assert (found.state, found.busy, found.worker_groups) == ("running", 1, 2)
     (trial_,) = found.running
     assert (trial_.number, trial_.epoch, trial_.total, trial_.error) == (1, 2, 4, None)
 
@@ -106,8 +106,8 @@ def test_what_is_left_follows_from_the_scarcest_budget(tmp_path: Path) -> None:
 
 def test_finalists_are_ranked_by_their_mean_with_new_seeds(tmp_path: Path) -> None:
     again = [
-        trial(number, 20.0, role="confirm", confirms=confirms, seed=number)
-        for number, confirms in ((2, 0), (3, 1), (4, 1))
+        trial(number, 20.0, role="confirm", replicate_of=replicate_of, seed=number)
+        for number, replicate_of in ((2, 0), (3, 1), (4, 1))
     ]
     run = write_run(
         tmp_path / "run",

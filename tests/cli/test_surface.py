@@ -17,7 +17,7 @@ SURFACE = {
         "--trials", "--time", "--gpu-hours", "--epochs", "--prune", "--grace", "--judge",
         "--finalists", "--seeds", "--test-seeds",
         "--encoder", "--width", "--depth", "--norm", "--precision", "--chunk", "--init",
-        "--workers", "--gangs", "--cpus-per-worker", "--gpus-per-worker", "--epoch-limit",
+        "--workers", "--worker-groups", "--cpus-per-worker", "--gpus-per-worker", "--epoch-limit",
         "--address", "--wheel", "--cache", "--stores",
         "--tensorboard", "--mlflow", "--webhook", "--stall",
         "--out", "--resume", "--or-resume", "--quiet",

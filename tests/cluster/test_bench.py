@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from scipy.stats import gmean
 
-from supremix.cluster.tune.trial_template import PATIENCE, START, Bench, Leg
+from supremix.cluster.tune.trial_template import PATIENCE, START, TrialTask, TrialTemplate
 from supremix.training import Task
 from supremix.tuning.ledger.records import TrialRecord
 from supremix_spaces import Float, Space
@@ -17,12 +17,12 @@ from supremix_spaces import Float, Space
 SPACES = Space({"window": Float(1.0, 2.0)}), Space({"window": Float(10.0, 20.0)})
 
 
-def leg(name: str, reference: float = 1.0, **more: Any) -> Leg:
-    return Leg(dataset=name, task=Task(store=name, method="l1"), reference=reference, **more)
+def leg(name: str, reference: float = 1.0, **more: Any) -> TrialTask:
+    return TrialTask(dataset=name, task=Task(store=name, method="l1"), reference=reference, **more)
 
 
-def bench(*legs: Leg, limit: float | None = None) -> Bench:
-    return Bench(run="r", legs=legs, epochs=3, checkpoints="c", limit=limit)
+def bench(*legs: TrialTask, limit: float | None = None) -> TrialTemplate:
+    return TrialTemplate(run="r", legs=legs, epochs=3, checkpoints="c", limit=limit)
 
 
 def test_a_trial_on_several_datasets_goes_from_one_to_the_next() -> None:

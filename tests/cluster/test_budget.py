@@ -4,16 +4,16 @@ import math
 
 import pytest
 
-from supremix.cluster import GangPlan
-from supremix.cluster.resources import gang_gpus
+from supremix.cluster import WorkerGroupPlan
+from supremix.cluster.resources import group_gpus
 from supremix.errors import SpecError
 from supremix.search.prepare import check_budget
 from supremix.tuning.study import budget as budget_room
 from supremix.tuning.study.budget import Budget, Clock
 
 
-def gangs(*, workers: int = 1, gpus: float = 0.0) -> GangPlan:
-    return GangPlan(gangs=3, workers=workers, cpus=1, gpus=gpus)
+def worker_groups(*, workers: int = 1, gpus: float = 0.0) -> WorkerGroupPlan:
+    return WorkerGroupPlan(worker_groups=3, workers=workers, cpus=1, gpus=gpus)
 
 
 def test_a_search_without_any_limit_is_refused() -> None:
@@ -55,15 +55,15 @@ def test_trials_alone_are_never_spent_by_time() -> None:
 def test_a_gang_uses_the_gpus_of_all_its_workers(
     workers: int, gpus: float, all_of_them: float
 ) -> None:
-    assert gang_gpus(gangs(workers=workers, gpus=gpus)) == all_of_them
+    assert group_gpus(worker_groups(workers=workers, gpus=gpus)) == all_of_them
 
 
 def test_gpu_hours_without_gpus_are_refused() -> None:
     with pytest.raises(SpecError, match="4 GPU hours, but the workers get no GPU"):
-        check_budget(Budget(gpu_hours=4), gangs())
+        check_budget(Budget(gpu_hours=4), worker_groups())
 
-    check_budget(Budget(gpu_hours=4), gangs(gpus=0.25))
-    check_budget(Budget(seconds=4), gangs())
+    check_budget(Budget(gpu_hours=4), worker_groups(gpus=0.25))
+    check_budget(Budget(seconds=4), worker_groups())
 
 
 def test_the_clock_goes_on_from_earlier_sessions(monkeypatch: pytest.MonkeyPatch) -> None:

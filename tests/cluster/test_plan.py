@@ -1,10 +1,10 @@
-"""The plan of gangs: always fits, never leaves a trial without a place."""
+"""The plan of worker groups: always fits, never leaves a trial without a place."""
 
 from __future__ import annotations
 
 import pytest
 
-from supremix.cluster.resources import TRIAL_CPU, GangPlan, plan_gangs
+from supremix.cluster.resources import TRIAL_CPU, WorkerGroupPlan, plan_worker_groups
 from supremix.errors import ResourceError
 
 NODES = {
@@ -19,50 +19,64 @@ NODES = {
 @pytest.mark.parametrize("workers", [1, 2, 3])
 def test_every_plan_leaves_room_for_its_trials(nodes: list[dict[str, float]], workers: int) -> None:
     try:
-        plan = plan_gangs(nodes, workers=workers)
+        plan = plan_worker_groups(nodes, workers=workers)
     except ResourceError:
         assert sum(int(node["CPU"]) for node in nodes) < workers
         return
-    taken = plan.gangs * plan.workers * plan.worker_resources()["CPU"]
+    taken = plan.worker_groups * plan.workers * plan.worker_resources()["CPU"]
     # Tune may hold a second actor for the trial that comes next.
-    assert taken + 2 * plan.gangs * TRIAL_CPU <= sum(node["CPU"] for node in nodes)
-    assert plan.gangs * plan.workers * plan.gpus <= sum(node.get("GPU", 0) for node in nodes)
+    assert taken + 2 * plan.worker_groups * TRIAL_CPU <= sum(node["CPU"] for node in nodes)
+    assert plan.worker_groups * plan.workers * plan.gpus <= sum(
+        node.get("GPU", 0) for node in nodes
+    )
 
 
 @pytest.mark.parametrize(
     ("nodes", "asked", "plan"),
     [
-        ("laptop", {}, GangPlan(gangs=1, workers=1, cpus=2, gpus=0)),
-        ("laptop", {"gangs": 2}, GangPlan(gangs=2, workers=1, cpus=1, gpus=0)),
-        ("laptop", {"workers": 2}, GangPlan(gangs=1, workers=2, cpus=1, gpus=0)),
-        ("one core", {}, GangPlan(gangs=1, workers=1, cpus=1, gpus=0)),
-        ("server", {}, GangPlan(gangs=8, workers=1, cpus=1, gpus=1)),
-        ("server", {"gpus": 0.1}, GangPlan(gangs=64, workers=1, cpus=1, gpus=0.1)),
-        ("server", {"gpus": 0.1, "cpus": 0.5}, GangPlan(gangs=80, workers=1, cpus=0.5, gpus=0.1)),
+        ("laptop", {}, WorkerGroupPlan(worker_groups=1, workers=1, cpus=2, gpus=0)),
+        (
+            "laptop",
+            {"worker_groups": 2},
+            WorkerGroupPlan(worker_groups=2, workers=1, cpus=1, gpus=0),
+        ),
+        ("laptop", {"workers": 2}, WorkerGroupPlan(worker_groups=1, workers=2, cpus=1, gpus=0)),
+        ("one core", {}, WorkerGroupPlan(worker_groups=1, workers=1, cpus=1, gpus=0)),
+        ("server", {}, WorkerGroupPlan(worker_groups=8, workers=1, cpus=1, gpus=1)),
+        ("server", {"gpus": 0.1}, WorkerGroupPlan(worker_groups=64, workers=1, cpus=1, gpus=0.1)),
+        (
+            "server",
+            {"gpus": 0.1, "cpus": 0.5},
+            WorkerGroupPlan(worker_groups=80, workers=1, cpus=0.5, gpus=0.1),
+        ),
         # What is left of one GPU and of another makes no share: 8 times 2, not 20.
-        ("server", {"gpus": 0.4}, GangPlan(gangs=16, workers=1, cpus=1, gpus=0.4)),
-        ("server", {"gpus": 2}, GangPlan(gangs=4, workers=1, cpus=1, gpus=2)),
-        ("cluster", {"workers": 4}, GangPlan(gangs=1, workers=4, cpus=1, gpus=1)),
-        ("cluster", {"gpus": 0, "cpus": 4}, GangPlan(gangs=9, workers=1, cpus=4, gpus=0)),
+        ("server", {"gpus": 0.4}, WorkerGroupPlan(worker_groups=16, workers=1, cpus=1, gpus=0.4)),
+        ("server", {"gpus": 2}, WorkerGroupPlan(worker_groups=4, workers=1, cpus=1, gpus=2)),
+        ("cluster", {"workers": 4}, WorkerGroupPlan(worker_groups=1, workers=4, cpus=1, gpus=1)),
+        (
+            "cluster",
+            {"gpus": 0, "cpus": 4},
+            WorkerGroupPlan(worker_groups=9, workers=1, cpus=4, gpus=0),
+        ),
     ],
 )
-def test_plans(nodes: str, asked: dict[str, float], plan: GangPlan) -> None:
-    assert plan_gangs(NODES[nodes], **asked) == plan
+def test_plans(nodes: str, asked: dict[str, float], plan: WorkerGroupPlan) -> None:
+    assert plan_worker_groups(NODES[nodes], **asked) == plan
 
 
 def test_what_does_not_fit_is_refused_with_what_there_is() -> None:
-    with pytest.raises(ResourceError, match=r"1 gang\(s\) of 5 worker\(s\) .* room for 2"):
-        plan_gangs(NODES["laptop"], workers=5)
+    with pytest.raises(ResourceError, match=r"1 worker group\(s\) of 5 worker\(s\) .* room for 2"):
+        plan_worker_groups(NODES["laptop"], workers=5)
     with pytest.raises(ResourceError, match="has 1 node"):
-        plan_gangs(NODES["laptop"], gpus=1)
-    with pytest.raises(ResourceError, match="at least 1 worker; got gangs=None, workers=0"):
-        plan_gangs(NODES["laptop"], workers=0)
+        plan_worker_groups(NODES["laptop"], gpus=1)
+    with pytest.raises(ResourceError, match="at least 1 worker; got worker_groups=None, workers=0"):
+        plan_worker_groups(NODES["laptop"], workers=0)
     with pytest.raises(ResourceError, match="more than 0 CPUs"):
-        plan_gangs(NODES["laptop"], cpus=-1)
+        plan_worker_groups(NODES["laptop"], cpus=-1)
     with pytest.raises(ResourceError, match=r"whole GPUs or a share of one; got gpus=1\.5"):
-        plan_gangs(NODES["server"], gpus=1.5)
+        plan_worker_groups(NODES["server"], gpus=1.5)
 
 
 def test_workers_of_one_gang_do_not_share_a_gpu() -> None:
     with pytest.raises(ResourceError, match="NCCL, by which they talk, allows one worker a GPU"):
-        plan_gangs(NODES["server"], workers=2, gpus=0.5)
+        plan_worker_groups(NODES["server"], workers=2, gpus=0.5)

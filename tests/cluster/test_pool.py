@@ -1,4 +1,4 @@
-"""The pool alone, without Ray: leases, repeated deliveries, gangs that go and come back."""
+"""The pool alone, without Ray: leases, repeated deliveries, worker groups that go and come back."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from typing import Any
 import pytest
 
 from supremix.cluster.members import Death, Member
-from supremix.cluster.messages import LOG_LIMIT, Message, Order, Outcome
-from supremix.cluster.pool.health import Guard
-from supremix.cluster.pool.pool import ATTEMPTS, GangPool
+from supremix.cluster.messages import LOG_LIMIT, Message, WorkerRequest, WorkerResult
+from supremix.cluster.pool.health import HealthMonitor
+from supremix.cluster.pool.pool import ATTEMPTS, WorkerGroupPool
 from supremix.errors import SpecError
 
 NONE: frozenset[str] = frozenset()
 
 
-def order(key: str, epoch: int = 1) -> Order:
+def order(key: str, epoch: int = 1) -> WorkerRequest:
     task: Any = None
-    return Order(key=key, task=task, config={}, checkpoint="", epoch=epoch)
+    return WorkerRequest(key=key, task=task, config={}, checkpoint="", epoch=epoch)
 
 
-def outcome(epoch: int = 1) -> Outcome:
-    return Outcome(row={"epoch": epoch}, total=9)
+def outcome(epoch: int = 1) -> WorkerResult:
+    return WorkerResult(row={"epoch": epoch}, total=9)
 
 
 async def settle() -> None:
@@ -32,27 +32,37 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-async def join(pool: GangPool, gang: int, key: str = "", node: str = "", kills: int = 0) -> str:
+async def join(
+    pool: WorkerGroupPool, worker_group: int, key: str = "", node: str = "", kills: int = 0
+) -> str:
     """A group of one worker; returns its key."""
-    key = key or f"group-{gang}"
-    await pool.join(gang, key, 1, Member(rank=0, node=node or f"node-{gang}", kills=kills))
+    key = key or f"group-{worker_group}"
+    await pool.join(
+        worker_group, key, 1, Member(rank=0, node=node or f"node-{worker_group}", kills=kills)
+    )
     return key
 
 
 async def ask(
-    pool: GangPool, gang: int, number: int = 0, done: Outcome | None = None, key: str = ""
+    pool: WorkerGroupPool,
+    worker_group: int,
+    number: int = 0,
+    done: WorkerResult | None = None,
+    key: str = "",
 ) -> Message:
-    return await pool.exchange(gang, key or f"group-{gang}", number, done, 0.0)
+    return await pool.exchange(worker_group, key or f"group-{worker_group}", number, done, 0.0)
 
 
-async def pool_of(gangs: int) -> GangPool:
-    pool = GangPool(gangs)
-    for gang in range(gangs):
-        await join(pool, gang)
+async def pool_of(worker_groups: int) -> WorkerGroupPool:
+    pool = WorkerGroupPool(worker_groups)
+    for worker_group in range(worker_groups):
+        await join(pool, worker_group)
     return pool
 
 
-async def asked(pool: GangPool, *keys: str, epoch: int = 1) -> list[asyncio.Task[Outcome]]:
+async def asked(
+    pool: WorkerGroupPool, *keys: str, epoch: int = 1
+) -> list[asyncio.Task[WorkerResult]]:
     """Orders under way, one for each trial."""
     tasks = [asyncio.create_task(pool.execute(order(key, epoch))) for key in keys]
     await settle()
@@ -74,7 +84,7 @@ def test_an_order_reaches_a_gang_and_its_outcome_comes_back() -> None:
 
 def test_an_order_waits_for_the_first_gang_that_is_there() -> None:
     async def story() -> None:
-        pool = GangPool(2)
+        pool = WorkerGroupPool(2)
         (waiting,) = await asked(pool, "a")
         assert await pool.leases() == [None, None]
         await join(pool, 1)
@@ -90,9 +100,9 @@ def test_a_trial_keeps_its_gang_until_it_is_released() -> None:
     async def story() -> None:
         pool = await pool_of(2)
         first = await asked(pool, "a", "b")
-        numbers = [(await ask(pool, gang)).number for gang in (0, 1)]
-        for gang, number in enumerate(numbers):
-            await ask(pool, gang, number, outcome())
+        numbers = [(await ask(pool, worker_group)).number for worker_group in (0, 1)]
+        for worker_group, number in enumerate(numbers):
+            await ask(pool, worker_group, number, outcome())
         await asyncio.gather(*first)
         (third,) = await asked(pool, "c")
         assert await pool.leases() == ["a", "b"]
@@ -108,7 +118,7 @@ def test_a_trial_keeps_its_gang_until_it_is_released() -> None:
 
 def test_an_order_whose_workers_die_is_delivered_again_then_given_up() -> None:
     async def story() -> None:
-        pool = GangPool(1)
+        pool = WorkerGroupPool(1)
         (waiting,) = await asked(pool, "a", epoch=4)
         for attempt in range(ATTEMPTS):
             key = await join(pool, 0, f"group {attempt}")
@@ -123,7 +133,7 @@ def test_an_order_whose_workers_die_is_delivered_again_then_given_up() -> None:
 
 def test_what_the_kernel_says_of_memory_is_told() -> None:
     async def story() -> None:
-        pool = GangPool(1)
+        pool = WorkerGroupPool(1)
         (waiting,) = await asked(pool, "a")
         for attempt in range(ATTEMPTS + 1):
             key = await join(pool, 0, f"group {attempt}", "node", kills=attempt)
@@ -140,7 +150,7 @@ def test_a_lack_of_memory_is_tried_again_on_the_same_gang() -> None:
     async def story() -> None:
         pool = await pool_of(1)
         (waiting,) = await asked(pool, "a")
-        short = Outcome(failure="out of memory: much", memory=True, again=True, log="here\n")
+        short = WorkerResult(failure="out of memory: much", memory=True, again=True, log="here\n")
         message = await ask(pool, 0)
         for _ in range(ATTEMPTS - 1):
             message = await ask(pool, 0, message.number, short)
@@ -200,7 +210,7 @@ def test_a_trial_goes_on_elsewhere_when_its_node_dies() -> None:
 
 def test_a_group_over_two_nodes_ends_with_either() -> None:
     async def story() -> None:
-        pool = GangPool(1)
+        pool = WorkerGroupPool(1)
         for rank, node in enumerate(("here", "there")):
             await pool.join(0, "group", 2, Member(rank=rank, node=node))
         assert [one.node for one in (await pool.members())[0]] == ["here", "there"]
@@ -266,7 +276,9 @@ def test_every_trial_fails_when_no_gang_will_come_back() -> None:
         assert not a.done()
         await pool.give_up(1, "so is this")
         for result in (await a, await b, await pool.execute(order("c"))):
-            assert "no gang is left; the last one ended with: so is this" in str(result.failure)
+            assert "no worker group is left; the last one ended with: so is this" in str(
+                result.failure
+            )
             assert result.cluster
         assert await pool.lost(0, "it was told to") is None
         assert not await pool.join(0, "new", 1, Member(rank=0, node="node-0"))
@@ -314,7 +326,7 @@ def test_an_order_ahead_leases_no_gang_to_a_trial_that_has_been_released() -> No
         ahead = asyncio.create_task(pool.execute(replace(order("a", 2), ahead=True)))
         await settle()
         assert (await ask(pool, 0)).order == replace(order("a", 2), ahead=True)
-        await pool.release("a")  # the gang is busy with it still, and free afterwards
+        await pool.release("a")  # the worker group is busy with it still, and free afterwards
         (other,) = await asked(pool, "b")
         assert not (await pool.leases())[0]
         await ask(pool, 0, message.number + 1, outcome(2))
@@ -332,7 +344,7 @@ def test_an_order_ahead_leases_no_gang_to_a_trial_that_has_been_released() -> No
 
 def test_a_trial_that_is_released_while_it_waits_is_answered() -> None:
     async def story() -> None:
-        pool = GangPool(1)
+        pool = WorkerGroupPool(1)
         (waiting,) = await asked(pool, "a")
         await pool.release("a")
         assert (await waiting).cluster
@@ -384,8 +396,8 @@ def test_ranks_agree_only_when_all_say_the_same(
     said: list[str], alike: list[bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def story() -> None:
-        pool = GangPool(1)
-        pool._consent._patience = 0.05
+        pool = WorkerGroupPool(1)
+        pool._consensus._patience = 0.05
         for rank in (0, 1):
             await pool.join(0, "group", 2, Member(rank=rank, node="here"))
         answers: list[Coroutine[Any, Any, bool]] = [
@@ -405,7 +417,7 @@ class Workers:
         self.frozen = False
         self.killed: list[int] = []
 
-    async def pulse(self, member: Member) -> Death | None:
+    async def ping(self, member: Member) -> Death | None:
         if self.frozen:
             await asyncio.Event().wait()
         return self.death
@@ -418,7 +430,7 @@ class Workers:
 def test_a_worker_that_dies_or_freezes_is_noticed_by_itself(fault: str) -> None:
     async def story() -> None:
         workers = Workers()
-        pool = GangPool(1, Guard(workers, frozen=0.02, pulse=0.001))
+        pool = WorkerGroupPool(1, HealthMonitor(workers, frozen=0.02, ping=0.001))
         await join(pool, 0)
         (waiting,) = await asked(pool, "a")
         for attempt in range(ATTEMPTS):

@@ -16,10 +16,10 @@ import torch
 from counted_run import CountedRun
 
 from supremix.cluster.log_capture import clip, stacks, taking_notes
-from supremix.cluster.messages import LOG_LIMIT, Order, Outcome
-from supremix.cluster.worker import worker as workbench
+from supremix.cluster.messages import LOG_LIMIT, WorkerRequest, WorkerResult
+from supremix.cluster.worker import worker as trial_worker
 from supremix.cluster.worker.watchdog import Watchdog
-from supremix.cluster.worker.worker import Workbench, lacks_memory
+from supremix.cluster.worker.worker import TrialWorker, lacks_memory
 from supremix.training import NonFiniteLossError, Solo
 
 
@@ -46,11 +46,11 @@ class Peers:
 
 
 @pytest.fixture
-def order(tmp_path: Path) -> Callable[..., Order]:
-    def make(**more: Any) -> Order:
+def order(tmp_path: Path) -> Callable[..., WorkerRequest]:
+    def make(**more: Any) -> WorkerRequest:
         task: Any = None
         checkpoint = str(tmp_path / "trial.pt")
-        return Order(key="a", task=task, config={}, checkpoint=checkpoint, epoch=1, **more)
+        return WorkerRequest(key="a", task=task, config={}, checkpoint=checkpoint, epoch=1, **more)
 
     return make
 
@@ -63,7 +63,7 @@ def does(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], None]], None
         def start(*rest: Any, **named: Any) -> CountedRun:
             return CountedRun(lambda epoch: deed())
 
-        monkeypatch.setattr(workbench, "start_run", start)
+        monkeypatch.setattr(trial_worker, "start_run", start)
 
     return set_
 
@@ -76,7 +76,7 @@ def failing(error: BaseException) -> Callable[[], None]:
 
 
 def test_what_is_said_during_an_order_is_in_its_log(
-    order: Callable[..., Order], does: Callable[..., None]
+    order: Callable[..., WorkerRequest], does: Callable[..., None]
 ) -> None:
     def speak() -> None:
         logging.getLogger("somewhere").warning("mind the gap")
@@ -86,21 +86,21 @@ def test_what_is_said_during_an_order_is_in_its_log(
     does(speak)
     with warnings.catch_warnings():
         warnings.simplefilter("always")
-        outcome = Workbench(Solo()).execute(order())
+        outcome = TrialWorker(Solo()).execute(order())
     assert outcome.row == {"epoch": 1}
     assert "WARNING somewhere: mind the gap" in outcome.log
     assert "UserWarning: rather slow" in outcome.log
     assert "all is well" not in outcome.log
-    assert Workbench(Solo()).execute(order(limit=60.0)).log != outcome.log
+    assert TrialWorker(Solo()).execute(order(limit=60.0)).log != outcome.log
 
 
 def test_a_trial_on_another_dataset_is_another_run(
-    order: Callable[..., Order], does: Callable[..., None], tmp_path: Path
+    order: Callable[..., WorkerRequest], does: Callable[..., None], tmp_path: Path
 ) -> None:
     """A trial of a joint objective keeps its key, and has a checkpoint for each dataset."""
     epochs: list[int] = []
     does(lambda: epochs.append(1))
-    bench, first = Workbench(Solo()), order()
+    bench, first = TrialWorker(Solo()), order()
     bench.execute(first)
     bench.execute(first)
     assert len(epochs) == 1
@@ -109,10 +109,10 @@ def test_a_trial_on_another_dataset_is_another_run(
 
 
 def test_a_failure_has_a_line_for_the_table_and_its_traceback_in_the_log(
-    order: Callable[..., Order], does: Callable[..., None]
+    order: Callable[..., WorkerRequest], does: Callable[..., None]
 ) -> None:
     does(failing(ValueError("no  good\nat all")))
-    outcome = Workbench(Solo()).execute(order())
+    outcome = TrialWorker(Solo()).execute(order())
     assert outcome.failure is not None
     assert outcome.failure.startswith("ValueError: no good at all (test_workbench.py:")
     assert not outcome.again
@@ -128,21 +128,21 @@ def test_a_failure_has_a_line_for_the_table_and_its_traceback_in_the_log(
     ],
 )
 def test_a_lack_of_memory_is_told_and_may_pass(
-    error: Exception, order: Callable[..., Order], does: Callable[..., None]
+    error: Exception, order: Callable[..., WorkerRequest], does: Callable[..., None]
 ) -> None:
     does(failing(error))
-    outcome = Workbench(Solo()).execute(order())
+    outcome = TrialWorker(Solo()).execute(order())
     assert str(outcome.failure).startswith("out of memory: ")
     assert (outcome.memory, outcome.again) == (True, True)
     assert not lacks_memory(RuntimeError("shapes do not fit"))
 
 
 def test_an_error_that_all_ranks_raise_alike_is_an_outcome(
-    order: Callable[..., Order], does: Callable[..., None]
+    order: Callable[..., WorkerRequest], does: Callable[..., None]
 ) -> None:
     does(failing(NonFiniteLossError("it is NaN")))
     peers = Peers(alike=True)
-    outcome = Workbench(Two(), peers=peers).execute(order())
+    outcome = TrialWorker(Two(), peers=peers).execute(order())
     assert str(outcome.failure).startswith("NonFiniteLossError: it is NaN")
     assert peers.asked == [outcome.failure]
     assert not peers.told
@@ -161,13 +161,13 @@ def test_any_other_error_of_one_of_several_ranks_ends_the_group(
     error: Exception,
     alike: bool,
     asked: int,
-    order: Callable[..., Order],
+    order: Callable[..., WorkerRequest],
     does: Callable[..., None],
 ) -> None:
     does(failing(error))
     peers = Peers(alike)
     with pytest.raises(type(error), match=str(error)):
-        Workbench(Two(), peers=peers).execute(order())
+        TrialWorker(Two(), peers=peers).execute(order())
     assert len(peers.asked) == asked
     ((text, memory, log),) = peers.told
     assert str(error) in text
@@ -176,7 +176,7 @@ def test_any_other_error_of_one_of_several_ranks_ends_the_group(
 
 
 def test_an_epoch_over_its_limit_calls_the_watchdog(
-    order: Callable[..., Order], does: Callable[..., None]
+    order: Callable[..., WorkerRequest], does: Callable[..., None]
 ) -> None:
     ended, reasons = threading.Event(), list[str]()
 
@@ -188,18 +188,18 @@ def test_an_epoch_over_its_limit_calls_the_watchdog(
         assert ended.wait(60)
 
     does(hang)
-    Workbench(Solo(), watchdog=Watchdog(end)).execute(order(limit=0.05))
+    TrialWorker(Solo(), watchdog=Watchdog(end)).execute(order(limit=0.05))
     assert reasons[0] == "hung: no epoch 1 within 0.05 s"
     assert "in hang" in reasons[1]
 
 
 def test_an_epoch_within_its_limit_does_not(
-    order: Callable[..., Order], does: Callable[..., None]
+    order: Callable[..., WorkerRequest], does: Callable[..., None]
 ) -> None:
     reasons = list[str]()
     does(lambda: None)
     before = threading.active_count()
-    outcome: Outcome = Workbench(Solo(), watchdog=Watchdog(reasons.append)).execute(
+    outcome: WorkerResult = TrialWorker(Solo(), watchdog=Watchdog(reasons.append)).execute(
         order(limit=60.0)
     )
     assert outcome.failure is None

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from counted_run import CountedRun
 
-from supremix.cluster.messages import Order, Outcome
-from supremix.cluster.worker import async_checkpoint as saver
-from supremix.cluster.worker import worker as workbench
-from supremix.cluster.worker.worker import Workbench
+from supremix.cluster.messages import WorkerRequest, WorkerResult
+from supremix.cluster.worker import async_checkpoint as checkpointer
+from supremix.cluster.worker import worker as trial_worker
+from supremix.cluster.worker.worker import TrialWorker
 from supremix.training import Solo, load_checkpoint, save_checkpoint
 
 LONG = 60.0
@@ -38,26 +38,26 @@ class Runs:
 @pytest.fixture
 def runs(monkeypatch: pytest.MonkeyPatch) -> Runs:
     runs = Runs()
-    monkeypatch.setattr(workbench, "start_run", runs)
+    monkeypatch.setattr(trial_worker, "start_run", runs)
     return runs
 
 
 @pytest.fixture
-def order(tmp_path: Path) -> Callable[..., Order]:
-    def make(epoch: int, *, key: str = "a", onward: bool = True, **more: Any) -> Order:
+def order(tmp_path: Path) -> Callable[..., WorkerRequest]:
+    def make(epoch: int, *, key: str = "a", onward: bool = True, **more: Any) -> WorkerRequest:
         task: Any = None
         checkpoint = str(tmp_path / f"{key}.pt")
-        return Order(
+        return WorkerRequest(
             key=key, task=task, config={}, checkpoint=checkpoint, epoch=epoch, onward=onward, **more
         )
 
     return make
 
 
-def deliver(bench: Workbench, order: Order) -> tuple[Outcome, int]:
+def deliver(bench: TrialWorker, order: WorkerRequest) -> tuple[WorkerResult, int]:
     """The outcome as it is told, and the epoch of the checkpoint at that moment."""
 
-    def tell(outcome: Outcome) -> tuple[Outcome, int]:
+    def tell(outcome: WorkerResult) -> tuple[WorkerResult, int]:
         path = Path(order.checkpoint)
         return outcome, load_checkpoint(path)["epoch"] if path.exists() else 0
 
@@ -65,9 +65,9 @@ def deliver(bench: Workbench, order: Order) -> tuple[Outcome, int]:
 
 
 def test_every_epoch_is_trained_once_and_told_with_its_checkpoint(
-    runs: Runs, order: Callable[..., Order]
+    runs: Runs, order: Callable[..., WorkerRequest]
 ) -> None:
-    bench = Workbench(Solo())
+    bench = TrialWorker(Solo())
     ahead: list[list[int]] = []
     for epoch in (1, 2, 3):
         outcome, kept = deliver(bench, order(epoch))
@@ -89,49 +89,53 @@ def seen(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
         if epoch == 2:
             training.set()
 
-    monkeypatch.setattr(saver, "save_checkpoint", save)
+    monkeypatch.setattr(checkpointer, "save_checkpoint", save)
     runs.deed = deed
     return seen
 
 
 def test_the_next_epoch_begins_while_the_checkpoint_is_written(
-    order: Callable[..., Order], seen: list[bool]
+    order: Callable[..., WorkerRequest], seen: list[bool]
 ) -> None:
-    outcome, kept = deliver(Workbench(Solo()), order(1))
+    outcome, kept = deliver(TrialWorker(Solo()), order(1))
     assert (seen, outcome.failure, kept) == ([True], None, 1)
 
 
 def test_an_order_of_several_epochs_trains_while_it_writes(
-    order: Callable[..., Order], seen: list[bool]
+    order: Callable[..., WorkerRequest], seen: list[bool]
 ) -> None:
-    assert deliver(Workbench(Solo()), order(3, onward=False))[1] == 3
+    assert deliver(TrialWorker(Solo()), order(3, onward=False))[1] == 3
     assert seen == [True, True, True]
 
 
-def test_without_the_hint_nothing_is_trained_ahead(runs: Runs, order: Callable[..., Order]) -> None:
-    assert deliver(Workbench(Solo()), order(1, onward=False))[1] == 1
+def test_without_the_hint_nothing_is_trained_ahead(
+    runs: Runs, order: Callable[..., WorkerRequest]
+) -> None:
+    assert deliver(TrialWorker(Solo()), order(1, onward=False))[1] == 1
     assert runs.epochs == [1]
 
 
-def test_one_of_several_ranks_trains_nothing_ahead(runs: Runs, order: Callable[..., Order]) -> None:
+def test_one_of_several_ranks_trains_nothing_ahead(
+    runs: Runs, order: Callable[..., WorkerRequest]
+) -> None:
     class Two(Solo):
         world = 2
 
-    assert deliver(Workbench(Two()), order(1))[1] == 1
+    assert deliver(TrialWorker(Two()), order(1))[1] == 1
     assert runs.epochs == [1]
 
 
 def test_a_checkpoint_that_cannot_be_written_is_the_outcome(
-    runs: Runs, order: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
+    runs: Runs, order: Callable[..., WorkerRequest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bench = Workbench(Solo())
+    bench = TrialWorker(Solo())
     deliver(bench, order(1, onward=False))
 
     def refuse(state: Any, address: Any) -> None:
         raise PermissionError("read-only")
 
     with monkeypatch.context() as patch:
-        patch.setattr(saver, "save_checkpoint", refuse)
+        patch.setattr(checkpointer, "save_checkpoint", refuse)
         outcome, kept = deliver(bench, order(2))
     assert outcome.failure is not None
     assert "PermissionError: read-only" in outcome.failure
@@ -144,14 +148,14 @@ def test_a_checkpoint_that_cannot_be_written_is_the_outcome(
 
 
 def test_a_failure_of_an_epoch_ahead_is_told_to_who_asks_for_it(
-    runs: Runs, order: Callable[..., Order]
+    runs: Runs, order: Callable[..., WorkerRequest]
 ) -> None:
     def deed(epoch: int) -> None:
         if epoch == 2:
             raise ArithmeticError("diverged")
 
     runs.deed = deed
-    bench = Workbench(Solo())
+    bench = TrialWorker(Solo())
     first, _ = deliver(bench, order(1))
     second, kept = deliver(bench, order(2))
     assert first.failure is None
@@ -161,7 +165,7 @@ def test_a_failure_of_an_epoch_ahead_is_told_to_who_asks_for_it(
 
 
 def test_a_failed_trial_leaves_nothing_to_the_next(
-    runs: Runs, order: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
+    runs: Runs, order: Callable[..., WorkerRequest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A checkpoint of the failed trial that could not be written is no failure of the other's."""
 
@@ -173,9 +177,9 @@ def test_a_failed_trial_leaves_nothing_to_the_next(
             raise ArithmeticError("diverged")
 
     runs.deed = deed
-    bench = Workbench(Solo())
+    bench = TrialWorker(Solo())
     with monkeypatch.context() as patch:
-        patch.setattr(saver, "save_checkpoint", refuse)
+        patch.setattr(checkpointer, "save_checkpoint", refuse)
         outcome, _ = deliver(bench, order(2))
     assert outcome.failure is not None
     assert "ArithmeticError: diverged" in outcome.failure
@@ -183,8 +187,8 @@ def test_a_failed_trial_leaves_nothing_to_the_next(
     assert deliver(bench, order(1, key="b"))[0].failure is None
 
 
-def test_an_epoch_in_vain_is_thrown_away(runs: Runs, order: Callable[..., Order]) -> None:
-    bench = Workbench(Solo())
+def test_an_epoch_in_vain_is_thrown_away(runs: Runs, order: Callable[..., WorkerRequest]) -> None:
+    bench = TrialWorker(Solo())
     deliver(bench, order(1))
     deliver(bench, order(1, key="b", onward=False))
     assert runs.epochs == [1, 2, 1]
@@ -193,10 +197,10 @@ def test_an_epoch_in_vain_is_thrown_away(runs: Runs, order: Callable[..., Order]
 
 
 def test_an_order_once_more_is_answered_from_its_checkpoint(
-    runs: Runs, order: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
+    runs: Runs, order: Callable[..., WorkerRequest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The network would be one epoch further than the predictions that are asked for."""
-    bench = Workbench(Solo())
+    bench = TrialWorker(Solo())
     deliver(bench, order(1))
     assert runs.epochs == [1, 2]
     judged: list[int] = []
@@ -204,16 +208,16 @@ def test_an_order_once_more_is_answered_from_its_checkpoint(
         CountedRun, "judge", lambda run, split: judged.append(run.epoch) or {}, raising=False
     )
     with monkeypatch.context() as patch:
-        patch.setattr(workbench, "_rows", lambda judged, split: [])
+        patch.setattr(trial_worker, "_rows", lambda judged, split: [])
         bench.execute(order(1, onward=False, predict=("val",)))
     assert (judged, runs.epochs) == ([1], [1, 2])
 
 
 def test_what_an_epoch_ahead_says_is_in_its_own_log(
-    runs: Runs, order: Callable[..., Order]
+    runs: Runs, order: Callable[..., WorkerRequest]
 ) -> None:
     runs.deed = lambda epoch: logging.getLogger("somewhere").warning("epoch %d", epoch)
-    bench = Workbench(Solo())
+    bench = TrialWorker(Solo())
     logs = [deliver(bench, order(epoch))[0].log for epoch in (1, 2, 3)]
     assert [[f"epoch {epoch}\n" in log for epoch in (1, 2, 3)] for log in logs] == [
         [True, False, False],

@@ -1,4 +1,4 @@
-"""A trial that can be held and spoilt from outside, gangs to give it to, and their workers."""
+"""A trial that can be held and spoilt from outside, groups to give it to, and their workers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from live_support import wait_until
 from polars.testing import assert_frame_equal
 from torch import Tensor
 
-from supremix.cluster import Crew, Order, Outcome
+from supremix.cluster import Executor, WorkerRequest, WorkerResult
 from supremix.cluster.members import Member
 from supremix.models import EncoderSpec
 from supremix.training import Method, Stage, Task, fit, get_method
@@ -74,9 +74,9 @@ class Subject:
     folder: Path
     task: Task
 
-    def order(self, epoch: int, **more: Any) -> Order:
+    def order(self, epoch: int, **more: Any) -> WorkerRequest:
         checkpoint = str(self.folder / "trial.pt")
-        return Order(
+        return WorkerRequest(
             key=self.key,
             task=self.task,
             config=CONFIG,
@@ -130,48 +130,50 @@ def make_subject(folder: Path, heads: str, cache: Path, **more: Any) -> Subject:
 class Asked:
     """An order that is under way, as a trial's actor would have it."""
 
-    def __init__(self, crew: Crew, order: Order) -> None:
-        self.crew, self.reference = crew, crew.pool.execute.remote(order)
+    def __init__(self, executor: Executor, order: WorkerRequest) -> None:
+        self.executor, self.reference = executor, executor.pool.execute.remote(order)
 
     @property
     def done(self) -> bool:
-        self.crew.check()
+        self.executor.check()
         return bool(ray.wait([self.reference], timeout=0)[0])
 
-    def outcome(self, seconds: float = 300.0) -> Outcome:
-        """Wait for it, looking after the crew as a driver does."""
+    def outcome(self, seconds: float = 300.0) -> WorkerResult:
+        """Wait for it, looking after the executor as a driver does."""
         wait_until(lambda: self.done, "an outcome", seconds)
         return ray.get(self.reference)
 
 
-def rows(crew: Crew, subject: Subject, first: int, last: int = EPOCHS, **more: Any) -> list[Any]:
+def rows(
+    executor: Executor, subject: Subject, first: int, last: int = EPOCHS, **more: Any
+) -> list[Any]:
     """The rows of some epochs of a trial, ordered one after the other."""
     found = []
     for epoch in range(first, last + 1):
-        outcome = Asked(crew, subject.order(epoch, **more)).outcome()
+        outcome = Asked(executor, subject.order(epoch, **more)).outcome()
         assert outcome.failure is None
         found.append(outcome.row)
     return found
 
 
-def release(crew: Crew, subject: Subject) -> None:
-    ray.get(crew.pool.release.remote(subject.key))
+def release(executor: Executor, subject: Subject) -> None:
+    ray.get(executor.pool.release.remote(subject.key))
 
 
-def members(crew: Crew) -> list[list[Member]]:
-    return ray.get(crew.pool.members.remote())
+def members(executor: Executor) -> list[list[Member]]:
+    return ray.get(executor.pool.members.remote())
 
 
-def leases(crew: Crew) -> list[str | None]:
-    return ray.get(crew.pool.leases.remote())
+def leases(executor: Executor) -> list[str | None]:
+    return ray.get(executor.pool.leases.remote())
 
 
-def wait_for_gangs(crew: Crew, number: int) -> None:
+def wait_for_worker_groups(executor: Executor, number: int) -> None:
     def there() -> bool:
-        crew.check()
-        return sum(bool(group) for group in members(crew)) >= number
+        executor.check()
+        return sum(bool(group) for group in members(executor)) >= number
 
-    wait_until(there, f"{number} gangs")
+    wait_until(there, f"{number} worker groups")
 
 
 def assert_undisturbed(subject: Subject, found: list[Any]) -> None:

@@ -40,7 +40,7 @@ TINY: dict[str, Any] = {
     "shape": (16, 24),
     "width": 4,
     "epochs": 3,
-    "gangs": 1,
+    "worker_groups": 1,
     "cpus_per_worker": 1,
     "seed": 5,
     "finalists": 1,

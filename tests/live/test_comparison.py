@@ -1,4 +1,4 @@
-"""Methods compared by the same gangs: interrupted, taken up, and each as if it were alone."""
+"""Methods compared by the same groups: interrupted, taken up, and each as if it were alone."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ SMALL: dict[str, Any] = {**TINY, "epochs": 2, "trials": 2}
 
 
 @pytest.fixture
-def crews(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+def executors(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The crews that were started."""
     started: list[Any] = []
 
-    class Counted(driver.Crew):
+    class Counted(driver.Executor):
         def __enter__(self) -> Any:
             started.append(self)
             return super().__enter__()
 
-    monkeypatch.setattr(driver, "Crew", Counted)
+    monkeypatch.setattr(driver, "Executor", Counted)
     return started
 
 
 def test_methods_are_compared_by_one_crew_and_resumed_where_they_ended(
-    tmp_path: Path, heads: str, crews: list[Any]
+    tmp_path: Path, heads: str, executors: list[Any]
 ) -> None:
     run, heard = tmp_path / "run", list[Progress]()
 
@@ -49,7 +49,7 @@ def test_methods_are_compared_by_one_crew_and_resumed_where_they_ended(
     with pytest.raises(SearchInterrupted, match=f"--resume {run}"):
         comparison.run()
     assert_nothing_left()
-    assert len(crews) == 1
+    assert len(executors) == 1
     assert {p.part for p in heard if p.about_trials} == {"supremix (1 of 2)", "l1 (2 of 2)"}
     partial = supremix.ComparisonResult(run)
     assert partial.failures == {"l1": "not searched yet"}
@@ -57,13 +57,13 @@ def test_methods_are_compared_by_one_crew_and_resumed_where_they_ended(
     first = (run / "supremix" / "ledger.jsonl").read_bytes()
     begun = events_of(run / "l1")
     result = supremix.Comparison.resume(run).run()
-    assert len(crews) == 2
+    assert len(executors) == 2
     assert (run / "supremix" / "ledger.jsonl").read_bytes() == first
     assert events_of(run / "l1")[: len(begun)] == begun
     _check_whole(result, run)
 
     supremix.Comparison.resume(run).run()
-    assert len(crews) == 2  # nothing is left to do
+    assert len(executors) == 2  # nothing is left to do
     assert supremix.ComparisonResult(run).table.equals(result.table)
 
     alone = supremix.Search("hc18", heads, "l1", **_small(tmp_path / "alone", None)).run()

@@ -50,7 +50,7 @@ def test_from_the_official_files_to_a_result(
 
     supremix(
         "search", *data, "--method", "supremix", "--trials", "1", "--epochs", "2", "--seed", "0",
-        "--width", "4", "--gangs", "1", "--cpus-per-worker", "1", "--set", "batch_size=8",
+        "--width", "4", "--worker-groups", "1", "--cpus-per-worker", "1", "--set", "batch_size=8",
         "--set", "projection_dim=8", "--finalists", "1", "--seeds", "1", "--out", str(run),
     )  # fmt: skip
     predictions = pl.read_parquet(run / "predictions.parquet")
@@ -58,7 +58,7 @@ def test_from_the_official_files_to_a_result(
     assert predictions["prediction"].is_finite().all()
     trials = pl.read_parquet(run / "trials.parquet")
     assert trials["state"].to_list() == ["finished"] * 2
-    assert trials["confirms"].to_list() == [None, 0]
+    assert trials["replicate_of"].to_list() == [None, 0]
     # a source is read, never written to
     after = {path: path.read_bytes() for path in source.rglob("*") if path.is_file()}
     assert after == before

@@ -27,20 +27,20 @@ from fault_support import (
     processes,
     release,
     rows,
-    wait_for_gangs,
+    wait_for_worker_groups,
 )
 from live_support import assert_nothing_left, wait_until
 from ray._raylet import GcsClient
 from ray.cluster_utils import Cluster
 from ray.core.generated import autoscaler_pb2
 
-from supremix.cluster import Crew, GangPlan, ray_runtime
+from supremix.cluster import Executor, WorkerGroupPlan, ray_runtime
 from supremix.cluster.pool.ray_control import draining_nodes
 
 pytestmark = pytest.mark.slow
 
-TWO = GangPlan(gangs=2, workers=1, cpus=1, gpus=0)
-WIDE = GangPlan(gangs=1, workers=2, cpus=1, gpus=0)
+TWO = WorkerGroupPlan(worker_groups=2, workers=1, cpus=1, gpus=0)
+WIDE = WorkerGroupPlan(worker_groups=1, workers=2, cpus=1, gpus=0)
 SMALL: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 80_000_000}
 PREEMPTION: Any = autoscaler_pb2.DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION")
 
@@ -73,20 +73,20 @@ def node_of(cluster: Cluster, name: str | None) -> Any:
     return next(node for node in cluster.worker_nodes if node.node_id == name)
 
 
-def place_of(crew: Crew, subject: Subject) -> str:
+def place_of(executor: Executor, subject: Subject) -> str:
     """The node on which a trial is trained."""
-    (member,) = members(crew)[leases(crew).index(subject.key)]
+    (member,) = members(executor)[leases(executor).index(subject.key)]
     return member.node
 
 
-def begin(crew: Crew, subjects: list[Subject]) -> tuple[list[Any], Asked]:
-    """Both trials under way on a gang each; the first held in the middle of its third epoch."""
+def begin(executor: Executor, subjects: list[Subject]) -> tuple[list[Any], Asked]:
+    """Both trials under way on a group each; the first held in the middle of its third epoch."""
     first, second = subjects
-    wait_for_gangs(crew, 2)
-    found = rows(crew, first, 1, 2)
-    assert rows(crew, second, 1, 1)
+    wait_for_worker_groups(executor, 2)
+    found = rows(executor, first, 1, 2)
+    assert rows(executor, second, 1, 1)
     first.do("hold")
-    asked = Asked(crew, first.order(3))
+    asked = Asked(executor, first.order(3))
     first.wait_until_held()
     return found, asked
 
@@ -96,36 +96,38 @@ def test_a_trial_goes_on_elsewhere_when_its_node_is_taken_away(
     cluster: Cluster, subjects: list[Subject], tmp_path: Path, watch: Watch
 ) -> None:
     first, second = subjects
-    with Crew(TWO, str(tmp_path / "ray")) as crew:
-        found, asked = begin(crew, subjects)
-        lost, before = place_of(crew, first), first.steps()
+    with Executor(TWO, str(tmp_path / "ray")) as executor:
+        found, asked = begin(executor, subjects)
+        lost, before = place_of(executor, first), first.steps()
         cluster.remove_node(node_of(cluster, lost), allow_graceful=False)
         watch.start()
-        wait_until(lambda: not asked.done and leases(crew).count(None) == 1, "the loss")
+        wait_until(lambda: not asked.done and leases(executor).count(None) == 1, "the loss")
         watch.stop("node taken away: noticed")
         # Held for so long, lest it be done before its node is missed.
         wait_until(lambda: not any(map(alive, first.held())), "its worker to end")
         first.undo("hold")
-        # The other gang ends its trial; the first one comes before any new one then.
-        others = [*rows(crew, second, 2)]
+        # The other worker group ends its trial; the first one comes before any new one then.
+        others = [*rows(executor, second, 2)]
         watch.start()
-        release(crew, second)
+        release(executor, second)
         outcome = asked.outcome()
-        watch.stop("node taken away: its trial's epoch done elsewhere, once a gang was free")
+        watch.stop(
+            "node taken away: its trial's epoch done elsewhere, once a worker group was free"
+        )
         assert outcome.failure is None
         assert "its node died" in outcome.log or "its workers died" in outcome.log
         assert first.steps() - before == 3  # the epoch that was under way
-        assert_undisturbed(first, [*found, outcome.row, *rows(crew, first, 4)])
+        assert_undisturbed(first, [*found, outcome.row, *rows(executor, first, 4)])
         assert len(others) == 3
 
         cluster.add_node(**SMALL)
         watch.start()
-        wait_for_gangs(crew, 2)
-        watch.stop("new node: its gang is there again")
-        release(crew, first)
-        both = [Asked(crew, subject.order(4)) for subject in subjects]
+        wait_for_worker_groups(executor, 2)
+        watch.stop("new node: its worker group is there again")
+        release(executor, first)
+        both = [Asked(executor, subject.order(4)) for subject in subjects]
         assert all(one.outcome().failure is None for one in both)
-        assert None not in leases(crew)
+        assert None not in leases(executor)
     assert_nothing_left(cpus=2)
 
 
@@ -134,37 +136,37 @@ def test_a_node_that_is_announced_to_go_costs_nothing(
     cluster: Cluster, subjects: list[Subject], tmp_path: Path, watch: Watch
 ) -> None:
     first, second = subjects
-    with Crew(TWO, str(tmp_path / "ray")) as crew:
-        found, asked = begin(crew, subjects)
-        release(crew, second)
-        drained, before = place_of(crew, first), first.steps()
+    with Executor(TWO, str(tmp_path / "ray")) as executor:
+        found, asked = begin(executor, subjects)
+        release(executor, second)
+        drained, before = place_of(executor, first), first.steps()
         accepted, why = GcsClient(address=cluster.gcs_address).drain_node(
             drained, PREEMPTION, "to be preempted", 0
         )
         assert accepted, why
         watch.start()
         wait_until(lambda: drained in draining_nodes(), "the drain to be known")
-        crew._looked = 0.0  # do not wait for the next look
-        crew.check()
+        executor._looked = 0.0  # do not wait for the next look
+        executor.check()
         first.undo("hold")
         outcome = asked.outcome()
         assert outcome.failure is None
         assert outcome.log == ""
-        found += [outcome.row, *rows(crew, first, 4)]
+        found += [outcome.row, *rows(executor, first, 4)]
         watch.stop("node drains: next epoch done elsewhere")
-        assert place_of(crew, first) != drained
+        assert place_of(executor, first) != drained
         assert first.steps() == before + 2 + 3  # what was left of the epoch, and the next
         assert_undisturbed(first, found)
 
         def left() -> bool:
-            crew.check()
-            return drained not in {one.node for group in members(crew) for one in group}
+            executor.check()
+            return drained not in {one.node for group in members(executor) for one in group}
 
-        wait_until(left, "the gang to leave the node")
+        wait_until(left, "the worker group to leave the node")
         cluster.remove_node(node_of(cluster, drained), allow_graceful=False)
         cluster.add_node(**SMALL)
-        wait_for_gangs(crew, 2)
-        watch.stop("node drains: its gang is there again, on a new node")
+        wait_for_worker_groups(executor, 2)
+        watch.stop("node drains: its worker group is there again, on a new node")
     assert_nothing_left(cpus=2)
 
 
@@ -173,23 +175,23 @@ def test_a_group_over_two_nodes_goes_on_when_one_is_replaced(
     cluster: Cluster, subjects: list[Subject], tmp_path: Path, watch: Watch
 ) -> None:
     first, _ = subjects
-    with Crew(WIDE, str(tmp_path / "ray")) as crew:
-        wait_for_gangs(crew, 1)
-        found = rows(crew, first, 1, 2)
-        ((here, there),) = members(crew)
+    with Executor(WIDE, str(tmp_path / "ray")) as executor:
+        wait_for_worker_groups(executor, 1)
+        found = rows(executor, first, 1, 2)
+        ((here, there),) = members(executor)
         assert here.node != there.node
         first.do("hold")
-        asked = Asked(crew, first.order(3))
+        asked = Asked(executor, first.order(3))
         wait_until(lambda: len(first.held()) == 2, "both ranks in the middle of a step")
         cluster.remove_node(node_of(cluster, there.node), allow_graceful=False)
         watch.start()
-        wait_until(lambda: not asked.done and not members(crew)[0], "the loss")
+        wait_until(lambda: not asked.done and not members(executor)[0], "the loss")
         first.undo("hold")
         cluster.add_node(**SMALL)
         outcome = asked.outcome()
         watch.stop("one of a group's two nodes taken away, a new one at once: epoch done")
         assert outcome.failure is None
-        found += [outcome.row, *rows(crew, first, 4)]
+        found += [outcome.row, *rows(executor, first, 4)]
         assert [row["epoch"] for row in found] == [1, 2, 3, 4]
     assert_nothing_left(cpus=2)
 
@@ -199,12 +201,12 @@ def test_a_run_without_any_place_says_so(
     cluster: Cluster, subjects: list[Subject], tmp_path: Path
 ) -> None:
     first, _ = subjects
-    with Crew(TWO, str(tmp_path / "ray")) as crew:
-        wait_for_gangs(crew, 2)
-        crew._absence = 3.0
+    with Executor(TWO, str(tmp_path / "ray")) as executor:
+        wait_for_worker_groups(executor, 2)
+        executor._absence = 3.0
         for node in list(cluster.worker_nodes):
             cluster.remove_node(node, allow_graceful=False)
-        outcome = Asked(crew, first.order(1)).outcome()
+        outcome = Asked(executor, first.order(1)).outcome()
         assert outcome.cluster
         assert "none has had workers for 3 s" in str(outcome.failure)
 

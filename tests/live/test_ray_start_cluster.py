@@ -26,14 +26,14 @@ def cluster(cache: Path) -> Iterator[str]:
 
 
 def test_a_search_uses_both_nodes(cluster: str, drive: Callable[..., Driver]) -> None:
-    driver = drive("run", "--address", cluster, "--trials", "3", "--gangs", "2")
+    driver = drive("run", "--address", cluster, "--trials", "3", "--worker-groups", "2")
     assert driver.process.wait() == 0, driver.errors.read_text()
 
-    # A worker takes the one CPU of a node, so two gangs are one on each.
+    # A worker takes the one CPU of a node, so two worker groups are one on each.
     environment = json.loads((driver.run / "environment.json").read_text())
     assert [node["CPU"] for node in environment["nodes"]] == [1, 1]
     (session,) = [event for event in events_of(driver.run) if event["event"] == "session"]
-    assert (session["gangs"], session["workers"]) == (2, 1)
+    assert (session["worker_groups"], session["workers"]) == (2, 1)
     assert supremix.Result(driver.run).best.error > 0
 
 
@@ -46,7 +46,7 @@ def test_a_driver_that_is_ended_goes_on_and_the_cluster_stays(
     record_property: Callable[[str, object], None],
 ) -> None:
     watch = Watch(record_property)
-    driver = drive(end.name, "--address", cluster, "--trials", "3", "--gangs", "2")
+    driver = drive(end.name, "--address", cluster, "--trials", "3", "--worker-groups", "2")
     driver.wait_for_epochs(2)
     watch.start()
     driver.process.send_signal(end)

@@ -117,7 +117,7 @@ def test_failing_trials_are_noted_and_the_best_of_the_others_is_named(
         out=tmp_path / "run",
     )
     result = search.run()
-    trials = result.trials.filter(pl.col("confirms").is_null())
+    trials = result.trials.filter(pl.col("replicate_of").is_null())
     parts = trials.partition_by("config_mood", as_dict=True)
     by_mood = {key[0]: part for key, part in parts.items()}
     assert set(by_mood) == {"good", "sick", "angry"}

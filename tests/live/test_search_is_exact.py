@@ -1,4 +1,4 @@
-"""The numbers of a search: those of the bare loop, on any gang, after any death."""
+"""The numbers of a search: those of the bare loop, on any worker group, after any death."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from torch import Tensor
 
 import supremix
 from supremix import cli
-from supremix.cluster import Crew, GangPlan, Order
+from supremix.cluster import Executor, WorkerGroupPlan, WorkerRequest
 from supremix.errors import RunFolderError
 from supremix.progress.progress import Progress
 from supremix.runs.folder import RunFolder
@@ -97,19 +97,19 @@ def runs(tmp_path_factory: pytest.TempPathFactory, heads: str, local_ray: None) 
 
 
 def first_on_a_gang(
-    crew: Crew, run: Run, config: dict[str, Any], folder: Path, epochs: int
+    executor: Executor, run: Run, config: dict[str, Any], folder: Path, epochs: int
 ) -> pl.DataFrame:
-    """Train on a gang that has trained nothing: its lease is kept, so nobody else gets it."""
+    """Train on a group that has trained nothing: its lease is kept, so nobody else gets it."""
     rows = []
     for epoch in range(1, epochs + 1):
-        order = Order(
+        order = WorkerRequest(
             key=run.path.name,
             task=run.task,
             config=config,
             checkpoint=str(folder / f"{run.path.name}.pt"),
             epoch=epoch,
         )
-        outcome: Any = ray.get(crew.pool.execute.remote(order))
+        outcome: Any = ray.get(executor.pool.execute.remote(order))
         assert outcome.failure is None
         rows.append(outcome.row)
     return curve(rows)
@@ -128,11 +128,11 @@ def test_the_tenth_trial_is_the_bare_loop_to_the_bit(runs: dict[str, Run], metho
 def test_the_tenth_trial_is_the_first_of_a_fresh_gang_to_the_bit(
     runs: dict[str, Run], tmp_path: Path
 ) -> None:
-    plan = GangPlan(gangs=2, workers=1, cpus=1, gpus=0)
-    with Crew(plan, str(tmp_path)) as crew:
+    plan = WorkerGroupPlan(worker_groups=2, workers=1, cpus=1, gpus=0)
+    with Executor(plan, str(tmp_path)) as executor:
         for run in runs.values():
             tenth = run.curve(TENTH)
-            fresh = first_on_a_gang(crew, run, run.config(TENTH), tmp_path, tenth.height)
+            fresh = first_on_a_gang(executor, run, run.config(TENTH), tmp_path, tenth.height)
             assert_frame_equal(tenth, fresh, check_exact=True)
     assert_nothing_left()
 

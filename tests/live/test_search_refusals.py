@@ -1,4 +1,4 @@
-"""Requests that cannot be carried out: refused, with what to do, before a gang is started."""
+"""Requests that cannot be carried out: refused, with what to do, before a group is started."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def no_gang(monkeypatch: pytest.MonkeyPatch, local_ray: None) -> None:
-    monkeypatch.setattr(driver, "Crew", refuse)
+def no_worker_group(monkeypatch: pytest.MonkeyPatch, local_ray: None) -> None:
+    monkeypatch.setattr(driver, "Executor", refuse)
 
 
 def search(folder: Path, source: str, **more: Any) -> supremix.Search:
@@ -117,7 +117,7 @@ class TestBeforeAGang:
         with pytest.raises(SpecError, match=r"batch_size goes up to 64, .* has 36 images"):
             search(tmp_path, heads, overrides=("batch_size=16,64",)).run()
 
-    @pytest.mark.parametrize("more", [{"workers": 3}, {"gangs": 5}, {"gpus_per_worker": 1}])
+    @pytest.mark.parametrize("more", [{"workers": 3}, {"worker_groups": 5}, {"gpus_per_worker": 1}])
     def test_more_than_the_cluster_has(
         self, tmp_path: Path, heads: str, more: dict[str, int]
     ) -> None:

@@ -1,4 +1,4 @@
-"""Searches by two gangs: one table whatever the timing, several datasets, one for all."""
+"""Searches by two worker groups: one table whatever the timing, several datasets, one for all."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from supremix_spaces import Space, space_for
 
 pytestmark = pytest.mark.slow
 
-TWO_GANGS: dict[str, Any] = {**TINY, "gangs": 2, "finalists": 2, "seeds": 1}
+TWO_GANGS: dict[str, Any] = {**TINY, "worker_groups": 2, "finalists": 2, "seeds": 1}
 
 
 def dawdling(seed: int) -> Method:
@@ -79,7 +79,7 @@ def named(name: str) -> Dataset:
 def test_one_setting_for_several_datasets(tmp_path: Path) -> None:
     folders = {n: str(write_heads(tmp_path / n, count)) for n, count in (("a", 60), ("b", 90))}
     options = {k: v for k, v in TWO_GANGS.items() if k != "dataset"}
-    result = supremix.MultiSearch(
+    result = supremix.MultiDatasetSearch(
         [named("b"), named("a")],
         folders,
         "l1",
@@ -89,12 +89,14 @@ def test_one_setting_for_several_datasets(tmp_path: Path) -> None:
         **options,
     ).run()
     assert result.trials is not None
-    best = result.trials.filter(pl.col("confirms").is_not_null()).sort("error").row(0, named=True)
+    best = (
+        result.trials.filter(pl.col("replicate_of").is_not_null()).sort("error").row(0, named=True)
+    )
     parts = result.results
     # The dataset with the fewest images comes first.
     rows = result.trials.to_dicts()
     assert rows[0]["dataset"] == "a+b"
-    assert {one.best.trial for one in parts.values()} == {best["confirms"]}
+    assert {one.best.trial for one in parts.values()} == {best["replicate_of"]}
     errors = {
         n: one.trials.filter(pl.col("trial") == best["trial"])["error"][0]
         for n, one in parts.items()
@@ -126,7 +128,7 @@ def test_several_datasets_killed_and_resumed_give_the_tables_of_an_undisturbed_s
     def words(out: Path) -> tuple[str, ...]:
         return (
             "search", "--out", str(out), "--dataset", "hc18,ukb-t1", "--source", f"hc18={heads}",
-            "--method", "l1", "--trials", "4", "--width", "4", "--epochs", "3", "--gangs", "2",
+            "--method", "l1", "--trials", "4", "--width", "4", "--epochs", "3", "--worker-groups", "2",
             "--cpus-per-worker", "1", "--phantoms", "40", "--finalists", "1", "--seeds", "1",
             "--set", "batch_size=8",
         )  # fmt: skip

@@ -13,7 +13,7 @@ import torch
 
 import supremix
 import supremix_datasets
-from supremix.cluster import GangPlan
+from supremix.cluster import WorkerGroupPlan
 from supremix.errors import SpecError, TrainingError
 from supremix.planning import calibration as planning_calibration
 from supremix.planning import plan as planning
@@ -228,16 +228,16 @@ def flat(seconds: float, epochs: int, around: float = 0.0) -> Costs:
 
 
 def test_trials_alone_are_all_begun() -> None:
-    work = effort(flat(2.0, 9), never(9), Budget(trials=10), gangs=1, gpus=0)
+    work = effort(flat(2.0, 9), never(9), Budget(trials=10), worker_groups=1, gpus=0)
 
     assert (work.trials, work.ends_by) == (10, "trials")
     assert work.epochs == exactly(90)
     assert work.busy == Range(low=90, likely=180, high=360)
-    assert work.seconds == work.busy  # one gang is never idle
+    assert work.seconds == work.busy  # one worker group is never idle
 
 
 def test_time_ends_a_search_when_its_gangs_have_used_it() -> None:
-    work = effort(flat(2.0, 10, 0.5), never(10), Budget(seconds=100), gangs=3, gpus=0)
+    work = effort(flat(2.0, 10, 0.5), never(10), Budget(seconds=100), worker_groups=3, gpus=0)
 
     assert (work.trials, work.ends_by) == (12, "time")
     assert work.seconds == exactly(100)
@@ -245,14 +245,14 @@ def test_time_ends_a_search_when_its_gangs_have_used_it() -> None:
 
 def test_gpu_hours_count_all_gpus_of_a_gang() -> None:
     budget = Budget(trials=100, gpu_hours=1)
-    work = effort(flat(10.0, 10), never(10), budget, gangs=4, gpus=2)
+    work = effort(flat(10.0, 10), never(10), budget, worker_groups=4, gpus=2)
 
     assert (work.trials, work.ends_by) == (18, "gpu_hours")
 
 
 def test_halving_lies_between_the_best_it_can_do_and_nothing() -> None:
     rungs = Pruning().rungs(27)
-    work = effort(flat(1.0, 27), rungs, Budget(trials=50), gangs=4, gpus=0)
+    work = effort(flat(1.0, 27), rungs, Budget(trials=50), worker_groups=4, gpus=0)
 
     assert work.epochs.low == pytest.approx(50 * rungs.mean)
     assert work.epochs.low < work.epochs.likely < work.epochs.high == 50 * 27
@@ -275,8 +275,8 @@ def test_a_joint_trial_goes_on_from_dataset_to_dataset() -> None:
     assert (both.cheap, both.dear) == (0.5, 2.0)
 
 
-def gangs(count: int = 2, *, gpus: float = 0.0, cpus: float = 1.0) -> GangPlan:
-    return GangPlan(gangs=count, workers=1, cpus=cpus, gpus=gpus)
+def worker_groups(count: int = 2, *, gpus: float = 0.0, cpus: float = 1.0) -> WorkerGroupPlan:
+    return WorkerGroupPlan(worker_groups=count, workers=1, cpus=cpus, gpus=gpus)
 
 
 def work(trials: int, ends_by: Any, seconds: float = 3600.0) -> Effort:
@@ -327,8 +327,8 @@ def test_a_budget_that_is_enough_is_no_problem() -> None:
 def test_workers_that_fill_a_nodes_memory_are_told() -> None:
     nodes = [{"CPU": 8.0, "memory": 3.0 * GIB, "object_store_memory": 2.0 * GIB}]
 
-    assert list(memory_problems("l1 on x", gangs(2), nodes, calibration())) == []
-    (problem,) = memory_problems("l1 on x", gangs(3), nodes, calibration())
+    assert list(memory_problems("l1 on x", worker_groups(2), nodes, calibration())) == []
+    (problem,) = memory_problems("l1 on x", worker_groups(3), nodes, calibration())
     assert "3 worker(s) with 2.0 GiB each need more memory than the 5.0 GiB" in problem.what
     assert "at most 2 of them" in problem.remedy
 
@@ -337,15 +337,15 @@ def test_workers_that_share_a_gpu_share_its_memory() -> None:
     one = dataclasses.replace(measured(32, 1, 1), device_total=8 * GIB)
     known = calibration(measured=(one,), device=5 * GIB)
 
-    assert list(memory_problems("l1 on x", gangs(gpus=1), [], known)) == []
-    (problem,) = memory_problems("l1 on x", gangs(gpus=0.5), [], known)
+    assert list(memory_problems("l1 on x", worker_groups(gpus=1), [], known)) == []
+    (problem,) = memory_problems("l1 on x", worker_groups(gpus=0.5), [], known)
     assert "2 worker(s) on a GPU need 10.0 GiB of its 8.0 GiB" in problem.what
 
 
 def test_a_batch_that_could_not_be_trained_is_told() -> None:
     known = calibration(failed=((256, "OutOfMemoryError: CUDA out of memory"),))
 
-    (problem,) = memory_problems("l1 on x", gangs(), [], known)
+    (problem,) = memory_problems("l1 on x", worker_groups(), [], known)
     assert "batch_size=256 would fail: OutOfMemoryError" in problem.what
     assert "--chunk" in problem.remedy
 
@@ -353,14 +353,16 @@ def test_a_batch_that_could_not_be_trained_is_told() -> None:
 @pytest.mark.parametrize(
     ("node", "plan", "workers"),
     [
-        ({"CPU": 8.0}, gangs(20), 8),
-        ({"CPU": 8.0}, gangs(3), 3),
-        ({"CPU": 8.0, "GPU": 1.0}, gangs(20, gpus=0.1), 8),
-        ({"CPU": 8.0, "GPU": 1.0}, gangs(20, gpus=0.5), 2),
-        ({"CPU": 8.0}, gangs(20, gpus=0.5), 0),
+        ({"CPU": 8.0}, worker_groups(20), 8),
+        ({"CPU": 8.0}, worker_groups(3), 3),
+        ({"CPU": 8.0, "GPU": 1.0}, worker_groups(20, gpus=0.1), 8),
+        ({"CPU": 8.0, "GPU": 1.0}, worker_groups(20, gpus=0.5), 2),
+        ({"CPU": 8.0}, worker_groups(20, gpus=0.5), 0),
     ],
 )
-def test_how_many_workers_a_node_gets(node: dict[str, float], plan: GangPlan, workers: int) -> None:
+def test_how_many_workers_a_node_gets(
+    node: dict[str, float], plan: WorkerGroupPlan, workers: int
+) -> None:
     assert workers_on(node, plan) == workers
 
 
@@ -409,7 +411,7 @@ def test_a_gang_that_dies_of_one_batch_is_not_the_end(monkeypatch: pytest.Monkey
     space = Space({"batch_size": Choice((16, 32, 64), default=32)})
     asked: list[list[Any]] = []
 
-    def gang(work: Any, request: Any, plan: GangPlan) -> dict[str, Any]:
+    def worker_group(work: Any, request: Any, plan: WorkerGroupPlan) -> dict[str, Any]:
         batches = [config["batch_size"] for config in request.configs]
         asked.append(batches)
         if 64 in batches:
@@ -417,8 +419,8 @@ def test_a_gang_that_dies_of_one_batch_is_not_the_end(monkeypatch: pytest.Monkey
         found = [dataclasses.asdict(measured(batch, 2.0, 1.0)) for batch in batches]
         return {"found": found, "spent": 3.0}
 
-    monkeypatch.setattr(planning_calibration, "in_one_gang", gang)
-    found = planning_calibration.calibrate(Task(store="somewhere"), space, gangs())
+    monkeypatch.setattr(planning_calibration, "in_one_gang", worker_group)
+    found = planning_calibration.calibrate(Task(store="somewhere"), space, worker_groups())
 
     assert asked == [[32, 64, 16], [32], [64], [16]]
     assert [one.batch for one in found.measured] == [32, 16]
@@ -426,11 +428,11 @@ def test_a_gang_that_dies_of_one_batch_is_not_the_end(monkeypatch: pytest.Monkey
 
 
 def test_without_the_defaults_there_is_no_plan(monkeypatch: pytest.MonkeyPatch) -> None:
-    def gang(work: Any, request: Any, plan: GangPlan) -> dict[str, Any]:
+    def worker_group(work: Any, request: Any, plan: WorkerGroupPlan) -> dict[str, Any]:
         raise TrainingError("no GPU answers")
 
-    monkeypatch.setattr(planning_calibration, "in_one_gang", gang)
+    monkeypatch.setattr(planning_calibration, "in_one_gang", worker_group)
     with pytest.raises(TrainingError, match="no GPU answers"):
         planning_calibration.calibrate(
-            Task(store="somewhere"), Space({"batch_size": Fixed(8)}), gangs()
+            Task(store="somewhere"), Space({"batch_size": Fixed(8)}), worker_groups()
         )

@@ -52,13 +52,17 @@ def _search(
         rows.append(
             source
             | {"trial": i, "state": state, "error": None if state == "failed" else error}
-            | {"epochs": epochs, "confirms": 0 if i == n else None, "config": json.dumps(config)}
+            | {
+                "epochs": epochs,
+                "replicate_of": 0 if i == n else None,
+                "config": json.dumps(config),
+            }
         )
         for epoch in range(1, epochs + 1):
             stage = "pretrain" if epoch <= 2 else "regress"
             value = error * (1 + (epochs - epoch) / 4)
             curves.append(source | {"trial": i, "epoch": epoch, "stage": stage, "error": value})
-    whole = {"trial": pl.Int32, "epochs": pl.Int32, "confirms": pl.Int32}
+    whole = {"trial": pl.Int32, "epochs": pl.Int32, "replicate_of": pl.Int32}
     trials = pl.DataFrame(rows, schema_overrides=whole, infer_schema_length=None)
     return trials, pl.DataFrame(curves, schema_overrides={"trial": pl.Int32})
 

@@ -184,7 +184,9 @@ def concluded(base: str) -> str:
     run = RunFolder(f"{base}/first")
     run.create({"trials": 1})
     with Ledger(run.ledger) as ledger:
-        ledger.append("trial", number=0, config={"lr": 0.1}, role="search", confirms=None, seed=0)
+        ledger.append(
+            "trial", number=0, config={"lr": 0.1}, role="search", replicate_of=None, seed=0
+        )
         row = {"epoch": 1, "stage": "regress", "error": 2.5, "seconds": 1.0}
         ledger.append("epoch", number=0, row=row, total=1)
         ledger.append("end", number=0, state="finished", reason=None, epoch=1)

@@ -22,7 +22,7 @@ from weak_link import Link
 
 from supremix._errors import ModelError, RunFolderError, TaskError
 from supremix.storage.paths import children, discard_tree, place, probe, read_bytes, write_bytes
-from supremix.storage.retry import may_pass, persistently
+from supremix.storage.retry import may_pass, with_retries
 from supremix.training import (
     CheckpointError,
     Task,
@@ -111,7 +111,7 @@ def test_pauses_grow_and_an_outage_is_told_once() -> None:
             raise OSError(errno.ENOSPC, "full")
         return 7
 
-    assert persistently(action, "it", tell=told.append, pause=pauses.append) == 7
+    assert with_retries(action, "it", tell=told.append, pause=pauses.append) == 7
     assert pauses == [0.5, 1, 2, 4, 8, 16, 30, 30, 30]
     assert len(told) == 2
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from supremix.storage.liveness import Presence
+from supremix.storage.liveness import Liveness
 from supremix.storage.paths import discard, place, write_bytes
 
 
@@ -18,7 +18,7 @@ class Room:
         self.path = place(f"memory://{uuid.uuid4().hex}/run")
         self.now = 0.0
         self.beat: Callable[[float], str | None] = lambda now: None
-        self.presence = Presence(self.path, stale=15.0, clock=lambda: self.now, sleep=self.sleep)
+        self.presence = Liveness(self.path, stale=15.0, clock=lambda: self.now, sleep=self.sleep)
         self.slept = 0.0
 
     def sleep(self, seconds: float) -> None:

@@ -32,7 +32,7 @@ ENVIRONMENT: dict[str, Any] = {
     "processor": "x86_64",
     "nodes": [{"CPU": 2.0, "memory": 16852314932.0}],
     "packages": {"supremix": "0.1.0", "torch": "2.13.0", "ray": "2.60.0", "mlflow": None},
-    "plan": {"gangs": 1, "workers": 1, "cpus": 2.0, "gpus": 0.0},
+    "plan": {"worker_groups": 1, "workers": 1, "cpus": 2.0, "gpus": 0.0},
     "images": {"train": 60, "val": 20, "test": 20},
     "set_aside": 0,
 }
@@ -101,7 +101,7 @@ def write_cell(
     told = ENVIRONMENT | {"command": f"{command} --method {method}", "dataset": dataset}
     write_json(folder / "environment.json", told | {"unit": unit} | (environment or {}))
     write_json(folder / "space.json", SPACE)
-    (folder / "ledger.jsonl").write_text('{"event":"session","gangs":1}\n')
+    (folder / "ledger.jsonl").write_text('{"event":"session","worker_groups":1}\n')
     _write_trials(folder, source, unit, trials, generator)
     predictions = _predictions(source, method, seeds, patients, split, generator)
     write_table(str(folder), "predictions", predictions)

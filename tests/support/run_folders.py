@@ -21,14 +21,21 @@ SPACE = Space(
 CONFIG: dict[str, Any] = {"lr": 0.01, "batch_size": 16, "depth": 2, "head": "probe"}
 
 
-def session(gangs: int = 2, *, gpus: float = 0.0, time: float = 1_000_000.0) -> dict[str, Any]:
+def session(
+    worker_groups: int = 2, *, gpus: float = 0.0, time: float = 1_000_000.0
+) -> dict[str, Any]:
     return {
-        "event": "session", "gangs": gangs, "workers": 1, "cpus": 1, "gpus": gpus, "time": time
-    }  # fmt: skip
+        "event": "session",
+        "worker_groups": worker_groups,
+        "workers": 1,
+        "cpus": 1,
+        "gpus": gpus,
+        "time": time,
+    }
 
 
 def trial(number: int, clock: float = 0.0, **more: Any) -> dict[str, Any]:
-    told = {"config": CONFIG, "role": "search", "confirms": None, "seed": 5, **more}
+    told = {"config": CONFIG, "role": "search", "replicate_of": None, "seed": 5, **more}
     return {"event": "trial", "clock": clock, "number": number, **told}
 
 

@@ -191,7 +191,7 @@ def test_two_and_three_workers_compute_what_one_process_computes(
     task: Task, tmp_path: Path
 ) -> None:
     encoder = EncoderSpec(builder=smooth_encoder)
-    alike = dataclasses.replace(task, encoder=encoder, judge_on=None)
+    alike = dataclasses.replace(task, encoder=encoder, eval_split=None)
     groups = [begin_on_workers(world, tmp_path, steps_of, alike) for world in (2, 3)]
     alone = steps(alike, Solo())
     for found in (result for results in groups for result in results()):

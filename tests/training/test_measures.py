@@ -295,7 +295,7 @@ class TestInATrial:
             assert repr(ours.get("measures")) == repr(theirs.get("measures"))
 
     def test_a_final_fit_measures_nothing(self, task: Task) -> None:
-        final = dataclasses.replace(task, fit_on=("train", "val"), judge_on=None, epochs=1)
+        final = dataclasses.replace(task, train_splits=("train", "val"), eval_split=None, epochs=1)
         assert "measures" not in TrialRun(final, {}).advance()
 
     def test_features_that_are_not_finite_are_told(self, task: Task) -> None:

@@ -225,7 +225,7 @@ def test_no_epoch_is_left_after_the_last(task: Task) -> None:
 
 
 def test_a_final_fit_judges_nothing_on_the_way(task: Task) -> None:
-    final = dataclasses.replace(task, fit_on=("train", "val"), judge_on=None, epochs=1)
+    final = dataclasses.replace(task, train_splits=("train", "val"), eval_split=None, epochs=1)
     run = finish(TrialRun(final, {}))
     assert math.isnan(run.history[0]["error"])
     assert len(run.data.fit) == len(run.data.positions("train", "val"))
@@ -278,8 +278,8 @@ def test_precision_can_be_chosen(task: Task, precision: str) -> None:
         ({"precision": "half"}, "precision must be one of auto, fp32"),
         ({"epochs": 0}, "epochs must be at least 1"),
         ({"threads": 0}, "threads must be at least 1"),
-        ({"judge_on": "train"}, "also fitted"),
-        ({"fit_on": ()}, "at least one split"),
+        ({"eval_split": "train"}, "also fitted"),
+        ({"train_splits": ()}, "at least one split"),
         ({"label_fraction": 0.0}, "label_fraction"),
         ({"fractions": (0.5, 0.5, 0.5)}, "adding up to 1"),
     ],
@@ -291,7 +291,7 @@ def test_a_task_checks_itself(task: Task, change: dict[str, Any], message: str) 
 
 def test_an_unknown_split_is_refused(task: Task) -> None:
     with pytest.raises(TaskError, match="no sample of discs is in the split vall"):
-        preflight(dataclasses.replace(task, judge_on="vall"), {})
+        preflight(dataclasses.replace(task, eval_split="vall"), {})
 
 
 @dataclass(frozen=True, kw_only=True)

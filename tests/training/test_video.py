@@ -19,7 +19,7 @@ from supremix_datasets.stores.clips import clip_step, covering_starts, take_clip
 COUNT = 48
 
 
-class PulseReader:
+class PingReader:
     """Makes videos of 6 to 40 frames from their number; the label is how fast they beat."""
 
     version = 1
@@ -41,7 +41,7 @@ class PulseReader:
 
 
 @pytest.fixture(scope="module")
-def pulses(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
+def pings(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
     folder = tmp_path_factory.mktemp("pulses")
     (folder / "file").write_text("x")
     card = Card(
@@ -59,17 +59,17 @@ def pulses(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
         gain=1 / 64,
         augmentation=Augmentation(flip_axes=(1, 2), gain=0.1),
     )
-    return prepare(Dataset(card=card, reader=PulseReader()), str(folder), cache=cache)
+    return prepare(Dataset(card=card, reader=PingReader()), str(folder), cache=cache)
 
 
 @pytest.fixture
-def task(pulses: Store) -> Task:
+def task(pings: Store) -> Task:
     return Task(
-        store=pulses.path, method="l1", encoder=EncoderSpec(width=4), epochs=2, seed=1, threads=1
+        store=pings.path, method="l1", encoder=EncoderSpec(width=4), epochs=2, seed=1, threads=1
     )
 
 
-def test_each_view_is_a_clip_of_the_video(task: Task, pulses: Store) -> None:
+def test_each_view_is_a_clip_of_the_video(task: Task, pings: Store) -> None:
     data = TrialData(task, torch.device("cpu"))
     stage = TrialRun(dataclasses.replace(task, method="supremix"), {"batch_size": 16}).stages[0]
     batches = Batches(stage, data, key=(0,), augment=False, collective=Solo())
@@ -78,8 +78,8 @@ def test_each_view_is_a_clip_of_the_video(task: Task, pulses: Store) -> None:
     different = 0
     for row, view in enumerate(batch.images):
         position = batch.members[row // 2]
-        length = int(pulses.lengths[position])
-        rows = pulses.images[pulses.rows[position] : pulses.rows[position] + length]
+        length = int(pings.lengths[position])
+        rows = pings.images[pings.rows[position] : pings.rows[position] + length]
         clips = [take_clip(rows, start, data.card) for start in range(max(length - 14, 1))]
         matches = [np.array_equal(view.numpy() * 64, clip) for clip in clips]
         assert any(matches)
@@ -88,7 +88,7 @@ def test_each_view_is_a_clip_of_the_video(task: Task, pulses: Store) -> None:
 
 
 def test_a_prediction_is_the_mean_over_clips_that_cover_the_video(
-    task: Task, pulses: Store, tmp_path: Path
+    task: Task, pings: Store, tmp_path: Path
 ) -> None:
     run = TrialRun(dataclasses.replace(task, flips=True), {"batch_size": 16})
     run.advance()
@@ -97,9 +97,9 @@ def test_a_prediction_is_the_mean_over_clips_that_cover_the_video(
     judged = run.predict(positions)
     run.export(tmp_path)
     model = TrainedModel.load(tmp_path)
-    reader = PulseReader()
+    reader = PingReader()
     for position, value in zip(positions, judged, strict=True):
-        video = reader.decode(pulses.index["id"][int(position)]).pixels
+        video = reader.decode(pings.index["id"][int(position)]).pixels
         assert model.predict(video) == pytest.approx(value, abs=1e-4)
         starts = covering_starts(len(video), run.data.card, clip_step(run.data.card, thorough=True))
         alone = [
@@ -130,9 +130,9 @@ def test_supremix_trains_on_clips_and_resumes(task: Task) -> None:
     assert np.isfinite([row["error"] for row in rows]).all()
 
 
-def test_frames_kept_on_the_device_are_those_of_the_map(task: Task, pulses: Store) -> None:
+def test_frames_kept_on_the_device_are_those_of_the_map(task: Task, pings: Store) -> None:
     data = TrialData(task, torch.device("cpu"))
-    positions = np.arange(len(pulses), dtype=np.int64)
+    positions = np.arange(len(pings), dtype=np.int64)
     starts = data.draw_starts(positions, torch.Generator().manual_seed(0))
     mapped = data.images(positions, starts)
     data._resident = data._load_all()

@@ -1,4 +1,4 @@
-"""Several studies on the same gangs: whose turn it is, and who waits for whom."""
+"""Several studies on the same worker groups: whose turn it is, and who waits for whom."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from supremix.tuning.study.budget import Budget
-from supremix.tuning.study.config import WAIT, Proposal, Rules
+from supremix.tuning.study.config import WAIT, Proposal, StudyConfig
 from supremix.tuning.study.pruning import never
-from supremix.tuning.study.scheduler import Campaign, Part, lanes, trials_at_once
+from supremix.tuning.study.scheduler import Part, StudyScheduler, lanes, trials_at_once
 from supremix.tuning.study.study import Study
 from supremix_spaces import Float, Space
 
@@ -28,11 +28,11 @@ class Memory:
 
 
 def study(trials: int, seeds: int = 0) -> Study:
-    rules = Rules(budget=Budget(trials=trials), rungs=never(2), parallel=4, seeds=seeds)
+    rules = StudyConfig(budget=Budget(trials=trials), rungs=never(2), parallel=4, seeds=seeds)
     return Study(space=SPACE, seed=0, ledger=Memory(), rules=rules)
 
 
-def campaign(*trials: int, abreast: int, seeds: int = 0) -> tuple[Campaign, list[int]]:
+def campaign(*trials: int, abreast: int, seeds: int = 0) -> tuple[StudyScheduler, list[int]]:
     """Studies of so many trials, and the order in which they were opened."""
     opened: list[int] = []
 
@@ -43,16 +43,16 @@ def campaign(*trials: int, abreast: int, seeds: int = 0) -> tuple[Campaign, list
 
         return Part(begin)
 
-    return Campaign([part(*one) for one in enumerate(trials)], abreast), opened
+    return StudyScheduler([part(*one) for one in enumerate(trials)], abreast), opened
 
 
-def train(one: Campaign, index: int, proposal: Proposal) -> None:
+def train(one: StudyScheduler, index: int, proposal: Proposal) -> None:
     for epoch in (1, 2):
         row = {"epoch": epoch, "error": 1.0, "seconds": 1.0}
         assert one.observe(index, proposal.number, row, 2) is (epoch == 2)
 
 
-def asked(one: Campaign) -> tuple[int, Proposal]:
+def asked(one: StudyScheduler) -> tuple[int, Proposal]:
     answer = one.ask()
     assert isinstance(answer, tuple)
     return answer
@@ -97,13 +97,13 @@ def test_it_ends_when_every_study_has_ended() -> None:
 
 
 @pytest.mark.parametrize(
-    ("gangs", "studies", "learning", "expected"),
+    ("worker_groups", "studies", "learning", "expected"),
     [(2, 6, False, 6), (1, 6, True, 1), (2, 6, True, 2), (8, 6, True, 3), (64, 6, True, 6)],
 )
 def test_studies_that_learn_leave_later_ones_something_to_learn_from(
-    gangs: int, studies: int, learning: bool, expected: int
+    worker_groups: int, studies: int, learning: bool, expected: int
 ) -> None:
-    assert lanes(gangs, studies, learning=learning) == expected
+    assert lanes(worker_groups, studies, learning=learning) == expected
 
 
 def test_a_study_reckons_with_twice_its_share_of_the_gangs() -> None:

@@ -11,7 +11,7 @@ import pytest
 from run_folders import end, epoch, final, session, trial
 
 from supremix.errors import RunFolderError
-from supremix.tuning.ledger.counters import Tally
+from supremix.tuning.ledger.counters import RunCounters
 from supremix.tuning.ledger.ledger import Event
 from supremix.tuning.ledger.tail import Rewound, Tail
 
@@ -20,11 +20,11 @@ def lines(*events: Event) -> bytes:
     return b"".join(json.dumps(event).encode() + b"\n" for event in events)
 
 
-def tally_of(*events: Event) -> Tally:
-    tally = Tally()
+def counters_of(*events: Event) -> RunCounters:
+    counters = RunCounters()
     for event in events:
-        tally.take(event)
-    return tally
+        counters.take(event)
+    return counters
 
 
 def test_however_the_writing_is_cut_into_pieces_each_event_comes_once(tmp_path: Path) -> None:
@@ -84,45 +84,47 @@ def test_a_missing_ledger_has_no_events_and_no_age(tmp_path: Path) -> None:
 
 
 def test_gangs_are_busy_for_the_share_of_their_time_that_epochs_took() -> None:
-    tally = tally_of(
+    counters = counters_of(
         session(2), trial(0), trial(1),
         epoch(0, 1, 2.0, clock=10.0, seconds=10.0), epoch(1, 1, 2.0, clock=20.0, seconds=20.0),
     )  # fmt: skip
-    assert tally.busy_share == pytest.approx(30 / 40)
-    assert tally.epochs_per_hour == pytest.approx(2 / 20 * 3600)
+    assert counters.busy_share == pytest.approx(30 / 40)
+    assert counters.epochs_per_hour == pytest.approx(2 / 20 * 3600)
 
 
 def test_a_session_with_other_gangs_counts_with_those() -> None:
-    tally = tally_of(
+    counters = counters_of(
         session(2), trial(0), epoch(0, 1, 2.0, clock=10.0, seconds=10.0),
         session(1), epoch(0, 2, 2.0, clock=20.0, seconds=10.0),
     )  # fmt: skip
-    assert tally.busy_share == pytest.approx(20 / 30)
-    assert tally.gangs == 1
+    assert counters.busy_share == pytest.approx(20 / 30)
+    assert counters.worker_groups == 1
 
 
 def test_gpu_hours_are_those_of_epochs() -> None:
     first = session(2, gpus=0.5)
-    tally = tally_of({**first, "workers": 4}, trial(0), epoch(0, 1, 2.0, clock=9.0, seconds=1800.0))
-    assert tally.gpu_hours == pytest.approx(1.0)
+    counters = counters_of(
+        {**first, "workers": 4}, trial(0), epoch(0, 1, 2.0, clock=9.0, seconds=1800.0)
+    )
+    assert counters.gpu_hours == pytest.approx(1.0)
 
 
 def test_time_after_the_search_is_no_search_time() -> None:
-    tally = tally_of(
+    counters = counters_of(
         session(1), trial(0), epoch(0, 1, 2.0, 10.0), end(0, "finished", 1, 10.0), final(0, 500.0)
     )
-    assert tally.clock == 10.0
-    assert tally.concluded
+    assert counters.clock == 10.0
+    assert counters.concluded
 
 
 def test_a_trial_that_ends_twice_counts_once() -> None:
-    tally = tally_of(session(1), trial(0), end(0, "failed", 0), end(0, "pruned", 0))
-    assert {k: v for k, v in tally.states.items() if v} == {"failed": 1}
+    counters = counters_of(session(1), trial(0), end(0, "failed", 0), end(0, "pruned", 0))
+    assert {k: v for k, v in counters.states.items() if v} == {"failed": 1}
 
 
 def test_of_an_ended_trial_the_error_that_counts_is_kept() -> None:
     rows: list[dict[str, Any]] = [epoch(0, n, 10.0 - n) for n in range(1, 8)]
-    tally = tally_of(session(1), trial(0), *rows, end(0, "pruned", 3))
-    assert tally.records[0].error == 7.0
-    assert len(tally.records[0].rows) == 1
-    assert tally.epochs == 7  # trained all the same
+    counters = counters_of(session(1), trial(0), *rows, end(0, "pruned", 3))
+    assert counters.records[0].error == 7.0
+    assert len(counters.records[0].rows) == 1
+    assert counters.epochs == 7  # trained all the same

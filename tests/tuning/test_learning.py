@@ -13,10 +13,10 @@ from supremix.search.earlier_runs import POINTS, Earlier, earlier_in, earlier_of
 from supremix.tuning.ledger.ledger import Ledger
 from supremix.tuning.ledger.records import TrialRecord
 from supremix.tuning.study.budget import Budget
-from supremix.tuning.study.config import Proposal, Rules
+from supremix.tuning.study.config import Proposal, StudyConfig
 from supremix.tuning.study.pruning import never
 from supremix.tuning.study.study import Study
-from supremix.tuning.study.warm_start import WEIGHT, Learned, Prior, carried
+from supremix.tuning.study.warm_start import WEIGHT, Learned, WarmStart, carried
 from supremix_datasets import get
 from supremix_spaces import Choice, Fixed, Float, Int, Space
 
@@ -128,9 +128,9 @@ class Memory:
         return self.events[-1]
 
 
-def searched_with(prior: Prior, trials: int, seed: int = 4) -> list[dict[str, Any]]:
+def searched_with(prior: WarmStart, trials: int, seed: int = 4) -> list[dict[str, Any]]:
     """Settings that a study proposes where the best window is 11, and the settings' windows."""
-    rules = Rules(budget=Budget(trials=trials), rungs=never(1))
+    rules = StudyConfig(budget=Budget(trials=trials), rungs=never(1))
     study = Study(space=YEARS, seed=seed, ledger=Memory(), rules=rules, prior=prior)
     configs: list[dict[str, Any]] = []
     while isinstance(proposal := study.ask(), Proposal):
@@ -142,7 +142,7 @@ def searched_with(prior: Prior, trials: int, seed: int = 4) -> list[dict[str, An
 
 def test_first_points_follow_the_defaults_and_survive_the_ledger() -> None:
     points = tuple({**YEARS.defaults(), "window": window} for window in (3.0, 5.0))
-    prior = Prior.from_event(Prior(points=points).to_event())
+    prior = WarmStart.from_event(WarmStart(points=points).to_event())
     configs = searched_with(prior, 4)
     assert configs[:3] == [YEARS.defaults(), *points]
 
@@ -154,17 +154,17 @@ def test_a_prior_draws_the_search_and_makes_way_for_its_own_trials() -> None:
         config = {**YEARS.defaults(), "window": window}
         return Learned(config=config, score=score, dataset="hc18", run="a")
 
-    def prior(best: float) -> Prior:
+    def prior(best: float) -> WarmStart:
         windows = [1.05 * 1.12**k for k in range(24)]
         ordered = sorted(windows, key=lambda window: abs(math.log(window / best)))
-        return Prior(trials=tuple(learned(w, 0.5 + 0.02 * k) for k, w in enumerate(ordered)))
+        return WarmStart(trials=tuple(learned(w, 0.5 + 0.02 * k) for k, w in enumerate(ordered)))
 
     def distance(configs: list[dict[str, Any]]) -> float:
         return sum(abs(math.log(c["window"] / 11.0)) for c in configs) / len(configs)
 
-    plain, wrong = (searched_with(p, 60) for p in (Prior(), prior(1.2)))
+    plain, wrong = (searched_with(p, 60) for p in (WarmStart(), prior(1.2)))
     assert wrong[:10] == plain[:10]  # at random, whatever others have found
     assert wrong[10] != plain[10]
     assert distance(wrong[WEIGHT + 12 :]) < 1.5 * distance(plain[WEIGHT + 12 :])
-    pairs = [[searched_with(p, 12, seed) for p in (Prior(), prior(11.0))] for seed in range(8)]
+    pairs = [[searched_with(p, 12, seed) for p in (WarmStart(), prior(11.0))] for seed in range(8)]
     assert sum(distance(right[4:]) < distance(plain[4:]) for plain, right in pairs) >= 6

@@ -35,13 +35,13 @@ def plain_rule(errors: np.ndarray, rungs: Rungs) -> list[int]:
     return lengths
 
 
-def halved(errors: np.ndarray, rungs: Rungs, gangs: int, seed: int) -> list[int]:
-    """The same by the class, trials arriving in any order that `gangs` at once may have."""
+def halved(errors: np.ndarray, rungs: Rungs, worker_groups: int, seed: int) -> list[int]:
+    """The same by the class, trials arriving in any order that `worker_groups` at once may have."""
     halving, draws = Halving(rungs), np.random.default_rng(seed)
     records: dict[int, TrialRecord] = {}
     lengths, running, begun = [rungs.total] * len(errors), list[int](), 0
     while running or begun < len(errors):
-        while len(running) < gangs and begun < len(errors):
+        while len(running) < worker_groups and begun < len(errors):
             records[begun] = TrialRecord(number=begun, config={}, total=rungs.total)
             halving.begin(records[begun])
             running.append(begun)
@@ -57,14 +57,16 @@ def halved(errors: np.ndarray, rungs: Rungs, gangs: int, seed: int) -> list[int]
 
 @settings(max_examples=60, deadline=None)
 @given(
-    gangs=st.integers(1, 9), seed=st.integers(0, 10**6), reduction=st.sampled_from([2.0, 3.0, 4.0])
+    worker_groups=st.integers(1, 9),
+    seed=st.integers(0, 10**6),
+    reduction=st.sampled_from([2.0, 3.0, 4.0]),
 )
 def test_it_stops_what_the_rule_stops_in_any_order_of_arrival(
-    gangs: int, seed: int, reduction: float
+    worker_groups: int, seed: int, reduction: float
 ) -> None:
     errors = np.random.default_rng(seed).uniform(1, 10, size=(40, 27))
     rungs = Pruning(grace=1, reduction=reduction).rungs(27)
-    assert halved(errors, rungs, gangs, seed + 1) == plain_rule(errors, rungs)
+    assert halved(errors, rungs, worker_groups, seed + 1) == plain_rule(errors, rungs)
 
 
 def test_a_trial_is_compared_by_the_least_error_it_has_shown() -> None:

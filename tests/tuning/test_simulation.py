@@ -21,10 +21,10 @@ from supremix.tuning.simulation.curves import (
     SyntheticCurves,
     synthetic_space,
 )
-from supremix.tuning.simulation.parts import Arm, Gangs, MemoryLedger, Report
+from supremix.tuning.simulation.parts import Arm, MemoryLedger, Report, WorkerGroups
 from supremix.tuning.simulation.simulator import Simulation
 from supremix.tuning.study.budget import Budget
-from supremix.tuning.study.config import WAIT, Rules
+from supremix.tuning.study.config import WAIT, StudyConfig
 from supremix.tuning.study.pruning import Pruning, never
 from supremix.tuning.study.sampler import Uniform
 from supremix.tuning.study.study import Study
@@ -48,22 +48,26 @@ class Even:
 
 
 def build(
-    gangs: Gangs,
+    worker_groups: WorkerGroups,
     trials: int,
     events: Sequence[Event] = (),
     parallel: int | None = None,
     **more: Any,
 ) -> Simulation:
     ledger = MemoryLedger(events)
-    rules = {"budget": Budget(trials=trials), "rungs": RUNGS, "parallel": parallel or gangs.count}
+    rules = {
+        "budget": Budget(trials=trials),
+        "rungs": RUNGS,
+        "parallel": parallel or worker_groups.count,
+    }
     study = Study(
         space=CURVES.space,
         seed=5,
         ledger=ledger,
-        rules=Rules(**{**rules, **more.pop("rules", {})}),
+        rules=StudyConfig(**{**rules, **more.pop("rules", {})}),
         sampler=more.pop("sampler", None),
     )
-    return Simulation([Arm(lambda: study, ledger, more.pop("model", CURVES))], gangs)
+    return Simulation([Arm(lambda: study, ledger, more.pop("model", CURVES))], worker_groups)
 
 
 def ledger_of(simulation: Simulation) -> list[Event]:
@@ -78,18 +82,20 @@ def table(simulation: Simulation) -> list[tuple[Any, ...]]:
     ]
 
 
-def run(gangs: Gangs, trials: int = 25, events: Sequence[Event] = (), **more: Any) -> Simulation:
-    simulation = build(gangs, trials, events, **more)
+def run(
+    worker_groups: WorkerGroups, trials: int = 25, events: Sequence[Event] = (), **more: Any
+) -> Simulation:
+    simulation = build(worker_groups, trials, events, **more)
     simulation.run()
     return simulation
 
 
 def test_a_run_worked_out_by_hand_comes_out_the_same() -> None:
-    # Gang A takes 20 s a trial, gang B 50 s: A 0-20 (0), 20-40 (2), 40-60 (3); B 0-50 (1), 50-100
-    # (4); after 60 s there is nothing left for A.
+    # Worker group A takes 20 s a trial, worker group B 50 s: A 0-20 (0), 20-40 (2), 40-60 (3); B
+    # 0-50 (1), 50-100 (4); after 60 s there is nothing left for A.
     sampler = Uniform(CURVES.space, 0)
-    gangs = Gangs(count=2, paces=(1.0, 2.5))
-    simulation = build(gangs, 5, model=Even(), sampler=sampler, rules={"rungs": never(2)})
+    worker_groups = WorkerGroups(count=2, paces=(1.0, 2.5))
+    simulation = build(worker_groups, 5, model=Even(), sampler=sampler, rules={"rungs": never(2)})
     report = simulation.run()
     assert (report.seconds, report.epochs) == (100.0, 10)
     assert (report.busy, report.waiting, report.drained) == (160 / 200, 0.0, 40 / 200)
@@ -99,8 +105,8 @@ def test_a_run_worked_out_by_hand_comes_out_the_same() -> None:
 
 def test_a_dead_gang_repeats_the_epoch_it_was_at_and_no_other() -> None:
     # Dies once in a while: every trial still has its two epochs, the time away is booked.
-    gangs = Gangs(count=1, dies_after=15.0, away=100.0, seed=3)
-    simulation = build(gangs, 5, model=Even(), rules={"rungs": never(2)})
+    worker_groups = WorkerGroups(count=1, dies_after=15.0, away=100.0, seed=3)
+    simulation = build(worker_groups, 5, model=Even(), rules={"rungs": never(2)})
     report = simulation.run()
     deaths = report.away * report.seconds / 100.0
     assert deaths == pytest.approx(round(deaths))
@@ -112,47 +118,51 @@ def test_a_dead_gang_repeats_the_epoch_it_was_at_and_no_other() -> None:
 
 @settings(max_examples=12, deadline=None)
 @given(
-    gangs=st.sampled_from([1, 2, 3, 7]),
+    worker_groups=st.sampled_from([1, 2, 3, 7]),
     seed=st.integers(0, 1000),
     jitter=st.sampled_from([0.0, 0.3, 1.5]),
     paces=st.lists(st.floats(0.1, 10.0), min_size=1, max_size=7),
     dies_after=st.sampled_from([None, 100.0]),
 )
 def test_no_delay_and_no_death_changes_the_table_of_trials(
-    gangs: int, seed: int, jitter: float, paces: list[float], dies_after: float | None
+    worker_groups: int, seed: int, jitter: float, paces: list[float], dies_after: float | None
 ) -> None:
-    plan = Gangs(
-        count=gangs, seed=seed, jitter=jitter, paces=paces, dies_after=dies_after, away=50.0
+    plan = WorkerGroups(
+        count=worker_groups, seed=seed, jitter=jitter, paces=paces, dies_after=dies_after, away=50.0
     )
-    assert table(run(plan)) == undisturbed(gangs)
+    assert table(run(plan)) == undisturbed(worker_groups)
 
 
 @settings(max_examples=12, deadline=None)
 @given(
-    gangs=st.sampled_from([1, 2, 4]),
+    worker_groups=st.sampled_from([1, 2, 4]),
     cuts=st.lists(st.floats(0.0, 1.0), min_size=1, max_size=3),
     seed=st.integers(0, 1000),
 )
 def test_a_search_cut_off_anywhere_goes_on_to_the_same_table(
-    gangs: int, cuts: list[float], seed: int
+    worker_groups: int, cuts: list[float], seed: int
 ) -> None:
     events: list[Event] = []
     for session, cut in enumerate(cuts):
-        plan = Gangs(count=gangs, jitter=0.7, seed=seed + session)
+        plan = WorkerGroups(count=worker_groups, jitter=0.7, seed=seed + session)
         whole = ledger_of(run(plan, events=events))
         events = whole[: len(events) + math.floor(cut * (len(whole) - len(events)))]
-    # Fewer or more gangs than before: what counts is the parallelism the search began with.
-    last = run(Gangs(count=gangs + 1, jitter=0.7, seed=seed), events=events, parallel=gangs)
-    assert table(last) == undisturbed(gangs)
+    # Fewer or more worker groups than before: what counts is the parallelism the search began with.
+    last = run(
+        WorkerGroups(count=worker_groups + 1, jitter=0.7, seed=seed),
+        events=events,
+        parallel=worker_groups,
+    )
+    assert table(last) == undisturbed(worker_groups)
 
 
 _UNDISTURBED: dict[int, list[tuple[Any, ...]]] = {}
 
 
-def undisturbed(gangs: int) -> list[tuple[Any, ...]]:
-    if gangs not in _UNDISTURBED:
-        _UNDISTURBED[gangs] = table(run(Gangs(count=gangs)))
-    rows = _UNDISTURBED[gangs]
+def undisturbed(worker_groups: int) -> list[tuple[Any, ...]]:
+    if worker_groups not in _UNDISTURBED:
+        _UNDISTURBED[worker_groups] = table(run(WorkerGroups(count=worker_groups)))
+    rows = _UNDISTURBED[worker_groups]
     assert len(rows) == 25
     assert {row[4] for row in rows} == {"finished", "pruned"}
     return rows
@@ -162,14 +172,14 @@ def undisturbed(gangs: int) -> list[tuple[Any, ...]]:
 @given(jitter=st.sampled_from([0.2, 1.0]), seed=st.integers(0, 1000))
 def test_confirming_trials_do_not_depend_on_delays(jitter: float, seed: int) -> None:
     rules = {"finalists": 2, "seeds": 2}
-    calm = table(run(Gangs(count=3), 12, rules=rules))
+    calm = table(run(WorkerGroups(count=3), 12, rules=rules))
     assert [row[2] for row in calm].count("confirm") == 4
-    assert table(run(Gangs(count=3, jitter=jitter, seed=seed), 12, rules=rules)) == calm
+    assert table(run(WorkerGroups(count=3, jitter=jitter, seed=seed), 12, rules=rules)) == calm
 
 
 @pytest.mark.parametrize("count", [2, 5])
 def test_no_gang_idles_while_there_is_a_proposal(count: int) -> None:
-    simulation = build(Gangs(count=count, jitter=0.5), 30)
+    simulation = build(WorkerGroups(count=count, jitter=0.5), 30)
     asked = 0
 
     def look() -> bool:
@@ -185,7 +195,7 @@ def test_no_gang_idles_while_there_is_a_proposal(count: int) -> None:
 
 def test_settings_drawn_at_random_are_waited_for_by_nobody() -> None:
     simulation = build(
-        Gangs(count=4), 40, sampler=Uniform(CURVES.space, 0), rules={"rungs": never(EPOCHS)}
+        WorkerGroups(count=4), 40, sampler=Uniform(CURVES.space, 0), rules={"rungs": never(EPOCHS)}
     )
     report = simulation.run()
     assert report.waiting == pytest.approx(0.0, abs=0.02)
@@ -195,7 +205,7 @@ def test_settings_drawn_at_random_are_waited_for_by_nobody() -> None:
 
 def test_time_budgets_count_virtual_seconds() -> None:
     simulation = build(
-        Gangs(count=2), 1, rules={"budget": Budget(seconds=500.0), "rungs": never(EPOCHS)}
+        WorkerGroups(count=2), 1, rules={"budget": Budget(seconds=500.0), "rungs": never(EPOCHS)}
     )
     report = simulation.run()
     states = [record.state for record in simulation.arms[0].study.records.values()]
@@ -204,21 +214,21 @@ def test_time_budgets_count_virtual_seconds() -> None:
 
 
 def test_a_study_that_waits_for_nobody_is_reported() -> None:
-    simulation = build(Gangs(count=1), 3)
+    simulation = build(WorkerGroups(count=1), 3)
 
     class Stubborn:
         def ask(self) -> Any:
             return WAIT
 
     simulation.campaign = Stubborn()
-    simulation._fate = lambda gang: None
-    simulation._later(1.0, 1, simulation._gangs[0])
+    simulation._fate = lambda worker_group: None
+    simulation._later(1.0, 1, simulation._worker_groups[0])
     with pytest.raises(SearchFailedError, match="waits for a trial that nobody trains"):
         simulation.run()
 
 
 def test_the_best_trial_is_followed_over_time() -> None:
-    simulation = build(Gangs(count=3, jitter=0.2), 40)
+    simulation = build(WorkerGroups(count=3, jitter=0.2), 40)
     simulation.run()
     path = simulation.arms[0].path
     assert all(b.error < a.error and b.clock >= a.clock for a, b in pairwise(path))
@@ -303,9 +313,9 @@ def test_a_recording_that_diverged_stands_for_one_that_gets_no_better() -> None:
 @pytest.mark.parametrize(
     ("build_it", "message"),
     [
-        (lambda: Gangs(count=0), "count >= 1"),
-        (lambda: Gangs(paces=(1.0, 0.0)), "paces > 0"),
-        (lambda: Gangs(jitter=-1.0), "at least 0"),
+        (lambda: WorkerGroups(count=0), "count >= 1"),
+        (lambda: WorkerGroups(paces=(1.0, 0.0)), "paces > 0"),
+        (lambda: WorkerGroups(jitter=-1.0), "at least 0"),
         (lambda: SyntheticCurves(0, epochs=1), "epochs >= 2"),
         (lambda: RecordedCurves(pl.DataFrame({"trial": []}), SPACE), "at least one recorded"),
     ],

@@ -18,7 +18,7 @@ import pytest
 from supremix.errors import RunFolderError
 from supremix.tuning.ledger.ledger import Ledger
 from supremix.tuning.study.budget import Budget
-from supremix.tuning.study.config import Proposal, Rules
+from supremix.tuning.study.config import Proposal, StudyConfig
 from supremix.tuning.study.pruning import Pruning, never
 from supremix.tuning.study.study import Study
 from supremix_spaces import Choice, Float, Space
@@ -47,26 +47,28 @@ class Killed(Exception):
 
 @contextmanager
 def study_in(
-    folder: Path, gangs: int = 1, budget: Budget | None = None, **more: Any
+    folder: Path, worker_groups: int = 1, budget: Budget | None = None, **more: Any
 ) -> Iterator[Study]:
     rules: dict[str, Any] = {
         "budget": budget or Budget(trials=20),
         "rungs": Pruning(grace=1).rungs(EPOCHS),
-        "parallel": gangs,
+        "parallel": worker_groups,
         **more,
     }
     with Ledger(folder / "ledger.jsonl") as ledger:
-        yield Study(space=SPACE, seed=3, ledger=ledger, rules=Rules(**rules))
+        yield Study(space=SPACE, seed=3, ledger=ledger, rules=StudyConfig(**rules))
 
 
-def run(folder: Path, *, gangs: int = 1, delays: int = 0, epochs: int = -1, **more: Any) -> None:
-    """Run a study's trials with random durations on so many gangs, dying after `epochs`."""
+def run(
+    folder: Path, *, worker_groups: int = 1, delays: int = 0, epochs: int = -1, **more: Any
+) -> None:
+    """Run a study's trials with random durations on so many worker groups, dying after `epochs`."""
     folder.mkdir(exist_ok=True)
     draws, clock, counter = random.Random(delays), 0.0, itertools.count()
     queue: list[tuple[float, int, Proposal, int]] = []
-    with study_in(folder, gangs, **more) as study:
+    with study_in(folder, worker_groups, **more) as study:
         while True:
-            while len(queue) < gangs and isinstance(proposal := study.ask(), Proposal):
+            while len(queue) < worker_groups and isinstance(proposal := study.ask(), Proposal):
                 end = clock + draws.choice((0.1, 1, 1, 6))
                 heapq.heappush(queue, (end, next(counter), proposal, proposal.epoch + 1))
             if not queue:
@@ -86,7 +88,7 @@ def table(folder: Path, **more: Any) -> list[tuple[Any, ...]]:
     with study_in(folder, **more) as study:
         records = sorted(study.records.values(), key=lambda record: record.number)
     return [
-        (r.number, r.config, r.role, r.confirms, r.seed, r.state, r.reason, [*_errors(r.rows)])
+        (r.number, r.config, r.role, r.replicate_of, r.seed, r.state, r.reason, [*_errors(r.rows)])
         for r in records
     ]
 
@@ -95,33 +97,37 @@ def _errors(rows: list[dict[str, Any]]) -> Iterator[float]:
     return (row["error"] for row in rows)
 
 
-@pytest.mark.parametrize("gangs", [1, 2, 3, 8])
+@pytest.mark.parametrize("worker_groups", [1, 2, 3, 8])
 def test_delays_change_no_setting_no_verdict_and_no_epoch_that_counts(
-    tmp_path: Path, gangs: int
+    tmp_path: Path, worker_groups: int
 ) -> None:
     for delays in range(4):
-        run(tmp_path / str(delays), gangs=gangs, delays=delays, finalists=2, seeds=2)
-    tables = [table(tmp_path / str(delays), gangs=gangs) for delays in range(4)]
+        run(
+            tmp_path / str(delays), worker_groups=worker_groups, delays=delays, finalists=2, seeds=2
+        )
+    tables = [table(tmp_path / str(delays), worker_groups=worker_groups) for delays in range(4)]
     assert all(one == tables[0] for one in tables)
     assert len(tables[0]) == 20 + 4
     assert {row[5] for row in tables[0]} == {"finished", "pruned"}
 
 
-@pytest.mark.parametrize("gangs", [1, 3])
+@pytest.mark.parametrize("worker_groups", [1, 3])
 @pytest.mark.parametrize("killed_after", [0, 1, 9, 10, 11, 25, 40, 70])
 def test_a_killed_search_ends_like_an_undisturbed_one(
-    tmp_path: Path, killed_after: int, gangs: int
+    tmp_path: Path, killed_after: int, worker_groups: int
 ) -> None:
-    more: dict[str, Any] = {"gangs": gangs, "finalists": 2, "seeds": 1}
+    more: dict[str, Any] = {"worker_groups": worker_groups, "finalists": 2, "seeds": 1}
     run(tmp_path / "whole", **more)
     with pytest.raises(Killed):
         run(tmp_path / "torn", epochs=killed_after, delays=1, **more)
     run(tmp_path / "torn", delays=2, **more)
-    assert table(tmp_path / "torn", gangs=gangs) == table(tmp_path / "whole", gangs=gangs)
+    assert table(tmp_path / "torn", worker_groups=worker_groups) == table(
+        tmp_path / "whole", worker_groups=worker_groups
+    )
 
 
 def test_a_ledger_cut_anywhere_leads_to_the_same_end(tmp_path: Path) -> None:
-    more: dict[str, Any] = {"gangs": 3, "finalists": 2, "seeds": 1}
+    more: dict[str, Any] = {"worker_groups": 3, "finalists": 2, "seeds": 1}
     run(tmp_path / "whole", **more)
     lines = (tmp_path / "whole" / "ledger.jsonl").read_bytes().splitlines(keepends=True)
     for cut in range(0, len(lines), 7):
@@ -129,7 +135,7 @@ def test_a_ledger_cut_anywhere_leads_to_the_same_end(tmp_path: Path) -> None:
         folder.mkdir()
         (folder / "ledger.jsonl").write_bytes(b"".join(lines[:cut]))
         run(folder, delays=cut, **more)
-        assert table(folder, gangs=3) == table(tmp_path / "whole", gangs=3)
+        assert table(folder, worker_groups=3) == table(tmp_path / "whole", worker_groups=3)
 
 
 def test_the_defaults_are_tried_first(tmp_path: Path) -> None:
@@ -147,23 +153,23 @@ def test_the_search_learns(tmp_path: Path) -> None:
 
 
 def test_the_best_is_the_finalist_with_the_least_mean_error_with_new_seeds(tmp_path: Path) -> None:
-    run(tmp_path, gangs=2, finalists=3, seeds=4)
-    with study_in(tmp_path, gangs=2, finalists=3, seeds=4) as study:
+    run(tmp_path, worker_groups=2, finalists=3, seeds=4)
+    with study_in(tmp_path, worker_groups=2, finalists=3, seeds=4) as study:
         records, best = study.records.values(), study.best
     finished = [r for r in records if r.role == "search" and r.state == "finished"]
     finalists = sorted(finished, key=lambda r: (r.error, r.number))[:3]
     means = {
-        r.number: fmean(c.rows[-1]["error"] for c in records if c.confirms == r.number)
+        r.number: fmean(c.rows[-1]["error"] for c in records if c.replicate_of == r.number)
         for r in finalists
     }
     assert best is not None
     assert best.number == min(means, key=lambda number: means[number])
-    seeds = [[c.seed for c in records if c.confirms == number] for number in means]
+    seeds = [[c.seed for c in records if c.replicate_of == number] for number in means]
     assert all(one == seeds[0] and len(set(one)) == 4 for one in seeds)
 
 
 def test_a_failed_trial_holds_nobody_up(tmp_path: Path) -> None:
-    with study_in(tmp_path, gangs=2, budget=Budget(trials=3)) as study:
+    with study_in(tmp_path, worker_groups=2, budget=Budget(trials=3)) as study:
         first, second = study.ask(), study.ask()
         assert isinstance(first, Proposal)
         assert isinstance(second, Proposal)
@@ -205,7 +211,7 @@ def test_used_up_gpu_hours_stop_the_trial_under_way_and_the_finalists_still_foll
         assert study.records[1].reason == "the GPU hours were used up"
         last = study.ask()
         assert isinstance(last, Proposal)
-        assert (last.role, last.confirms) == ("confirm", 0)
+        assert (last.role, last.replicate_of) == ("confirm", 0)
 
 
 def test_a_ledger_written_under_other_rules_is_refused(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ JOURNAL = "journal.jsonl"
 Mapper = Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]]
 Progress = Callable[[int, int], None]
 Check = Callable[[dict[str, int], pl.DataFrame], None]
-Outcome = Presented | Rejected
+WorkerResult = Presented | Rejected
 
 UNREADABLE = (DecodeError, CovariateError, OSError, EOFError, ValueError)
 """What a reader may raise of one file without ending the preparation."""
@@ -53,11 +53,11 @@ class DecodeChunk:
     reader: Reader
     card: Card
 
-    def __call__(self, samples: Sequence[Sample]) -> list[Outcome]:
+    def __call__(self, samples: Sequence[Sample]) -> list[WorkerResult]:
         """The image of each sample, or why there is none."""
         return [self._one(sample) for sample in samples]
 
-    def _one(self, sample: Sample) -> Outcome:
+    def _one(self, sample: Sample) -> WorkerResult:
         try:
             return present(self.card, self.reader.decode(sample.address), sample.covariates)
         except UNREADABLE as error:
@@ -183,7 +183,7 @@ class _Draft:
         self._size = int(entry["end"])
         self._chunks += 1
 
-    def _add(self, outcomes: Sequence[Outcome], images: Any) -> dict[str, Any]:
+    def _add(self, outcomes: Sequence[WorkerResult], images: Any) -> dict[str, Any]:
         card, first = self._plan.card, self._chunks * CHUNK
         kept: list[Kept] = []
         rejected: list[Rejected] = []

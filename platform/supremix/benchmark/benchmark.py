@@ -24,7 +24,7 @@ from supremix.runs.folder import (
 from supremix.search.search import Search
 from supremix.search.spec import SearchSpec
 from supremix.storage.paths import Address, children, discard_tree, is_local, place
-from supremix.storage.retry import explained
+from supremix.storage.retry import storage_errors
 from supremix.training import Method
 from supremix.tuning.ledger.ledger import read_events
 from supremix_datasets import Dataset
@@ -185,7 +185,7 @@ class Benchmark:
     def _create(self, runs: Sequence[RunFolder]) -> Iterator[RunFolder]:
         """Make the folders that are missing, and tell which."""
         for run, spec in zip(runs, self.specs, strict=True):
-            with explained(str(run.path)):
+            with storage_errors(str(run.path)):
                 known = run.spec.is_file()
             if not known:
                 run.create(spec.to_dict())
@@ -218,7 +218,7 @@ class Benchmark:
         """A request that was refused leaves no folder in the way of the corrected one."""
         idle = [run for run in made if not read_events(run.ledger)]
         if whole and len(idle) == len(made):
-            with explained(str(self.path)):
+            with storage_errors(str(self.path)):
                 discard_tree(self.path)
             self._begun = False
             return
@@ -230,7 +230,7 @@ class Benchmark:
 
 
 def _discard_empty(folder: UPath) -> None:
-    with explained(str(folder)):
+    with storage_errors(str(folder)):
         if is_local(folder) and next(children(folder), None) is None:
             discard_tree(folder)
 

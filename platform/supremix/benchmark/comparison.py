@@ -33,7 +33,7 @@ from supremix.runs.result import Result
 from supremix.search.search import Search
 from supremix.search.spec import SearchSpec, parameter_names
 from supremix.storage.paths import Address, discard_tree, place
-from supremix.storage.retry import explained
+from supremix.storage.retry import storage_errors
 from supremix.training import Method
 from supremix.tuning.ledger.ledger import read_events
 from supremix_datasets import Dataset
@@ -46,8 +46,8 @@ _FOLDER_NAME = re.compile(r"\w[\w.+-]*")
 class Comparison:
     """Searches of several methods on the same images, split, seed, encoder and budget each.
 
-    The methods are searched one after the other on the same gangs. Each has a run folder of its
-    own, named like it, inside that of the comparison; what works on a run works on those.
+    The methods are searched one after the other on the same worker groups. Each has a run folder of
+    its own, named like it, inside that of the comparison; what works on a run works on those.
 
     Args:
         dataset: As for `Search`.
@@ -137,7 +137,7 @@ class Comparison:
         except USER_ERRORS:
             # A request that was refused leaves no folder in the way of the corrected one.
             if fresh and not any(read_events(run.ledger) for run in runs):
-                with explained(str(self.path)):
+                with storage_errors(str(self.path)):
                     discard_tree(self.path)
                 self._begun = False
             raise

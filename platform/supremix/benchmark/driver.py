@@ -1,4 +1,4 @@
-"""The searches of a benchmark, run by the same gangs, and what follows from all of them."""
+"""The searches of a benchmark, run by the same worker groups, and what follows from all of them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from supremix.benchmark.shared_session import together
 from supremix.errors import SearchFailedError
 from supremix.progress.progress import Listener, Progress
 from supremix.runs.folder import RunFolder
-from supremix.search.driver import search_all, started_crew
+from supremix.search.driver import search_all, started_executor
 from supremix.search.final_evaluation import write_tables
-from supremix.search.session import Work
+from supremix.search.session import SearchSession
 from supremix.search.spec import SearchSpec
-from supremix.storage.retry import persistently
+from supremix.storage.retry import with_retries
 from supremix.tuning.study.scheduler import in_turn
 from supremix_reports import MethodRun, write_benchmark
 
@@ -48,7 +48,7 @@ def run_benchmark(
     with together(folder, runs, specs[0], names, listen) as held:
         settings = prepare_all(specs, runs, held.listen, folder)
         grow(runs)
-        works = [Work(s.run, held.ledger(s.run, s.listen), [s]) for s in settings]
+        works = [SearchSession(s.run, held.ledger(s.run, s.listen), [s]) for s in settings]
         pending = [work for work in works if not work.concluded]
         held.listen(Progress(message=f"{len(works) - len(pending)} of {len(works)} searches done"))
         for work in works:
@@ -57,17 +57,19 @@ def run_benchmark(
         reasons: dict[str, str] = {}
         if pending:
             plan = settings[0].plan
-            with started_crew(plan, held.listen) as crew:
-                failures = search_all(pending, crew, in_turn(plan.gangs))
+            with started_executor(plan, held.listen) as executor:
+                failures = search_all(pending, executor, in_turn(plan.worker_groups))
             reasons = {name: str(error) for name, error in failures.items()}
         held.check()
-        persistently(lambda: _write(folder, works, reasons, reference), str(folder))
+        with_retries(lambda: _write(folder, works, reasons, reference), str(folder))
     if len(reasons) == len(works):
         causes = "; ".join(f"{name}: {why}" for name, why in reasons.items())
         raise SearchFailedError(f"no search of the benchmark came to a result. {causes}")
 
 
-def _write(folder: UPath, works: Sequence[Work], reasons: dict[str, str], reference: str) -> None:
+def _write(
+    folder: UPath, works: Sequence[SearchSession], reasons: dict[str, str], reference: str
+) -> None:
     runs = [
         MethodRun.read(
             str(folder),

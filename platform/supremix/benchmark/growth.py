@@ -12,7 +12,7 @@ from supremix.benchmark.result import cell_folder, cells_of
 from supremix.errors import RunFolderError, SpecError
 from supremix.runs.folder import RunFolder
 from supremix.search.spec import SearchSpec
-from supremix.storage.retry import explained
+from supremix.storage.retry import storage_errors
 from supremix.training import Method
 from supremix_datasets import Dataset
 
@@ -41,7 +41,7 @@ def stored_specs(
     found: list[SearchSpec] = []
     for dataset, method in cells_of(content):
         run = RunFolder(cell_folder(path, dataset, method))
-        with explained(str(run.path)):
+        with storage_errors(str(run.path)):
             there = run.spec.is_file()
         if there:
             more = {**objects, **own.get(method, {}), **data.get(dataset, {})}

@@ -1,4 +1,4 @@
-"""Several datasets searched at once, by the same gangs: a study each, or one for all of them."""
+"""Several datasets searched at once, by the same groups: a study each, or one for all of them."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from collections.abc import Generator, Sequence
 
 from upath import UPath
 
-from supremix.benchmark.shared_session import Together, part_of, together
+from supremix.benchmark.shared_session import SharedSession, part_of, together
 from supremix.errors import USER_ERRORS, SearchFailedError, SpecError
 from supremix.progress.progress import Listener
 from supremix.runs.folder import JOINT, RATIO, RunFolder
-from supremix.search.driver import search_all, started_crew
-from supremix.search.prepare import Ground, Setting, find_ground, keep_space, prepare_setting
-from supremix.search.session import Work
+from supremix.search.driver import search_all, started_executor
+from supremix.search.prepare import Resources, Setting, find_ground, keep_space, prepare_setting
+from supremix.search.session import SearchSession
 from supremix.search.spec import SearchSpec
-from supremix.storage.retry import persistently
+from supremix.storage.retry import with_retries
 from supremix_datasets import Store
 from supremix_reports import MethodRun, write_many
 
@@ -47,8 +47,8 @@ def run_many(
     with together(folder.path, runs, specs[0], names, listen) as held:
         settings = prepare_all(specs, runs, held.listen, folder.path)
         works = _works(folder, settings, objective, held)
-        with started_crew(settings[0].plan, held.listen) as crew:
-            reasons = {name: str(why) for name, why in search_all(works, crew).items()}
+        with started_executor(settings[0].plan, held.listen) as executor:
+            reasons = {name: str(why) for name, why in search_all(works, executor).items()}
         _write(folder, settings, reasons)
         if len(reasons) == len(works):
             causes = "; ".join(f"{name}: {why}" for name, why in reasons.items())
@@ -72,7 +72,7 @@ def prepare_all(
     Raises:
         USER_ERRORS: One of them cannot be carried out; nothing was trained.
     """
-    grounds: dict[str, Ground] = {}
+    grounds: dict[str, Resources] = {}
     for spec in specs:
         name = dataset_name(spec)
         if name not in grounds:
@@ -91,15 +91,15 @@ def prepare_all(
 
 
 def _works(
-    folder: RunFolder, settings: Sequence[Setting], objective: str, held: Together
-) -> list[Work]:
+    folder: RunFolder, settings: Sequence[Setting], objective: str, held: SharedSession
+) -> list[SearchSession]:
     """The searches: one for each dataset, or one for all of them."""
     if objective != JOINT:
-        return [Work(s.run, held.ledger(s.run, s.listen), [s]) for s in settings]
+        return [SearchSession(s.run, held.ledger(s.run, s.listen), [s]) for s in settings]
     _check_references(settings)
     keep_space(folder, settings[0].space)
     whole = [dataclasses.replace(one, listen=held.listen) for one in settings]
-    return [Work(folder, held.ledger(folder, held.listen), whole, unit=RATIO)]
+    return [SearchSession(folder, held.ledger(folder, held.listen), whole, unit=RATIO)]
 
 
 def _check_references(settings: Sequence[Setting]) -> None:
@@ -128,7 +128,7 @@ def _write(folder: RunFolder, settings: Sequence[Setting], reasons: dict[str, st
     ]
     shared = {**settings[0].spec.to_dict(), "dataset": ", ".join(run.dataset for run in runs)}
     shared.pop("source")
-    persistently(lambda: write_many(str(folder.path), runs, shared), str(folder.path))
+    with_retries(lambda: write_many(str(folder.path), runs, shared), str(folder.path))
 
 
 def dataset_name(spec: SearchSpec) -> str:

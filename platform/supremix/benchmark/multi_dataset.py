@@ -1,4 +1,4 @@
-"""Searching several datasets at once: `MultiSearch`, `MultiResult`."""
+"""Searching several datasets at once: `MultiDatasetSearch`, `MultiDatasetResult`."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ from supremix_reports import read_table
 OBJECTIVES = ("per-dataset", "joint")
 
 
-class MultiSearch:
-    """One search over several datasets, with the same gangs.
+class MultiDatasetSearch:
+    """One search over several datasets, with the same worker groups.
 
     With the objective ``"per-dataset"`` each has a study of its own, an ordinary run in a folder of
     its own, and learns from those before it and from earlier searches beside it. With ``"joint"``
@@ -94,12 +94,12 @@ class MultiSearch:
     @classmethod
     def resume(
         cls, run: Address, *, progress: Listener | None = None, **objects: Any
-    ) -> MultiSearch:
+    ) -> MultiDatasetSearch:
         """A search that goes on where the one in `run` ended; what is concluded stays.
 
         Args:
             run: Folder of the whole.
-            progress: As for `MultiSearch`.
+            progress: As for `MultiDatasetSearch`.
             objects: Objects of your own that it was started with, and where to run, as for
                 `Search.resume`.
 
@@ -122,7 +122,7 @@ class MultiSearch:
         )
         return search
 
-    def run(self) -> MultiResult:
+    def run(self) -> MultiDatasetResult:
         """Search; returns when every dataset's search is concluded.
 
         Raises:
@@ -143,7 +143,7 @@ class MultiSearch:
                 discard_tree(self.path)
                 self._begun = False
             raise
-        return MultiResult(self.path)
+        return MultiDatasetResult(self.path)
 
     def _create(self, runs: Sequence[RunFolder]) -> None:
         check_new(self.path)
@@ -155,7 +155,7 @@ class MultiSearch:
         self._begun = True
 
 
-class MultiResult:
+class MultiDatasetResult:
     """What a search over several datasets found, read from its folder.
 
     Args:

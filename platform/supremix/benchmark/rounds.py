@@ -1,4 +1,4 @@
-"""Several methods searched one after the other on the same ground, by the same gangs."""
+"""Several methods searched one after the other on the same ground, by the same worker groups."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Callable, Sequence
 from upath import UPath
 
 from supremix.benchmark.shared_session import part_of, together
-from supremix.cluster import Crew
+from supremix.cluster import Executor
 from supremix.errors import USER_ERRORS, SearchFailedError, SpecError
 from supremix.progress.progress import Listener
 from supremix.runs.folder import RunFolder
-from supremix.search.driver import search, started_crew, telling
+from supremix.search.driver import search, started_executor, telling
 from supremix.search.final_evaluation import write_tables
-from supremix.search.prepare import Ground, Setting, find_ground, prepare_setting
-from supremix.search.session import Work
+from supremix.search.prepare import Resources, Setting, find_ground, prepare_setting
+from supremix.search.session import SearchSession
 from supremix.search.spec import SearchSpec
-from supremix.storage.retry import persistently
+from supremix.storage.retry import with_retries
 from supremix.tuning.ledger.ledger import Ledger
 from supremix_reports import MethodRun, write_comparison
 
@@ -47,7 +47,7 @@ def run_comparison(
         _Rounds(folder, rounds, held.check).run(ground, held.listen)
 
 
-def _prepare(spec: SearchSpec, run: RunFolder, ground: Ground, listen: Listener) -> Setting:
+def _prepare(spec: SearchSpec, run: RunFolder, ground: Resources, listen: Listener) -> Setting:
     try:
         return prepare_setting(spec, run, ground, listen, run.path.parent)
     except USER_ERRORS as error:
@@ -67,30 +67,31 @@ class _Rounds:
         self._folder, self._settings, self._check = folder, settings, check
         self._reasons: dict[str, str] = {}
 
-    def run(self, ground: Ground, listen: Listener) -> None:
+    def run(self, ground: Resources, listen: Listener) -> None:
         pending = [setting for setting in self._settings if not _concluded(setting)]
         while pending:
-            with started_crew(ground.plan, listen) as crew:
-                # A method that came to nothing may have taken the gangs with it: new ones then.
-                while pending and self._search(pending.pop(0), crew):
+            with started_executor(ground.plan, listen) as executor:
+                # A method that came to nothing may have taken the worker groups with it: new ones
+                # then.
+                while pending and self._search(pending.pop(0), executor):
                     self._write()
         self._write()
         if len(self._reasons) == len(self._settings):
             reasons = "; ".join(f"{name}: {why}" for name, why in self._reasons.items())
             raise SearchFailedError(f"no method came to a result. {reasons}")
 
-    def _search(self, setting: Setting, crew: Crew) -> bool:
+    def _search(self, setting: Setting, executor: Executor) -> bool:
         tell = telling(setting.listen)
         with Ledger(setting.run.ledger, tell=tell, guard=self._check) as ledger:
             try:
-                search(setting, ledger, crew)
+                search(setting, ledger, executor)
             except SearchFailedError as error:
                 self._reasons[_name(setting)] = str(error)
         return _name(setting) not in self._reasons
 
     def _write(self) -> None:
         self._check()
-        persistently(self._write_once, str(self._folder))
+        with_retries(self._write_once, str(self._folder))
 
     def _write_once(self) -> None:
         folder, shared = str(self._folder), self._settings[0]
@@ -116,7 +117,7 @@ def _name(setting: Setting) -> str:
 def _concluded(setting: Setting) -> bool:
     """Whether there is nothing left to do for a search; its tables are written if they are not."""
     with Ledger(setting.run.ledger) as ledger:
-        work = Work(setting.run, ledger, [setting])
+        work = SearchSession(setting.run, ledger, [setting])
         if work.concluded:
             write_tables(work)
         return work.concluded

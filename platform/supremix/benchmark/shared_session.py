@@ -26,7 +26,7 @@ AT_ONCE = 16
 """Runs that are locked beside each other."""
 
 
-class Together:
+class SharedSession:
     """Several runs that one driver has for itself.
 
     Args:
@@ -63,7 +63,7 @@ def together(
     spec: SearchSpec,
     names: str,
     listen: Listener,
-) -> Generator[Together]:
+) -> Generator[SharedSession]:
     """Hold several runs, the cluster, and the ear of who listens, for the time of the block.
 
     Args:
@@ -85,7 +85,7 @@ def together(
             contextlib.ExitStack() as ledgers,
         ):
             whole = held.enter_context(locked(folder))
-            yield Together(_one_at_a_time(told), [whole, *_locks(runs, held)], ledgers)
+            yield SharedSession(_one_at_a_time(told), [whole, *_locks(runs, held)], ledgers)
     except KeyboardInterrupt as error:
         command = "benchmark" if is_benchmark(folder) else "search"
         raise SearchInterrupted(str(folder), command) from error

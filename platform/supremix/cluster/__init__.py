@@ -1,27 +1,27 @@
-"""The adapter to Ray: gangs of Ray Train workers, their pool, and parallel maps."""
+"""The adapter to Ray: worker groups of Ray Train workers, their pool, and parallel maps."""
 
-from supremix.cluster.executor import Crew as Crew
-from supremix.cluster.messages import Order as Order
-from supremix.cluster.messages import Outcome as Outcome
+from supremix.cluster.executor import Executor as Executor
 from supremix.cluster.messages import Row as Row
+from supremix.cluster.messages import WorkerRequest as WorkerRequest
+from supremix.cluster.messages import WorkerResult as WorkerResult
 from supremix.cluster.parallel import ray_map as ray_map
-from supremix.cluster.pool.pool import GangPool as GangPool
+from supremix.cluster.pool.pool import WorkerGroupPool as WorkerGroupPool
 from supremix.cluster.resources import TRIAL_CPU as TRIAL_CPU
-from supremix.cluster.resources import GangPlan as GangPlan
-from supremix.cluster.resources import plan_gangs as plan_gangs
+from supremix.cluster.resources import WorkerGroupPlan as WorkerGroupPlan
+from supremix.cluster.resources import plan_worker_groups as plan_worker_groups
 from supremix.cluster.runtime import cluster_nodes as cluster_nodes
 from supremix.cluster.runtime import ray_runtime as ray_runtime
 
 __all__ = [
     "TRIAL_CPU",
-    "Crew",
-    "GangPlan",
-    "GangPool",
-    "Order",
-    "Outcome",
+    "Executor",
     "Row",
+    "WorkerGroupPlan",
+    "WorkerGroupPool",
+    "WorkerRequest",
+    "WorkerResult",
     "cluster_nodes",
-    "plan_gangs",
+    "plan_worker_groups",
     "ray_map",
     "ray_runtime",
 ]

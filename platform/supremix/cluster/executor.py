@@ -1,4 +1,4 @@
-"""The gangs of one run with their pool: started together, watched, ended together."""
+"""The worker groups of one run with their pool: started together, watched, ended together."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
-from supremix.cluster.messages import Order, Outcome
-from supremix.cluster.pool.health import FROZEN, Guard
-from supremix.cluster.pool.pool import GangPool
+from supremix.cluster.messages import WorkerRequest, WorkerResult
+from supremix.cluster.pool.health import FROZEN, HealthMonitor
+from supremix.cluster.pool.pool import WorkerGroupPool
 from supremix.cluster.pool.ray_control import (
-    RayHands,
+    RayProcessControl,
     controllers_left,
     dead_nodes,
     draining_nodes,
     first_line,
     remove_orphans,
 )
-from supremix.cluster.resources import GangPlan
-from supremix.cluster.worker.group import here, start_gang
+from supremix.cluster.resources import WorkerGroupPlan
+from supremix.cluster.worker.group import here, start_worker_group
 
 GRACE = 15.0
-"""Seconds gangs get to end by themselves before they are killed."""
+"""Seconds worker groups get to end by themselves before they are killed."""
 
 ABSENCE = 600.0
-"""Seconds a run waits while not one of its gangs has a place in the cluster."""
+"""Seconds a run waits while not one of its worker groups has a place in the cluster."""
 
 FRUITLESS = 5
-"""Starts of a gang's controller in a row without an order done, after which it is given up."""
+"""Starts of a group's controller in a row without an order done, after which it is given up."""
 
 LOOK = 1.0
-"""Seconds between two looks at nodes and gangs."""
+"""Seconds between two looks at nodes and worker groups."""
 
 CLEARING = 15.0
-"""Seconds for Ray to end the controllers of gangs that were killed, so that their places can be
+"""Seconds for Ray to end the controllers of groups that were killed, so that their places can be
 freed. It takes a second or two on a machine that is not very busy."""
 
 logger = logging.getLogger(__name__)
@@ -48,50 +48,57 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _Starts:
-    """Starts of one gang that came to nothing, in a row."""
+    """Starts of one worker group that came to nothing, in a row."""
 
     answered: int = 0
     fruitless: int = 0
     due: float = 0.0
 
 
-class Crew:
-    """Starts a plan's gangs and their pool; a context manager that leaves nothing behind.
+class Executor:
+    """Starts a plan's worker groups and their pool; a context manager that leaves nothing behind.
 
     Args:
-        plan: Gangs and their size.
-        storage: Folder for what Ray Train writes of a gang (no results, no checkpoints).
+        plan: Worker groups and their size.
+        storage: Folder for what Ray Train writes of a worker group (no results, no checkpoints).
         frozen: Seconds a worker's process may leave without an answer before it is killed.
-        absence: Seconds without any gang before the run is given up.
+        absence: Seconds without any worker group before the run is given up.
 
     Attributes:
         pool: Handle of the pool's actor.
-        present: How many gangs had workers at the last `check`.
+        present: How many worker groups had workers at the last `check`.
     """
 
     def __init__(
-        self, plan: GangPlan, storage: str, *, frozen: float = FROZEN, absence: float = ABSENCE
+        self,
+        plan: WorkerGroupPlan,
+        storage: str,
+        *,
+        frozen: float = FROZEN,
+        absence: float = ABSENCE,
     ) -> None:
         self.plan = plan
         self.storage = storage
         self.pool: Any = None
         self.present = 0
         self._frozen, self._absence = frozen, absence
-        self._gangs: dict[int, ray.ObjectRef[None]] = {}
+        self._worker_groups: dict[int, ray.ObjectRef[None]] = {}
         self._down: dict[int, _Starts] = {}
-        self._starts = [_Starts() for _ in range(plan.gangs)]
+        self._starts = [_Starts() for _ in range(plan.worker_groups)]
         self._seen = self._looked = 0.0
         self._checking, self._ending = threading.Lock(), False
 
-    def __enter__(self) -> Crew:
-        concurrency = 1000 + 10 * self.plan.gangs
-        actor = ray.remote(GangPool).options(
+    def __enter__(self) -> Executor:
+        concurrency = 1000 + 10 * self.plan.worker_groups
+        actor = ray.remote(WorkerGroupPool).options(
             num_cpus=0, max_concurrency=concurrency, scheduling_strategy=here()
         )
-        self.pool = actor.remote(self.plan.gangs, Guard(RayHands(), self._frozen))
+        self.pool = actor.remote(
+            self.plan.worker_groups, HealthMonitor(RayProcessControl(), self._frozen)
+        )
         self._seen = time.monotonic()
-        for gang in range(self.plan.gangs):
-            self._start(gang)
+        for worker_group in range(self.plan.worker_groups):
+            self._start(worker_group)
         return self
 
     def __exit__(
@@ -100,24 +107,25 @@ class Crew:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        # A gang in the middle of an epoch is not worth waiting for when the run was cut short.
+        # A worker group in the middle of an epoch is not worth waiting for when the run was cut
+        # short.
         self.end(grace=GRACE if error is None else 1.0)
 
-    def execute(self, order: Order) -> Outcome:
+    def execute(self, order: WorkerRequest) -> WorkerResult:
         """Have an order executed and wait for it (for the driver; trials ask the pool)."""
         reference = self.pool.execute.remote(order)
         while not ray.wait([reference], timeout=LOOK)[0]:
             self.check()
-        outcome: Outcome = ray.get(reference)
+        outcome: WorkerResult = ray.get(reference)
         ray.get(self.pool.release.remote(order.key))
         return outcome
 
     def check(self) -> None:
-        """Look after nodes and gangs; cheap, to be called often.
+        """Look after nodes and worker groups; cheap, to be called often.
 
-        Tells the pool of nodes that died or were announced to go, starts gangs again whose
-        controller has ended, and gives up when the cluster has had no place for any gang for long.
-        Of several threads one does it; nobody does once the crew ends.
+        Tells the pool of nodes that died or were announced to go, starts worker groups again whose
+        controller has ended, and gives up when the cluster has had no place for any worker group
+        for long. Of several threads one does it; nobody does once the executor ends.
         """
         if not self._checking.acquire(blocking=False):
             return
@@ -145,66 +153,73 @@ class Crew:
             )
 
     def _take_leave(self, now: float) -> None:
-        """Tell the pool of gangs whose controller has ended, and when they shall start again."""
-        ended = _ended(list(self._gangs.values()))
-        for gang, reference in list(self._gangs.items()):
+        """Tell the pool of groups whose controller has ended, and when they shall start again."""
+        ended = _ended(list(self._worker_groups.values()))
+        for worker_group, reference in list(self._worker_groups.items()):
             if reference not in ended:
                 continue
-            del self._gangs[gang]
-            reason, starts = _why(reference), self._starts[gang]
-            answered: Any = ray.get(self.pool.lost.remote(gang, reason))
+            del self._worker_groups[worker_group]
+            reason, starts = _why(reference), self._starts[worker_group]
+            answered: Any = ray.get(self.pool.lost.remote(worker_group, reason))
             if answered is None:
                 continue
             starts.fruitless = starts.fruitless + 1 if answered == starts.answered else 0
             starts.answered = answered
             if starts.fruitless >= FRUITLESS:
-                ray.get(self.pool.give_up.remote(gang, reason))
+                ray.get(self.pool.give_up.remote(worker_group, reason))
                 continue
-            logger.warning("gang %d has ended (%s) and is started again", gang, reason)
+            logger.warning(
+                "worker group %d has ended (%s) and is started again", worker_group, reason
+            )
             starts.due = now + 2.0**starts.fruitless
-            self._down[gang] = starts
+            self._down[worker_group] = starts
 
     def _start_again(self, now: float) -> None:
-        due = [gang for gang, starts in self._down.items() if now >= starts.due]
+        due = [worker_group for worker_group, starts in self._down.items() if now >= starts.due]
         if due:
             remove_orphans()
-        for gang in due:
-            del self._down[gang]
-            self._start(gang)
+        for worker_group in due:
+            del self._down[worker_group]
+            self._start(worker_group)
 
-    def _start(self, gang: int) -> None:
-        self._gangs[gang] = start_gang(self.pool, gang, self.plan, self.storage)
+    def _start(self, worker_group: int) -> None:
+        self._worker_groups[worker_group] = start_worker_group(
+            self.pool, worker_group, self.plan, self.storage
+        )
 
     def _give_up(self, reason: str) -> None:
-        for gang in range(self.plan.gangs):
-            ray.get(self.pool.give_up.remote(gang, reason))
+        for worker_group in range(self.plan.worker_groups):
+            ray.get(self.pool.give_up.remote(worker_group, reason))
 
     def end(self, grace: float = GRACE) -> None:
-        """End every gang: in order within `grace` seconds, then by force."""
+        """End every worker group: in order within `grace` seconds, then by force."""
         if self.pool is None:
             return
         deadline = time.monotonic() + grace
-        # A thread that is just looking after the gangs may be waiting for a cluster that is gone.
+        # A thread that is just looking after the worker groups may be waiting for a cluster that is
+        # gone.
         looked = self._checking.acquire(timeout=grace)
         self._ending = True
         if looked:
             self._checking.release()
         with contextlib.suppress(RayError):
             ray.get(self.pool.close.remote(), timeout=grace)
-        if self._gangs:
+        if self._worker_groups:
             left = max(0.0, deadline - time.monotonic())
             running = ray.wait(
-                list(self._gangs.values()), num_returns=len(self._gangs), timeout=left
+                list(self._worker_groups.values()),
+                num_returns=len(self._worker_groups),
+                timeout=left,
             )[1]
             for reference in running:
                 ray.cancel(reference, force=True)
         _clear()
         ray.kill(self.pool)
-        self._gangs, self.pool = {}, None
+        self._worker_groups, self.pool = {}, None
 
 
 def _clear() -> None:
-    """Free the places of gangs that did not end by themselves.
+    """Free the places of worker groups that did not end by themselves.
 
     A controller whose task was ended dies a moment later, and may ask for a place until then.
     """

@@ -13,7 +13,7 @@ from types import FrameType
 from supremix.cluster.messages import LOG_LIMIT
 
 
-class Notes(logging.Handler):
+class LogCapture(logging.Handler):
     """Keeps the last `LOG_LIMIT` characters of what is logged from WARNING on."""
 
     def __init__(self) -> None:
@@ -36,9 +36,9 @@ class Notes(logging.Handler):
 
 
 @contextmanager
-def taking_notes() -> Generator[Notes]:
+def taking_notes() -> Generator[LogCapture]:
     """Note what is logged and warned inside the ``with`` block, in the whole process."""
-    notes = Notes()
+    notes = LogCapture()
     root = logging.getLogger()
     root.addHandler(notes)
     logging.captureWarnings(True)

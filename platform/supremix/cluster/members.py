@@ -1,4 +1,4 @@
-"""The workers of a gang, as the pool knows them, and what it asks to be done to them."""
+"""The workers of a worker group, as the pool knows them, and what it asks to be done to them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PAGE_KILLS = Path("/proc/vmstat")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Member:
-    """One worker of a gang's group.
+    """One worker of a worker group's group.
 
     Args:
         rank: Its place in the group.
@@ -28,7 +28,7 @@ class Member:
 
 @dataclass(slots=True)
 class Group:
-    """The workers that a gang has at a time; those of another time are another group.
+    """The workers that a worker group has at a time; those of another time are another group.
 
     Args:
         key: Unlike that of any other group.
@@ -55,10 +55,10 @@ class Death:
     memory: bool = False
 
 
-class Hands(Protocol):
+class ProcessControl(Protocol):
     """What the pool does to workers; the pool itself knows nothing of Ray."""
 
-    async def pulse(self, member: Member) -> Death | None:
+    async def ping(self, member: Member) -> Death | None:
         """Return None as soon as the worker answers, how it died if it is dead.
 
         Does not return while a worker is alive and does not answer.

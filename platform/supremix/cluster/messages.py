@@ -1,4 +1,4 @@
-"""What travels between the pool and a gang: orders one way, outcomes the other."""
+"""What travels between the pool and a worker group: orders one way, outcomes the other."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ LOG_LIMIT = 64 * 1024
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Order:
-    """One piece of work for a gang, which may be given twice without harm.
+class WorkerRequest:
+    """One piece of work for a worker group, which may be given twice without harm.
 
     An order says where a trial shall be, not what to do next: "have epoch `epoch` behind you". A
-    gang that is there already answers from the trial's history, one that has lost its workers
-    starts at the trial's checkpoint. So a repeated order never trains an epoch twice and never
-    gives another answer.
+    worker group that is there already answers from the trial's history, one that has lost its
+    workers starts at the trial's checkpoint. So a repeated order never trains an epoch twice and
+    never gives another answer.
 
     Args:
-        key: The trial, unique among all that the gang is given.
+        key: The trial, unique among all that the worker group is given.
         task: What does not change during a search; several tasks are trained jointly.
         config: The trial's settings, see `JointRun` where the tasks are several.
         checkpoint: File of the trial's checkpoint, written after every epoch; where it exists the
@@ -40,11 +40,13 @@ class Order:
         embed: Split whose features are asked for as well, or None.
         limit: Seconds one step of the work (an epoch, a prediction, an export) may take before
             its workers are ended and the order is given anew; None for no limit. Waiting for a
-            gang does not count, and what waits for storage may take `START_UP` seconds more.
-        ahead: Whether the trial might be given up before the order is due: where it has been, it is
-            not leased a gang once more.
-        onward: Whether the next order is likely to be for the trial's next epoch, so that its gang
-            may train it while the checkpoint of this one is written and its outcome told.
+            worker group does not count, and what waits for storage may take `START_UP` seconds
+        more. ahead: Whether the trial might be given up before the order is due: where it has been,
+        it is
+            not leased a worker group once more.
+        onward: Whether the next order is likely to be for the trial's next epoch, so that its
+            worker group may train it while the checkpoint of this one is written and its outcome
+            told.
     """
 
     key: str
@@ -68,7 +70,7 @@ class Order:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Outcome:
+class WorkerResult:
     """What became of an order.
 
     Args:
@@ -84,8 +86,8 @@ class Outcome:
         memory: Whether the failure is a lack of memory.
         again: Whether the failure may pass, so that the order is worth another delivery. The pool
             deals with it: no outcome that leaves the pool has it.
-        cluster: Whether the failure says nothing about the trial: no gang was left for it, or it
-            was released. It may be tried in another session.
+        cluster: Whether the failure says nothing about the trial: no worker group was left for it,
+            or it was released. It may be tried in another session.
     """
 
     row: Row | None = None
@@ -101,13 +103,13 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Message:
-    """The pool's answer to a gang that asks for work.
+    """The pool's answer to a worker group that asks for work.
 
     ``kind`` is ``"work"`` with an order, ``"wait"`` when there was none for a while (ask again),
-    ``"leave"`` when its workers shall end and be started on another node, ``"quit"`` when the gang
-    shall end.
+    ``"leave"`` when its workers shall end and be started on another node, ``"quit"`` when the
+    worker group shall end.
     """
 
     kind: Literal["work", "wait", "leave", "quit"]
     number: int = 0
-    order: Order | None = None
+    order: WorkerRequest | None = None

@@ -1,4 +1,4 @@
-"""How many gangs of which size fit a cluster. Pure arithmetic, so that nothing can deadlock."""
+"""How many groups of which size fit a cluster. Pure arithmetic, so that nothing can deadlock."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from supremix.cluster.resources import GangPlan
+    from supremix.cluster.resources import WorkerGroupPlan
 
 from collections.abc import Mapping, Sequence
 
@@ -16,7 +16,7 @@ TRIAL_CPU = 0.01
 """CPUs of a Tune trial's actor, which only passes orders on (0 is refused by Tune)."""
 
 TRIAL_SHARE = 0.05
-"""What each worker leaves of its CPUs for trial actors. Without it gangs that fill the cluster
+"""What each worker leaves of its CPUs for trial actors. Without it groups that fill the cluster
 leave no place for the trials that would use them, and the search waits for ever."""
 
 CPUS_PER_WORKER = 2
@@ -24,17 +24,17 @@ CPUS_PER_WORKER = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class GangPlan:
-    """Gangs and their size.
+class WorkerGroupPlan:
+    """Worker groups and their size.
 
     Args:
-        gangs: Gangs that work at the same time; as many trials run at once.
-        workers: Workers (Ray Train ranks) a gang.
+        worker_groups: Worker groups that work at the same time; as many trials run at once.
+        workers: Workers (Ray Train ranks) a worker group.
         cpus: CPUs a worker; also its torch threads.
         gpus: GPUs a worker; below 1 several workers share one; 0 trains on the CPU.
     """
 
-    gangs: int
+    worker_groups: int
     workers: int
     cpus: float
     gpus: float
@@ -50,20 +50,20 @@ class GangPlan:
         return {"CPU": round(self.cpus * (1 - TRIAL_SHARE), 4), **gpu}
 
 
-def plan_gangs(
+def plan_worker_groups(
     nodes: Sequence[Mapping[str, float]],
     *,
     workers: int = 1,
-    gangs: int | None = None,
+    worker_groups: int | None = None,
     cpus: float | None = None,
     gpus: float | None = None,
-) -> GangPlan:
-    """Plan gangs that all fit the cluster at once.
+) -> WorkerGroupPlan:
+    """Plan worker groups that all fit the cluster at once.
 
     Args:
         nodes: Resources (``CPU``, ``GPU``) of each living node.
-        workers: Workers a gang, at least 1. They may be on several nodes.
-        gangs: Gangs; None for as many as fit.
+        workers: Workers a worker group, at least 1. They may be on several nodes.
+        worker_groups: Worker groups; None for as many as fit.
         cpus: CPUs a worker; None for 1 beside a GPU, else 2 or what there is.
         gpus: GPUs a worker; None for 1 where the cluster has GPUs, else 0.
 
@@ -73,21 +73,24 @@ def plan_gangs(
     Raises:
         ResourceError: A number below its least value, or more than the cluster has.
     """
-    if workers < 1 or (gangs is not None and gangs < 1):
+    if workers < 1 or (worker_groups is not None and worker_groups < 1):
         raise ResourceError(
-            f"a search needs at least 1 gang of at least 1 worker; got gangs={gangs}, "
-            f"workers={workers}. Leave 'gangs' out to use the whole cluster."
+            f"a search needs at least 1 worker group of at least 1 worker; got "
+            f"worker_groups={worker_groups}, workers={workers}. "
+            "Leave worker_groups out to use the whole cluster."
         )
     if gpus is None:
         gpus = 1.0 if any(node.get("GPU", 0) >= 1 for node in nodes) else 0.0
     if cpus is None:
-        cpus = _cpus_per_worker(nodes, workers * (gangs or 1), gpus)
+        cpus = _cpus_per_worker(nodes, workers * (worker_groups or 1), gpus)
     _check_shares(workers, cpus, gpus)
     fit = sum(_workers_on(node, cpus, gpus) for node in nodes)
-    wanted = workers * (gangs or 1)
+    wanted = workers * (worker_groups or 1)
     if wanted > fit:
-        raise ResourceError(_shortage(nodes, workers, gangs, cpus, gpus, fit))
-    return GangPlan(gangs=gangs or fit // workers, workers=workers, cpus=cpus, gpus=gpus)
+        raise ResourceError(_shortage(nodes, workers, worker_groups, cpus, gpus, fit))
+    return WorkerGroupPlan(
+        worker_groups=worker_groups or fit // workers, workers=workers, cpus=cpus, gpus=gpus
+    )
 
 
 def _cpus_per_worker(nodes: Sequence[Mapping[str, float]], workers: int, gpus: float) -> float:
@@ -111,7 +114,7 @@ def _check_shares(workers: int, cpus: float, gpus: float) -> None:
         )
     if workers > 1 and 0 < gpus < 1:
         raise ResourceError(
-            f"several workers of one gang cannot share a GPU (got workers={workers}, "
+            f"several workers of one worker group cannot share a GPU (got workers={workers}, "
             f"gpus={gpus:g}): NCCL, by which they talk, allows one worker a GPU, and two on one "
             "compute no faster than one. Ask for --workers 1 to have several trials on a GPU, or "
             "for --gpus-per-worker 1."
@@ -134,20 +137,21 @@ def _shares(have: float, gpus: float) -> int:
 def _shortage(
     nodes: Sequence[Mapping[str, float]],
     workers: int,
-    gangs: int | None,
+    worker_groups: int | None,
     cpus: float,
     gpus: float,
     fit: int,
 ) -> str:
     have = ", ".join(f"{n.get('CPU', 0):g} CPU + {n.get('GPU', 0):g} GPU" for n in nodes)
     return (
-        f"{gangs or 1} gang(s) of {workers} worker(s) with {cpus:g} CPU and {gpus:g} GPU each do "
+        f"{worker_groups or 1} worker group(s) of {workers} worker(s) with {cpus:g} CPU and "
+        f"{gpus:g} GPU each do "
         f"not fit the cluster, which has {len(nodes)} node(s) ({have}) and room for {fit} such "
-        f"worker(s). Ask for fewer workers or gangs, or for less a worker "
-        f"(--workers, --gangs, --cpus-per-worker, --gpus-per-worker)."
+        f"worker(s). Ask for fewer workers or worker groups, or for less a worker "
+        f"(--workers, --worker-groups, --cpus-per-worker, --gpus-per-worker)."
     )
 
 
-def gang_gpus(plan: GangPlan) -> float:
-    """GPUs of one gang; 0 where it trains on CPUs."""
+def group_gpus(plan: WorkerGroupPlan) -> float:
+    """GPUs of one worker group; 0 where it trains on CPUs."""
     return plan.gpus * plan.workers

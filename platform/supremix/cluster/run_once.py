@@ -1,4 +1,4 @@
-"""One piece of work by one gang that is started for it and ends with it."""
+"""One piece of work by one worker group that is started for it and ends with it."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ from ray.exceptions import RayError
 from ray.train import FailureConfig, RunConfig, ScalingConfig, get_context
 from ray.train.torch import TorchConfig, TorchTrainer, get_device
 
-from supremix.cluster.resources import GangPlan
+from supremix.cluster.resources import WorkerGroupPlan
 from supremix.errors import TrainingError
 from supremix.training import Collective, Distributed, Solo
 
-Work = Callable[[Collective, torch.device, Any], dict[str, Any]]
-"""work(collective, device, argument) -> plain values; every worker of the gang calls it."""
+SearchSession = Callable[[Collective, torch.device, Any], dict[str, Any]]
+"""work(collective, device, argument) -> plain values; every worker of the worker group calls it."""
 
 
-def in_one_gang(work: Work, argument: Any, plan: GangPlan) -> dict[str, Any]:
-    """Have a function called by all workers of one new gang of a plan.
+def in_one_gang(work: SearchSession, argument: Any, plan: WorkerGroupPlan) -> dict[str, Any]:
+    """Have a function called by all workers of one new worker group of a plan.
 
     Args:
         work: An importable function.
         argument: What it is given; picklable.
-        plan: Says how many workers there are, and what each has. The other gangs are not started.
+        plan: Says how many workers there are, and what each has. The other worker groups are not
+            started.
 
     Returns:
         What rank 0 returned.
@@ -34,7 +35,8 @@ def in_one_gang(work: Work, argument: Any, plan: GangPlan) -> dict[str, Any]:
     Raises:
         TrainingError: A worker raised an error or was killed, for want of memory say.
     """
-    # As for the gangs of a search: without it the controller looks at its workers every 2 s.
+    # As for the worker groups of a search: without it the controller looks at its workers every 2
+    # s.
     environment = {"RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.1"}
     options: dict[str, Any] = {
         "num_cpus": 0,
@@ -50,7 +52,7 @@ def in_one_gang(work: Work, argument: Any, plan: GangPlan) -> dict[str, Any]:
             raise TrainingError(_last_line(error)) from error
 
 
-def _fit(work: Work, argument: Any, plan: GangPlan, storage: str) -> dict[str, Any]:
+def _fit(work: SearchSession, argument: Any, plan: WorkerGroupPlan, storage: str) -> dict[str, Any]:
     trainer = TorchTrainer(
         _call,
         train_loop_config={"work": work, "argument": argument},

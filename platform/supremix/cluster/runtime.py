@@ -26,7 +26,7 @@ _QUIET = {
     "TUNE_RESULT_BUFFER_LENGTH": "0",
     "RAY_TRAIN_METRICS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    # Ctrl-C is ours: the search writes its tables and ends its gangs in order.
+    # Ctrl-C is ours: the search writes its tables and ends its worker groups in order.
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
 }
 

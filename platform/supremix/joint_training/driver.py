@@ -7,17 +7,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from supremix.cluster import Crew, GangPlan, Order, Outcome, cluster_nodes, plan_gangs, ray_runtime
+from supremix.cluster import (
+    Executor,
+    WorkerGroupPlan,
+    WorkerRequest,
+    WorkerResult,
+    cluster_nodes,
+    plan_worker_groups,
+    ray_runtime,
+)
 from supremix.cluster.interrupts import interrupts
 from supremix.errors import JointInterrupted, SearchFailedError
 from supremix.joint_training.report import ALONE, JOINT, Trained, is_reported, write_joint_tables
 from supremix.progress.progress import Listener, Progress, Steps
 from supremix.runs.folder import RunFolder, describe_environment, write_json
-from supremix.search.driver import started_crew
+from supremix.search.driver import started_executor
 from supremix.search.prepare import prepare_store
 from supremix.search.spec import SearchSpec
 from supremix.storage.locks import Lock, locked
-from supremix.storage.retry import explained
+from supremix.storage.retry import storage_errors
 from supremix.training import Task, joint_preflight, split_config
 from supremix_datasets import Store
 
@@ -83,10 +91,10 @@ def _guarded(listen: Listener, lock: Lock) -> Listener:
 
 
 def _train(spec: JointSpec, run: RunFolder, listen: Listener) -> None:
-    plan = plan_gangs(
+    plan = plan_worker_groups(
         cluster_nodes(),
         workers=spec.first.workers,
-        gangs=1,
+        worker_groups=1,
         cpus=spec.first.cpus_per_worker,
         gpus=spec.first.gpus_per_worker,
     )
@@ -94,18 +102,18 @@ def _train(spec: JointSpec, run: RunFolder, listen: Listener) -> None:
     tasks = {name: _task(part, stores[name], plan) for name, part in spec.parts.items()}
     sizes = joint_preflight(list(tasks.values()), spec.config, workers=plan.workers)
     _describe(run, plan, stores, sizes)
-    with started_crew(plan, listen) as crew:
+    with started_executor(plan, listen) as executor:
         together = tuple(tasks.values())
-        trained = [_execute(crew, run, JOINT, together, spec.config, listen)]
+        trained = [_execute(executor, run, JOINT, together, spec.config, listen)]
         for name, own in split_config(list(tasks), spec.config).items() if spec.alone else ():
-            trained.append(_execute(crew, run, f"{ALONE}/{name}", tasks[name], own, listen))
+            trained.append(_execute(executor, run, f"{ALONE}/{name}", tasks[name], own, listen))
     units = {name: store.card.unit for name, store in stores.items()}
     method = spec.first.resolve_method().name
     write_joint_tables(run, trained, method=method, seed=spec.first.seed, units=units)
     run.sweep(set())
 
 
-def _task(part: SearchSpec, store: Store, plan: GangPlan) -> Task:
+def _task(part: SearchSpec, store: Store, plan: WorkerGroupPlan) -> Task:
     return Task(
         store=store.path if part.stores is None else f"{part.stores.rstrip('/')}/{store.name}",
         cache=part.cache,
@@ -122,9 +130,9 @@ def _task(part: SearchSpec, store: Store, plan: GangPlan) -> Task:
 
 
 def _describe(
-    run: RunFolder, plan: GangPlan, stores: Mapping[str, Store], sizes: Mapping[str, int]
+    run: RunFolder, plan: WorkerGroupPlan, stores: Mapping[str, Store], sizes: Mapping[str, int]
 ) -> None:
-    with explained(str(run.path)):
+    with storage_errors(str(run.path)):
         known = run.environment.exists()
     if known:
         return  # a resumed run keeps what it began with
@@ -139,7 +147,7 @@ def _describe(
 
 
 def _execute(
-    crew: Crew,
+    executor: Executor,
     run: RunFolder,
     name: str,
     task: Task | tuple[Task, ...],
@@ -147,7 +155,7 @@ def _execute(
     listen: Listener,
 ) -> Trained:
     """Have one training done, epoch by epoch; what its checkpoint has already comes at once."""
-    order = Order(
+    order = WorkerRequest(
         key=f"{run.name}/{name}",
         task=task,
         config=config,
@@ -158,18 +166,18 @@ def _execute(
     rows: list[dict[str, Any]] = []
     total = 1
     while len(rows) < total:
-        outcome = _succeed(crew.execute(dataclasses.replace(order, epoch=len(rows) + 1)), name)
+        outcome = _succeed(executor.execute(dataclasses.replace(order, epoch=len(rows) + 1)), name)
         rows.append(outcome.row or {})
         total = outcome.total
         tell(len(rows), total)
     final = dataclasses.replace(
         order, epoch=total, predict=("val", "test"), export=str(run.path / name)
     )
-    outcome = _succeed(crew.execute(final), name)
+    outcome = _succeed(executor.execute(final), name)
     return Trained(name=name, rows=rows, predictions=outcome.predictions)
 
 
-def _succeed(outcome: Outcome, name: str) -> Outcome:
+def _succeed(outcome: WorkerResult, name: str) -> WorkerResult:
     if outcome.failure is not None:
         raise SearchFailedError(f"the training {name!r} failed: {outcome.failure}")
     return outcome

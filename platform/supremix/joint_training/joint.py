@@ -18,7 +18,7 @@ from supremix.progress.progress import Listener, Progress
 from supremix.runs.folder import RunFolder, new_run_folder
 from supremix.search.spec import PLACE, SearchSpec
 from supremix.storage.paths import Address, children
-from supremix.storage.retry import explained
+from supremix.storage.retry import storage_errors
 from supremix.training import Method, TrainedModel
 from supremix.training.artifacts.format import DESCRIPTION
 from supremix_datasets import Dataset
@@ -63,7 +63,7 @@ class JointResult:
             RunFolderError: There is no such model.
         """
         folder = self.path / (ALONE if alone else JOINT) / dataset
-        with explained(str(folder)):
+        with storage_errors(str(folder)):
             found = (folder / DESCRIPTION).is_file()
         if not found:
             raise RunFolderError(f"there is no model in {folder}; see the folder {folder.parent}.")
@@ -151,7 +151,7 @@ def joint(
         "fractions": fractions,
         "split_seed": split_seed,
         "workers": workers,
-        "gangs": 1,
+        "worker_groups": 1,
         "cpus_per_worker": cpus_per_worker,
         "gpus_per_worker": gpus_per_worker,
         "precision": precision,
@@ -201,7 +201,7 @@ def _parts(
 
 
 def _run(spec: JointSpec, run: RunFolder, listen: Listener) -> JointResult:
-    with explained(str(run.path)):
+    with storage_errors(str(run.path)):
         fresh = not run.spec.is_file()
     if fresh:
         run.create(spec.to_dict())

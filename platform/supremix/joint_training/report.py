@@ -10,7 +10,7 @@ import polars as pl
 from upath import UPath
 
 from supremix.runs.folder import RunFolder
-from supremix.storage.retry import explained, persistently
+from supremix.storage.retry import storage_errors, with_retries
 from supremix_reports import (
     Interval,
     column_names,
@@ -70,7 +70,7 @@ class JointRow:
 
 def is_reported(folder: UPath) -> bool:
     """Whether a joint training came to its end."""
-    with explained(str(folder)):
+    with storage_errors(str(folder)):
         return (folder / PAGE).is_file()
 
 
@@ -98,7 +98,7 @@ def write_joint_tables(
         common: Row = {"run": run.name, "method": name, "trial": trial}
         curves += [{**common, **row} for row in _curve(one)]
         predictions += [{**common, "seed": seed, **row} for row in _predicted(one)]
-    persistently(
+    with_retries(
         lambda: _write(run, method, curves, predictions, units), f"the tables in {run.path}"
     )
 

@@ -38,7 +38,7 @@ class Facts:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Whole:
+class GlobalBatch:
     """The batch of all workers, as an additional term sees it.
 
     Attributes:
@@ -56,7 +56,7 @@ class Whole:
     draws: torch.Generator
 
 
-BoundTerm = Callable[[Whole], Tensor]
+BoundTerm = Callable[[GlobalBatch], Tensor]
 
 
 @runtime_checkable

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from supremix.losses import AdaConLoss, BalancedMSELoss, ConRLoss, HuberLoss
-from supremix.methods.recipes import BoundTerm, Facts, Whole
+from supremix.methods.recipes import BoundTerm, Facts, GlobalBatch
 
 _MOST_REFERENCES = 4096
 
@@ -69,7 +69,7 @@ class FeatureTerm:
         factor = self.weight * facts.length(self.label_scale) ** self.power
         loss = _told(self.loss, facts)
 
-        def term(whole: Whole) -> Tensor:
+        def term(whole: GlobalBatch) -> Tensor:
             known = (whole.features, whole.labels)
             if isinstance(loss, ConRLoss):
                 known = (*known, whole.predictions)

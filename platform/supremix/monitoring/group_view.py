@@ -9,7 +9,7 @@ from typing import Literal
 from supremix.monitoring.run_view import STATES, RunView
 from supremix.monitoring.status import RunState, Status
 from supremix.runs.folder import RunFolder
-from supremix.storage.liveness import Presence
+from supremix.storage.liveness import Liveness
 
 TOGETHER = 60.0
 """Seconds between the beginnings of searches that one driver begins."""
@@ -35,7 +35,7 @@ class GroupView:
         self._folder, self._parts = folder, parts
         self._kind: Literal["comparison", "datasets", "benchmark"] = kind
         self._objective = objective
-        self._presence = Presence(folder.path)
+        self._presence = Liveness(folder.path)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -53,7 +53,7 @@ class GroupView:
         parts = tuple(
             part.look(held=all_held or held) for part, held in zip(self._parts, own, strict=True)
         )
-        gangs = max(part.gangs for part in parts)
+        worker_groups = max(part.worker_groups for part in parts)
         silences = [part.silence for part in parts if part.silence is not None]
         units = {part.unit for part in parts}
         seconds, epochs = self._seconds(parts), sum(part.epochs for part in parts)
@@ -71,9 +71,11 @@ class GroupView:
                 for name in STATES
                 if (number := sum(part.trials.get(name, 0) for part in parts))
             },
-            gangs=gangs,
-            busy=min(gangs, sum(part.busy for part in parts)),
-            busy_share=min(1.0, busy / (gangs * seconds)) if gangs and seconds else None,
+            worker_groups=worker_groups,
+            busy=min(worker_groups, sum(part.busy for part in parts)),
+            busy_share=min(1.0, busy / (worker_groups * seconds))
+            if worker_groups and seconds
+            else None,
             epochs=epochs,
             epochs_per_hour=epochs / seconds * 3600 if seconds else None,
             seconds=seconds or max(part.seconds for part in parts),

@@ -116,7 +116,7 @@ def read_trial(run: Address, number: int) -> TrialStatus:
         state=record.state,
         reason=record.reason,
         config=record.config,
-        confirms=record.confirms,
+        replicate_of=record.replicate_of,
         seed=record.seed,
         errors=tuple(row["error"] for row in record.rows),
         total=record.total,

@@ -197,7 +197,7 @@ def _attributes(trial: _Trial) -> dict[str, Any]:
     told: dict[str, Any] = {
         "trial": record.number,
         "role": record.role,
-        "confirms": record.confirms,
+        "replicate_of": record.replicate_of,
         "seed": record.seed,
         "dataset": record.rows[-1].get("dataset") if record.rows else None,
     }

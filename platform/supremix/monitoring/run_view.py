@@ -8,8 +8,8 @@ from typing import Any
 import supremix_datasets
 from supremix.monitoring.status import RunState, Status, finalists_of, running_of
 from supremix.runs.folder import JOINT, RATIO, RunFolder, read_json
-from supremix.storage.liveness import Presence
-from supremix.tuning.ledger.counters import Tally, finite
+from supremix.storage.liveness import Liveness
+from supremix.tuning.ledger.counters import RunCounters, finite
 from supremix.tuning.ledger.records import best_record
 from supremix.tuning.ledger.tail import Rewound, Tail
 
@@ -52,8 +52,8 @@ class RunView:
         # Runs of before there were several test seeds have none such events.
         self._tests = int(spec.get("test_seeds", 0)) * max(1, len(datasets))
         self._tests *= bool(spec.get("judge", True))
-        self._tail, self._tally = Tail(folder.ledger), Tally()
-        self._presence = Presence(folder.path)
+        self._tail, self._counters = Tail(folder.ledger), RunCounters()
+        self._presence = Liveness(folder.path)
         self._unit: str | None = RATIO if datasets else None
 
     @property
@@ -73,19 +73,19 @@ class RunView:
         try:
             self._read()
         except Rewound:
-            self._tail, self._tally = Tail(self.folder.ledger), Tally()
+            self._tail, self._counters = Tail(self.folder.ledger), RunCounters()
             self._read()
         return self._status(self.is_held() if held is None else held)
 
     @property
     def busy_seconds(self) -> float:
         """Seconds of all epochs together."""
-        return self._tally.busy_seconds
+        return self._counters.busy_seconds
 
     @property
     def span(self) -> tuple[float, float] | None:
         """From when until when its only driver worked, in s since 1970; None for several."""
-        began, changed = self._tally.sessions, self._tail.changed()
+        began, changed = self._counters.sessions, self._tail.changed()
         return (began[0], changed) if len(began) == 1 and began[0] and changed else None
 
     def is_held(self) -> bool:
@@ -94,11 +94,11 @@ class RunView:
 
     def _read(self) -> None:
         for event in self._tail.new():
-            self._tally.take(event)
+            self._counters.take(event)
 
     def _status(self, held: bool) -> Status:
-        tally, running = self._tally, self._tally.running
-        best = best_record(tally.records.values())
+        counters, running = self._counters, self._counters.running
+        best = best_record(counters.records.values())
         silence = self._silence()
         state = self._state(held, silence)
         return Status(
@@ -109,23 +109,23 @@ class RunView:
             method=self._method,
             objective=self._objective,
             unit=self.unit,
-            trials={name: tally.states[name] for name in STATES if tally.states[name]},
+            trials={name: counters.states[name] for name in STATES if counters.states[name]},
             running=tuple(map(running_of, running)),
             best_trial=None if best is None else best.number,
             best_error=None if best is None else finite(best.error),
             best_config=None if best is None else dict(best.config),
-            finalists=finalists_of(tally.records),
-            gangs=tally.gangs,
-            busy=min(len(running), tally.gangs) if state == "running" else 0,
-            busy_share=tally.busy_share,
-            epochs=tally.epochs,
-            epochs_per_hour=tally.epochs_per_hour,
-            seconds=tally.clock,
-            gpu_hours=tally.gpu_hours,
+            finalists=finalists_of(counters.records),
+            worker_groups=counters.worker_groups,
+            busy=min(len(running), counters.worker_groups) if state == "running" else 0,
+            busy_share=counters.busy_share,
+            epochs=counters.epochs,
+            epochs_per_hour=counters.epochs_per_hour,
+            seconds=counters.clock,
+            gpu_hours=counters.gpu_hours,
             limits=self._limits,
             left=None if self._concluded() else self._left(),
             silence=silence,
-            failures=tuple(tally.failures),
+            failures=tuple(counters.failures),
         )
 
     def _silence(self) -> float | None:
@@ -133,36 +133,42 @@ class RunView:
         return None if changed is None else max(0.0, self._clock() - changed)
 
     def _state(self, held: bool, silence: float | None) -> RunState:
-        tally = self._tally
+        counters = self._counters
         if self._concluded():
             return "concluded"
         if held:
             # Between the trials and the end a model is trained, of which the ledger tells nothing.
-            quiet = max(QUIET, SLOW * tally.longest)
-            hangs = tally.states["running"] and (silence or 0.0) > quiet
+            quiet = max(QUIET, SLOW * counters.longest)
+            hangs = counters.states["running"] and (silence or 0.0) > quiet
             return "stalled" if hangs else "running"
-        vain = tally.searched and not tally.states["running"] and not tally.states["finished"]
+        vain = (
+            counters.searched and not counters.states["running"] and not counters.states["finished"]
+        )
         return "failed" if vain and self._used_up() else "interrupted"
 
     def _concluded(self) -> bool:
         """Whether all is done; a benchmark may ask for more test seeds later on."""
-        return self._tally.concluded and self._tally.tested >= self._tests
+        return self._counters.concluded and self._counters.tested >= self._tests
 
     def _used_up(self) -> bool:
         return any(used >= self._limits[name] for name, used in self._used().items())
 
     def _used(self) -> dict[str, float]:
-        tally = self._tally
-        used = {"trials": tally.searched, "time": tally.clock, "gpu_hours": tally.gpu_hours}
+        counters = self._counters
+        used = {
+            "trials": counters.searched,
+            "time": counters.clock,
+            "gpu_hours": counters.gpu_hours,
+        }
         return {name: value for name, value in used.items() if name in self._limits}
 
     def _left(self) -> float | None:
         """By each limit what it leaves at the pace so far; the least of them."""
-        ended = self._tally.searched - self._tally.states["running"]
+        ended = self._counters.searched - self._counters.states["running"]
         estimates: list[float] = []
         for name, used in ({**self._used(), "trials": ended}).items():
             if name in self._limits and used > 0:
-                estimates.append(self._tally.clock * max(0.0, self._limits[name] / used - 1))
+                estimates.append(self._counters.clock * max(0.0, self._limits[name] / used - 1))
         return min(estimates, default=None)
 
 

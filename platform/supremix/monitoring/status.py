@@ -75,11 +75,11 @@ class Status:
         best_error: Its error in the search.
         best_config: Its settings.
         finalists: The best settings, trained once more, best first; empty before that.
-        gangs: Gangs of the last driver.
-        busy: Gangs that have a trial now.
-        busy_share: Share of the gangs' time so far that went into epochs, 0 to 1.
+        worker_groups: Worker groups of the last driver.
+        busy: Worker groups that have a trial now.
+        busy_share: Share of the worker groups' time so far that went into epochs, 0 to 1.
         epochs: Epochs done, of all trials.
-        epochs_per_hour: Of all gangs together, over the whole run.
+        epochs_per_hour: Of all worker groups together, over the whole run.
         seconds: Search time used.
         gpu_hours: Hours that GPUs trained, added up over all GPUs.
         limits: The budget: ``trials``, ``time`` in s and ``gpu_hours``, where there is a limit.
@@ -102,7 +102,7 @@ class Status:
     best_error: float | None = None
     best_config: Mapping[str, Any] | None = None
     finalists: tuple[Finalist, ...] = ()
-    gangs: int = 0
+    worker_groups: int = 0
     busy: int = 0
     busy_share: float | None = None
     epochs: int = 0
@@ -131,7 +131,7 @@ class TrialStatus:
         state: running, finished, pruned, stopped or failed.
         reason: Why it ended, None where there is nothing to say.
         config: Its settings.
-        confirms: The trial whose settings it trains once more, None for one of the search.
+        replicate_of: The trial whose settings it trains once more, None for one of the search.
         seed: Its own seed, None for the run's.
         errors: After each epoch that counts.
         total: Epochs of the whole trial, None before the first.
@@ -144,7 +144,7 @@ class TrialStatus:
     state: str
     reason: str | None
     config: Mapping[str, Any]
-    confirms: int | None
+    replicate_of: int | None
     seed: int | None
     errors: tuple[float, ...]
     total: int | None
@@ -168,11 +168,11 @@ def running_of(record: TrialRecord) -> RunningTrial:
 
 def finalists_of(records: Mapping[int, TrialRecord]) -> tuple[Finalist, ...]:
     """The settings that are trained once more, those with the least error first."""
-    again = [record for record in records.values() if record.confirms is not None]
+    again = [record for record in records.values() if record.replicate_of is not None]
     means = confirmed(again)
     found = [
         _finalist(records, number, again, means)
-        for number in {r.confirms for r in again}
+        for number in {r.replicate_of for r in again}
         if number is not None
     ]
     return tuple(sorted(found, key=lambda f: (f.mean is None, f.mean or f.error or 0.0, f.trial)))
@@ -184,7 +184,7 @@ def _finalist(
     again: list[TrialRecord],
     means: Mapping[int, float],
 ) -> Finalist:
-    own = [record for record in again if record.confirms == number]
+    own = [record for record in again if record.replicate_of == number]
     done = [r.error for r in own if r.state == "finished" and r.error is not None]
     return Finalist(
         trial=number,

@@ -1,4 +1,4 @@
-"""What an epoch costs: a few of them are trained, on one gang, and measured."""
+"""What an epoch costs: a few of them are trained, on one worker group, and measured."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from supremix.cluster import GangPlan
+from supremix.cluster import WorkerGroupPlan
 from supremix.cluster.run_once import in_one_gang
 from supremix.errors import TrainingError
 from supremix.planning.measure import Epoch as Epoch
@@ -19,7 +19,7 @@ from supremix_spaces import Choice, Fixed, Int, Space
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Measured:
-    """What one configuration came to on one gang.
+    """What one configuration came to on one worker group.
 
     Args:
         batch: The setting `batch_size`, None where the method has none.
@@ -60,7 +60,7 @@ class Calibration:
         measured: The default settings' first, then those with other batches; the timed ones.
         resident: Most bytes of memory of a worker, over all that were tried.
         device: Most bytes of GPU memory of a worker, likewise.
-        start: Seconds for gangs to start and end.
+        start: Seconds for worker groups to start and end.
         failed: Batch and reason of what could not be trained.
     """
 
@@ -76,13 +76,13 @@ class Calibration:
         return self.measured[0]
 
 
-def calibrate(task: Task, space: Space, plan: GangPlan) -> Calibration:
+def calibrate(task: Task, space: Space, plan: WorkerGroupPlan) -> Calibration:
     """Train a few epochs with the default settings, and the least and largest batch of a space.
 
     Args:
         task: Of the search.
         space: Of the search.
-        plan: Its gangs; one of them is started.
+        plan: Its worker groups; one of them is started.
 
     Raises:
         TrainingError: The default settings cannot be trained.
@@ -102,9 +102,9 @@ def calibrate(task: Task, space: Space, plan: GangPlan) -> Calibration:
 
 
 def _measure_all(
-    task: Task, configs: tuple[Mapping[str, Any], ...], plan: GangPlan
+    task: Task, configs: tuple[Mapping[str, Any], ...], plan: WorkerGroupPlan
 ) -> tuple[list[Measured | Failure], float]:
-    """Measure settings on one gang; where that dies, on one for each. And the seconds of it."""
+    """Measure settings on one group; where that dies, on one for each. And the seconds of it."""
     try:
         return _measure(Request(task=task, configs=configs), plan)
     except TrainingError:
@@ -119,7 +119,7 @@ def _measure_all(
     return found, spent
 
 
-def _measure(request: Request, plan: GangPlan) -> tuple[list[Measured | Failure], float]:
+def _measure(request: Request, plan: WorkerGroupPlan) -> tuple[list[Measured | Failure], float]:
     answer = in_one_gang(measure, request, plan)
     return [_read(one) for one in answer["found"]], answer["spent"]
 

@@ -74,7 +74,7 @@ class Costs:
 
     @property
     def all(self) -> tuple[float, ...]:
-        """(E,) seconds for which an epoch keeps its gang busy."""
+        """(E,) seconds for which an epoch keeps its worker group busy."""
         return tuple(map(sum, zip(self.train, self.around, strict=True)))
 
     def joined(self, other: Costs) -> Costs:
@@ -176,7 +176,8 @@ class Effort:
         ends_by: The limit that is reached first.
         epochs: Of all trials together; `high` is at most so many.
         seconds: Until the last one has ended.
-        busy: Seconds that gangs train, added up over the gangs, as the ledger counts them.
+        busy: Seconds that worker groups train, added up over the worker groups, as the ledger
+            counts them.
     """
 
     trials: int
@@ -186,32 +187,34 @@ class Effort:
     busy: Range
 
 
-def effort(costs: Costs, rungs: Rungs, budget: Budget, *, gangs: int, gpus: float) -> Effort:
+def effort(
+    costs: Costs, rungs: Rungs, budget: Budget, *, worker_groups: int, gpus: float
+) -> Effort:
     """What a search's trials come to, until the first limit of its budget is reached.
 
     Args:
         costs: Of a trial's epochs.
         rungs: Where trials are compared.
         budget: The limits.
-        gangs: Trials at once.
-        gpus: GPUs of one gang.
+        worker_groups: Trials at once.
+        gpus: GPUs of one worker group.
     """
 
     def course(of: Sequence[float]) -> Course:
         # A trial is compared with those that do not run beside it, see `search.rules.Rules`.
-        return Course(rungs=rungs, lead=gangs, costs=of)
+        return Course(rungs=rungs, lead=worker_groups, costs=of)
 
     busy, train, count = course(costs.all), course(costs.train), course([1.0] * rungs.total)
     limits: dict[Limit, int] = {}
     if budget.trials is not None:
         limits["trials"] = budget.trials
     if budget.seconds is not None:
-        limits["time"] = max(1, busy.within(budget.seconds * gangs))
+        limits["time"] = max(1, busy.within(budget.seconds * worker_groups))
     if budget.gpu_hours is not None:
         limits["gpu_hours"] = max(1, train.within(budget.gpu_hours * HOUR / gpus))
     ends_by = min(limits, key=lambda name: limits[name])
     trials = limits[ends_by]
-    seconds = wall(_ranged(busy, costs, trials), trials, gangs, busy.whole)
+    seconds = wall(_ranged(busy, costs, trials), trials, worker_groups, busy.whole)
     if budget.seconds is not None:
         seconds = _capped(seconds, budget.seconds, ends_by == "time")
     return Effort(
@@ -237,21 +240,21 @@ def _ranged(course: Course, costs: Costs | None, trials: int) -> Range:
     )
 
 
-def wall(busy: Range, trials: int, gangs: int, whole: float) -> Range:
-    """Seconds until gangs that share trials are done with all of them.
+def wall(busy: Range, trials: int, worker_groups: int, whole: float) -> Range:
+    """Seconds until worker groups that share trials are done with all of them.
 
-    Near the end some gangs have nothing to do any more, for half a trial on average.
+    Near the end some worker groups have nothing to do any more, for half a trial on average.
 
     Args:
         busy: Seconds of all trials together.
         trials: How many they are, at least 1.
-        gangs: That work at the same time.
+        worker_groups: That work at the same time.
         whole: Seconds of a trial that is not given up; nothing ends before one.
     """
 
     def of(total: float) -> float:
-        idle = (1 - 1 / gangs) * total / trials / 2
-        return max(total / gangs + idle, min(whole, total))
+        idle = (1 - 1 / worker_groups) * total / trials / 2
+        return max(total / worker_groups + idle, min(whole, total))
 
     return Range(low=of(busy.low), likely=of(busy.likely), high=of(busy.high))
 

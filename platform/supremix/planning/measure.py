@@ -1,4 +1,4 @@
-"""What an epoch costs: the part that runs on the workers of one gang."""
+"""What an epoch costs: the part that runs on the workers of one worker group."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FEW = 3
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
-    """What is to be measured on one gang: a task, and settings one after the other."""
+    """What is to be measured on one worker group: a task, and settings one after the other."""
 
     task: Task
     configs: tuple[Mapping[str, Any], ...]
@@ -57,7 +57,7 @@ class Epoch:
 
 
 def measure(collective: Collective, device: torch.device, request: Request) -> dict[str, Any]:
-    """What every worker of the gang does: train with each of the settings, and take notes.
+    """What every worker of the worker group does: train with each of the settings, and take notes.
 
     Returns:
         ``found``, the fields of `Measured` as plain values for each of the settings, or ``batch``
@@ -70,8 +70,8 @@ def measure(collective: Collective, device: torch.device, request: Request) -> d
         try:
             found.append(_measure_one(collective, device, request.task, config, brief=brief))
         except (TrainingError, RuntimeError) as error:
-            # Others of the gang may be waiting for this worker, and without the defaults there is
-            # nothing to plan with: then the whole gang ends.
+            # Others of the worker group may be waiting for this worker, and without the defaults
+            # there is nothing to plan with: then the whole worker group ends.
             if collective.world > 1 or not found:
                 raise
             reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
@@ -137,7 +137,7 @@ def _shortened(task: Task, config: Mapping[str, Any], device: torch.device) -> T
     """The task with a few batches of images and no judgement."""
     images = len(TrialData(task, device).fit)
     share = min(1.0, FEW * int(config["batch_size"]) / images)
-    return dataclasses.replace(task, label_fraction=task.label_fraction * share, judge_on=None)
+    return dataclasses.replace(task, label_fraction=task.label_fraction * share, eval_split=None)
 
 
 def _epochs(run: TrialRun) -> list[dict[str, Any]]:

@@ -11,8 +11,8 @@ from typing import Any
 
 from supremix.benchmark.benchmark import Benchmark
 from supremix.benchmark.comparison import Comparison
-from supremix.benchmark.multi_dataset import OBJECTIVES, MultiSearch
-from supremix.cluster import GangPlan, cluster_nodes, ray_runtime
+from supremix.benchmark.multi_dataset import OBJECTIVES, MultiDatasetSearch
+from supremix.cluster import WorkerGroupPlan, cluster_nodes, ray_runtime
 from supremix.errors import ResourceError, SpecError
 from supremix.planning.calibration import calibrate
 from supremix.planning.estimate import Range, exactly, mean_costs
@@ -20,7 +20,7 @@ from supremix.planning.problems import Problem, disk_problems, free_space
 from supremix.planning.study_plan import Part, StudyPlan, plan_study, study_problems
 from supremix.progress.progress import Listener, Progress
 from supremix.runs.folder import RunFolder
-from supremix.search.prepare import Ground, check_budget, find_ground, prepare_setting
+from supremix.search.prepare import Resources, check_budget, find_ground, prepare_setting
 from supremix.search.search import Search
 from supremix.search.spec import SearchSpec
 from supremix.storage.paths import Address
@@ -35,7 +35,7 @@ class Plan:
     """What searches will take.
 
     Args:
-        gangs: The gangs, as many as there is room for.
+        worker_groups: The worker groups, as many as there is room for.
         nodes: Nodes of the cluster.
         studies: A row a search: a method on a dataset, or on several of a joint objective.
         seconds: Wall time of all of it, from the start of the workers, in s.
@@ -46,7 +46,7 @@ class Plan:
         problems: What does not fit.
     """
 
-    gangs: GangPlan
+    worker_groups: WorkerGroupPlan
     nodes: int
     studies: tuple[StudyPlan, ...]
     seconds: Range
@@ -78,11 +78,11 @@ def plan(
 ) -> Plan:
     """Find out what a search will take, and what of it does not fit. No search is started.
 
-    The images are prepared if they are not; then a few epochs are trained on one gang with the
-    default settings and with the smallest and the largest batch of the space, and reckoned up.
+    The images are prepared if they are not; then a few epochs are trained on one worker group with
+    the default settings and with the smallest and the largest batch of the space, and reckoned up.
 
     Args:
-        dataset: As for `Search`; several as for `MultiSearch`, with several methods as for
+        dataset: As for `Search`; several as for `MultiDatasetSearch`, with several methods as for
             `Benchmark`.
         source: As for `Search`; of several datasets by name.
         method: As for `Search`; several as for `Comparison`.
@@ -120,7 +120,7 @@ def _specs(
             raise SpecError(f"objective {objective!r} is for one method; got {len(methods)}.")
         return Benchmark(datasets, source, methods, out=".", **options).specs
     if len(datasets) > 1:
-        return MultiSearch(
+        return MultiDatasetSearch(
             datasets, source, methods[0], objective=objective, out=".", **options
         ).specs
     if objective != OBJECTIVES[0]:
@@ -135,7 +135,7 @@ def _several(value: Any) -> list[Any]:
 
 
 class _Planner:
-    """Plans searches one after the other on the same gangs."""
+    """Plans searches one after the other on the same worker groups."""
 
     def __init__(self, scratch: Path, listen: Listener) -> None:
         self._scratch, self._listen = scratch, listen
@@ -145,14 +145,14 @@ class _Planner:
     def plan(self, specs: Sequence[SearchSpec], joint: bool, out: str) -> Plan:
         """The plan of searches, or of the one search that is `joint`."""
         grounds = self._find_grounds(specs)
-        gangs = grounds[0].plan
+        worker_groups = grounds[0].plan
         studies = list(self._studies(specs, grounds, joint))
         storage = sum(study.storage for study in studies)
         self._problems += disk_problems(out, storage)
-        cpus = gangs.cpus * gangs.workers
+        cpus = worker_groups.cpus * worker_groups.workers
         start = exactly(max(study.start for study in studies))
         return Plan(
-            gangs=gangs,
+            worker_groups=worker_groups,
             nodes=len(self._nodes),
             studies=tuple(studies),
             seconds=_sum(start, *(study.seconds for study in studies)),
@@ -163,25 +163,27 @@ class _Planner:
             problems=tuple(dict.fromkeys(self._problems)),
         )
 
-    def _find_grounds(self, specs: Sequence[SearchSpec]) -> list[Ground]:
-        """The gangs and images of each search; with as many gangs as fit, where fewer do."""
+    def _find_grounds(self, specs: Sequence[SearchSpec]) -> list[Resources]:
+        """The groups and images of each search; with as many groups as fit, where fewer do."""
         try:
             return self._grounds(specs)
         except ResourceError as error:
-            if specs[0].gangs is None:
+            if specs[0].worker_groups is None:
                 raise
-            grounds = self._grounds([dataclasses.replace(spec, gangs=None) for spec in specs])
+            grounds = self._grounds(
+                [dataclasses.replace(spec, worker_groups=None) for spec in specs]
+            )
             self._problems.append(
                 Problem(
                     what=str(error),
-                    remedy=f"The plan is made for the {grounds[0].plan.gangs} that fit.",
+                    remedy=f"The plan is made for the {grounds[0].plan.worker_groups} that fit.",
                 )
             )
             return grounds
 
-    def _grounds(self, specs: Sequence[SearchSpec]) -> list[Ground]:
+    def _grounds(self, specs: Sequence[SearchSpec]) -> list[Resources]:
         """Methods that are compared stand on the same one."""
-        found: dict[str, Ground] = {}
+        found: dict[str, Resources] = {}
         for spec in specs:
             name = spec.resolve_dataset().card.name
             if name not in found:
@@ -189,23 +191,27 @@ class _Planner:
         return [found[spec.resolve_dataset().card.name] for spec in specs]
 
     def _studies(
-        self, specs: Sequence[SearchSpec], grounds: Sequence[Ground], joint: bool
+        self, specs: Sequence[SearchSpec], grounds: Sequence[Resources], joint: bool
     ) -> Iterator[StudyPlan]:
-        gangs = grounds[0].plan
+        worker_groups = grounds[0].plan
         parts = [self._part(*pair) for pair in zip(specs, grounds, strict=True)]
         # A joint trial begins with the datasets that cost the least.
         parts.sort(key=lambda part: sum(part.costs.train) if joint else 0)
         sharing = 1
         if not joint and len({part.spec.resolve_dataset().card.name for part in parts}) > 1:
-            sharing = lanes(gangs.gangs, len(parts), learning=specs[0].learn)
+            sharing = lanes(worker_groups.worker_groups, len(parts), learning=specs[0].learn)
         if sharing > 1 and len({part.spec.resolve_method().name for part in parts}) > 1:
-            sharing = min(len(parts), gangs.gangs, in_turn(gangs.gangs))
+            sharing = min(
+                len(parts), worker_groups.worker_groups, in_turn(worker_groups.worker_groups)
+            )
         for group in [parts] if joint else [[part] for part in parts]:
-            study = plan_study(group, gangs, sharing=sharing)
-            self._problems += study_problems(study, group, gangs, self._nodes, sharing=sharing)
+            study = plan_study(group, worker_groups, sharing=sharing)
+            self._problems += study_problems(
+                study, group, worker_groups, self._nodes, sharing=sharing
+            )
             yield study
 
-    def _part(self, spec: SearchSpec, ground: Ground) -> Part:
+    def _part(self, spec: SearchSpec, ground: Resources) -> Part:
         """One method on one dataset, checked as a search would be, and calibrated."""
         check_budget(spec.budget(), ground.plan)
         method, card = spec.resolve_method(), ground.store.card

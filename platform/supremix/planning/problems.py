@@ -1,4 +1,4 @@
-"""What of a plan does not fit: gangs, budgets, memory, disks; each with what to do."""
+"""What of a plan does not fit: worker groups, budgets, memory, disks; each with what to do."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from supremix.cluster import GangPlan
-from supremix.cluster.resources import gang_gpus
+from supremix.cluster import WorkerGroupPlan
+from supremix.cluster.resources import group_gpus
 from supremix.planning.calibration import Calibration
 from supremix.planning.estimate import Effort
 from supremix.tuning.study.budget import HOUR, Budget
@@ -64,7 +64,7 @@ def budget_problems(
         needed: What the trials asked for come to without other limits; None where no number was
             asked for.
         whole: Seconds of a trial that is not given up.
-        gpus: GPUs of a gang.
+        gpus: GPUs of a worker group.
     """
     tight = [(budget.seconds, "--time"), (None, "")]
     if budget.gpu_hours is not None:
@@ -97,7 +97,7 @@ def _too_tight(name: str, effort: Effort, needed: Effort, gpus: float) -> Proble
 
 
 def memory_problems(
-    name: str, plan: GangPlan, nodes: Sequence[Mapping[str, float]], calibration: Calibration
+    name: str, plan: WorkerGroupPlan, nodes: Sequence[Mapping[str, float]], calibration: Calibration
 ) -> Iterator[Problem]:
     """Workers that together need more memory than a node or a GPU has, or that could not train."""
     for batch, reason in calibration.failed:
@@ -119,7 +119,7 @@ def memory_problems(
 
 
 def _node_problems(
-    name: str, plan: GangPlan, nodes: Sequence[Mapping[str, float]], resident: int
+    name: str, plan: WorkerGroupPlan, nodes: Sequence[Mapping[str, float]], resident: int
 ) -> Iterator[Problem]:
     for node in nodes:
         has = node.get("memory", 0.0) + node.get("object_store_memory", 0.0)
@@ -128,18 +128,18 @@ def _node_problems(
             yield Problem(
                 what=f"{name}: {workers} worker(s) with {describe_bytes(resident)} each need "
                 f"more memory than the {describe_bytes(has)} of a node.",
-                remedy=f"Let at most {int(has // resident)} of them run on it: fewer --gangs, or "
+                remedy=f"Let at most {int(has // resident)} of them run on it: fewer --worker-groups, or "
                 "more --cpus-per-worker.",
             )
             return
 
 
-def workers_on(node: Mapping[str, float], plan: GangPlan) -> int:
+def workers_on(node: Mapping[str, float], plan: WorkerGroupPlan) -> int:
     """Workers of a plan that a node gets at most."""
     fit = node.get("CPU", 0.0) / plan.cpus
     if plan.gpus > 0:
         fit = min(fit, node.get("GPU", 0.0) / plan.gpus)
-    return min(int(fit + 1e-6), plan.gangs * plan.workers)
+    return min(int(fit + 1e-6), plan.worker_groups * plan.workers)
 
 
 def disk_problems(out: str, needed: float) -> Iterator[Problem]:
@@ -162,6 +162,6 @@ def free_space(address: str) -> int | None:
     return shutil.disk_usage(there).free
 
 
-def gpu_hours(seconds: float, plan: GangPlan) -> float:
-    """GPU hours of so many seconds of one gang."""
-    return seconds * gang_gpus(plan) / HOUR
+def gpu_hours(seconds: float, plan: WorkerGroupPlan) -> float:
+    """GPU hours of so many seconds of one worker group."""
+    return seconds * group_gpus(plan) / HOUR

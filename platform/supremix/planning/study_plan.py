@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from supremix.cluster import GangPlan
-from supremix.cluster.resources import gang_gpus
+from supremix.cluster import WorkerGroupPlan
+from supremix.cluster.resources import group_gpus
 from supremix.planning.calibration import Calibration
 from supremix.planning.estimate import Costs, Effort, Limit, Range, effort
 from supremix.planning.problems import Problem, budget_problems, gpu_hours, memory_problems
-from supremix.search.prepare import Ground
+from supremix.search.prepare import Resources
 from supremix.search.spec import SearchSpec
 from supremix.tuning.study.budget import Budget
 from supremix.tuning.study.pruning import never
@@ -30,7 +30,7 @@ class Part:
     """A method on one dataset, as it was calibrated."""
 
     spec: SearchSpec
-    ground: Ground
+    ground: Resources
     calibration: Calibration
     costs: Costs
 
@@ -68,8 +68,8 @@ class StudyPlan:
         confirming: Their wall time in s.
         concluding: Wall time in s of the final trainings on training and validation data.
         seconds: Wall time of all that in s.
-        busy: Seconds that gangs train in all that, added up over the gangs.
-        gpu_hours: Likewise times the GPUs of a gang.
+        busy: Seconds that worker groups train in all that, added up over the worker groups.
+        gpu_hours: Likewise times the GPUs of a worker group.
         start: Seconds for the workers to start and end.
         store: Bytes of the prepared images.
         checkpoints: Bytes of the checkpoints that are there at once.
@@ -107,25 +107,27 @@ class StudyPlan:
         return self.checkpoints + self.records + self.model
 
 
-def plan_study(parts: Sequence[Part], gangs: GangPlan, *, sharing: int = 1) -> StudyPlan:
+def plan_study(
+    parts: Sequence[Part], worker_groups: WorkerGroupPlan, *, sharing: int = 1
+) -> StudyPlan:
     """Reckon up one search.
 
     Args:
         parts: Its datasets, in their order; several are those of a joint objective.
-        gangs: What it runs on.
-        sharing: Searches that share these gangs, and the time.
+        worker_groups: What it runs on.
+        sharing: Searches that share these worker groups, and the time.
     """
     spec, costs = parts[0].spec, _costs(parts)
-    work = _effort(parts, costs, _budget(spec, sharing), gangs)
+    work = _effort(parts, costs, _budget(spec, sharing), worker_groups)
     confirmations = spec.finalists * spec.seeds
     whole = Range(
         low=sum(costs.all) * costs.cheap, likely=sum(costs.all), high=sum(costs.all) * costs.dear
     )
-    confirming = _confirming(whole, confirmations, gangs.gangs)
+    confirming = _confirming(whole, confirmations, worker_groups.worker_groups)
     tests = spec.test_seeds if spec.judge else 0
     final = whole.times(_growth(parts))
     busy = work.busy + whole.times(confirmations) + final.times(tests)
-    concluding = final.times(-(-tests // gangs.gangs))
+    concluding = final.times(-(-tests // worker_groups.worker_groups))
     return StudyPlan(
         dataset=" + ".join(part.ground.store.card.name for part in parts),
         method=spec.resolve_method().name,
@@ -141,19 +143,19 @@ def plan_study(parts: Sequence[Part], gangs: GangPlan, *, sharing: int = 1) -> S
         seconds=work.seconds + confirming + concluding,
         busy=busy,
         gpu_hours=Range(
-            low=gpu_hours(busy.low, gangs),
-            likely=gpu_hours(busy.likely, gangs),
-            high=gpu_hours(busy.high, gangs),
+            low=gpu_hours(busy.low, worker_groups),
+            likely=gpu_hours(busy.likely, worker_groups),
+            high=gpu_hours(busy.high, worker_groups),
         ),
         start=max(part.calibration.start for part in parts),
-        **_bytes(parts, work, gangs, confirmations),
+        **_bytes(parts, work, worker_groups, confirmations),
     )
 
 
 def study_problems(
     study: StudyPlan,
     parts: Sequence[Part],
-    gangs: GangPlan,
+    worker_groups: WorkerGroupPlan,
     nodes: Sequence[Mapping[str, float]],
     sharing: int = 1,
 ) -> Iterator[Problem]:
@@ -162,12 +164,14 @@ def study_problems(
     budget = _budget(parts[0].spec, sharing)
     needed = None
     if budget.trials is not None:
-        needed = _effort(parts, costs, Budget(trials=budget.trials), gangs)
-    work = _effort(parts, costs, budget, gangs)
-    yield from budget_problems(name, budget, work, needed, sum(costs.all), gang_gpus(gangs))
+        needed = _effort(parts, costs, Budget(trials=budget.trials), worker_groups)
+    work = _effort(parts, costs, budget, worker_groups)
+    yield from budget_problems(
+        name, budget, work, needed, sum(costs.all), group_gpus(worker_groups)
+    )
     for part in parts:
         mine = f"{study.method} on {part.ground.store.card.name}"
-        yield from memory_problems(mine, gangs, nodes, part.calibration)
+        yield from memory_problems(mine, worker_groups, nodes, part.calibration)
 
 
 def _costs(parts: Sequence[Part]) -> Costs:
@@ -181,18 +185,26 @@ def _budget(spec: SearchSpec, sharing: int) -> Budget:
     return dataclasses.replace(budget, seconds=budget.seconds / sharing)
 
 
-def _effort(parts: Sequence[Part], costs: Costs, budget: Budget, gangs: GangPlan) -> Effort:
+def _effort(
+    parts: Sequence[Part], costs: Costs, budget: Budget, worker_groups: WorkerGroupPlan
+) -> Effort:
     spec = parts[0].spec
     rungs = never(len(costs.train))
     if spec.prune:
         rungs = spec.pruning().rungs(spec.epochs, legs=len(parts))
-    return effort(costs, rungs, budget, gangs=gangs.gangs, gpus=gang_gpus(gangs))
+    return effort(
+        costs,
+        rungs,
+        budget,
+        worker_groups=worker_groups.worker_groups,
+        gpus=group_gpus(worker_groups),
+    )
 
 
-def _confirming(whole: Range, count: int, gangs: int) -> Range:
+def _confirming(whole: Range, count: int, worker_groups: int) -> Range:
     if count == 0:
         return whole.times(0)
-    rounds = -(-count // gangs)
+    rounds = -(-count // worker_groups)
     return whole.times(rounds)
 
 
@@ -215,11 +227,15 @@ def _stages(parts: Sequence[Part]) -> Iterator[StageSeconds]:
 
 
 def _bytes(
-    parts: Sequence[Part], work: Effort, gangs: GangPlan, confirmations: int
+    parts: Sequence[Part], work: Effort, worker_groups: WorkerGroupPlan, confirmations: int
 ) -> dict[str, int]:
     spec, ones = parts[0].spec, [part.calibration.default for part in parts]
     # Of the trials under way, of the best ones, and of the final training.
-    kept = gangs.gangs + max(1, spec.finalists) + (spec.test_seeds if spec.judge else 0)
+    kept = (
+        worker_groups.worker_groups
+        + max(1, spec.finalists)
+        + (spec.test_seeds if spec.judge else 0)
+    )
     epochs = work.epochs.likely + (confirmations + 1) * len(parts) * spec.epochs
     judged = sum(part.images["val"] + part.images["test"] for part in parts)
     rows = max(one.row for one in ones) * COPIES * epochs

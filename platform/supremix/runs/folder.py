@@ -49,7 +49,7 @@ from supremix.storage.paths import (
     read_bytes,
     write_bytes,
 )
-from supremix.storage.retry import explained, failures, may_pass, persistently
+from supremix.storage.retry import failures, may_pass, storage_errors, with_retries
 from supremix.training.artifacts.format import DESCRIPTION, WEIGHTS
 from supremix.training.artifacts.pretrained import Initial
 from supremix_reports import EMBEDDING
@@ -131,14 +131,14 @@ class RunFolder:
         """
         check_new(self.path)
         probe(self.path)
-        with explained(str(self.path)):
+        with storage_errors(str(self.path)):
             if not in_bucket(self.path):
                 self.checkpoints.mkdir(parents=True, exist_ok=True)
         write_json(self.spec, spec)
 
     def remove(self) -> None:
         """Delete the folder, of a search that never began."""
-        with explained(str(self.path)):
+        with storage_errors(str(self.path)):
             discard_tree(self.path)
 
     def read_spec(self) -> dict[str, Any]:
@@ -150,7 +150,7 @@ class RunFolder:
         if is_many(self.path):
             raise RunFolderError(
                 f"{self.path} is the folder of a search over several datasets. Each has a run of "
-                "its own in there: name one of those, or take supremix.MultiSearch."
+                "its own in there: name one of those, or take supremix.MultiDatasetSearch."
             )
         if is_comparison(self.path):
             raise RunFolderError(
@@ -163,7 +163,7 @@ class RunFolder:
                 "each dataset in there (DATASET/METHOD): name one of those, or take "
                 "supremix.Benchmark."
             )
-        with explained(str(self.path)):
+        with storage_errors(str(self.path)):
             if not self.spec.is_file():
                 raise RunFolderError(
                     f"{self.path} has no spec.json, so it is not the folder of a search (or the "
@@ -173,7 +173,7 @@ class RunFolder:
 
     def has_init(self) -> bool:
         """Whether the model that trials set out from is there, whole."""
-        with explained(str(self.init)):
+        with storage_errors(str(self.init)):
             return (self.init / DESCRIPTION).is_file()
 
     def keep_init(self, model: UPath) -> str:
@@ -186,7 +186,7 @@ class RunFolder:
         """
         if not self.has_init():
             Initial.read(model)
-            persistently(lambda: _copy_model(model, self.init), str(self.init))
+            with_retries(lambda: _copy_model(model, self.init), str(self.init))
         return str(self.init)
 
     def sweep(self, keep: set[str]) -> None:
@@ -198,7 +198,7 @@ class RunFolder:
         waited for.
         """
         if not keep:
-            persistently(lambda: self._sweep(keep), str(self.checkpoints))
+            with_retries(lambda: self._sweep(keep), str(self.checkpoints))
             return
         try:
             self._sweep(keep)
@@ -248,7 +248,7 @@ def is_benchmark(folder: Address) -> bool:
 
 def _has(folder: Address, index: str) -> bool:
     path = place(folder)
-    with explained(str(path)):
+    with storage_errors(str(path)):
         return (path / index).is_file()
 
 
@@ -259,7 +259,7 @@ def check_new(folder: Address) -> None:
         RunFolderError: It holds something already, or its storage cannot be read.
     """
     path = place(folder)
-    with explained(str(path)):
+    with storage_errors(str(path)):
         taken = next(children(path), None) is not None or path.is_file()
     if taken:
         raise RunFolderError(
@@ -282,7 +282,7 @@ def new_run_folder(dataset: str, method: str, base: Address = "runs") -> UPath:
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
     first = place(base) / f"{dataset}-{method}-{stamp}"
     number, path = 1, first
-    with explained(str(first.parent)):
+    with storage_errors(str(first.parent)):
         while path.exists():
             number += 1
             path = first.with_name(f"{first.name}-{number}")
@@ -298,8 +298,8 @@ def write_json(path: UPath, content: Mapping[str, Any]) -> None:
         RunFolderError: It fails for too long, or refuses.
     """
     data = (json.dumps(content, indent=2) + "\n").encode()
-    with explained(str(path)):
-        persistently(lambda: write_bytes(path, data), str(path))
+    with storage_errors(str(path)):
+        with_retries(lambda: write_bytes(path, data), str(path))
 
 
 def read_json(path: UPath) -> dict[str, Any]:
@@ -309,7 +309,7 @@ def read_json(path: UPath) -> dict[str, Any]:
         RunFolderError: It is damaged, or cannot be read.
     """
     try:
-        with explained(str(path)):
+        with storage_errors(str(path)):
             return json.loads(read_bytes(path))
     except ValueError as error:
         raise RunFolderError(f"{path} is damaged: {error}. Start a new search.") from error

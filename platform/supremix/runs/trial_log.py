@@ -134,9 +134,13 @@ def epoch_text(row: Mapping[str, Any], total: int) -> str:
 
 
 def _begin_text(event: Event) -> str:
-    confirms = event.get("confirms")
+    replicate_of = event.get("replicate_of")
     settings = " ".join(f"{name}={_number(value)}" for name, value in event["config"].items())
-    what = "trial" if confirms is None else f"confirms trial {confirms} with seed {event['seed']}:"
+    what = (
+        "trial"
+        if replicate_of is None
+        else f"confirms trial {replicate_of} with seed {event['seed']}:"
+    )
     return f"{what} {event['number']} {settings}"
 
 

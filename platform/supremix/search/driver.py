@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 
-from supremix.cluster import Crew, GangPlan, ray_runtime
+from supremix.cluster import Executor, WorkerGroupPlan, ray_runtime
 from supremix.cluster.interrupts import interrupts
-from supremix.cluster.tune.runner import run_campaign
+from supremix.cluster.tune.runner import run_studies
 from supremix.cluster.tune.trackers import Tracker, callbacks
 from supremix.errors import SearchFailedError, SearchInterrupted
 from supremix.progress.notify import announced
@@ -17,11 +17,11 @@ from supremix.progress.progress import Listener, Progress
 from supremix.runs.folder import RunFolder
 from supremix.search.final_evaluation import conclude_all, write_tables
 from supremix.search.prepare import Setting, find_ground, prepare_setting
-from supremix.search.session import Work
+from supremix.search.session import SearchSession
 from supremix.search.spec import SearchSpec
 from supremix.storage.locks import locked
 from supremix.tuning.ledger.ledger import SESSION, Ledger
-from supremix.tuning.study.scheduler import Campaign, Part, lanes
+from supremix.tuning.study.scheduler import Part, StudyScheduler, lanes
 
 
 def run_search(spec: SearchSpec, run: RunFolder, listen: Listener) -> None:
@@ -52,8 +52,8 @@ def run_search(spec: SearchSpec, run: RunFolder, listen: Listener) -> None:
             ) as told,
         ):
             setting = prepare_setting(spec, run, find_ground(spec, told), told)
-            with started_crew(setting.plan, told) as crew:
-                search(setting, ledger, crew)
+            with started_executor(setting.plan, told) as executor:
+                search(setting, ledger, executor)
     except KeyboardInterrupt as error:
         raise SearchInterrupted(str(run.path)) from error
 
@@ -64,41 +64,41 @@ def telling(listen: Listener) -> Callable[[str], None]:
 
 
 @contextmanager
-def started_crew(plan: GangPlan, listen: Listener) -> Generator[Crew]:
-    """Gangs that work until the end of the block, with a folder for what Ray writes of them."""
+def started_executor(plan: WorkerGroupPlan, listen: Listener) -> Generator[Executor]:
+    """Groups that work until the end of the block, with a folder for what Ray writes of them."""
     listen(Progress(message="starting workers"))
     with (
         tempfile.TemporaryDirectory(prefix="supremix-") as scratch,
-        Crew(plan, scratch) as crew,
+        Executor(plan, scratch) as executor,
     ):
-        yield crew
+        yield executor
 
 
-def search(setting: Setting, ledger: Ledger, crew: Crew) -> None:
-    """Run the trials that the ledger lacks on a crew, and conclude the search.
+def search(setting: Setting, ledger: Ledger, executor: Executor) -> None:
+    """Run the trials that the ledger lacks on a executor, and conclude the search.
 
     Raises:
         SearchFailedError: Every trial failed, or none was finished within the budget.
     """
-    failures = search_all([Work(setting.run, ledger, [setting])], crew)
+    failures = search_all([SearchSession(setting.run, ledger, [setting])], executor)
     if failures:
         raise next(iter(failures.values()))
 
 
 def search_all(
-    works: Sequence[Work], crew: Crew, abreast: int | None = None
+    works: Sequence[SearchSession], executor: Executor, abreast: int | None = None
 ) -> dict[str, SearchFailedError]:
     """Run the trials that the ledgers of several searches lack, and conclude each search.
 
     Args:
         works: The searches, in the order in which they begin.
-        crew: The gangs.
+        executor: The worker groups.
         abreast: How many are worked on at the same time; None for what suits their number.
 
     Returns:
         The searches, by their run's name, that came to no result, and why.
     """
-    together = lanes(crew.plan.gangs, len(works), learning=works[0].spec.learn)
+    together = lanes(executor.plan.worker_groups, len(works), learning=works[0].spec.learn)
     if abreast is not None:
         together = abreast
     parts = [
@@ -109,15 +109,15 @@ def search_all(
     def watch(part: int, number: int | None, log: str) -> None:
         works[part].watch(number, log)
 
-    storage = f"{crew.storage}/{works[0].run.path.name}"
+    storage = f"{executor.storage}/{works[0].run.path.name}"
     benches = [work.bench for work in works]
     with _trackers(works) as trackers, _session(works, together):
-        run_campaign(Campaign(parts, together), crew, benches, watch, storage, trackers)
-        return conclude_all(works, crew)
+        run_studies(StudyScheduler(parts, together), executor, benches, watch, storage, trackers)
+        return conclude_all(works, executor)
 
 
 @contextmanager
-def _trackers(works: Sequence[Work]) -> Generator[list[Tracker]]:
+def _trackers(works: Sequence[SearchSession]) -> Generator[list[Tracker]]:
     """TensorBoard and MLflow, where they are asked for."""
     # Of a benchmark only one search may be left to do: it is called as among all of them.
     first, several = works[0], len(works) > 1 or "/" in works[0].part
@@ -136,13 +136,13 @@ def _trackers(works: Sequence[Work]) -> Generator[list[Tracker]]:
 
 
 @contextmanager
-def _session(works: Sequence[Work], abreast: int) -> Generator[None]:
+def _session(works: Sequence[SearchSession], abreast: int) -> Generator[None]:
     """Note that work on searches begins; their tables are written also when it is interrupted."""
     for work in works:
         plan = work.setting.plan
         work.ledger.append(
             SESSION,
-            gangs=plan.gangs,
+            worker_groups=plan.worker_groups,
             workers=plan.workers,
             cpus=plan.cpus,
             gpus=plan.gpus,

@@ -12,7 +12,7 @@ from supremix.runs.folder import RunFolder, read_json
 from supremix.storage.paths import Address, children, place
 from supremix.tuning.ledger.ledger import read_events
 from supremix.tuning.ledger.records import TrialRecord, best_record, ranking, read_records
-from supremix.tuning.study.warm_start import Learned, Prior, carried
+from supremix.tuning.study.warm_start import Learned, WarmStart, carried
 from supremix_datasets import Card, get
 from supremix_spaces import Space
 
@@ -102,7 +102,7 @@ def earlier_of(
     return Earlier(run=run, card=card, space=space, trials=(best, *others), defaults=defaults)
 
 
-def prior_for(card: Card, space: Space, earlier: Sequence[Earlier]) -> Prior:
+def prior_for(card: Card, space: Space, earlier: Sequence[Earlier]) -> WarmStart:
     """First points and a prior for a study, from earlier searches, those of similar datasets first.
 
     Args:
@@ -117,7 +117,7 @@ def prior_for(card: Card, space: Space, earlier: Sequence[Earlier]) -> Prior:
         if not any(_same(point, known) for known in points) and len(points) <= POINTS:
             points.append(point)
     trials = [learned for one in nearest for learned in _learned(one, space)]
-    return Prior(points=tuple(points[1:]), trials=tuple(trials))
+    return WarmStart(points=tuple(points[1:]), trials=tuple(trials))
 
 
 def _same(point: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

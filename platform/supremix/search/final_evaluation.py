@@ -9,14 +9,14 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from supremix.cluster import Crew, Order, Outcome
+from supremix.cluster import Executor, WorkerRequest, WorkerResult
 from supremix.errors import SearchFailedError
 from supremix.progress.progress import DONE, Progress, study_progress
 from supremix.runs.folder import final_key
 from supremix.search.prepare import Setting
 from supremix.search.result_tables import write_leg_tables, write_run_tables
-from supremix.search.session import Work
-from supremix.storage.retry import persistently
+from supremix.search.session import SearchSession
+from supremix.storage.retry import with_retries
 from supremix.tuning.ledger.ledger import FINAL, TESTED
 from supremix.tuning.ledger.records import TrialRecord, read_records
 from supremix_reports import embedding_picture, embedding_rows, write_table
@@ -28,29 +28,32 @@ Row = dict[str, Any]
 Job = Callable[[], None]
 
 
-def conclude_all(works: Sequence[Work], crew: Crew) -> dict[str, SearchFailedError]:
+def conclude_all(
+    works: Sequence[SearchSession], executor: Executor
+) -> dict[str, SearchFailedError]:
     """Predict with the best trials, retrain their settings, judge them once; write it all down.
 
-    The trainings of all searches go on beside each other, as many at a time as there are gangs.
+    The trainings of all searches go on beside each other, as many at a time as there are worker
+    groups.
 
     Returns:
         The searches, by their run's name, that came to no result, and why.
     """
-    executor = ThreadPoolExecutor(crew.plan.gangs, thread_name_prefix="conclude")
+    threads = ThreadPoolExecutor(executor.plan.worker_groups, thread_name_prefix="conclude")
     found: dict[str, SearchFailedError] = {}
     try:
-        begun = [(work, [executor.submit(job) for job in _jobs(work, crew)]) for work in works]
+        begun = [(work, [threads.submit(job) for job in _jobs(work, executor)]) for work in works]
         for work, futures in begun:
             error = _conclude(work, futures)
             if error is not None:
                 found[work.run.name] = error
     finally:
-        # After an interrupt the threads end with the gangs that they wait for.
-        executor.shutdown(wait=False, cancel_futures=True)
+        # After an interrupt the threads end with the worker groups that they wait for.
+        threads.shutdown(wait=False, cancel_futures=True)
     return found
 
 
-def _jobs(work: Work, crew: Crew) -> list[Job]:
+def _jobs(work: SearchSession, executor: Executor) -> list[Job]:
     """What is to be done still: the validation, and a final training for each test seed."""
     best = work.best
     if best is None:
@@ -58,16 +61,16 @@ def _jobs(work: Work, crew: Crew) -> list[Job]:
     legs = range(len(work.settings))
     first: list[Job] = []
     if not work.validated:
-        first.append(functools.partial(_validate_all, work, crew, best))
+        first.append(functools.partial(_validate_all, work, executor, best))
     return first + [
-        functools.partial(_test, work, leg, crew, best, place)
+        functools.partial(_test, work, leg, executor, best, place)
         for place, seed in enumerate(work.test_seeds)
         for leg in legs
         if not work.tested(seed, leg)
     ]
 
 
-def _conclude(work: Work, futures: Sequence[Future[None]]) -> SearchFailedError | None:
+def _conclude(work: SearchSession, futures: Sequence[Future[None]]) -> SearchFailedError | None:
     """Wait for what a search's end takes, and write everything down."""
     failures = [] if work.best is not None else [SearchFailedError(_why_none(work))]
     for future in futures:
@@ -85,7 +88,7 @@ def _conclude(work: Work, futures: Sequence[Future[None]]) -> SearchFailedError 
     return None
 
 
-def write_tables(work: Work) -> None:
+def write_tables(work: SearchSession) -> None:
     """Write the tables of what a search has found so far."""
     events = work.ledger.events
     if len(work.settings) > 1:
@@ -95,16 +98,18 @@ def write_tables(work: Work) -> None:
     write_run_tables(one.run, one.spec, one.store, one.space, events, training=one.labels)
 
 
-def _validate_all(work: Work, crew: Crew, best: TrialRecord) -> None:
+def _validate_all(work: SearchSession, executor: Executor, best: TrialRecord) -> None:
     """Measure the best settings on the validation splits, and note that they are the best."""
-    rows = [row for leg in range(len(work.settings)) for row in _validate(work, leg, crew, best)]
+    rows = [
+        row for leg in range(len(work.settings)) for row in _validate(work, leg, executor, best)
+    ]
     clock = {} if work.study is None else {"clock": work.study.clock.now()}
     # The ledger takes one event at a time; what is done at the end is done when it will.
     with work.writing:
         work.ledger.append(FINAL, trial=best.number, predictions=rows, **clock)
 
 
-def _validate(work: Work, leg: int, crew: Crew, best: TrialRecord) -> list[Row]:
+def _validate(work: SearchSession, leg: int, executor: Executor, best: TrialRecord) -> list[Row]:
     """Predictions of the best settings on the validation split of one dataset."""
     setting = work.settings[leg]
     rows: list[Row] = []
@@ -119,24 +124,24 @@ def _validate(work: Work, leg: int, crew: Crew, best: TrialRecord) -> list[Row]:
         )
         what = f"trial {best.number}" if record is best else f"trial {best.number}, new seed"
         setting.listen(Progress(message=f"validating {what}", unit=setting.store.card.unit))
-        outcome = _succeed(crew.execute(order))
+        outcome = _succeed(executor.execute(order))
         _keep_embedding(setting, best, outcome)
         seed = setting.spec.seed if record.seed is None else record.seed
         rows += _marked(outcome.predictions, setting, seed)
     return rows
 
 
-def _models(work: Work, best: TrialRecord) -> list[TrialRecord]:
+def _models(work: SearchSession, best: TrialRecord) -> list[TrialRecord]:
     """Those that trained the best settings with new seeds; where there are none, the best trial.
 
     The best trial's own error is the least of many, and flatters.
     """
     records = read_records(work.ledger.events).values()
-    anew = [r for r in records if r.confirms == best.number and r.state == "finished"]
+    anew = [r for r in records if r.replicate_of == best.number and r.state == "finished"]
     return anew or [best]
 
 
-def _keep_embedding(setting: Setting, best: TrialRecord, outcome: Outcome) -> None:
+def _keep_embedding(setting: Setting, best: TrialRecord, outcome: WorkerResult) -> None:
     """The best settings' features on validation, as a table and as a picture."""
     card, embedding = setting.store.card, outcome.embedding
     if embedding is None:
@@ -152,10 +157,10 @@ def _keep_embedding(setting: Setting, best: TrialRecord, outcome: Outcome) -> No
         unit=card.unit,
     )
     folder = str(setting.run.path)
-    persistently(lambda: write_table(folder, "embedding", rows), folder)
+    with_retries(lambda: write_table(folder, "embedding", rows), folder)
     address = str(setting.run.embedding)
     with _DRAWING:
-        persistently(
+        with_retries(
             lambda: embedding_picture(
                 embedding["features"],
                 embedding["target"],
@@ -168,27 +173,31 @@ def _keep_embedding(setting: Setting, best: TrialRecord, outcome: Outcome) -> No
         )
 
 
-def _test(work: Work, leg: int, crew: Crew, best: TrialRecord, place: int) -> None:
+def _test(work: SearchSession, leg: int, executor: Executor, best: TrialRecord, place: int) -> None:
     """Train the best settings once more, judge them on one dataset's test split, and note it."""
     setting, seed = work.settings[leg], work.test_seeds[place]
-    outcome = _retrain(work, leg, crew, best, place)
+    outcome = _retrain(work, leg, executor, best, place)
     rows = _marked(outcome.predictions, setting, seed)
     with work.writing:
         work.ledger.append(TESTED, trial=best.number, seed=seed, leg=leg, predictions=rows)
 
 
-def _retrain(work: Work, leg: int, crew: Crew, best: TrialRecord, place: int) -> Outcome:
+def _retrain(
+    work: SearchSession, leg: int, executor: Executor, best: TrialRecord, place: int
+) -> WorkerResult:
     setting, seed = work.settings[leg], work.test_seeds[place]
     # Validation has done its work; its images are too many to leave out of the final model.
-    task = dataclasses.replace(setting.task, fit_on=("train", "val"), judge_on=None, seed=seed)
+    task = dataclasses.replace(
+        setting.task, train_splits=("train", "val"), eval_split=None, seed=seed
+    )
     name = final_key(place, leg if len(work.settings) > 1 else None)
     message = f"retraining trial {best.number} on training and validation data"
-    total, epoch, outcome = 1, 0, Outcome()
+    total, epoch, outcome = 1, 0, WorkerResult()
     longest: float | None = None
     while epoch < total:
         epoch += 1
         last = outcome.total == epoch
-        order = Order(
+        order = WorkerRequest(
             key=work.bench.key(name),
             task=task,
             config=work.bench.settings(best.config, leg),
@@ -198,7 +207,7 @@ def _retrain(work: Work, leg: int, crew: Crew, best: TrialRecord, place: int) ->
             export=str(setting.run.model) if last and place == 0 else None,
             limit=work.bench.patience(longest),
         )
-        outcome = _succeed(crew.execute(order))
+        outcome = _succeed(executor.execute(order))
         total = outcome.total
         longest = max(longest or 0.0, (outcome.row or {}).get("seconds", 0.0))
         more = f", seed {seed}" if len(work.test_seeds) > 1 else ""
@@ -212,7 +221,7 @@ def _marked(rows: Sequence[Row], setting: Setting, seed: int) -> list[Row]:
     return [{**row, "seed": seed, "dataset": setting.store.card.name} for row in rows]
 
 
-def _succeed(outcome: Outcome) -> Outcome:
+def _succeed(outcome: WorkerResult) -> WorkerResult:
     if outcome.failure is not None:
         raise SearchFailedError(
             f"the best settings could not be used again: {outcome.failure}. Their trial's numbers "
@@ -221,7 +230,7 @@ def _succeed(outcome: Outcome) -> Outcome:
     return outcome
 
 
-def _why_none(work: Work) -> str:
+def _why_none(work: SearchSession) -> str:
     records = list(read_records(work.ledger.events).values())
     failed = [record for record in records if record.state == "failed"]
     if failed and len(failed) == len(records):

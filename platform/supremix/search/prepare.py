@@ -1,15 +1,15 @@
-"""What a search stands on before its first trial: gangs, images, splits, space, task."""
+"""What a search stands on before its first trial: worker groups, images, splits, space, task."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from supremix.cluster.resources import gang_gpus
+from supremix.cluster.resources import group_gpus
 from supremix.errors import SpecError
 
 if TYPE_CHECKING:
-    from supremix.cluster.resources import GangPlan
+    from supremix.cluster.resources import WorkerGroupPlan
 
 import dataclasses
 from typing import Any
@@ -18,11 +18,11 @@ import numpy as np
 from upath import UPath
 
 import supremix_datasets
-from supremix.cluster import GangPlan, cluster_nodes, plan_gangs, ray_map
+from supremix.cluster import WorkerGroupPlan, cluster_nodes, plan_worker_groups, ray_map
 from supremix.progress.progress import Listener, Steps
 from supremix.runs.folder import RunFolder, describe_environment, write_json
 from supremix.search.spec import SearchSpec
-from supremix.storage.retry import explained
+from supremix.storage.retry import storage_errors
 from supremix.training import Initial, Task, fitted, model_folder, preflight
 from supremix.training.steps.gradient_cache import cuts
 from supremix.tuning.study.budget import Budget
@@ -31,16 +31,16 @@ from supremix_spaces import Space
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ground:
+class Resources:
     """What searches on the same data and machines share.
 
     Args:
-        plan: The gangs.
+        plan: The worker groups.
         store: The prepared images.
         splits: (N,) split of each image: train, val or test.
     """
 
-    plan: GangPlan
+    plan: WorkerGroupPlan
     store: Store
     splits: Any
 
@@ -52,7 +52,7 @@ class Setting:
     spec: SearchSpec
     run: RunFolder
     store: Store
-    plan: GangPlan
+    plan: WorkerGroupPlan
     task: Task
     space: Space
     labels: Any
@@ -79,29 +79,29 @@ def prepare_store(spec: SearchSpec, listen: Listener) -> Store:
     )
 
 
-def find_ground(spec: SearchSpec, listen: Listener) -> Ground:
+def find_ground(spec: SearchSpec, listen: Listener) -> Resources:
     """See what the cluster has room for, and prepare the images.
 
     Raises:
         USER_ERRORS: The images cannot be used, or the cluster lacks what is asked for.
     """
     nodes = cluster_nodes()
-    plan = plan_gangs(
+    plan = plan_worker_groups(
         nodes,
         workers=spec.workers,
-        gangs=spec.gangs,
+        worker_groups=spec.worker_groups,
         cpus=spec.cpus_per_worker,
         gpus=spec.gpus_per_worker,
     )
     store = prepare_store(spec, listen)
     splits = supremix_datasets.assign(store.index, seed=spec.split_seed, fractions=spec.fractions)
-    return Ground(plan=plan, store=store, splits=splits)
+    return Resources(plan=plan, store=store, splits=splits)
 
 
 def prepare_setting(
     spec: SearchSpec,
     run: RunFolder,
-    ground: Ground,
+    ground: Resources,
     listen: Listener,
     whole: UPath | None = None,
 ) -> Setting:
@@ -110,7 +110,7 @@ def prepare_setting(
     Args:
         spec: What to search.
         run: Its folder.
-        ground: Gangs and images.
+        ground: Worker groups and images.
         listen: Told of every step.
         whole: Folder of the whole that the search is a part of, None for `run`.
 
@@ -165,7 +165,7 @@ def prepare_setting(
 
 def keep_space(run: RunFolder, space: Space) -> None:
     """Write down what is searched; a resumed run keeps what it began with."""
-    with explained(str(run.path)):
+    with storage_errors(str(run.path)):
         known = run.space.exists()
     if not known:
         write_json(run.space, space.to_dict())
@@ -184,8 +184,10 @@ def _initial(init: str, spec: SearchSpec, run: RunFolder, store: Store) -> str:
     return run.keep_init(model)
 
 
-def _describe(run: RunFolder, plan: GangPlan, store: Store, splits: Any, labelled: int) -> None:
-    with explained(str(run.path)):
+def _describe(
+    run: RunFolder, plan: WorkerGroupPlan, store: Store, splits: Any, labelled: int
+) -> None:
+    with storage_errors(str(run.path)):
         if run.environment.exists():
             return  # a resumed run keeps what it began with
     counts = {name: int((splits == name).sum()) for name in ("train", "val", "test")}
@@ -202,13 +204,13 @@ def _describe(run: RunFolder, plan: GangPlan, store: Store, splits: Any, labelle
     write_json(run.environment, content)
 
 
-def check_budget(budget: Budget, plan: GangPlan) -> None:
-    """Check that a budget's limits can ever be reached on a plan's gangs.
+def check_budget(budget: Budget, plan: WorkerGroupPlan) -> None:
+    """Check that a budget's limits can ever be reached on a plan's worker groups.
 
     Raises:
-        SpecError: It counts the hours of GPUs, of which the gangs have none.
+        SpecError: It counts the hours of GPUs, of which the worker groups have none.
     """
-    if budget.gpu_hours is not None and gang_gpus(plan) <= 0:
+    if budget.gpu_hours is not None and group_gpus(plan) <= 0:
         raise SpecError(
             f"the budget is {budget.gpu_hours:g} GPU hours, but the workers get no GPU, so it "
             "would never be used up. Give --time or --trials instead, or GPUs "

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy.typing as npt
 
-from supremix.cluster.tune.trial_template import Bench
+from supremix.cluster.tune.trial_template import TrialTemplate
 from supremix.runs.folder import RunFolder
 from supremix.search.prepare import Setting
 from supremix.search.spec import SearchSpec
-from supremix.storage.retry import explained, persistently
+from supremix.storage.retry import storage_errors, with_retries
 from supremix.tuning.ledger.ledger import (
     END,
     EPOCH,
@@ -64,8 +64,8 @@ def write_run_tables(
         RunFolderError: The storage fails for too long, or refuses.
     """
     happened = list(events)
-    with explained(str(run.path)):
-        persistently(
+    with storage_errors(str(run.path)):
+        with_retries(
             lambda: _write(run, spec, store, space, happened, training),
             f"the tables in {run.path}",
         )
@@ -140,7 +140,7 @@ def _measures(record: TrialRecord, source: Row) -> list[Row]:
 def write_leg_tables(
     run: RunFolder,
     settings: Sequence[Setting],
-    bench: Bench,
+    bench: TrialTemplate,
     events: Iterable[Event],
     *,
     unit: str,
@@ -162,8 +162,8 @@ def write_leg_tables(
         RunFolderError: The storage fails for too long, or refuses.
     """
     happened = list(events)
-    with explained(str(run.path)):
-        persistently(
+    with storage_errors(str(run.path)):
+        with_retries(
             lambda: _write_whole(run, settings, happened, unit), f"the tables in {run.path}"
         )
     for leg, setting in enumerate(settings):
@@ -209,7 +209,7 @@ def _of_leg(row: Row, record: TrialRecord) -> Row:
     return {"dataset": record.rows[row["epoch"] - 1]["dataset"]}
 
 
-def leg_events(events: Iterable[Event], bench: Bench, leg: int) -> Iterator[Event]:
+def leg_events(events: Iterable[Event], bench: TrialTemplate, leg: int) -> Iterator[Event]:
     """The events of a joint search as those of one of its datasets alone.
 
     A trial that never came to that dataset is left out; one that left it early was pruned there.
@@ -226,7 +226,7 @@ def leg_events(events: Iterable[Event], bench: Bench, leg: int) -> Iterator[Even
             "number": record.number,
             "config": bench.settings(record.config, leg),
             "role": record.role,
-            "confirms": record.confirms,
+            "replicate_of": record.replicate_of,
             "seed": record.seed,
         }
         for row in rows:

@@ -48,8 +48,8 @@ class Search:
         phantoms: Number of phantoms to generate, None for the dataset's default.
         fractions: Shares of training, validation and test where there is no official split.
         split_seed: Of that split; the same for all searches that are to be compared.
-        workers: Ray Train workers a gang; a trial's batch is shared among them.
-        gangs: Trials at once; None for as many as fit the cluster.
+        workers: Ray Train workers a worker group; a trial's batch is shared among them.
+        worker_groups: Trials at once; None for as many as fit the cluster.
         cpus_per_worker: CPUs (and torch threads) a worker.
         gpus_per_worker: GPUs a worker, may be a fraction.
         prune: Whether trials that fall behind are given up (asynchronous halving).
@@ -111,7 +111,7 @@ class Search:
         fractions: tuple[float, float, float] = (0.6, 0.2, 0.2),
         split_seed: int = 0,
         workers: int = 1,
-        gangs: int | None = None,
+        worker_groups: int | None = None,
         cpus_per_worker: float | None = None,
         gpus_per_worker: float | None = None,
         prune: bool = True,
@@ -158,7 +158,7 @@ class Search:
             fractions=fractions,
             split_seed=split_seed,
             workers=workers,
-            gangs=gangs,
+            worker_groups=worker_groups,
             cpus_per_worker=cpus_per_worker,
             gpus_per_worker=gpus_per_worker,
             prune=prune,

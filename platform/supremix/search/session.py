@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
-from supremix.cluster.tune.trial_template import Bench, Leg
+from supremix.cluster.tune.trial_template import TrialTask, TrialTemplate
 from supremix.progress.progress import Progress, study_progress
 from supremix.runs.folder import RunFolder, final_key
 from supremix.runs.trial_log import TrialLogs
@@ -17,17 +17,17 @@ from supremix.search.prepare import Setting
 from supremix.search.spec import SearchSpec
 from supremix.tuning.ledger.ledger import FINAL, PRIOR, SESSION, TESTED, Event, Ledger
 from supremix.tuning.ledger.records import TrialRecord, read_records, trial_key
-from supremix.tuning.study.config import Rules
+from supremix.tuning.study.config import StudyConfig
 from supremix.tuning.study.pruning import Rungs, never
 from supremix.tuning.study.scheduler import trials_at_once
 from supremix.tuning.study.study import Study
-from supremix.tuning.study.warm_start import Prior
+from supremix.tuning.study.warm_start import WarmStart
 
 SWEEP = 5.0
 """Seconds between two looks for checkpoints that nobody needs any more."""
 
 
-class Work:
+class SearchSession:
     """One search under way.
 
     Args:
@@ -71,11 +71,11 @@ class Work:
         return self.setting.spec
 
     @cached_property
-    def bench(self) -> Bench:
+    def bench(self) -> TrialTemplate:
         """What its trials share."""
         first = self.setting.space
         legs = [
-            Leg(
+            TrialTask(
                 dataset=setting.store.card.name,
                 task=setting.task,
                 reference=setting.reference,
@@ -83,7 +83,7 @@ class Work:
             )
             for setting in self.settings
         ]
-        return Bench(
+        return TrialTemplate(
             run=self.run.name,
             legs=tuple(legs),
             epochs=self.spec.epochs,
@@ -96,11 +96,11 @@ class Work:
         spec, legs = self.spec, len(self.settings)
         return spec.pruning().rungs(spec.epochs, legs) if spec.prune else never(spec.epochs * legs)
 
-    def open(self, abreast: int = 1, known: Sequence[Work] = ()) -> Study:
+    def open(self, abreast: int = 1, known: Sequence[SearchSession] = ()) -> Study:
         """Begin, or take up, its study.
 
         Args:
-            abreast: Searches that share the gangs.
+            abreast: Searches that share the worker groups.
             known: Those of the same campaign whose trials have ended: there may be something to
                 learn from them.
         """
@@ -109,7 +109,7 @@ class Work:
             space=self.setting.space,
             seed=spec.seed,
             ledger=_Heard(self.ledger, self._logs),
-            rules=Rules(
+            rules=StudyConfig(
                 budget=spec.budget(),
                 rungs=self._rungs(),
                 parallel=trials_at_once(*self._first_session(abreast)),
@@ -192,14 +192,14 @@ class Work:
         self.setting.listen(progress)
 
     def _first_session(self, abreast: int) -> tuple[int, int]:
-        """Gangs of the run's first session, and the searches that shared them.
+        """Worker groups of the run's first session, and the searches that shared them.
 
         All its decisions go on to reckon with those.
         """
         for event in self.ledger.events:
             if event["event"] == SESSION:
-                return event["gangs"], event.get("abreast", abreast)
-        return self.setting.plan.gangs, abreast
+                return event["worker_groups"], event.get("abreast", abreast)
+        return self.setting.plan.worker_groups, abreast
 
     def _needed(self, study: Study) -> set[str]:
         """Names of the checkpoints that may still be asked for."""
@@ -215,11 +215,11 @@ class Work:
         tried = [r for r in self.study.records.values() if r.role == "search"]
         return earlier_of(self.run.name, self.setting.store.card, self.setting.space, tried)
 
-    def _prior(self, known: Sequence[Work]) -> Prior:
+    def _prior(self, known: Sequence[SearchSession]) -> WarmStart:
         """What it starts from: as its ledger says, else what there is to learn now."""
         for event in self.ledger.events:
             if event["event"] == PRIOR:
-                return Prior.from_event(event)
+                return WarmStart.from_event(event)
         lessons = [lesson for work in known if (lesson := work.lesson()) is not None]
         whole = self.setting.whole
         method = self.spec.resolve_method().name

@@ -52,7 +52,7 @@ class SearchSpec:
     fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
     split_seed: int = 0
     workers: int = 1
-    gangs: int | None = None
+    worker_groups: int | None = None
     cpus_per_worker: float | None = None
     gpus_per_worker: float | None = None
     prune: bool = True

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from supremix.storage.locks import LOCK, REFRESH, STALE
 from supremix.storage.paths import Address, is_local, place, read_bytes
-from supremix.storage.retry import explained
+from supremix.storage.retry import storage_errors
 
 
-class Presence:
+class Liveness:
     """Looks whether a run folder is held, time and again.
 
     On a disk the lock itself is asked, in the shared form, so that those who look on do not see
@@ -48,7 +48,7 @@ class Presence:
         """
         if is_local(self._path):
             return _is_locked(Path(str(self._path)))
-        with explained(str(self._path)):
+        with storage_errors(str(self._path)):
             first = self._sign is None
             self._read()
             while first and self._undecided():

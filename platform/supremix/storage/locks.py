@@ -26,7 +26,7 @@ from supremix.storage.paths import (
     read_bytes,
     write_bytes,
 )
-from supremix.storage.retry import explained, failures, may_pass
+from supremix.storage.retry import failures, may_pass, storage_errors
 
 LOCK = ".lock"
 
@@ -73,7 +73,7 @@ class Lease(Lock):
         Raises:
             RunFolderError: Another process is at it, or the storage cannot be used.
         """
-        with explained(str(self._folder)):
+        with storage_errors(str(self._folder)):
             wait = self._refresh / 3
             found = self._read()
             if found is not None:
@@ -194,7 +194,7 @@ def locked(folder: Address, **times: float) -> Generator[Lock]:
             lease.release()
         return
     lock = FileLock(str(path / LOCK), timeout=1)
-    with explained(str(path)):
+    with storage_errors(str(path)):
         try:
             lock.acquire()
         except Timeout as error:

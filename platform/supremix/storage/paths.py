@@ -12,7 +12,7 @@ from typing import Any, cast
 from upath import UPath
 
 from supremix._errors import RunFolderError
-from supremix.storage.retry import explained
+from supremix.storage.retry import storage_errors
 from supremix_datasets.stores.shared import BUCKETS
 
 Address = str | os.PathLike[str] | UPath
@@ -145,6 +145,6 @@ def probe(folder: UPath) -> None:
         RunFolderError: They cannot; the message says what to do.
     """
     file = folder / f".probe-{uuid.uuid4().hex}"
-    with explained(str(folder)):
+    with storage_errors(str(folder)):
         write_bytes(file, b"supremix\n")
         discard(file)

@@ -69,7 +69,7 @@ def may_pass(error: BaseException) -> bool:
     return isinstance(error, _loaded(_PASSING))
 
 
-def persistently(
+def with_retries(
     action: Callable[[], T],
     what: str,
     *,
@@ -116,7 +116,7 @@ def persistently(
 
 
 @contextmanager
-def explained(what: str) -> Generator[None]:
+def storage_errors(what: str) -> Generator[None]:
     """Turn what a storage raises within the block into an error that says what to do.
 
     Raises:

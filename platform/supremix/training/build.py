@@ -82,7 +82,7 @@ def fingerprint(task: Task, config: Any, store_key: str) -> str:
         "seed": task.seed,
         # What it holds, not where it lies.
         "init": None if task.init is None else Initial.read(task.init).digest,
-        "split": [task.split_seed, list(task.fractions), list(task.fit_on)],
+        "split": [task.split_seed, list(task.fractions), list(task.train_splits)],
         "training": {
             name: getattr(task, name)
             for name in ("label_fraction", "augment", "fusion", "target_transform", "averaging")

@@ -40,8 +40,8 @@ def preflight(task: Task, config: Mapping[str, Any], *, workers: int = 1) -> int
     check_chunk(task, stages)
     if task.init is not None:
         Initial.read(task.init).check(task.encoder, data.card)
-    if task.judge_on is not None:
-        data.positions(task.judge_on)
+    if task.eval_split is not None:
+        data.positions(task.eval_split)
     return int(np.size(data.fit))
 
 

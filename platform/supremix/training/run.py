@@ -33,7 +33,7 @@ from supremix.training.preflight import check_batches
 from supremix.training.steps.isolation import isolated
 from supremix.training.steps.precision import Precision
 from supremix.training.steps.regression_step import check_recipes, facts_of
-from supremix.training.steps.stage_trainer import Stepper
+from supremix.training.steps.stage_trainer import StageTrainer
 from supremix.training.task import Task
 
 _STATE_FORMAT = 1
@@ -99,7 +99,7 @@ class TrialRun:
         )
         self._measurer = Measurer(self._evaluator, self.data, task)
         self._fingerprint = fingerprint(task, self.config, self.data.store.key)
-        self._stepper: Stepper | None = None
+        self._stepper: StageTrainer | None = None
         self._stepper_stage = -1
 
     @property
@@ -111,7 +111,7 @@ class TrialRun:
         """Train exactly one epoch and judge the network.
 
         Returns:
-            epoch (1 for the first), stage, error (MAE on `judge_on` in the task's unit: of the
+            epoch (1 for the first), stage, error (MAE on `eval_split` in the task's unit: of the
             ridge probe while pretraining, of the head after), loss, mae, rmse, r2, pearson,
             probe_mae (NaN outside of pretraining), lr, seconds. NaN where nothing was judged.
             After the last epoch of pretraining and that of the trial also measures, what
@@ -245,9 +245,9 @@ class TrialRun:
             self._trainee.load_state_dict(self.network.state_dict())
         return self._stepper_for(index).epoch(epoch)
 
-    def _stepper_for(self, index: int) -> Stepper:
+    def _stepper_for(self, index: int) -> StageTrainer:
         if self._stepper is None or self._stepper_stage != index:
-            self._stepper = Stepper(
+            self._stepper = StageTrainer(
                 self.stages[index],
                 self._trainee,
                 self.data,
@@ -271,9 +271,9 @@ class TrialRun:
                 known = self.history[-1] if self.history else {}
                 return {name: known.get(name, math.nan) for name in METRICS}, {}
             fitted = self._solve_head(self.data.fit if last else self._probe_samples())
-        if self.task.judge_on is None:
+        if self.task.eval_split is None:
             return dict.fromkeys(METRICS, math.nan), {}
-        positions = self.data.positions(self.task.judge_on)
+        positions = self.data.positions(self.task.eval_split)
         features, predictions = self._evaluator.judge(positions)
         labels = self.data.labels[torch.from_numpy(positions).to(self.device)]
         metrics = regression_metrics(predictions, labels)

@@ -27,8 +27,8 @@ class Task:
         seed: of everything random in the training: weights, order, augmentation, mixing.
         split_seed: of the split where the dataset has no official one.
         fractions: shares of train, val and test in such a split, adding up to 1.
-        fit_on: the splits to fit.
-        judge_on: the split whose error is reported after every epoch; None for no such report
+        train_splits: the splits to fit.
+        eval_split: the split whose error is reported after every epoch; None for no such report
             (the final fit on train and val, say), the error is then NaN.
         precision: "fp32", "bf16" or "fp16" (autocast; fp16 scales the loss); "auto" is bf16 on
             CUDA and fp32 on a CPU.
@@ -62,8 +62,8 @@ class Task:
     seed: int = 0
     split_seed: int = 0
     fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
-    fit_on: tuple[str, ...] = ("train",)
-    judge_on: str | None = "val"
+    train_splits: tuple[str, ...] = ("train",)
+    eval_split: str | None = "val"
     precision: str = "auto"
     threads: int | None = None
     eval_batch: int = 64
@@ -93,11 +93,11 @@ class Task:
             raise TaskError(f"label_fraction must lie in (0, 1], found {self.label_fraction}")
         if not 0 <= self.averaging < 1:
             raise TaskError(f"averaging must lie in [0, 1), found {self.averaging}")
-        if not self.fit_on:
+        if not self.train_splits:
             raise TaskError('fit_on must name at least one split, such as ("train",)')
-        if self.judge_on in self.fit_on:
+        if self.eval_split in self.train_splits:
             raise TaskError(
-                f"judge_on={self.judge_on!r} is also fitted; its error would be no judgement. "
+                f"judge_on={self.eval_split!r} is also fitted; its error would be no judgement. "
                 "Take another split, or judge_on=None"
             )
         if len(self.fractions) != 3 or not math.isclose(sum(self.fractions), 1):

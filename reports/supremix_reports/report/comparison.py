@@ -24,7 +24,7 @@ from supremix_reports.figures.critical_difference import critical_difference_fig
 from supremix_reports.figures.plot import BLUE, GREY, Plot
 from supremix_reports.figures.plot import drawing as new_drawing
 from supremix_reports.report.evidence import pictured
-from supremix_reports.report.material import Drawing, Material
+from supremix_reports.report.material import Drawing, ReportData
 from supremix_reports.report.results import gains_sentences, gains_table
 from supremix_reports.statistics.comparisons import average_gain, compare_methods
 from supremix_reports.statistics.ranks import Ranks, rank_methods
@@ -50,7 +50,9 @@ class Compared:
     ranks: Ranks
 
 
-def compare_material(material: Material, reference: str | None, drawing: Drawing) -> Compared | str:
+def compare_material(
+    material: ReportData, reference: str | None, drawing: Drawing
+) -> Compared | str:
     """Compare the methods of a report, or say why that cannot be done.
 
     Args:
@@ -78,7 +80,7 @@ def compare_material(material: Material, reference: str | None, drawing: Drawing
     )
 
 
-def _in_order(gains: pl.DataFrame, material: Material) -> pl.DataFrame:
+def _in_order(gains: pl.DataFrame, material: ReportData) -> pl.DataFrame:
     """Datasets and methods in the order of the report."""
     places = [
         pl.col(column).replace_strict(

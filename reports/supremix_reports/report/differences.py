@@ -26,7 +26,7 @@ from supremix_reports.document.parts import (
 )
 from supremix_reports.errors import TableError
 from supremix_reports.report.entries import Entry, settings_of
-from supremix_reports.report.material import Drawing, Material, read_material
+from supremix_reports.report.material import Drawing, ReportData, read_material
 from supremix_reports.report.privacy import shown_spec, without_places, without_secrets
 from supremix_reports.report.results import verdict
 from supremix_reports.report.setup import packages_of, shown
@@ -180,7 +180,7 @@ def _differing(values: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Any, ...]
     return {name: own for name, own in found.items() if len({shown(one) for one in own}) > 1}
 
 
-def _gains(material: Material, drawing: Drawing) -> dict[str, Row]:
+def _gains(material: ReportData, drawing: Drawing) -> dict[str, Row]:
     """By run its difference to the first run on its dataset that can be compared with."""
     tested = set(material.predictions[schema.RUN].unique().to_list())
     labels: dict[str, str] = {}
@@ -209,7 +209,9 @@ def _gains(material: Material, drawing: Drawing) -> dict[str, Row]:
     }
 
 
-def _error_row(entry: Entry, best: Row | None, material: Material, gains: Mapping[str, Row]) -> Row:
+def _error_row(
+    entry: Entry, best: Row | None, material: ReportData, gains: Mapping[str, Row]
+) -> Row:
     own = material.mae.filter(
         pl.col(schema.RUN) == entry.run.name, pl.col(schema.METRIC) == schema.MAE
     ).to_dicts()

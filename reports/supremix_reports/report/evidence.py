@@ -25,7 +25,7 @@ from supremix_reports.figures.model.model import model_plots, worst_cases
 from supremix_reports.figures.plot import NotShown, Plot, plot_name
 from supremix_reports.figures.search.search import across_plots, search_plots
 from supremix_reports.report.entries import Entry, settings_of
-from supremix_reports.report.material import Material
+from supremix_reports.report.material import ReportData
 from supremix_reports.report.setup import shown
 from supremix_reports.run_layout import EMBEDDING
 from supremix_reports.tables import schema, storage
@@ -57,7 +57,7 @@ def pictured(plots: Iterable[Plot | NotShown], endings: Sequence[str]) -> list[P
     return parts
 
 
-def search_section(material: Material, endings: Sequence[str]) -> Section:
+def search_section(material: ReportData, endings: Sequence[str]) -> Section:
     """Return the evidence about the searches: over all of them, then of each.
 
     Args:
@@ -76,7 +76,7 @@ def search_section(material: Material, endings: Sequence[str]) -> Section:
 
 
 def _search_of(
-    material: Material, entry: Entry, endings: Sequence[str], *, folded: bool
+    material: ReportData, entry: Entry, endings: Sequence[str], *, folded: bool
 ) -> Section:
     trials, unit = material.trials(entry), entry.unit or _UNKNOWN
     title = f"{entry.method} on {entry.run.dataset}"
@@ -144,7 +144,7 @@ def _bound(value: object) -> str:
     return f"{value:g}" if isinstance(value, int | float) else shown(value)
 
 
-def model_section(material: Material, endings: Sequence[str], *, ids: bool) -> Section:
+def model_section(material: ReportData, endings: Sequence[str], *, ids: bool) -> Section:
     """Return the evidence about the models: a section a dataset and method.
 
     Args:
@@ -165,7 +165,7 @@ def model_section(material: Material, endings: Sequence[str], *, ids: bool) -> S
 
 
 def _model_of(
-    material: Material, entry: Entry, endings: Sequence[str], *, ids: bool, folded: bool
+    material: ReportData, entry: Entry, endings: Sequence[str], *, ids: bool, folded: bool
 ) -> Section:
     own = material.predicted(entry)
     unit, dataset = entry.unit or _UNKNOWN, entry.run.dataset

@@ -45,7 +45,7 @@ class Drawing:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Material:
+class ReportData:
     """Runs and their tables; in all of them `run` and `method` are those of the entry.
 
     Args:
@@ -109,7 +109,7 @@ class Material:
 
 def read_material(
     addresses: Iterable[str], *, split: str, drawing: Drawing | None = None
-) -> Material:
+) -> ReportData:
     """Collect runs for a report.
 
     Args:
@@ -141,7 +141,7 @@ def read_material(
     refused = apart | _dropped(entries, predictions, split, problems)
     written = labelled(mae.filter(pl.col(schema.SPLIT) == split), entries)
     rows = _mae(entries, predictions, _left(written, refused), drawing or Drawing())
-    return Material(
+    return ReportData(
         collection=collection,
         entries=entries,
         tried=tried,
@@ -157,7 +157,7 @@ def read_material(
     )
 
 
-def choose_reference(material: Material, wanted: str | None) -> str | None:
+def choose_reference(material: ReportData, wanted: str | None) -> str | None:
     """Return the method that others are compared with.
 
     Args:

@@ -40,7 +40,7 @@ from supremix_reports.report.comparison import (
 )
 from supremix_reports.report.evidence import model_section, search_section
 from supremix_reports.report.files import FORMATS, check_target, files_of, put_down
-from supremix_reports.report.material import Drawing, Material, choose_reference, read_material
+from supremix_reports.report.material import Drawing, ReportData, choose_reference, read_material
 from supremix_reports.report.methods import methods_section
 from supremix_reports.report.privacy import last_name, without_places, without_secrets
 from supremix_reports.report.results import error_table, gains_sentences, measures_table
@@ -159,7 +159,7 @@ def write_report(
 
 
 def build_report(
-    material: Material, compared: Compared | str, options: Options, *, again: str
+    material: ReportData, compared: Compared | str, options: Options, *, again: str
 ) -> Report:
     """Put a report together.
 
@@ -195,7 +195,7 @@ def build_report(
     )
 
 
-def _evidence(material: Material, options: Options) -> tuple[Section, ...]:
+def _evidence(material: ReportData, options: Options) -> tuple[Section, ...]:
     """The figures, which tables for a paper have no use for and which take most of the time."""
     if set(options.formats) == {"tex"}:
         return ()
@@ -214,14 +214,16 @@ def shown_problems(problems: Iterable[Problem], *, paths: bool) -> tuple[Problem
     return tuple(Problem(p.run, p.what, clean(p.reason)) for p in problems)
 
 
-def _title(material: Material) -> str:
+def _title(material: ReportData) -> str:
     def named(names: list[str], thing: str) -> str:
         return ", ".join(names) if len(names) <= 3 else f"{len(names)} {thing}"
 
     return f"{named(material.methods, 'methods')} on {named(material.datasets, 'datasets')}"
 
 
-def _summary(material: Material, compared: Compared | str, problems: Sequence[Problem]) -> Section:
+def _summary(
+    material: ReportData, compared: Compared | str, problems: Sequence[Problem]
+) -> Section:
     seeds = sorted(material.predictions[schema.SEED].unique().to_list())
     entries = (
         ("Datasets", ", ".join(material.datasets)),
@@ -241,7 +243,7 @@ def _summary(material: Material, compared: Compared | str, problems: Sequence[Pr
     return Section(key="summary", title="Summary", parts=tuple(parts))
 
 
-def _errors(material: Material, options: Options) -> Section:
+def _errors(material: ReportData, options: Options) -> Section:
     mae, split, level = material.mae, options.split, options.level
     parts: tuple[Part, ...]
     if mae.is_empty():
@@ -281,7 +283,7 @@ def _again(addresses: Sequence[str], options: Options) -> str:
     return " ".join(words)
 
 
-def _tables(material: Material, compared: Compared | str) -> dict[str, pl.DataFrame]:
+def _tables(material: ReportData, compared: Compared | str) -> dict[str, pl.DataFrame]:
     """What the tables of results are made from, so that others can compute with it."""
     if isinstance(compared, str):
         return {"mae": material.mae}

@@ -22,7 +22,7 @@ from supremix_reports.document.parts import (
     count_cell,
     text_cell,
 )
-from supremix_reports.report.material import Entry, Material
+from supremix_reports.report.material import Entry, ReportData
 from supremix_reports.report.privacy import shown_command, shown_spec
 from supremix_reports.tables import schema
 
@@ -33,7 +33,7 @@ _UNREADABLE: Final = "not readable"
 """Stands for what a run's file has in another form than this version writes."""
 
 
-def setup_section(material: Material, *, again: str, paths: bool) -> Section:
+def setup_section(material: ReportData, *, again: str, paths: bool) -> Section:
     """Return the section about specification, versions, seeds, hardware, splits and commands.
 
     Args:
@@ -54,7 +54,7 @@ def setup_section(material: Material, *, again: str, paths: bool) -> Section:
     return Section(key="setup", title="What was done", parts=tuple(parts), sections=sections)
 
 
-def _runs_table(material: Material) -> Table:
+def _runs_table(material: ReportData) -> Table:
     names = ("Run", "Dataset", "Method", "Trials", "Early", "Failed", "Epochs", "Time")
     splits = ("Train", "Validation", "Test")
     columns = [
@@ -85,7 +85,7 @@ def _trial_counts(trials: pl.DataFrame) -> dict[str, dict[str, Any]]:
     return {row[schema.RUN]: row for row in rows.iter_rows(named=True)}
 
 
-def _test_seeds(material: Material) -> dict[str, str]:
+def _test_seeds(material: ReportData) -> dict[str, str]:
     rows = material.predictions.group_by(schema.RUN).agg(pl.col(schema.SEED).unique().sort())
     return {run: ", ".join(map(str, seeds)) for run, seeds in rows.iter_rows()}
 
@@ -145,7 +145,9 @@ def _hardware(entry: Entry) -> dict[str, Any]:
         listed = cast("list[object]", nodes) if isinstance(nodes, list) else [None]
         found["nodes"] = "; ".join(_node(node) for node in listed)
     plan = _recorded(environment, "plan")
-    return found | {name: plan[name] for name in ("gangs", "workers", "plan") if name in plan}
+    return found | {
+        name: plan[name] for name in ("worker_groups", "workers", "plan") if name in plan
+    }
 
 
 def _node(node: object) -> str:
@@ -203,7 +205,7 @@ def shown(value: object) -> str:
     return json.dumps(value) if isinstance(value, Mapping) else str(value)
 
 
-def _commands(material: Material, again: str, *, paths: bool) -> tuple[Part, ...]:
+def _commands(material: ReportData, again: str, *, paths: bool) -> tuple[Part, ...]:
     found = [str((e.run.environment or {}).get("command") or "") for e in material.entries]
     commands = [shown_command(text, paths=paths) if text else None for text in found]
     given = tuple(dict.fromkeys(command for command in commands if command is not None))

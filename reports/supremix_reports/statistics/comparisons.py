@@ -20,7 +20,7 @@ from scipy import stats
 
 from supremix_reports.errors import StatisticsError
 from supremix_reports.statistics.bootstrap import LEVEL, check, drawn, ends, p_value
-from supremix_reports.statistics.pairing import Pair, Tested, difference, gain
+from supremix_reports.statistics.pairing import MethodPredictions, Pair, difference, gain
 from supremix_reports.statistics.seeds import Array, Spread
 from supremix_reports.tables import schema
 from supremix_reports.tables.tables import to_arrow
@@ -156,7 +156,7 @@ def holm(p: Sequence[float]) -> list[float]:
 
 def _tested(
     predictions: pl.DataFrame, reference: str, split: str
-) -> dict[str, dict[str, Tested | str]]:
+) -> dict[str, dict[str, MethodPredictions | str]]:
     """By dataset and method; every method has an entry in every dataset."""
     part = predictions.filter(pl.col(schema.SPLIT) == split)
     methods = sorted(part[schema.METHOD].unique().to_list())
@@ -172,7 +172,7 @@ def _tested(
         )
     return {
         dataset: {
-            method: Tested.of(
+            method: MethodPredictions.of(
                 part.filter((pl.col(schema.DATASET) == dataset) & (pl.col(schema.METHOD) == method))
             )
             for method in methods
@@ -181,7 +181,7 @@ def _tested(
     }
 
 
-def _pair(method: Tested | str, reference: Tested | str) -> Pair | str:
+def _pair(method: MethodPredictions | str, reference: MethodPredictions | str) -> Pair | str:
     """The two on the same samples, or why there are none."""
     if isinstance(method, str):
         return method
@@ -193,7 +193,7 @@ def _pair(method: Tested | str, reference: Tested | str) -> Pair | str:
     return Pair(method.errors, reference.errors, groups)
 
 
-def _gainful(method: Tested | str, reference: Tested | str) -> Pair | str:
+def _gainful(method: MethodPredictions | str, reference: MethodPredictions | str) -> Pair | str:
     """As `_pair`, where there is something to gain."""
     pair = _pair(method, reference)
     if isinstance(pair, Pair) and not pair.reference.any():
@@ -201,7 +201,9 @@ def _gainful(method: Tested | str, reference: Tested | str) -> Pair | str:
     return pair
 
 
-def _row(method: Tested | str, reference: Tested | str, settings: _Settings) -> Row:
+def _row(
+    method: MethodPredictions | str, reference: MethodPredictions | str, settings: _Settings
+) -> Row:
     pair = _pair(method, reference)
     if isinstance(pair, str) or isinstance(method, str) or isinstance(reference, str):
         return {schema.NOTE: pair}
@@ -229,7 +231,7 @@ def _numbers(pair: Pair, settings: _Settings, *, verdict: bool) -> Row:
     return row
 
 
-def _doubts(method: Tested, reference: Tested, groups: int) -> list[str]:
+def _doubts(method: MethodPredictions, reference: MethodPredictions, groups: int) -> list[str]:
     """Why no verdict is given, if so."""
     doubts = {
         "one seed": min(len(method.errors), len(reference.errors)) < 2,
@@ -268,7 +270,7 @@ def _judged(rows: list[Row], level: float, correction: str) -> pl.DataFrame:
 
 
 def _average(
-    tested: Mapping[str, Mapping[str, Tested | str]],
+    tested: Mapping[str, Mapping[str, MethodPredictions | str]],
     method: str,
     reference: str,
     settings: _Settings,

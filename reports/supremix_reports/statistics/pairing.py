@@ -20,7 +20,7 @@ SAME = [schema.ID, schema.GROUP, schema.TARGET]
 
 
 @dataclass(frozen=True, slots=True)
-class Tested:
+class MethodPredictions:
     """What a method came to on the samples of a split.
 
     Args:
@@ -34,7 +34,7 @@ class Tested:
     constant: bool
 
     @classmethod
-    def of(cls, predictions: pl.DataFrame) -> Tested | str:
+    def of(cls, predictions: pl.DataFrame) -> MethodPredictions | str:
         """Arrange the predictions of one method on one split; or say why that cannot be done."""
         if predictions.is_empty():
             return "no predictions"
@@ -46,7 +46,7 @@ class Tested:
         return cls._arranged(table)
 
     @classmethod
-    def _arranged(cls, table: pl.DataFrame) -> Tested | str:
+    def _arranged(cls, table: pl.DataFrame) -> MethodPredictions | str:
         if table.select(schema.SEED, schema.ID).is_duplicated().any():
             return "several predictions of a sample by one seed"
         parts = table.partition_by(schema.SEED, maintain_order=True)

@@ -57,20 +57,20 @@ def best_trial(trials: pl.DataFrame) -> dict[str, Any] | None:
     Where the best settings were trained anew with other seeds, their mean error decides, else the
     least error.
     """
-    if schema.CONFIRMS not in trials.columns:
-        trials = trials.with_columns(pl.lit(None, dtype=pl.Int32).alias(schema.CONFIRMS))
+    if schema.REPLICATE_OF not in trials.columns:
+        trials = trials.with_columns(pl.lit(None, dtype=pl.Int32).alias(schema.REPLICATE_OF))
     judged = trials.filter(pl.col(schema.ERROR).is_not_null())
-    tried = ranked(judged.filter(pl.col(schema.CONFIRMS).is_null()))
+    tried = ranked(judged.filter(pl.col(schema.REPLICATE_OF).is_null()))
     means = (
         judged.filter(
-            pl.col(schema.CONFIRMS).is_not_null(), pl.col(schema.STATE) == schema.FINISHED
+            pl.col(schema.REPLICATE_OF).is_not_null(), pl.col(schema.STATE) == schema.FINISHED
         )
-        .group_by(schema.CONFIRMS)
+        .group_by(schema.REPLICATE_OF)
         .agg(pl.col(schema.ERROR).mean().alias("_mean"))
     )
     if not means.is_empty():
         tried = tried.join(
-            means, left_on=schema.TRIAL, right_on=schema.CONFIRMS, maintain_order="left"
+            means, left_on=schema.TRIAL, right_on=schema.REPLICATE_OF, maintain_order="left"
         ).sort("_mean", maintain_order=True)
     rows = tried.drop("_mean", strict=False).head(1).to_dicts()
     return rows[0] if rows else None

@@ -35,7 +35,7 @@ UNIT: Final = "unit"
 STATE: Final = "state"
 REASON: Final = "reason"
 CONFIG: Final = "config"
-CONFIRMS: Final = "confirms"
+REPLICATE_OF: Final = "replicate_of"
 EPOCH: Final = "epoch"
 EPOCHS: Final = "epochs"
 STAGE: Final = "stage"
@@ -150,7 +150,7 @@ TRIALS: Final = _schema(
     _field(SECONDS, pa.float64(), "seconds spent in training and validation"),
     _field(SEED, pa.int64(), "seed of the trial"),
     _field(
-        CONFIRMS,
+        REPLICATE_OF,
         pa.int32(),
         "number of the trial whose settings this one trained anew with another seed, at the end "
         "of the search; null for a trial that tried settings of its own",

@@ -76,7 +76,7 @@ def test_a_query_joins_tables_and_reads_settings(runs: Path) -> None:
 def test_files_of_different_age_are_one_table(runs: Path, tmp_path: Path) -> None:
     store = Path(shutil.copytree(runs, tmp_path / "runs"))
     old = store / "brains-rnc" / "trials.parquet"
-    parquet.write_table(parquet.read_table(old).drop_columns(["confirms", "mae"]), old)
+    parquet.write_table(parquet.read_table(old).drop_columns(["replicate_of", "mae"]), old)
 
     young, mixed = collect(str(runs)), collect(str(store))
 

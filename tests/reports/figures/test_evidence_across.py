@@ -44,7 +44,7 @@ def test_two_datasets_and_methods_show_everything_and_twice_the_same(trials: pl.
 
 def test_errors_are_over_the_least_of_their_dataset(trials: pl.DataFrame) -> None:
     rows = relative_errors(trials)
-    own = trials.filter(pl.col("state") == "finished", pl.col("confirms").is_null())
+    own = trials.filter(pl.col("state") == "finished", pl.col("replicate_of").is_null())
     least = dict(own.group_by("dataset").agg(pl.col("error").min()).iter_rows())
     assert rows.height == own.height
     for row in rows.to_dicts():
@@ -68,7 +68,7 @@ def test_a_unit_of_another_size_changes_no_ratio(trials: pl.DataFrame) -> None:
 def test_gaps_are_those_of_a_plain_walk_through_the_budget(trials: pl.DataFrame) -> None:
     gaps = budget_gaps(trials)
     least = {
-        dataset: part.filter(pl.col("state") == "finished", pl.col("confirms").is_null())[
+        dataset: part.filter(pl.col("state") == "finished", pl.col("replicate_of").is_null())[
             "error"
         ].min()
         for (dataset,), part in trials.group_by("dataset")

@@ -49,7 +49,7 @@ def by_hand(trials: pl.DataFrame) -> optuna.Study:
     log = {"alpha": (0.5, 8.0), "beta": (1.0, 16.0), "temperature": (0.07, 1.0)}
     study = optuna.create_study()
     for row in trials.filter(
-        pl.col("state") == "finished", pl.col("confirms").is_null()
+        pl.col("state") == "finished", pl.col("replicate_of").is_null()
     ).to_dicts():
         config = json.loads(row["config"])
         known: dict[str, Any] = {
@@ -149,7 +149,7 @@ def test_error_against_budget_is_the_running_minimum(search: Any, space: Any) ->
     rows = best_so_far(tried(trials, space))
     spent, best, expected = 0, None, []
     for row in trials.sort("trial").to_dicts():
-        if row["confirms"] is not None:
+        if row["replicate_of"] is not None:
             continue
         spent += row["epochs"]
         if row["state"] == "finished":

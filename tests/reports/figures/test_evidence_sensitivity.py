@@ -14,15 +14,15 @@ from supremix_reports.figures.plot import NotShown, Plot
 from supremix_reports.figures.search import marginals as evidence_marginals
 from supremix_reports.figures.search.marginals import RATIO, binned, marginals_of, with_ratio
 from supremix_reports.figures.search.sensitivity import sensitivity_plot
-from supremix_reports.figures.search.trials import Setting, Tried, tried
+from supremix_reports.figures.search.trials import SearchTrials, Setting, tried
 
 
 @pytest.fixture
-def large(search: Any, space: Any) -> Tried:
+def large(search: Any, space: Any) -> SearchTrials:
     return tried(search(n=60)[0], space)
 
 
-def test_a_forest_finds_the_valley_that_made_the_errors(large: Tried) -> None:
+def test_a_forest_finds_the_valley_that_made_the_errors(large: SearchTrials) -> None:
     (one,) = marginals_of(large, ["temperature"])
     assert one.how == "forest"
     least = one.setting.value(float(one.at[one.middle.argmin()]))
@@ -31,13 +31,13 @@ def test_a_forest_finds_the_valley_that_made_the_errors(large: Tried) -> None:
     assert ((one.low <= one.middle) & (one.middle <= one.high)).all()
 
 
-def test_along_a_parameter_without_effect_the_error_is_flat(large: Tried) -> None:
+def test_along_a_parameter_without_effect_the_error_is_flat(large: SearchTrials) -> None:
     with_effect, without = marginals_of(large, ["temperature", "depth"])
     assert np.ptp(without.middle) < 0.2 * np.ptp(with_effect.middle)
 
 
 def test_the_average_of_the_forest_is_the_partial_dependence_of_scikit_learn(
-    large: Tried, monkeypatch: pytest.MonkeyPatch
+    large: SearchTrials, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept: list[Any] = []
     grown = evidence_marginals._grown
@@ -84,7 +84,7 @@ def test_a_bin_of_two_trials_has_no_interval(search: Any, space: Any) -> None:
     assert np.isnan(both.low).all()
 
 
-def test_the_mixup_ratio_is_the_mean_share_of_the_anchor(large: Tried) -> None:
+def test_the_mixup_ratio_is_the_mean_share_of_the_anchor(large: SearchTrials) -> None:
     of = with_ratio(large)
     for config in of.configs:
         beta = np.random.default_rng(0).beta(config["alpha"], config["beta"], 20000)

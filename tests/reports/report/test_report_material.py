@@ -16,7 +16,7 @@ from supremix_reports import SchemaError, collect, read_table, write_table
 from supremix_reports.catalog import lazy_tables as scanning
 from supremix_reports.report.differences import compare_runs
 from supremix_reports.report.evidence import searched
-from supremix_reports.report.material import Material, read_material
+from supremix_reports.report.material import ReportData, read_material
 from supremix_reports.report.report import Options, write_report
 
 QUICK = Options(resamples=100, comparing=200, date="2026-01-31", formats=("md",))
@@ -44,7 +44,7 @@ def changed(cell: Path, table: str, **columns: Any) -> None:
     write_table(str(cell), table, rows.to_dicts())
 
 
-def errors_of(material: Material) -> dict[tuple[str, str], float]:
+def errors_of(material: ReportData) -> dict[tuple[str, str], float]:
     rows = material.mae.filter(pl.col("metric") == "mae")
     found = {(d, m): value for d, m, value in rows.select("dataset", "method", "value").iter_rows()}
     assert len(found) == rows.height

@@ -25,7 +25,7 @@ SOURCE = {"dataset": "hc18", "method": "l1"}
 TRIAL: dict[str, Any] = {
     "run": "old", **SOURCE, "trial": 0, "state": "finished", "error": 2.5, "mae": 2.5,
     "rmse": None, "r2": None, "pearson": None, "epochs": 3, "seconds": 1.5, "seed": 7,
-    "confirms": None, "reason": None, "config": '{"lr": 0.01}', "unit": "mm",
+    "replicate_of": None, "reason": None, "config": '{"lr": 0.01}', "unit": "mm",
 }  # fmt: skip
 MAE: dict[str, Any] = {
     **SOURCE, "split": "test", "metric": "mae", "value": 2.0, "low": 1.5, "high": 2.5, "n": 30,
@@ -33,7 +33,7 @@ MAE: dict[str, Any] = {
 }  # fmt: skip
 ROWS = {"trials": [TRIAL], "mae": [MAE, MAE | {"split": "val", "seeds": 3}]}
 TYPES = {
-    "trial": pa.int32(), "epochs": pa.int32(), "seed": pa.int64(), "confirms": pa.int32(),
+    "trial": pa.int32(), "epochs": pa.int32(), "seed": pa.int64(), "replicate_of": pa.int32(),
     "n": pa.int64(), "groups": pa.int64(), "seeds": pa.int32(),
     **dict.fromkeys(("error", "mae", "rmse", "r2", "pearson", "seconds"), pa.float64()),
     **dict.fromkeys(("value", "low", "high"), pa.float64()),

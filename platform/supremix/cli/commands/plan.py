@@ -45,9 +45,9 @@ def plan(**given: Any) -> None:
     """Tell what a search will take before it starts: trials, hours, GPU hours, memory, storage.
 
     Takes the options of `supremix search`. The images are prepared if they are not, and a few
-    epochs are trained on one gang, to see what they cost; then it is all reckoned up, and what does
-    not fit is named with what to do. No search is started and no run folder made. Ends with code 1
-    where something does not fit.
+    epochs are trained on one worker group, to see what they cost; then it is all reckoned up, and
+    what does not fit is named with what to do. No search is started and no run folder made. Ends
+    with code 1 where something does not fit.
 
     \b
     Examples:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from supremix import (
         BenchmarkResult,
         ComparisonResult,
-        MultiResult,
+        MultiDatasetResult,
         Result,
     )
 
@@ -34,7 +34,7 @@ def search(
         str | None,
         typer.Option(
             help="Name of the dataset; see `supremix datasets`. Several, with commas between them, "
-            "are searched at once by the same gangs.",
+            "are searched at once by the same worker groups.",
             rich_help_panel=DATA,
         ),
     ] = None,
@@ -207,7 +207,7 @@ def search(
     workers: Annotated[
         int, typer.Option(help="Workers that share one trial.", rich_help_panel=MACHINE)
     ] = 1,
-    gangs: Annotated[
+    worker_groups: Annotated[
         int | None,
         typer.Option(
             help="Trials at the same time; by default as many as fit.", rich_help_panel=MACHINE
@@ -362,7 +362,7 @@ def search(
             precision=precision,
             chunk=chunk,
             workers=workers,
-            gangs=gangs,
+            worker_groups=worker_groups,
             cpus_per_worker=cpus_per_worker,
             gpus_per_worker=gpus_per_worker,
             epoch_limit=epoch_limit,
@@ -390,15 +390,15 @@ def _go_on(run: str, quiet: bool, place: Mapping[str, str | None]) -> None:
     _show(result)
 
 
-def _show(result: Result | ComparisonResult | MultiResult | BenchmarkResult) -> None:
+def _show(result: Result | ComparisonResult | MultiDatasetResult | BenchmarkResult) -> None:
     """Show what came out; a method or a dataset that came to no result makes it a failure."""
-    from supremix import BenchmarkResult, ComparisonResult, MultiResult
+    from supremix import BenchmarkResult, ComparisonResult, MultiDatasetResult
 
     if isinstance(result, BenchmarkResult):
         show_benchmark(result, Console())
     elif isinstance(result, ComparisonResult):
         show_comparison(result, Console())
-    elif isinstance(result, MultiResult):
+    elif isinstance(result, MultiDatasetResult):
         show_many(result, Console())
     else:
         show_result(result, Console())

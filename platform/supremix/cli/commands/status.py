@@ -36,7 +36,7 @@ def status(
         bool, typer.Option("--json", help="Print everything as JSON, for scripts.")
     ] = False,
 ) -> None:
-    """Show how far a run is: trials, the best so far, gangs, budget, failures.
+    """Show how far a run is: trials, the best so far, worker groups, budget, failures.
 
     Everything is read from the run folder, so it works from any shell, on any machine that sees
     the folder, and also while the search itself is down.

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from supremix import Benchmark, Comparison, MultiSearch, Search
+    from supremix import Benchmark, Comparison, MultiDatasetSearch, Search
 
-Work = Callable[..., "Search | Comparison | MultiSearch | Benchmark"]
+SearchSession = Callable[..., "Search | Comparison | MultiDatasetSearch | Benchmark"]
 
 
 def asked(
     dataset: str, source: str | None, method: str, objective: str, learn: bool | None
-) -> Work:
+) -> SearchSession:
     """A search, a comparison of methods, or a search over several datasets; its first arguments."""
     import supremix
 
@@ -30,7 +30,7 @@ def asked(
         )
     if len(datasets) > 1:
         return functools.partial(
-            supremix.MultiSearch,
+            supremix.MultiDatasetSearch,
             datasets,
             sources(source, datasets),
             methods[0],
@@ -90,13 +90,13 @@ def begun(out: str | None) -> bool:
     return any(is_kind(out) for is_kind in kinds) or RunFolder(out).spec.is_file()
 
 
-def resumed(run: str) -> Work:
+def resumed(run: str) -> SearchSession:
     """What goes on with a run, whatever kind of search it is."""
     import supremix
     from supremix.runs.folder import is_benchmark, is_comparison, is_many
 
     kinds = (
-        (is_many, supremix.MultiSearch),
+        (is_many, supremix.MultiDatasetSearch),
         (is_comparison, supremix.Comparison),
         (is_benchmark, supremix.Benchmark),
     )

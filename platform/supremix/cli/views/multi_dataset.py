@@ -14,7 +14,7 @@ from supremix.cli.views.comparison import trials_text
 from supremix.cli.views.search import files_table
 
 if TYPE_CHECKING:
-    from supremix.benchmark.multi_dataset import MultiResult
+    from supremix.benchmark.multi_dataset import MultiDatasetResult
 
 FILES = {
     "many.md": "the result on a page",
@@ -25,7 +25,7 @@ FILES = {
 """What to look at in the folder of the whole, and why; each dataset's run lies there besides."""
 
 
-def show_many(result: MultiResult, console: Console) -> None:
+def show_many(result: MultiDatasetResult, console: Console) -> None:
     """Show everything a person wants to know once several datasets are searched.
 
     Args:

@@ -26,16 +26,21 @@ ENDS = {
 
 def lines(plan: Plan) -> Iterator[Text]:
     """The lines of a plan: the machine, each search, the sum, what does not fit."""
-    gangs = plan.gangs
-    size = f"{gangs.cpus:g} CPU + {gangs.gpus:g} GPU" if gangs.gpus else f"{gangs.cpus:g} CPU"
+    worker_groups = plan.worker_groups
+    size = (
+        f"{worker_groups.cpus:g} CPU + {worker_groups.gpus:g} GPU"
+        if worker_groups.gpus
+        else f"{worker_groups.cpus:g} CPU"
+    )
     yield _line(
         "machine",
-        f"{gangs.gangs} gang(s) of {gangs.workers} worker(s) with {size} each, on "
+        f"{worker_groups.worker_groups} worker group(s) of {worker_groups.workers} worker(s) with "
+        f"{size} each, on "
         f"{plan.nodes} node(s)",
     )
     for study in plan.studies:
         yield Text()
-        yield from _study(study, gpus=gangs.gpus > 0)
+        yield from _study(study, gpus=worker_groups.gpus > 0)
     yield Text()
     if len(plan.studies) > 1:
         yield Text("all together", style="bold")
@@ -75,7 +80,7 @@ def _study(study: StudyPlan, *, gpus: bool) -> Iterator[Text]:
 
 def _sum(plan: Plan) -> Iterator[Text]:
     yield _line("wall time", _times(plan.seconds))
-    if plan.gangs.gpus > 0:
+    if plan.worker_groups.gpus > 0:
         yield _line("GPU hours", _hours(plan.gpu_hours))
     else:
         yield _line("GPU hours", f"0; CPU hours {_hours(plan.cpu_hours)}")

@@ -53,7 +53,7 @@ def _facts(status: Status) -> Table:
     for name, value in (
         ("trials", trials_text(status)),
         ("best", "" if status.parts else best_text(status)),
-        ("gangs", gangs_text(status)),
+        ("worker_groups", worker_groups_text(status)),
         ("used", used_text(status)),
         ("last event", silence_text(status)),
     ):
@@ -85,11 +85,11 @@ def best_text(status: Status) -> str:
     return told
 
 
-def gangs_text(status: Status) -> str:
-    """How many gangs have work, and how well they are used."""
-    if not status.gangs:
+def worker_groups_text(status: Status) -> str:
+    """How many worker groups have work, and how well they are used."""
+    if not status.worker_groups:
         return "none has started yet"
-    told = [f"{status.busy} of {status.gangs} busy"]
+    told = [f"{status.busy} of {status.worker_groups} busy"]
     if status.busy_share is not None:
         told.append(f"{status.busy_share:.0%} of the time so far")
     pace = status.epochs_per_hour
@@ -154,8 +154,8 @@ def _running(trials: tuple[RunningTrial, ...]) -> RenderableType:
     table = _columns("trial", "epoch", "error", "stage", "")
     for trial in trials[:ROWS]:
         total = "" if trial.total is None else f"/{trial.total}"
-        confirms = "confirms" if trial.role == "confirm" else ""
-        note = " ".join(filter(None, (confirms, trial.dataset)))
+        replicate_of = "replicate_of" if trial.role == "confirm" else ""
+        note = " ".join(filter(None, (replicate_of, trial.dataset)))
         error = _error(trial.error)
         table.add_row(str(trial.number), f"{trial.epoch}{total}", error, trial.stage, note)
     if len(trials) <= ROWS:

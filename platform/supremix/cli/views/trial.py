@@ -32,8 +32,8 @@ def trial_view(trial: TrialStatus) -> RenderableType:
     total = "" if trial.total is None else f" of {trial.total}"
     head = Text(f"trial {trial.number}  ", style="bold").append(trial.state, style="bold")
     head.append(f"  {len(trial.errors)}{total} epochs", style="default")
-    if trial.confirms is not None:
-        head.append(f", settings of trial {trial.confirms} with seed {trial.seed}")
+    if trial.replicate_of is not None:
+        head.append(f", settings of trial {trial.replicate_of} with seed {trial.seed}")
     blocks: list[RenderableType] = [head]
     if trial.reason:
         blocks.append(Text(trial.reason))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
-CONSENT = 10.0
+CONSENSUS = 10.0
 """Seconds that ranks with the same error may come one after the other."""
 
 
@@ -16,14 +16,14 @@ class _Votes:
     closed: bool = False
 
 
-class Consent:
+class Consensus:
     """Collects what each rank says of one matter, and tells every rank whether all said the same.
 
     Args:
         patience: Seconds a rank waits for the others.
     """
 
-    def __init__(self, patience: float = CONSENT) -> None:
+    def __init__(self, patience: float = CONSENSUS) -> None:
         self._patience = patience
         self._matters: dict[tuple[str, int], _Votes] = {}
 

@@ -16,10 +16,10 @@ _STATE: Any = ray_state.state
 _GROUP: Any = getattr(gcs_pb2, "PlacementGroupTableData")  # noqa: B009 - made at run time
 
 
-class RayHands:
-    """`Hands` for workers that are Ray actors."""
+class RayProcessControl:
+    """`ProcessControl` for workers that are Ray actors."""
 
-    async def pulse(self, member: Member) -> Death | None:
+    async def ping(self, member: Member) -> Death | None:
         """Ask the worker's actor for nothing; its main thread is free while it trains."""
         try:
             await member.actor.__ray_ready__.remote()
@@ -62,18 +62,18 @@ def draining_nodes() -> frozenset[str]:
 
 
 def remove_orphans() -> int:
-    """Free the placement groups of this job's gangs whose creator, their controller, is dead.
+    """Free the placement groups of this job's groups whose creator, their controller, is dead.
 
     Ray frees a placement group with its job; that of a controller that was killed would keep its
     place from others for as long as this driver runs.
 
     Returns:
-        Placement groups that gangs of this job had before the call.
+        Placement groups that worker groups of this job had before the call.
     """
     job = ray.get_runtime_context().get_job_id()
     accessor = _STATE._connect_and_get_accessor()  # noqa: SLF001
     table = [_GROUP.FromString(raw) for raw in accessor.get_placement_group_table()]
-    # Of the groups of this job those of gangs alone were created by an actor.
+    # Of the groups of this job those of worker groups alone were created by an actor.
     ours = [group for group in table if group.creator_job_id.hex() == job and _by_actor(group)]
     for group in ours:
         if group.creator_actor_dead:
@@ -82,7 +82,7 @@ def remove_orphans() -> int:
 
 
 def controllers_left() -> int:
-    """How many controllers of this job's gangs are alive, or about to be."""
+    """How many controllers of this job's worker groups are alive, or about to be."""
     job = ray.JobID(bytes.fromhex(ray.get_runtime_context().get_job_id()))
     table: dict[str, Any] = _STATE.actor_table(None, job_id=job)
     ours = (actor for actor in table.values() if actor["ActorClassName"] == "TrainController")

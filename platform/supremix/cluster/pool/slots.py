@@ -1,4 +1,4 @@
-"""What the pool keeps in mind: trials and their jobs, gangs and their seats. No waiting, no Ray."""
+"""The pool's state: trials and their jobs, groups and their slots. No waiting, no Ray."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from supremix.cluster.log_capture import clip
 from supremix.cluster.members import Group
-from supremix.cluster.messages import Order, Outcome
+from supremix.cluster.messages import WorkerRequest, WorkerResult
 
 ATTEMPTS = 3
 """Deliveries of one order before its trial is given up: the workers died under it each time."""
@@ -45,9 +45,9 @@ class Job:
     """An order with the future of its outcome, and what became of its deliveries so far."""
 
     number: int
-    order: Order
+    order: WorkerRequest
     trial: Trial
-    answer: asyncio.Future[Outcome]
+    answer: asyncio.Future[WorkerResult]
     deliveries: int = 0
     faults: list[Fault] = field(default_factory=list[Fault])
 
@@ -56,15 +56,15 @@ class Job:
         """Whether it was delivered as often as any order is."""
         return self.deliveries >= ATTEMPTS
 
-    def failure(self) -> Outcome:
+    def failure(self) -> WorkerResult:
         """The outcome of a job that is given up."""
         causes = "; ".join(dict.fromkeys(fault.text for fault in self.faults))
         memory = any(fault.memory for fault in self.faults)
         advice = f". Out of memory: {ADVICE}" if memory else ""
         text = f"{causes} (epoch {self.order.epoch}, tried {self.deliveries} times){advice}"
-        return Outcome(failure=text, memory=memory)
+        return WorkerResult(failure=text, memory=memory)
 
-    def end(self, outcome: Outcome) -> None:
+    def end(self, outcome: WorkerResult) -> None:
         """Answer who waits; what befell earlier deliveries goes to the log."""
         if self.trial.job is self:
             self.trial.job = None
@@ -75,21 +75,21 @@ class Job:
 
 @dataclass(slots=True)
 class Trial:
-    """A trial that the pool works for, at a seat or waiting for one."""
+    """A trial that the pool works for, at a slot or waiting for one."""
 
     key: str
-    seat: Seat | None = None
+    slot: Slot | None = None
     job: Job | None = None
     begun: bool = False
     released: bool = False
 
 
 @dataclass(slots=True)
-class Seat:
-    """One gang as the pool sees it.
+class Slot:
+    """One worker group as the pool sees it.
 
     Args:
-        number: The gang's number.
+        number: The worker group's number.
         group: Its workers, None while it has none that can be given work.
         trial: The trial that has leased it.
         job: What its workers have to do; of a trial that has been released where `trial` is None.
@@ -122,7 +122,7 @@ class Seat:
 
     def take(self, trial: Trial) -> None:
         """Lease it to a trial that has a job."""
-        self.trial, trial.seat, trial.begun = trial, self, True
+        self.trial, trial.slot, trial.begun = trial, self, True
         self.job, self.delivered = trial.job, False
         self.asked.set()
 
@@ -132,13 +132,13 @@ class Seat:
         self.job = self.trial = None
         self.delivered = False
         if trial is not None:
-            trial.seat = None
+            trial.slot = None
         self.asked.set()
         return job
 
 
 class Queue:
-    """Trials with a job that wait for a gang: those that have begun before those that have not."""
+    """Trials with a job that wait for a group: those that have begun before those that have not."""
 
     def __init__(self) -> None:
         self._waiting: OrderedDict[str, Trial] = OrderedDict()
@@ -152,13 +152,13 @@ class Queue:
         """Let a trial wait no more, if it did."""
         self._waiting.pop(trial.key, None)
 
-    def fill(self, seats: Iterable[Seat]) -> None:
-        """Give the free seats to those who wait."""
-        for seat in seats if self._waiting else ():
+    def fill(self, slots: Iterable[Slot]) -> None:
+        """Give the free slots to those who wait."""
+        for slot in slots if self._waiting else ():
             if not self._waiting:
                 return
-            if seat.free:
-                seat.take(self._waiting.popitem(last=False)[1])
+            if slot.free:
+                slot.take(self._waiting.popitem(last=False)[1])
 
     def empty(self) -> list[Trial]:
         """Let nobody wait any more; returns those who did."""

@@ -16,33 +16,33 @@ from ray.tune import Callback, Trainable
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from supremix.cluster import TRIAL_CPU, Crew, Outcome
+from supremix.cluster import TRIAL_CPU, Executor, WorkerResult
 from supremix.cluster.interrupts import interrupts
-from supremix.cluster.tune.trial_template import Bench
+from supremix.cluster.tune.trial_template import TrialTemplate
 from supremix.errors import ResourceError, SearchFailedError
 from supremix.tuning.ledger.records import trial_key
 from supremix.tuning.study.config import Proposal
-from supremix.tuning.study.scheduler import Campaign
+from supremix.tuning.study.scheduler import StudyScheduler
 
 Watcher = Callable[[int, int | None, str], None]
 """Told the index of a study, the number of the trial that did something (None: it has ended), and
 what its worker wrote of it."""
 
 NEXT = 1
-"""Trials that wait, proposed and set up, for the first gang that is free: it would do nothing while
+"""Trials that wait, proposed and set up, for the first free group: it would do nothing while
 Tune learns of a trial's end and starts another. Which trials they are, no timing changes."""
 
 
 class LeasedTrial(Trainable):
-    """A trial as Tune sees it: each step asks the trial's gang for one more epoch.
+    """A trial as Tune sees it: each step asks the trial's worker group for one more epoch.
 
     Where the trial is not about to be compared with others, the next epoch is asked for before the
-    last one is told, so that the gang does not wait for Tune, the study and the ledger meanwhile.
-    Should the trial be given up all the same, that epoch does not count.
+    last one is told, so that the worker group does not wait for Tune, the study and the ledger
+    meanwhile. Should the trial be given up all the same, that epoch does not count.
     """
 
     def setup(
-        self, config: dict[str, Any], pool: Any = None, benches: Sequence[Bench] = ()
+        self, config: dict[str, Any], pool: Any = None, benches: Sequence[TrialTemplate] = ()
     ) -> None:
         """Take the first trial; Tune calls it in a new actor."""
         self._pool, self._benches = pool, benches
@@ -59,7 +59,7 @@ class LeasedTrial(Trainable):
             raise SearchFailedError("a trial's actor was set up without the search's benches.")
         trial, asked = self._trial, self._asked
         self._asked = None
-        outcome: Outcome = ray.get(self._ask() if asked is None else asked)
+        outcome: WorkerResult = ray.get(self._ask() if asked is None else asked)
         self._epoch += 1
         row = outcome.row or {}
         self._longest = max(self._longest or 0.0, row.get("seconds", 0.0))
@@ -77,7 +77,7 @@ class LeasedTrial(Trainable):
             "cluster": outcome.cluster,
         }
 
-    def _ask(self, *, ahead: bool = False) -> ray.ObjectRef[Outcome]:
+    def _ask(self, *, ahead: bool = False) -> ray.ObjectRef[WorkerResult]:
         """Give the order to have one more epoch done."""
         trial = self._trial
         bench = self._benches[trial["part"]]
@@ -93,7 +93,7 @@ class LeasedTrial(Trainable):
         return self._pool.execute.remote(order)
 
     def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:
-        """Nothing to save: the gang writes a checkpoint after every epoch."""
+        """Nothing to save: the worker group writes a checkpoint after every epoch."""
         return {}
 
     def load_checkpoint(self, checkpoint: Any) -> None:
@@ -103,7 +103,7 @@ class LeasedTrial(Trainable):
         self._trial: dict[str, Any] = json.loads(config["trial"])
         self._epoch: int = self._trial["epoch"]
         self._longest: float | None = None
-        self._asked: ray.ObjectRef[Outcome] | None = None
+        self._asked: ray.ObjectRef[WorkerResult] | None = None
         self._settings: dict[str, Any] = self._trial["config"]
 
 
@@ -122,10 +122,10 @@ class _Here:
         return {}
 
 
-class CampaignSearcher(_Here, Searcher):
+class TuneSearcher(_Here, Searcher):
     """Hands the campaign's proposals to Tune."""
 
-    def __init__(self, campaign: Campaign) -> None:
+    def __init__(self, campaign: StudyScheduler) -> None:
         super().__init__()
         self._campaign = campaign
 
@@ -160,20 +160,29 @@ def _described(part: int, proposal: Proposal) -> dict[str, Any]:
     return {"trial": json.dumps(trial), "settings": proposal.config}
 
 
-class CampaignScheduler(_Here, FIFOScheduler):
+class TuneScheduler(_Here, FIFOScheduler):
     """Hands every epoch's row to its study and does what that says."""
 
     def __init__(
-        self, campaign: Campaign, benches: Sequence[Bench], watch: Watcher, gangs: int
+        self,
+        campaign: StudyScheduler,
+        benches: Sequence[TrialTemplate],
+        watch: Watcher,
+        worker_groups: int,
     ) -> None:
         super().__init__()
-        self._campaign, self._benches, self._watch, self._gangs = campaign, benches, watch, gangs
+        self._campaign, self._benches, self._watch, self._worker_groups = (
+            campaign,
+            benches,
+            watch,
+            worker_groups,
+        )
         self._controller: Any = None
         self.trouble: str | None = None
         """What befell the cluster, so that the search cannot go on; it says nothing of a trial."""
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
-        """Note who runs the trials, and have it keep an actor for each gang.
+        """Note who runs the trials, and have it keep an actor for each worker group.
 
         While a study waits for a running trial, Tune would end all other actors but one, and the
         next trials would wait for new processes. It has no setting for that.
@@ -183,7 +192,7 @@ class CampaignScheduler(_Here, FIFOScheduler):
             self._controller = vars(tune_controller).get("_tune_controller", tune_controller)
             cache = vars(self._controller).get("_actor_cache")
             if cache is not None:
-                cache.increase_max(trial.placement_group_factory, by=self._gangs + NEXT)
+                cache.increase_max(trial.placement_group_factory, by=self._worker_groups + NEXT)
 
     def end_actors(self) -> None:
         """End the trials' actors, as Tune does at the end and after an error."""
@@ -211,18 +220,18 @@ class CampaignScheduler(_Here, FIFOScheduler):
         return TrialScheduler.STOP if stop else TrialScheduler.CONTINUE
 
 
-class CampaignCallback(_Here, Callback):
-    """Frees gangs of ended trials and looks after the crew."""
+class TuneCallback(_Here, Callback):
+    """Frees worker groups of ended trials and looks after the executor."""
 
     def __init__(
         self,
-        campaign: Campaign,
-        crew: Crew,
-        benches: Sequence[Bench],
+        campaign: StudyScheduler,
+        executor: Executor,
+        benches: Sequence[TrialTemplate],
         watch: Watcher,
-        scheduler: CampaignScheduler,
+        scheduler: TuneScheduler,
     ) -> None:
-        self._campaign, self._crew, self._benches = campaign, crew, benches
+        self._campaign, self._executor, self._benches = campaign, executor, benches
         self._watch, self._scheduler = watch, scheduler
 
     def be_silent(self) -> None:
@@ -230,24 +239,24 @@ class CampaignCallback(_Here, Callback):
         self._watch = _unseen
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        """See whether the search shall stop, and whether all gangs are alive."""
+        """See whether the search shall stop, and whether all worker groups are alive."""
         interrupts.check()
-        self._crew.check()
+        self._executor.check()
         if self._scheduler.trouble is not None:
             raise KeyboardInterrupt
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Free the trial's gang."""
+        """Free the trial's worker group."""
         self._free(trial)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """End a trial whose actor died, and free its gang."""
+        """End a trial whose actor died, and free its worker group."""
         self._campaign.finish(*_whose(trial), "failed", "its Tune actor died")
         self._free(trial)
 
     def _free(self, trial: Any) -> None:
         part, number = _whose(trial)
-        self._crew.pool.release.remote(self._benches[part].key(trial_key(number)))
+        self._executor.pool.release.remote(self._benches[part].key(trial_key(number)))
         self._watch(part, None, "")
 
 
@@ -260,38 +269,39 @@ def _whose(trial: Any) -> tuple[int, int]:
     return described["part"], described["number"]
 
 
-def run_campaign(
-    campaign: Campaign,
-    crew: Crew,
-    benches: Sequence[Bench],
+def run_studies(
+    campaign: StudyScheduler,
+    executor: Executor,
+    benches: Sequence[TrialTemplate],
     watch: Watcher,
     storage: str,
     callbacks: Sequence[Callback] = (),
 ) -> None:
-    """Run a campaign's trials on a crew's gangs until it proposes no more.
+    """Run a campaign's trials on a executor's worker groups until it proposes no more.
 
     Args:
         campaign: Decides.
-        crew: The gangs; as many trials as gangs run at once, and `NEXT` more wait for one.
+        executor: The worker groups; as many trials as worker groups run at once, and `NEXT` more
+            wait for one.
         benches: What the trials of each study share.
         watch: Called in this process after every epoch and every end of a trial.
         storage: Local folder for Tune's own state, of no use afterwards.
         callbacks: Tune's own that shall see the trials, such as trackers.
 
     Raises:
-        ResourceError: No gang is left, or none has had a place in the cluster for long; the search
-            can be resumed.
+        ResourceError: No worker group is left, or none has had a place in the cluster for long; the
+            search can be resumed.
     """
-    scheduler = CampaignScheduler(campaign, benches, watch, crew.plan.gangs)
-    callback = CampaignCallback(campaign, crew, benches, watch, scheduler)
-    trainable = tune.with_parameters(LeasedTrial, pool=crew.pool, benches=tuple(benches))
+    scheduler = TuneScheduler(campaign, benches, watch, executor.plan.worker_groups)
+    callback = TuneCallback(campaign, executor, benches, watch, scheduler)
+    trainable = tune.with_parameters(LeasedTrial, pool=executor.pool, benches=tuple(benches))
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"CPU": TRIAL_CPU}),
         tune_config=tune.TuneConfig(
-            search_alg=CampaignSearcher(campaign),
+            search_alg=TuneSearcher(campaign),
             scheduler=scheduler,
             num_samples=-1,
-            max_concurrent_trials=crew.plan.gangs + NEXT,
+            max_concurrent_trials=executor.plan.worker_groups + NEXT,
             reuse_actors=True,
             trial_dirname_creator=_dirname,
         ),

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from supremix.cluster import Order
+from supremix.cluster import WorkerRequest
 from supremix.training import Task
 from supremix.tuning.ledger.records import TrialRecord, trial_key
 from supremix.tuning.study.warm_start import carried
@@ -20,7 +20,7 @@ first epoch an hour."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Leg:
+class TrialTask:
     """The part of a trial that is trained on one dataset.
 
     Args:
@@ -38,7 +38,7 @@ class Leg:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Bench:
+class TrialTemplate:
     """What every trial of a search shares.
 
     A trial of a search for one dataset has one leg. With a joint objective it has one for each
@@ -46,7 +46,7 @@ class Bench:
     mean of the legs' errors as ratios to their references, over the legs it has come to.
 
     Args:
-        run: Name of the search's run, unlike that of any other that the crew works for.
+        run: Name of the search's run, unlike that of any other that the executor works for.
         legs: At least one.
         epochs: Epochs of a leg.
         checkpoints: Folder with a checkpoint file for each trial that is under way.
@@ -56,7 +56,7 @@ class Bench:
     """
 
     run: str
-    legs: tuple[Leg, ...]
+    legs: tuple[TrialTask, ...]
     epochs: int
     checkpoints: str
     limit: float | None = None
@@ -72,13 +72,13 @@ class Bench:
 
         Args:
             epoch: Counted over all legs.
-            total: Epochs of a leg of the trial, as its gang says.
+            total: Epochs of a leg of the trial, as its worker group says.
         """
         whole = total if len(self.legs) == 1 else self.total
         return epoch < whole and epoch not in self.rungs
 
     def key(self, name: str) -> str:
-        """What one training of this search is called among all that the crew works for."""
+        """What one training of this search is called among all that the executor works for."""
         return f"{self.run}/{name}"
 
     def checkpoint(self, name: str, leg: int = 0) -> str:
@@ -94,7 +94,7 @@ class Bench:
         seed: int | None = None,
         longest: float | None = None,
         **more: Any,
-    ) -> Order:
+    ) -> WorkerRequest:
         """The order to have `epoch` epochs of a trial done.
 
         Args:
@@ -103,11 +103,11 @@ class Bench:
             epoch: Counted over all legs.
             seed: Of its training; None for the task's.
             longest: Seconds of its longest epoch so far; None before the first.
-            more: What else is asked for, see `Order`.
+            more: What else is asked for, see `WorkerRequest`.
         """
         leg = min((epoch - 1) // self.epochs, len(self.legs) - 1)
         task, name = self.legs[leg].task, trial_key(number)
-        return Order(
+        return WorkerRequest(
             key=self.key(name),
             task=task if seed is None else dataclasses.replace(task, seed=seed),
             config=self.settings(config, leg),
@@ -117,7 +117,7 @@ class Bench:
             **more,
         )
 
-    def leg_order(self, record: TrialRecord, leg: int, **more: Any) -> Order:
+    def leg_order(self, record: TrialRecord, leg: int, **more: Any) -> WorkerRequest:
         """The order to be at the end of a finished trial's leg, for what `more` asks for."""
         epoch = record.epoch if len(self.legs) == 1 else (leg + 1) * self.epochs
         return self.order(record.number, record.config, epoch, seed=record.seed, **more)
@@ -132,7 +132,7 @@ class Bench:
 
         Args:
             record: The trial before that epoch.
-            row: What its gang reports, epoch and error being the leg's own.
+            row: What its worker group reports, epoch and error being the leg's own.
         """
         if len(self.legs) == 1:
             return dict(row)

@@ -11,7 +11,7 @@ from supremix.training.artifacts.checkpoint import State
 logger = logging.getLogger(__name__)
 
 
-class Saver:
+class AsyncCheckpointer:
     """Writes checkpoints in a thread of its own, while the next epoch is trained.
 
     What is trained meanwhile is lost, and no more than that, should the process be killed before

@@ -17,10 +17,10 @@ from ray.exceptions import (
 
 from supremix.cluster.log_capture import clip, stacks
 from supremix.cluster.members import Member, memory_kills
-from supremix.cluster.messages import Message, Outcome
+from supremix.cluster.messages import Message, WorkerResult
 
 PATIENCE = 10.0
-"""Seconds a gang waits for an order before it asks again; far below a process group's timeout."""
+"""Seconds a group waits for an order before it asks again; far below a process group's timeout."""
 
 LAST_WORD = 5.0
 """Seconds a worker that ends itself takes to say why."""
@@ -31,18 +31,18 @@ HUNG = 70
 logger = logging.getLogger(__name__)
 
 
-class Post:
+class PoolClient:
     """What one worker says to the pool.
 
     Args:
         pool: Handle of the pool's actor.
-        gang: Number of the worker's gang.
+        worker_group: Number of the worker's worker group.
         key: What its group is called, the same on all ranks.
         rank: Its rank.
     """
 
-    def __init__(self, pool: Any, gang: int, key: str, rank: int) -> None:
-        self._pool, self._gang, self._key, self._rank = pool, gang, key, rank
+    def __init__(self, pool: Any, worker_group: int, key: str, rank: int) -> None:
+        self._pool, self._worker_group, self._key, self._rank = pool, worker_group, key, rank
         self._number = 0
 
     def join(self, world: int) -> bool:
@@ -54,17 +54,19 @@ class Post:
             actor=context.current_actor,
             kills=memory_kills(),
         )
-        return ray.get(self._pool.join.remote(self._gang, self._key, world, member))
+        return ray.get(self._pool.join.remote(self._worker_group, self._key, world, member))
 
     def give_up(self, reason: str) -> None:
-        """Say that this gang can never work here, and why."""
-        ray.get(self._pool.give_up.remote(self._gang, reason))
+        """Say that this worker group can never work here, and why."""
+        ray.get(self._pool.give_up.remote(self._worker_group, reason))
 
-    def ask(self, outcome: Outcome | None) -> Message:
+    def ask(self, outcome: WorkerResult | None) -> Message:
         """Hand over the outcome of the last order, and wait for the next (rank 0 alone)."""
         try:
             return ray.get(
-                self._pool.exchange.remote(self._gang, self._key, self._number, outcome, PATIENCE)
+                self._pool.exchange.remote(
+                    self._worker_group, self._key, self._number, outcome, PATIENCE
+                )
             )
         except (ActorDiedError, ActorUnavailableError, TaskCancelledError):
             return Message(kind="quit")  # the run is over, there is nobody left to work for
@@ -77,7 +79,9 @@ class Post:
         """Whether every rank says this text of the order that is worked on."""
         try:
             return ray.get(
-                self._pool.agree.remote(self._gang, self._key, self._number, self._rank, text)
+                self._pool.agree.remote(
+                    self._worker_group, self._key, self._number, self._rank, text
+                )
             )
         except RayError:
             return False  # then the group ends, which is always right
@@ -86,7 +90,7 @@ class Post:
         """Say why this worker, and with it the group, is about to end."""
         try:
             ray.get(
-                self._pool.fault.remote(self._gang, self._key, text, memory, clip(log)),
+                self._pool.fault.remote(self._worker_group, self._key, text, memory, clip(log)),
                 timeout=LAST_WORD,
             )
         except (RayError, GetTimeoutError) as error:

@@ -1,4 +1,4 @@
-"""What every worker of a gang does with an order. Knows nothing of Ray."""
+"""What every worker of a worker group does with an order. Knows nothing of Ray."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from typing import Any, Protocol, TypeVar
 
 import torch
 
-from supremix.cluster.log_capture import Notes, taking_notes
-from supremix.cluster.messages import START_UP, Order, Outcome, Row
-from supremix.cluster.worker.async_checkpoint import Saver
+from supremix.cluster.log_capture import LogCapture, taking_notes
+from supremix.cluster.messages import START_UP, Row, WorkerRequest, WorkerResult
+from supremix.cluster.worker.async_checkpoint import AsyncCheckpointer
 from supremix.cluster.worker.watchdog import Watchdog
 from supremix.errors import TrainingError
 from supremix.training import (
@@ -45,14 +45,14 @@ class Peers(Protocol):
         ...
 
 
-class Workbench:
+class TrialWorker:
     """Executes orders, keeping the run of the trial at hand between two of them.
 
     Everything of a trial (model, optimizer, random numbers) is built anew for it, so that a
-    trial gives the same numbers on a fresh gang and on a warm one.
+    trial gives the same numbers on a fresh worker group and on a warm one.
 
     Args:
-        collective: The gang's workers; every one of them executes the same orders.
+        collective: The worker group's workers; every one of them executes the same orders.
         device: Where to train, None for the default of `TrialRun`.
         watchdog: Ends this process when a step exceeds its order's limit; None for no limits.
         peers: To speak with the other ranks of an error; None where there are none.
@@ -72,20 +72,20 @@ class Workbench:
         self._peers = peers
         self._held: tuple[str, str] | None = None
         self._run: TrialRun | JointRun | None = None
-        self._saver = Saver()
+        self._checkpointer = AsyncCheckpointer()
         self._saved = 0
         """Epoch of the run's last checkpoint, or of the one that is being written."""
         self._said = ""
         """What was noted of an epoch that nobody has asked for yet."""
 
-    def execute(self, order: Order) -> Outcome:
+    def execute(self, order: WorkerRequest) -> WorkerResult:
         """Bring the order's trial to its epoch and collect what was asked for.
 
-        A failing trial is an `Outcome` with its reason. With several workers the others may be
-        waiting inside a collective operation: then the exception goes on, the whole gang starts
-        again, and the pool gives the trial up after some deliveries. Unless it is an error of the
-        training itself that all ranks raise at the same place, such as a loss that is not finite:
-        those come between collective operations, so every rank can go on.
+        A failing trial is an `WorkerResult` with its reason. With several workers the others may be
+        waiting inside a collective operation: then the exception goes on, the whole worker group
+        starts again, and the pool gives the trial up after some deliveries. Unless it is an error
+        of the training itself that all ranks raise at the same place, such as a loss that is not
+        finite: those come between collective operations, so every rank can go on.
 
         The checkpoint of an order that goes `onward` may still be being written: see `hand_over`.
         """
@@ -96,7 +96,7 @@ class Workbench:
                 notes.add(traceback.format_exc())
                 outcome = _failure(error)
                 self._drop()
-                self._saver.forget()
+                self._checkpointer.forget()
                 if self._collective.world > 1 and not self._alike(error, outcome):
                     if self._peers is not None:
                         self._peers.fault(str(outcome.failure), outcome.memory, notes.text)
@@ -106,7 +106,7 @@ class Workbench:
         return replace(outcome, log=notes.text)
 
     def hand_over(
-        self, order: Order, outcome: Outcome, tell: Callable[[Outcome], Answer]
+        self, order: WorkerRequest, outcome: WorkerResult, tell: Callable[[WorkerResult], Answer]
     ) -> Answer:
         """Tell an outcome, once its checkpoint is written.
 
@@ -130,16 +130,16 @@ class Workbench:
             with self._within(order, "checkpoint", START_UP):
                 return answer.result()
 
-    def _whole(self, outcome: Outcome) -> Outcome:
+    def _whole(self, outcome: WorkerResult) -> WorkerResult:
         """An outcome whose checkpoint is written, or what came of writing it."""
         try:
-            self._saver.wait()
+            self._checkpointer.wait()
         except Exception as error:  # noqa: BLE001 - it becomes the outcome
             self._saved = 0
             return replace(_failure(error), log=outcome.log + traceback.format_exc())
         return outcome
 
-    def _go_on(self, order: Order, run: TrialRun | JointRun) -> None:
+    def _go_on(self, order: WorkerRequest, run: TrialRun | JointRun) -> None:
         """Train an epoch that is likely to be asked for next."""
         failed = False
         with taking_notes() as notes:
@@ -154,16 +154,16 @@ class Workbench:
         if failed:
             self._free()
 
-    def _goes_onward(self, order: Order, run: TrialRun | JointRun) -> bool:
+    def _goes_onward(self, order: WorkerRequest, run: TrialRun | JointRun) -> bool:
         # Several ranks would have to agree on an epoch that only some of them failed to train.
         return order.onward and self._collective.world == 1 and run.epoch < run.total
 
-    def _alike(self, error: Exception, outcome: Outcome) -> bool:
+    def _alike(self, error: Exception, outcome: WorkerResult) -> bool:
         if self._peers is None or not isinstance(error, TrainingError):
             return False
         return self._peers.agree(str(outcome.failure))
 
-    def _execute(self, order: Order, notes: Notes) -> Outcome:
+    def _execute(self, order: WorkerRequest, notes: LogCapture) -> WorkerResult:
         with self._within(order, f"start of epoch {order.epoch}", START_UP):
             run = self._find(order)
         if self._said:
@@ -188,30 +188,32 @@ class Workbench:
         if not self._goes_onward(order, run):
             self._settle(order)
         row = dict(run.history[order.epoch - 1])
-        return Outcome(row=row, total=run.total, predictions=predictions, embedding=embedding)
+        return WorkerResult(row=row, total=run.total, predictions=predictions, embedding=embedding)
 
-    def _save(self, order: Order, run: TrialRun | JointRun) -> None:
+    def _save(self, order: WorkerRequest, run: TrialRun | JointRun) -> None:
         """Have the run's state written, unless it is."""
         if run.epoch == self._saved:
             return
         self._saved = run.epoch
         if self._collective.rank == 0:
             with self._within(order, "checkpoint", START_UP):
-                self._saver.save(run.state(), order.checkpoint)
+                self._checkpointer.save(run.state(), order.checkpoint)
 
-    def _settle(self, order: Order) -> None:
+    def _settle(self, order: WorkerRequest) -> None:
         """Wait until the checkpoint is written; all ranks wait alike for storage that is away."""
         with self._within(order, "checkpoint", START_UP):
             if self._collective.rank == 0:
-                self._saver.wait()
+                self._checkpointer.wait()
             self._collective.broadcast(None)
 
-    def _within(self, order: Order, what: str, more: float = 0.0) -> AbstractContextManager[None]:
+    def _within(
+        self, order: WorkerRequest, what: str, more: float = 0.0
+    ) -> AbstractContextManager[None]:
         if order.limit is None or self._watchdog is None:
             return nullcontext()
         return self._watchdog.within(order.limit + more, what)
 
-    def _find(self, order: Order) -> TrialRun | JointRun:
+    def _find(self, order: WorkerRequest) -> TrialRun | JointRun:
         # One trial may be trained on several datasets, each with a checkpoint of its own.
         wanted = order.key, order.checkpoint
         if self._run is not None and self._held == wanted and self._fits(self._run, order):
@@ -225,7 +227,7 @@ class Workbench:
         self._held, self._run = wanted, run
         return run
 
-    def _fits(self, run: TrialRun | JointRun, order: Order) -> bool:
+    def _fits(self, run: TrialRun | JointRun, order: WorkerRequest) -> bool:
         """Whether the run is not ahead of the order by an epoch that was trained in vain."""
         return self._saved > 0 and run.epoch <= max(order.epoch, self._saved)
 
@@ -250,11 +252,11 @@ def _rows(judged: dict[str, Any], split: str) -> list[Row]:
     ]
 
 
-def _failure(error: Exception) -> Outcome:
+def _failure(error: Exception) -> WorkerResult:
     if lacks_memory(error):
         text = f"out of memory: {_reason(error)}"
-        return Outcome(failure=text, memory=True, again=True)
-    return Outcome(failure=_reason(error))
+        return WorkerResult(failure=text, memory=True, again=True)
+    return WorkerResult(failure=_reason(error))
 
 
 def lacks_memory(error: BaseException) -> bool:

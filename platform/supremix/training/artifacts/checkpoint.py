@@ -14,7 +14,7 @@ from upath import UPath
 
 from supremix._errors import CheckpointError
 from supremix.storage.paths import Address, discard, is_local, place, read_bytes, write_bytes
-from supremix.storage.retry import WORKER_PATIENCE, failures, persistently
+from supremix.storage.retry import WORKER_PATIENCE, failures, with_retries
 
 State = dict[str, Any]
 """Tensors, numbers, strings, lists and dicts of them."""
@@ -35,7 +35,7 @@ def save_checkpoint(state: Mapping[str, Any], address: Address) -> None:
     """
     target = place(address)
     content = dict(state)
-    persistently(lambda: _write(content, target), str(target), patience=WORKER_PATIENCE)
+    with_retries(lambda: _write(content, target), str(target), patience=WORKER_PATIENCE)
 
 
 def _write(state: State, target: UPath) -> None:
@@ -79,7 +79,7 @@ def load_checkpoint(address: Address) -> State:
     """
     path = place(address)
     try:
-        state = persistently(lambda: _read(path), str(path), patience=WORKER_PATIENCE)
+        state = with_retries(lambda: _read(path), str(path), patience=WORKER_PATIENCE)
     except FileNotFoundError as error:
         raise CheckpointError(f"no checkpoint at {str(path)!r}") from error
     except (RuntimeError, EOFError, pickle.UnpicklingError, *failures()) as error:
@@ -99,7 +99,7 @@ def _read(path: UPath) -> object:
 def checkpoint_exists(address: Address) -> bool:
     """Whether there is a checkpoint; one that is there is whole."""
     path = place(address)
-    return persistently(path.exists, str(path), patience=WORKER_PATIENCE)
+    return with_retries(path.exists, str(path), patience=WORKER_PATIENCE)
 
 
 def frozen(value: Any) -> Any:

@@ -13,7 +13,7 @@ from torch import Tensor
 from supremix.methods.base import Method
 from supremix.models import BinnedHead, Network
 from supremix.storage.paths import Address, place, write_bytes
-from supremix.storage.retry import WORKER_PATIENCE, persistently
+from supremix.storage.retry import WORKER_PATIENCE, with_retries
 from supremix.training.artifacts.format import DESCRIPTION, FORMAT, WEIGHTS
 from supremix.training.data.trial_data import TrialData
 from supremix.training.task import Task
@@ -52,7 +52,7 @@ def export_model(address: Address, run: Trained) -> None:
         write_bytes(folder / WEIGHTS, weights)
         write_bytes(folder / DESCRIPTION, text.encode())
 
-    persistently(write, f"the model {folder}", patience=WORKER_PATIENCE)
+    with_retries(write, f"the model {folder}", patience=WORKER_PATIENCE)
 
 
 def describe(run: Trained) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def describe(run: Trained) -> dict[str, Any]:
         "config": asdict(run.config),
         "epoch": run.epoch,
         "seed": task.seed,
-        "fit_on": list(task.fit_on),
+        "train_splits": list(task.train_splits),
     }
 
 

@@ -20,7 +20,7 @@ from supremix.errors import RunFolderError
 from supremix.models import EncoderBuilder, EncoderSpec, Network
 from supremix.models.scaling import CovariateScale, TargetScale
 from supremix.storage.paths import Address, place, read_bytes
-from supremix.storage.retry import explained, failures
+from supremix.storage.retry import failures, storage_errors
 from supremix.training.artifacts.format import DESCRIPTION, FORMAT, WEIGHTS
 from supremix.training.artifacts.pretrained import model_folder
 from supremix.training.data.trial_data import to_input
@@ -217,7 +217,7 @@ def load(path: Address, **objects: Any) -> TrainedModel:
         RunFolderError: There is no model there, or it cannot be read.
     """
     folder = place(path)
-    with explained(str(folder)):
+    with storage_errors(str(folder)):
         model = model_folder(folder)
         found = (model / DESCRIPTION).is_file()
     if not found:

@@ -46,8 +46,9 @@ class TrialData:
         self.fit = fitted(task, self.store, self.splits)
         if len(self.fit) < 2:
             raise TaskError(
-                f"the split {'+'.join(task.fit_on)} of {self.card.name} holds {len(self.fit)} "
-                "samples, at least 2 are needed; check the split column and label_fraction"
+                f"the split {'+'.join(task.train_splits)} of {self.card.name} holds "
+                f"{len(self.fit)} samples, at least 2 are needed; "
+                "check the split column and label_fraction"
             )
         transform = task.target_transform or self.card.target_transform
         self.target_scale = TargetScale.fit(self.store.targets[self.fit], transform)
@@ -156,7 +157,7 @@ def fitted(task: Task, store: Store, splits: NDArray[Any]) -> Positions:
     Of a share, whole groups are kept, drawn by the split's seed: a smaller share is part of a
     larger one.
     """
-    fit = np.flatnonzero(np.isin(splits, task.fit_on)).astype(np.int64)
+    fit = np.flatnonzero(np.isin(splits, task.train_splits)).astype(np.int64)
     if task.label_fraction == 1:
         return fit
     groups = np.asarray(store.index["group"].to_list(), dtype=object)[fit]

@@ -54,7 +54,7 @@ class Measurer:
     Args:
         evaluator: gives features of the network that is judged.
         data: the samples.
-        task: its `judge_on` is the split that is measured; None for no measures at all.
+        task: its `eval_split` is the split that is measured; None for no measures at all.
     """
 
     def __init__(self, evaluator: Evaluator, data: TrialData, task: Task) -> None:
@@ -78,7 +78,7 @@ class Measurer:
                 "the features of the encoder are not finite: the training diverged; lower the "
                 "learning rate"
             )
-        split, data = str(self._task.judge_on), self._data
+        split, data = str(self._task.eval_split), self._data
         places = data.positions(split)
         rows = sample(len(places), MOST, self._draws("judged"))
         v, where = features.cpu()[torch.from_numpy(rows)], places[rows]

@@ -21,7 +21,7 @@ from supremix.training.distributed.collective import Collective
 from supremix.training.steps.ema import Averager
 from supremix.training.steps.precision import Precision
 from supremix.training.steps.schedule import build_optimizer, rate, set_rate
-from supremix.training.steps.stage_trainer import Stepper
+from supremix.training.steps.stage_trainer import StageTrainer
 from supremix.training.task import Task
 
 
@@ -41,7 +41,7 @@ class Part:
     average: Network
 
 
-class TurnStepper(Stepper):
+class TurnStepper(StageTrainer):
     """The steps of one task; optimizer and schedule are those of all."""
 
     def take(self, batch: Batch) -> Tensor:

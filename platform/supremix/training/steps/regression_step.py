@@ -13,7 +13,7 @@ from supremix._errors import ConfigError
 from supremix.losses import FeatureSmoothing
 from supremix.methods.base import Stage
 from supremix.methods.mixing import Mixed
-from supremix.methods.recipes import Facts, Recipe, Whole, bound
+from supremix.methods.recipes import Facts, GlobalBatch, Recipe, bound
 from supremix.models import BinnedHead, Network
 from supremix.training.data.batches import Batch
 from supremix.training.data.trial_data import Positions, TrialData
@@ -44,7 +44,7 @@ class _Truth:
     weights: Tensor | None
 
 
-class Direct:
+class RegressionStep:
     """Computes this worker's part of the loss of a batch, from images to the scalar.
 
     Args:
@@ -138,7 +138,7 @@ class Direct:
     def _added(self, features: Tensor, labels: Tensor, batch: Batch) -> Tensor:
         with torch.no_grad():
             predictions = self._data.target_scale.restore(self._network.head(features))
-        whole = Whole(
+        whole = GlobalBatch(
             features=self._gather(features, batch),
             labels=labels,
             predictions=self._gather(predictions, batch),

@@ -19,11 +19,11 @@ from supremix.training.distributed.collective import Collective, shares
 from supremix.training.steps.ema import Averager
 from supremix.training.steps.gradient_cache import ChunkedStep
 from supremix.training.steps.precision import Precision
-from supremix.training.steps.regression_step import Direct
+from supremix.training.steps.regression_step import RegressionStep
 from supremix.training.steps.schedule import build_optimizer, rate, set_rate
 
 
-class Stepper:
+class StageTrainer:
     """Optimizer, schedule and loss of a stage, applied to a network.
 
     Args:
@@ -68,7 +68,7 @@ class Stepper:
         self.direct = (
             None
             if self._contrastive
-            else Direct(stage, network, data, precision=precision, collective=collective)
+            else RegressionStep(stage, network, data, precision=precision, collective=collective)
         )
         self._trained = [p for p in network.parameters() if p.requires_grad]
         self.batches = Batches(stage, data, key=key, augment=augment, collective=collective)

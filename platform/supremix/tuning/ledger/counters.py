@@ -14,7 +14,7 @@ FAILURES = 3
 
 
 @dataclass(kw_only=True, slots=True)
-class Tally:
+class RunCounters:
     """Counts of a run's trials, epochs and time.
 
     Of an ended trial its last row is kept, and its settings where they may still be the best: a
@@ -31,7 +31,7 @@ class Tally:
     """Seconds of the longest epoch."""
     clock: float = 0.0
     """Seconds of search used."""
-    gangs: int = 0
+    worker_groups: int = 0
     """Of the last session."""
     concluded: bool = False
     tested: int = 0
@@ -39,15 +39,15 @@ class Tally:
     sessions: list[float] = field(default_factory=list[float])
     """When each began, in s since 1970, as far as it is known."""
     _gpus: float = 0.0
-    """GPUs of a gang."""
+    """GPUs of a worker group."""
     _busy: float = 0.0
-    _gang_seconds: float = 0.0
+    _group_seconds: float = 0.0
     _gpu_seconds: float = 0.0
 
     @property
     def busy_share(self) -> float | None:
-        """Share of the gangs' time that went into epochs, 0 to 1; None before the first."""
-        return min(1.0, self._busy / self._gang_seconds) if self._gang_seconds else None
+        """Share of the worker groups' time that went into epochs, 0 to 1; None before the first."""
+        return min(1.0, self._busy / self._group_seconds) if self._group_seconds else None
 
     @property
     def busy_seconds(self) -> float:
@@ -61,7 +61,7 @@ class Tally:
 
     @property
     def epochs_per_hour(self) -> float | None:
-        """Epochs of all gangs in an hour of search; None before the first."""
+        """Epochs of all worker groups in an hour of search; None before the first."""
         return self.epochs / self.clock * 3600 if self.clock else None
 
     @property
@@ -95,10 +95,10 @@ class Tally:
     def _move_clock(self, clock: float) -> None:
         passed = max(0.0, clock - self.clock)
         self.clock += passed
-        self._gang_seconds += passed * self.gangs
+        self._group_seconds += passed * self.worker_groups
 
     def _begin(self, event: Event) -> None:
-        self.gangs = event["gangs"]
+        self.worker_groups = event["worker_groups"]
         self.sessions.append(event.get("time", 0.0))
         self._gpus = event.get("workers", 1) * event.get("gpus", 0.0)
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from supremix.errors import RunFolderError
 from supremix.storage.paths import Address, is_local, place
-from supremix.storage.retry import PATIENCE, Tell, explained
+from supremix.storage.retry import PATIENCE, Tell, storage_errors
 from supremix.tuning.ledger.bucket_sink import SegmentSink, read_segments
 from supremix.tuning.ledger.file_sink import FileSink, read_lines
 from supremix.tuning.ledger.writer import Sink, Writer
@@ -52,7 +52,7 @@ def read_events(address: Address) -> list[Event]:
             storage cannot be read.
     """
     path = place(address)
-    with explained(str(path)):
+    with storage_errors(str(path)):
         if is_local(path) and not path.is_dir():
             lines, _ = read_lines(path)
         else:
@@ -102,7 +102,7 @@ class Ledger:
     ) -> None:
         self.path = place(address)
         self._guard = guard
-        with explained(str(self.path)):
+        with storage_errors(str(self.path)):
             sink, lines = self._open()
             self.events: list[Event] = _parse(lines, str(self.path))
             sink.begin(lines)

@@ -26,7 +26,7 @@ class TrialRecord:
     number: int
     config: dict[str, Any]
     role: Role = "search"
-    confirms: int | None = None
+    replicate_of: int | None = None
     """The trial whose settings a confirming one has."""
     seed: int | None = None
     rows: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
@@ -51,7 +51,7 @@ class TrialRecord:
 
 
 def trial_key(number: int) -> str:
-    """What a trial is called where gangs and checkpoint files are concerned."""
+    """What a trial is called where worker groups and checkpoint files are concerned."""
     return f"{number:05d}"
 
 
@@ -74,7 +74,7 @@ def apply_event(records: dict[int, TrialRecord], event: Event) -> None:
                 number=event["number"],
                 config=event["config"],
                 role=event.get("role", "search"),
-                confirms=event.get("confirms"),
+                replicate_of=event.get("replicate_of"),
                 seed=event.get("seed"),
             )
             records[record.number] = record
@@ -100,8 +100,8 @@ def confirmed(records: Iterable[TrialRecord]) -> dict[int, float]:
     """Mean error of each trial's settings trained anew with other seeds, where that was done."""
     errors: dict[int, list[float]] = defaultdict(list)
     for record in records:
-        if record.confirms is not None and record.state == "finished":
-            errors[record.confirms].append(last_error(record))
+        if record.replicate_of is not None and record.state == "finished":
+            errors[record.replicate_of].append(last_error(record))
     return {number: fmean(values) for number, values in errors.items()}
 
 
@@ -135,7 +135,7 @@ def trial_row(record: TrialRecord, **common: Any) -> dict[str, Any]:
         **common,
         **({} if record.seed is None else {"seed": record.seed}),
         "trial": record.number,
-        "confirms": record.confirms,
+        "replicate_of": record.replicate_of,
         "state": record.state,
         **{name: last.get(name) for name in names},
         "epochs": record.epoch,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from supremix.errors import RunFolderError
-from supremix.storage.retry import Tell, explanation, failures, persistently
+from supremix.storage.retry import Tell, explanation, failures, with_retries
 
 
 class Sink(Protocol):
@@ -194,7 +194,7 @@ class Writer:
 
     def _deliver(self, group: list[_Item]) -> None:
         lines, urgent = [item.line for item in group], any(item.urgent for item in group)
-        persistently(
+        with_retries(
             lambda: self._sink.write(lines, urgent=urgent),
             self._what,
             patience=self._patience,

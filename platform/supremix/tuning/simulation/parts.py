@@ -1,4 +1,4 @@
-"""What a simulated search is made of: its ledger, its gangs, its studies, and its report."""
+"""What a simulated search is made of: its ledger, its groups, its studies, and its report."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ class MemoryLedger:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Gangs:
-    """The gangs of a simulated cluster.
+class WorkerGroups:
+    """The worker groups of a simulated cluster.
 
     Args:
         count: How many, at least 1.
-        paces: What an epoch takes on each gang, relative to the curve's seconds; above 0. Repeated
-            when there are more gangs than paces.
+        paces: What an epoch takes on each worker group, relative to the curve's seconds; above 0.
+            Repeated when there are more worker groups than paces.
         jitter: Standard deviation of the logarithm of an epoch's duration, at least 0.
-        dies_after: Mean virtual seconds between two deaths of a gang; None for never.
-        away: Virtual seconds until a dead gang is back, at least 0.
+        dies_after: Mean virtual seconds between two deaths of a worker group; None for never.
+        away: Virtual seconds until a dead worker group is back, at least 0.
         seed: Of jitter and deaths.
     """
 
@@ -55,7 +55,7 @@ class Gangs:
         mortal = self.dies_after is None or self.dies_after > 0
         if self.count < 1 or not self.paces or min(self.paces) <= 0 or not mortal:
             raise SpecError(
-                "simulated gangs need count >= 1, paces > 0 and dies_after > 0 or None; got "
+                "simulated groups need count >= 1, paces > 0 and dies_after > 0 or None; got "
                 f"count={self.count}, paces={list(self.paces)}, dies_after={self.dies_after}."
             )
         if self.jitter < 0 or self.away < 0:
@@ -76,7 +76,7 @@ class Best:
 
     Args:
         clock: Virtual seconds.
-        epochs: Epochs trained until then, by all gangs and for all studies.
+        epochs: Epochs trained until then, by all worker groups and for all studies.
         error: What its training showed after the last epoch.
         true: The same without the luck of a seed.
     """
@@ -147,13 +147,13 @@ class Report:
     """What a simulated search came to.
 
     Args:
-        seconds: Virtual time from the first proposal until the last gang was free.
+        seconds: Virtual time from the first proposal until the last worker group was free.
         epochs: Epochs trained, those included that did not count in the end.
-        busy, waiting, away, drained: Shares of the gangs' time: training; told to wait; dead; free
-            after the last proposal. Their sum is 1.
+        busy, waiting, away, drained: Shares of the worker groups' time: training; told to wait;
+            dead; free after the last proposal. Their sum is 1.
         asking, observing: Processor seconds of the driver for each proposal given and each epoch
             observed, whatever these led to included.
-        refusals: How often a gang was told to wait.
+        refusals: How often a worker group was told to wait.
         refusing: Processor seconds of the driver for those, summed.
     """
 

@@ -1,13 +1,14 @@
-"""A search on a virtual clock: the real study and ledger, invented gangs.
+"""A search on a virtual clock: the real study and ledger, invented worker groups.
 
-Discrete events stand for Ray: a free gang asks for a proposal and trains it epoch by epoch, each
-taking the seconds that its `CurveModel` says, times the gang's own pace. Nothing is trained and
-nobody sleeps, so that days of a thousand gangs pass in minutes. As on the real backend
+Discrete events stand for Ray: a free worker group asks for a proposal and trains it epoch by epoch,
+each taking the seconds that its `CurveModel` says, times the worker group's own pace. Nothing is
+trained and nobody sleeps, so that days of a thousand worker groups pass in minutes. As on the real
+backend
 
-- a gang asks when it is free; told to wait, it idles until something was observed,
-- a trial that is stopped frees its gang at that moment; one whose verdict is still awaited trains
-  on, and those epochs cost their time whether they count in the end or not,
-- a gang that dies takes up its trial after the last whole epoch once it is back.
+- a worker group asks when it is free; told to wait, it idles until something was observed,
+- a trial that is stopped frees its worker group at that moment; one whose verdict is still awaited
+  trains on, and those epochs cost their time whether they count in the end or not,
+- a worker group that dies takes up its trial after the last whole epoch once it is back.
 """
 
 from __future__ import annotations
@@ -25,16 +26,16 @@ from typing import Any
 
 from supremix.errors import SearchFailedError
 from supremix.tuning.simulation.curves import Curve
-from supremix.tuning.simulation.parts import Arm, Gangs, Report
+from supremix.tuning.simulation.parts import Arm, Report, WorkerGroups
 from supremix.tuning.study.budget import Clock
 from supremix.tuning.study.config import WAIT, Proposal
-from supremix.tuning.study.scheduler import Campaign, Part
+from supremix.tuning.study.scheduler import Part, StudyScheduler
 from supremix.tuning.study.study import Study
 
 
 @dataclass(slots=True)
 class _Job:
-    """A trial on a gang."""
+    """A trial on a worker group."""
 
     index: int
     number: int
@@ -43,7 +44,7 @@ class _Job:
 
 
 @dataclass(slots=True, eq=False)
-class _Gang:
+class _WorkerGroup:
     pace: float
     job: _Job | None = None
     since: float = 0.0  # the present epoch, absence or idleness began
@@ -75,28 +76,33 @@ _EPOCH, _DEATH, _RETURN = range(3)
 
 
 class Simulation:
-    """Runs studies on simulated gangs.
+    """Runs studies on simulated worker groups.
 
     Args:
         arms: The studies with their curves; their clocks are made to show virtual time.
-        gangs: Who trains.
+        worker_groups: Who trains.
         lanes: Studies worked on at the same time, at least 1; None for all.
     """
 
-    def __init__(self, arms: Sequence[Arm], gangs: Gangs, lanes: int | None = None) -> None:
+    def __init__(
+        self, arms: Sequence[Arm], worker_groups: WorkerGroups, lanes: int | None = None
+    ) -> None:
         self.arms, self.now, self.report = arms, 0.0, Report()
-        self.campaign = Campaign(
+        self.campaign = StudyScheduler(
             [Part(partial(self._open, arm)) for arm in arms], lanes or len(arms)
         )
-        self._plan, self._random = gangs, random.Random(gangs.seed)
-        self._gangs = [_Gang(gangs.paces[i % len(gangs.paces)]) for i in range(gangs.count)]
-        self._idle, self._busy = deque(self._gangs), 0
-        self._heap: list[tuple[float, int, int, int, _Gang]] = []
+        self._plan, self._random = worker_groups, random.Random(worker_groups.seed)
+        self._worker_groups = [
+            _WorkerGroup(worker_groups.paces[i % len(worker_groups.paces)])
+            for i in range(worker_groups.count)
+        ]
+        self._idle, self._busy = deque(self._worker_groups), 0
+        self._heap: list[tuple[float, int, int, int, _WorkerGroup]] = []
         self._order = count()
         self._wait = self._over = False
         self._last = 0.0  # when the latest proposal was given
-        for gang in self._gangs:
-            self._fate(gang)
+        for worker_group in self._worker_groups:
+            self._fate(worker_group)
 
     def run(self, until: Callable[[], bool] = lambda: False) -> Report:
         """Let time pass until nobody has anything left to do.
@@ -105,13 +111,14 @@ class Simulation:
             until: Asked after every event; True ends the run early.
 
         Raises:
-            SearchFailedError: Every gang waits, and no trial runs that could end the waiting.
+            SearchFailedError: Every worker group waits, and no trial runs that could end the
+                waiting.
         """
         self._serve()
         while self._heap and not (self._over and not self._busy) and not until():
             self._check_alive()
-            self.now, _, kind, turn, gang = heapq.heappop(self._heap)
-            (self._epoch_done, self._death, self._return)[kind](gang, turn)
+            self.now, _, kind, turn, worker_group = heapq.heappop(self._heap)
+            (self._epoch_done, self._death, self._return)[kind](worker_group, turn)
             self._serve()
         self._close()
         return self.report
@@ -123,18 +130,18 @@ class Simulation:
 
     @property
     def idle(self) -> int:
-        """Gangs that are alive and train nothing at the moment."""
+        """Worker groups that are alive and train nothing at the moment."""
         return len(self._idle)
 
     def _check_alive(self) -> None:
         if self._wait and not self._busy:
             raise SearchFailedError(
-                "every simulated gang waits and no trial runs: the study waits for a trial that "
+                "every simulated group waits and no trial runs: the study waits for a trial that "
                 "nobody trains. This is a fault of the search; please report it."
             )
 
     def _serve(self) -> None:
-        """Hand out proposals until there is no gang or no proposal left."""
+        """Hand out proposals until there is no worker group or no proposal left."""
         while self._idle and not (self._wait or self._over):
             begin = process_time()
             answer = self.campaign.ask()
@@ -147,37 +154,37 @@ class Simulation:
             self.report.refusals += 1
             self.report.refusing += took
 
-    def _start(self, gang: _Gang, index: int, proposal: Proposal) -> None:
-        self._pass(gang)
+    def _start(self, worker_group: _WorkerGroup, index: int, proposal: Proposal) -> None:
+        self._pass(worker_group)
         self._last = self.now
         curve = self.arms[index].model.rows(proposal.config, proposal.seed)
-        gang.job = _Job(index, proposal.number, curve, proposal.epoch)
+        worker_group.job = _Job(index, proposal.number, curve, proposal.epoch)
         self._busy += 1
-        self._train(gang, gang.job)
+        self._train(worker_group, worker_group.job)
 
-    def _train(self, gang: _Gang, job: _Job) -> None:
-        seconds = job.curve[job.epoch][1] * gang.pace
+    def _train(self, worker_group: _WorkerGroup, job: _Job) -> None:
+        seconds = job.curve[job.epoch][1] * worker_group.pace
         if self._plan.jitter:
             seconds *= math.exp(self._random.gauss(0.0, self._plan.jitter))
-        gang.turn += 1
-        self._later(seconds, _EPOCH, gang, gang.turn)
+        worker_group.turn += 1
+        self._later(seconds, _EPOCH, worker_group, worker_group.turn)
 
-    def _epoch_done(self, gang: _Gang, turn: int) -> None:
-        job = gang.job
-        if turn != gang.turn or job is None:
+    def _epoch_done(self, worker_group: _WorkerGroup, turn: int) -> None:
+        job = worker_group.job
+        if turn != worker_group.turn or job is None:
             return
-        seconds = self.now - gang.since
-        self._pass(gang)
+        seconds = self.now - worker_group.since
+        self._pass(worker_group)
         error = job.curve[job.epoch][0]
         job.epoch += 1
         self.report.epochs += 1
         row = {"epoch": job.epoch, "stage": "regress", "error": error, "seconds": seconds}
         if self._observe(job, row):
-            gang.job = None
+            worker_group.job = None
             self._busy -= 1
-            self._idle.append(gang)
+            self._idle.append(worker_group)
         else:
-            self._train(gang, job)
+            self._train(worker_group, job)
 
     def _observe(self, job: _Job, row: dict[str, Any]) -> bool:
         begin = process_time()
@@ -187,48 +194,50 @@ class Simulation:
         self._wait = False
         return stop
 
-    def _death(self, gang: _Gang, _: int) -> None:
-        self._pass(gang)
-        gang.dead, gang.turn = True, gang.turn + 1
-        if gang.job is None:
-            self._idle.remove(gang)
-        self._later(self._plan.away, _RETURN, gang)
+    def _death(self, worker_group: _WorkerGroup, _: int) -> None:
+        self._pass(worker_group)
+        worker_group.dead, worker_group.turn = True, worker_group.turn + 1
+        if worker_group.job is None:
+            self._idle.remove(worker_group)
+        self._later(self._plan.away, _RETURN, worker_group)
 
-    def _return(self, gang: _Gang, _: int) -> None:
-        self._pass(gang)
-        gang.dead = False
-        self._fate(gang)
-        if gang.job is None:
-            self._idle.append(gang)
+    def _return(self, worker_group: _WorkerGroup, _: int) -> None:
+        self._pass(worker_group)
+        worker_group.dead = False
+        self._fate(worker_group)
+        if worker_group.job is None:
+            self._idle.append(worker_group)
         else:
-            self._train(gang, gang.job)
+            self._train(worker_group, worker_group.job)
 
-    def _fate(self, gang: _Gang) -> None:
+    def _fate(self, worker_group: _WorkerGroup) -> None:
         if self._plan.dies_after is not None:
-            self._later(self._random.expovariate(1.0 / self._plan.dies_after), _DEATH, gang)
+            self._later(self._random.expovariate(1.0 / self._plan.dies_after), _DEATH, worker_group)
 
-    def _later(self, seconds: float, kind: int, gang: _Gang, turn: int = 0) -> None:
-        heapq.heappush(self._heap, (self.now + seconds, next(self._order), kind, turn, gang))
+    def _later(self, seconds: float, kind: int, worker_group: _WorkerGroup, turn: int = 0) -> None:
+        heapq.heappush(
+            self._heap, (self.now + seconds, next(self._order), kind, turn, worker_group)
+        )
 
-    def _pass(self, gang: _Gang) -> None:
-        """Book the gang's time since it was last looked at."""
-        span, report = self.now - gang.since, self.report
-        if gang.dead:
+    def _pass(self, worker_group: _WorkerGroup) -> None:
+        """Book the worker group's time since it was last looked at."""
+        span, report = self.now - worker_group.since, self.report
+        if worker_group.dead:
             report.away += span
-        elif gang.job is not None:
+        elif worker_group.job is not None:
             report.busy += span
         else:
             report.waiting += span
-        gang.since = self.now
+        worker_group.since = self.now
 
     def _close(self) -> None:
-        for gang in self._gangs:
-            if gang.job is None and not gang.dead:
-                over = self.now - max(self._last, gang.since)
+        for worker_group in self._worker_groups:
+            if worker_group.job is None and not worker_group.dead:
+                over = self.now - max(self._last, worker_group.since)
                 self.report.drained += over
                 self.report.waiting -= over
-            self._pass(gang)
-        whole = self.now * len(self._gangs)
+            self._pass(worker_group)
+        whole = self.now * len(self._worker_groups)
         self.report.seconds = self.now
         if whole > 0:
             for name in ("busy", "waiting", "away", "drained"):

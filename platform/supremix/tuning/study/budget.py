@@ -23,8 +23,8 @@ class Budget:
         trials: Trials to run, at least 1; None for no limit.
         seconds: Wall time in s from the first trial's start, over all sessions of a resumed run;
             a trial that is under way then stops after its epoch. None for no limit.
-        gpu_hours: Hours that GPUs train, added up over all GPUs: an epoch of s seconds on a gang
-            with g GPUs uses s·g/3600. None for no limit.
+        gpu_hours: Hours that GPUs train, added up over all GPUs: an epoch of s seconds on a worker
+            group with g GPUs uses s·g/3600. None for no limit.
 
     Raises:
         SpecError: There is no limit at all, or one that leaves nothing to do.
@@ -53,7 +53,7 @@ class Budget:
 
         Args:
             clock_seconds: Seconds of search so far, by its `Clock`.
-            gpu_seconds: Over all epochs so far, their seconds times the GPUs of their gang.
+            gpu_seconds: Over all epochs so far, their seconds times the GPUs of their worker group.
 
         Returns:
             The reason in words, None where there is something left.

@@ -34,7 +34,7 @@ class Proposal:
         config: Its settings.
         epoch: Epochs it has behind it.
         role: Whether it tries settings or confirms those of an earlier trial.
-        confirms: That trial's number.
+        replicate_of: That trial's number.
         seed: Of its training; None for the search's.
     """
 
@@ -42,7 +42,7 @@ class Proposal:
     config: dict[str, Any]
     epoch: int = 0
     role: Role = "search"
-    confirms: int | None = None
+    replicate_of: int | None = None
     seed: int | None = None
 
 
@@ -56,7 +56,7 @@ NEW_SEEDS: Final = 10**9
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Rules:
+class StudyConfig:
     """What decides a study's course beside its space and seed.
 
     Args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from supremix.tuning.ledger.records import TrialRecord
 from supremix.tuning.study.pruning import Rung, Rungs
 
-Victim = tuple[int, int]
+PruneDecision = tuple[int, int]
 """A trial that is to be given up, and the epochs of it that count."""
 
 
@@ -40,17 +40,17 @@ class Halving:
         """Whether all trials up to `number` are at a rung, or never will be."""
         return self._rungs[level].frontier > number
 
-    def observe(self, number: int) -> list[Victim]:
+    def observe(self, number: int) -> list[PruneDecision]:
         """Go as far as a trial's new row allows, and whoever waited for it."""
         return self._work(number)
 
-    def end(self, number: int) -> list[Victim]:
+    def end(self, number: int) -> list[PruneDecision]:
         """Take the end of a trial for whatever reason, and see who waited for it."""
         self._leave(number)
         return self._work(None)
 
-    def _work(self, number: int | None) -> list[Victim]:
-        victims: list[Victim] = []
+    def _work(self, number: int | None) -> list[PruneDecision]:
+        victims: list[PruneDecision] = []
         while number is not None or (number := self._released()) is not None:
             epoch = None if number in self._waiting else self._advance(number)
             if epoch is not None:

@@ -1,4 +1,4 @@
-"""Several studies on the same gangs: which of them gets a gang that has become free."""
+"""Several studies on the same worker groups: which of them gets a group that has become free."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from supremix.tuning.study.config import WAIT, Proposal, Wait
 from supremix.tuning.study.study import Study
 
 GANGS_A_STUDY = 4
-"""Gangs that one study makes good use of; with more, the next study begins beside it."""
+"""Worker groups that one study makes good use of; with more, the next study begins beside it."""
 
 
-def lanes(gangs: int, studies: int, *, learning: bool) -> int:
+def lanes(worker_groups: int, studies: int, *, learning: bool) -> int:
     """How many studies are worked on at the same time.
 
-    Studies that learn from each other come one after the other as far as the gangs allow, so that
-    the later ones have something to learn from, see `in_turn`. Others all run at once.
+    Studies that learn from each other come one after the other as far as the worker groups allow,
+    so that the later ones have something to learn from, see `in_turn`. Others all run at once.
     """
-    return max(1, min(studies, gangs, in_turn(gangs))) if learning else studies
+    return max(1, min(studies, worker_groups, in_turn(worker_groups))) if learning else studies
 
 
-def in_turn(gangs: int) -> int:
+def in_turn(worker_groups: int) -> int:
     """How many studies that come one after the other are worked on at the same time.
 
-    As many as make good use of the gangs, and one more, so that the last trials of one leave no
-    gang idle. It does not depend on the number of studies.
+    As many as make good use of the worker groups, and one more, so that the last trials of one
+    leave no worker group idle. It does not depend on the number of studies.
     """
-    return math.ceil(gangs / GANGS_A_STUDY) + 1
+    return math.ceil(worker_groups / GANGS_A_STUDY) + 1
 
 
-def trials_at_once(gangs: int, lanes: int) -> int:
-    """What a study reckons with: twice its share of the gangs, for it may get those of others."""
-    return min(gangs, 2 * math.ceil(gangs / lanes))
+def trials_at_once(worker_groups: int, lanes: int) -> int:
+    """What a study reckons with: twice its share of the groups, for it may get those of others."""
+    return min(worker_groups, 2 * math.ceil(worker_groups / lanes))
 
 
 class Part:
@@ -47,7 +47,7 @@ class Part:
     def __init__(self, open: Callable[[], Study]) -> None:  # noqa: A002
         self._open = open
         self.running = 0
-        """Trials of it that occupy a gang."""
+        """Trials of it that occupy a worker group."""
         self.study: Study | None = None
 
     def begin(self) -> Study:
@@ -57,8 +57,8 @@ class Part:
         return self.study
 
 
-class Campaign:
-    """Hands gangs to studies: the one with the fewest gets the next.
+class StudyScheduler:
+    """Hands worker groups to studies: the one with the fewest gets the next.
 
     Study k begins when the trials of study k - `lanes` have ended, a rule that no timing changes;
     what it learns from them is thus always the same.
@@ -104,7 +104,7 @@ class Campaign:
         return stop
 
     def finish(self, index: int, number: int, state: State, reason: str | None = None) -> None:
-        """End a trial that occupies a gang."""
+        """End a trial that occupies a worker group."""
         self.parts[index].running -= 1
         self.parts[index].begin().finish(number, state, reason)
 

@@ -24,12 +24,12 @@ from supremix.tuning.ledger.records import (
     last_error,
 )
 from supremix.tuning.study.budget import Clock
-from supremix.tuning.study.config import NEW_SEEDS, WAIT, LedgerLike, Proposal, Rules, Wait
-from supremix.tuning.study.halving import Halving, Victim
+from supremix.tuning.study.config import NEW_SEEDS, WAIT, LedgerLike, Proposal, StudyConfig, Wait
+from supremix.tuning.study.halving import Halving, PruneDecision
 from supremix.tuning.study.history import History
 from supremix.tuning.study.sampler import Sampler, Tpe, draw_seed, startup_trials
 from supremix.tuning.study.trial_index import Course
-from supremix.tuning.study.warm_start import Prior
+from supremix.tuning.study.warm_start import WarmStart
 from supremix_spaces import Space
 
 
@@ -51,15 +51,15 @@ class Study:
         space: Space,
         seed: int,
         ledger: LedgerLike,
-        rules: Rules,
-        prior: Prior | None = None,
+        rules: StudyConfig,
+        prior: WarmStart | None = None,
         sampler: Sampler | None = None,
     ) -> None:
         self.records: dict[int, TrialRecord] = {}
         self.space, self.rules = space, rules
         self.gpu_seconds = 0.0
         self._seed, self._ledger = seed, ledger
-        self._prior = prior or Prior()
+        self._prior = prior or WarmStart()
         self._startup = startup_trials(rules.budget.trials)
         self._sampler = sampler or Tpe(space, seed, self._startup)
         self._windows = rules.windows()
@@ -143,7 +143,7 @@ class Study:
         record = self.records[number]
         if record.state != "running":
             return True
-        # Not before: a trial is proposed long before the gang that trains it has started.
+        # Not before: a trial is proposed long before the worker group that trains it has started.
         self.clock.start(row["seconds"])
         self._write(EPOCH, number=number, row=_scored(record, row), total=total)
         self._settle(self._observed(record))
@@ -209,7 +209,7 @@ class Study:
         return any(self.records[number].role == "search" for number in self._state.running)
 
     def _next_confirmation(self) -> dict[str, Any] | None:
-        known = [self.records[number].confirms for number in self._state.confirming]
+        known = [self.records[number].replicate_of for number in self._state.confirming]
         for _, number in self._state.finished[: self.rules.finalists]:
             done = known.count(number)
             if done < self.rules.seeds:
@@ -217,17 +217,17 @@ class Study:
                     "number": len(self.records),
                     "config": self.records[number].config,
                     "role": "confirm",
-                    "confirms": number,
+                    "replicate_of": number,
                     # The same new seeds for every finalist: luck is dealt to all alike.
                     "seed": draw_seed(self._seed, NEW_SEEDS + done),
                 }
         return None
 
-    def _observed(self, record: TrialRecord) -> list[Victim]:
+    def _observed(self, record: TrialRecord) -> list[PruneDecision]:
         self.gpu_seconds += record.rows[-1]["seconds"] * self.rules.gpus
         return self._halving.observe(record.number) if record.role == "search" else []
 
-    def _settle(self, victims: Iterable[Victim]) -> None:
+    def _settle(self, victims: Iterable[PruneDecision]) -> None:
         """End those that are given up, then those that are done and need wait for no verdict."""
         falling = deque(victims)
         while True:
@@ -247,7 +247,7 @@ class Study:
 
     def _end(
         self, record: TrialRecord, state: State, reason: str | None, epoch: int
-    ) -> list[Victim]:
+    ) -> list[PruneDecision]:
         self.clock.start()
         self._write(END, number=record.number, state=state, reason=reason, epoch=epoch)
         return self._ended(record.number)
@@ -256,7 +256,7 @@ class Study:
     def _leaders(self) -> int:
         return max(1, self.rules.finalists)
 
-    def _ended(self, number: int) -> list[Victim]:
+    def _ended(self, number: int) -> list[PruneDecision]:
         """Note the end of a trial; those that fall because their verdict waited for it."""
         self._state.end(self.records[number])
         return self._halving.end(number)
@@ -344,6 +344,6 @@ def _proposal(record: TrialRecord) -> Proposal:
         config=record.config,
         epoch=record.epoch,
         role=record.role,
-        confirms=record.confirms,
+        replicate_of=record.replicate_of,
         seed=record.seed,
     )

@@ -40,7 +40,7 @@ class Learned:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Prior:
+class WarmStart:
     """What a study starts from.
 
     Args:
@@ -71,7 +71,7 @@ class Prior:
         return {"points": list(self.points), "trials": trials}
 
     @classmethod
-    def from_event(cls, event: Mapping[str, Any]) -> Prior:
+    def from_event(cls, event: Mapping[str, Any]) -> WarmStart:
         """Read back what `to_event` gave."""
         trials = tuple(Learned(**trial) for trial in event["trials"])
         return cls(points=tuple(event["points"]), trials=trials)

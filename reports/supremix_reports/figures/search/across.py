@@ -31,7 +31,7 @@ from supremix_reports.figures.search.across_budget import across_budget_plot
 from supremix_reports.figures.search.across_sensitivity import RELATIVE, across_sensitivity_plot
 from supremix_reports.figures.search.importance import FANOVA, PED_ANOVA, WHAT, importances
 from supremix_reports.figures.search.importance import LEAST as LEAST_IMPORTANCE
-from supremix_reports.figures.search.trials import Tried, tried
+from supremix_reports.figures.search.trials import SearchTrials, tried
 from supremix_reports.tables import schema
 
 
@@ -46,8 +46,8 @@ def across_plots(trials: pl.DataFrame) -> list[Plot | NotShown]:
         method the importance of its parameters over the datasets and the sensitivity to single
         ones; each as a plot, or with the reason why there is none.
     """
-    if schema.CONFIRMS not in trials.columns:
-        trials = trials.with_columns(pl.lit(None, dtype=pl.Int32).alias(schema.CONFIRMS))
+    if schema.REPLICATE_OF not in trials.columns:
+        trials = trials.with_columns(pl.lit(None, dtype=pl.Int32).alias(schema.REPLICATE_OF))
     plots = [errors_plot("across-errors", trials), across_budget_plot("across-budget", trials)]
     makers = {"importance": importance_map, "sensitivity": across_sensitivity_plot}
     for method in sorted(trials[schema.METHOD].unique().to_list()):
@@ -112,7 +112,7 @@ def relative_errors(trials: pl.DataFrame) -> pl.DataFrame:
         trials.filter(
             pl.col(schema.STATE) == schema.FINISHED,
             error.is_finite(),
-            pl.col(schema.CONFIRMS).is_null(),
+            pl.col(schema.REPLICATE_OF).is_null(),
         )
         .filter(least > 0)
         .with_columns((error / least).alias(RELATIVE))
@@ -162,7 +162,7 @@ def importance_map(name: str, trials: pl.DataFrame, method: str) -> Plot | NotSh
     )
 
 
-def importance_rows(parts: Mapping[str, Tried]) -> pl.DataFrame:
+def importance_rows(parts: Mapping[str, SearchTrials]) -> pl.DataFrame:
     """Return the importance of parameters on each dataset, by the first evaluator at hand.
 
     Args:
@@ -183,12 +183,12 @@ def importance_rows(parts: Mapping[str, Tried]) -> pl.DataFrame:
     )
 
 
-def _by_dataset(trials: pl.DataFrame) -> dict[str, Tried]:
+def _by_dataset(trials: pl.DataFrame) -> dict[str, SearchTrials]:
     names = sorted(trials[schema.DATASET].unique().to_list())
     return {d: tried(trials.filter(pl.col(schema.DATASET) == d), None) for d in names}
 
 
-def _can_be_judged(of: Tried) -> bool:
+def _can_be_judged(of: SearchTrials) -> bool:
     which = of.judged
     enough = len(which) >= LEAST_IMPORTANCE and bool(of.settings)
     return enough and bool(np.ptp(of.errors(which)) > 0)

@@ -18,7 +18,7 @@ from supremix_reports.figures.plot import (
     number,
 )
 from supremix_reports.figures.search.curves import BEST, SPENT, best_so_far
-from supremix_reports.figures.search.trials import Tried
+from supremix_reports.figures.search.trials import SearchTrials
 from supremix_reports.statistics.intervals import Array
 from supremix_reports.tables import schema
 
@@ -33,7 +33,7 @@ def across_budget_plot(name: str, trials: pl.DataFrame) -> Plot | NotShown:
 
     Args:
         name: of the plot.
-        trials: rows of the table `trials`, with the column `confirms`.
+        trials: rows of the table `trials`, with the column `replicate_of`.
     """
     gaps = budget_gaps(trials)
     pairs = gaps.select(schema.DATASET, schema.METHOD).unique().height
@@ -79,7 +79,7 @@ def budget_gaps(trials: pl.DataFrame) -> pl.DataFrame:
     keys = [schema.DATASET, schema.METHOD, schema.RUN]
     frames: list[pl.DataFrame] = []
     for part in trials.sort(*keys, schema.TRIAL).partition_by(keys, maintain_order=True):
-        rows = best_so_far(Tried(rows=part, configs=(), settings=(), recorded=False))
+        rows = best_so_far(SearchTrials(rows=part, configs=(), settings=(), recorded=False))
         known = rows.filter(pl.col(BEST).is_not_null())
         if known.is_empty() or float(str(rows[SPENT].max())) <= 0:
             continue

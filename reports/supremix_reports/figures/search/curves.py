@@ -21,7 +21,7 @@ from supremix_reports.figures.plot import (
     number,
     shade,
 )
-from supremix_reports.figures.search.trials import Tried
+from supremix_reports.figures.search.trials import SearchTrials
 from supremix_reports.statistics.intervals import Array
 from supremix_reports.tables import schema
 
@@ -34,7 +34,7 @@ _WIDE: Final = 8.0  # ratio of the largest to the median error from which on an 
 
 
 def learning_plot(
-    name: str, tried: Tried, curves: pl.DataFrame, words: str, unit: str
+    name: str, tried: SearchTrials, curves: pl.DataFrame, words: str, unit: str
 ) -> Plot | NotShown:
     """Draw the validation error of each trial over its epochs.
 
@@ -71,7 +71,7 @@ def learning_plot(
     )
 
 
-def learning_curves(tried: Tried, curves: pl.DataFrame) -> pl.DataFrame:
+def learning_curves(tried: SearchTrials, curves: pl.DataFrame) -> pl.DataFrame:
     """Return the epochs that have an error, with each trial's state and rank.
 
     Returns:
@@ -79,7 +79,7 @@ def learning_curves(tried: Tried, curves: pl.DataFrame) -> pl.DataFrame:
         others), epoch, stage, error; sorted.
     """
     keys = [schema.RUN, schema.TRIAL]
-    own = tried.rows.filter(pl.col(schema.CONFIRMS).is_null())
+    own = tried.rows.filter(pl.col(schema.REPLICATE_OF).is_null())
     ranks = (
         own.filter(
             pl.col(schema.STATE) == schema.FINISHED,
@@ -97,7 +97,7 @@ def learning_curves(tried: Tried, curves: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def budget_plot(name: str, tried: Tried, words: str, unit: str) -> Plot | NotShown:
+def budget_plot(name: str, tried: SearchTrials, words: str, unit: str) -> Plot | NotShown:
     """Draw the best error so far against the epochs spent.
 
     Args:
@@ -133,7 +133,7 @@ def budget_plot(name: str, tried: Tried, words: str, unit: str) -> Plot | NotSho
     )
 
 
-def best_so_far(tried: Tried) -> pl.DataFrame:
+def best_so_far(tried: SearchTrials) -> pl.DataFrame:
     """Return the running minimum of the error over the trials.
 
     Returns:
@@ -143,7 +143,7 @@ def best_so_far(tried: Tried) -> pl.DataFrame:
     finished = pl.col(schema.STATE) == schema.FINISHED
     error = pl.when(finished & pl.col(schema.ERROR).is_finite()).then(pl.col(schema.ERROR))
     return (
-        tried.rows.filter(pl.col(schema.CONFIRMS).is_null())
+        tried.rows.filter(pl.col(schema.REPLICATE_OF).is_null())
         .with_columns(error.alias(schema.ERROR))
         .select(
             schema.RUN,
@@ -156,7 +156,7 @@ def best_so_far(tried: Tried) -> pl.DataFrame:
     )
 
 
-def shuffled(tried: Tried, *, seed: int = 0) -> tuple[Array, Array] | None:
+def shuffled(tried: SearchTrials, *, seed: int = 0) -> tuple[Array, Array] | None:
     """Return what the best error so far would be, had the trials come in another order.
 
     Args:
@@ -187,7 +187,7 @@ def shuffled(tried: Tried, *, seed: int = 0) -> tuple[Array, Array] | None:
     return grid[known], quantiles
 
 
-def _without_error(tried: Tried, curves: pl.DataFrame) -> str:
+def _without_error(tried: SearchTrials, curves: pl.DataFrame) -> str:
     keys = [schema.RUN, schema.TRIAL]
     unknown = curves.join(tried.rows.select(keys), on=keys, how="anti").height
     lacking = curves.filter(~pl.col(schema.ERROR).is_finite().fill_null(value=False))

@@ -22,7 +22,7 @@ from supremix_reports.figures.plot import (
     listed,
     number,
 )
-from supremix_reports.figures.search.trials import Setting, Tried
+from supremix_reports.figures.search.trials import SearchTrials, Setting
 
 FANOVA: Final = "fANOVA"
 PED_ANOVA: Final = "PED-ANOVA"
@@ -45,7 +45,7 @@ WHAT: Final[Mapping[str, str]] = {
 """What each evaluator's number is."""
 
 
-def importance_plot(name: str, tried: Tried, words: str) -> Plot | NotShown:
+def importance_plot(name: str, tried: SearchTrials, words: str) -> Plot | NotShown:
     """Draw the importance of each parameter.
 
     Args:
@@ -82,7 +82,7 @@ def importance_plot(name: str, tried: Tried, words: str) -> Plot | NotShown:
     )
 
 
-def importances(tried: Tried) -> list[dict[str, Any]]:
+def importances(tried: SearchTrials) -> list[dict[str, Any]]:
     """Return the importance of each parameter, by every evaluator at hand.
 
     fANOVA judges the parameters that all finished trials have; PED-ANOVA also those that exist
@@ -119,7 +119,7 @@ def importances(tried: Tried) -> list[dict[str, Any]]:
     ]
 
 
-def _study(tried: Tried) -> tuple[optuna.Study, int]:
+def _study(tried: SearchTrials) -> tuple[optuna.Study, int]:
     """Put the judged trials into a study in memory; settings off the scale are no part of it."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # else it tells of every new study
     study = optuna.create_study(direction="minimize")
@@ -147,7 +147,7 @@ def _judged(study: optuna.Study, evaluator: Any, names: Sequence[str]) -> dict[s
     return {name: float(value) for name, value in found.items() if math.isfinite(value)}
 
 
-def _everywhere(tried: Tried, setting: Setting) -> bool:
+def _everywhere(tried: SearchTrials, setting: Setting) -> bool:
     """Whether all judged trials have the parameter, and not all the same value of it."""
     places = tried.places(tried.judged, setting)
     return bool(not np.isnan(places).any() and np.ptp(places) > 0)
@@ -157,7 +157,7 @@ def _somewhere(study: optuna.Study, setting: Setting) -> bool:
     return any(setting.name in trial.params for trial in study.get_trials(deepcopy=False))
 
 
-def _caption(tried: Tried, rows: Sequence[dict[str, Any]], words: str) -> str:
+def _caption(tried: SearchTrials, rows: Sequence[dict[str, Any]], words: str) -> str:
     judges = list(dict.fromkeys(row["evaluator"] for row in rows))
     parts = [f"{WHAT[judge]}." for judge in judges]
     by_forest = {row["parameter"] for row in rows if row["evaluator"] == FANOVA}

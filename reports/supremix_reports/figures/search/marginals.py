@@ -17,7 +17,7 @@ import numpy as np
 from optuna.distributions import FloatDistribution
 
 from supremix_reports.figures.plot import number
-from supremix_reports.figures.search.trials import Setting, Tried
+from supremix_reports.figures.search.trials import SearchTrials, Setting
 from supremix_reports.statistics.intervals import Array
 
 ALPHA: Final = "alpha"
@@ -79,7 +79,7 @@ class Marginal:
         ]
 
 
-def with_ratio(tried: Tried) -> Tried:
+def with_ratio(tried: SearchTrials) -> SearchTrials:
     """Add the mixup ratio, alpha / (alpha + beta), as a parameter where both were searched."""
     names = {s.name for s in tried.settings}
     if not {ALPHA, BETA} <= names:
@@ -94,7 +94,7 @@ def with_ratio(tried: Tried) -> Tried:
     return replace(tried, configs=configs, settings=(*tried.settings, setting))
 
 
-def marginals_of(tried: Tried, names: Sequence[str]) -> list[Marginal]:
+def marginals_of(tried: SearchTrials, names: Sequence[str]) -> list[Marginal]:
     """Return the error along parameters.
 
     Args:

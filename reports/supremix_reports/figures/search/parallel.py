@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from supremix_reports.figures.plot import NotShown, Plot, counted, drawing, number, shade
-from supremix_reports.figures.search.trials import Setting, Tried
+from supremix_reports.figures.search.trials import SearchTrials, Setting
 from supremix_reports.statistics.intervals import Array
 from supremix_reports.tables import schema
 
@@ -19,7 +19,7 @@ _ABSENT: Final = -0.12  # below the axes: where a line goes that does not have t
 _THICK: Final = 0.1  # share of the trials, the best ones, whose lines are thick
 
 
-def parallel_plot(name: str, tried: Tried, words: str, unit: str) -> Plot | NotShown:
+def parallel_plot(name: str, tried: SearchTrials, words: str, unit: str) -> Plot | NotShown:
     """Draw each finished trial as a line over one axis a parameter.
 
     Args:
@@ -61,7 +61,7 @@ def parallel_plot(name: str, tried: Tried, words: str, unit: str) -> Plot | NotS
     )
 
 
-def _data(tried: Tried, which: list[int], errors: Array) -> pl.DataFrame:
+def _data(tried: SearchTrials, which: list[int], errors: Array) -> pl.DataFrame:
     """Settings as JSON texts, so that a choice of mixed values has one type."""
     columns: dict[str, Any] = {
         schema.RUN: [tried.rows[schema.RUN][i] for i in which],

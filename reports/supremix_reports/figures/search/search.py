@@ -14,7 +14,7 @@ from supremix_reports.figures.search.curves import budget_plot, learning_plot
 from supremix_reports.figures.search.importance import importance_plot
 from supremix_reports.figures.search.parallel import parallel_plot
 from supremix_reports.figures.search.sensitivity import sensitivity_plot
-from supremix_reports.figures.search.trials import Tried, tried
+from supremix_reports.figures.search.trials import SearchTrials, tried
 from supremix_reports.tables import schema
 
 TITLES: Final = {
@@ -60,7 +60,7 @@ def search_plots(
         found = tried(trials, space)
     except TableError as error:
         return _none(names, str(error))
-    makers: dict[str, Callable[[str, Tried], Plot | NotShown]] = {
+    makers: dict[str, Callable[[str, SearchTrials], Plot | NotShown]] = {
         "importance": lambda name, of: importance_plot(name, of, words),
         "sensitivity": lambda name, of: sensitivity_plot(name, of, words, unit),
         "budget": lambda name, of: budget_plot(name, of, words, unit),

@@ -29,14 +29,14 @@ from supremix_reports.figures.search.marginals import (
     value_text,
     with_ratio,
 )
-from supremix_reports.figures.search.trials import Setting, Tried
+from supremix_reports.figures.search.trials import SearchTrials, Setting
 from supremix_reports.statistics.intervals import Array
 
 _WIDE: Final = 8.0  # ratio of the largest to the median error from which on an axis is logarithmic
 _TITLE: Final = "Sensitivity to single parameters"
 
 
-def sensitivity_plot(name: str, tried: Tried, words: str, unit: str) -> Plot | NotShown:
+def sensitivity_plot(name: str, tried: SearchTrials, words: str, unit: str) -> Plot | NotShown:
     """Draw the error along mixup parameters, temperature and batch size, a panel each.
 
     Args:
@@ -111,7 +111,7 @@ def axis_numbers(setting: Setting, places: Array) -> Array:
     return np.array([setting.value(place) for place in places])
 
 
-def _caption(tried: Tried, marginals: list[Marginal], words: str) -> str:
+def _caption(tried: SearchTrials, marginals: list[Marginal], words: str) -> str:
     forest = [m.setting.name for m in marginals if m.how == "forest"]
     bins = [m.setting.name for m in marginals if m.how == "binned"]
     parts = [f"Validation MAE of the finished trials of {words} along single parameters."]
@@ -140,7 +140,7 @@ def _least(one: Marginal) -> str:
     return f"{one.setting.name}: least near {value} ({error})."
 
 
-def _drawn(tried: Tried, marginals: list[Marginal], unit: str) -> Any:
+def _drawn(tried: SearchTrials, marginals: list[Marginal], unit: str) -> Any:
     columns = min(3, len(marginals))
     rows = math.ceil(len(marginals) / columns)
     which = tried.judged

@@ -90,7 +90,7 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
+class SearchTrials:
     """The trials of one dataset and method.
 
     Args:
@@ -114,10 +114,10 @@ class Tried:
         """
         return [
             i
-            for i, (state, error, confirms) in enumerate(
-                self.rows.select(schema.STATE, schema.ERROR, schema.CONFIRMS).iter_rows()
+            for i, (state, error, replicate_of) in enumerate(
+                self.rows.select(schema.STATE, schema.ERROR, schema.REPLICATE_OF).iter_rows()
             )
-            if state == schema.FINISHED and _finite(error) and confirms is None
+            if state == schema.FINISHED and _finite(error) and replicate_of is None
         ]
 
     def errors(self, which: Sequence[int]) -> Array:
@@ -134,7 +134,7 @@ class Tried:
             (self._count(schema.PRUNED), "pruned"),
             (self._count(schema.STOPPED), "stopped"),
             (self._count(schema.FAILED), "failed"),
-            (self.rows.filter(pl.col(schema.CONFIRMS).is_not_null()).height, "retrained"),
+            (self.rows.filter(pl.col(schema.REPLICATE_OF).is_not_null()).height, "retrained"),
         ]
         words = [f"{count} {state}" for count, state in counts if count]
         lacking = self.rows.height - len(self.judged) - sum(count for count, _ in counts)
@@ -142,11 +142,11 @@ class Tried:
         return f" Left out: {', '.join(words)}." if words else ""
 
     def _count(self, state: str) -> int:
-        own = pl.col(schema.CONFIRMS).is_null()
+        own = pl.col(schema.REPLICATE_OF).is_null()
         return self.rows.filter(own, pl.col(schema.STATE) == state).height
 
 
-def tried(trials: pl.DataFrame, space: Mapping[str, Any] | None) -> Tried:
+def tried(trials: pl.DataFrame, space: Mapping[str, Any] | None) -> SearchTrials:
     """Read the settings of trials.
 
     Args:
@@ -156,15 +156,15 @@ def tried(trials: pl.DataFrame, space: Mapping[str, Any] | None) -> Tried:
     Raises:
         TableError: the settings of a trial are no JSON object.
     """
-    if schema.CONFIRMS not in trials.columns:
-        trials = trials.with_columns(pl.lit(None, dtype=pl.Int32).alias(schema.CONFIRMS))
+    if schema.REPLICATE_OF not in trials.columns:
+        trials = trials.with_columns(pl.lit(None, dtype=pl.Int32).alias(schema.REPLICATE_OF))
     rows = trials.sort(schema.RUN, schema.TRIAL)
     numbers, texts = rows[schema.TRIAL].to_list(), rows[schema.CONFIG].to_list()
     configs = tuple(_config(*pair) for pair in zip(numbers, texts, strict=True))
     declared = _declared(space) if space else None
     found = _observed(configs) if declared is None else declared
     varied = tuple(s for s in found if len(_values(configs, s.name)) > 1)
-    return Tried(rows=rows, configs=configs, settings=varied, recorded=declared is not None)
+    return SearchTrials(rows=rows, configs=configs, settings=varied, recorded=declared is not None)
 
 
 def _config(number: int, text: str) -> Config:
