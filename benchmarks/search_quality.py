@@ -1,7 +1,8 @@
 """How many epochs a search spends until it has found settings within 1 % of the best known error.
 
     python benchmarks/search_quality.py [DATASET…] [--curves benchmarks/curves] [--seeds 20]
-                                        [--worker-groups 2 8] [--within 1] [--transfer] [--tune] [--jobs 2]
+                                        [--worker-groups 2 8] [--within 1] [--transfer] [--tune]
+                                        [--jobs 2]
 
 The searches run on simulated worker groups over recorded learning curves of real training (made by
 `record_curves.py`): a proposed configuration is answered by a forest fitted to the

@@ -128,8 +128,8 @@ def test_several_datasets_killed_and_resumed_give_the_tables_of_an_undisturbed_s
     def words(out: Path) -> tuple[str, ...]:
         return (
             "search", "--out", str(out), "--dataset", "hc18,ukb-t1", "--source", f"hc18={heads}",
-            "--method", "l1", "--trials", "4", "--width", "4", "--epochs", "3", "--worker-groups", "2",
-            "--cpus-per-worker", "1", "--phantoms", "40", "--finalists", "1", "--seeds", "1",
+            "--method", "l1", "--trials", "4", "--width", "4", "--epochs", "3",
+            "--worker-groups", "2", "--cpus-per-worker", "1", "--phantoms", "40", "--finalists", "1", "--seeds", "1",
             "--set", "batch_size=8",
         )  # fmt: skip
 

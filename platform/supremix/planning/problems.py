@@ -128,8 +128,8 @@ def _node_problems(
             yield Problem(
                 what=f"{name}: {workers} worker(s) with {describe_bytes(resident)} each need "
                 f"more memory than the {describe_bytes(has)} of a node.",
-                remedy=f"Let at most {int(has // resident)} of them run on it: fewer --worker-groups, or "
-                "more --cpus-per-worker.",
+                remedy=f"Let at most {int(has // resident)} of them run on it: fewer "
+                "--worker-groups, or more --cpus-per-worker.",
             )
             return
 
