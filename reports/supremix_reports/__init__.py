@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     )
     from supremix_reports.summaries.comparison_page import comparison_verdict as comparison_verdict
     from supremix_reports.summaries.comparison_page import interval_text as interval_text
-    from supremix_reports.summaries.multi_dataset import write_many as write_many
+    from supremix_reports.summaries.multi_dataset import write_multi_dataset as write_multi_dataset
     from supremix_reports.summaries.summary import summary_markdown as summary_markdown
     from supremix_reports.summaries.summary import write_summary as write_summary
     from supremix_reports.tables.frames import CONFIG_PREFIX as CONFIG_PREFIX
@@ -140,7 +140,7 @@ _HOMES = {
     "write_atomic": "supremix_reports.tables.storage",
     "write_benchmark": "supremix_reports.summaries.benchmark",
     "write_comparison": "supremix_reports.summaries.comparison",
-    "write_many": "supremix_reports.summaries.multi_dataset",
+    "write_multi_dataset": "supremix_reports.summaries.multi_dataset",
     "write_summary": "supremix_reports.summaries.summary",
     "write_table": "supremix_reports.tables.tables",
 }
@@ -205,7 +205,7 @@ __all__ = [
     "write_atomic",
     "write_benchmark",
     "write_comparison",
-    "write_many",
+    "write_multi_dataset",
     "write_summary",
     "write_table",
 ]

@@ -7,7 +7,7 @@ from typing import Final
 SPEC: Final = "spec.json"
 BENCHMARK: Final = "benchmark.json"
 COMPARISON: Final = "comparison.json"
-MANY: Final = "many.json"
+MULTI_DATASET: Final = "multi_dataset.json"
 SPACE: Final = "space.json"
 ENVIRONMENT: Final = "environment.json"
 EMBEDDING: Final = "embedding.png"

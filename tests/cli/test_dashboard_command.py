@@ -70,7 +70,7 @@ def test_every_run_of_a_folder_is_a_study_once_it_has_begun(tmp_path: Path) -> N
     (later.space).unlink()
     write_index(
         tmp_path / "many",
-        "many.json",
+        "multi_dataset.json",
         datasets=["hc18", "ixi", "openbhb"],
         objective="per-dataset",
     )

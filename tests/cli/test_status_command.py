@@ -165,7 +165,7 @@ def test_several_datasets_share_their_gangs(tmp_path: Path) -> None:
     for name in ("hc18", "ixi"):
         run = write_run(folder / name, *UNDER_WAY, dataset=name)
         os.utime(run.ledger, (1_000_040.0, 1_000_040.0))  # 40 s after the driver began
-    write_index(folder, "many.json", datasets=["hc18", "ixi"], objective="per-dataset")
+    write_index(folder, "multi_dataset.json", datasets=["hc18", "ixi"], objective="per-dataset")
     with locked(folder):
         found = Watch(folder, clock=lambda: 1_000_045.0).look()
     assert (found.kind, found.objective, found.unit) == ("datasets", "per-dataset", "")
@@ -179,7 +179,7 @@ def test_how_long_overlapping_searches_of_several_drivers_took_is_not_made_up(
 ) -> None:
     for name in ("hc18", "ixi"):
         append(write_run(tmp_path / name, *UNDER_WAY, dataset=name), session(2))
-    write_index(tmp_path, "many.json", datasets=["hc18", "ixi"], objective="per-dataset")
+    write_index(tmp_path, "multi_dataset.json", datasets=["hc18", "ixi"], objective="per-dataset")
     found = supremix.status(tmp_path)
     assert (found.busy_share, found.epochs_per_hour, found.epochs) == (None, None, 8)
 
@@ -189,7 +189,7 @@ def test_one_study_on_several_datasets_is_one_run(tmp_path: Path) -> None:
     event["row"]["dataset"] = "ixi"
     for name in ("hc18", "ixi"):
         write_run(tmp_path / name, dataset=name)
-    write_index(tmp_path, "many.json", datasets=["hc18", "ixi"], objective="joint")
+    write_index(tmp_path, "multi_dataset.json", datasets=["hc18", "ixi"], objective="joint")
     append(RunFolder(tmp_path), session(), trial(0), event)
     found = supremix.status(tmp_path)
     assert (found.dataset, found.unit) == ("hc18, ixi", "× the median's error")

@@ -129,8 +129,8 @@ def test_several_datasets_killed_and_resumed_give_the_tables_of_an_undisturbed_s
         return (
             "search", "--out", str(out), "--dataset", "hc18,ukb-t1", "--source", f"hc18={heads}",
             "--method", "l1", "--trials", "4", "--width", "4", "--epochs", "3",
-            "--worker-groups", "2", "--cpus-per-worker", "1", "--phantoms", "40", "--finalists", "1", "--seeds", "1",
-            "--set", "batch_size=8",
+            "--worker-groups", "2", "--cpus-per-worker", "1", "--phantoms", "40",
+            "--finalists", "1", "--seeds", "1", "--set", "batch_size=8",
         )  # fmt: skip
 
     def drive(run: Path, *more: str) -> Driver:
@@ -155,7 +155,8 @@ def test_several_datasets_killed_and_resumed_give_the_tables_of_an_undisturbed_s
     assert again.process.wait() == 0, again.errors.read_text()
     for name in ("hc18", "ukb-t1"):
         assert_same_tables(torn.run / name, whole.run / name)
-    assert json.loads((torn.run / "many.json").read_text())["datasets"] == ["hc18", "ukb-t1"]
+    index = json.loads((torn.run / "multi_dataset.json").read_text())
+    assert index["datasets"] == ["hc18", "ukb-t1"]
     assert read_table(str(torn.run), "comparison").height == 2
     prior = next(e for e in events_of(torn.run / "ukb-t1") if e["event"] == "prior")
     assert prior["points"] == []  # two studies at a time: there was nothing to learn from yet

@@ -19,7 +19,7 @@ from supremix.search.session import SearchSession
 from supremix.search.spec import SearchSpec
 from supremix.storage.retry import with_retries
 from supremix_datasets import Store
-from supremix_reports import MethodRun, write_many
+from supremix_reports import MethodRun, write_multi_dataset
 
 
 def run_many(
@@ -128,7 +128,7 @@ def _write(folder: RunFolder, settings: Sequence[Setting], reasons: dict[str, st
     ]
     shared = {**settings[0].spec.to_dict(), "dataset": ", ".join(run.dataset for run in runs)}
     shared.pop("source")
-    with_retries(lambda: write_many(str(folder.path), runs, shared), str(folder.path))
+    with_retries(lambda: write_multi_dataset(str(folder.path), runs, shared), str(folder.path))
 
 
 def dataset_name(spec: SearchSpec) -> str:

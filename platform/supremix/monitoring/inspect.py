@@ -14,11 +14,11 @@ from supremix.runs.folder import (
     BENCHMARK,
     COMPARISON,
     JOINT,
-    MANY,
+    MULTI_DATASET,
     RunFolder,
     is_benchmark,
     is_comparison,
-    is_many,
+    is_multi_dataset,
     read_json,
 )
 from supremix.runs.trial_log import log_file
@@ -145,8 +145,8 @@ def _index(folder: RunFolder) -> _Index | None:
         content = read_json(folder.path / BENCHMARK)
         cells = [f"{dataset}/{m}" for dataset in content["datasets"] for m in content["methods"]]
         return _Index("benchmark", cells, "")
-    if is_many(folder.path):
-        content = read_json(folder.path / MANY)
+    if is_multi_dataset(folder.path):
+        content = read_json(folder.path / MULTI_DATASET)
         return _Index("datasets", content["datasets"], content["objective"])
     return None
 

@@ -63,7 +63,7 @@ _PACKAGES = (
 COMPARISON = "comparison.json"
 """In the folder of a comparison: which methods have their runs in there."""
 
-MANY = "many.json"
+MULTI_DATASET = "multi_dataset.json"
 """In the folder of a search over several datasets: which have their runs in there, and the
 objective, ``"per-dataset"`` or ``"joint"``."""
 
@@ -117,7 +117,7 @@ class RunFolder:
     def name(self) -> str:
         """Name of the run as it stands in the tables, after that of the whole it is part of."""
         among = self.path.parent
-        if is_comparison(among) or is_many(among):
+        if is_comparison(among) or is_multi_dataset(among):
             return f"{among.name}/{self.path.name}"
         if is_benchmark(among.parent):
             return f"{among.parent.name}/{among.name}/{self.path.name}"
@@ -147,7 +147,7 @@ class RunFolder:
         Raises:
             RunFolderError: The folder is not that of a search.
         """
-        if is_many(self.path):
+        if is_multi_dataset(self.path):
             raise RunFolderError(
                 f"{self.path} is the folder of a search over several datasets. Each has a run of "
                 "its own in there: name one of those, or take supremix.MultiDatasetSearch."
@@ -219,13 +219,13 @@ def _copy_model(model: UPath, target: UPath) -> None:
         write_bytes(target / name, read_bytes(model / name))
 
 
-def is_many(folder: Address) -> bool:
+def is_multi_dataset(folder: Address) -> bool:
     """Whether several datasets are searched in the folder.
 
     Raises:
         RunFolderError: Its storage cannot be read.
     """
-    return _has(folder, MANY)
+    return _has(folder, MULTI_DATASET)
 
 
 def is_comparison(folder: Address) -> bool:

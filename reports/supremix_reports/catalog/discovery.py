@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
 from supremix_reports.errors import TableError
-from supremix_reports.run_layout import BENCHMARK, COMPARISON, MANY, SPEC
+from supremix_reports.run_layout import BENCHMARK, COMPARISON, MULTI_DATASET, SPEC
 from supremix_reports.tables import storage
 
 DEPTH: Final = 4
@@ -166,7 +166,7 @@ def _look(folder: _Folder) -> _Look:
                 f"{type(error).__name__}. Name a run folder or a folder of runs."
             ) from error
         return _Look(problems=[Problem(folder.label, "folder", _unreachable(error))])
-    whole = next((name for name in (BENCHMARK, COMPARISON, MANY) if name in files), None)
+    whole = next((name for name in (BENCHMARK, COMPARISON, MULTI_DATASET) if name in files), None)
     if whole is None and _is_run(files):
         ledger = any(name in files or name in folders for name in _LEDGERS)
         place = Place(folder.address, folder.names, folder.label, files, ledger, folder.test_seeds)

@@ -14,7 +14,7 @@ from supremix_reports.document.html import render_html
 from supremix_reports.document.parts import Report
 from supremix_reports.document.text import render_latex, render_markdown
 from supremix_reports.errors import ReportError, TableError
-from supremix_reports.run_layout import BENCHMARK, COMPARISON, MANY, SPEC
+from supremix_reports.run_layout import BENCHMARK, COMPARISON, MULTI_DATASET, SPEC
 from supremix_reports.tables import storage
 from supremix_reports.tables.schema import SCHEMAS
 from supremix_reports.tables.tables import write_table
@@ -35,7 +35,7 @@ def check_target(out: str) -> None:
     Raises:
         ReportError: it is that of a run, or of several.
     """
-    for name in (SPEC, BENCHMARK, COMPARISON, MANY):
+    for name in (SPEC, BENCHMARK, COMPARISON, MULTI_DATASET):
         if storage.exists(storage.join(out, name)):
             raise ReportError(
                 f"{out} is the folder of a run (it holds {name}), in which a report would be in "

@@ -13,12 +13,14 @@ from supremix_reports.summaries.comparison_page import interval_text
 from supremix_reports.tables import schema, storage
 from supremix_reports.tables.tables import read_table, write_table
 
-MANY: Final = "many.md"
+MULTI_DATASET: Final = "multi_dataset.md"
 _HEAD = ("dataset", "unit", "test", "validation", "best trial", "trials", "epochs", "time")
 
 
-def write_many(folder: str, runs: Sequence[MethodRun], spec: Mapping[str, object]) -> pl.DataFrame:
-    """Write `mae.parquet`, `comparison.parquet` and `many.md` into the folder of the whole.
+def write_multi_dataset(
+    folder: str, runs: Sequence[MethodRun], spec: Mapping[str, object]
+) -> pl.DataFrame:
+    """Write `mae.parquet`, `comparison.parquet` and `multi_dataset.md` into the search's folder.
 
     Args:
         folder: path or fsspec address.
@@ -33,11 +35,13 @@ def write_many(folder: str, runs: Sequence[MethodRun], spec: Mapping[str, object
     measures = [run.measures for run in runs if run.measures is not None]
     write_table(folder, "mae", [row for part in measures for row in part.to_dicts()])
     write_table(folder, "comparison", rows)
-    storage.write_atomic(storage.join(folder, MANY), many_markdown(rows, spec).encode())
+    storage.write_atomic(
+        storage.join(folder, MULTI_DATASET), multi_dataset_markdown(rows, spec).encode()
+    )
     return read_table(folder, "comparison")
 
 
-def many_markdown(rows: Sequence[Mapping[str, Any]], spec: Mapping[str, object]) -> str:
+def multi_dataset_markdown(rows: Sequence[Mapping[str, Any]], spec: Mapping[str, object]) -> str:
     """Return the results on several datasets as Markdown.
 
     Args:

@@ -188,7 +188,7 @@ def test_a_cell_that_a_benchmark_lacks_is_named(bench: Path, missed: str, empty:
     ("file", "content"),
     [
         ("comparison.json", {"methods": ["l1", "rnc", "x"]}),
-        ("many.json", {"datasets": ["l1", "rnc", "x"], "objective": "per-dataset"}),
+        ("multi_dataset.json", {"datasets": ["l1", "rnc", "x"], "objective": "per-dataset"}),
     ],
 )
 def test_a_part_that_a_comparison_or_many_lacks_is_named(

@@ -13,7 +13,7 @@ from supremix.cli.parsing.dispatch import asked, begun, resumed
 from supremix.cli.parsing.options import BUDGET, DATA, MACHINE, MODEL, RUN, SPACE
 from supremix.cli.views.benchmark import show_benchmark, with_report
 from supremix.cli.views.comparison import show_comparison
-from supremix.cli.views.multi_dataset import show_many
+from supremix.cli.views.multi_dataset import show_multi_dataset
 from supremix.cli.views.progress import Display
 from supremix.cli.views.search import show_result
 
@@ -399,7 +399,7 @@ def _show(result: Result | ComparisonResult | MultiDatasetResult | BenchmarkResu
     elif isinstance(result, ComparisonResult):
         show_comparison(result, Console())
     elif isinstance(result, MultiDatasetResult):
-        show_many(result, Console())
+        show_multi_dataset(result, Console())
     else:
         show_result(result, Console())
         return

@@ -79,24 +79,24 @@ def sources(text: str | None, datasets: Sequence[str]) -> dict[str, str]:
 
 def begun(out: str | None) -> bool:
     """Whether there is a run to go on with in the folder that --out names."""
-    from supremix.runs.folder import RunFolder, is_benchmark, is_comparison, is_many
+    from supremix.runs.folder import RunFolder, is_benchmark, is_comparison, is_multi_dataset
 
     if out is None:
         raise typer.BadParameter(
             "name the run folder with --out, so that the next start finds it.",
             param_hint="--or-resume",
         )
-    kinds = (is_many, is_comparison, is_benchmark)
+    kinds = (is_multi_dataset, is_comparison, is_benchmark)
     return any(is_kind(out) for is_kind in kinds) or RunFolder(out).spec.is_file()
 
 
 def resumed(run: str) -> SearchSession:
     """What goes on with a run, whatever kind of search it is."""
     import supremix
-    from supremix.runs.folder import is_benchmark, is_comparison, is_many
+    from supremix.runs.folder import is_benchmark, is_comparison, is_multi_dataset
 
     kinds = (
-        (is_many, supremix.MultiDatasetSearch),
+        (is_multi_dataset, supremix.MultiDatasetSearch),
         (is_comparison, supremix.Comparison),
         (is_benchmark, supremix.Benchmark),
     )

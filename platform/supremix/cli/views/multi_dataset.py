@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from supremix.benchmark.multi_dataset import MultiDatasetResult
 
 FILES = {
-    "many.md": "the result on a page",
+    "multi_dataset.md": "the result on a page",
     "comparison.parquet": "a row a dataset",
     "mae.parquet": "a row a dataset, split and metric",
     "trials.parquet": "a row a trial on all datasets",
@@ -25,7 +25,7 @@ FILES = {
 """What to look at in the folder of the whole, and why; each dataset's run lies there besides."""
 
 
-def show_many(result: MultiDatasetResult, console: Console) -> None:
+def show_multi_dataset(result: MultiDatasetResult, console: Console) -> None:
     """Show everything a person wants to know once several datasets are searched.
 
     Args:
