@@ -2,6 +2,7 @@
 # make test   the whole test suite          (PYTEST="-m 'not slow and not long'" for the quick part,
 #             PYTEST="-m long" for the tests that take minutes each, JOBS=4 for more processes)
 # make lint   ruff and pyright
+# make docs   the documentation site, with search, in docs/_build/index.html
 # make clean  remove .venv, caches and runs/
 #
 # Needs Python 3.11 or newer and make; each target installs what it needs into .venv with pip.
@@ -27,7 +28,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --constraint $(CONSTRAINTS)
 SET_UP_BY := pyproject.toml $(CONSTRAINTS) Makefile
 
-.PHONY: help demo test lint lowest clean
+.PHONY: help demo test lint docs lowest clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | sed '/^$$/q'
@@ -74,11 +75,20 @@ lint: $(VENV)/.installed-lint
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
+$(VENV)/.installed-docs: $(VENV)/.installed
+	@echo "installing Sphinx"
+	$(INSTALL) --no-build-isolation --editable '.[docs]'
+	@touch $@
+
+docs: $(VENV)/.installed-docs
+	$(BIN)/python -m sphinx --builder html --fail-on-warning --keep-going --quiet docs docs/_build
+	@echo "the site is in docs/_build/index.html"
+
 # The suite with every dependency at its lower bound, in an environment of its own.
 lowest: $(VENV)/.installed
 	$(BIN)/python .ci/lower_bounds.py > $(VENV)/lowest.txt
 	$(MAKE) test VENV=$(VENV)-lowest CONSTRAINTS=$(VENV)/lowest.txt
 
 clean:
-	rm -rf $(VENV) $(VENV)-lowest runs .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-lowest runs docs/_build .pytest_cache .ruff_cache
 	find platform search_spaces datasets reports tests -name __pycache__ -prune -exec rm -rf {} +

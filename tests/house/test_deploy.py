@@ -94,7 +94,12 @@ def test_every_option_of_a_command_line_exists(path: Path) -> None:
 def test_every_command_line_is_taken_apart_by_the_command(path: Path) -> None:
     for words in commands(path):
         # Where a shell would put something, anything stands for it.
-        COMMANDS[words[0]].make_context(words[0], [word or "x" for word in words[1:]])
+        context = COMMANDS[words[0]].make_context(words[0], [word or "x" for word in words[1:]])
+
+        given = {word.lstrip("-").replace("-", "_") for word in words if word.startswith("--")}
+        assert {
+            name for name in given if name in context.params and not context.params[name]
+        } == set()
 
 
 def test_the_check_sees_an_option_that_is_not_there() -> None:
@@ -171,6 +176,8 @@ def test_the_cluster_file_is_one_that_ray_takes() -> None:
     schema = json.loads((resources.files(ray) / "autoscaler" / "ray-schema.json").read_text())
 
     jsonschema.validate(load("aws-cluster.yaml"), schema)
+    with pytest.raises(jsonschema.ValidationError, match="'many' is not of type 'integer'"):
+        jsonschema.validate({**load("aws-cluster.yaml"), "max_workers": "many"}, schema)
 
 
 def test_the_cluster_files_node_types_are_there() -> None:

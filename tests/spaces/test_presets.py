@@ -25,7 +25,14 @@ from supremix_spaces import space_names as names
 )
 def test_presets_are_sound_on_any_label_axis(method: str, window: float, label_bin: float) -> None:
     space = space_for(method, window=window, label_bin=label_bin, train_size=100)
-    space.check(space.defaults())
+    start = space.defaults()
+    space.check(start)
+
+    assert start.keys() <= set(space.parameters)
+    assert start["batch_size"] <= 50
+    for name, value in start.items():
+        with pytest.raises(SpaceError, match=name):
+            space.check({**start, name: object() if not isinstance(value, str) else "no such word"})
 
 
 TRAINING = (

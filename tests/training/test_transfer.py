@@ -105,7 +105,10 @@ def test_another_encoder_is_refused_before_anything_is_built(
 
 def test_depths_are_the_same_as_a_tuple_and_in_a_file(model: Path, store: Store) -> None:
     folder = described(model, encoder={"depth": [1, 2, 1, 1]})
-    Initial.read(folder).check(EncoderSpec(width=4, depth=(1, 2, 1, 1)), store.card)
+    initial = Initial.read(folder)
+    initial.check(EncoderSpec(width=4, depth=(1, 2, 1, 1)), store.card)
+    with pytest.raises(TaskError, match="depth"):
+        initial.check(EncoderSpec(width=4, depth=(1, 1, 1, 1)), store.card)
 
 
 def test_weights_that_do_not_fit_are_told(task: Task, model: Path) -> None:
