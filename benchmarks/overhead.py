@@ -1,6 +1,6 @@
 """How busy the worker groups of a real search are, beside the pattern of Ray's documentation.
 
-    python benchmarks/overhead.py [--trials 60] [--worker-groups 2] [--train-runs 6]
+    python benchmarks/overhead.py [--trials 60] [--concurrent-trials 2] [--train-runs 6]
 
 A search of short trials (SupReMix on brain phantoms, a few seconds each, stopped early where they
 fall behind) on worker groups of one CPU. Busy is the time that workers spend in epochs, their
@@ -40,7 +40,7 @@ WIDTH, PHANTOMS = 8, 128
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trials", type=int, default=60)
-    parser.add_argument("--worker-groups", type=int, default=2)
+    parser.add_argument("--concurrent-trials", type=int, default=2)
     parser.add_argument("--epochs", type=int, default=18)
     parser.add_argument("--train-runs", type=int, default=6)
     options = parser.parse_args()
@@ -52,9 +52,9 @@ def main() -> None:
             phantoms=PHANTOMS,
             width=WIDTH,
             epochs=options.epochs,
-            worker_groups=options.worker_groups,
+            concurrent_trials=options.concurrent_trials,
             cpus_per_worker=1,
-            judge=False,
+            test=False,
             cache=Path(folder) / "cache",
             out=run,
         ).run()

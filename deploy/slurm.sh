@@ -54,7 +54,7 @@ if (( SLURM_JOB_NUM_NODES > 1 )); then
     "${STEP[@]}" --nodes="$((NODES - 1))" --ntasks="$((NODES - 1))" --exclude="$HEAD" \
         ray start --address="$ADDRESS" "${NODE[@]}" &
 fi
-# The gangs are planned for the nodes that are there when the search starts.
+# The worker groups are planned for the nodes that are there when the search starts.
 until (( $(ray status --address="$ADDRESS" | grep -c ' node_') >= NODES )); do sleep 2; done
 
 supremix search --address "$ADDRESS" --or-resume --out "$RUN" --stores "$STORES" \

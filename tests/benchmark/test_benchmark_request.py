@@ -54,7 +54,7 @@ def test_every_method_is_searched_on_every_dataset_with_nothing_else_apart() -> 
         other = spec.to_dict()
         assert {name for name in first if first[name] != other[name]} <= {"dataset", "method"}
     assert {spec.test_seeds for spec in benchmark.specs} == {3}
-    assert not any(spec.learn for spec in benchmark.specs)
+    assert not any(spec.warm_start for spec in benchmark.specs)
 
 
 @pytest.mark.parametrize(
@@ -78,8 +78,8 @@ def test_the_reference_is_a_baseline_unless_one_is_named(
         ({"datasets": ()}, "at least one dataset and one method"),
         ({"methods": ("l1", "l1")}, "ukb-t1 with l1 is there twice"),
         ({"datasets": ("ukb-t1", "ukb-t1")}, "ukb-t1 with supremix is there twice"),
-        ({"learn": True}, "do not learn from each other"),
-        ({"judge": False}, "judges its methods on the test split"),
+        ({"warm_start": True}, "do not learn from each other"),
+        ({"test": False}, "judges its methods on the test split"),
         ({"test_seeds": 0}, "at least 1 seed; got test_seeds=0"),
         ({"reference": "rnc"}, "one of the methods supremix, l1; got 'rnc'"),
         ({"sources": {"hc18": "x"}}, "sources for hc18, which are not among the datasets"),

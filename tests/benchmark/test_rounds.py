@@ -69,7 +69,7 @@ def setting(folder: Path, name: str) -> Any:
     spec = SimpleNamespace(
         resolve_method=lambda: SimpleNamespace(name=name),
         to_dict=lambda: {"method": name},
-        judge=False,
+        test=False,
     )
     card = SimpleNamespace(name="hc18", unit="mm")
     return SimpleNamespace(run=run, spec=spec, store=SimpleNamespace(card=card), listen=print)

@@ -24,14 +24,14 @@ def test_every_option_reaches_the_search(fake: Any) -> None:
     code = run(
         "search", "--dataset", "hc18", "--source", "there", "--method", "l1", "--trials", "4",
         "--time", "1h", "--epochs", "9", "--seed", "3", "--space", "s.toml", "--set", "lr=0.1",
-        "--set", "window=3,5", "--workers", "2", "--worker-groups", "3", "--cpus-per-worker", "1.5",
-        "--gpus-per-worker", "0.5", "--address", "auto", "--out", "o", "--no-prune", "--no-judge",
-        "--cache", "c", "--stores", "s3://b/s", "--precision", "bf16", "--shape", "32,48",
-        "--phantoms", "40", "--split-seed", "5", "--grace", "2",
+        "--set", "window=3,5", "--workers", "2", "--concurrent-trials", "3",
+        "--cpus-per-worker", "1.5", "--gpus-per-worker", "0.5", "--address", "auto", "--out", "o",
+        "--no-prune", "--no-test", "--cache", "c", "--stores", "s3://b/s", "--precision", "bf16",
+        "--shape", "32,48", "--phantoms", "40", "--split-seed", "5", "--grace", "2",
         "--encoder", "densenet", "--width", "8", "--depth", "2", "--norm", "group", "--chunk", "4",
-        "--labels", "0.1", "--init", "runs/a",
-        "--gpu-hours", "8", "--finalists", "2", "--seeds", "4", "--learn", "--epoch-limit", "5m",
-        "--test-seeds", "5",
+        "--label-fraction", "0.1", "--pretrained", "runs/a",
+        "--gpu-hours", "8", "--finalists", "2", "--confirm-seeds", "4", "--warm-start",
+        "--epoch-limit", "5m", "--test-seeds", "5",
         "--wheel", "s.whl", "--tensorboard", "t", "--mlflow", "sqlite:///m", "--stall", "2h",
         "--webhook", "https://hooks/x",
     )  # fmt: skip
@@ -41,12 +41,12 @@ def test_every_option_reaches_the_search(fake: Any) -> None:
     assert fake.called == {
         "dataset": "hc18", "source": "there", "method": "l1", "trials": 4, "time": 3600.0,
         "epochs": 9, "seed": 3, "space": "s.toml", "overrides": ("lr=0.1", "window=3,5"),
-        "workers": 2, "worker_groups": 3, "cpus_per_worker": 1.5, "gpus_per_worker": 0.5,
-        "address": "auto", "out": "o", "prune": False, "judge": False, "cache": "c", "stores": "s3://b/s",
+        "workers": 2, "concurrent_trials": 3, "cpus_per_worker": 1.5, "gpus_per_worker": 0.5,
+        "address": "auto", "out": "o", "prune": False, "test": False, "cache": "c", "stores": "s3://b/s",
         "precision": "bf16", "shape": (32, 48), "phantoms": 40, "split_seed": 5, "grace": 2,
         "encoder": "densenet", "width": 8, "depth": 2, "norm": "group", "chunk": 4,
-        "labels": 0.1, "init": "runs/a",
-        "gpu_hours": 8.0, "finalists": 2, "seeds": 4, "test_seeds": 5, "learn": True,
+        "label_fraction": 0.1, "pretrained": "runs/a",
+        "gpu_hours": 8.0, "finalists": 2, "confirm_seeds": 4, "test_seeds": 5, "warm_start": True,
         "epoch_limit": 300.0,
         "wheel": "s.whl", "tensorboard": "t", "mlflow": "sqlite:///m", "stall": 7200.0,
         "webhook": "https://hooks/x",
@@ -86,7 +86,7 @@ def test_the_result_is_told(fake: Any, capsys: pytest.CaptureFixture[str]) -> No
 def test_without_a_verdict_none_is_told(fake: Any, capsys: pytest.CaptureFixture[str]) -> None:
     fake.judged = False
 
-    run("search", "--dataset", "hc18", "--no-judge")
+    run("search", "--dataset", "hc18", "--no-test")
 
     assert "not judged" in capsys.readouterr().out
 

@@ -12,13 +12,13 @@ from supremix import cli
 
 SURFACE = {
     "search": {
-        "--dataset", "--source", "--shape", "--phantoms", "--split-seed", "--labels",
-        "--method", "--space", "--set", "--seed", "--objective", "--learn",
-        "--trials", "--time", "--gpu-hours", "--epochs", "--prune", "--grace", "--judge",
-        "--finalists", "--seeds", "--test-seeds",
-        "--encoder", "--width", "--depth", "--norm", "--precision", "--chunk", "--init",
-        "--workers", "--worker-groups", "--cpus-per-worker", "--gpus-per-worker", "--epoch-limit",
-        "--address", "--wheel", "--cache", "--stores",
+        "--dataset", "--source", "--shape", "--phantoms", "--split-seed", "--label-fraction",
+        "--method", "--space", "--set", "--seed", "--objective", "--warm-start",
+        "--trials", "--time", "--gpu-hours", "--epochs", "--prune", "--grace", "--test",
+        "--finalists", "--confirm-seeds", "--test-seeds",
+        "--encoder", "--width", "--depth", "--norm", "--precision", "--chunk", "--pretrained",
+        "--workers", "--concurrent-trials", "--cpus-per-worker", "--gpus-per-worker",
+        "--epoch-limit", "--address", "--wheel", "--cache", "--stores",
         "--tensorboard", "--mlflow", "--webhook", "--stall",
         "--out", "--resume", "--or-resume", "--quiet",
     },
@@ -47,7 +47,7 @@ SURFACE = {
     "compare": {"runs", "--split", "--format", "--paths"},
     "dashboard": {"run", "--port", "--host", "--interval", "--journal"},
 }  # fmt: skip
-SURFACE["benchmark"] = SURFACE["search"] - {"--objective", "--learn", "--judge"} | {
+SURFACE["benchmark"] = SURFACE["search"] - {"--objective", "--warm-start", "--test"} | {
     "--reference", "--report",
 }  # fmt: skip
 SURFACE["plan"] = SURFACE["search"] - {"--resume", "--or-resume"} | {"--json"}

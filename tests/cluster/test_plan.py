@@ -69,7 +69,9 @@ def test_what_does_not_fit_is_refused_with_what_there_is() -> None:
         plan_worker_groups(NODES["laptop"], workers=5)
     with pytest.raises(ResourceError, match="has 1 node"):
         plan_worker_groups(NODES["laptop"], gpus=1)
-    with pytest.raises(ResourceError, match="at least 1 worker; got worker_groups=None, workers=0"):
+    with pytest.raises(
+        ResourceError, match="at least 1 worker; got concurrent_trials=None, workers=0"
+    ):
         plan_worker_groups(NODES["laptop"], workers=0)
     with pytest.raises(ResourceError, match="more than 0 CPUs"):
         plan_worker_groups(NODES["laptop"], cpus=-1)

@@ -40,11 +40,11 @@ TINY: dict[str, Any] = {
     "shape": (16, 24),
     "width": 4,
     "epochs": 3,
-    "worker_groups": 1,
+    "concurrent_trials": 1,
     "cpus_per_worker": 1,
     "seed": 5,
     "finalists": 1,
-    "seeds": 1,
+    "confirm_seeds": 1,
 }
 """Arguments of `Search` for trials of a fraction of a second."""
 

@@ -21,7 +21,7 @@ OPTIONS: dict[str, Any] = {
     **{name: value for name, value in TINY.items() if name != "dataset"},
     "epochs": 2,
     "trials": 2,
-    "seeds": 0,
+    "confirm_seeds": 0,
 }
 
 

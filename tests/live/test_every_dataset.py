@@ -50,8 +50,9 @@ def test_from_the_official_files_to_a_result(
 
     supremix(
         "search", *data, "--method", "supremix", "--trials", "1", "--epochs", "2", "--seed", "0",
-        "--width", "4", "--worker-groups", "1", "--cpus-per-worker", "1", "--set", "batch_size=8",
-        "--set", "projection_dim=8", "--finalists", "1", "--seeds", "1", "--out", str(run),
+        "--width", "4", "--concurrent-trials", "1", "--cpus-per-worker", "1",
+        "--set", "batch_size=8", "--set", "projection_dim=8", "--finalists", "1",
+        "--confirm-seeds", "1", "--out", str(run),
     )  # fmt: skip
     predictions = pl.read_parquet(run / "predictions.parquet")
     assert set(predictions["split"]) == {"val", "test"}

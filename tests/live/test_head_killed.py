@@ -44,11 +44,11 @@ def test_a_search_goes_on_in_a_new_cluster_when_the_head_and_the_driver_are_kill
     tmp_path: Path,
     record_property: Callable[[str, object], None],
 ) -> None:
-    whole = drive("whole", "--trials", "4", "--worker-groups", "2")
+    whole = drive("whole", "--trials", "4", "--concurrent-trials", "2")
     assert whole.process.wait() == 0, whole.errors.read_text()
 
     run, gone, watch = f"{bucket}/runs/first", Watch(record_property), Watch(record_property)
-    command = ("--trials", "4", "--worker-groups", "2", "--or-resume", "--out", run)
+    command = ("--trials", "4", "--concurrent-trials", "2", "--or-resume", "--out", run)
     command += ("--stores", f"{bucket}/stores")
     with scratch_folder() as scratch, contextlib.ExitStack() as nodes:
         address, head, orphan = start_cluster(nodes, scratch / "a")

@@ -26,7 +26,7 @@ def cluster(cache: Path) -> Iterator[str]:
 
 
 def test_a_search_uses_both_nodes(cluster: str, drive: Callable[..., Driver]) -> None:
-    driver = drive("run", "--address", cluster, "--trials", "3", "--worker-groups", "2")
+    driver = drive("run", "--address", cluster, "--trials", "3", "--concurrent-trials", "2")
     assert driver.process.wait() == 0, driver.errors.read_text()
 
     # A worker takes the one CPU of a node, so two worker groups are one on each.
@@ -46,7 +46,7 @@ def test_a_driver_that_is_ended_goes_on_and_the_cluster_stays(
     record_property: Callable[[str, object], None],
 ) -> None:
     watch = Watch(record_property)
-    driver = drive(end.name, "--address", cluster, "--trials", "3", "--worker-groups", "2")
+    driver = drive(end.name, "--address", cluster, "--trials", "3", "--concurrent-trials", "2")
     driver.wait_for_epochs(2)
     watch.start()
     driver.process.send_signal(end)

@@ -79,8 +79,8 @@ class TestWithoutRay:
             search(tmp_path, "phantom")
 
 
-@pytest.mark.usefixtures("no_gang")
-class TestBeforeAGang:
+@pytest.mark.usefixtures("no_worker_group")
+class TestBeforeAWorkerGroup:
     def test_folders_without_images(self, tmp_path: Path) -> None:
         (tmp_path / "empty").mkdir()
         with pytest.raises(DatasetError, match=r"is empty. Give the folder"):
@@ -117,7 +117,9 @@ class TestBeforeAGang:
         with pytest.raises(SpecError, match=r"batch_size goes up to 64, .* has 36 images"):
             search(tmp_path, heads, overrides=("batch_size=16,64",)).run()
 
-    @pytest.mark.parametrize("more", [{"workers": 3}, {"worker_groups": 5}, {"gpus_per_worker": 1}])
+    @pytest.mark.parametrize(
+        "more", [{"workers": 3}, {"concurrent_trials": 5}, {"gpus_per_worker": 1}]
+    )
     def test_more_than_the_cluster_has(
         self, tmp_path: Path, heads: str, more: dict[str, int]
     ) -> None:

@@ -25,7 +25,7 @@ from supremix_spaces import Space, space_for
 
 pytestmark = pytest.mark.slow
 
-TWO_GANGS: dict[str, Any] = {**TINY, "worker_groups": 2, "finalists": 2, "seeds": 1}
+TWO_AT_ONCE: dict[str, Any] = {**TINY, "concurrent_trials": 2, "finalists": 2, "confirm_seeds": 1}
 
 
 def dawdling(seed: int) -> Method:
@@ -61,7 +61,7 @@ def test_different_delays_give_the_same_table(heads: str, tmp_path: Path) -> Non
             method=dawdling(seed),
             trials=9,
             out=tmp_path / str(seed),
-            **TWO_GANGS,
+            **TWO_AT_ONCE,
         ).run()
     assert_same_tables(tmp_path / "1", tmp_path / "2")
     orders = [[e["number"] for e in events_of(tmp_path / n) if e["event"] == "epoch"] for n in "12"]
@@ -78,7 +78,7 @@ def named(name: str) -> Dataset:
 @pytest.mark.usefixtures("local_ray")
 def test_one_setting_for_several_datasets(tmp_path: Path) -> None:
     folders = {n: str(write_heads(tmp_path / n, count)) for n, count in (("a", 60), ("b", 90))}
-    options = {k: v for k, v in TWO_GANGS.items() if k != "dataset"}
+    options = {k: v for k, v in TWO_AT_ONCE.items() if k != "dataset"}
     result = supremix.MultiDatasetSearch(
         [named("b"), named("a")],
         folders,
@@ -129,8 +129,8 @@ def test_several_datasets_killed_and_resumed_give_the_tables_of_an_undisturbed_s
         return (
             "search", "--out", str(out), "--dataset", "hc18,ukb-t1", "--source", f"hc18={heads}",
             "--method", "l1", "--trials", "4", "--width", "4", "--epochs", "3",
-            "--worker-groups", "2", "--cpus-per-worker", "1", "--phantoms", "40",
-            "--finalists", "1", "--seeds", "1", "--set", "batch_size=8",
+            "--concurrent-trials", "2", "--cpus-per-worker", "1", "--phantoms", "40",
+            "--finalists", "1", "--confirm-seeds", "1", "--set", "batch_size=8",
         )  # fmt: skip
 
     def drive(run: Path, *more: str) -> Driver:

@@ -162,10 +162,10 @@ def test_a_smaller_share_of_the_labels_is_part_of_a_larger(task: Task, store: St
 
 @pytest.mark.parametrize("labels", [0.0, 1.5, -1.0])
 def test_a_share_outside_of_its_range_is_refused(labels: float) -> None:
-    with pytest.raises(SpecError, match="labels is the share of the training patients"):
-        SearchSpec(dataset="hc18", source="x", trials=1, labels=labels)
+    with pytest.raises(SpecError, match="label_fraction is the share of the training patients"):
+        SearchSpec(dataset="hc18", source="x", trials=1, label_fraction=labels)
 
 
 def test_both_are_recorded_and_restored() -> None:
-    spec = SearchSpec(dataset="hc18", source="x", trials=1, labels=0.1, init="runs/a")
+    spec = SearchSpec(dataset="hc18", source="x", trials=1, label_fraction=0.1, pretrained="runs/a")
     assert SearchSpec.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec

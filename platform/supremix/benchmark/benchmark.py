@@ -236,13 +236,13 @@ def _discard_empty(folder: UPath) -> None:
 
 
 def _check_options(options: Mapping[str, Any]) -> None:
-    if options.get("learn"):
+    if options.get("warm_start"):
         raise SpecError(
             "the searches of a benchmark do not learn from each other, so that one that is added "
-            "later comes out the same; leave learn out."
+            "later comes out the same; leave warm_start out."
         )
-    if not options.get("judge", True):
-        raise SpecError("a benchmark judges its methods on the test split; leave judge out.")
+    if not options.get("test", True):
+        raise SpecError("a benchmark judges its methods on the test split; leave test out.")
 
 
 def _check(specs: Sequence[SearchSpec]) -> None:

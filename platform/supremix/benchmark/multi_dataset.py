@@ -49,7 +49,7 @@ class MultiDatasetSearch:
             there have phantoms.
         method: As for `Search`.
         objective: ``"per-dataset"`` or ``"joint"``.
-        learn: As for `Search`, with the objective ``"per-dataset"``; on where it is left out.
+        warm_start: As for `Search`, with the objective ``"per-dataset"``; on where it is left out.
         out: Folder of the whole, or its fsspec address; None for a new one below ``runs/``.
         progress: Called with a `Progress` at every step; its `part` names the dataset.
         options: The other arguments of `Search`, for every dataset. `trials`, `time` and
@@ -66,20 +66,20 @@ class MultiDatasetSearch:
         method: str | Method = "supremix",
         *,
         objective: str = "per-dataset",
-        learn: bool | None = None,
+        warm_start: bool | None = None,
         out: Address | None = None,
         progress: Listener | None = None,
         **options: Any,
     ) -> None:
         if objective not in OBJECTIVES:
             raise SpecError(f"an objective is {' or '.join(OBJECTIVES)}; got {objective!r}.")
-        learns = objective == "per-dataset" if learn is None else learn
+        learns = objective == "per-dataset" if warm_start is None else warm_start
         if learns and objective == "joint":
-            raise SpecError("a joint objective starts from nothing else; leave learn out.")
+            raise SpecError("a joint objective starts from nothing else; leave warm_start out.")
         known = dict(sources or {})
         # Each is checked as a search of its own would be; the folder is not needed for that.
         searches = [
-            Search(one, known.pop(_name(one), None), method, out=".", learn=learns, **options)
+            Search(one, known.pop(_name(one), None), method, out=".", warm_start=learns, **options)
             for one in datasets
         ]
         self.specs = tuple(one.spec for one in searches)

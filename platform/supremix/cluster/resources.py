@@ -76,8 +76,8 @@ def plan_worker_groups(
     if workers < 1 or (worker_groups is not None and worker_groups < 1):
         raise ResourceError(
             f"a search needs at least 1 worker group of at least 1 worker; got "
-            f"worker_groups={worker_groups}, workers={workers}. "
-            "Leave worker_groups out to use the whole cluster."
+            f"concurrent_trials={worker_groups}, workers={workers}. "
+            "Leave concurrent_trials out to use the whole cluster."
         )
     if gpus is None:
         gpus = 1.0 if any(node.get("GPU", 0) >= 1 for node in nodes) else 0.0
@@ -148,7 +148,7 @@ def _shortage(
         f"{gpus:g} GPU each do "
         f"not fit the cluster, which has {len(nodes)} node(s) ({have}) and room for {fit} such "
         f"worker(s). Ask for fewer workers or worker groups, or for less a worker "
-        f"(--workers, --worker-groups, --cpus-per-worker, --gpus-per-worker)."
+        f"(--workers, --concurrent-trials, --cpus-per-worker, --gpus-per-worker)."
     )
 
 

@@ -151,7 +151,7 @@ def joint(
         "fractions": fractions,
         "split_seed": split_seed,
         "workers": workers,
-        "worker_groups": 1,
+        "concurrent_trials": 1,
         "cpus_per_worker": cpus_per_worker,
         "gpus_per_worker": gpus_per_worker,
         "precision": precision,

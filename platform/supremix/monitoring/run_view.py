@@ -51,7 +51,7 @@ class RunView:
         self._limits = {k: v for k in ("trials", "time", "gpu_hours") if (v := spec.get(k))}
         # Runs of before there were several test seeds have none such events.
         self._tests = int(spec.get("test_seeds", 0)) * max(1, len(datasets))
-        self._tests *= bool(spec.get("judge", True))
+        self._tests *= bool(spec.get("test", True))
         self._tail, self._counters = Tail(folder.ledger), RunCounters()
         self._presence = Liveness(folder.path)
         self._unit: str | None = RATIO if datasets else None

@@ -168,10 +168,10 @@ class _Planner:
         try:
             return self._grounds(specs)
         except ResourceError as error:
-            if specs[0].worker_groups is None:
+            if specs[0].concurrent_trials is None:
                 raise
             grounds = self._grounds(
-                [dataclasses.replace(spec, worker_groups=None) for spec in specs]
+                [dataclasses.replace(spec, concurrent_trials=None) for spec in specs]
             )
             self._problems.append(
                 Problem(
@@ -199,7 +199,7 @@ class _Planner:
         parts.sort(key=lambda part: sum(part.costs.train) if joint else 0)
         sharing = 1
         if not joint and len({part.spec.resolve_dataset().card.name for part in parts}) > 1:
-            sharing = lanes(worker_groups.worker_groups, len(parts), learning=specs[0].learn)
+            sharing = lanes(worker_groups.worker_groups, len(parts), learning=specs[0].warm_start)
         if sharing > 1 and len({part.spec.resolve_method().name for part in parts}) > 1:
             sharing = min(
                 len(parts), worker_groups.worker_groups, in_turn(worker_groups.worker_groups)

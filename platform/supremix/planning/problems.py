@@ -129,7 +129,7 @@ def _node_problems(
                 what=f"{name}: {workers} worker(s) with {describe_bytes(resident)} each need "
                 f"more memory than the {describe_bytes(has)} of a node.",
                 remedy=f"Let at most {int(has // resident)} of them run on it: fewer "
-                "--worker-groups, or more --cpus-per-worker.",
+                "--concurrent-trials, or more --cpus-per-worker.",
             )
             return
 

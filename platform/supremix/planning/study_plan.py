@@ -119,12 +119,12 @@ def plan_study(
     """
     spec, costs = parts[0].spec, _costs(parts)
     work = _effort(parts, costs, _budget(spec, sharing), worker_groups)
-    confirmations = spec.finalists * spec.seeds
+    confirmations = spec.finalists * spec.confirm_seeds
     whole = Range(
         low=sum(costs.all) * costs.cheap, likely=sum(costs.all), high=sum(costs.all) * costs.dear
     )
     confirming = _confirming(whole, confirmations, worker_groups.worker_groups)
-    tests = spec.test_seeds if spec.judge else 0
+    tests = spec.test_seeds if spec.test else 0
     final = whole.times(_growth(parts))
     busy = work.busy + whole.times(confirmations) + final.times(tests)
     concluding = final.times(-(-tests // worker_groups.worker_groups))
@@ -232,9 +232,7 @@ def _bytes(
     spec, ones = parts[0].spec, [part.calibration.default for part in parts]
     # Of the trials under way, of the best ones, and of the final training.
     kept = (
-        worker_groups.worker_groups
-        + max(1, spec.finalists)
-        + (spec.test_seeds if spec.judge else 0)
+        worker_groups.worker_groups + max(1, spec.finalists) + (spec.test_seeds if spec.test else 0)
     )
     epochs = work.epochs.likely + (confirmations + 1) * len(parts) * spec.epochs
     judged = sum(part.images["val"] + part.images["test"] for part in parts)

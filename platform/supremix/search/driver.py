@@ -98,7 +98,7 @@ def search_all(
     Returns:
         The searches, by their run's name, that came to no result, and why.
     """
-    together = lanes(executor.plan.worker_groups, len(works), learning=works[0].spec.learn)
+    together = lanes(executor.plan.worker_groups, len(works), learning=works[0].spec.warm_start)
     if abreast is not None:
         together = abreast
     parts = [

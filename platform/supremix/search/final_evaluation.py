@@ -119,7 +119,7 @@ def _validate(work: SearchSession, leg: int, executor: Executor, best: TrialReco
             record,
             leg,
             predict=("val",),
-            export=str(setting.run.model) if first and not setting.spec.judge else None,
+            export=str(setting.run.model) if first and not setting.spec.test else None,
             embed="val" if first else None,
         )
         what = f"trial {best.number}" if record is best else f"trial {best.number}, new seed"

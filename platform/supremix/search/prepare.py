@@ -89,7 +89,7 @@ def find_ground(spec: SearchSpec, listen: Listener) -> Resources:
     plan = plan_worker_groups(
         nodes,
         workers=spec.workers,
-        worker_groups=spec.worker_groups,
+        worker_groups=spec.concurrent_trials,
         cpus=spec.cpus_per_worker,
         gpus=spec.gpus_per_worker,
     )
@@ -131,8 +131,8 @@ def prepare_setting(
         fractions=spec.fractions,
         precision=spec.precision,
         threads=plan.threads,
-        label_fraction=spec.labels,
-        init=None if spec.init is None else _initial(spec.init, spec, run, store),
+        label_fraction=spec.label_fraction,
+        init=None if spec.pretrained is None else _initial(spec.pretrained, spec, run, store),
         flips=True,
         chunk=spec.chunk,
     )

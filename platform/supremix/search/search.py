@@ -49,21 +49,21 @@ class Search:
         fractions: Shares of training, validation and test where there is no official split.
         split_seed: Of that split; the same for all searches that are to be compared.
         workers: Ray Train workers a worker group; a trial's batch is shared among them.
-        worker_groups: Trials at once; None for as many as fit the cluster.
+        concurrent_trials: Trials at once; None for as many as fit the cluster.
         cpus_per_worker: CPUs (and torch threads) a worker.
         gpus_per_worker: GPUs a worker, may be a fraction.
         prune: Whether trials that fall behind are given up (asynchronous halving).
         grace: Epochs before the first such decision.
         reduction: One in so many trials passes a rung of the halving.
-        labels: Share of the training patients whose labels are used, in (0, 1]; validation and
-            test keep all of theirs.
-        init: Run folder, or model folder, of an earlier search whose encoder the trials set out
+        label_fraction: Fraction of the training patients whose labels are used, in (0, 1];
+            validation and test keep all of theirs.
+        pretrained: Run folder, or model folder, of an earlier search whose encoder the trials start
             from; of the same encoder, width, depth, image dimensions and channels.
         finalists: Best settings that are trained anew at the end, before one is named best.
-        seeds: New seeds each of them is trained with; 0 for none.
-        learn: Whether the search starts from what earlier ones of the same method found, on this
-            dataset and others, whose run folders lie beside its own.
-        judge: Whether the best settings are retrained on training and validation data and judged,
+        confirm_seeds: New seeds each of them is trained with; 0 for none.
+        warm_start: Whether the search starts from what earlier ones of the same method found, on
+            this dataset and others, whose run folders lie beside its own.
+        test: Whether the best settings are retrained on training and validation data and judged,
             once, on the test split.
         test_seeds: Seeds with which they are retrained for that, `seed` and those after it; the
             model that is kept is that of `seed`.
@@ -111,19 +111,19 @@ class Search:
         fractions: tuple[float, float, float] = (0.6, 0.2, 0.2),
         split_seed: int = 0,
         workers: int = 1,
-        worker_groups: int | None = None,
+        concurrent_trials: int | None = None,
         cpus_per_worker: float | None = None,
         gpus_per_worker: float | None = None,
         prune: bool = True,
         grace: int | None = None,
         reduction: float = 3.0,
         finalists: int = 3,
-        seeds: int = 2,
-        learn: bool = False,
-        judge: bool = True,
+        confirm_seeds: int = 2,
+        warm_start: bool = False,
+        test: bool = True,
         test_seeds: int = 1,
-        labels: float = 1.0,
-        init: str | Path | None = None,
+        label_fraction: float = 1.0,
+        pretrained: str | Path | None = None,
         precision: str = "auto",
         chunk: int | None = None,
         cache: str | Path | None = None,
@@ -158,19 +158,19 @@ class Search:
             fractions=fractions,
             split_seed=split_seed,
             workers=workers,
-            worker_groups=worker_groups,
+            concurrent_trials=concurrent_trials,
             cpus_per_worker=cpus_per_worker,
             gpus_per_worker=gpus_per_worker,
             prune=prune,
             grace=grace,
             reduction=reduction,
             finalists=finalists,
-            seeds=seeds,
-            learn=learn,
-            judge=judge,
+            confirm_seeds=confirm_seeds,
+            warm_start=warm_start,
+            test=test,
             test_seeds=test_seeds,
-            labels=labels,
-            init=None if init is None else str(init),
+            label_fraction=label_fraction,
+            pretrained=None if pretrained is None else str(pretrained),
             precision=precision,
             chunk=chunk,
             cache=None if cache is None else str(cache),

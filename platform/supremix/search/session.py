@@ -114,10 +114,10 @@ class SearchSession:
                 rungs=self._rungs(),
                 parallel=trials_at_once(*self._first_session(abreast)),
                 finalists=spec.finalists,
-                seeds=spec.seeds,
+                seeds=spec.confirm_seeds,
                 gpus=plan.gpus * plan.workers,
             ),
-            prior=self._prior(known) if spec.learn else None,
+            prior=self._prior(known) if spec.warm_start else None,
         )
         finals = {final_key(place) for place in range(len(self.test_seeds))}
         self.run.sweep(self._needed(self.study) | finals)
@@ -143,7 +143,7 @@ class SearchSession:
     def test_seeds(self) -> tuple[int, ...]:
         """Seeds with which the best settings are judged on the test split; none if not asked."""
         spec = self.spec
-        return tuple(spec.seed + k for k in range(spec.test_seeds)) if spec.judge else ()
+        return tuple(spec.seed + k for k in range(spec.test_seeds)) if spec.test else ()
 
     @property
     def validated(self) -> bool:

@@ -39,7 +39,7 @@ class SearchSpec:
     time: float | None = None
     gpu_hours: float | None = None
     seed: int = 0
-    learn: bool = False
+    warm_start: bool = False
     space: str | Space | None = None
     overrides: tuple[str, ...] = ()
     encoder: str | EncoderSpec | Callable[..., Any] = "resnet"
@@ -52,18 +52,18 @@ class SearchSpec:
     fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
     split_seed: int = 0
     workers: int = 1
-    worker_groups: int | None = None
+    concurrent_trials: int | None = None
     cpus_per_worker: float | None = None
     gpus_per_worker: float | None = None
     prune: bool = True
     grace: int | None = None
     reduction: float = 3.0
     finalists: int = 3
-    seeds: int = 2
-    judge: bool = True
+    confirm_seeds: int = 2
+    test: bool = True
     test_seeds: int = 1
-    labels: float = 1.0
-    init: str | None = None
+    label_fraction: float = 1.0
+    pretrained: str | None = None
     precision: str = "auto"
     chunk: int | None = None
     cache: str | None = None
@@ -86,10 +86,10 @@ class SearchSpec:
             raise SpecError(
                 f"a trial needs at least 2 epochs, one for each stage; got epochs={self.epochs}."
             )
-        if not 0 < self.labels <= 1:
+        if not 0 < self.label_fraction <= 1:
             raise SpecError(
-                f"labels is the share of the training patients whose labels are used, above 0 and "
-                f"at most 1; got labels={self.labels:g}."
+                f"label_fraction is the share of the training patients whose labels are used, "
+                f"above 0 and at most 1; got label_fraction={self.label_fraction:g}."
             )
         if self.precision not in ("auto", "fp32", "bf16", "fp16"):
             raise UnknownNameError("precision", self.precision, ("auto", "fp32", "bf16", "fp16"))
@@ -99,15 +99,15 @@ class SearchSpec:
         self._check_chunk()
 
     def _check_numbers(self) -> None:
-        if self.finalists < 1 or self.seeds < 0:
+        if self.finalists < 1 or self.confirm_seeds < 0:
             raise SpecError(
                 "at the end at least 1 finalist is trained with 0 or more new seeds; got "
-                f"finalists={self.finalists}, seeds={self.seeds}."
+                f"finalists={self.finalists}, confirm_seeds={self.confirm_seeds}."
             )
         if self.test_seeds < 1:
             raise SpecError(
                 "the best settings are judged on the test split with at least 1 seed; got "
-                f"test_seeds={self.test_seeds}. To leave the test split alone, turn judge off."
+                f"test_seeds={self.test_seeds}. To leave the test split alone, turn test off."
             )
         for name in ("epoch_limit", "stall"):
             value = getattr(self, name)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 METHODS = "supremix,rnc,l1"
 
 REPLACED = {"method", "test_seeds", "resume", "or_resume"}
-LEFT_OUT = {"context", "objective", "learn", "judge"}
+LEFT_OUT = {"context", "objective", "warm_start", "test"}
 
 MAY_COME_WITH_RESUME = {
     "resume", "quiet", "address", "wheel", "cache", "dataset", "source", "method", "test_seeds",

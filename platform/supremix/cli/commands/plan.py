@@ -87,8 +87,8 @@ def as_arguments(given: dict[str, Any]) -> dict[str, Any]:
         values["source"] = sources(values["source"], datasets)
     values["dataset"] = datasets if len(datasets) > 1 else datasets[0]
     values["method"] = methods if len(methods) > 1 else methods[0]
-    if values.get("learn") is None:
-        values.pop("learn", None)
+    if values.get("warm_start") is None:
+        values.pop("warm_start", None)
     values["shape"] = reading.read_shape(values["shape"])
     values["overrides"] = tuple(values["overrides"] or ())
     return values

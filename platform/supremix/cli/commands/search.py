@@ -59,7 +59,7 @@ def search(
             rich_help_panel=DATA,
         ),
     ] = 0,
-    labels: Annotated[
+    label_fraction: Annotated[
         float,
         typer.Option(
             metavar="SHARE",
@@ -128,23 +128,23 @@ def search(
             rich_help_panel=BUDGET,
         ),
     ] = 3,
-    seeds: Annotated[
+    confirm_seeds: Annotated[
         int,
         typer.Option(
             help="New seeds each of them is trained with; 0 names the luckiest trial best.",
             rich_help_panel=BUDGET,
         ),
     ] = 2,
-    learn: Annotated[
+    warm_start: Annotated[
         bool | None,
         typer.Option(
-            "--learn/--no-learn",
+            "--warm-start/--no-warm-start",
             help="Start from what earlier searches of the method found, whose run folders lie "
             "beside this one's; by default with several datasets only.",
             rich_help_panel=SPACE,
         ),
     ] = None,
-    judge: Annotated[
+    test: Annotated[
         bool,
         typer.Option(
             help="At the end, retrain the best settings on training and validation data and "
@@ -173,7 +173,7 @@ def search(
             help="Encoder depth, as a multiple of the family's smallest.", rich_help_panel=MODEL
         ),
     ] = None,
-    init: Annotated[
+    pretrained: Annotated[
         str | None,
         typer.Option(
             metavar="FOLDER",
@@ -207,7 +207,7 @@ def search(
     workers: Annotated[
         int, typer.Option(help="Workers that share one trial.", rich_help_panel=MACHINE)
     ] = 1,
-    worker_groups: Annotated[
+    concurrent_trials: Annotated[
         int | None,
         typer.Option(
             help="Trials at the same time; by default as many as fit.", rich_help_panel=MACHINE
@@ -336,11 +336,11 @@ def search(
             param_hint="--dataset",
         )
     with Display(Console(stderr=True), f"{method} on {dataset}", quiet=quiet) as display:
-        result = asked(dataset, source, method, objective, learn)(
+        result = asked(dataset, source, method, objective, warm_start)(
             shape=options.read_shape(shape),
             phantoms=phantoms,
             split_seed=split_seed,
-            labels=labels,
+            label_fraction=label_fraction,
             space=space,
             overrides=tuple(overrides or ()),
             seed=seed,
@@ -351,18 +351,18 @@ def search(
             prune=prune,
             grace=grace,
             finalists=finalists,
-            seeds=seeds,
-            judge=judge,
+            confirm_seeds=confirm_seeds,
+            test=test,
             test_seeds=test_seeds,
             encoder=encoder,
             width=width,
             depth=depth,
             norm=norm,
-            init=init,
+            pretrained=pretrained,
             precision=precision,
             chunk=chunk,
             workers=workers,
-            worker_groups=worker_groups,
+            concurrent_trials=concurrent_trials,
             cpus_per_worker=cpus_per_worker,
             gpus_per_worker=gpus_per_worker,
             epoch_limit=epoch_limit,

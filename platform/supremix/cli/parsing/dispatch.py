@@ -15,7 +15,7 @@ SearchSession = Callable[..., "Search | Comparison | MultiDatasetSearch | Benchm
 
 
 def asked(
-    dataset: str, source: str | None, method: str, objective: str, learn: bool | None
+    dataset: str, source: str | None, method: str, objective: str, warm_start: bool | None
 ) -> SearchSession:
     """A search, a comparison of methods, or a search over several datasets; its first arguments."""
     import supremix
@@ -35,11 +35,11 @@ def asked(
             sources(source, datasets),
             methods[0],
             objective=objective,
-            learn=learn,
+            warm_start=warm_start,
         )
     if objective != "per-dataset":
         raise typer.BadParameter("an objective is for several datasets.", param_hint="--objective")
-    more = {"dataset": dataset, "source": source, "learn": bool(learn)}
+    more = {"dataset": dataset, "source": source, "warm_start": bool(warm_start)}
     if len(methods) > 1:
         return functools.partial(supremix.Comparison, methods=methods, **more)
     return functools.partial(supremix.Search, method=methods[0], **more)
