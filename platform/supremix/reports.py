@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import supremix_reports
-from supremix.storage.paths import Address, place
+from supremix.storage.paths import Address, to_path
 from supremix.storage.retry import storage_errors
 from supremix_reports import Store, collect, write_atomic
 
@@ -61,7 +61,7 @@ def report(
         RunFolderError: The storage cannot be read or written.
     """
     addresses = _addresses(runs)
-    target = place(_home(addresses) if out is None else out)
+    target = to_path(_home(addresses) if out is None else out)
     options = Options(
         reference=reference,
         split=split,
@@ -101,7 +101,7 @@ def compare(*runs: Address, split: str = "test", paths: bool = False) -> Differe
 
 def _addresses(runs: Any) -> list[str]:
     given = list(runs) if isinstance(runs, (list, tuple)) else [runs]
-    return [str(place(run)) for run in given]
+    return [str(to_path(run)) for run in given]
 
 
 def _home(addresses: Sequence[str]) -> str:
@@ -146,8 +146,8 @@ def addresses_of(store: Address | Sequence[Address]) -> list[str]:
         RunFolderError: Nothing here can open such an address.
     """
     if isinstance(store, Sequence) and not isinstance(store, str):
-        return [str(place(address)) for address in store]
-    return [str(place(store))]
+        return [str(to_path(address)) for address in store]
+    return [str(to_path(store))]
 
 
 def open_store(store: Address | Sequence[Address]) -> Store:
@@ -172,4 +172,4 @@ def write_file(address: Address, content: bytes) -> None:
         RunFolderError: The place is out of reach, or refuses.
     """
     with storage_errors(str(address)):
-        write_atomic(str(place(address)), content)
+        write_atomic(str(to_path(address)), content)

@@ -47,13 +47,13 @@ def trials() -> pl.DataFrame:
     return trials_frame(pl.DataFrame(table))
 
 
-def result(path: Path, *, judged: bool = True) -> Any:
+def result(path: Path, *, tested: bool = True) -> Any:
     interval = Interval(value=3.125, low=2.5, high=3.75, n=20, groups=15)
     best = supremix.Best(
         trial=2, config=CONFIGS[0], error=3.125, interval=interval, model=path / "best"
     )
-    verdict = Interval(value=3.5, low=3.0, high=4.0, n=20, groups=15) if judged else None
-    return SimpleNamespace(best=best, trials=trials(), judged=verdict, path=path)
+    test_interval = Interval(value=3.5, low=3.0, high=4.0, n=20, groups=15) if tested else None
+    return SimpleNamespace(best=best, trials=trials(), test=test_interval, path=path)
 
 
 @dataclass
@@ -63,7 +63,7 @@ class FakeSearch:
     called: dict[str, Any] = field(default_factory=dict)
     resumed: str | None = None
     raises: BaseException | None = None
-    judged: bool = True
+    tested: bool = True
     path: Path = Path("runs/fake")
 
     def __call__(self, **options: Any) -> FakeSearch:
@@ -80,7 +80,7 @@ class FakeSearch:
         report(PROGRESS)
         if self.raises is not None:
             raise self.raises
-        return result(self.path, judged=self.judged)
+        return result(self.path, tested=self.tested)
 
 
 @pytest.fixture

@@ -84,11 +84,11 @@ def test_the_result_is_told(fake: Any, capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_without_a_verdict_none_is_told(fake: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    fake.judged = False
+    fake.tested = False
 
     run("search", "--dataset", "hc18", "--no-test")
 
-    assert "not judged" in capsys.readouterr().out
+    assert "not measured" in capsys.readouterr().out
 
 
 def test_progress_is_told_on_stderr(fake: Any, capsys: pytest.CaptureFixture[str]) -> None:

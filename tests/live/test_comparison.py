@@ -85,8 +85,8 @@ def _check_whole(result: supremix.ComparisonResult, run: Path) -> None:
     assert result.failures == {}
     for method, single in result.results.items():
         row = table.row(by_predicate=pl.col("method") == method, named=True)
-        judged: Any = single.judged
-        assert (row["test"], row["test_low"]) == (judged.value, judged.low)
+        test: Any = single.test
+        assert (row["test"], row["test_low"]) == (test.value, test.low)
         assert row["val"] == single.best.interval.value
         assert row["trial"] == single.best.trial
         assert set(single.predictions["run"]) == {f"{run.name}/{method}"}

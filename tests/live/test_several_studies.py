@@ -106,7 +106,7 @@ def test_one_setting_for_several_datasets(tmp_path: Path) -> None:
         errors[name] / median_error(tmp_path / "run" / name, folders[name]) for name in errors
     ]
     assert best["error"] == pytest.approx(gmean(ratios), rel=1e-6)
-    assert all(one.judged is not None for one in parts.values())
+    assert all(one.test is not None for one in parts.values())
 
 
 def median_error(run: Path, folder: str) -> float:

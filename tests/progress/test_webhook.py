@@ -11,7 +11,7 @@ import pytest
 from receiver import Receiver
 
 from supremix.errors import SearchFailedError, SpecError
-from supremix.progress.notify import announced
+from supremix.progress.notify import notified
 from supremix.progress.progress import SEARCHING, Progress
 from supremix.progress.webhook import Stalls, Webhook
 
@@ -163,7 +163,7 @@ def searching(done: int, part: str = "") -> Progress:
 
 def test_the_end_of_a_search_is_told_with_what_it_came_to(receiver: Receiver) -> None:
     heard: list[Progress] = []
-    with announced(receiver.url, "runs/a", "hc18", heard.append) as listen:
+    with notified(receiver.url, "runs/a", "hc18", heard.append) as listen:
         for done in range(4):
             listen(searching(done))
     (message,) = receiver.messages
@@ -173,7 +173,7 @@ def test_the_end_of_a_search_is_told_with_what_it_came_to(receiver: Receiver) ->
 
 
 def test_errors_of_several_datasets_are_not_mixed(receiver: Receiver) -> None:
-    with announced(receiver.url, "runs/a", "hc18, ixi", lambda progress: None) as listen:
+    with notified(receiver.url, "runs/a", "hc18, ixi", lambda progress: None) as listen:
         listen(searching(3, "hc18 (1 of 2)"))
         listen(searching(4, "ixi (2 of 2)"))
     (message,) = receiver.messages
@@ -192,7 +192,7 @@ def test_an_error_is_told_and_goes_its_way(
     receiver: Receiver, error: BaseException, event: str, reason: str | None
 ) -> None:
     def search() -> None:
-        with announced(receiver.url, "runs/a", "hc18", lambda progress: None) as listen:
+        with notified(receiver.url, "runs/a", "hc18", lambda progress: None) as listen:
             listen(searching(1))
             raise error
 
@@ -203,7 +203,7 @@ def test_an_error_is_told_and_goes_its_way(
 
 
 def test_a_search_that_stalls_and_goes_on_tells_both(receiver: Receiver) -> None:
-    with announced(receiver.url, "a", "hc18", lambda progress: None, stall=0.05) as listen:
+    with notified(receiver.url, "a", "hc18", lambda progress: None, stall=0.05) as listen:
         listen(Progress(message="preparing images"))
         listen(searching(0))
         wait_for(lambda: len(receiver.messages) == 1)
@@ -222,5 +222,5 @@ def wait_for(condition: Callable[[], bool]) -> None:
 def test_without_a_webhook_the_listener_stays_as_it_is() -> None:
     heard: list[Progress] = []
     listener = heard.append
-    with announced(None, "runs/a", "hc18", listener) as listen:
+    with notified(None, "runs/a", "hc18", listener) as listen:
         assert listen == listener

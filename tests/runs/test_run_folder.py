@@ -21,7 +21,7 @@ from supremix.runs.folder import (
     read_json,
     write_json,
 )
-from supremix.storage.paths import place
+from supremix.storage.paths import to_path
 from supremix.tuning.ledger.ledger import Ledger
 from supremix_reports import read_table, write_table
 from supremix_reports.tables import storage
@@ -69,7 +69,7 @@ def put_model(folder: str) -> str:
         "encoder": {},
         "card": {"shape": [8, 8], "channels": 1, "name": "discs"},
     }
-    there = place(folder)
+    there = to_path(folder)
     if "://" not in folder:
         there.mkdir(parents=True)
     (there / "model.safetensors").write_bytes(save({"encoder.a": torch.zeros(2)}))
@@ -100,14 +100,14 @@ def test_a_run_folder_is_made_and_read_at_any_address(base: str) -> None:
 def test_the_folder_of_a_comparison_names_its_runs(base: str) -> None:
     run = RunFolder(f"{base}/both/l1")
     run.create({})
-    write_json(place(f"{base}/both") / "comparison.json", {"methods": ["l1"]})
+    write_json(to_path(f"{base}/both") / "comparison.json", {"methods": ["l1"]})
     assert is_comparison(f"{base}/both")
     assert not is_comparison(f"{base}/both/l1")
     assert run.name == "both/l1"
     with pytest.raises(RunFolderError, match="is the folder of a comparison"):
         RunFolder(f"{base}/both").read_spec()
-    write_json(place(f"{base}/both") / "comparison.json", {"methods": ["l1", "rnc"]})
-    assert read_json(place(f"{base}/both") / "comparison.json")["methods"] == ["l1", "rnc"]
+    write_json(to_path(f"{base}/both") / "comparison.json", {"methods": ["l1", "rnc"]})
+    assert read_json(to_path(f"{base}/both") / "comparison.json")["methods"] == ["l1", "rnc"]
 
 
 def test_checkpoints_are_swept_at_any_address(base: str) -> None:
@@ -126,11 +126,11 @@ def test_the_model_to_set_out_from_is_kept_once(base: str) -> None:
     run.create({})
     assert not run.has_init()
     model = put_model(f"{base}/model")
-    assert run.keep_init(place(model)) == f"{base}/first/init"
+    assert run.keep_init(to_path(model)) == f"{base}/first/init"
     assert run.has_init()
     weights = (run.init / "model.safetensors").read_bytes()
-    (place(model) / "model.safetensors").write_bytes(b"another")
-    assert run.keep_init(place(model)) == f"{base}/first/init"
+    (to_path(model) / "model.safetensors").write_bytes(b"another")
+    assert run.keep_init(to_path(model)) == f"{base}/first/init"
     assert (run.init / "model.safetensors").read_bytes() == weights
 
 
@@ -138,10 +138,10 @@ def test_half_a_copy_of_that_model_is_made_again(base: str) -> None:
     run = RunFolder(f"{base}/first")
     run.create({})
     model = put_model(f"{base}/model")
-    run.keep_init(place(model))
+    run.keep_init(to_path(model))
     (run.init / "model.json").unlink()
     assert not run.has_init()
-    run.keep_init(place(model))
+    run.keep_init(to_path(model))
     assert run.has_init()
 
 
@@ -174,7 +174,7 @@ def test_tables_in_a_bucket_are_replaced_by_one_put(bucket: str, s3: S3Server) -
         write_table(folder, "measures", [{**row, "value": value}])
     assert read_table(folder, "measures")["value"].to_list() == [2.0]
     assert s3.asked("PUT", f"{bucket[5:]}/run/measures.parquet", times=2) == 2
-    assert [file.name for file in place(folder).iterdir()] == ["measures.parquet"]
+    assert [file.name for file in to_path(folder).iterdir()] == ["measures.parquet"]
     assert storage.exists(f"{folder}/measures.parquet")
     assert not storage.exists(f"{folder}/trials.parquet")
 
@@ -206,7 +206,7 @@ def test_a_result_is_read_at_any_address(base: str) -> None:
     assert result.best.interval.value == 2.5
     assert str(result.best.model) == f"{base}/first/best"
     assert result.predictions.filter(pl.col("split") == "val").height == 4
-    assert result.judged is None
+    assert result.test is None
 
 
 def test_what_is_not_there_is_told_at_any_address(base: str) -> None:
@@ -218,10 +218,10 @@ def test_what_is_not_there_is_told_at_any_address(base: str) -> None:
 
 
 def test_a_copied_run_goes_on_where_it_is(bucket: str, tmp_path: Path) -> None:
-    there = place(concluded(bucket))
+    there = to_path(concluded(bucket))
     there.fs.get(there.path, str(tmp_path / "copy"), recursive=True)
     assert supremix.Result(tmp_path / "copy").best.config == {"lr": 0.1}
-    near = place(concluded(str(tmp_path / "near")))
+    near = to_path(concluded(str(tmp_path / "near")))
     there.fs.put(str(near), f"{there.path}-up", recursive=True)
     assert supremix.Result(f"{there}-up").best.config == {"lr": 0.1}
 

@@ -9,7 +9,7 @@ from run_folders import end, epoch, session, trial
 from upath import UPath
 
 from supremix.runs.trial_log import TrialLogs, log_file
-from supremix.storage.paths import place
+from supremix.storage.paths import to_path
 
 EVENTS = [
     session(),
@@ -23,7 +23,7 @@ EVENTS = [
 
 @pytest.fixture(params=["disk", "elsewhere"])
 def folder(request: pytest.FixtureRequest, tmp_path: Path) -> UPath:
-    return place(tmp_path if request.param == "disk" else f"memory://{uuid.uuid4().hex}/run")
+    return to_path(tmp_path if request.param == "disk" else f"memory://{uuid.uuid4().hex}/run")
 
 
 def written(folder: UPath, number: int) -> list[str]:
@@ -70,7 +70,7 @@ def test_lines_are_on_the_disk_at_once(tmp_path: Path) -> None:
     logs = TrialLogs(tmp_path, pytest.fail)
     logs.take(trial(0))
     logs.take(epoch(0, 1, 2.0))
-    assert len(written(place(tmp_path), 0)) == 2
+    assert len(written(to_path(tmp_path), 0)) == 2
 
 
 def test_a_log_that_cannot_be_written_is_told_once_and_ends_nothing(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from upath import UPath
 from weak_link import Link
 
 from supremix._errors import ModelError, RunFolderError, TaskError
-from supremix.storage.paths import children, discard_tree, place, probe, read_bytes, write_bytes
+from supremix.storage.paths import children, discard_tree, probe, read_bytes, to_path, write_bytes
 from supremix.storage.retry import may_pass, with_retries
 from supremix.training import (
     CheckpointError,
@@ -63,12 +63,12 @@ def test_local_places_are_absolute_and_remote_ones_stay(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", "/home/someone")
-    assert place("runs/a") == tmp_path / "runs" / "a"
-    assert place(Path("runs/a")) == tmp_path / "runs" / "a"
-    assert place(f"file://{tmp_path}/a") == tmp_path / "a"
-    assert str(place("~/a")) == "/home/someone/a"
-    assert str(place("s3://bucket/runs/a/")) == "s3://bucket/runs/a"
-    assert str(place(UPath("s3://bucket/runs")) / "a") == "s3://bucket/runs/a"
+    assert to_path("runs/a") == tmp_path / "runs" / "a"
+    assert to_path(Path("runs/a")) == tmp_path / "runs" / "a"
+    assert to_path(f"file://{tmp_path}/a") == tmp_path / "a"
+    assert str(to_path("~/a")) == "/home/someone/a"
+    assert str(to_path("s3://bucket/runs/a/")) == "s3://bucket/runs/a"
+    assert str(to_path(UPath("s3://bucket/runs")) / "a") == "s3://bucket/runs/a"
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_local_places_are_absolute_and_remote_ones_stay(
 )
 def test_addresses_that_cannot_be_used_are_told(address: str, message: str) -> None:
     with pytest.raises(RunFolderError, match=message):
-        place(address)
+        to_path(address)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_files_come_back(kind: str, tmp_path: Path, request: pytest.FixtureReque
         "bucket": lambda: request.getfixturevalue("bucket"),
         "memory": lambda: f"memory://{tmp_path.name}",
     }[kind]()
-    folder = place(base) / "run"
+    folder = to_path(base) / "run"
     assert list(children(folder)) == []
     write_bytes(folder / "a" / "x", b"old")
     write_bytes(folder / "a" / "x", b"new")
@@ -190,7 +190,7 @@ print(sorted(file.name for file in disk.iterdir()))
 
 
 def test_a_checkpoint_that_is_none_is_refused(bucket: str) -> None:
-    place(f"{bucket}/a.pt").write_bytes(b"no checkpoint")
+    to_path(f"{bucket}/a.pt").write_bytes(b"no checkpoint")
     with pytest.raises(CheckpointError, match="cannot be read"):
         load_checkpoint(f"{bucket}/a.pt")
 
@@ -228,7 +228,7 @@ def test_an_export_waits_for_a_bucket_that_is_away(
     run = TrialRun(dataclasses.replace(task, method="l1", epochs=2), {"batch_size": 16})
     with mended_once_told(link, caplog):
         run.export(f"{bucket}/best")
-    text = place(f"{bucket}/best/model.json").read_text()
+    text = to_path(f"{bucket}/best/model.json").read_text()
     assert json.loads(text)["epoch"] == 0
 
 
@@ -241,4 +241,4 @@ def test_missing_credentials_are_told(bucket: str, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
     s3fs.S3FileSystem.clear_instance_cache()
     with pytest.raises(RunFolderError, match=r"NoCredentialsError.*give credentials"):
-        probe(place(f"{bucket}/run"))
+        probe(to_path(f"{bucket}/run"))

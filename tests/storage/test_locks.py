@@ -15,7 +15,7 @@ from weak_link import Link
 
 from supremix.errors import RunFolderError
 from supremix.storage.locks import locked
-from supremix.storage.paths import place
+from supremix.storage.paths import to_path
 from supremix.tuning.ledger.ledger import Ledger, read_events
 
 QUICK = {"refresh": 0.15, "stale": 1.5}
@@ -89,13 +89,13 @@ def test_who_was_taken_over_can_no_longer_append(bucket: str) -> None:
     ):
         ledger.append("trial", number=0)
         content = {"uuid": "another", "host": "elsewhere", "pid": 7, "beat": 1}
-        place(f"{address}/.lock").write_text(json.dumps(content))
+        to_path(f"{address}/.lock").write_text(json.dumps(content))
         with pytest.raises(RunFolderError, match=r"pid 7 on elsewhere\) has taken over"):
             wait_for_loss(lock)
         with pytest.raises(RunFolderError, match="has taken over"):
             ledger.append("trial", number=1)
     assert [event["number"] for event in read_events(f"{address}/ledger")] == [0]
-    assert json.loads(place(f"{address}/.lock").read_text())["uuid"] == "another"
+    assert json.loads(to_path(f"{address}/.lock").read_text())["uuid"] == "another"
 
 
 def test_a_holder_lives_through_an_outage(bucket: str, link: Link) -> None:

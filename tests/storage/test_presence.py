@@ -8,14 +8,14 @@ from collections.abc import Callable
 import pytest
 
 from supremix.storage.liveness import Liveness
-from supremix.storage.paths import discard, place, write_bytes
+from supremix.storage.paths import discard, to_path, write_bytes
 
 
 class Room:
     """A run folder in memory whose holder gives signs of life at set times; time is a number."""
 
     def __init__(self) -> None:
-        self.path = place(f"memory://{uuid.uuid4().hex}/run")
+        self.path = to_path(f"memory://{uuid.uuid4().hex}/run")
         self.now = 0.0
         self.beat: Callable[[float], str | None] = lambda now: None
         self.presence = Liveness(self.path, stale=15.0, clock=lambda: self.now, sleep=self.sleep)

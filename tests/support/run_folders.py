@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from supremix.runs.folder import RunFolder
-from supremix.storage.paths import Address, place, write_bytes
+from supremix.storage.paths import Address, to_path, write_bytes
 from supremix.tuning.ledger.ledger import Ledger
 from supremix_spaces import Choice, Fixed, Float, Int, Space
 
@@ -75,4 +75,4 @@ def write_run(folder: Address, *events: dict[str, Any], **spec: Any) -> RunFolde
 
 
 def write_index(folder: Address, name: str, **content: Any) -> None:
-    write_bytes(place(folder) / name, json.dumps(content).encode())
+    write_bytes(to_path(folder) / name, json.dumps(content).encode())

@@ -15,7 +15,7 @@ from upath import UPath
 from weak_link import Link
 
 from supremix.errors import RunFolderError
-from supremix.storage.paths import place
+from supremix.storage.paths import to_path
 from supremix.tuning.ledger import bucket_sink as ledger_segments
 from supremix.tuning.ledger.ledger import Ledger, read_events
 
@@ -45,7 +45,7 @@ def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
 
 
 def objects(address: str) -> list[str]:
-    folder = place(address)
+    folder = to_path(address)
     return sorted(path.rsplit("/", 1)[-1] for path in folder.fs.ls(folder.path, detail=False))
 
 
@@ -172,7 +172,7 @@ def test_a_search_that_ends_by_an_error_does_not_wait_for_an_outage(
 
 def test_a_refusal_is_not_tried_again(bucket: str) -> None:
     ledger = Ledger(f"{bucket}/run/ledger")
-    place(bucket).fs.rm(bucket, recursive=True)
+    to_path(bucket).fs.rm(bucket, recursive=True)
     ledger.append("trial", n=0)
     with pytest.raises(RunFolderError, match="bucket or disk of that name"):
         ledger.flush()
@@ -209,7 +209,7 @@ def test_a_late_request_of_a_dead_driver_changes_nothing(bucket: str) -> None:
         ledger.append("trial", n=1)
         ledger.flush()
         late = json.dumps({"event": "trial", "n": "late"}).encode() + b"\n"
-        place(f"{address}/000001-000000001-000000001.jsonl").write_bytes(late)
+        to_path(f"{address}/000001-000000001-000000001.jsonl").write_bytes(late)
         assert numbers(address) == [0, 1]
     with Ledger(address) as ledger:
         assert len(objects(address)) == 1
@@ -222,7 +222,7 @@ def test_a_missing_object_is_told(bucket: str) -> None:
         for n in range(3):
             ledger.append("trial", n=n)
             ledger.flush()
-    place(f"{address}/000001-000000001-000000001.jsonl").unlink()
+    to_path(f"{address}/000001-000000001-000000001.jsonl").unlink()
     with pytest.raises(RunFolderError, match="expected lines from number 1 on"):
         read_events(address)
 
@@ -231,7 +231,7 @@ def test_an_object_with_too_few_lines_is_told(bucket: str) -> None:
     address = f"{bucket}/run/ledger"
     with Ledger(address) as ledger:
         ledger.append("trial", n=0)
-    place(f"{address}/000001-000000000-000000001.jsonl").write_bytes(b'{"event":"tr')
+    to_path(f"{address}/000001-000000000-000000001.jsonl").write_bytes(b'{"event":"tr')
     with pytest.raises(RunFolderError, match="expected 1 lines, found 1"):
         read_events(address)
 
@@ -239,7 +239,7 @@ def test_an_object_with_too_few_lines_is_told(bucket: str) -> None:
 def test_a_run_from_a_disk_goes_on_in_a_bucket_and_back(bucket: str, tmp_path: Path) -> None:
     with Ledger(tmp_path / "ledger.jsonl") as ledger:
         ledger.append("trial", n=0)
-    there = place(f"{bucket}/run")
+    there = to_path(f"{bucket}/run")
     (there / "ledger.jsonl").write_bytes((tmp_path / "ledger.jsonl").read_bytes())
     with Ledger(f"{bucket}/run/ledger") as ledger:
         ledger.append("trial", n=1)

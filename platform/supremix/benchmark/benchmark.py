@@ -23,7 +23,7 @@ from supremix.runs.folder import (
 )
 from supremix.search.search import Search
 from supremix.search.spec import SearchSpec
-from supremix.storage.paths import Address, children, discard_tree, is_local, place
+from supremix.storage.paths import Address, children, discard_tree, is_local, to_path
 from supremix.storage.retry import storage_errors
 from supremix.training import Method
 from supremix.tuning.ledger.ledger import read_events
@@ -92,7 +92,7 @@ class Benchmark:
         _check(self.specs)
         self._named = reference
         _check_reference(reference, self.methods)
-        self.path = place(new_run_folder("benchmark", _size(self)) if out is None else out)
+        self.path = to_path(new_run_folder("benchmark", _size(self)) if out is None else out)
         self._listen: Listener = progress or _silent
         self._begun = False
 
@@ -126,7 +126,7 @@ class Benchmark:
             RunFolderError: `run` is not the folder of a benchmark.
             SpecError: It cannot grow like that.
         """
-        path = place(run)
+        path = to_path(run)
         content = read_index(path)
         specs = stored_specs(path, content, datasets, methods, objects)
         named = content["named"] if reference is None else reference

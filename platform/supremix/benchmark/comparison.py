@@ -32,7 +32,7 @@ from supremix.runs.folder import (
 from supremix.runs.result import Result
 from supremix.search.search import Search
 from supremix.search.spec import SearchSpec, parameter_names
-from supremix.storage.paths import Address, discard_tree, place
+from supremix.storage.paths import Address, discard_tree, to_path
 from supremix.storage.retry import storage_errors
 from supremix.training import Method
 from supremix.tuning.ledger.ledger import read_events
@@ -78,7 +78,7 @@ class Comparison:
         self.specs = tuple(dataclasses.replace(one.spec, lenient=True) for one in searches)
         _check(self.specs)
         name = self.specs[0].resolve_dataset().card.name
-        self.path = new_run_folder(name, "comparison") if out is None else place(out)
+        self.path = new_run_folder(name, "comparison") if out is None else to_path(out)
         self._listen: Listener = progress or _silent
         self._begun = False
 
@@ -103,7 +103,7 @@ class Comparison:
             RunFolderError: `run` is not the folder of a comparison.
             SpecError: As for `Search.resume`.
         """
-        path = place(run)
+        path = to_path(run)
         own: dict[str, dict[str, Any]] = {method.name: {"method": method} for method in methods}
         comparison = cls.__new__(cls)
         vars(comparison).update(
@@ -163,7 +163,7 @@ class ComparisonResult:
     """
 
     def __init__(self, path: Address) -> None:
-        self.path = place(path)
+        self.path = to_path(path)
         self.methods = _read_methods(self.path)
 
     @functools.cached_property

@@ -14,7 +14,13 @@ from supremix.errors import USER_ERRORS, SearchFailedError, SpecError
 from supremix.progress.progress import Listener
 from supremix.runs.folder import JOINT, RATIO, RunFolder
 from supremix.search.driver import search_all, started_executor
-from supremix.search.prepare import Resources, Setting, find_ground, keep_space, prepare_setting
+from supremix.search.prepare import (
+    PreparedSearch,
+    Resources,
+    find_resources,
+    keep_space,
+    prepare_search,
+)
 from supremix.search.session import SearchSession
 from supremix.search.spec import SearchSpec
 from supremix.storage.retry import with_retries
@@ -57,7 +63,7 @@ def run_many(
 
 def prepare_all(
     specs: Sequence[SearchSpec], runs: Sequence[RunFolder], listen: Listener, whole: UPath
-) -> list[Setting]:
+) -> list[PreparedSearch]:
     """What the searches stand on, those on datasets with the least to compute first.
 
     The order matters: later studies learn from earlier ones, and a joint objective gives bad
@@ -77,21 +83,21 @@ def prepare_all(
         name = dataset_name(spec)
         if name not in grounds:
             with _named(name):
-                grounds[name] = find_ground(spec, part_of(listen, name))
+                grounds[name] = find_resources(spec, part_of(listen, name))
     pairs = sorted(
         zip(specs, runs, strict=True), key=lambda pair: _cost(grounds[dataset_name(pair[0])].store)
     )
-    settings: list[Setting] = []
+    settings: list[PreparedSearch] = []
     for spec, run in pairs:
         name = dataset_name(spec)
         with _named(name if run.path.name == name else f"{run.path.name} on {name}"):
             tell = part_of(listen, str(run.path).removeprefix(str(whole)).strip("/"))
-            settings.append(prepare_setting(spec, run, grounds[name], tell, whole))
+            settings.append(prepare_search(spec, run, grounds[name], tell, whole))
     return settings
 
 
 def _works(
-    folder: RunFolder, settings: Sequence[Setting], objective: str, held: SharedSession
+    folder: RunFolder, settings: Sequence[PreparedSearch], objective: str, held: SharedSession
 ) -> list[SearchSession]:
     """The searches: one for each dataset, or one for all of them."""
     if objective != JOINT:
@@ -102,7 +108,7 @@ def _works(
     return [SearchSession(folder, held.ledger(folder, held.listen), whole, unit=RATIO)]
 
 
-def _check_references(settings: Sequence[Setting]) -> None:
+def _check_references(settings: Sequence[PreparedSearch]) -> None:
     for setting in settings:
         if not setting.reference > 0:
             raise SpecError(
@@ -112,7 +118,7 @@ def _check_references(settings: Sequence[Setting]) -> None:
             )
 
 
-def _write(folder: RunFolder, settings: Sequence[Setting], reasons: dict[str, str]) -> None:
+def _write(folder: RunFolder, settings: Sequence[PreparedSearch], reasons: dict[str, str]) -> None:
     """Write what follows from all of them together."""
     everyone = reasons.get(folder.name)
     runs = [

@@ -24,7 +24,7 @@ from supremix.runs.folder import (
 from supremix.runs.result import Result
 from supremix.search.search import Search
 from supremix.search.spec import SearchSpec
-from supremix.storage.paths import Address, discard_tree, place
+from supremix.storage.paths import Address, discard_tree, to_path
 from supremix.training import Method
 from supremix.tuning.ledger.ledger import read_events
 from supremix_datasets import Dataset
@@ -87,7 +87,7 @@ class MultiDatasetSearch:
         _check(self.specs, known)
         label = f"{len(self.specs)}-datasets" if objective == "per-dataset" else "joint"
         name = self.specs[0].resolve_method().name
-        self.path = place(new_run_folder(label, name) if out is None else out)
+        self.path = to_path(new_run_folder(label, name) if out is None else out)
         self._listen: Listener = progress or _silent
         self._begun = False
 
@@ -107,7 +107,7 @@ class MultiDatasetSearch:
             RunFolderError: `run` is not the folder of such a search.
             SpecError: As for `Search.resume`.
         """
-        path = place(run)
+        path = to_path(run)
         content = _read(path)
         search = cls.__new__(cls)
         vars(search).update(
@@ -166,7 +166,7 @@ class MultiDatasetResult:
     """
 
     def __init__(self, path: Address) -> None:
-        self.path = place(path)
+        self.path = to_path(path)
         content = _read(self.path)
         self.datasets: tuple[str, ...] = tuple(content["datasets"])
         self.objective: str = content["objective"]

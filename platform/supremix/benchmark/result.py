@@ -12,7 +12,7 @@ from upath import UPath
 from supremix.errors import RunFolderError
 from supremix.runs.folder import BENCHMARK, is_benchmark, read_json
 from supremix.runs.result import Result
-from supremix.storage.paths import Address, place
+from supremix.storage.paths import Address, to_path
 from supremix_reports import read_table
 
 
@@ -27,7 +27,7 @@ class BenchmarkResult:
     """
 
     def __init__(self, path: Address) -> None:
-        self.path = place(path)
+        self.path = to_path(path)
         content = read_index(self.path)
         self.datasets: tuple[str, ...] = tuple(content["datasets"])
         self.methods: tuple[str, ...] = tuple(content["methods"])

@@ -13,7 +13,7 @@ from supremix.progress.progress import Listener
 from supremix.runs.folder import RunFolder
 from supremix.search.driver import search, started_executor, telling
 from supremix.search.final_evaluation import write_tables
-from supremix.search.prepare import Resources, Setting, find_ground, prepare_setting
+from supremix.search.prepare import PreparedSearch, Resources, find_resources, prepare_search
 from supremix.search.session import SearchSession
 from supremix.search.spec import SearchSpec
 from supremix.storage.retry import with_retries
@@ -39,7 +39,7 @@ def run_comparison(
     """
     names = specs[0].resolve_dataset().card.name
     with together(folder, runs, specs[0], names, listen) as held:
-        ground = find_ground(specs[0], held.listen)
+        ground = find_resources(specs[0], held.listen)
         rounds = [
             _prepare(spec, run, ground, _part_of(held.listen, spec, number, len(specs)))
             for number, (spec, run) in enumerate(zip(specs, runs, strict=True), start=1)
@@ -47,9 +47,11 @@ def run_comparison(
         _Rounds(folder, rounds, held.check).run(ground, held.listen)
 
 
-def _prepare(spec: SearchSpec, run: RunFolder, ground: Resources, listen: Listener) -> Setting:
+def _prepare(
+    spec: SearchSpec, run: RunFolder, ground: Resources, listen: Listener
+) -> PreparedSearch:
     try:
-        return prepare_setting(spec, run, ground, listen, run.path.parent)
+        return prepare_search(spec, run, ground, listen, run.path.parent)
     except USER_ERRORS as error:
         raise SpecError(f"method {spec.resolve_method().name}: {error}") from error
 
@@ -62,7 +64,7 @@ class _Rounds:
     """The searches of a comparison, and why some of them came to nothing."""
 
     def __init__(
-        self, folder: UPath, settings: Sequence[Setting], check: Callable[[], None]
+        self, folder: UPath, settings: Sequence[PreparedSearch], check: Callable[[], None]
     ) -> None:
         self._folder, self._settings, self._check = folder, settings, check
         self._reasons: dict[str, str] = {}
@@ -80,7 +82,7 @@ class _Rounds:
             reasons = "; ".join(f"{name}: {why}" for name, why in self._reasons.items())
             raise SearchFailedError(f"no method came to a result. {reasons}")
 
-    def _search(self, setting: Setting, executor: Executor) -> bool:
+    def _search(self, setting: PreparedSearch, executor: Executor) -> bool:
         tell = telling(setting.listen)
         with Ledger(setting.run.ledger, tell=tell, guard=self._check) as ledger:
             try:
@@ -110,11 +112,11 @@ class _Rounds:
         write_comparison(folder, runs, spec)
 
 
-def _name(setting: Setting) -> str:
+def _name(setting: PreparedSearch) -> str:
     return setting.spec.resolve_method().name
 
 
-def _concluded(setting: Setting) -> bool:
+def _concluded(setting: PreparedSearch) -> bool:
     """Whether there is nothing left to do for a search; its tables are written if they are not."""
     with Ledger(setting.run.ledger) as ledger:
         work = SearchSession(setting.run, ledger, [setting])

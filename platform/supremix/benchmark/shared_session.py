@@ -13,7 +13,7 @@ from upath import UPath
 from supremix.cluster import ray_runtime
 from supremix.cluster.interrupts import interrupts
 from supremix.errors import SearchInterrupted
-from supremix.progress.notify import announced
+from supremix.progress.notify import notified
 from supremix.progress.progress import Listener, Progress
 from supremix.runs.folder import RunFolder, is_benchmark
 from supremix.search.driver import telling
@@ -81,7 +81,7 @@ def together(
             contextlib.ExitStack() as held,
             ray_runtime(spec.address, wheel=spec.wheel),
             interrupts.listening(),
-            announced(spec.webhook, str(folder), names, listen, stall=spec.stall) as told,
+            notified(spec.webhook, str(folder), names, listen, stall=spec.stall) as told,
             contextlib.ExitStack() as ledgers,
         ):
             whole = held.enter_context(locked(folder))

@@ -20,7 +20,7 @@ from supremix.planning.problems import Problem, disk_problems, free_space
 from supremix.planning.study_plan import Part, StudyPlan, plan_study, study_problems
 from supremix.progress.progress import Listener, Progress
 from supremix.runs.folder import RunFolder
-from supremix.search.prepare import Resources, check_budget, find_ground, prepare_setting
+from supremix.search.prepare import Resources, check_budget, find_resources, prepare_search
 from supremix.search.search import Search
 from supremix.search.spec import SearchSpec
 from supremix.storage.paths import Address
@@ -187,7 +187,7 @@ class _Planner:
         for spec in specs:
             name = spec.resolve_dataset().card.name
             if name not in found:
-                found[name] = find_ground(spec, self._listen)
+                found[name] = find_resources(spec, self._listen)
         return [found[spec.resolve_dataset().card.name] for spec in specs]
 
     def _studies(
@@ -217,7 +217,7 @@ class _Planner:
         method, card = spec.resolve_method(), ground.store.card
         run = RunFolder(self._scratch / f"{card.name}-{method.name}")
         run.create(spec.to_dict())
-        setting = prepare_setting(spec, run, ground, self._listen)
+        setting = prepare_search(spec, run, ground, self._listen)
         message = f"training a few epochs of {method.name} on {card.name}"
         self._listen(Progress(message=message))
         calibration = calibrate(setting.task, setting.space, ground.plan)

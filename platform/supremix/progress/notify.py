@@ -16,7 +16,7 @@ STALL = 3600.0
 
 
 @contextmanager
-def announced(
+def notified(
     url: str | None, run: str, dataset: str, listen: Listener, *, stall: float | None = None
 ) -> Generator[Listener]:
     """Tell a webhook how what is done in the block ends, and when it stalls meanwhile.

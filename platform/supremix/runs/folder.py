@@ -44,9 +44,9 @@ from supremix.storage.paths import (
     discard_tree,
     in_bucket,
     is_local,
-    place,
     probe,
     read_bytes,
+    to_path,
     write_bytes,
 )
 from supremix.storage.retry import failures, may_pass, storage_errors, with_retries
@@ -95,7 +95,7 @@ class RunFolder:
     """
 
     def __init__(self, address: Address) -> None:
-        self.path = place(address)
+        self.path = to_path(address)
         self.ledger = self._ledger()
         self.model = self.path / "best"
         self.checkpoints = self.path / "checkpoints"
@@ -247,7 +247,7 @@ def is_benchmark(folder: Address) -> bool:
 
 
 def _has(folder: Address, index: str) -> bool:
-    path = place(folder)
+    path = to_path(folder)
     with storage_errors(str(path)):
         return (path / index).is_file()
 
@@ -258,7 +258,7 @@ def check_new(folder: Address) -> None:
     Raises:
         RunFolderError: It holds something already, or its storage cannot be read.
     """
-    path = place(folder)
+    path = to_path(folder)
     with storage_errors(str(path)):
         taken = next(children(path), None) is not None or path.is_file()
     if taken:
@@ -280,7 +280,7 @@ def new_run_folder(dataset: str, method: str, base: Address = "runs") -> UPath:
         RunFolderError: The storage cannot be read.
     """
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
-    first = place(base) / f"{dataset}-{method}-{stamp}"
+    first = to_path(base) / f"{dataset}-{method}-{stamp}"
     number, path = 1, first
     with storage_errors(str(first.parent)):
         while path.exists():

@@ -27,7 +27,7 @@ class Best:
         config: The settings.
         error: MAE on the validation split, in the task's unit: the mean over the trainings with
             new seeds, where the best settings were trained anew. Else it is that trial's own, the
-            least of many, and flatters; `Result.judged` does not.
+            least of many, and flatters; `Result.test` does not.
         interval: The validation MAE of the predictions of those trainings (or that trial),
             averaged over the flips that the dataset allows, with the 95 % interval over patients
             and, where there are several, seeds.
@@ -109,7 +109,7 @@ class Result:
         )
 
     @functools.cached_property
-    def judged(self) -> Interval | None:
+    def test(self) -> Interval | None:
         """MAE of the final models, one a test seed, on the test split, with its 95 % interval.
 
         None where it was not asked for.

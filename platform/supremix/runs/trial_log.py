@@ -14,7 +14,7 @@ from typing import Any
 
 from upath import UPath
 
-from supremix.storage.paths import Address, is_local, place, read_bytes, write_bytes
+from supremix.storage.paths import Address, is_local, read_bytes, to_path, write_bytes
 from supremix.storage.retry import explanation, failures
 from supremix.tuning.ledger.ledger import END, EPOCH, TRIAL, Event
 from supremix.tuning.ledger.records import trial_key
@@ -29,7 +29,7 @@ def log_file(folder: Address, number: int) -> UPath:
         folder: The run's.
         number: The trial's.
     """
-    return place(folder) / LOGS / f"{trial_key(number)}.log"
+    return to_path(folder) / LOGS / f"{trial_key(number)}.log"
 
 
 class TrialLogs:
@@ -48,7 +48,7 @@ class TrialLogs:
     def __init__(
         self, folder: Address, tell: Callable[[str], None], clock: Callable[[], float] = time.time
     ) -> None:
-        self._folder, self._tell, self._clock = place(folder), tell, clock
+        self._folder, self._tell, self._clock = to_path(folder), tell, clock
         self._waiting: dict[int, list[str]] = {}
         self._storing = ThreadPoolExecutor(1, thread_name_prefix="trial-logs")
         self._failed = False

@@ -12,11 +12,11 @@ from supremix.cluster.interrupts import interrupts
 from supremix.cluster.tune.runner import run_studies
 from supremix.cluster.tune.trackers import Tracker, callbacks
 from supremix.errors import SearchFailedError, SearchInterrupted
-from supremix.progress.notify import announced
+from supremix.progress.notify import notified
 from supremix.progress.progress import Listener, Progress
 from supremix.runs.folder import RunFolder
 from supremix.search.final_evaluation import conclude_all, write_tables
-from supremix.search.prepare import Setting, find_ground, prepare_setting
+from supremix.search.prepare import PreparedSearch, find_resources, prepare_search
 from supremix.search.session import SearchSession
 from supremix.search.spec import SearchSpec
 from supremix.storage.locks import locked
@@ -43,7 +43,7 @@ def run_search(spec: SearchSpec, run: RunFolder, listen: Listener) -> None:
             Ledger(run.ledger, tell=telling(listen), guard=lock.check) as ledger,
             ray_runtime(spec.address, wheel=spec.wheel),
             interrupts.listening(),
-            announced(
+            notified(
                 spec.webhook,
                 str(run.path),
                 spec.resolve_dataset().card.name,
@@ -51,7 +51,7 @@ def run_search(spec: SearchSpec, run: RunFolder, listen: Listener) -> None:
                 stall=spec.stall,
             ) as told,
         ):
-            setting = prepare_setting(spec, run, find_ground(spec, told), told)
+            setting = prepare_search(spec, run, find_resources(spec, told), told)
             with started_executor(setting.plan, told) as executor:
                 search(setting, ledger, executor)
     except KeyboardInterrupt as error:
@@ -74,7 +74,7 @@ def started_executor(plan: WorkerGroupPlan, listen: Listener) -> Generator[Execu
         yield executor
 
 
-def search(setting: Setting, ledger: Ledger, executor: Executor) -> None:
+def search(setting: PreparedSearch, ledger: Ledger, executor: Executor) -> None:
     """Run the trials that the ledger lacks on a executor, and conclude the search.
 
     Raises:

@@ -9,7 +9,7 @@ from typing import Any
 
 from supremix.errors import DatasetError, RunFolderError, SpaceError
 from supremix.runs.folder import RunFolder, read_json
-from supremix.storage.paths import Address, children, place
+from supremix.storage.paths import Address, children, to_path
 from supremix.tuning.ledger.ledger import read_events
 from supremix.tuning.ledger.records import TrialRecord, best_record, ranking, read_records
 from supremix.tuning.study.warm_start import Learned, WarmStart, carried
@@ -54,7 +54,7 @@ def earlier_in(store: Address, method: str, *, but: Address) -> list[Earlier]:
     """
     found: list[Earlier] = []
     for folder in _folders(store, depth=3):
-        if str(folder) == str(place(but)) or str(folder).startswith(f"{place(but)}/"):
+        if str(folder) == str(to_path(but)) or str(folder).startswith(f"{to_path(but)}/"):
             continue
         earlier = read_earlier(folder, method)
         if earlier is not None:
@@ -64,7 +64,7 @@ def earlier_in(store: Address, method: str, *, but: Address) -> list[Earlier]:
 
 def _folders(store: Address, depth: int) -> Iterable[Address]:
     """Folders that may be runs: those in the store, and in the folder of a benchmark three deep."""
-    for folder in sorted(children(place(store)), key=str):
+    for folder in sorted(children(to_path(store)), key=str):
         if folder.is_dir():
             yield folder
             if depth > 1 and not (folder / "spec.json").is_file():

@@ -13,7 +13,7 @@ from supremix.cluster import Executor, WorkerRequest, WorkerResult
 from supremix.errors import SearchFailedError
 from supremix.progress.progress import DONE, Progress, study_progress
 from supremix.runs.folder import final_key
-from supremix.search.prepare import Setting
+from supremix.search.prepare import PreparedSearch
 from supremix.search.result_tables import write_leg_tables, write_run_tables
 from supremix.search.session import SearchSession
 from supremix.storage.retry import with_retries
@@ -141,7 +141,7 @@ def _models(work: SearchSession, best: TrialRecord) -> list[TrialRecord]:
     return anew or [best]
 
 
-def _keep_embedding(setting: Setting, best: TrialRecord, outcome: WorkerResult) -> None:
+def _keep_embedding(setting: PreparedSearch, best: TrialRecord, outcome: WorkerResult) -> None:
     """The best settings' features on validation, as a table and as a picture."""
     card, embedding = setting.store.card, outcome.embedding
     if embedding is None:
@@ -217,7 +217,7 @@ def _retrain(
     return outcome
 
 
-def _marked(rows: Sequence[Row], setting: Setting, seed: int) -> list[Row]:
+def _marked(rows: Sequence[Row], setting: PreparedSearch, seed: int) -> list[Row]:
     return [{**row, "seed": seed, "dataset": setting.store.card.name} for row in rows]
 
 

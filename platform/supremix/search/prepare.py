@@ -46,7 +46,7 @@ class Resources:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Setting:
+class PreparedSearch:
     """What a search has found before its first trial."""
 
     spec: SearchSpec
@@ -79,7 +79,7 @@ def prepare_store(spec: SearchSpec, listen: Listener) -> Store:
     )
 
 
-def find_ground(spec: SearchSpec, listen: Listener) -> Resources:
+def find_resources(spec: SearchSpec, listen: Listener) -> Resources:
     """See what the cluster has room for, and prepare the images.
 
     Raises:
@@ -98,13 +98,13 @@ def find_ground(spec: SearchSpec, listen: Listener) -> Resources:
     return Resources(plan=plan, store=store, splits=splits)
 
 
-def prepare_setting(
+def prepare_search(
     spec: SearchSpec,
     run: RunFolder,
     ground: Resources,
     listen: Listener,
     whole: UPath | None = None,
-) -> Setting:
+) -> PreparedSearch:
     """Check a search against its data, and note in its folder what it runs on.
 
     Args:
@@ -149,7 +149,7 @@ def prepare_setting(
     check_budget(spec.budget(), plan)
     _describe(run, plan, store, splits, len(fit))
     keep_space(run, space)
-    return Setting(
+    return PreparedSearch(
         spec=spec,
         run=run,
         store=store,

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from supremix.cluster.tune.trial_template import TrialTemplate
 from supremix.runs.folder import RunFolder
-from supremix.search.prepare import Setting
+from supremix.search.prepare import PreparedSearch
 from supremix.search.spec import SearchSpec
 from supremix.storage.retry import storage_errors, with_retries
 from supremix.tuning.ledger.ledger import (
@@ -139,7 +139,7 @@ def _measures(record: TrialRecord, source: Row) -> list[Row]:
 
 def write_leg_tables(
     run: RunFolder,
-    settings: Sequence[Setting],
+    settings: Sequence[PreparedSearch],
     bench: TrialTemplate,
     events: Iterable[Event],
     *,
@@ -180,7 +180,7 @@ def write_leg_tables(
 
 
 def _write_whole(
-    run: RunFolder, settings: Sequence[Setting], events: list[Event], unit: str
+    run: RunFolder, settings: Sequence[PreparedSearch], events: list[Event], unit: str
 ) -> None:
     first = settings[0]
     records = sorted(read_records(events).values(), key=lambda record: record.number)

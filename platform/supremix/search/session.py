@@ -13,7 +13,7 @@ from supremix.progress.progress import Progress, study_progress
 from supremix.runs.folder import RunFolder, final_key
 from supremix.runs.trial_log import TrialLogs
 from supremix.search.earlier_runs import Earlier, earlier_in, earlier_of, prior_for
-from supremix.search.prepare import Setting
+from supremix.search.prepare import PreparedSearch
 from supremix.search.spec import SearchSpec
 from supremix.tuning.ledger.ledger import FINAL, PRIOR, SESSION, TESTED, Event, Ledger
 from supremix.tuning.ledger.records import TrialRecord, read_records, trial_key
@@ -42,7 +42,7 @@ class SearchSession:
         self,
         run: RunFolder,
         ledger: Ledger,
-        settings: Sequence[Setting],
+        settings: Sequence[PreparedSearch],
         *,
         unit: str | None = None,
     ) -> None:
@@ -55,7 +55,7 @@ class SearchSession:
         self._logs = TrialLogs(run.path, lambda text: self._listen(Progress(message=text)))
 
     @property
-    def setting(self) -> Setting:
+    def setting(self) -> PreparedSearch:
         """The first of its settings, or the only one."""
         return self.settings[0]
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from supremix.storage.locks import LOCK, REFRESH, STALE
-from supremix.storage.paths import Address, is_local, place, read_bytes
+from supremix.storage.paths import Address, is_local, read_bytes, to_path
 from supremix.storage.retry import storage_errors
 
 
@@ -34,7 +34,7 @@ class Liveness:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._path = place(folder) / LOCK
+        self._path = to_path(folder) / LOCK
         self._stale, self._clock, self._sleep = stale, clock, sleep
         self._sign: bytes | None = None
         self._alive = False

@@ -21,9 +21,9 @@ from supremix.storage.paths import (
     Address,
     discard,
     is_local,
-    place,
     probe,
     read_bytes,
+    to_path,
     write_bytes,
 )
 from supremix.storage.retry import failures, may_pass, storage_errors
@@ -183,7 +183,7 @@ def locked(folder: Address, **times: float) -> Generator[Lock]:
     Raises:
         RunFolderError: Another one is at it, or it cannot be written to.
     """
-    path = place(folder)
+    path = to_path(folder)
     if not is_local(path):
         lease = Lease(path, **times)
         probe(path)

@@ -23,8 +23,8 @@ _FRESH: dict[str, Any] = {"use_listings_cache": False}
 _LOCAL = ("", "file", "local")
 
 
-def place(address: Address) -> UPath:
-    """The path of an address: a local one absolute, a remote one as given.
+def to_path(address: Address) -> UPath:
+    """Convert an address to a path: a local one absolute, a remote one as given.
 
     Raises:
         RunFolderError: Nothing here can open such an address.

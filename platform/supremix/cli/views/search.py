@@ -151,12 +151,12 @@ def verdict(result: Result, unit: str) -> str:
     best = result.best
     lines = [f"validation error of trial {best.trial}: {best.interval.value:.3f} {unit}"]
     lines[0] += _between(best.interval)
-    judged = result.judged
-    if judged is None:
-        return f"{lines[0]}\ntest error: not judged"
+    test = result.test
+    if test is None:
+        return f"{lines[0]}\ntest error: not measured"
     lines.append(
-        f"test error, retrained on training and validation data: {judged.value:.3f} {unit}"
-        f"{_between(judged)}, {judged.n} images of {judged.groups} groups"
+        f"test error, retrained on training and validation data: {test.value:.3f} {unit}"
+        f"{_between(test)}, {test.n} images of {test.groups} groups"
     )
     return "\n".join(lines)
 

@@ -13,7 +13,7 @@ import torch
 from upath import UPath
 
 from supremix._errors import CheckpointError
-from supremix.storage.paths import Address, discard, is_local, place, read_bytes, write_bytes
+from supremix.storage.paths import Address, discard, is_local, read_bytes, to_path, write_bytes
 from supremix.storage.retry import WORKER_PATIENCE, failures, with_retries
 
 State = dict[str, Any]
@@ -33,7 +33,7 @@ def save_checkpoint(state: Mapping[str, Any], address: Address) -> None:
         RunFolderError: the storage went on failing for `WORKER_PATIENCE` seconds.
         OSError: the storage refuses, and would again.
     """
-    target = place(address)
+    target = to_path(address)
     content = dict(state)
     with_retries(lambda: _write(content, target), str(target), patience=WORKER_PATIENCE)
 
@@ -77,7 +77,7 @@ def load_checkpoint(address: Address) -> State:
     Raises:
         CheckpointError: no such file, or not one of `save_checkpoint`.
     """
-    path = place(address)
+    path = to_path(address)
     try:
         state = with_retries(lambda: _read(path), str(path), patience=WORKER_PATIENCE)
     except FileNotFoundError as error:
@@ -98,7 +98,7 @@ def _read(path: UPath) -> object:
 
 def checkpoint_exists(address: Address) -> bool:
     """Whether there is a checkpoint; one that is there is whole."""
-    path = place(address)
+    path = to_path(address)
     return with_retries(path.exists, str(path), patience=WORKER_PATIENCE)
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from supremix.methods.base import Method
 from supremix.models import BinnedHead, Network
-from supremix.storage.paths import Address, place, write_bytes
+from supremix.storage.paths import Address, to_path, write_bytes
 from supremix.storage.retry import WORKER_PATIENCE, with_retries
 from supremix.training.artifacts.format import DESCRIPTION, FORMAT, WEIGHTS
 from supremix.training.data.trial_data import TrialData
@@ -44,7 +44,7 @@ def export_model(address: Address, run: Trained) -> None:
         RunFolderError: the storage went on failing for `WORKER_PATIENCE` seconds.
         OSError: the storage refuses, and would again.
     """
-    folder = place(address)
+    folder = to_path(address)
     weights = save(_weights(run.network.state_dict()))
     text = json.dumps(describe(run), indent=1, sort_keys=True)
 

@@ -14,7 +14,7 @@ from upath import UPath
 
 from supremix._errors import ModelError, TaskError
 from supremix.models import EncoderSpec
-from supremix.storage.paths import Address, place, read_bytes
+from supremix.storage.paths import Address, read_bytes, to_path
 from supremix.storage.retry import failures
 from supremix.training.artifacts.format import DESCRIPTION, FORMAT, WEIGHTS
 from supremix_datasets.cards.card import Card
@@ -24,7 +24,7 @@ _PREFIX = "encoder."
 
 def model_folder(folder: Address) -> UPath:
     """The folder of a model: as given, or that of the best model in a run folder."""
-    path = place(folder)
+    path = to_path(folder)
     return path / "best" if (path / "best").is_dir() else path
 
 
@@ -53,7 +53,7 @@ class Initial:
         Raises:
             TaskError: there is no model in the folder, or one of another version.
         """
-        path = place(folder)
+        path = to_path(folder)
         try:
             content = json.loads(read_bytes(path / DESCRIPTION))
             digest = hashlib.sha256(read_bytes(path / WEIGHTS)).hexdigest()

@@ -19,7 +19,7 @@ from supremix._errors import ModelError, ModelInputError
 from supremix.errors import RunFolderError
 from supremix.models import EncoderBuilder, EncoderSpec, Network
 from supremix.models.scaling import CovariateScale, TargetScale
-from supremix.storage.paths import Address, place, read_bytes
+from supremix.storage.paths import Address, read_bytes, to_path
 from supremix.storage.retry import failures, storage_errors
 from supremix.training.artifacts.format import DESCRIPTION, FORMAT, WEIGHTS
 from supremix.training.artifacts.pretrained import model_folder
@@ -80,7 +80,7 @@ class TrainedModel:
         Raises:
             ModelError: no model there, or one that this version or call cannot rebuild.
         """
-        folder = place(path)
+        folder = to_path(path)
         description = _description(folder)
         network = _network(description, builder)
         try:
@@ -216,7 +216,7 @@ def load(path: Address, **objects: Any) -> TrainedModel:
     Raises:
         RunFolderError: There is no model there, or it cannot be read.
     """
-    folder = place(path)
+    folder = to_path(path)
     with storage_errors(str(folder)):
         model = model_folder(folder)
         found = (model / DESCRIPTION).is_file()

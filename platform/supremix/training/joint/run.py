@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from supremix._errors import CheckpointError, TrainingError
 from supremix.models import Network
-from supremix.storage.paths import Address, place
+from supremix.storage.paths import Address, to_path
 from supremix.training.artifacts.checkpoint import State
 from supremix.training.distributed.collective import Collective, Solo
 from supremix.training.joint.checks import check_stages, check_tasks, split_config
@@ -216,7 +216,7 @@ class JointRun:
     def export(self, path: Address) -> None:
         """Write each task's model into a folder of its name, as `TrialRun.export` does."""
         for name, member in self.tasks.items():
-            member.export(place(path) / name)
+            member.export(to_path(path) / name)
 
     def _row(self, epoch: int) -> dict[str, Any]:
         rows = {name: member.history[epoch] for name, member in self.tasks.items()}

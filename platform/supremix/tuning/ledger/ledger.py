@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any
 
 from supremix.errors import RunFolderError
-from supremix.storage.paths import Address, is_local, place
+from supremix.storage.paths import Address, is_local, to_path
 from supremix.storage.retry import PATIENCE, Tell, storage_errors
 from supremix.tuning.ledger.bucket_sink import SegmentSink, read_segments
 from supremix.tuning.ledger.file_sink import FileSink, read_lines
@@ -51,7 +51,7 @@ def read_events(address: Address) -> list[Event]:
         RunFolderError: A line before the last one is damaged, so that events are missing, or the
             storage cannot be read.
     """
-    path = place(address)
+    path = to_path(address)
     with storage_errors(str(path)):
         if is_local(path) and not path.is_dir():
             lines, _ = read_lines(path)
@@ -100,7 +100,7 @@ class Ledger:
         guard: Callable[[], None] | None = None,
         patience: float = PATIENCE,
     ) -> None:
-        self.path = place(address)
+        self.path = to_path(address)
         self._guard = guard
         with storage_errors(str(self.path)):
             sink, lines = self._open()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from supremix.errors import RunFolderError
-from supremix.storage.paths import Address, children, is_local, place
+from supremix.storage.paths import Address, children, is_local, to_path
 from supremix.tuning.ledger.ledger import Event, read_events
 
 
@@ -29,7 +29,7 @@ class Tail:
     """
 
     def __init__(self, address: Address) -> None:
-        self._path = place(address)
+        self._path = to_path(address)
         self._offset = self._seen = 0
         self._names: list[str] = []
         self._last: Event | None = None
