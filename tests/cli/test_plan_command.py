@@ -47,7 +47,7 @@ def study(dataset: str = "ukb-t1", **changes: Any) -> StudyPlan:
 
 def a_plan(*studies: StudyPlan, problems: tuple[Problem, ...] = (), gpus: float = 0) -> Plan:
     return Plan(
-        worker_groups=WorkerGroupPlan(worker_groups=2, workers=1, cpus=1, gpus=gpus),
+        worker_groups=WorkerGroupPlan(count=2, workers=1, cpus=1, gpus=gpus),
         nodes=1,
         studies=studies or (study(),),
         seconds=Range(low=420, likely=960, high=9360),

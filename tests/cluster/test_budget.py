@@ -5,7 +5,6 @@ import math
 import pytest
 
 from supremix.cluster import WorkerGroupPlan
-from supremix.cluster.resources import group_gpus
 from supremix.errors import SpecError
 from supremix.search.prepare import check_budget
 from supremix.tuning.study import budget as budget_room
@@ -13,7 +12,7 @@ from supremix.tuning.study.budget import Budget, Clock
 
 
 def worker_groups(*, workers: int = 1, gpus: float = 0.0) -> WorkerGroupPlan:
-    return WorkerGroupPlan(worker_groups=3, workers=workers, cpus=1, gpus=gpus)
+    return WorkerGroupPlan(count=3, workers=workers, cpus=1, gpus=gpus)
 
 
 def test_a_search_without_any_limit_is_refused() -> None:
@@ -52,10 +51,10 @@ def test_trials_alone_are_never_spent_by_time() -> None:
 
 
 @pytest.mark.parametrize(("workers", "gpus", "all_of_them"), [(2, 1, 2), (1, 0.5, 0.5), (4, 0, 0)])
-def test_a_gang_uses_the_gpus_of_all_its_workers(
+def test_a_worker_group_uses_the_gpus_of_all_its_workers(
     workers: int, gpus: float, all_of_them: float
 ) -> None:
-    assert group_gpus(worker_groups(workers=workers, gpus=gpus)) == all_of_them
+    assert worker_groups(workers=workers, gpus=gpus).group_gpus == all_of_them
 
 
 def test_gpu_hours_without_gpus_are_refused() -> None:

@@ -26,14 +26,14 @@ def ctrl_c_is_on() -> object:
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_an_interrupt_is_raised_at_once_where_nobody_is_patient(number: signal.Signals) -> None:
-    with pytest.raises(KeyboardInterrupt), Interrupts().listening():
+    with pytest.raises(KeyboardInterrupt), Interrupts().handled():
         send(number)
 
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_patient_block_is_told_when_it_looks(number: signal.Signals) -> None:
     interrupts, done = Interrupts(), list[str]()
-    with interrupts.listening(), interrupts.patient():
+    with interrupts.handled(), interrupts.deferred():
         send(number)
         done.append("the write that was under way")
         with pytest.raises(KeyboardInterrupt):
@@ -46,7 +46,7 @@ def test_an_interrupt_that_nobody_looked_for_is_raised_at_the_end() -> None:
     interrupts, done = Interrupts(), list[str]()
 
     def work() -> None:
-        with interrupts.listening(), interrupts.patient():
+        with interrupts.handled(), interrupts.deferred():
             send(signal.SIGINT)
             done.append("the write that was under way")
 
@@ -57,7 +57,7 @@ def test_an_interrupt_that_nobody_looked_for_is_raised_at_the_end() -> None:
 
 def test_a_second_interrupt_is_raised_at_once() -> None:
     interrupts, done = Interrupts(), list[str]()
-    with interrupts.listening(), interrupts.patient():
+    with interrupts.handled(), interrupts.deferred():
         send(signal.SIGINT)
         done.append("the first one kept")
         with pytest.raises(KeyboardInterrupt):
@@ -68,7 +68,7 @@ def test_a_second_interrupt_is_raised_at_once() -> None:
 def test_the_hosts_handlers_are_left_as_they_were() -> None:
     ignored = signal.signal(signal.SIGINT, signal.SIG_IGN)
     before = signal.getsignal(signal.SIGTERM)
-    with Interrupts().listening():
+    with Interrupts().handled():
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
         assert signal.getsignal(signal.SIGTERM) is not before
     assert signal.getsignal(signal.SIGTERM) is before

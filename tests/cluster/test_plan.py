@@ -23,40 +23,38 @@ def test_every_plan_leaves_room_for_its_trials(nodes: list[dict[str, float]], wo
     except ResourceError:
         assert sum(int(node["CPU"]) for node in nodes) < workers
         return
-    taken = plan.worker_groups * plan.workers * plan.worker_resources()["CPU"]
+    taken = plan.count * plan.workers * plan.worker_resources()["CPU"]
     # Tune may hold a second actor for the trial that comes next.
-    assert taken + 2 * plan.worker_groups * TRIAL_CPU <= sum(node["CPU"] for node in nodes)
-    assert plan.worker_groups * plan.workers * plan.gpus <= sum(
-        node.get("GPU", 0) for node in nodes
-    )
+    assert taken + 2 * plan.count * TRIAL_CPU <= sum(node["CPU"] for node in nodes)
+    assert plan.count * plan.workers * plan.gpus <= sum(node.get("GPU", 0) for node in nodes)
 
 
 @pytest.mark.parametrize(
     ("nodes", "asked", "plan"),
     [
-        ("laptop", {}, WorkerGroupPlan(worker_groups=1, workers=1, cpus=2, gpus=0)),
+        ("laptop", {}, WorkerGroupPlan(count=1, workers=1, cpus=2, gpus=0)),
         (
             "laptop",
-            {"worker_groups": 2},
-            WorkerGroupPlan(worker_groups=2, workers=1, cpus=1, gpus=0),
+            {"count": 2},
+            WorkerGroupPlan(count=2, workers=1, cpus=1, gpus=0),
         ),
-        ("laptop", {"workers": 2}, WorkerGroupPlan(worker_groups=1, workers=2, cpus=1, gpus=0)),
-        ("one core", {}, WorkerGroupPlan(worker_groups=1, workers=1, cpus=1, gpus=0)),
-        ("server", {}, WorkerGroupPlan(worker_groups=8, workers=1, cpus=1, gpus=1)),
-        ("server", {"gpus": 0.1}, WorkerGroupPlan(worker_groups=64, workers=1, cpus=1, gpus=0.1)),
+        ("laptop", {"workers": 2}, WorkerGroupPlan(count=1, workers=2, cpus=1, gpus=0)),
+        ("one core", {}, WorkerGroupPlan(count=1, workers=1, cpus=1, gpus=0)),
+        ("server", {}, WorkerGroupPlan(count=8, workers=1, cpus=1, gpus=1)),
+        ("server", {"gpus": 0.1}, WorkerGroupPlan(count=64, workers=1, cpus=1, gpus=0.1)),
         (
             "server",
             {"gpus": 0.1, "cpus": 0.5},
-            WorkerGroupPlan(worker_groups=80, workers=1, cpus=0.5, gpus=0.1),
+            WorkerGroupPlan(count=80, workers=1, cpus=0.5, gpus=0.1),
         ),
         # What is left of one GPU and of another makes no share: 8 times 2, not 20.
-        ("server", {"gpus": 0.4}, WorkerGroupPlan(worker_groups=16, workers=1, cpus=1, gpus=0.4)),
-        ("server", {"gpus": 2}, WorkerGroupPlan(worker_groups=4, workers=1, cpus=1, gpus=2)),
-        ("cluster", {"workers": 4}, WorkerGroupPlan(worker_groups=1, workers=4, cpus=1, gpus=1)),
+        ("server", {"gpus": 0.4}, WorkerGroupPlan(count=16, workers=1, cpus=1, gpus=0.4)),
+        ("server", {"gpus": 2}, WorkerGroupPlan(count=4, workers=1, cpus=1, gpus=2)),
+        ("cluster", {"workers": 4}, WorkerGroupPlan(count=1, workers=4, cpus=1, gpus=1)),
         (
             "cluster",
             {"gpus": 0, "cpus": 4},
-            WorkerGroupPlan(worker_groups=9, workers=1, cpus=4, gpus=0),
+            WorkerGroupPlan(count=9, workers=1, cpus=4, gpus=0),
         ),
     ],
 )
@@ -65,13 +63,11 @@ def test_plans(nodes: str, asked: dict[str, float], plan: WorkerGroupPlan) -> No
 
 
 def test_what_does_not_fit_is_refused_with_what_there_is() -> None:
-    with pytest.raises(ResourceError, match=r"1 worker group\(s\) of 5 worker\(s\) .* room for 2"):
+    with pytest.raises(ResourceError, match=r"1 concurrent .* 5 worker\(s\) .* room for 2"):
         plan_worker_groups(NODES["laptop"], workers=5)
     with pytest.raises(ResourceError, match="has 1 node"):
         plan_worker_groups(NODES["laptop"], gpus=1)
-    with pytest.raises(
-        ResourceError, match="at least 1 worker; got concurrent_trials=None, workers=0"
-    ):
+    with pytest.raises(ResourceError, match="got concurrent_trials=None, workers=0"):
         plan_worker_groups(NODES["laptop"], workers=0)
     with pytest.raises(ResourceError, match="more than 0 CPUs"):
         plan_worker_groups(NODES["laptop"], cpus=-1)
@@ -79,6 +75,6 @@ def test_what_does_not_fit_is_refused_with_what_there_is() -> None:
         plan_worker_groups(NODES["server"], gpus=1.5)
 
 
-def test_workers_of_one_gang_do_not_share_a_gpu() -> None:
-    with pytest.raises(ResourceError, match="NCCL, by which they talk, allows one worker a GPU"):
+def test_workers_of_one_group_do_not_share_a_gpu() -> None:
+    with pytest.raises(ResourceError, match=r"NCCL, .* one worker per GPU"):
         plan_worker_groups(NODES["server"], workers=2, gpus=0.5)

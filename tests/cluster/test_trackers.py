@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from run_folders import CONFIG
 
-from supremix.cluster.tune.trackers import Tracker, callbacks, numbers
+from supremix.cluster.tune.trackers import Tracker, make_trackers, numbers
 from supremix.errors import SpecError
 
 pytest.importorskip("tensorboardX")
@@ -65,7 +65,7 @@ class Mlflow:
     run: str
 
     def play(self, *errors: float, begin: int = 0, end: str = "complete") -> None:
-        found = callbacks(tensorboard=None, mlflow=self.uri, run=self.run, note=pytest.fail)
+        found = make_trackers(tensorboard=None, mlflow=self.uri, run=self.run, note=pytest.fail)
         play(found, *errors, begin=begin, end=end)
 
     def records(self) -> list[Any]:
@@ -96,7 +96,7 @@ def mlflow(database: str) -> Mlflow:
 
 
 def test_tensorboard_gets_a_folder_a_trial_with_its_epochs(tmp_path: Path) -> None:
-    found = callbacks(tensorboard=str(tmp_path), mlflow=None, run="hc18-l1", note=pytest.fail)
+    found = make_trackers(tensorboard=str(tmp_path), mlflow=None, run="hc18-l1", note=pytest.fail)
     play(found, 9.0, 4.0, begin=2)
     (file,) = (tmp_path / "hc18-l1" / "00003").glob("events.out.tfevents.*")
     scalars = read_scalars(file)
@@ -203,7 +203,7 @@ def test_a_missing_package_is_named_with_its_extra(
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(SpecError, match=rf"pip install 'supremix\[{extra}\]'"):
-        callbacks(**asked, run="hc18-l1", note=pytest.fail)
+        make_trackers(**asked, run="hc18-l1", note=pytest.fail)
 
 
 @pytest.mark.parametrize("address", ["http://127.0.0.1:9", "a/folder", "nonsense://x"])
@@ -212,4 +212,4 @@ def test_mlflow_at_an_address_that_cannot_be_used_is_refused_before_the_search(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SpecError, match=f"cannot record in MLflow at '{address}'"):
-        callbacks(tensorboard=None, mlflow=address, run="hc18-l1", note=pytest.fail)
+        make_trackers(tensorboard=None, mlflow=address, run="hc18-l1", note=pytest.fail)

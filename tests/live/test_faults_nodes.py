@@ -39,8 +39,8 @@ from supremix.cluster.pool.ray_control import draining_nodes
 
 pytestmark = pytest.mark.slow
 
-TWO = WorkerGroupPlan(worker_groups=2, workers=1, cpus=1, gpus=0)
-WIDE = WorkerGroupPlan(worker_groups=1, workers=2, cpus=1, gpus=0)
+TWO = WorkerGroupPlan(count=2, workers=1, cpus=1, gpus=0)
+WIDE = WorkerGroupPlan(count=1, workers=2, cpus=1, gpus=0)
 SMALL: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 80_000_000}
 PREEMPTION: Any = autoscaler_pb2.DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION")
 

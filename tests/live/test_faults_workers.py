@@ -31,8 +31,8 @@ from supremix.cluster.pool.pool import ATTEMPTS
 
 pytestmark = pytest.mark.slow
 
-SOLO = WorkerGroupPlan(worker_groups=1, workers=1, cpus=1, gpus=0)
-PAIR = WorkerGroupPlan(worker_groups=1, workers=2, cpus=1, gpus=0)
+SOLO = WorkerGroupPlan(count=1, workers=1, cpus=1, gpus=0)
+PAIR = WorkerGroupPlan(count=1, workers=2, cpus=1, gpus=0)
 MARK = "SUPREMIX_FAULTS_MARK"
 LIMIT = 5.0
 """Seconds for an epoch that takes a few hundredths of one: enough on a very busy machine."""

@@ -128,7 +128,7 @@ def test_the_tenth_trial_is_the_bare_loop_to_the_bit(runs: dict[str, Run], metho
 def test_the_tenth_trial_is_the_first_of_a_fresh_gang_to_the_bit(
     runs: dict[str, Run], tmp_path: Path
 ) -> None:
-    plan = WorkerGroupPlan(worker_groups=2, workers=1, cpus=1, gpus=0)
+    plan = WorkerGroupPlan(count=2, workers=1, cpus=1, gpus=0)
     with Executor(plan, str(tmp_path)) as executor:
         for run in runs.values():
             tenth = run.curve(TENTH)

@@ -13,7 +13,7 @@ from ray import tune
 from ray.tune import Trainable
 
 from supremix.cluster import ray_runtime
-from supremix.cluster.tune.trackers import callbacks
+from supremix.cluster.tune.trackers import make_trackers
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 
@@ -55,7 +55,7 @@ def test_what_tune_tells_arrives(tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # within MLflow
-        trackers = callbacks(
+        trackers = make_trackers(
             tensorboard=str(tmp_path / "tb"), mlflow=uri, run="hc18-l1", note=pytest.fail
         )
         with ray_runtime(None):

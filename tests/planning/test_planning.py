@@ -276,7 +276,7 @@ def test_a_joint_trial_goes_on_from_dataset_to_dataset() -> None:
 
 
 def worker_groups(count: int = 2, *, gpus: float = 0.0, cpus: float = 1.0) -> WorkerGroupPlan:
-    return WorkerGroupPlan(worker_groups=count, workers=1, cpus=cpus, gpus=gpus)
+    return WorkerGroupPlan(count=count, workers=1, cpus=cpus, gpus=gpus)
 
 
 def work(trials: int, ends_by: Any, seconds: float = 3600.0) -> Effort:
@@ -419,7 +419,7 @@ def test_a_gang_that_dies_of_one_batch_is_not_the_end(monkeypatch: pytest.Monkey
         found = [dataclasses.asdict(measured(batch, 2.0, 1.0)) for batch in batches]
         return {"found": found, "spent": 3.0}
 
-    monkeypatch.setattr(planning_calibration, "in_one_gang", worker_group)
+    monkeypatch.setattr(planning_calibration, "run_once", worker_group)
     found = planning_calibration.calibrate(Task(store="somewhere"), space, worker_groups())
 
     assert asked == [[32, 64, 16], [32], [64], [16]]
@@ -431,7 +431,7 @@ def test_without_the_defaults_there_is_no_plan(monkeypatch: pytest.MonkeyPatch) 
     def worker_group(work: Any, request: Any, plan: WorkerGroupPlan) -> dict[str, Any]:
         raise TrainingError("no GPU answers")
 
-    monkeypatch.setattr(planning_calibration, "in_one_gang", worker_group)
+    monkeypatch.setattr(planning_calibration, "run_once", worker_group)
     with pytest.raises(TrainingError, match="no GPU answers"):
         planning_calibration.calibrate(
             Task(store="somewhere"), Space({"batch_size": Fixed(8)}), worker_groups()

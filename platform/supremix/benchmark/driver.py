@@ -58,7 +58,7 @@ def run_benchmark(
         if pending:
             plan = settings[0].plan
             with started_executor(plan, held.listen) as executor:
-                failures = search_all(pending, executor, in_turn(plan.worker_groups))
+                failures = search_all(pending, executor, in_turn(plan.count))
             reasons = {name: str(error) for name, error in failures.items()}
         held.check()
         with_retries(lambda: _write(folder, works, reasons, reference), str(folder))

@@ -80,7 +80,7 @@ def together(
         with (
             contextlib.ExitStack() as held,
             ray_runtime(spec.address, wheel=spec.wheel),
-            interrupts.listening(),
+            interrupts.handled(),
             notified(spec.webhook, str(folder), names, listen, stall=spec.stall) as told,
             contextlib.ExitStack() as ledgers,
         ):

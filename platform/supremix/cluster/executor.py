@@ -84,20 +84,18 @@ class Executor:
         self._frozen, self._absence = frozen, absence
         self._worker_groups: dict[int, ray.ObjectRef[None]] = {}
         self._down: dict[int, _Starts] = {}
-        self._starts = [_Starts() for _ in range(plan.worker_groups)]
+        self._starts = [_Starts() for _ in range(plan.count)]
         self._seen = self._looked = 0.0
         self._checking, self._ending = threading.Lock(), False
 
     def __enter__(self) -> Executor:
-        concurrency = 1000 + 10 * self.plan.worker_groups
+        concurrency = 1000 + 10 * self.plan.count
         actor = ray.remote(WorkerGroupPool).options(
             num_cpus=0, max_concurrency=concurrency, scheduling_strategy=here()
         )
-        self.pool = actor.remote(
-            self.plan.worker_groups, HealthMonitor(RayProcessControl(), self._frozen)
-        )
+        self.pool = actor.remote(self.plan.count, HealthMonitor(RayProcessControl(), self._frozen))
         self._seen = time.monotonic()
-        for worker_group in range(self.plan.worker_groups):
+        for worker_group in range(self.plan.count):
             self._start(worker_group)
         return self
 
@@ -188,7 +186,7 @@ class Executor:
         )
 
     def _give_up(self, reason: str) -> None:
-        for worker_group in range(self.plan.worker_groups):
+        for worker_group in range(self.plan.count):
             ray.get(self.pool.give_up.remote(worker_group, reason))
 
     def end(self, grace: float = GRACE) -> None:

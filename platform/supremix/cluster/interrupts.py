@@ -18,31 +18,31 @@ class Interrupts:
     """What is known of interrupts in this process; signals belong to a process as a whole."""
 
     def __init__(self) -> None:
-        self._kept = False
-        self._patient = 0
+        self._pending = False
+        self._deferring = 0
 
     def check(self) -> None:
         """Raise KeyboardInterrupt if one came meanwhile."""
-        if self._kept:
-            self._kept = False
+        if self._pending:
+            self._pending = False
             raise KeyboardInterrupt
 
     @contextmanager
-    def patient(self) -> Generator[None]:
+    def deferred(self) -> Generator[None]:
         """Keep the first interrupt until `check`, or the end of the block.
 
         A second one is raised at once, for the case that nobody comes to look.
         """
-        self._patient += 1
+        self._deferring += 1
         try:
             yield
         finally:
-            self._patient -= 1
-        if not self._patient:
+            self._deferring -= 1
+        if not self._deferring:
             self.check()
 
     @contextmanager
-    def listening(self) -> Generator[None]:
+    def handled(self) -> Generator[None]:
         """Have SIGTERM, a batch system's way of asking, do what Ctrl-C does: KeyboardInterrupt.
 
         Enter it after Ray was started, which takes SIGTERM for itself. Ctrl-C stays with a host
@@ -52,7 +52,7 @@ class Interrupts:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        self._kept = False
+        self._pending = False
         numbers = [signal.SIGTERM]
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             numbers.append(signal.SIGINT)
@@ -64,10 +64,10 @@ class Interrupts:
                 signal.signal(number, handler)
 
     def _take(self, number: int, frame: FrameType | None) -> None:
-        if self._patient and not self._kept:
-            self._kept = True
+        if self._deferring and not self._pending:
+            self._pending = True
             return
-        self._kept = False
+        self._pending = False
         raise KeyboardInterrupt
 
 

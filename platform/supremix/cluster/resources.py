@@ -1,23 +1,18 @@
-"""How many groups of which size fit a cluster. Pure arithmetic, so that nothing can deadlock."""
+"""How many worker groups of which size fit a cluster: arithmetic alone, so nothing can deadlock."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from supremix.cluster.resources import WorkerGroupPlan
-
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from supremix.errors import ResourceError
 
 TRIAL_CPU = 0.01
-"""CPUs of a Tune trial's actor, which only passes orders on (0 is refused by Tune)."""
+"""CPUs of a Tune trial's actor, which only passes requests on (0 is refused by Tune)."""
 
 TRIAL_SHARE = 0.05
-"""What each worker leaves of its CPUs for trial actors. Without it groups that fill the cluster
-leave no place for the trials that would use them, and the search waits for ever."""
+"""Share of its CPUs that each worker leaves for trial actors. Without it worker groups that fill
+the cluster leave no room for the trials that would use them, and the search waits for ever."""
 
 CPUS_PER_WORKER = 2
 """CPUs a worker gets on a cluster without GPUs, when the user names no number."""
@@ -25,16 +20,16 @@ CPUS_PER_WORKER = 2
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorkerGroupPlan:
-    """Worker groups and their size.
+    """The number of worker groups and their size.
 
     Args:
-        worker_groups: Worker groups that work at the same time; as many trials run at once.
-        workers: Workers (Ray Train ranks) a worker group.
-        cpus: CPUs a worker; also its torch threads.
-        gpus: GPUs a worker; below 1 several workers share one; 0 trains on the CPU.
+        count: Worker groups; as many trials run at once.
+        workers: Workers (Ray Train ranks) per worker group.
+        cpus: CPUs per worker; also its torch threads.
+        gpus: GPUs per worker; below 1 several workers share one; 0 trains on the CPU.
     """
 
-    worker_groups: int
+    count: int
     workers: int
     cpus: float
     gpus: float
@@ -44,8 +39,13 @@ class WorkerGroupPlan:
         """Torch threads of a worker."""
         return max(1, int(self.cpus))
 
+    @property
+    def group_gpus(self) -> float:
+        """GPUs of one worker group; 0 where it trains on CPUs."""
+        return self.gpus * self.workers
+
     def worker_resources(self) -> dict[str, float]:
-        """The resources of one worker as Ray wants them, a little left for the trials' actors."""
+        """The resources of one worker for Ray; a few of the CPUs are left to the trials' actors."""
         gpu = {"GPU": self.gpus} if self.gpus > 0 else {}
         return {"CPU": round(self.cpus * (1 - TRIAL_SHARE), 4), **gpu}
 
@@ -54,7 +54,7 @@ def plan_worker_groups(
     nodes: Sequence[Mapping[str, float]],
     *,
     workers: int = 1,
-    worker_groups: int | None = None,
+    count: int | None = None,
     cpus: float | None = None,
     gpus: float | None = None,
 ) -> WorkerGroupPlan:
@@ -62,35 +62,34 @@ def plan_worker_groups(
 
     Args:
         nodes: Resources (``CPU``, ``GPU``) of each living node.
-        workers: Workers a worker group, at least 1. They may be on several nodes.
-        worker_groups: Worker groups; None for as many as fit.
-        cpus: CPUs a worker; None for 1 beside a GPU, else 2 or what there is.
-        gpus: GPUs a worker; None for 1 where the cluster has GPUs, else 0.
+        workers: Workers per worker group, at least 1. They may be on several nodes.
+        count: Worker groups, which is how many trials run at once; None for as many as fit.
+        cpus: CPUs per worker; None for 1 with a GPU, else 2 or what there is.
+        gpus: GPUs per worker; None for 1 where the cluster has GPUs, else 0.
 
     Returns:
         The plan; its resources are all free on an idle cluster.
 
     Raises:
-        ResourceError: A number below its least value, or more than the cluster has.
+        ResourceError: A number is below its least value, or more than the cluster has.
     """
-    if workers < 1 or (worker_groups is not None and worker_groups < 1):
+    if workers < 1 or (count is not None and count < 1):
         raise ResourceError(
-            f"a search needs at least 1 worker group of at least 1 worker; got "
-            f"concurrent_trials={worker_groups}, workers={workers}. "
+            f"a search needs at least 1 concurrent trial of at least 1 worker; got "
+            f"concurrent_trials={count}, workers={workers}. "
             "Leave concurrent_trials out to use the whole cluster."
         )
     if gpus is None:
         gpus = 1.0 if any(node.get("GPU", 0) >= 1 for node in nodes) else 0.0
+    wanted = workers * (count or 1)
     if cpus is None:
-        cpus = _cpus_per_worker(nodes, workers * (worker_groups or 1), gpus)
+        cpus = _cpus_per_worker(nodes, wanted, gpus)
     _check_shares(workers, cpus, gpus)
     fit = sum(_workers_on(node, cpus, gpus) for node in nodes)
-    wanted = workers * (worker_groups or 1)
+    plan = WorkerGroupPlan(count=count or fit // workers, workers=workers, cpus=cpus, gpus=gpus)
     if wanted > fit:
-        raise ResourceError(_shortage(nodes, workers, worker_groups, cpus, gpus, fit))
-    return WorkerGroupPlan(
-        worker_groups=worker_groups or fit // workers, workers=workers, cpus=cpus, gpus=gpus
-    )
+        raise ResourceError(_shortage(nodes, plan, count or 1, fit))
+    return plan
 
 
 def _cpus_per_worker(nodes: Sequence[Mapping[str, float]], workers: int, gpus: float) -> float:
@@ -115,9 +114,9 @@ def _check_shares(workers: int, cpus: float, gpus: float) -> None:
     if workers > 1 and 0 < gpus < 1:
         raise ResourceError(
             f"several workers of one worker group cannot share a GPU (got workers={workers}, "
-            f"gpus={gpus:g}): NCCL, by which they talk, allows one worker a GPU, and two on one "
-            "compute no faster than one. Ask for --workers 1 to have several trials on a GPU, or "
-            "for --gpus-per-worker 1."
+            f"gpus={gpus:g}): NCCL, by which they communicate, allows one worker per GPU, and two "
+            "on one compute no faster than one. Ask for --workers 1 to have several trials on a "
+            "GPU, or for --gpus-per-worker 1."
         )
 
 
@@ -135,23 +134,12 @@ def _shares(have: float, gpus: float) -> int:
 
 
 def _shortage(
-    nodes: Sequence[Mapping[str, float]],
-    workers: int,
-    worker_groups: int | None,
-    cpus: float,
-    gpus: float,
-    fit: int,
+    nodes: Sequence[Mapping[str, float]], plan: WorkerGroupPlan, count: int, fit: int
 ) -> str:
     have = ", ".join(f"{n.get('CPU', 0):g} CPU + {n.get('GPU', 0):g} GPU" for n in nodes)
     return (
-        f"{worker_groups or 1} worker group(s) of {workers} worker(s) with {cpus:g} CPU and "
-        f"{gpus:g} GPU each do "
-        f"not fit the cluster, which has {len(nodes)} node(s) ({have}) and room for {fit} such "
-        f"worker(s). Ask for fewer workers or worker groups, or for less a worker "
-        f"(--workers, --concurrent-trials, --cpus-per-worker, --gpus-per-worker)."
+        f"{count} concurrent trial(s) of {plan.workers} worker(s) with {plan.cpus:g} CPU and "
+        f"{plan.gpus:g} GPU each do not fit the cluster, which has {len(nodes)} node(s) ({have}) "
+        f"and room for {fit} such worker(s). Ask for fewer workers or concurrent trials, or for "
+        f"less per worker (--workers, --concurrent-trials, --cpus-per-worker, --gpus-per-worker)."
     )
-
-
-def group_gpus(plan: WorkerGroupPlan) -> float:
-    """GPUs of one worker group; 0 where it trains on CPUs."""
-    return plan.gpus * plan.workers

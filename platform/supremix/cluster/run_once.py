@@ -20,7 +20,7 @@ SearchSession = Callable[[Collective, torch.device, Any], dict[str, Any]]
 """work(collective, device, argument) -> plain values; every worker of the worker group calls it."""
 
 
-def in_one_gang(work: SearchSession, argument: Any, plan: WorkerGroupPlan) -> dict[str, Any]:
+def run_once(work: SearchSession, argument: Any, plan: WorkerGroupPlan) -> dict[str, Any]:
     """Have a function called by all workers of one new worker group of a plan.
 
     Args:

@@ -74,7 +74,7 @@ def run_joint(spec: JointSpec, run: RunFolder, listen: Listener) -> None:
     if is_reported(run.path):
         return
     try:
-        with locked(run.path) as lock, ray_runtime(spec.first.address), interrupts.listening():
+        with locked(run.path) as lock, ray_runtime(spec.first.address), interrupts.handled():
             _train(spec, run, _guarded(listen, lock))
     except KeyboardInterrupt as error:
         raise JointInterrupted(str(run.path)) from error
@@ -94,7 +94,7 @@ def _train(spec: JointSpec, run: RunFolder, listen: Listener) -> None:
     plan = plan_worker_groups(
         cluster_nodes(),
         workers=spec.first.workers,
-        worker_groups=1,
+        count=1,
         cpus=spec.first.cpus_per_worker,
         gpus=spec.first.gpus_per_worker,
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from supremix.cluster import WorkerGroupPlan
-from supremix.cluster.run_once import in_one_gang
+from supremix.cluster.run_once import run_once
 from supremix.errors import TrainingError
 from supremix.planning.measure import Epoch as Epoch
 from supremix.planning.measure import Request, measure
@@ -120,7 +120,7 @@ def _measure_all(
 
 
 def _measure(request: Request, plan: WorkerGroupPlan) -> tuple[list[Measured | Failure], float]:
-    answer = in_one_gang(measure, request, plan)
+    answer = run_once(measure, request, plan)
     return [_read(one) for one in answer["found"]], answer["spent"]
 
 

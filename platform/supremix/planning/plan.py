@@ -176,7 +176,7 @@ class _Planner:
             self._problems.append(
                 Problem(
                     what=str(error),
-                    remedy=f"The plan is made for the {grounds[0].plan.worker_groups} that fit.",
+                    remedy=f"The plan is made for the {grounds[0].plan.count} that fit.",
                 )
             )
             return grounds
@@ -199,11 +199,9 @@ class _Planner:
         parts.sort(key=lambda part: sum(part.costs.train) if joint else 0)
         sharing = 1
         if not joint and len({part.spec.resolve_dataset().card.name for part in parts}) > 1:
-            sharing = lanes(worker_groups.worker_groups, len(parts), learning=specs[0].warm_start)
+            sharing = lanes(worker_groups.count, len(parts), learning=specs[0].warm_start)
         if sharing > 1 and len({part.spec.resolve_method().name for part in parts}) > 1:
-            sharing = min(
-                len(parts), worker_groups.worker_groups, in_turn(worker_groups.worker_groups)
-            )
+            sharing = min(len(parts), worker_groups.count, in_turn(worker_groups.count))
         for group in [parts] if joint else [[part] for part in parts]:
             study = plan_study(group, worker_groups, sharing=sharing)
             self._problems += study_problems(

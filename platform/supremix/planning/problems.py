@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from supremix.cluster import WorkerGroupPlan
-from supremix.cluster.resources import group_gpus
 from supremix.planning.calibration import Calibration
 from supremix.planning.estimate import Effort
 from supremix.tuning.study.budget import HOUR, Budget
@@ -139,7 +138,7 @@ def workers_on(node: Mapping[str, float], plan: WorkerGroupPlan) -> int:
     fit = node.get("CPU", 0.0) / plan.cpus
     if plan.gpus > 0:
         fit = min(fit, node.get("GPU", 0.0) / plan.gpus)
-    return min(int(fit + 1e-6), plan.worker_groups * plan.workers)
+    return min(int(fit + 1e-6), plan.count * plan.workers)
 
 
 def disk_problems(out: str, needed: float) -> Iterator[Problem]:
@@ -164,4 +163,4 @@ def free_space(address: str) -> int | None:
 
 def gpu_hours(seconds: float, plan: WorkerGroupPlan) -> float:
     """GPU hours of so many seconds of one worker group."""
-    return seconds * group_gpus(plan) / HOUR
+    return seconds * plan.group_gpus / HOUR

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from supremix.cluster import WorkerGroupPlan
-from supremix.cluster.resources import group_gpus
 from supremix.planning.calibration import Calibration
 from supremix.planning.estimate import Costs, Effort, Limit, Range, effort
 from supremix.planning.problems import Problem, budget_problems, gpu_hours, memory_problems
@@ -123,11 +122,11 @@ def plan_study(
     whole = Range(
         low=sum(costs.all) * costs.cheap, likely=sum(costs.all), high=sum(costs.all) * costs.dear
     )
-    confirming = _confirming(whole, confirmations, worker_groups.worker_groups)
+    confirming = _confirming(whole, confirmations, worker_groups.count)
     tests = spec.test_seeds if spec.test else 0
     final = whole.times(_growth(parts))
     busy = work.busy + whole.times(confirmations) + final.times(tests)
-    concluding = final.times(-(-tests // worker_groups.worker_groups))
+    concluding = final.times(-(-tests // worker_groups.count))
     return StudyPlan(
         dataset=" + ".join(part.ground.store.card.name for part in parts),
         method=spec.resolve_method().name,
@@ -166,9 +165,7 @@ def study_problems(
     if budget.trials is not None:
         needed = _effort(parts, costs, Budget(trials=budget.trials), worker_groups)
     work = _effort(parts, costs, budget, worker_groups)
-    yield from budget_problems(
-        name, budget, work, needed, sum(costs.all), group_gpus(worker_groups)
-    )
+    yield from budget_problems(name, budget, work, needed, sum(costs.all), worker_groups.group_gpus)
     for part in parts:
         mine = f"{study.method} on {part.ground.store.card.name}"
         yield from memory_problems(mine, worker_groups, nodes, part.calibration)
@@ -196,8 +193,8 @@ def _effort(
         costs,
         rungs,
         budget,
-        worker_groups=worker_groups.worker_groups,
-        gpus=group_gpus(worker_groups),
+        worker_groups=worker_groups.count,
+        gpus=worker_groups.group_gpus,
     )
 
 
@@ -231,9 +228,7 @@ def _bytes(
 ) -> dict[str, int]:
     spec, ones = parts[0].spec, [part.calibration.default for part in parts]
     # Of the trials under way, of the best ones, and of the final training.
-    kept = (
-        worker_groups.worker_groups + max(1, spec.finalists) + (spec.test_seeds if spec.test else 0)
-    )
+    kept = worker_groups.count + max(1, spec.finalists) + (spec.test_seeds if spec.test else 0)
     epochs = work.epochs.likely + (confirmations + 1) * len(parts) * spec.epochs
     judged = sum(part.images["val"] + part.images["test"] for part in parts)
     rows = max(one.row for one in ones) * COPIES * epochs

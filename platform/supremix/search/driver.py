@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from supremix.cluster import Executor, WorkerGroupPlan, ray_runtime
 from supremix.cluster.interrupts import interrupts
 from supremix.cluster.tune.runner import run_studies
-from supremix.cluster.tune.trackers import Tracker, callbacks
+from supremix.cluster.tune.trackers import Tracker, make_trackers
 from supremix.errors import SearchFailedError, SearchInterrupted
 from supremix.progress.notify import notified
 from supremix.progress.progress import Listener, Progress
@@ -42,7 +42,7 @@ def run_search(spec: SearchSpec, run: RunFolder, listen: Listener) -> None:
             locked(run.path) as lock,
             Ledger(run.ledger, tell=telling(listen), guard=lock.check) as ledger,
             ray_runtime(spec.address, wheel=spec.wheel),
-            interrupts.listening(),
+            interrupts.handled(),
             notified(
                 spec.webhook,
                 str(run.path),
@@ -98,7 +98,7 @@ def search_all(
     Returns:
         The searches, by their run's name, that came to no result, and why.
     """
-    together = lanes(executor.plan.worker_groups, len(works), learning=works[0].spec.warm_start)
+    together = lanes(executor.plan.count, len(works), learning=works[0].spec.warm_start)
     if abreast is not None:
         together = abreast
     parts = [
@@ -110,9 +110,9 @@ def search_all(
         works[part].watch(number, log)
 
     storage = f"{executor.storage}/{works[0].run.path.name}"
-    benches = [work.bench for work in works]
+    templates = [work.template for work in works]
     with _trackers(works) as trackers, _session(works, together):
-        run_studies(StudyScheduler(parts, together), executor, benches, watch, storage, trackers)
+        run_studies(StudyScheduler(parts, together), executor, templates, watch, storage, trackers)
         return conclude_all(works, executor)
 
 
@@ -121,7 +121,7 @@ def _trackers(works: Sequence[SearchSession]) -> Generator[list[Tracker]]:
     """TensorBoard and MLflow, where they are asked for."""
     # Of a benchmark only one search may be left to do: it is called as among all of them.
     first, several = works[0], len(works) > 1 or "/" in works[0].part
-    trackers = callbacks(
+    trackers = make_trackers(
         tensorboard=first.spec.tensorboard,
         mlflow=first.spec.mlflow,
         run=first.setting.whole.name if several else first.run.path.name,
@@ -142,7 +142,7 @@ def _session(works: Sequence[SearchSession], abreast: int) -> Generator[None]:
         plan = work.setting.plan
         work.ledger.append(
             SESSION,
-            worker_groups=plan.worker_groups,
+            worker_groups=plan.count,
             workers=plan.workers,
             cpus=plan.cpus,
             gpus=plan.gpus,

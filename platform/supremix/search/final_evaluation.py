@@ -39,7 +39,7 @@ def conclude_all(
     Returns:
         The searches, by their run's name, that came to no result, and why.
     """
-    threads = ThreadPoolExecutor(executor.plan.worker_groups, thread_name_prefix="conclude")
+    threads = ThreadPoolExecutor(executor.plan.count, thread_name_prefix="conclude")
     found: dict[str, SearchFailedError] = {}
     try:
         begun = [(work, [threads.submit(job) for job in _jobs(work, executor)]) for work in works]
@@ -92,7 +92,7 @@ def write_tables(work: SearchSession) -> None:
     """Write the tables of what a search has found so far."""
     events = work.ledger.events
     if len(work.settings) > 1:
-        write_leg_tables(work.run, work.settings, work.bench, events, unit=work.unit)
+        write_leg_tables(work.run, work.settings, work.template, events, unit=work.unit)
         return
     one = work.setting
     write_run_tables(one.run, one.spec, one.store, one.space, events, training=one.labels)
@@ -115,7 +115,7 @@ def _validate(work: SearchSession, leg: int, executor: Executor, best: TrialReco
     rows: list[Row] = []
     for place, record in enumerate(_models(work, best)):
         first = place == 0
-        order = work.bench.leg_order(
+        order = work.template.task_request(
             record,
             leg,
             predict=("val",),
@@ -198,14 +198,14 @@ def _retrain(
         epoch += 1
         last = outcome.total == epoch
         order = WorkerRequest(
-            key=work.bench.key(name),
+            key=work.template.key(name),
             task=task,
-            config=work.bench.settings(best.config, leg),
+            config=work.template.config_for(best.config, leg),
             checkpoint=f"{work.run.checkpoints}/{name}.pt",
             epoch=epoch,
             predict=("test",) if last else (),
             export=str(setting.run.model) if last and place == 0 else None,
-            limit=work.bench.patience(longest),
+            limit=work.template.time_limit(longest),
         )
         outcome = _succeed(executor.execute(order))
         total = outcome.total

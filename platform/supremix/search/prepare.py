@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from supremix.cluster.resources import group_gpus
 from supremix.errors import SpecError
 
 if TYPE_CHECKING:
@@ -89,7 +88,7 @@ def find_resources(spec: SearchSpec, listen: Listener) -> Resources:
     plan = plan_worker_groups(
         nodes,
         workers=spec.workers,
-        worker_groups=spec.concurrent_trials,
+        count=spec.concurrent_trials,
         cpus=spec.cpus_per_worker,
         gpus=spec.gpus_per_worker,
     )
@@ -210,7 +209,7 @@ def check_budget(budget: Budget, plan: WorkerGroupPlan) -> None:
     Raises:
         SpecError: It counts the hours of GPUs, of which the worker groups have none.
     """
-    if budget.gpu_hours is not None and group_gpus(plan) <= 0:
+    if budget.gpu_hours is not None and plan.group_gpus <= 0:
         raise SpecError(
             f"the budget is {budget.gpu_hours:g} GPU hours, but the workers get no GPU, so it "
             "would never be used up. Give --time or --trials instead, or GPUs "

@@ -140,7 +140,7 @@ def _measures(record: TrialRecord, source: Row) -> list[Row]:
 def write_leg_tables(
     run: RunFolder,
     settings: Sequence[PreparedSearch],
-    bench: TrialTemplate,
+    template: TrialTemplate,
     events: Iterable[Event],
     *,
     unit: str,
@@ -154,7 +154,7 @@ def write_leg_tables(
     Args:
         run: Of the whole.
         settings: Of the datasets, in the order of the legs.
-        bench: What the trials share.
+        template: What the trials share.
         events: The whole's ledger.
         unit: Unit of the whole's errors.
 
@@ -167,7 +167,7 @@ def write_leg_tables(
             lambda: _write_whole(run, settings, happened, unit), f"the tables in {run.path}"
         )
     for leg, setting in enumerate(settings):
-        part = list(leg_events(happened, bench, leg))
+        part = list(leg_events(happened, template, leg))
         _keep(setting.run, part)
         write_run_tables(
             setting.run,
@@ -209,13 +209,13 @@ def _of_leg(row: Row, record: TrialRecord) -> Row:
     return {"dataset": record.rows[row["epoch"] - 1]["dataset"]}
 
 
-def leg_events(events: Iterable[Event], bench: TrialTemplate, leg: int) -> Iterator[Event]:
+def leg_events(events: Iterable[Event], template: TrialTemplate, leg: int) -> Iterator[Event]:
     """The events of a joint search as those of one of its datasets alone.
 
     A trial that never came to that dataset is left out; one that left it early was pruned there.
     """
-    low, high = leg * bench.epochs, (leg + 1) * bench.epochs
-    dataset = bench.legs[leg].dataset
+    low, high = leg * template.epochs, (leg + 1) * template.epochs
+    dataset = template.tasks[leg].dataset
     records = read_records(events)
     for record in sorted(records.values(), key=lambda record: record.number):
         rows = record.rows[low:high]
@@ -224,15 +224,15 @@ def leg_events(events: Iterable[Event], bench: TrialTemplate, leg: int) -> Itera
         yield {
             "event": TRIAL,
             "number": record.number,
-            "config": bench.settings(record.config, leg),
+            "config": template.config_for(record.config, leg),
             "role": record.role,
             "replicate_of": record.replicate_of,
             "seed": record.seed,
         }
         for row in rows:
             own = {**row, "epoch": row["epoch"] - low, "error": row["mae"]}
-            yield {"event": EPOCH, "number": record.number, "row": own, "total": bench.epochs}
-        whole = len(rows) == bench.epochs
+            yield {"event": EPOCH, "number": record.number, "row": own, "total": template.epochs}
+        whole = len(rows) == template.epochs
         state = "finished" if whole else record.state
         if state != "running":
             reason = None if whole else record.reason

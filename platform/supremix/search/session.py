@@ -1,4 +1,4 @@
-"""A search under way: its settings, its ledger, its study, the bench of its trials."""
+"""A search under way: its settings, its ledger, its study, what its trials share."""
 
 from __future__ import annotations
 
@@ -71,10 +71,10 @@ class SearchSession:
         return self.setting.spec
 
     @cached_property
-    def bench(self) -> TrialTemplate:
+    def template(self) -> TrialTemplate:
         """What its trials share."""
         first = self.setting.space
-        legs = [
+        tasks = [
             TrialTask(
                 dataset=setting.store.card.name,
                 task=setting.task,
@@ -85,7 +85,7 @@ class SearchSession:
         ]
         return TrialTemplate(
             run=self.run.name,
-            legs=tuple(legs),
+            tasks=tuple(tasks),
             epochs=self.spec.epochs,
             checkpoints=str(self.run.checkpoints),
             limit=self.spec.epoch_limit,
@@ -199,7 +199,7 @@ class SearchSession:
         for event in self.ledger.events:
             if event["event"] == SESSION:
                 return event["worker_groups"], event.get("abreast", abreast)
-        return self.setting.plan.worker_groups, abreast
+        return self.setting.plan.count, abreast
 
     def _needed(self, study: Study) -> set[str]:
         """Names of the checkpoints that may still be asked for."""

@@ -34,7 +34,7 @@ def lines(plan: Plan) -> Iterator[Text]:
     )
     yield _line(
         "machine",
-        f"{worker_groups.worker_groups} worker group(s) of {worker_groups.workers} worker(s) with "
+        f"{worker_groups.count} worker group(s) of {worker_groups.workers} worker(s) with "
         f"{size} each, on "
         f"{plan.nodes} node(s)",
     )

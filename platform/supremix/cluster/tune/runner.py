@@ -42,10 +42,10 @@ class LeasedTrial(Trainable):
     """
 
     def setup(
-        self, config: dict[str, Any], pool: Any = None, benches: Sequence[TrialTemplate] = ()
+        self, config: dict[str, Any], pool: Any = None, templates: Sequence[TrialTemplate] = ()
     ) -> None:
         """Take the first trial; Tune calls it in a new actor."""
-        self._pool, self._benches = pool, benches
+        self._pool, self._templates = pool, templates
         self._take(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -55,16 +55,16 @@ class LeasedTrial(Trainable):
 
     def step(self) -> dict[str, Any]:
         """Have one more epoch trained."""
-        if not self._benches:
-            raise SearchFailedError("a trial's actor was set up without the search's benches.")
+        if not self._templates:
+            raise SearchFailedError("a trial's actor was set up without the search's templates.")
         trial, asked = self._trial, self._asked
         self._asked = None
         outcome: WorkerResult = ray.get(self._ask() if asked is None else asked)
         self._epoch += 1
         row = outcome.row or {}
         self._longest = max(self._longest or 0.0, row.get("seconds", 0.0))
-        bench = self._benches[trial["part"]]
-        if outcome.failure is None and bench.goes_on(self._epoch, outcome.total):
+        template = self._templates[trial["part"]]
+        if outcome.failure is None and template.goes_on(self._epoch, outcome.total):
             self._asked = self._ask(ahead=True)
         # The flat numbers are for trackers such as TensorBoard; the search reads the text.
         return {
@@ -80,15 +80,15 @@ class LeasedTrial(Trainable):
     def _ask(self, *, ahead: bool = False) -> ray.ObjectRef[WorkerResult]:
         """Give the order to have one more epoch done."""
         trial = self._trial
-        bench = self._benches[trial["part"]]
-        order = bench.order(
+        template = self._templates[trial["part"]]
+        order = template.request(
             trial["number"],
             self._settings,
             self._epoch + 1,
             seed=trial["seed"],
             longest=self._longest,
             ahead=ahead,
-            onward=self._epoch + 1 not in bench.rungs,
+            onward=self._epoch + 1 not in template.rungs,
         )
         return self._pool.execute.remote(order)
 
@@ -166,14 +166,14 @@ class TuneScheduler(_Here, FIFOScheduler):
     def __init__(
         self,
         campaign: StudyScheduler,
-        benches: Sequence[TrialTemplate],
+        templates: Sequence[TrialTemplate],
         watch: Watcher,
         worker_groups: int,
     ) -> None:
         super().__init__()
-        self._campaign, self._benches, self._watch, self._worker_groups = (
+        self._campaign, self._templates, self._watch, self._worker_groups = (
             campaign,
-            benches,
+            templates,
             watch,
             worker_groups,
         )
@@ -212,9 +212,9 @@ class TuneScheduler(_Here, FIFOScheduler):
         elif study.records[number].state != "running":  # given up while this epoch was trained
             stop = self._campaign.observe(part, number, {}, result["total"])
         else:
-            bench = self._benches[part]
-            row = bench.row(study.records[number], json.loads(result["row"]))
-            total = result["total"] if len(bench.legs) == 1 else bench.total
+            template = self._templates[part]
+            row = template.row(study.records[number], json.loads(result["row"]))
+            total = result["total"] if len(template.tasks) == 1 else template.total
             stop = self._campaign.observe(part, number, row, total)
         self._watch(part, number, result["log"])
         return TrialScheduler.STOP if stop else TrialScheduler.CONTINUE
@@ -227,11 +227,11 @@ class TuneCallback(_Here, Callback):
         self,
         campaign: StudyScheduler,
         executor: Executor,
-        benches: Sequence[TrialTemplate],
+        templates: Sequence[TrialTemplate],
         watch: Watcher,
         scheduler: TuneScheduler,
     ) -> None:
-        self._campaign, self._executor, self._benches = campaign, executor, benches
+        self._campaign, self._executor, self._templates = campaign, executor, templates
         self._watch, self._scheduler = watch, scheduler
 
     def be_silent(self) -> None:
@@ -256,7 +256,7 @@ class TuneCallback(_Here, Callback):
 
     def _free(self, trial: Any) -> None:
         part, number = _whose(trial)
-        self._executor.pool.release.remote(self._benches[part].key(trial_key(number)))
+        self._executor.pool.release.remote(self._templates[part].key(trial_key(number)))
         self._watch(part, None, "")
 
 
@@ -272,7 +272,7 @@ def _whose(trial: Any) -> tuple[int, int]:
 def run_studies(
     campaign: StudyScheduler,
     executor: Executor,
-    benches: Sequence[TrialTemplate],
+    templates: Sequence[TrialTemplate],
     watch: Watcher,
     storage: str,
     callbacks: Sequence[Callback] = (),
@@ -283,7 +283,7 @@ def run_studies(
         campaign: Decides.
         executor: The worker groups; as many trials as worker groups run at once, and `NEXT` more
             wait for one.
-        benches: What the trials of each study share.
+        templates: What the trials of each study share.
         watch: Called in this process after every epoch and every end of a trial.
         storage: Local folder for Tune's own state, of no use afterwards.
         callbacks: Tune's own that shall see the trials, such as trackers.
@@ -292,16 +292,16 @@ def run_studies(
         ResourceError: No worker group is left, or none has had a place in the cluster for long; the
             search can be resumed.
     """
-    scheduler = TuneScheduler(campaign, benches, watch, executor.plan.worker_groups)
-    callback = TuneCallback(campaign, executor, benches, watch, scheduler)
-    trainable = tune.with_parameters(LeasedTrial, pool=executor.pool, benches=tuple(benches))
+    scheduler = TuneScheduler(campaign, templates, watch, executor.plan.count)
+    callback = TuneCallback(campaign, executor, templates, watch, scheduler)
+    trainable = tune.with_parameters(LeasedTrial, pool=executor.pool, templates=tuple(templates))
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"CPU": TRIAL_CPU}),
         tune_config=tune.TuneConfig(
             search_alg=TuneSearcher(campaign),
             scheduler=scheduler,
             num_samples=-1,
-            max_concurrent_trials=executor.plan.worker_groups + NEXT,
+            max_concurrent_trials=executor.plan.count + NEXT,
             reuse_actors=True,
             trial_dirname_creator=_dirname,
         ),
@@ -314,7 +314,7 @@ def run_studies(
             verbose=0,
         ),
     )
-    with interrupts.patient():
+    with interrupts.deferred():
         try:
             tuner.fit()
         except KeyboardInterrupt:

@@ -198,7 +198,7 @@ def numbers(row: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
     return told
 
 
-def callbacks(
+def make_trackers(
     *,
     tensorboard: str | None,
     mlflow: str | None,

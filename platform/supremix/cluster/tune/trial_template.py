@@ -1,4 +1,4 @@
-"""What the trials of a study share: task or tasks, checkpoints, and the orders that follow."""
+"""What the trials of a study share, and the requests to worker groups that follow from it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from supremix.tuning.ledger.records import TrialRecord, trial_key
 from supremix.tuning.study.warm_start import carried
 from supremix_spaces import Space
 
-PATIENCE, TIMES, START = 600.0, 20.0, 3600.0
+LEAST_LIMIT, LIMIT_FACTOR, FIRST_LIMIT = 600.0, 20.0, 3600.0
 """An epoch may take 20 times the longest one of its trial so far, at least ten minutes; a trial's
 first epoch an hour."""
 
@@ -24,11 +24,11 @@ class TrialTask:
     """The part of a trial that is trained on one dataset.
 
     Args:
-        dataset: Its name.
-        task: Dataset, method, encoder and what else does not change.
-        reference: Error that the leg's is divided by, in the dataset's unit.
-        spaces: Space that the trial's settings are drawn from, and the dataset's own, into which
-            they are carried over; None where both are one.
+        dataset: Name of the dataset.
+        task: Dataset, method, encoder and everything else that does not change.
+        reference: Error that the error on this dataset is divided by, in the dataset's unit.
+        spaces: The space that hyperparameters are drawn from, and the dataset's own, to which they
+            are carried over; None where both are one.
     """
 
     dataset: str
@@ -39,16 +39,16 @@ class TrialTask:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrialTemplate:
-    """What every trial of a search shares.
+    """What all trials of a search have in common.
 
-    A trial of a search for one dataset has one leg. With a joint objective it has one for each
-    dataset, trained one after the other with the same settings, and its error is the geometric
-    mean of the legs' errors as ratios to their references, over the legs it has come to.
+    A search for one dataset has one task. A joint objective has one for each dataset: they are
+    trained one after the other with the same hyperparameters, and the error of the trial is the
+    geometric mean of the errors as ratios to their references, over the tasks begun so far.
 
     Args:
-        run: Name of the search's run, unlike that of any other that the executor works for.
-        legs: At least one.
-        epochs: Epochs of a leg.
+        run: Name of the search's run, unique among those that the executor works for.
+        tasks: At least one.
+        epochs: Epochs of one task.
         checkpoints: Folder with a checkpoint file for each trial that is under way.
         limit: Seconds an epoch may take before its workers are taken to hang; None for a limit
             that follows the trial's own epochs.
@@ -56,7 +56,7 @@ class TrialTemplate:
     """
 
     run: str
-    legs: tuple[TrialTask, ...]
+    tasks: tuple[TrialTask, ...]
     epochs: int
     checkpoints: str
     limit: float | None = None
@@ -65,27 +65,27 @@ class TrialTemplate:
     @property
     def total(self) -> int:
         """Epochs of a whole trial."""
-        return len(self.legs) * self.epochs
+        return len(self.tasks) * self.epochs
 
     def goes_on(self, epoch: int, total: int) -> bool:
-        """Whether a trial with so many epochs behind it, as a rule, has another one to come.
+        """Whether a trial that has finished `epoch` epochs can be expected to train another.
 
         Args:
-            epoch: Counted over all legs.
-            total: Epochs of a leg of the trial, as its worker group says.
+            epoch: Epochs over all tasks.
+            total: Epochs of one task, as the worker group says.
         """
-        whole = total if len(self.legs) == 1 else self.total
+        whole = total if len(self.tasks) == 1 else self.total
         return epoch < whole and epoch not in self.rungs
 
     def key(self, name: str) -> str:
-        """What one training of this search is called among all that the executor works for."""
+        """The key of one training, unique among all that the executor works for."""
         return f"{self.run}/{name}"
 
-    def checkpoint(self, name: str, leg: int = 0) -> str:
-        """Where a training's checkpoint lies."""
-        return f"{self.checkpoints}/{name}{f'.{leg}' if len(self.legs) > 1 else ''}.pt"
+    def checkpoint(self, name: str, task: int = 0) -> str:
+        """The address of a training's checkpoint."""
+        return f"{self.checkpoints}/{name}{f'.{task}' if len(self.tasks) > 1 else ''}.pt"
 
-    def order(
+    def request(
         self,
         number: int,
         config: Mapping[str, Any],
@@ -95,66 +95,66 @@ class TrialTemplate:
         longest: float | None = None,
         **more: Any,
     ) -> WorkerRequest:
-        """The order to have `epoch` epochs of a trial done.
+        """The request to have `epoch` epochs of a trial done.
 
         Args:
-            number: Of the trial.
-            config: Its settings.
-            epoch: Counted over all legs.
-            seed: Of its training; None for the task's.
+            number: Index of the trial in the study.
+            config: Hyperparameters of the trial.
+            epoch: Epochs over all tasks.
+            seed: Seed of its training; None for the task's.
             longest: Seconds of its longest epoch so far; None before the first.
-            more: What else is asked for, see `WorkerRequest`.
+            more: Other fields of the `WorkerRequest`.
         """
-        leg = min((epoch - 1) // self.epochs, len(self.legs) - 1)
-        task, name = self.legs[leg].task, trial_key(number)
+        index = min((epoch - 1) // self.epochs, len(self.tasks) - 1)
+        task, name = self.tasks[index].task, trial_key(number)
         return WorkerRequest(
             key=self.key(name),
             task=task if seed is None else dataclasses.replace(task, seed=seed),
-            config=self.settings(config, leg),
-            checkpoint=self.checkpoint(name, leg),
-            epoch=epoch - leg * self.epochs,
-            limit=self.patience(longest),
+            config=self.config_for(config, index),
+            checkpoint=self.checkpoint(name, index),
+            epoch=epoch - index * self.epochs,
+            limit=self.time_limit(longest),
             **more,
         )
 
-    def leg_order(self, record: TrialRecord, leg: int, **more: Any) -> WorkerRequest:
-        """The order to be at the end of a finished trial's leg, for what `more` asks for."""
-        epoch = record.epoch if len(self.legs) == 1 else (leg + 1) * self.epochs
-        return self.order(record.number, record.config, epoch, seed=record.seed, **more)
+    def task_request(self, record: TrialRecord, task: int, **more: Any) -> WorkerRequest:
+        """The request for results of a finished trial's task; `more` says which."""
+        epoch = record.epoch if len(self.tasks) == 1 else (task + 1) * self.epochs
+        return self.request(record.number, record.config, epoch, seed=record.seed, **more)
 
-    def settings(self, config: Mapping[str, Any], leg: int) -> dict[str, Any]:
-        """A trial's settings as they are on one dataset."""
-        spaces = self.legs[leg].spaces
+    def config_for(self, config: Mapping[str, Any], task: int) -> dict[str, Any]:
+        """A trial's hyperparameters as they are on the dataset of a task."""
+        spaces = self.tasks[task].spaces
         return dict(config) if spaces is None else carried(config, *spaces)
 
     def row(self, record: TrialRecord, row: Mapping[str, Any]) -> dict[str, Any]:
-        """A leg's row as one of the whole trial: its epoch, its error, its score.
+        """A task's row as one of the whole trial, with the trial's epoch, error and score.
 
         Args:
             record: The trial before that epoch.
-            row: What its worker group reports, epoch and error being the leg's own.
+            row: The row that the worker group reports, with the task's own epoch and error.
         """
-        if len(self.legs) == 1:
+        if len(self.tasks) == 1:
             return dict(row)
-        leg = record.epoch // self.epochs
-        ratio = row["error"] / self.legs[leg].reference
-        ended = [record.rows[(k + 1) * self.epochs - 1]["ratio"] for k in range(leg)]
-        shown = [r["ratio"] for r in record.rows[leg * self.epochs :]]
-        least = min((r for r in [*shown, ratio] if not math.isnan(r)), default=math.nan)
+        index = record.epoch // self.epochs
+        ratio = row["error"] / self.tasks[index].reference
+        ended = [record.rows[(k + 1) * self.epochs - 1]["ratio"] for k in range(index)]
+        current = [r["ratio"] for r in record.rows[index * self.epochs :]]
+        least = min((r for r in [*current, ratio] if not math.isnan(r)), default=math.nan)
         return {
             **row,
-            "epoch": leg * self.epochs + row["epoch"],
-            "dataset": self.legs[leg].dataset,
+            "epoch": index * self.epochs + row["epoch"],
+            "dataset": self.tasks[index].dataset,
             "ratio": ratio,
             "error": _geometric_mean([*ended, ratio]),
             "score": _geometric_mean([*ended, least]),
         }
 
-    def patience(self, longest: float | None) -> float:
-        """Seconds an epoch may take, where the longest one so far (None: none yet) took so many."""
+    def time_limit(self, longest: float | None) -> float:
+        """Seconds an epoch may take, given the longest of its trial so far (None: none yet)."""
         if self.limit is not None:
             return self.limit
-        return START if longest is None else max(PATIENCE, TIMES * longest)
+        return FIRST_LIMIT if longest is None else max(LEAST_LIMIT, LIMIT_FACTOR * longest)
 
 
 def _geometric_mean(ratios: Sequence[float]) -> float:

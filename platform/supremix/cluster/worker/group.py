@@ -115,7 +115,7 @@ def start_worker_group(
         "max_retries": 0,
         "max_calls": 1,
         "runtime_env": {"env_vars": _ENVIRONMENT},
-        "scheduling_strategy": here() if plan.worker_groups <= CENTRAL else "SPREAD",
+        "scheduling_strategy": here() if plan.count <= CENTRAL else "SPREAD",
     }
     task = ray.remote(**options)(_run_worker_group)
     return task.remote(pool, worker_group, plan, storage)

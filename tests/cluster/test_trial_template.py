@@ -1,4 +1,4 @@
-"""The orders of a trial, and the rows of one that is trained on several datasets."""
+"""The requests for a trial, and the rows of one that is trained on several datasets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from scipy.stats import gmean
 
-from supremix.cluster.tune.trial_template import PATIENCE, START, TrialTask, TrialTemplate
+from supremix.cluster.tune.trial_template import FIRST_LIMIT, LEAST_LIMIT, TrialTask, TrialTemplate
 from supremix.training import Task
 from supremix.tuning.ledger.records import TrialRecord
 from supremix_spaces import Float, Space
@@ -17,28 +17,28 @@ from supremix_spaces import Float, Space
 SPACES = Space({"window": Float(1.0, 2.0)}), Space({"window": Float(10.0, 20.0)})
 
 
-def leg(name: str, reference: float = 1.0, **more: Any) -> TrialTask:
+def task(name: str, reference: float = 1.0, **more: Any) -> TrialTask:
     return TrialTask(dataset=name, task=Task(store=name, method="l1"), reference=reference, **more)
 
 
-def bench(*legs: TrialTask, limit: float | None = None) -> TrialTemplate:
-    return TrialTemplate(run="r", legs=legs, epochs=3, checkpoints="c", limit=limit)
+def template(*tasks: TrialTask, limit: float | None = None) -> TrialTemplate:
+    return TrialTemplate(run="r", tasks=tasks, epochs=3, checkpoints="c", limit=limit)
 
 
 def test_a_trial_on_several_datasets_goes_from_one_to_the_next() -> None:
-    joint = bench(leg("a"), leg("b", spaces=SPACES))
-    orders = [joint.order(7, {"window": 1.5}, epoch, seed=5) for epoch in range(1, 7)]
-    assert [order.epoch for order in orders] == [1, 2, 3, 1, 2, 3]
-    assert [str(order.task.store) for order in orders] == ["a"] * 3 + ["b"] * 3
-    assert [order.config["window"] for order in orders] == [1.5] * 3 + [15.0] * 3
-    assert {order.checkpoint for order in orders} == {"c/00007.0.pt", "c/00007.1.pt"}
-    assert {order.key for order in orders} == {"r/00007"}
-    assert {order.task.seed for order in orders} == {5}
+    joint = template(task("a"), task("b", spaces=SPACES))
+    requests = [joint.request(7, {"window": 1.5}, epoch, seed=5) for epoch in range(1, 7)]
+    assert [request.epoch for request in requests] == [1, 2, 3, 1, 2, 3]
+    assert [str(request.task.store) for request in requests] == ["a"] * 3 + ["b"] * 3
+    assert [request.config["window"] for request in requests] == [1.5] * 3 + [15.0] * 3
+    assert {request.checkpoint for request in requests} == {"c/00007.0.pt", "c/00007.1.pt"}
+    assert {request.key for request in requests} == {"r/00007"}
+    assert {request.task.seed for request in requests} == {5}
 
 
 def test_its_error_is_the_geometric_mean_of_ratios_over_the_datasets_it_has_come_to() -> None:
     references, errors = (2.0, 10.0), (3.0, 1.0, 1.5, 9.0, 4.0, 5.0)
-    joint = bench(*(leg(str(k), reference) for k, reference in enumerate(references)))
+    joint = template(*(task(str(k), reference) for k, reference in enumerate(references)))
     record = TrialRecord(number=0, config={})
     for k, error in enumerate(errors):
         row = joint.row(record, {"epoch": k % 3 + 1, "error": error, "mae": error})
@@ -54,21 +54,21 @@ def test_its_error_is_the_geometric_mean_of_ratios_over_the_datasets_it_has_come
 
 
 def test_an_epoch_without_an_error_has_none_over_all_datasets_either() -> None:
-    joint = bench(leg("a"), leg("b"))
+    joint = template(task("a"), task("b"))
     row = joint.row(TrialRecord(number=0, config={}), {"epoch": 1, "error": math.nan})
     assert math.isnan(row["error"])
     assert math.isnan(row["score"])
 
 
 def test_an_epoch_may_take_many_times_the_longest_one_or_what_was_asked_for() -> None:
-    assert bench(leg("a")).patience(None) == START
-    assert bench(leg("a")).patience(1.0) == PATIENCE
-    assert bench(leg("a")).patience(100.0) == 2000.0
-    assert bench(leg("a"), limit=7.0).patience(100.0) == 7.0
+    assert template(task("a")).time_limit(None) == FIRST_LIMIT
+    assert template(task("a")).time_limit(1.0) == LEAST_LIMIT
+    assert template(task("a")).time_limit(100.0) == 2000.0
+    assert template(task("a"), limit=7.0).time_limit(100.0) == 7.0
 
 
 def test_a_trial_goes_on_but_for_its_rungs_and_its_end() -> None:
-    alone = replace(bench(leg("a")), rungs=frozenset({2}))
+    alone = replace(template(task("a")), rungs=frozenset({2}))
     assert [epoch for epoch in range(1, 5) if alone.goes_on(epoch, total=4)] == [1, 3]
-    joint = replace(bench(leg("a"), leg("b")), rungs=frozenset({1, 3}))
+    joint = replace(template(task("a"), task("b")), rungs=frozenset({1, 3}))
     assert [epoch for epoch in range(1, 7) if joint.goes_on(epoch, total=3)] == [2, 4, 5]
