@@ -11,7 +11,8 @@ import pytest
 
 import supremix
 from supremix.errors import RunFolderError, SpecError, TrainingError, UnknownNameError
-from supremix.runs.folder import RunFolder, is_benchmark
+from supremix.runs.folder import RunFolder
+from supremix.runs.grids import BENCHMARK
 
 DATASETS, METHODS = ("ukb-t1", "hcp-aging"), ("supremix", "l1")
 
@@ -107,7 +108,7 @@ def there(tmp_path: Path, begun: None) -> Path:
 
 
 def test_it_is_taken_up_with_the_same_searches(there: Path) -> None:
-    assert is_benchmark(there)
+    assert BENCHMARK.is_in(there)
     assert supremix.Benchmark.resume(there).specs == ask(seed=4).specs
     assert RunFolder(there / "ukb-t1" / "l1").name == "run/ukb-t1/l1"
     moved = supremix.Benchmark.resume(there, address="new:6379")

@@ -9,7 +9,8 @@ import pytest
 
 import supremix
 from supremix.errors import RunFolderError, SpecError, TrainingError
-from supremix.runs.folder import RunFolder, is_comparison
+from supremix.runs.folder import RunFolder
+from supremix.runs.grids import COMPARISON
 from supremix_spaces import Fixed, Float, Space
 
 
@@ -109,7 +110,7 @@ def test_the_folder_has_a_run_a_method_and_is_taken_up_with_the_same_searches(
     comparison = ask(out=tmp_path / "run", overrides=("temperature=0.5",))
     with pytest.raises(KeyboardInterrupt):
         comparison.run()
-    assert is_comparison(tmp_path / "run")
+    assert COMPARISON.is_in(tmp_path / "run")
     assert supremix.Comparison.resume(tmp_path / "run").specs == comparison.specs
     elsewhere = supremix.Comparison.resume(tmp_path / "run", address="new:6379")
     assert [spec.address for spec in elsewhere.specs] == ["new:6379"] * 2

@@ -16,11 +16,11 @@ from supremix.runs.folder import (
     RunFolder,
     check_new,
     final_key,
-    is_comparison,
     new_run_folder,
     read_json,
     write_json,
 )
+from supremix.runs.grids import COMPARISON
 from supremix.storage.paths import to_path
 from supremix.tuning.ledger.ledger import Ledger
 from supremix_reports import read_table, write_table
@@ -101,8 +101,8 @@ def test_the_folder_of_a_comparison_names_its_runs(base: str) -> None:
     run = RunFolder(f"{base}/both/l1")
     run.create({})
     write_json(to_path(f"{base}/both") / "comparison.json", {"methods": ["l1"]})
-    assert is_comparison(f"{base}/both")
-    assert not is_comparison(f"{base}/both/l1")
+    assert COMPARISON.is_in(f"{base}/both")
+    assert not COMPARISON.is_in(f"{base}/both/l1")
     assert run.name == "both/l1"
     with pytest.raises(RunFolderError, match="is the folder of a comparison"):
         RunFolder(f"{base}/both").read_spec()

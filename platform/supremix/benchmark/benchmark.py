@@ -15,12 +15,12 @@ from supremix.benchmark.result import BenchmarkResult, cell_folder, cells_of, re
 from supremix.errors import USER_ERRORS, SearchInterrupted, SpecError
 from supremix.progress.progress import Listener, Progress
 from supremix.runs.folder import (
-    BENCHMARK,
     RunFolder,
     check_new,
     new_run_folder,
     write_json,
 )
+from supremix.runs.grids import BENCHMARK
 from supremix.search.search import Search
 from supremix.search.spec import SearchSpec
 from supremix.storage.paths import Address, children, discard_tree, is_local, to_path
@@ -212,7 +212,7 @@ class Benchmark:
             "reference": self.reference,
             "named": self._named,
         }
-        write_json(self.path / BENCHMARK, content)
+        write_json(self.path / BENCHMARK.index, content)
 
     def _withdraw(self, made: Sequence[RunFolder], *, whole: bool) -> None:
         """A request that was refused leaves no folder in the way of the corrected one."""

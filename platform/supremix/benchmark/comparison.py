@@ -21,14 +21,13 @@ from supremix.errors import (
 )
 from supremix.progress.progress import Listener, Progress
 from supremix.runs.folder import (
-    COMPARISON,
     RunFolder,
     check_new,
-    is_comparison,
     new_run_folder,
     read_json,
     write_json,
 )
+from supremix.runs.grids import COMPARISON
 from supremix.runs.result import Result
 from supremix.search.search import Search
 from supremix.search.spec import SearchSpec, parameter_names
@@ -148,7 +147,7 @@ class Comparison:
         for run, spec in zip(runs, self.specs, strict=True):
             run.create(spec.to_dict())
         # Last, so that a folder with it is whole.
-        write_json(self.path / COMPARISON, {"methods": [run.path.name for run in runs]})
+        write_json(self.path / COMPARISON.index, {"methods": [run.path.name for run in runs]})
         self._begun = True
 
 
@@ -238,12 +237,12 @@ def _check_parameters(specs: Sequence[SearchSpec]) -> None:
 
 
 def _read_methods(folder: UPath) -> tuple[str, ...]:
-    if not is_comparison(folder):
+    if not COMPARISON.is_in(folder):
         raise RunFolderError(
-            f"{folder} has no {COMPARISON}, so it is not the folder of a comparison. Name the "
-            "folder that 'supremix search' printed."
+            f"{folder} has no {COMPARISON.index}, so it is not the folder of a comparison. Name "
+            "the folder that 'supremix search' printed."
         )
-    return tuple(read_json(folder / COMPARISON)["methods"])
+    return tuple(read_json(folder / COMPARISON.index)["methods"])
 
 
 def _silent(progress: Progress) -> None:

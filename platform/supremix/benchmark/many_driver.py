@@ -12,7 +12,8 @@ from upath import UPath
 from supremix.benchmark.shared_session import SharedSession, part_of, together
 from supremix.errors import USER_ERRORS, SearchFailedError, SpecError
 from supremix.progress.progress import Listener
-from supremix.runs.folder import JOINT, RATIO, RunFolder
+from supremix.runs.folder import RunFolder
+from supremix.runs.grids import JOINT_OBJECTIVE, RATIO
 from supremix.search.driver import search_all, started_executor
 from supremix.search.prepare import (
     PreparedSearch,
@@ -100,7 +101,7 @@ def _works(
     folder: RunFolder, settings: Sequence[PreparedSearch], objective: str, held: SharedSession
 ) -> list[SearchSession]:
     """The searches: one for each dataset, or one for all of them."""
-    if objective != JOINT:
+    if objective != JOINT_OBJECTIVE:
         return [SearchSession(s.run, held.ledger(s.run, s.listen), [s]) for s in settings]
     _check_references(settings)
     keep_space(folder, settings[0].space)

@@ -13,14 +13,13 @@ from supremix.benchmark.many_driver import run_many
 from supremix.errors import USER_ERRORS, RunFolderError, SearchInterrupted, SpecError
 from supremix.progress.progress import Listener, Progress
 from supremix.runs.folder import (
-    MULTI_DATASET,
     RunFolder,
     check_new,
-    is_multi_dataset,
     new_run_folder,
     read_json,
     write_json,
 )
+from supremix.runs.grids import MULTI_DATASET
 from supremix.runs.result import Result
 from supremix.search.search import Search
 from supremix.search.spec import SearchSpec
@@ -151,7 +150,9 @@ class MultiDatasetSearch:
             run.create(spec.to_dict())
         names = [run.path.name for run in runs]
         # Last, so that a folder with it is whole.
-        write_json(self.path / MULTI_DATASET, {"datasets": names, "objective": self.objective})
+        write_json(
+            self.path / MULTI_DATASET.index, {"datasets": names, "objective": self.objective}
+        )
         self._begun = True
 
 
@@ -219,12 +220,12 @@ def _name(dataset: str | Dataset) -> str:
 
 
 def _read(folder: UPath) -> dict[str, Any]:
-    if not is_multi_dataset(folder):
+    if not MULTI_DATASET.is_in(folder):
         raise RunFolderError(
-            f"{folder} has no {MULTI_DATASET}, so it is not the folder of a search over several "
-            "datasets. Name the folder that 'supremix search' printed."
+            f"{folder} has no {MULTI_DATASET.index}, so it is not the folder of a search over "
+            "several datasets. Name the folder that 'supremix search' printed."
         )
-    return read_json(folder / MULTI_DATASET)
+    return read_json(folder / MULTI_DATASET.index)
 
 
 def _silent(progress: Progress) -> None:

@@ -10,7 +10,8 @@ import polars as pl
 from upath import UPath
 
 from supremix.errors import RunFolderError
-from supremix.runs.folder import BENCHMARK, is_benchmark, read_json
+from supremix.runs.folder import read_json
+from supremix.runs.grids import BENCHMARK
 from supremix.runs.result import Result
 from supremix.storage.paths import Address, to_path
 from supremix_reports import read_table
@@ -85,9 +86,9 @@ def read_index(folder: UPath) -> dict[str, Any]:
     Raises:
         RunFolderError: The folder is not that of a benchmark.
     """
-    if not is_benchmark(folder):
+    if not BENCHMARK.is_in(folder):
         raise RunFolderError(
-            f"{folder} has no {BENCHMARK}, so it is not the folder of a benchmark. Name the "
+            f"{folder} has no {BENCHMARK.index}, so it is not the folder of a benchmark. Name the "
             "folder that 'supremix benchmark' printed."
         )
-    return read_json(folder / BENCHMARK)
+    return read_json(folder / BENCHMARK.index)

@@ -15,7 +15,8 @@ from supremix.cluster.interrupts import interrupts
 from supremix.errors import SearchInterrupted
 from supremix.progress.notify import notified
 from supremix.progress.progress import Listener, Progress
-from supremix.runs.folder import RunFolder, is_benchmark
+from supremix.runs.folder import RunFolder
+from supremix.runs.grids import BENCHMARK
 from supremix.search.driver import telling
 from supremix.search.spec import SearchSpec
 from supremix.storage.locks import Lock, locked
@@ -87,7 +88,7 @@ def together(
             whole = held.enter_context(locked(folder))
             yield SharedSession(_one_at_a_time(told), [whole, *_locks(runs, held)], ledgers)
     except KeyboardInterrupt as error:
-        command = "benchmark" if is_benchmark(folder) else "search"
+        command = "benchmark" if BENCHMARK.is_in(folder) else "search"
         raise SearchInterrupted(str(folder), command) from error
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Literal
 
 from supremix.monitoring.run_view import STATES, RunView
 from supremix.monitoring.status import RunState, Status
 from supremix.runs.folder import RunFolder
+from supremix.runs.grids import GridName
 from supremix.storage.liveness import Liveness
 
 TOGETHER = 60.0
@@ -29,11 +29,11 @@ class GroupView:
         self,
         folder: RunFolder,
         parts: Sequence[RunView],
-        kind: Literal["comparison", "datasets", "benchmark"],
+        kind: GridName,
         objective: str,
     ) -> None:
         self._folder, self._parts = folder, parts
-        self._kind: Literal["comparison", "datasets", "benchmark"] = kind
+        self._kind: GridName = kind
         self._objective = objective
         self._presence = Liveness(folder.path)
 

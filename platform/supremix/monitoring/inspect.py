@@ -4,23 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from supremix.errors import RunFolderError
 from supremix.monitoring.group_view import GroupView
 from supremix.monitoring.run_view import RunView
 from supremix.monitoring.status import Status, TrialStatus
-from supremix.runs.folder import (
-    BENCHMARK,
-    COMPARISON,
-    JOINT,
-    MULTI_DATASET,
-    RunFolder,
-    is_benchmark,
-    is_comparison,
-    is_multi_dataset,
-    read_json,
-)
+from supremix.runs.folder import RunFolder, read_json
+from supremix.runs.grids import JOINT_OBJECTIVE, GridName, grid_kind
 from supremix.runs.trial_log import log_file
 from supremix.storage.paths import Address, read_bytes
 from supremix.tuning.ledger.ledger import TRIAL
@@ -128,27 +119,22 @@ def read_trial(run: Address, number: int) -> TrialStatus:
 class _Index(NamedTuple):
     """What a folder holds several of."""
 
-    kind: Literal["comparison", "datasets", "benchmark"]
+    kind: GridName
     names: list[str]
     objective: str
 
     @property
     def single(self) -> bool:
         """Whether one study is made on all of them, whose ledger lies in the folder itself."""
-        return self.objective == JOINT
+        return self.objective == JOINT_OBJECTIVE
 
 
 def _index(folder: RunFolder) -> _Index | None:
-    if is_comparison(folder.path):
-        return _Index("comparison", read_json(folder.path / COMPARISON)["methods"], "")
-    if is_benchmark(folder.path):
-        content = read_json(folder.path / BENCHMARK)
-        cells = [f"{dataset}/{m}" for dataset in content["datasets"] for m in content["methods"]]
-        return _Index("benchmark", cells, "")
-    if is_multi_dataset(folder.path):
-        content = read_json(folder.path / MULTI_DATASET)
-        return _Index("datasets", content["datasets"], content["objective"])
-    return None
+    kind = grid_kind(folder.path)
+    if kind is None:
+        return None
+    content = read_json(folder.path / kind.index)
+    return _Index(kind.name, kind.run_names(content), content.get("objective", ""))
 
 
 def _open(folder: RunFolder, clock: Callable[[], float]) -> RunView | GroupView:

@@ -7,7 +7,8 @@ from typing import Any
 
 import supremix_datasets
 from supremix.monitoring.status import RunState, Status, finalists_of, running_of
-from supremix.runs.folder import JOINT, RATIO, RunFolder, read_json
+from supremix.runs.folder import RunFolder, read_json
+from supremix.runs.grids import JOINT_OBJECTIVE, RATIO
 from supremix.storage.liveness import Liveness
 from supremix.tuning.ledger.counters import RunCounters, finite
 from supremix.tuning.ledger.records import best_record
@@ -44,7 +45,7 @@ class RunView:
         datasets: Sequence[str] = (),
     ) -> None:
         self.folder, self._clock = folder, clock
-        self._objective = JOINT if datasets else ""
+        self._objective = JOINT_OBJECTIVE if datasets else ""
         spec = folder.read_spec() if spec is None else spec
         self._dataset = ", ".join(datasets) or _named(spec.get("dataset"))
         self._method = _named(spec.get("method"))

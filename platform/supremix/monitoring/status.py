@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from supremix.runs.grids import GridName
 from supremix.tuning.ledger.counters import finite
 from supremix.tuning.ledger.records import TrialRecord, confirmed
 
@@ -90,7 +91,7 @@ class Status:
     """
 
     run: str
-    kind: Literal["search", "comparison", "datasets", "benchmark"]
+    kind: Literal["search"] | GridName
     state: RunState
     dataset: str
     method: str

@@ -37,6 +37,7 @@ from typing import Any
 from upath import UPath
 
 from supremix.errors import RunFolderError
+from supremix.runs.grids import grid_kind, run_name
 from supremix.storage.paths import (
     Address,
     children,
@@ -58,19 +59,6 @@ _PACKAGES = (
     "supremix", "torch", "ray", "optuna", "monai", "numpy", "pyarrow", "polars", "pandas", "fsspec",
     "universal-pathlib",
 )  # fmt: skip
-
-
-COMPARISON = "comparison.json"
-"""In the folder of a comparison: which methods have their runs in there."""
-
-MULTI_DATASET = "multi_dataset.json"
-"""In the folder of a search over several datasets: which have their runs in there, and the
-objective, ``"per-dataset"`` or ``"joint"``."""
-
-
-BENCHMARK = "benchmark.json"
-"""In the folder of a benchmark: the datasets and methods whose runs lie there, as
-``<dataset>/<method>``, and the number of test seeds."""
 
 
 def final_key(place: int, leg: int | None = None) -> str:
@@ -116,12 +104,7 @@ class RunFolder:
     @property
     def name(self) -> str:
         """Name of the run as it stands in the tables, after that of the whole it is part of."""
-        among = self.path.parent
-        if is_comparison(among) or is_multi_dataset(among):
-            return f"{among.name}/{self.path.name}"
-        if is_benchmark(among.parent):
-            return f"{among.parent.name}/{among.name}/{self.path.name}"
-        return self.path.name
+        return run_name(self.path)
 
     def create(self, spec: Mapping[str, Any]) -> None:
         """Make the folder for a new run.
@@ -147,21 +130,12 @@ class RunFolder:
         Raises:
             RunFolderError: The folder is not that of a search.
         """
-        if is_multi_dataset(self.path):
+        kind = grid_kind(self.path)
+        if kind is not None:
             raise RunFolderError(
-                f"{self.path} is the folder of a search over several datasets. Each has a run of "
-                "its own in there: name one of those, or take supremix.MultiDatasetSearch."
-            )
-        if is_comparison(self.path):
-            raise RunFolderError(
-                f"{self.path} is the folder of a comparison. Each of its methods has a run of its "
-                "own in there: name one of those, or take supremix.Comparison."
-            )
-        if is_benchmark(self.path):
-            raise RunFolderError(
-                f"{self.path} is the folder of a benchmark. Each method has a run of its own for "
-                "each dataset in there (DATASET/METHOD): name one of those, or take "
-                "supremix.Benchmark."
+                f"{self.path} is the folder of {kind.title}. Its searches have runs of their own "
+                f"in there ({kind.run('DATASET', 'METHOD')}): name one of those, or take "
+                f"supremix.{kind.interface}."
             )
         with storage_errors(str(self.path)):
             if not self.spec.is_file():
@@ -217,39 +191,6 @@ def _copy_model(model: UPath, target: UPath) -> None:
     # The description last: a folder with one has its weights.
     for name in (WEIGHTS, DESCRIPTION):
         write_bytes(target / name, read_bytes(model / name))
-
-
-def is_multi_dataset(folder: Address) -> bool:
-    """Whether several datasets are searched in the folder.
-
-    Raises:
-        RunFolderError: Its storage cannot be read.
-    """
-    return _has(folder, MULTI_DATASET)
-
-
-def is_comparison(folder: Address) -> bool:
-    """Whether methods are compared in the folder.
-
-    Raises:
-        RunFolderError: Its storage cannot be read.
-    """
-    return _has(folder, COMPARISON)
-
-
-def is_benchmark(folder: Address) -> bool:
-    """Whether the folder holds a benchmark: runs of several methods on several datasets.
-
-    Raises:
-        RunFolderError: Its storage cannot be read.
-    """
-    return _has(folder, BENCHMARK)
-
-
-def _has(folder: Address, index: str) -> bool:
-    path = to_path(folder)
-    with storage_errors(str(path)):
-        return (path / index).is_file()
 
 
 def check_new(folder: Address) -> None:
@@ -334,11 +275,3 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
-
-
-JOINT = "joint"
-"""Objective of a search whose trials are trained on several datasets each."""
-
-
-RATIO = "× the median's error"
-"""Unit of a joint objective: errors as ratios to those of always predicting the median."""

@@ -137,13 +137,13 @@ def benchmark(context: typer.Context, **given: Any) -> None:
 
 
 def _begun(out: str | None) -> bool:
-    from supremix.runs.folder import is_benchmark
+    from supremix.runs.grids import BENCHMARK
 
     if out is None:
         raise typer.BadParameter(
             "name the folder with --out, so that the next start finds it.", param_hint="--or-resume"
         )
-    return is_benchmark(out)
+    return BENCHMARK.is_in(out)
 
 
 def _asked(given: dict[str, Any], display: Display) -> Benchmark:

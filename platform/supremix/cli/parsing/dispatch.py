@@ -79,26 +79,22 @@ def sources(text: str | None, datasets: Sequence[str]) -> dict[str, str]:
 
 def begun(out: str | None) -> bool:
     """Whether there is a run to go on with in the folder that --out names."""
-    from supremix.runs.folder import RunFolder, is_benchmark, is_comparison, is_multi_dataset
+    from supremix.runs.folder import RunFolder
+    from supremix.runs.grids import grid_kind
 
     if out is None:
         raise typer.BadParameter(
             "name the run folder with --out, so that the next start finds it.",
             param_hint="--or-resume",
         )
-    kinds = (is_multi_dataset, is_comparison, is_benchmark)
-    return any(is_kind(out) for is_kind in kinds) or RunFolder(out).spec.is_file()
+    return grid_kind(out) is not None or RunFolder(out).spec.is_file()
 
 
 def resumed(run: str) -> SearchSession:
     """What goes on with a run, whatever kind of search it is."""
     import supremix
-    from supremix.runs.folder import is_benchmark, is_comparison, is_multi_dataset
+    from supremix.runs.grids import grid_kind
 
-    kinds = (
-        (is_multi_dataset, supremix.MultiDatasetSearch),
-        (is_comparison, supremix.Comparison),
-        (is_benchmark, supremix.Benchmark),
-    )
-    kind = next((kind for is_kind, kind in kinds if is_kind(run)), supremix.Search)
-    return functools.partial(kind.resume, run)
+    kind = grid_kind(run)
+    found = supremix.Search if kind is None else getattr(supremix, kind.interface)
+    return functools.partial(found.resume, run)
