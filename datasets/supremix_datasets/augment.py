@@ -29,7 +29,7 @@ class Augmenter:
     Shapes: n images, C channels, ``shape`` with d = 2 or 3 axes.
 
     Args:
-        augmentation: What may be done.
+        augmentation: Strengths of the augmentation.
         shape: Spatial shape of the images.
         fill: Value of the model's input outside an image.
         white: Distance of full scale from ``fill`` in the model's input; grey curve and noise are
@@ -82,10 +82,10 @@ class Augmenter:
     def draw(self, n: int, generator: torch.Generator) -> dict[str, Tensor]:
         """Draw the parameters of n images.
 
-        Always draws the same count of numbers, whatever is switched on.
+        Always draws the same count of numbers, no matter what is switched on.
 
         Args:
-            n: Number of images.
+            n: Number of images that are drawn for.
             generator: A CPU generator.
 
         Returns:
@@ -122,7 +122,7 @@ class Augmenter:
         Args:
             images: ``(n, C, *shape)`` or, clips of frames, ``(n, C, T, *shape)``; floating point,
                 on any device.
-            params: n rows of a :meth:`draw`.
+            params: Rows of a :meth:`draw`, one per image.
 
         Returns:
             New images of the same shape, dtype and device.

@@ -5,14 +5,17 @@ DatasetError
 ├── UnknownDatasetError   no dataset of that name
 ├── SourceError           the folder is missing, empty or not in the official layout
 ├── LabelTableError       the table of labels cannot be used
-├── DecodeError           one file cannot be turned into an image (it is set aside)
-├── CovariateError        an input beside the image is missing or unusable
+├── DecodeError           one file cannot be turned into an image (it is excluded)
+├── CovariateError        a covariate of an image is missing or unusable
 ├── StoreError            a prepared store is missing, unfinished or damaged
 ├── SplitError            the official split contradicts itself, or cannot be made
 └── TooFewSamplesError    too little is left to work with
 """
 
 from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
 
 
 class DatasetError(Exception):
@@ -36,11 +39,11 @@ class LabelTableError(DatasetError):
 
 
 class DecodeError(DatasetError):
-    """One file cannot be turned into an image; preparing sets it aside with this message."""
+    """One file cannot be turned into an image; preparing excludes it with this message."""
 
 
 class CovariateError(DatasetError):
-    """An input that travels beside the image is missing, unknown or unusable."""
+    """A covariate of an image is missing, unknown or unusable."""
 
 
 class StoreError(DatasetError):
@@ -53,3 +56,15 @@ class SplitError(DatasetError):
 
 class TooFewSamplesError(DatasetError):
     """Too few samples are left to work with."""
+
+
+def did_you_mean(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
+    """The known name closest to `name`, as " Did you mean 'x'?", or nothing.
+
+    Args:
+        name: Name that is not known.
+        known: Names that are.
+        cutoff: Least similarity of the two. ``[0, 1]``.
+    """
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
+    return f" Did you mean {close[0]!r}?" if close else ""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 
 from supremix_datasets.cards.dataset import Dataset
-from supremix_datasets.errors import UnknownDatasetError
+from supremix_datasets.errors import UnknownDatasetError, did_you_mean
 
 _MODULES = {
     "a4-amyloid": "a4_amyloid",
@@ -30,7 +29,7 @@ def names() -> tuple[str, ...]:
 
 
 def get(name: str | Dataset) -> Dataset:
-    """The dataset of that name; a dataset of the user's own is handed back as it is.
+    """The dataset of that name; a dataset of the user's own is returned as it is.
 
     Raises:
         UnknownDatasetError: there is none of that name.
@@ -40,8 +39,7 @@ def get(name: str | Dataset) -> Dataset:
     if name in _MODULES:
         module = importlib.import_module(f"supremix_datasets.readers.{_MODULES[name]}")
         return module.DATASET
-    close = difflib.get_close_matches(str(name), names(), n=1, cutoff=0.4)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
+    hint = did_you_mean(str(name), names(), cutoff=0.4)
     raise UnknownDatasetError(
         f"no dataset {name!r}.{hint} Known: {', '.join(names())}; "
         "or pass a supremix_datasets.Dataset of your own."

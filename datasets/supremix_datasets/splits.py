@@ -18,7 +18,7 @@ QUANTILES = 10
 
 
 @dataclass(frozen=True, slots=True)
-class _Group:
+class _PatientGroup:
     name: str
     size: int
     label: float
@@ -38,7 +38,7 @@ def assign(
 
     Args:
         index: Columns ``group``, ``target`` and perhaps ``split`` (null: not official).
-        seed: Another seed, another split.
+        seed: Seed of the split.
         fractions: Shares of train, val and test of all samples; ``>= 0``, sum 1.
 
     Returns:
@@ -62,7 +62,7 @@ def assign(
     empty = [name for name in shares if name not in chosen.values()]
     if empty:
         raise TooFewSamplesError(
-            f"{len(groups)} groups (people) are too few to fill the splits {empty} of {shares}. "
+            f"{len(groups)} groups (patients) are too few to fill the splits {empty} of {shares}. "
             "Give more data or other fractions."
         )
     return np.asarray([chosen[str(group)] for group in index["group"].to_list()], dtype=np.str_)
@@ -89,19 +89,19 @@ def _official(index: pl.DataFrame) -> dict[str, str]:
             raise SplitError(f"an official split must be one of {SPLITS}, found {split!r}")
         if chosen.setdefault(str(group), str(split)) != split:
             raise SplitError(
-                "a group (person) is in two official splits, "
+                "a group (patient) is in two official splits, "
                 f"{chosen[str(group)]!r} and {split!r}: its images would leak. Mend the table."
             )
     return chosen
 
 
-def _groups(index: pl.DataFrame, seed: int) -> list[_Group]:
+def _groups(index: pl.DataFrame, seed: int) -> list[_PatientGroup]:
     labels: dict[str, list[float]] = {}
     for group, target in index.select("group", "target").iter_rows():
         labels.setdefault(str(group), []).append(float(target))
     return [
         # fsum is exact, so the order of the rows cannot change the mean
-        _Group(name, len(values), math.fsum(values) / len(values), _order(seed, name))
+        _PatientGroup(name, len(values), math.fsum(values) / len(values), _order(seed, name))
         for name, values in labels.items()
     ]
 
@@ -110,7 +110,7 @@ def _order(seed: int, name: str) -> bytes:
     return hashlib.blake2b(f"{seed}:{name}".encode(), digest_size=8).digest()
 
 
-def _deal(groups: Sequence[_Group], shares: dict[str, float]) -> dict[str, str]:
+def _deal(groups: Sequence[_PatientGroup], shares: dict[str, float]) -> dict[str, str]:
     ranked = sorted(groups, key=lambda g: (g.label, g.order, g.name))
     bins = min(QUANTILES, max(1, len(ranked) // 5))
     stratum = {group.name: rank * bins // len(ranked) for rank, group in enumerate(ranked)}

@@ -13,7 +13,7 @@ from supremix_spaces.parameters.values import AUTO, Condition, Value, kind, memb
 def merge(
     base: Mapping[str, Parameter], overrides: Mapping[str, Parameter]
 ) -> dict[str, Parameter]:
-    """Return `base` with `overrides` in place, in the order of `base`.
+    """Return `base` with `overrides` applied, in the order of `base`.
 
     Raises:
         SpaceError: when a replacement does not fit what it replaces, or has no effect.

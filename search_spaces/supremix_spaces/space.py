@@ -18,7 +18,7 @@ class Space:
     """An immutable search space that checks itself.
 
     Args:
-        parameters: the parameters by name, in the order in which they are drawn. A condition may
+        parameters: The parameters by name, in the order in which they are drawn. A condition may
             refer to an earlier choice (or fixed value) only, so that there can be no cycle.
 
     Raises:
@@ -68,7 +68,7 @@ class Space:
         """Draw a point with an Optuna trial.
 
         Args:
-            trial: an `optuna.Trial`, or anything with its three `suggest_` methods.
+            trial: An `optuna.Trial`, or anything with its three `suggest_` methods.
 
         Returns:
             A value for each parameter whose condition holds, fixed ones included.
@@ -98,7 +98,7 @@ class Space:
         """Check that `config` is a point of this space.
 
         Args:
-            config: a value for every parameter whose condition holds, and for no other.
+            config: A value for every parameter whose condition holds, and for no other.
 
         Returns:
             The same point in the space's order, whole numbers in a float range made floats.
@@ -136,7 +136,7 @@ class Space:
         hold is left out.
 
         Args:
-            overrides: the new parameters; another space, or parameters by name.
+            overrides: The new parameters; another space, or parameters by name.
 
         Raises:
             UnknownParameterError: for a name that this space does not have.
@@ -186,7 +186,7 @@ def load_space(address: str) -> Space:
     """Read a whole space of the user's own from a TOML or JSON file.
 
     Args:
-        address: path or fsspec address of the file, in the form shown in `files.py`.
+        address: Path or fsspec address of the file, in the form shown in `files.py`.
 
     Raises:
         SpaceError: when the file is missing, cannot be read, or the space is not sound.

@@ -45,7 +45,7 @@ def test_a_check_tells_what_is_there_and_what_is_not(
     assert "years" in told
     assert "█" in told
     assert "sites: A (10), B (10)" in told
-    assert "1 set aside" in told
+    assert "1 excluded" in told
     assert "the file is missing" in told
     assert f"contact sheet of val: {tmp_path / 'o' / 'val.png'}" in told
     assert "usable, as far as was looked" in told

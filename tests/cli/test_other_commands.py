@@ -106,7 +106,7 @@ def test_preparing_tells_what_is_in_the_store(
     ]
     told = capsys.readouterr().out
     assert "3 samples of 2 groups, images 128 x 192, circumference 100 to 120 mm" in told
-    assert "1 set aside" in told
+    assert "1 excluded" in told
     assert "truncated" in told
     assert "store: cache/abc" in told
 

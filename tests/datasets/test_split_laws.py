@@ -51,13 +51,13 @@ def tables(draw: st.DrawFn) -> pl.DataFrame:
 
 
 def frozen_table() -> pl.DataFrame:
-    """120 visits of 70 people whose labels repeat, the same everywhere."""
-    people = [(7 * visit * visit + 3 * visit) % 71 for visit in range(120)]
+    """120 visits of 70 patients whose labels repeat, the same everywhere."""
+    patients = [(7 * visit * visit + 3 * visit) % 71 for visit in range(120)]
     return pl.DataFrame(
         {
-            "group": [f"P{person:03d}é" for person in people],
+            "group": [f"P{patient:03d}é" for patient in patients],
             "target": [
-                20 + (13 * person) % 50 + visit % 3 / 7 for visit, person in enumerate(people)
+                20 + (13 * patient) % 50 + visit % 3 / 7 for visit, patient in enumerate(patients)
             ],
             "split": pl.Series([None] * 120, dtype=pl.String),
         }
@@ -140,11 +140,11 @@ def test_five_patients_or_more_fill_every_split(labels: list[float], seed: int) 
     st.sampled_from([SHARES, (0.8, 0.1, 0.1), (0.5, 0.25, 0.25), (0.7, 0.3, 0.0)]),
 )
 def test_the_shares_are_kept_when_groups_are_many(
-    people: int, visits: int, seed: int, shares: tuple[float, float, float]
+    patients: int, visits: int, seed: int, shares: tuple[float, float, float]
 ) -> None:
     rng = np.random.default_rng(seed)
-    sizes = rng.integers(1, visits + 1, people)
-    groups = np.repeat([f"s{number}" for number in range(people)], sizes)
+    sizes = rng.integers(1, visits + 1, patients)
+    groups = np.repeat([f"s{number}" for number in range(patients)], sizes)
     index = pl.DataFrame({"group": groups, "target": rng.normal(50, 10, len(groups))})
     split = assign(index, seed=seed, fractions=shares)
     for name, share in zip(SPLITS, shares, strict=True):

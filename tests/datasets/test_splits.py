@@ -8,13 +8,13 @@ from supremix_datasets import SplitError, TooFewSamplesError, assign
 
 
 def table(n: int = 300, seed: int = 0) -> pl.DataFrame:
-    """n images of about 2n/3 people, labels that repeat within a person."""
+    """n images of about 2n/3 patients, labels that repeat within a patient."""
     rng = np.random.default_rng(seed)
-    people = rng.integers(0, 2 * n // 3, n)
+    patients = rng.integers(0, 2 * n // 3, n)
     return pl.DataFrame(
         {
-            "group": [f"{person:04d}" for person in people],
-            "target": people % 97 + rng.normal(0, 1, n),
+            "group": [f"{patient:04d}" for patient in patients],
+            "target": patients % 97 + rng.normal(0, 1, n),
             "split": pl.Series([None] * n, dtype=pl.String),
         }
     )

@@ -144,7 +144,7 @@ class TestBeforeAWorkerGroup:
         assert all(issubclass(error, USER_ERRORS) for error in errors)
 
 
-def test_a_truncated_picture_is_set_aside_and_named(tmp_path: Path, local_ray: None) -> None:
+def test_a_truncated_picture_is_excluded_and_named(tmp_path: Path, local_ray: None) -> None:
     folder = write_heads(tmp_path / "heads", 12)
     bad = folder / "training_set" / "004_HC.png"
     bad.write_bytes(bad.read_bytes()[:200])
@@ -158,7 +158,7 @@ def test_a_truncated_picture_is_set_aside_and_named(tmp_path: Path, local_ray: N
         supremix.prepare("hc18", str(folder), shape=(16, 24), cache=tmp_path / "cache")
 
 
-def test_a_corrupt_volume_is_set_aside_and_named(tmp_path: Path, local_ray: None) -> None:
+def test_a_corrupt_volume_is_excluded_and_named(tmp_path: Path, local_ray: None) -> None:
     folder = tmp_path / "brains"
     folder.mkdir()
     write_brain_phantoms(folder, 6, 0, (0, 1))

@@ -34,7 +34,7 @@ ENVIRONMENT: dict[str, Any] = {
     "packages": {"supremix": "0.1.0", "torch": "2.13.0", "ray": "2.60.0", "mlflow": None},
     "plan": {"worker_groups": 1, "workers": 1, "cpus": 2.0, "gpus": 0.0},
     "images": {"train": 60, "val": 20, "test": 20},
-    "set_aside": 0,
+    "excluded": 0,
 }
 EPOCHS = 4
 

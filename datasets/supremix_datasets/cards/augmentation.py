@@ -19,7 +19,7 @@ class Augmentation:
         rotation_deg: Largest rotation in degrees; in 3-D about each axis. ``[0, 180]``.
         translate: Largest shift as a fraction of the image's extent, per axis. ``[0, 1)``.
         scale: Largest relative change of size, isotropic. ``[0, 1)``. Leave at 0 where the label
-            is a length and the scale is not told to the model.
+            is a length and the model does not get the scale.
         shrink: Largest relative reduction of size where it is to go further down than up; at 0
             an image shrinks as far as it grows, by 1 / (1 + scale). ``[0, 1)``.
         flip_axes: Spatial axes that may be mirrored, each with probability one half.

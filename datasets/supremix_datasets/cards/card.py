@@ -22,16 +22,16 @@ FULL_SCALE = {"uint8": 255.0, "float16": 1.0}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Covariate:
-    """One number that travels beside the image into the model.
+    """One number that goes into the model with the image.
 
     Args:
         name: Name of the number, a Python identifier: it is the keyword of ``predict``.
-        log: Whether the model sees its natural logarithm (the value then must be positive).
-        per_pixel: Whether it is the size of one pixel of the *file*. Images are resampled to the
+        log: True where the model sees its natural logarithm (the value then must be positive).
+        per_pixel: True where it is the size of one pixel of the *file*. Images are resampled to the
             card's grid, so such a value is multiplied by the number of file pixels per grid pixel:
             the model always sees the size of one pixel of what it looks at.
         default: Value where none is known; None makes the covariate compulsory.
-        doc: One line: meaning and unit.
+        doc: Meaning and unit in one line.
 
     Raises:
         CardError: the name is no identifier or the default cannot be used.
@@ -58,37 +58,37 @@ class Card:
 
     Args:
         name: Short name (``hc18``), of letters, digits, ``-`` and ``_``.
-        title: One line for people.
-        modality: What made the images.
-        target: What is predicted.
+        title: One line that users read.
+        modality: Kind of imaging, such as MRI.
+        target: Name of the quantity that is predicted.
         unit: Unit of the target; every error is reported in it.
         label_bin: Two labels within one bin of this width count as equal (0: exact equality).
         label_scale: Distance of labels that counts as one in the losses' weights. ``> 0``.
         window: Half-width of the label window of the mixtures. ``> 0``.
-        label_range: Lowest and highest label that is possible; others are set aside.
+        label_range: Lowest and highest label that is possible; others are excluded.
         target_transform: ``log`` where the target is better fitted as its logarithm: a length
             that is pixels times pixel size becomes a sum of the two. ``none`` otherwise. Errors
             are in ``unit`` either way, and the losses' label distances too.
         shape: Spatial shape of the prepared images, 2 or 3 axes; of a video (frames, H, W) of
             the clips that the model sees.
         period: For videos only: a clip takes each period-th frame of the video. ``>= 1``. The
-            store keeps all frames; training draws clips, judging averages over clips that cover
+            store keeps all frames; training draws clips, evaluation averages over clips that cover
             the video.
         channels: Number of channels.
         spacing: Size of a prepared pixel in mm per axis; None: images are fitted into ``shape``
-            with their aspect kept, whatever their physical size.
-        covariates: Numbers that go into the model beside the image.
+            with their aspect kept, for any physical size.
+        covariates: Numbers that go into the model with the image.
         dtype: ``uint8`` or ``float16``, how images are stored.
         intensity: ``stored``: grey values mean the same in all files and are kept;
             ``foreground``: they do not (MRI), so the 99th percentile of the values above zero
             becomes 200 (uint8) or 1 (float16); ``range``: exposure differs between files (X-ray),
             so the 1st to 99th percentile of the file becomes the full scale, 0 to 255 or 0 to 1.
-        fill: Grey value of what lies outside an image.
-        offset: With ``gain``: the model's input is ``(stored - offset) * gain``.
-        gain: See ``offset``; not 0.
-        augmentation: What may be done to an image without changing its label.
+        fill: Grey value outside an image.
+        offset: Grey value that becomes 0: the model's input is ``(stored - offset) * gain``.
+        gain: Factor of the model's input, see ``offset``; not 0.
+        augmentation: Changes of an image that leave its label as it is.
         licence: Terms of the data, in words.
-        home: Where the data come from.
+        home: Address of the data's home page.
 
     Raises:
         CardError: a value is not legal; the message names it.

@@ -31,7 +31,7 @@ class Decoded:
 
     @classmethod
     def of(cls, image: Decoded | Array) -> Decoded:
-        """A bare array is an image whose file does not tell the spacing."""
+        """A bare array is an image whose file does not give the spacing."""
         return image if isinstance(image, Decoded) else cls(np.asarray(image))
 
 
@@ -77,10 +77,10 @@ class Phantom:
 
     Args:
         write: Writes the folder, see :data:`PhantomWriter`; picklable.
-        version: To be raised when the same seed would write other files.
-        samples: How many are made when nobody says otherwise.
+        version: Number to raise when the same seed would write other files.
+        samples: Number of samples by default.
         shape: Grid that is plenty for them, instead of the card's; None keeps the card's.
-        spacing: See ``shape``.
+        spacing: Spacing in mm that is plenty for them; None keeps the card's.
     """
 
     write: PhantomWriter
@@ -95,10 +95,10 @@ class Dataset:
     """A card with the reader of its files and, where there is one, its phantom generator.
 
     Args:
-        card: The constant facts.
-        reader: Reads the files; picklable.
+        card: Constant facts of the dataset.
+        reader: Reader of the files; picklable.
         phantom: Generator of synthetic data, if any.
-        locate: For a dataset whose card is told by its source (the user's own table): gives the
+        locate: For a dataset whose card depends on its source (the user's own table): gives the
             dataset of a source, see :meth:`at`. None: the card is the same for every source.
         reader_for: With ``locate``: gives the reader that decodes files for a card that was
             located earlier, by its channels; :meth:`reading` asks it.
@@ -130,7 +130,7 @@ class Dataset:
         return self.reader if self.reader_for is None else self.reader_for(card)
 
     def at(self, source: str | None) -> Dataset:
-        """The dataset as the source tells it: itself, unless its card depends on the source.
+        """The dataset for a source: itself, unless its card depends on the source.
 
         Args:
             source: Folder or file at any fsspec address; None where there is none to look at.

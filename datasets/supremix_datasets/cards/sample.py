@@ -14,7 +14,7 @@ class Sample:
 
     Args:
         id: Name of the image within the dataset, unique; a string, leading zeros kept.
-        group: The person (or whatever must not span two splits).
+        group: The patient, or another unit that must not span two splits.
         target: The label in the card's unit.
         address: fsspec URL of the file; a member of a zip is ``zip://member::file:///a.zip``.
         covariates: Numbers by name, raw (no logarithm), as the table gives them for the file.
@@ -33,7 +33,7 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rejected:
-    """One image that is set aside, and why."""
+    """One image that is excluded, and why."""
 
     id: str
     reason: str
@@ -42,7 +42,7 @@ class Rejected:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scan:
-    """All that a reader found in a folder: samples to decode and images already set aside."""
+    """All that a reader found in a folder: samples to decode and images already excluded."""
 
     samples: tuple[Sample, ...]
     rejected: tuple[Rejected, ...] = ()

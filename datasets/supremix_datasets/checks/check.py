@@ -1,4 +1,4 @@
-"""Looking at a folder before anything is made of it: is it what it should be, and what is not?
+"""Check a dataset folder before it is prepared: what can be used, and what cannot.
 
 Nothing is written but the contact sheets, and never into the source.
 """
@@ -6,6 +6,7 @@ Nothing is written but the contact sheets, and never into the source.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -22,18 +23,18 @@ from supremix_datasets.cards.sample import SPLITS, Rejected, Sample, Scan
 from supremix_datasets.checks.contact_sheet import Picture, picture, write_sheet
 from supremix_datasets.checks.facts import (
     copies,
-    covariate_facts,
+    covariate_summaries,
     faults,
     histogram,
     problems,
-    split_facts,
+    split_summaries,
     unused,
 )
 from supremix_datasets.checks.report import CheckReport
 from supremix_datasets.errors import DatasetError, SourceError
 from supremix_datasets.phantoms.folder import phantom_folder
 from supremix_datasets.registry import get
-from supremix_datasets.sources.files import filesystem
+from supremix_datasets.sources.files import filesystem, is_local
 from supremix_datasets.splits import assign
 from supremix_datasets.stores.build import CHUNK, UNREADABLE, Mapper, Progress
 from supremix_datasets.stores.conform import present
@@ -43,7 +44,7 @@ PICTURES = 12
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class _DecodedSample:
     """What is kept of an image that could be decoded."""
 
     size: str
@@ -52,17 +53,17 @@ class _Seen:
 
 
 @dataclass(frozen=True)
-class _Look:
+class _DecodeForCheck:
     """Decodes a few samples as preparing would, and keeps little of each; travels to workers."""
 
     reader: Reader
     card: Card
     shown: frozenset[str]
 
-    def __call__(self, samples: Sequence[Sample]) -> list[_Seen | Rejected]:
+    def __call__(self, samples: Sequence[Sample]) -> list[_DecodedSample | Rejected]:
         return [self._one(sample) for sample in samples]
 
-    def _one(self, sample: Sample) -> _Seen | Rejected:
+    def _one(self, sample: Sample) -> _DecodedSample | Rejected:
         try:
             image = Decoded.of(self.reader.decode(sample.address))
             pixels = present(self.card, image, sample.covariates).pixels
@@ -70,7 +71,7 @@ class _Look:
             return Rejected(id=sample.id, reason=str(error), address=sample.address)
         flat = picture(pixels, self.card) if sample.id in self.shown else None
         digest = hashlib.blake2b(np.ascontiguousarray(pixels).data, digest_size=16).digest()
-        return _Seen(" x ".join(map(str, image.pixels.shape)), digest, flat)
+        return _DecodedSample(" x ".join(map(str, image.pixels.shape)), digest, flat)
 
 
 def check(
@@ -87,7 +88,7 @@ def check(
     split_seed: int = 0,
     fractions: Sequence[float] = (0.6, 0.2, 0.2),
 ) -> CheckReport:
-    """Tell whether a folder is what the dataset's reader expects.
+    """Check that a folder is what the dataset's reader expects.
 
     The tables and the names of the files are read, and a handful of images of each split is
     decoded; ``full`` decodes all of them.
@@ -96,19 +97,19 @@ def check(
         dataset: Name, or a dataset of the user's own.
         source: Folder of the official layout at any fsspec address; None or ``"phantom"`` for the
             dataset's phantoms, which are made on first use.
-        full: Whether every image is decoded.
+        full: True to decode every image.
         out: Folder for the contact sheets, ``<split>.png``; default ``checks/<dataset>`` in the
             cache.
         cache: Where phantoms and, by default, contact sheets are kept.
         shape: Spatial shape instead of the card's.
-        mapper: Like :func:`map`, perhaps parallel.
+        mapper: Function like :func:`map`, perhaps parallel.
         progress: Called with (images done, images in all).
         min_fraction: Least share of the images that has to be usable. ``[0, 1]``.
         split_seed: Seed of the split, where there is no official one.
-        fractions: Its shares of train, val and test.
+        fractions: Shares of train, val and test in that split.
 
     Returns:
-        The report. ``report.usable`` tells whether preparing would succeed.
+        The report. ``report.usable`` says whether preparing would succeed.
 
     Raises:
         DatasetError: the folder or its tables cannot be read at all.
@@ -126,19 +127,17 @@ def check(
     scan = dataset.reader.scan(where)
     splits, problem = _split(scan.samples, split_seed, fractions)
     chosen = _chosen(scan.samples, splits)
-    looked = list(scan.samples) if full else [s for place in chosen.values() for s in place]
-    shown = frozenset(sample.id for place in chosen.values() for sample in place)
-    seen = _decode(_Look(dataset.reader, card, shown), looked, run, progress)
+    to_decode = list(scan.samples) if full else list(itertools.chain(*chosen.values()))
+    shown = frozenset(sample.id for sample in itertools.chain(*chosen.values()))
+    seen = _decode(_DecodeForCheck(dataset.reader, card, shown), to_decode, run, progress)
     written = _write_sheets(sheets, card, chosen, seen)
     return _report(card, where, scan, splits, problem, seen, written, full, min_fraction)
 
 
 def _keep_out(sheets: Path, where: str) -> None:
     """Refuse to write into the source."""
-    fs, path = filesystem(where)
-    local = "file" in (fs.protocol if isinstance(fs.protocol, tuple) else (fs.protocol,))
-    home = os.path.realpath(path)
-    if local and os.path.commonpath([os.path.realpath(sheets), home]) == home:
+    home = os.path.realpath(filesystem(where)[1])
+    if is_local(where) and os.path.commonpath([os.path.realpath(sheets), home]) == home:
         raise SourceError(
             f"the contact sheets would be written into the source: {sheets}. Nothing is changed "
             "there; give another folder as out."
@@ -169,17 +168,17 @@ def _chosen(samples: Sequence[Sample], splits: Sequence[str]) -> dict[str, list[
     for split in [name for name in (*SPLITS, "all") if name in splits]:
         own = [s for s, name in zip(samples, splits, strict=True) if name == split]
         own.sort(key=lambda sample: (sample.target, sample.id))
-        places = np.linspace(0, len(own) - 1, min(PICTURES, len(own))).round().astype(int)
-        chosen[split] = [own[place] for place in places]
+        indices = np.linspace(0, len(own) - 1, min(PICTURES, len(own))).round().astype(int)
+        chosen[split] = [own[index] for index in indices]
     return chosen
 
 
 def _decode(
-    look: _Look, samples: Sequence[Sample], run: Mapper, progress: Progress | None
-) -> dict[str, _Seen | Rejected]:
+    decode: _DecodeForCheck, samples: Sequence[Sample], run: Mapper, progress: Progress | None
+) -> dict[str, _DecodedSample | Rejected]:
     chunks = [samples[i : i + CHUNK] for i in range(0, len(samples), CHUNK)]
-    seen: dict[str, _Seen | Rejected] = {}
-    for chunk, outcomes in zip(chunks, run(look, chunks), strict=True):
+    seen: dict[str, _DecodedSample | Rejected] = {}
+    for chunk, outcomes in zip(chunks, run(decode, chunks), strict=True):
         seen.update({s.id: outcome for s, outcome in zip(chunk, outcomes, strict=True)})
         if progress is not None:
             progress(len(seen), len(samples))
@@ -190,7 +189,7 @@ def _write_sheets(
     folder: Path,
     card: Card,
     chosen: dict[str, list[Sample]],
-    seen: dict[str, _Seen | Rejected],
+    seen: dict[str, _DecodedSample | Rejected],
 ) -> dict[str, str]:
     written: dict[str, str] = {}
     for split, samples in chosen.items():
@@ -198,7 +197,7 @@ def _write_sheets(
         captions: list[str] = []
         for sample in samples:
             outcome = seen[sample.id]
-            if isinstance(outcome, _Seen) and outcome.shown is not None:
+            if isinstance(outcome, _DecodedSample) and outcome.shown is not None:
                 pictures.append(outcome.shown)
                 captions.append(f"{sample.target:.4g} {card.unit}")
         if pictures:
@@ -214,14 +213,16 @@ def _report(
     scan: Scan,
     splits: Sequence[str],
     problem: str | None,
-    seen: dict[str, _Seen | Rejected],
+    seen: dict[str, _DecodedSample | Rejected],
     sheets: dict[str, str],
     full: bool,
     min_fraction: float,
 ) -> CheckReport:
     failed = [outcome for outcome in seen.values() if isinstance(outcome, Rejected)]
-    images = [outcome for outcome in seen.values() if isinstance(outcome, _Seen)]
-    digests = {n: outcome.digest for n, outcome in seen.items() if isinstance(outcome, _Seen)}
+    images = [outcome for outcome in seen.values() if isinstance(outcome, _DecodedSample)]
+    digests = {
+        n: outcome.digest for n, outcome in seen.items() if isinstance(outcome, _DecodedSample)
+    }
     bad = {rejected.id for rejected in failed}
     kept = [(s, n) for s, n in zip(scan.samples, splits, strict=True) if s.id not in bad]
     listed = len(scan.samples) + len(scan.rejected)
@@ -235,10 +236,10 @@ def _report(
         images=len(kept),
         decoded=len(seen),
         groups=len({sample.group for sample, _ in kept}),
-        splits=split_facts(kept, sheets),
+        splits=split_summaries(kept, sheets),
         label_counts=counts,
         label_edges=edges,
-        covariates=covariate_facts(card, [sample for sample, _ in kept]),
+        covariates=covariate_summaries(card, [sample for sample, _ in kept]),
         sites=dict(Counter(s.site for s, _ in kept if s.site is not None).most_common()),
         sizes=dict(Counter(image.size for image in images).most_common()),
         problems=problems([*scan.rejected, *failed]),

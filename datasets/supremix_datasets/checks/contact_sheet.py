@@ -1,6 +1,6 @@
-"""Contact sheets: what a model will be shown, as one PNG that a person can look over.
+"""Contact sheets: what a model will be shown, as one PNG that a patient can look over.
 
-No name of a file or a person is on it, the label alone.
+No name of a file or a patient is on it, the label alone.
 """
 
 from __future__ import annotations
@@ -47,22 +47,22 @@ def picture(pixels: NDArray[Any], card: Card) -> Picture:
     if card.period is not None:
         clip = min(len(grey), card.shape[0] * card.period)
         chosen = np.linspace(0, clip - 1, min(FRAMES, clip)).round().astype(int)
-        return _beside([_flat(grey[frame]) for frame in chosen])
+        return _side_by_side([_flat(grey[frame]) for frame in chosen])
     if len(card.shape) == 2:
         return _flat(grey)
     volume = grey[0]
     x, y, z = (n // 2 for n in volume.shape)
     # right, anterior, superior: the last axis of each slice goes up
-    return _beside([part.T[::-1] for part in (volume[:, y], volume[x], volume[:, :, z])])
+    return _side_by_side([part.T[::-1] for part in (volume[:, y], volume[x], volume[:, :, z])])
 
 
 def write_sheet(path: Path, pictures: Sequence[Picture], captions: Sequence[str]) -> None:
     """Write pictures in a grid, each with its caption below.
 
     Args:
-        path: The PNG; its folder exists.
-        pictures: At least one.
-        captions: As many.
+        path: Path of the PNG in an existing folder.
+        pictures: Pictures in the order of the grid, at least one.
+        captions: Text below each picture, as many as pictures.
     """
     panels = [_panel(one) for one in pictures]
     width, height = max(panel.width for panel in panels), HEIGHT + LINE
@@ -72,8 +72,8 @@ def write_sheet(path: Path, pictures: Sequence[Picture], captions: Sequence[str]
     sheet = Image.new("RGB", size, "white")
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(size=13)
-    for place, (panel, caption) in enumerate(zip(panels, captions, strict=True)):
-        row, column = divmod(place, columns)
+    for index, (panel, caption) in enumerate(zip(panels, captions, strict=True)):
+        row, column = divmod(index, columns)
         left, top = GAP + column * (width + GAP), GAP + row * (height + GAP)
         sheet.paste(panel, (left, top))
         draw.text((left, top + HEIGHT + 1), caption, fill="black", font=font)
@@ -95,7 +95,7 @@ def _flat(channels: Picture) -> Picture:
     return np.moveaxis(channels, 0, -1) if len(channels) == 3 else channels[0]
 
 
-def _beside(parts: Sequence[Picture]) -> Picture:
+def _side_by_side(parts: Sequence[Picture]) -> Picture:
     """Pictures of any height side by side, centred."""
     height = max(part.shape[0] for part in parts)
     padded = [_padded(part, height) for part in parts]

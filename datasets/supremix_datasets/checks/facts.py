@@ -10,29 +10,29 @@ import numpy as np
 
 from supremix_datasets.cards.card import Card
 from supremix_datasets.cards.sample import SPLITS, Rejected, Sample, Scan
-from supremix_datasets.checks.report import CovariateFacts, Problem, SplitFacts
+from supremix_datasets.checks.report import CovariateSummary, ExclusionReason, SplitSummary
 from supremix_datasets.sources.files import container, list_files
 
 BINS = 12
 """Bars of the label histogram."""
 
 
-def split_facts(
+def split_summaries(
     kept: Sequence[tuple[Sample, str]], sheets: dict[str, str]
-) -> tuple[SplitFacts, ...]:
+) -> tuple[SplitSummary, ...]:
     """What is in each split.
 
     Args:
         kept: The usable samples, each with its split.
         sheets: Split to the path of its contact sheet.
     """
-    facts: list[SplitFacts] = []
+    summaries: list[SplitSummary] = []
     for split in (*SPLITS, "all"):
         own = [sample for sample, name in kept if name == split]
         if own:
             labels = np.asarray([sample.target for sample in own])
-            facts.append(
-                SplitFacts(
+            summaries.append(
+                SplitSummary(
                     name=split,
                     images=len(own),
                     groups=len({sample.group for sample in own}),
@@ -43,7 +43,7 @@ def split_facts(
                     sheet=sheets.get(split),
                 )
             )
-    return tuple(facts)
+    return tuple(summaries)
 
 
 def histogram(labels: Sequence[float]) -> tuple[tuple[int, ...], tuple[float, ...]]:
@@ -54,22 +54,22 @@ def histogram(labels: Sequence[float]) -> tuple[tuple[int, ...], tuple[float, ..
     return tuple(counts.tolist()), tuple(edges.tolist())
 
 
-def covariate_facts(card: Card, samples: Sequence[Sample]) -> tuple[CovariateFacts, ...]:
+def covariate_summaries(card: Card, samples: Sequence[Sample]) -> tuple[CovariateSummary, ...]:
     """How many of the samples have each covariate, and its range."""
-    facts: list[CovariateFacts] = []
+    summaries: list[CovariateSummary] = []
     for covariate in card.covariates:
         given = [s.covariates[covariate.name] for s in samples if covariate.name in s.covariates]
         low, high = (min(given), max(given)) if given else (None, None)
-        facts.append(CovariateFacts(covariate.name, len(given), len(samples), low, high))
-    return tuple(facts)
+        summaries.append(CovariateSummary(covariate.name, len(given), len(samples), low, high))
+    return tuple(summaries)
 
 
-def problems(rejected: Sequence[Rejected]) -> tuple[Problem, ...]:
+def problems(rejected: Sequence[Rejected]) -> tuple[ExclusionReason, ...]:
     """Reasons that differ in a number only are one problem."""
     alike: defaultdict[str, list[Rejected]] = defaultdict(list)
     for one in rejected:
         alike[re.sub(r"\d+(\.\d+)?", "#", one.reason)].append(one)
-    found = [Problem(same[0].reason, len(same), same[0].id) for same in alike.values()]
+    found = [ExclusionReason(same[0].reason, len(same), same[0].id) for same in alike.values()]
     return tuple(sorted(found, key=lambda problem: -problem.count))
 
 
@@ -102,8 +102,8 @@ def faults(
     Args:
         problem: Why it cannot be split, if so.
         share: Share of the images that can be used, estimated.
-        min_fraction: Least share.
-        readable: How many images could be decoded.
+        min_fraction: Least share of usable images. ``[0, 1]``.
+        readable: Number of images that could be decoded.
     """
     faults: list[str] = []
     if readable == 0:

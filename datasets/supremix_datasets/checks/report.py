@@ -9,17 +9,17 @@ from supremix_datasets.cards.card import Card
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class SplitFacts:
+class SplitSummary:
     """One split.
 
     Args:
         name: ``train``, ``val``, ``test``; ``all`` where the images cannot be split.
-        images: Usable images in it.
-        groups: Groups (people) in it.
-        official: Whether the dataset says so itself, for all of its images.
-        low: Lowest label.
-        median: Median label.
-        high: Highest label.
+        images: Number of usable images in the split.
+        groups: Number of groups (patients) in the split.
+        official: True where the files themselves give this split for all of its images.
+        low: Lowest label in the split.
+        median: Median label of the split.
+        high: Highest label in the split.
         sheet: Path of its contact sheet; None where none of its images could be decoded.
     """
 
@@ -34,7 +34,7 @@ class SplitFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class CovariateFacts:
+class CovariateSummary:
     """One covariate: how many of the images have it, and its range (None where none has)."""
 
     name: str
@@ -45,8 +45,8 @@ class CovariateFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
-    """Why images are set aside, how many, and the id of one of them."""
+class ExclusionReason:
+    """Why images are excluded, how many, and the id of one of them."""
 
     reason: str
     count: int
@@ -59,19 +59,19 @@ class CheckReport:
 
     Args:
         card: The card, on the grid that images were looked at.
-        source: The folder.
-        full: Whether every image was decoded.
+        source: Address of the folder.
+        full: True where every image was decoded.
         listed: Images that were found in the folder or its tables, usable or not.
         images: Images that can be used, as far as was looked.
         decoded: Images that were decoded, or tried.
-        groups: Groups (people) of the usable images.
+        groups: Groups (patients) of the usable images.
         splits: The splits that a search would use.
         label_counts: Images in each bar of the histogram of labels.
         label_edges: Edges of the bars, one more than bars.
         covariates: The covariates in the card's order, raw values.
         sites: Images by site, most first; empty where no site is known.
         sizes: Decoded files by their shape, most first.
-        problems: What is set aside, the most frequent reason first.
+        problems: What is excluded, the most frequent reason first.
         copies: Ids of decoded images that are the same to the last bit though they belong to
             different groups: one patient under two names, perhaps, in two splits.
         unused: Files of the folder that are neither images nor tables of the dataset.
@@ -85,13 +85,13 @@ class CheckReport:
     images: int
     decoded: int
     groups: int
-    splits: tuple[SplitFacts, ...]
+    splits: tuple[SplitSummary, ...]
     label_counts: tuple[int, ...]
     label_edges: tuple[float, ...]
-    covariates: tuple[CovariateFacts, ...]
+    covariates: tuple[CovariateSummary, ...]
     sites: Mapping[str, int]
     sizes: Mapping[str, int]
-    problems: tuple[Problem, ...]
+    problems: tuple[ExclusionReason, ...]
     copies: tuple[tuple[str, ...], ...]
     unused: int
     faults: tuple[str, ...]
@@ -102,6 +102,6 @@ class CheckReport:
         return not self.faults
 
     @property
-    def set_aside(self) -> int:
+    def excluded(self) -> int:
         """Images that cannot be used, as far as was looked."""
         return sum(problem.count for problem in self.problems)

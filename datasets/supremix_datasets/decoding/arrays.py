@@ -28,8 +28,8 @@ def decode_npy(data: bytes, spacing: tuple[float, ...] | None) -> Decoded:
     size that is there.
 
     Args:
-        data: The whole file.
-        spacing: Size of a pixel in mm per axis, which a NumPy file does not tell. It also tells
+        data: Content of the whole file.
+        spacing: Size of a pixel in mm per axis, which a NumPy file does not give. It also gives
             the number of axes; with None there are 2 or 3.
 
     Returns:

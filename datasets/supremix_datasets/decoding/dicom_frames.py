@@ -1,7 +1,7 @@
 # pydicom carries few types
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false
-"""One DICOM file to its frames: grey values in the file's own units, and where each frame lies.
+"""One DICOM file to its frames: grey values in the file's units, and each frame's position.
 
 Compressed transfer syntaxes are decoded by pydicom through python-gdcm, Pillow or its own run
 length decoder, whichever can. "JPEG Extended" with 12 bits is the one common kind that none of them
@@ -63,14 +63,14 @@ class Frame:
         position: ``(3,)`` centre of the first pixel in mm, axes left, posterior, superior.
         axes: ``(2, 3)`` unit vectors along which the columns' and the rows' index grow: the first
             points along a row, the second down a column.
-        spacing: mm from row to row and from column to column.
-        time: Whatever tells the time frames of a dynamic series apart.
+        spacing: Distance in mm from row to row and from column to column.
+        time: Values that distinguish the time frames of a dynamic series.
         duration: Length of the time frame in ms; None where the file does not say.
         modality: Short name of what made the image, such as PT or MR; may be empty.
         series: SeriesInstanceUID, to compare, never to show.
         instance: SOPInstanceUID and frame number, to compare, never to show.
-        slices: How many slices one time frame of the series has, as the file says.
-        times: How many time frames the series has, as the file says.
+        slices: Number of slices of one time frame of the series, as the file says.
+        times: Number of time frames of the series, as the file says.
     """
 
     pixels: NDArray[Any]
@@ -93,7 +93,7 @@ def read_frames(data: bytes, *, quantities: bool = False) -> list[Frame]:
     applied. Colours become grey, 0 to 255.
 
     Args:
-        data: The whole file.
+        data: Content of the whole file.
         quantities: Keep MONOCHROME1 as it is. It is inverted otherwise, except in a multi-frame
             file that :func:`stands_in_space`.
 
@@ -114,7 +114,7 @@ def read_frames(data: bytes, *, quantities: bool = False) -> list[Frame]:
 
 
 def stands_in_space(dataset: Dataset) -> bool:
-    """Whether each frame of a multi-frame file has its own place: a volume, not a film."""
+    """Whether each frame of a multi-frame file has its own position: a volume, not a film."""
     per_frame = dataset.get("PerFrameFunctionalGroupsSequence")
     return bool(per_frame) and "PlanePositionSequence" in per_frame[0]
 
@@ -139,7 +139,7 @@ def _open(data: bytes) -> Dataset:
 def _check_deflated(data: bytes) -> None:
     """Refuse a deflated file that grows beyond all measure, before pydicom inflates it at once."""
     if data[132:140] != GROUP_LENGTH:
-        raise DecodeError("not a DICOM image: a deflated file whose head does not tell its length")
+        raise DecodeError("not a DICOM image: a deflated file whose head does not give its length")
     (length,) = struct.unpack_from("<I", data, 140)
     inflate = zlib.decompressobj(-zlib.MAX_WBITS)
     rest, total = data[144 + length :], 0
@@ -184,10 +184,10 @@ def _inverted(planes: NDArray[Any], dataset: Dataset) -> NDArray[Any]:
 
 
 def _frame(dataset: Dataset, plane: NDArray[Any], number: int) -> Frame:
-    place = _group(dataset, number, "PlanePositionSequence")
+    plane_position = _group(dataset, number, "PlanePositionSequence")
     turn = _group(dataset, number, "PlaneOrientationSequence")
     size = _group(dataset, number, "PixelMeasuresSequence")
-    position = _numbers(place, "ImagePositionPatient", 3)
+    position = _numbers(plane_position, "ImagePositionPatient", 3)
     axes = _numbers(turn, "ImageOrientationPatient", 6)
     if _count(dataset) > 1 and not stands_in_space(dataset):
         position = None  # the file's one position is that of its first frame

@@ -54,7 +54,7 @@ NIFTI_ERRORS = (
 
 
 def decode_file(address: str, *, channels: int = 1) -> Decoded:
-    """Decode an image of any supported format, told apart by the ending of the address.
+    """Decode an image of any supported format, distinguished by the ending of the address.
 
     Args:
         address: fsspec address: a picture, a NIfTI volume, a NumPy array, a DICOM file, a video,
@@ -88,7 +88,7 @@ def decode_picture(data: bytes, *, channels: int = 1) -> Decoded:
     """A still picture: uint8, or float32 where it has more than 8 bits.
 
     Args:
-        data: The file.
+        data: Content of the whole file.
         channels: 1 for grey values ``(H, W)``, 3 for red, green and blue ``(3, H, W)``.
 
     Raises:
@@ -151,7 +151,7 @@ def value_bytes(header: Any) -> int:
     """Bytes of one value of a NIfTI image.
 
     Args:
-        header: nibabel's header of the file.
+        header: Header of the file as nibabel reads it.
 
     Raises:
         DecodeError: the header names a type of values that there is not.

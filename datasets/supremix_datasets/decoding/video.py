@@ -106,7 +106,7 @@ def _frames(container: Any) -> Frames:
     shape = (int(stream.codec_context.height), int(stream.codec_context.width))
     if claimed < 1:
         raise DecodeError(
-            "the container does not say how many frames it holds, so nobody can tell whether all "
+            "the container does not say how many frames it holds, so it cannot be checked that all "
             "are there. Write it again, for instance with 'ffmpeg -i OLD -c copy NEW'."
         )
     _check_size(claimed, shape)

@@ -5,9 +5,9 @@
 
 The images are those of :mod:`supremix_datasets.phantoms.anatomy.amyloid_pet`. Labels are drawn
 from two groups that
-overlap, as in life: without amyloid about 1.0, with amyloid about 1.45. One person in six is
-scanned again two years later, with the same head. In ADNI's layout two people in five have
-florbetaben instead of florbetapir, slices are 16-bit with a slope of their own and names that tell
+overlap, as in life: without amyloid about 1.0, with amyloid about 1.45. One patient in six is
+scanned again two years later, with the same head. In ADNI's layout two patients in five have
+florbetaben instead of florbetapir, slices are 16-bit with a slope of their own and names that give
 no order, and one image in eight is a NIfTI file.
 """
 
@@ -39,7 +39,7 @@ from supremix_datasets.phantoms.anatomy.amyloid_pet import (
 )
 
 AMYLOID = 0.45
-"""Share of the people with amyloid."""
+"""Share of the patients with amyloid."""
 
 CENTILOID = {"FBP": (188.22, -189.16), "FBB": (157.15, -151.87)}
 """Slope and intercept from SUVR (whole cerebellum) to Centiloid, as UC Berkeley publishes them."""
@@ -54,9 +54,9 @@ REGIONS = ("Frontal_Medial", "Cingulate_Posterior", "Temporal_Lateral", "Parieta
 
 
 @dataclass(frozen=True)
-class _Scan:
+class _PhantomScan:
     number: int
-    person: int
+    patient: int
     visit: int
     tracer: str
     suvr: float
@@ -66,9 +66,9 @@ def write_adni_phantoms(folder: Path, samples: int, seed: int, part: tuple[int, 
     """Write a part of a folder of ``samples`` images in ADNI's layout; part 0 writes the table.
 
     Args:
-        folder: Existing folder.
+        folder: Existing folder that is written to.
         samples: Number of images in the whole folder.
-        seed: Same seed, same folder.
+        seed: Seed of the generator; the same seed writes the same folder.
         part: ``(k, parts)``: writes the images k, k + parts, …
     """
     scans = _plan(samples, seed, ("FBP", "FBP", "FBP", "FBB", "FBB"))
@@ -76,24 +76,24 @@ def write_adni_phantoms(folder: Path, samples: int, seed: int, part: tuple[int, 
         _write_table(folder / "UCBERKELEY_AMY_6MM_01Jun2024.csv", ADNI_COLUMNS, _adni_rows(scans))
     for scan in scans[part[0] :: part[1]]:
         day = f"{_day(scan)}_10_{scan.number % 60:02d}_00.0"
-        place = folder / _ptid(scan.person) / "Amyloid_PET" / day / f"I{_image_id(scan)}"
-        place.mkdir(parents=True)
+        target = folder / _ptid(scan.patient) / "Amyloid_PET" / day / f"I{_image_id(scan)}"
+        target.mkdir(parents=True)
         volume = _render(scan, seed)
         if scan.number % 8 == 7:
-            (place / f"ADNI_{_ptid(scan.person)}_I{_image_id(scan)}.nii").write_bytes(
+            (target / f"ADNI_{_ptid(scan.patient)}_I{_image_id(scan)}.nii").write_bytes(
                 _nifti(volume)
             )
         else:
-            _write_series(place, volume, scan, seed)
+            _write_series(target, volume, scan, seed)
 
 
 def write_a4_phantoms(folder: Path, samples: int, seed: int, part: tuple[int, int]) -> None:
     """Write a part of a folder of ``samples`` images in A4's layout; part 0 writes the table.
 
     Args:
-        folder: Existing folder.
+        folder: Existing folder that is written to.
         samples: Number of images in the whole folder.
-        seed: Same seed, same folder.
+        seed: Seed of the generator; the same seed writes the same folder.
         part: ``(k, parts)``: writes the images k, k + parts, …
     """
     scans = _plan(samples, seed, ("FBP",))
@@ -103,16 +103,16 @@ def write_a4_phantoms(folder: Path, samples: int, seed: int, part: tuple[int, in
     images = folder / "images"
     images.mkdir(exist_ok=True)
     for scan in scans[part[0] :: part[1]]:
-        name = f"{_bid(scan.person)}_VISCODE_{_visit_code(scan)}.nii.gz"
+        name = f"{_bid(scan.patient)}_VISCODE_{_visit_code(scan)}.nii.gz"
         data = gzip.compress(_nifti(_render(scan, seed)), compresslevel=1, mtime=0)
         (images / name).write_bytes(data)
 
 
-def _plan(samples: int, seed: int, tracers: Sequence[str]) -> list[_Scan]:
+def _plan(samples: int, seed: int, tracers: Sequence[str]) -> list[_PhantomScan]:
     """All scans in order; a longer plan begins with the shorter one."""
     rng = np.random.default_rng([seed, 1])
-    scans: list[_Scan] = []
-    person = 0
+    scans: list[_PhantomScan] = []
+    patient = 0
     while len(scans) < samples:
         positive, again = rng.random() < AMYLOID, rng.random() < 1 / 6
         first = float(np.clip(rng.normal(*((1.45, 0.22) if positive else (1.02, 0.1))), 0.72, 2.3))
@@ -120,62 +120,62 @@ def _plan(samples: int, seed: int, tracers: Sequence[str]) -> list[_Scan]:
         tracer = tracers[int(rng.integers(len(tracers)))]
         for visit in range(2 if again else 1):
             suvr = round(first + visit * growth, 4)
-            scans.append(_Scan(len(scans), person, visit, tracer, suvr))
-        person += 1
+            scans.append(_PhantomScan(len(scans), patient, visit, tracer, suvr))
+        patient += 1
     return scans[:samples]
 
 
-def _head(scan: _Scan, seed: int) -> Head:
-    return draw_head(np.random.default_rng([seed, 2, scan.person]))
+def _head(scan: _PhantomScan, seed: int) -> Head:
+    return draw_head(np.random.default_rng([seed, 2, scan.patient]))
 
 
-def _render(scan: _Scan, seed: int) -> NDArray[np.float32]:
+def _render(scan: _PhantomScan, seed: int) -> NDArray[np.float32]:
     rng = np.random.default_rng([seed, 3, scan.number])
     camera = draw_camera(rng)
     return render(_head(scan, seed), scan.suvr, scan.tracer, camera, rng)
 
 
-def _ptid(person: int) -> str:
-    return f"{2 + person % 5:03d}_S_{4000 + person:04d}"
+def _ptid(patient: int) -> str:
+    return f"{2 + patient % 5:03d}_S_{4000 + patient:04d}"
 
 
-def _bid(person: int) -> str:
-    return f"B{10_000_000 + 37 * (person + 1)}"
+def _bid(patient: int) -> str:
+    return f"B{10_000_000 + 37 * (patient + 1)}"
 
 
-def _visit_code(scan: _Scan) -> str:
+def _visit_code(scan: _PhantomScan) -> str:
     return "066" if scan.visit else "002"
 
 
-def _image_id(scan: _Scan) -> int:
+def _image_id(scan: _PhantomScan) -> int:
     return 300_000 + 11 * scan.number
 
 
-def _day(scan: _Scan) -> str:
-    first = date(2012, 1, 9) + timedelta(days=7 * (scan.person % 150))
+def _day(scan: _PhantomScan) -> str:
+    first = date(2012, 1, 9) + timedelta(days=7 * (scan.patient % 150))
     return (first + timedelta(days=731 * scan.visit)).isoformat()
 
 
-def _centiloid(scan: _Scan) -> float:
+def _centiloid(scan: _PhantomScan) -> float:
     slope, intercept = CENTILOID[scan.tracer]
     return round(slope * scan.suvr + intercept, 1)
 
 
-def _adni_rows(scans: Sequence[_Scan]) -> list[list[object]]:
+def _adni_rows(scans: Sequence[_PhantomScan]) -> list[list[object]]:
     rows: list[list[object]] = []
     for scan in scans:
-        rid = 4000 + scan.person
+        rid = 4000 + scan.patient
         centiloid, day = _centiloid(scan), _day(scan)
         visit = "y2" if scan.visit else "init"
-        head = [_image_id(scan), rid, _ptid(scan.person), visit, 2 + scan.person % 5, day, day, 6]
+        head = [_image_id(scan), rid, _ptid(scan.patient), visit, 2 + scan.patient % 5, day, day, 6]
         rows.append([*head, 2, scan.tracer, int(centiloid > 20), centiloid, scan.suvr])
     return rows
 
 
-def _a4_rows(scan: _Scan, seed: int) -> list[list[object]]:
+def _a4_rows(scan: _PhantomScan, seed: int) -> list[list[object]]:
     """The summary among the single regions, which scatter about it."""
     lobes = _head(scan, seed).lobes
-    head = [_bid(scan.person), str(int(_visit_code(scan)))]
+    head = [_bid(scan.patient), str(int(_visit_code(scan)))]
     rows: list[list[object]] = [[*head, "Composite_Summary", scan.suvr, _centiloid(scan)]]
     for k, name in enumerate(REGIONS[: len(LOBES)]):
         rows.append([*head, name, round(scan.suvr * (0.8 + 0.25 * float(lobes[k])), 4), ""])
@@ -203,7 +203,7 @@ def _uid(*parts: object) -> UID:
     return UID(f"2.25.{number}")
 
 
-def _write_series(place: Path, volume: NDArray[np.float32], scan: _Scan, seed: int) -> None:
+def _write_series(target: Path, volume: NDArray[np.float32], scan: _PhantomScan, seed: int) -> None:
     """One file per slice; names are in no order, and half of the series go from top to bottom."""
     rng = np.random.default_rng([seed, 4, scan.number])
     names = rng.permutation(SHAPE[2] * 97)[: SHAPE[2]]
@@ -223,20 +223,20 @@ def _write_series(place: Path, volume: NDArray[np.float32], scan: _Scan, seed: i
         head.RescaleSlope = float(f"{slope:.8g}")
         head.PixelData = np.rint(plane / head.RescaleSlope).astype("<u2").tobytes()
         head.save_as(
-            place / f"ADNI_{_ptid(scan.person)}_PT_{names[z]:05d}.dcm", enforce_file_format=True
+            target / f"ADNI_{_ptid(scan.patient)}_PT_{names[z]:05d}.dcm", enforce_file_format=True
         )
 
 
-def _head_of_series(scan: _Scan, seed: int) -> Dataset:
+def _head_of_series(scan: _PhantomScan, seed: int) -> Dataset:
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = PositronEmissionTomographyImageStorage
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     head = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
-    facts: dict[str, Any] = {
+    elements: dict[str, Any] = {
         "SOPClassUID": PositronEmissionTomographyImageStorage,
         "Modality": "PT",
         "PatientName": "Phantom",
-        "PatientID": _ptid(scan.person),
+        "PatientID": _ptid(scan.patient),
         "StudyInstanceUID": _uid(seed, scan.number, "study"),
         "SeriesInstanceUID": _uid(seed, scan.number, "series"),
         "SeriesDescription": "Amyloid PET",
@@ -261,6 +261,6 @@ def _head_of_series(scan: _Scan, seed: int) -> Dataset:
         "RescaleIntercept": 0,
         "RescaleType": "BQML",
     }
-    for name, value in facts.items():
+    for name, value in elements.items():
         setattr(head, name, value)
     return head

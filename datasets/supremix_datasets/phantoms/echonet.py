@@ -70,7 +70,7 @@ def write_echo_phantoms(folder: Path, samples: int, seed: int, part: tuple[int, 
     Args:
         folder: Existing folder; ``FileList.csv`` and ``Videos`` come right into it.
         samples: Number of videos in the whole folder.
-        seed: Same seed, same folder.
+        seed: Seed of the generator; the same seed writes the same folder.
         part: ``(k, parts)``: writes the videos k, k + parts, …
     """
     videos = folder / "Videos"
@@ -92,7 +92,7 @@ def draw_recording(seed: int, index: int) -> Recording:
     fps = int(rng.integers(RATES[0], RATES[1] + 1))
     beat = int(np.ceil(heart.beat * fps)) + 1
     frames = max(beat, int(rng.integers(FRAMES[0], FRAMES[1] + 1)))
-    # an odd factor maps different indices to different names, in no order that tells anything
+    # an odd factor maps different indices to different names, in no order that means anything
     name = f"0X{(index + 1) * 0x9E3779B97F4A7C15 % 2**64:016X}"
     return Recording(name, heart, view, fps, frames)
 

@@ -40,11 +40,11 @@ def phantom_folder(
     """The folder with the phantoms of a dataset, written first where it is not there yet.
 
     Args:
-        dataset: The dataset.
+        dataset: Dataset whose phantoms are written.
         cache: Folders are kept under ``cache/phantoms``.
-        samples: How many, at least 1; None for the dataset's own number.
-        seed: Seed; same seed, same files.
-        run: Like :func:`map`; parts are independent.
+        samples: Number of samples, at least 1; None for the dataset's own number.
+        seed: Seed of the generator; the same seed writes the same files.
+        run: Function like :func:`map`; parts are independent.
         progress: Called with (parts done, parts in all).
 
     Raises:
@@ -70,14 +70,14 @@ def write_phantoms(
 ) -> int:
     """Write phantoms into a folder of the user's, in the dataset's official layout.
 
-    The folder is empty again, or gone, when this ends with an exception.
+    The folder is empty again, or removed, when this ends with an exception.
 
     Args:
-        dataset: The dataset.
+        dataset: Dataset whose phantoms are written.
         folder: A new or an empty folder.
-        samples: How many, at least 1; None for the dataset's own number.
+        samples: Number of samples, at least 1; None for the dataset's own number.
         seed: Seed; same seed and number, same files.
-        run: Like :func:`map`; parts are independent.
+        run: Function like :func:`map`; parts are independent.
         progress: Called with (parts done, parts in all).
 
     Returns:
@@ -118,9 +118,9 @@ def check_phantoms(dataset: Dataset, folder: Path, samples: int | None) -> tuple
     """What :func:`write_phantoms` is to write, found out before anything is written.
 
     Args:
-        dataset: The dataset.
+        dataset: Dataset whose phantoms are written.
         folder: A new or an empty folder.
-        samples: How many, at least 1; None for the dataset's own number.
+        samples: Number of samples, at least 1; None for the dataset's own number.
 
     Returns:
         The generator, and how many samples.

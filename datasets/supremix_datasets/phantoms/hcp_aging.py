@@ -4,7 +4,7 @@
 
 The brains of :mod:`brain_model` at 36 to 100 years, at four sites with scanners of one maker, in
 packages ``HCA<7 digits>_V<visit>_MR`` with the brain in MNI space and the whole head in the
-person's own, at 4 mm; a table with two header rows and ages in months. One person in eight comes to
+patient's own, at 4 mm; a table with two header rows and ages in months. One patient in eight has
 a second visit with the same anatomy.
 """
 
@@ -22,10 +22,10 @@ from scipy import ndimage
 
 from supremix_datasets.phantoms.anatomy.brain import (
     AFFINE,
-    Person,
+    Patient,
     Volume,
-    draw_person,
-    draw_scanner,
+    draw_mri_scanner,
+    draw_patient,
     render,
 )
 
@@ -48,8 +48,8 @@ HEADER = {
 
 
 @dataclass(frozen=True)
-class _Visit:
-    person: int
+class _PhantomVisit:
+    patient: int
     visit: int
     months: int
 
@@ -58,9 +58,9 @@ def write_hcp_phantoms(folder: Path, samples: int, seed: int, part: tuple[int, i
     """Write a part of a folder of ``samples`` scans; part 0 writes the table.
 
     Args:
-        folder: Existing folder.
+        folder: Existing folder that is written to.
         samples: Number of scans in the whole folder.
-        seed: Same seed, same folder.
+        seed: Seed of the generator; the same seed writes the same folder.
         part: ``(k, parts)``: writes the scans k, k + parts, …
     """
     visits = _plan(samples, seed)
@@ -70,18 +70,18 @@ def write_hcp_phantoms(folder: Path, samples: int, seed: int, part: tuple[int, i
         _write_scan(folder, visits[scan], seed, scan)
 
 
-def _plan(samples: int, seed: int) -> list[_Visit]:
+def _plan(samples: int, seed: int) -> list[_PhantomVisit]:
     """All visits; the first n are the same however many follow."""
     rng = np.random.default_rng([seed, 21])
-    visits: list[_Visit] = []
-    person = 0
+    visits: list[_PhantomVisit] = []
+    patient = 0
     while len(visits) < samples:
         months, gap = int(rng.integers(MONTHS[0], MONTHS[1] + 1)), int(rng.integers(18, 31))
         again = bool(rng.random() < 0.125) and months + gap <= MONTHS[1]
-        visits.append(_Visit(person, 1, _uncapped(months)))
+        visits.append(_PhantomVisit(patient, 1, _uncapped(months)))
         if again:
-            visits.append(_Visit(person, 2, _uncapped(months + gap)))
-        person += 1
+            visits.append(_PhantomVisit(patient, 2, _uncapped(months + gap)))
+        patient += 1
     return visits[:samples]
 
 
@@ -89,24 +89,24 @@ def _uncapped(months: int) -> int:
     return months + 1 if months == CAP else months
 
 
-def _name(person: int) -> str:
-    return f"HCA{6_000_000 + 37 * (person + 1):07d}"
+def _name(patient: int) -> str:
+    return f"HCA{6_000_000 + 37 * (patient + 1):07d}"
 
 
-def _person(person: int, seed: int) -> Person:
-    return draw_person(np.random.default_rng([seed, 22, person]))
+def _patient(patient: int, seed: int) -> Patient:
+    return draw_patient(np.random.default_rng([seed, 22, patient]))
 
 
-def _site(person: int, seed: int) -> str:
-    rng = np.random.default_rng([seed, 23, person])
+def _site(patient: int, seed: int) -> str:
+    rng = np.random.default_rng([seed, 23, patient])
     return tuple(SITES)[int(rng.integers(len(SITES)))]
 
 
-def _write_scan(folder: Path, visit: _Visit, seed: int, scan: int) -> None:
+def _write_scan(folder: Path, visit: _PhantomVisit, seed: int, scan: int) -> None:
     rng = np.random.default_rng([seed, 24, scan])
-    scanner = draw_scanner(rng, SITES[_site(visit.person, seed)])
-    brain = render(_person(visit.person, seed), visit.months / 12, scanner, rng)
-    package = folder / f"{_name(visit.person)}_V{visit.visit}_MR"
+    scanner = draw_mri_scanner(rng, SITES[_site(visit.patient, seed)])
+    brain = render(_patient(visit.patient, seed), visit.months / 12, scanner, rng)
+    package = folder / f"{_name(visit.patient)}_V{visit.visit}_MR"
     for name, volume in (
         ("MNINonLinear/T1w_restore_brain.nii.gz", brain),
         ("T1w/T1w_acpc_dc_restore.nii.gz", _head(brain)),
@@ -128,13 +128,13 @@ def _nifti(volume: Volume) -> bytes:
     return gzip.compress(image.to_bytes(), compresslevel=1, mtime=0)
 
 
-def _write_table(path: Path, visits: list[_Visit], seed: int) -> None:
+def _write_table(path: Path, visits: list[_PhantomVisit], seed: int) -> None:
     with path.open("w", newline="") as file:
         writer = csv.writer(file, delimiter="\t", quoting=csv.QUOTE_ALL, lineterminator="\n")
         writer.writerow(HEADER)
         writer.writerow(HEADER.values())
         for visit in visits:
-            sex = "M" if _person(visit.person, seed).male else "F"
-            name, site = _name(visit.person), _site(visit.person, seed)
-            key = f"NDAR_PHANTOM{visit.person:05d}"
+            sex = "M" if _patient(visit.patient, seed).male else "F"
+            name, site = _name(visit.patient), _site(visit.patient, seed)
+            key = f"NDAR_PHANTOM{visit.patient:05d}"
             writer.writerow(["2847", key, name, visit.months, sex, site, f"V{visit.visit}"])

@@ -25,7 +25,7 @@ INVERTED, COLOURED = 0.12, 0.08
 
 @dataclass(frozen=True)
 class _Child:
-    """One picture's place and label."""
+    """One picture's folder and label."""
 
     number: int
     months: int
@@ -37,17 +37,17 @@ class _Child:
 
     @property
     def folder(self) -> str:
-        turn, place = divmod(self.number, 5)
-        if place == 3:
+        turn, position = divmod(self.number, 5)
+        if position == 3:
             return f"boneage-validation-dataset-{1 + turn % 2}"
-        return "boneage-test-dataset" if place == 4 else "boneage-training-dataset"
+        return "boneage-test-dataset" if position == 4 else "boneage-training-dataset"
 
 
 def write_hand_phantoms(folder: Path, samples: int, seed: int, part: tuple[int, int]) -> None:
     """Write a part of a folder of ``samples`` radiographs; part 0 writes the tables.
 
     Args:
-        folder: Existing folder.
+        folder: Existing folder that is written to.
         samples: Number of radiographs in the whole folder.
         seed: Same seed, same folder; a radiograph does not depend on how many there are.
         part: ``(k, parts)``: writes the radiographs k, k + parts, …
@@ -70,9 +70,9 @@ def _write_picture(folder: Path, child: _Child, seed: int) -> None:
     hand = draw_hand(child.months, child.male, rng)
     pixels = render(hand, draw_exposure(rng), rng)
     picture = Image.fromarray(255 - pixels if inverted else pixels)
-    place = folder / child.folder
-    place.mkdir(exist_ok=True)
-    (picture.convert("RGB") if coloured else picture).save(place / f"{child.name}.png")
+    target = folder / child.folder
+    target.mkdir(exist_ok=True)
+    (picture.convert("RGB") if coloured else picture).save(target / f"{child.name}.png")
 
 
 def _write_tables(folder: Path, children: Sequence[_Child]) -> None:

@@ -1,7 +1,7 @@
 """Ageing brains in the UK Biobank layout: the folder that the ukb-t1 reader reads.
 
 Zips ``<eid>_20252_2_0.zip`` with ``T1/T1_brain_to_MNI.nii.gz`` at 4 mm, a table with the official
-column names; one person in eight comes to a second visit some years later with the same anatomy.
+column names; one patient in eight has a second visit some years later with the same anatomy.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from supremix_datasets.phantoms.anatomy.brain import (
     AFFINE,
-    Person,
-    draw_person,
-    draw_scanner,
+    Patient,
+    draw_mri_scanner,
+    draw_patient,
     render,
 )
 
@@ -33,8 +33,8 @@ COLUMNS = ("eid", "31-0.0", "34-0.0", "21022-0.0", "21003-2.0", "21003-3.0", "54
 
 
 @dataclass(frozen=True)
-class _Visit:
-    person: int
+class _PhantomVisit:
+    patient: int
     visit: int
     age: float
 
@@ -43,9 +43,9 @@ def write_brain_phantoms(folder: Path, samples: int, seed: int, part: tuple[int,
     """Write a part of a folder of ``samples`` scans; part 0 writes the table.
 
     Args:
-        folder: Existing folder.
+        folder: Existing folder that is written to.
         samples: Number of scans in the whole folder.
-        seed: Same seed, same folder.
+        seed: Seed of the generator; the same seed writes the same folder.
         part: ``(k, parts)``: writes the scans k, k + parts, …
     """
     visits, ages = _plan(samples, seed)
@@ -55,37 +55,37 @@ def write_brain_phantoms(folder: Path, samples: int, seed: int, part: tuple[int,
         _write_scan(folder, visits[scan], seed, scan)
 
 
-def _plan(samples: int, seed: int) -> tuple[list[_Visit], list[float]]:
-    """All visits, and each person's age at the first one."""
+def _plan(samples: int, seed: int) -> tuple[list[_PhantomVisit], list[float]]:
+    """All visits, and each patient's age at the first one."""
     rng = np.random.default_rng([seed, 1])
-    visits: list[_Visit] = []
+    visits: list[_PhantomVisit] = []
     ages: list[float] = []
     while len(visits) < samples:
         age, again, gap = rng.uniform(*AGES), rng.random() < 0.125, rng.uniform(2.0, 4.0)
-        visits.append(_Visit(len(ages), 2, round(float(age), 2)))
+        visits.append(_PhantomVisit(len(ages), 2, round(float(age), 2)))
         if again and len(visits) < samples:
-            visits.append(_Visit(len(ages), 3, round(float(age + gap), 2)))
+            visits.append(_PhantomVisit(len(ages), 3, round(float(age + gap), 2)))
         ages.append(round(float(age), 2))
     return visits, ages
 
 
-def _eid(person: int) -> str:
-    return str(1_000_000 + 17 * (person + 1))
+def _eid(patient: int) -> str:
+    return str(1_000_000 + 17 * (patient + 1))
 
 
-def _person(person: int, seed: int) -> Person:
-    return draw_person(np.random.default_rng([seed, 2, person]))
+def _patient(patient: int, seed: int) -> Patient:
+    return draw_patient(np.random.default_rng([seed, 2, patient]))
 
 
-def _site(person: int, seed: int) -> int:
-    return int(np.random.default_rng([seed, 3, person]).integers(len(CENTRES)))
+def _site(patient: int, seed: int) -> int:
+    return int(np.random.default_rng([seed, 3, patient]).integers(len(CENTRES)))
 
 
-def _write_scan(folder: Path, visit: _Visit, seed: int, scan: int) -> None:
+def _write_scan(folder: Path, visit: _PhantomVisit, seed: int, scan: int) -> None:
     rng = np.random.default_rng([seed, 4, scan])
-    scanner = draw_scanner(rng, _site(visit.person, seed))
-    volume = render(_person(visit.person, seed), visit.age, scanner, rng)
-    name = f"{_eid(visit.person)}_20252_{visit.visit}_0.zip"
+    scanner = draw_mri_scanner(rng, _site(visit.patient, seed))
+    volume = render(_patient(visit.patient, seed), visit.age, scanner, rng)
+    name = f"{_eid(visit.patient)}_20252_{visit.visit}_0.zip"
     with zipfile.ZipFile(folder / name, "w") as archive:
         # a fixed date, so that the same seed gives the same bytes
         member = zipfile.ZipInfo("T1/T1_brain_to_MNI.nii.gz", date_time=(2020, 1, 1, 0, 0, 0))
@@ -97,17 +97,17 @@ def _nifti(volume: NDArray[np.float32]) -> bytes:
     return gzip.compress(image.to_bytes(), compresslevel=1, mtime=0)
 
 
-def _write_table(path: Path, visits: list[_Visit], ages: list[float], seed: int) -> None:
-    seen = {(visit.person, visit.visit): visit.age for visit in visits}
+def _write_table(path: Path, visits: list[_PhantomVisit], ages: list[float], seed: int) -> None:
+    seen = {(visit.patient, visit.visit): visit.age for visit in visits}
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
-        for person, age in enumerate(ages):
-            sex, site = int(_person(person, seed).male), CENTRES[_site(person, seed)]
-            again = seen.get((person, 3))
+        for patient, age in enumerate(ages):
+            sex, site = int(_patient(patient, seed).male), CENTRES[_site(patient, seed)]
+            again = seen.get((patient, 3))
             writer.writerow(
                 [
-                    _eid(person),
+                    _eid(patient),
                     sex,
                     int(2018 - age),
                     int(age) - 8,

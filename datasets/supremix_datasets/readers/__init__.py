@@ -1,1 +1,1 @@
-"""One reader for each official layout; the user's own table lies in `own_table`."""
+"""One reader for each official layout; the user's own table is in `own_table`."""

@@ -2,15 +2,15 @@
 
 Accepted layout: a folder with, at any depth,
 
-    A4_PETSUVR_PRV2_<date>.csv     BID, VISCODE, brain_region, suvr_cer, …; several rows a person
+    A4_PETSUVR_PRV2_<date>.csv     BID, VISCODE, brain_region, suvr_cer, …; several rows a patient
     images, as NIfTI files or folders of DICOM slices
 
-How the archive names the images could not be confirmed, so much is accepted. The person is the one
+How the archive names the images could not be confirmed, so much is accepted. The patient is the one
 BID (``B`` and digits) in the path below the source, in the file's name or in a folder's:
 ``B10012345.nii.gz``, ``A4_PET_B10012345_VISCODE_002.nii``, ``B10012345/…/I123456/*.dcm``. Where a
-person has several visits in the table, the path has to name the visit: ``VISCODE_002``, ``V2``,
+patient has several visits in the table, the path has to name the visit: ``VISCODE_002``, ``V2``,
 ``visit-2`` (leading zeros do not matter). A path that names another tracer (tau, flortaucipir, …)
-is set aside, and so is one that names a kind of MRI (T1, FLAIR, …) and not PET beside it.
+is excluded, and so is one that names a kind of MRI (T1, FLAIR, …) and not PET.
 
 The label is ``suvr_cer``, the ratio to the whole cerebellum, of the row whose ``brain_region`` is
 Composite_Summary; the rows of single regions are not used. The tracer is florbetapir in all scans.
@@ -76,8 +76,8 @@ class A4AmyloidReader:
     def scan(self, source: str) -> Scan:
         """Pair images with the rows of the summary region; touches no pixel.
 
-        Images that name no person or no visit, whose row cannot be used, or that are a second image
-        of the same visit, are set aside. Rows without an image are nothing.
+        Images that name no patient or no visit, whose row cannot be used, or that are a second
+        image of the same visit, are excluded. Rows without an image are nothing.
 
         Raises:
             SourceError: no such folder, no image in it, or no table or several.
@@ -91,12 +91,12 @@ class A4AmyloidReader:
                 "their path, such as B10012345.nii.gz."
             )
         table = _table(source, listing)
-        people = _people(table)
+        visits_by_bid = _visits_by_bid(table)
         samples: list[Sample] = []
         rejected: list[Rejected] = []
         used: dict[tuple[str, str], str] = {}
         for image in images:
-            found = _sample(image, people, used)
+            found = _sample(image, visits_by_bid, used)
             if isinstance(found, Sample):
                 samples.append(found)
             else:
@@ -134,22 +134,22 @@ Visits = dict[str, list[float | None]]
 """Visit to the labels that the table gives it: one, if all is well."""
 
 
-def _people(table: str) -> dict[str, Visits]:
+def _visits_by_bid(table: str) -> dict[str, Visits]:
     frame = read_columns(table, COLUMNS)
     check_numbers(frame, "target", COLUMNS["target"][0], table)
-    people: dict[str, Visits] = {}
+    visits_by_bid: dict[str, Visits] = {}
     regions: set[str] = set()
     for row in frame.iter_rows(named=True):
         regions.add(str(row["region"]))
         if str(row["region"]).lower() == REGION.lower() and row["bid"]:
-            visits = people.setdefault(str(row["bid"]), {})
+            visits = visits_by_bid.setdefault(str(row["bid"]), {})
             visits.setdefault(_plain(row["visit"]), []).append(to_number(row["target"]))
-    if not people:
+    if not visits_by_bid:
         raise LabelTableError(
             f"the table {table} has no row with brain_region {REGION!r}; it has "
             f"{', '.join(sorted(regions)[:8])}. Download the whole table."
         )
-    return people
+    return visits_by_bid
 
 
 def _plain(visit: str | None) -> str:
@@ -158,14 +158,14 @@ def _plain(visit: str | None) -> str:
 
 
 def _sample(
-    image: PetImage, people: Mapping[str, Visits], used: dict[tuple[str, str], str]
+    image: PetImage, visits_by_bid: Mapping[str, Visits], used: dict[tuple[str, str], str]
 ) -> Sample | Rejected:
     bids = sorted(set(BID.findall(image.path)))
     bid = bids[0] if len(bids) == 1 else ""
-    visits = people.get(bid, {})
+    visits = visits_by_bid.get(bid, {})
     visit, problem = _visit(image, visits)
     labels = visits.get(visit, [])
-    problem = _person_problem(image, bids, bool(visits)) or problem
+    problem = _patient_problem(image, bids, bool(visits)) or problem
     target = labels[0] if labels else None
     if not problem and len(labels) > 1:
         problem = f"the table lists visit {visit} more than once"
@@ -179,7 +179,7 @@ def _sample(
     return Sample(id=name, group=bid, target=target, address=image.address)
 
 
-def _person_problem(image: PetImage, bids: Sequence[str], in_table: bool) -> str | None:
+def _patient_problem(image: PetImage, bids: Sequence[str], in_table: bool) -> str | None:
     other = other_kind(image.path)
     if other:
         return f"by its name it is no amyloid PET ({other})"

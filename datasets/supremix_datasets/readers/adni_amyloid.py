@@ -13,12 +13,12 @@ Of several tables the newest is read. The day in its name is understood as 12Aug
 
 An image belongs to the row with its image id (LONIUID, with or without the "I"), else to the row of
 its PTID whose SCANDATE is the day in its path, unless the path names another kind of image (MPRAGE,
-FDG, AV1451, …): people are often scanned twice a day. Only scans with ``qc_flag`` 2 are used. All
+FDG, AV1451, …): patients are often scanned twice a day. Only scans with ``qc_flag`` 2 are used. All
 scans of a RID are one group. There is no official split.
 
 SUVR of different tracers are on different scales. The table's value is kept as it is: it is a ratio
 of two regions of this very image, whichever tracer it shows. What differs is what a value means for
-a person, so the tracer travels beside the image as a covariate. To compare people, read one tracer:
+a patient, so the tracer goes with the image as a covariate. To compare patients, read one tracer:
 ``AdniAmyloidReader(tracers=("FBP",))`` sets the others aside.
 """
 
@@ -78,8 +78,8 @@ class AdniAmyloidReader:
     """Reads the downloaded folder; see the module's text for what it accepts.
 
     Args:
-        version: To be raised when the same files would be read differently.
-        tracers: Which of :data:`TRACERS` to use; scans with others are set aside.
+        version: Version of what the reader makes of the same files.
+        tracers: Which of :data:`TRACERS` to use; scans with others are excluded.
     """
 
     version: int = 1
@@ -89,15 +89,15 @@ class AdniAmyloidReader:
         """Pair images with rows; touches no pixel.
 
         Images without a row or with a row that cannot be used, and second images of the same scan,
-        are set aside. Rows without an image are nothing: the table is of all of ADNI.
+        are excluded. Rows without an image are nothing: the table is of all of ADNI.
 
         Raises:
             SourceError: no such folder, no image in this layout, or no table.
             LabelTableError: a column is missing, or holds something that is not a number.
         """
         listing = list_files(source)
-        found = [(image, _placed(image)) for image in pet_images(listing)]
-        images = [placed for _, placed in found if placed is not None]
+        found = [(image, _located(image)) for image in pet_images(listing)]
+        images = [located for _, located in found if located is not None]
         if not images:
             raise SourceError(
                 f"no PET image in {source!r}: expected folders like 002_S_0413/<series>/"
@@ -111,8 +111,8 @@ class AdniAmyloidReader:
             Rejected(
                 id=image.path, reason="no PTID and image id in its path", address=image.address
             )
-            for image, placed in found
-            if placed is None
+            for image, located in found
+            if located is None
         ]
         return Scan(samples=tuple(samples), rejected=tuple(rejected), tables=(table,))
 
@@ -128,7 +128,7 @@ class AdniAmyloidReader:
         return decode_pet(address)
 
     def _pair(
-        self, images: Sequence[_Image], rows: Sequence[AdniRow]
+        self, images: Sequence[_ScanFile], rows: Sequence[AdniRow]
     ) -> tuple[list[Sample], list[Rejected]]:
         by_id = _grouped(rows, lambda row: row.image)
         by_day = _grouped(rows, lambda row: (row.ptid, row.day) if row.day else None)
@@ -162,7 +162,7 @@ class AdniAmyloidReader:
 
 
 @dataclass(frozen=True)
-class _Image:
+class _ScanFile:
     id: str
     ptid: str
     day: str | None
@@ -174,16 +174,16 @@ class _Image:
         return f"{self.ptid}_{self.id}"
 
 
-def _placed(image: PetImage) -> _Image | None:
+def _located(image: PetImage) -> _ScanFile | None:
     """An image with what its path says, or None where the path is not of this layout."""
     parts = image.path.split("/")
-    people = [k for k, part in enumerate(parts) if PTID.match(part)]
+    patients = [k for k, part in enumerate(parts) if PTID.match(part)]
     ids = [part for part in parts if IMAGE_ID.match(part)]
-    if not people or not ids:
+    if not patients or not ids:
         return None
-    days = [match[1] for part in parts[people[-1] :] if (match := DAY.match(part))]
+    days = [match[1] for part in parts[patients[-1] :] if (match := DAY.match(part))]
     day = days[-1] if days else None
-    return _Image(ids[-1], parts[people[-1]], day, image.path, image.address)
+    return _ScanFile(ids[-1], parts[patients[-1]], day, image.path, image.address)
 
 
 def _grouped(rows: Sequence[AdniRow], key: Any) -> dict[Any, list[AdniRow]]:
@@ -195,7 +195,7 @@ def _grouped(rows: Sequence[AdniRow], key: Any) -> dict[Any, list[AdniRow]]:
     return groups
 
 
-def _match_problem(image: _Image, matches: Sequence[AdniRow], other: str | None) -> str | None:
+def _match_problem(image: _ScanFile, matches: Sequence[AdniRow], other: str | None) -> str | None:
     if other:
         return f"the table does not name it, and by its path it is no amyloid PET ({other})"
     if not matches:
@@ -208,7 +208,7 @@ def _match_problem(image: _Image, matches: Sequence[AdniRow], other: str | None)
     return None
 
 
-def _sample(image: _Image, row: AdniRow, target: float) -> Sample:
+def _sample(image: _ScanFile, row: AdniRow, target: float) -> Sample:
     return Sample(
         id=image.name,
         group=row.rid,

@@ -31,14 +31,14 @@ class AdniRow:
     """One row of the table: one scan.
 
     Args:
-        line: Where it stands in the file.
-        rid: Number of the person, without leading zeros.
-        ptid: Site and number of the person, such as 002_S_0413.
+        line: Line of the file.
+        rid: Number of the patient, without leading zeros.
+        ptid: Site and number of the patient, such as 002_S_0413.
         day: Day of the scan, such as 2012-05-15.
         image: Image id with its "I".
         tracer: Short name in capitals, such as FBP.
         qc: Result of the quality control; 2 is good.
-        target: SUVR.
+        target: Label, an SUVR.
     """
 
     line: int
@@ -55,8 +55,8 @@ def newest_table(source: str, listing: Mapping[str, Any]) -> str:
     """Address of the table, the newest where there are several.
 
     Args:
-        source: The folder, for the message.
-        listing: What :func:`supremix_datasets.sources.files.list_files` gives.
+        source: Folder that the message names.
+        listing: Files as :func:`supremix_datasets.sources.files.list_files` gives them.
 
     Raises:
         SourceError: there is none, or there are several and one has no date in its name.
@@ -75,7 +75,7 @@ def newest_table(source: str, listing: Mapping[str, Any]) -> str:
     if len(found) > 1 and undated:
         raise SourceError(
             f"{len(found)} tables UCBERKELEY_AMY_6MM in {source!r}, and the name of {undated[0]!r} "
-            "has no date that tells which is the newest. Leave only one of them there."
+            "has no date that says which is the newest. Leave only one of them there."
         )
     newest = max(found, key=lambda path: (found[path] or date.min, path))
     return str(listing[newest]["address"])

@@ -53,7 +53,7 @@ CARD = Card(
     shape=(32, 112, 112),
     period=2,
     gain=1 / 50,
-    # The fraction does not change with size, place or brightness. Mirrored, the left ventricle
+    # The fraction does not change with size, position or brightness. Mirrored, the left ventricle
     # would lie where the right one belongs, so nothing is flipped.
     augmentation=Augmentation(
         rotation_deg=10.0, translate=0.08, scale=0.1, gain=0.2, gamma=0.2, speckle=0.1
@@ -73,7 +73,7 @@ class EchonetReader:
     def scan(self, source: str) -> Scan:
         """Pair the rows of the table with the videos; touches no pixel.
 
-        Set aside are rows without a video, videos without a row, labels that cannot be, splits
+        Excluded are rows without a video, videos without a row, labels that cannot be, splits
         that are not official, names that lead out of the folder, and names that occur more than
         once (of rows that say the same the first is kept).
 
@@ -126,7 +126,7 @@ def _table_path(source: str, listing: dict[str, Any]) -> str:
             "one of them."
         )
     hint = (
-        f"It lies beside the folder {FOLDER}: give the folder that holds both."
+        f"It is next to the folder {FOLDER}: give the folder that holds both."
         if any(path.lower().endswith(".avi") for path in listing)
         else f"Expected EchoNet-Dynamic/{TABLE} and EchoNet-Dynamic/{FOLDER}/*.avi, as they are "
         f"after unpacking the download from {CARD.home}."
@@ -154,8 +154,8 @@ def _of_name(name: str, rows: list[Row], videos: list[str]) -> list[Sample | Rej
             Rejected(id=name, reason=f"{len(videos)} videos have this name", address=video)
             for video in videos
         ]
-    facts = {(to_number(row["target"]), row["split"]) for row in rows}
-    if len(facts) > 1:
+    pairs = {(to_number(row["target"]), row["split"]) for row in rows}
+    if len(pairs) > 1:
         reason = "the table lists it more than once, with different labels or splits"
         return [Rejected(id=name, reason=reason, address=address) for _ in rows]
     again = Rejected(id=name, reason="the table lists it more than once", address=address)

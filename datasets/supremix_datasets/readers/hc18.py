@@ -5,7 +5,7 @@ Accepted layout::
     <source>/training_set_pixel_size_and_HC.csv   filename, pixel size(mm), head circumference (mm)
     <source>/training_set/NNN_HC.png              also NNN_2HC.png, NNN_3HC.png: the same woman
 
-The official annotation masks (``*_Annotation.png``) may lie beside the images and are ignored.
+The official annotation masks (``*_Annotation.png``) may be in the same folder and are ignored.
 van den Heuvel, de Bruijn, de Korte, van Ginneken: "Automated measurement of fetal head
 circumference using 2D ultrasound images", PLoS ONE 13(8), 2018.
 """
@@ -83,7 +83,7 @@ class Hc18Reader:
         """Pair the rows of the table with the pictures; touches no pixel.
 
         Rows without a picture, pictures without a row, and labels or pixel sizes that cannot be
-        are set aside.
+        are excluded.
 
         Raises:
             SourceError: no such folder, or not this layout.
@@ -125,7 +125,7 @@ class Hc18Reader:
         if tables:
             return str(listing[min(tables, key=len)]["address"])
         hint = (
-            "It lies beside the folder training_set: give the folder that holds both."
+            "It is next to the folder training_set: give the folder that holds both."
             if pictures
             else "Download and unpack training_set.zip and the table from the dataset's home, "
             f"{CARD.home}."

@@ -3,12 +3,12 @@
 Accepted layout: a folder with, at any depth,
 
     HCA<7 digits>_V<visit>_MR/MNINonLinear/T1w_restore_brain.nii.gz   brain, in MNI space
-    HCA<7 digits>_V<visit>_MR/T1w/T1w_acpc_dc_restore_brain.nii.gz    brain, in the person's space
+    HCA<7 digits>_V<visit>_MR/T1w/T1w_acpc_dc_restore_brain.nii.gz    brain, in the patient's space
     HCA<7 digits>_V<visit>_MR/T1w/T1w_acpc_dc_restore.nii.gz          whole head, the same space
     ndar_subject01.txt                                                tab-separated
 
 All images of a run are of one kind: the first of the three that any scan has, since a model must
-not meet heads with a skull beside brains without. Scans that lack that kind are set aside.
+not meet heads with a skull together with brains without. Scans that lack that kind are excluded.
 
 The table has two header rows, the names and then a description of each; a table without the second
 is read as well. Columns: ``src_subject_id`` (``HCA…``, also with ``_V1`` or ``_V1_MR`` behind it),
@@ -16,10 +16,10 @@ is read as well. Columns: ``src_subject_id`` (``HCA…``, also with ``_V1`` or `
 ``redcap_event``). A row that names no visit is of the first one, V1.
 
 Ages of 90 years and more are capped (it could not be confirmed how). A text such as ``90+``,
-``>1080`` or ``90 or older`` is no label, and its scans are set aside. So is exactly 1080 months,
+``>1080`` or ``90 or older`` is no label, and its scans are excluded. So is exactly 1080 months,
 unless the table holds an age above it: then nothing was capped and 1080 is an age like any other.
 
-All visits of a person are one group. There is no official split.
+All visits of a patient are one group. There is no official split.
 """
 
 from __future__ import annotations
@@ -53,11 +53,11 @@ KINDS = (
 )
 """The images that are read, the best first."""
 
-PACKAGE = re.compile(r"^(?P<person>HCA\d{7})_(?P<visit>V\d+)_MR$")
-PERSON = re.compile(r"^(?P<person>HCA\d{7})(_(?P<visit>V\d+)(_MR)?)?$")
+PACKAGE = re.compile(r"^(?P<patient>HCA\d{7})_(?P<visit>V\d+)_MR$")
+PERSON = re.compile(r"^(?P<patient>HCA\d{7})(_(?P<visit>V\d+)(_MR)?)?$")
 TABLE = re.compile(r"(^|/)ndar_subject01[^/]*\.(txt|tsv|csv)$", re.IGNORECASE)
 COLUMNS = {
-    "person": ["src_subject_id"],
+    "patient": ["src_subject_id"],
     "age": ["interview_age"],
     "sex?": ["sex", "gender"],
     "site?": ["site"],
@@ -114,9 +114,9 @@ class HcpAgingReader:
                 f"{KINDS[0]} in them, as the download makes them."
             )
         table = _table(source, listing)
-        people = _people(table)
+        ages = _age_table(table)
         kind = next((k for k in KINDS if any(k in files for files in packages.values())), KINDS[0])
-        found = [_sample(key, files, kind, people) for key, files in sorted(packages.items())]
+        found = [_sample(key, files, kind, ages) for key, files in sorted(packages.items())]
         return Scan(
             samples=tuple(item for item in found if isinstance(item, Sample)),
             rejected=tuple(item for item in found if isinstance(item, Rejected)),
@@ -133,11 +133,11 @@ class HcpAgingReader:
 
 
 Packages = dict[tuple[str, str], dict[str, list[str]]]
-"""(person, visit) to the package's files: path within it to addresses (more than one: doubled)."""
+"""(patient, visit) to the package's files: path within it to addresses."""
 
 
 @dataclass(frozen=True)
-class _People:
+class _AgeTable:
     """The table: a row per scan, the scans whose rows disagree, and whether 1080 is a cap."""
 
     rows: dict[str, dict[str, str | None]]
@@ -152,7 +152,7 @@ def _packages(listing: dict[str, Any]) -> Packages:
         for depth, part in enumerate(parts[:-1]):
             match = PACKAGE.match(part)
             if match:
-                files = packages.setdefault((match["person"], match["visit"]), {})
+                files = packages.setdefault((match["patient"], match["visit"]), {})
                 inside = "/".join(parts[depth + 1 :])
                 files.setdefault(inside, []).append(str(info["address"]))
                 break
@@ -169,27 +169,27 @@ def _table(source: str, listing: dict[str, Any]) -> str:
     return str(listing[min(tables, key=lambda path: (len(path), path))]["address"])
 
 
-def _people(table: str) -> _People:
+def _age_table(table: str) -> _AgeTable:
     frame = read_columns(table, COLUMNS)
-    described = frame.height > 0 and not PERSON.match(str(frame["person"][0]))
+    described = frame.height > 0 and not PERSON.match(str(frame["patient"][0]))
     frame = frame.slice(1) if described else frame
     numbers = frame.with_columns(
         pl.Series("age", [None if _is_cap(a) else a for a in frame["age"]], dtype=pl.String)
     )
     check_numbers(numbers, "age", "interview_age", table, first_line=3 if described else 2)
     ages = [to_number(age) for age in numbers["age"].to_list()]
-    key = pl.struct("person", "visit").map_elements(_key, return_dtype=pl.String)
+    key = pl.struct("patient", "visit").map_elements(_key, return_dtype=pl.String)
     rows, doubtful = merge_rows(frame.select("age", "sex", "site", key=key), "key")
-    return _People(rows, doubtful, capped=max((a for a in ages if a), default=0) <= CAP_MONTHS)
+    return _AgeTable(rows, doubtful, capped=max((a for a in ages if a), default=0) <= CAP_MONTHS)
 
 
 def _key(row: dict[str, str | None]) -> str | None:
     """``HCA6002236_V1`` of a row of the table; None where it is of another study."""
-    match = PERSON.match(row["person"] or "")
+    match = PERSON.match(row["patient"] or "")
     if match is None:
         return None
     visit = re.search(r"V\d+", row["visit"] or "")
-    return f"{match['person']}_{visit[0] if visit else match['visit'] or 'V1'}"
+    return f"{match['patient']}_{visit[0] if visit else match['visit'] or 'V1'}"
 
 
 def _is_cap(age: str | None) -> bool:
@@ -211,17 +211,17 @@ def _age(text: str | None, capped: bool) -> tuple[float | None, str | None]:
 
 
 def _sample(
-    key: tuple[str, str], files: dict[str, list[str]], kind: str, people: _People
+    key: tuple[str, str], files: dict[str, list[str]], kind: str, ages: _AgeTable
 ) -> Sample | Rejected:
     name = "_".join(key)
     addresses = files.get(kind, [])
     where = addresses[0] if addresses else ""
-    row = people.rows.get(name)
+    row = ages.rows.get(name)
     if row is None:
-        reason = f"the table has no row of this person at visit {key[1]}"
+        reason = f"the table has no row of this patient at visit {key[1]}"
         return Rejected(id=name, reason=reason, address=where)
-    age, problem = _age(row["age"], people.capped)
-    if name in people.doubtful:
+    age, problem = _age(row["age"], ages.capped)
+    if name in ages.doubtful:
         problem = "the table has rows of this scan that contradict each other"
     elif not addresses:
         problem = _lacking(files, kind)

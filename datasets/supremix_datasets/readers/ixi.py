@@ -7,11 +7,11 @@ Accepted layout: a folder with, at any depth,
 
 Columns of the table: ``IXI_ID`` (a number, here written with three digits) or ``MRID``
 (``IXI012-HH-1211``); ``AGE`` or ``Age``; and where known ``SEX_ID (1=m, 2=f)``, ``SEX_ID`` or
-``Sex``, as 1 and 2 or as letters. Other images (T2, PD, MRA, DTI) may lie beside and are not used.
+``Sex``, as 1 and 2 or as letters. Other images (T2, PD, MRA, DTI) may be there and are not used.
 
 The files' axes run to posterior, superior, right; every volume is turned to right, anterior,
 superior. The table repeats some ids: rows that agree are one, rows that contradict each other are
-set aside, and so are people without an age. There is no official split.
+excluded, and so are patients without an age. There is no official split.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class IxiReader:
     version: int = 1
 
     def scan(self, source: str) -> Scan:
-        """Pair images with ages by the number of the person; touches no pixel.
+        """Pair images with ages by the number of the patient; touches no pixel.
 
         Raises:
             SourceError: no such folder, no T1 image in it, or no table.
@@ -117,18 +117,18 @@ class IxiReader:
 
 
 @dataclass(frozen=True)
-class _Image:
+class _T1File:
     site: str
     address: str
 
 
-def _images(listing: dict[str, Any]) -> dict[str, list[_Image]]:
+def _images(listing: dict[str, Any]) -> dict[str, list[_T1File]]:
     """Three-digit id to its T1 images."""
-    images: dict[str, list[_Image]] = {}
+    images: dict[str, list[_T1File]] = {}
     for path, info in listing.items():
         match = IMAGE.match(path.rsplit("/", 1)[-1])
         if match:
-            image = _Image(match["site"], str(info["address"]))
+            image = _T1File(match["site"], str(info["address"]))
             images.setdefault(match["id"].zfill(3), []).append(image)
     return images
 
@@ -156,7 +156,7 @@ def _table(source: str, listing: dict[str, Any]) -> str:
 
 
 def _sample(
-    number: str, images: list[_Image], row: dict[str, str | None] | None, doubtful: bool
+    number: str, images: list[_T1File], row: dict[str, str | None] | None, doubtful: bool
 ) -> Sample | Rejected:
     name = f"IXI{number}"
     where = images[0].address if images else ""

@@ -11,7 +11,7 @@ entry) and the tracer (AV45 or PIB), all of which its path has to name:
 ``OAS30001_AV45_d2430/pet1/sub-OAS30001_ses-d2430_acq-AV45_pet.nii.gz``. The row's day is taken from
 ``oasis_session_id``, such as ``OAS30001_AV45_PUPTIMECOURSE_d2430``. A path that names no tracer is
 taken where the table has one scan of that subject and day. The image is the mean over the time
-frames, weighted by their duration where the BIDS sidecar (``.json``) lies beside it.
+frames, weighted by their duration where the BIDS sidecar (``.json``) has the same name.
 
 The label is in Centiloid, which is one scale for both tracers: 0 young controls, 100 typical
 Alzheimer's disease. The images are not on one scale (white matter shines brighter with
@@ -77,8 +77,8 @@ class Oasis3AmyloidReader:
     def scan(self, source: str) -> Scan:
         """Pair images with rows; touches no pixel.
 
-        Images whose path does not tell the row, whose row cannot be used, or that are a second
-        image of the same session, are set aside. Rows without an image are nothing.
+        Images whose path does not name the row, whose row cannot be used, or that are a second
+        image of the same session, are excluded. Rows without an image are nothing.
 
         Raises:
             SourceError: no such folder, no image in it, or no table.
@@ -99,7 +99,7 @@ class Oasis3AmyloidReader:
             )
         table = str(listing[min(tables, key=len)]["address"])
         rows = _rows(table)
-        used: dict[_Row, str] = {}
+        used: dict[_CentiloidRow, str] = {}
         found = [_sample(image, rows, used) for image in images]
         return Scan(
             samples=tuple(item for item in found if isinstance(item, Sample)),
@@ -120,7 +120,7 @@ class Oasis3AmyloidReader:
 
 
 @dataclass(frozen=True)
-class _Row:
+class _CentiloidRow:
     line: int
     subject: str
     day: str
@@ -128,29 +128,31 @@ class _Row:
     target: float | None
 
 
-def _rows(table: str) -> dict[tuple[str, str], list[_Row]]:
+def _rows(table: str) -> dict[tuple[str, str], list[_CentiloidRow]]:
     """(subject, day) to the rows of that day: one per tracer, if all is well."""
     frame = read_columns(table, COLUMNS)
     check_numbers(frame, "target", COLUMNS["target"][0], table)
-    rows: dict[tuple[str, str], list[_Row]] = {}
+    rows: dict[tuple[str, str], list[_CentiloidRow]] = {}
     for line, row in enumerate(frame.iter_rows(named=True), start=2):
         session = str(row["session"] or "")
         subject = str(row["subject"] or "")
         day = DAY.search(session.replace("_", " "))
         tracer = str(row["tracer"] or "").upper()
         key = (subject, day[1].lstrip("0") or "0") if day else (subject, "")
-        made = _Row(line, subject, key[1], tracer, to_number(row["target"]))
+        made = _CentiloidRow(line, subject, key[1], tracer, to_number(row["target"]))
         rows.setdefault(key, []).append(made)
     if not any(day for _, day in rows):
         raise LabelTableError(
-            f"no oasis_session_id in {table} tells a day: expected ids like "
-            "OAS30001_AV45_PUPTIMECOURSE_d2430. Download the table anew."
+            f"no oasis_session_id in {table} names a day: expected ids like "
+            "OAS30001_AV45_PUPTIMECOURSE_d2430. Download the table again."
         )
     return rows
 
 
 def _sample(
-    image: PetImage, rows: Mapping[tuple[str, str], Sequence[_Row]], used: dict[_Row, str]
+    image: PetImage,
+    rows: Mapping[tuple[str, str], Sequence[_CentiloidRow]],
+    used: dict[_CentiloidRow, str],
 ) -> Sample | Rejected:
     text = image.path.replace("_", " ")
     subjects = sorted(set(SUBJECT.findall(text)))
@@ -158,17 +160,19 @@ def _sample(
     tracers = sorted({tracer.upper() for tracer in TRACER.findall(text)})
     other = other_kind(image.path)
     if other:
-        return _aside(image, f"by its name it is no amyloid PET ({other})")
+        return _rejected(image, f"by its name it is no amyloid PET ({other})")
     if len(subjects) != 1 or len(days) != 1 or len(tracers) > 1:
-        return _aside(image, "expected one subject, one day and one tracer in its path")
+        return _rejected(image, "expected one subject, one day and one tracer in its path")
     of_day = rows.get((subjects[0], days[0]), [])
     matches = [row for row in of_day if not tracers or row.tracer == tracers[0]]
     if len(matches) != 1:
-        return _aside(image, f"{len(matches)} rows of the table fit its subject, day and tracer")
+        return _rejected(image, f"{len(matches)} rows of the table fit its subject, day and tracer")
     return _of_row(image, matches[0], used)
 
 
-def _of_row(image: PetImage, row: _Row, used: dict[_Row, str]) -> Sample | Rejected:
+def _of_row(
+    image: PetImage, row: _CentiloidRow, used: dict[_CentiloidRow, str]
+) -> Sample | Rejected:
     name = f"{row.subject}_{row.tracer}_d{row.day}"
     problem = label_problem(row.target, CARD.label_range, CARD.unit)
     if row.tracer not in ("AV45", "PIB"):
@@ -176,7 +180,7 @@ def _of_row(image: PetImage, row: _Row, used: dict[_Row, str]) -> Sample | Rejec
     elif row in used:
         problem = f"another image of the same session is used: {used[row]}"
     if problem or row.target is None:
-        return _aside(image, problem or "no label in the table", name)
+        return _rejected(image, problem or "no label in the table", name)
     used[row] = image.path
     return Sample(
         id=name,
@@ -187,7 +191,7 @@ def _of_row(image: PetImage, row: _Row, used: dict[_Row, str]) -> Sample | Rejec
     )
 
 
-def _aside(image: PetImage, reason: str, name: str | None = None) -> Rejected:
+def _rejected(image: PetImage, reason: str, name: str | None = None) -> Rejected:
     return Rejected(id=name or image.path, reason=reason, address=image.address)
 
 

@@ -5,10 +5,10 @@ download),
 
     sub-<id>_preproc-cat12vbm_desc-gm_T1w.npy   (1, 1, 121, 145, 121), 1.5 mm: grey matter
     sub-<id>_preproc-quasiraw_T1w.npy           (1, 1, 182, 218, 182), 1 mm: brain
-    participants*.tsv or .csv                   one or several (one beside each split's images)
+    participants*.tsv or .csv                   one or several (one with each split's images)
 
 All images of a run are of one kind: grey matter where there is any, else ``quasiraw``. Other arrays
-(``…_ROI.npy``, FreeSurfer's) may lie beside and are not used. The arrays are in MNI space and say
+(``…_ROI.npy``, FreeSurfer's) may be there and are not used. The arrays are in MNI space and say
 nothing of sides; they are taken as they are, left-right, back-front, down-up.
 
 Columns of the table: ``participant_id`` (with or without ``sub-``), ``age`` in years and, where
@@ -106,7 +106,7 @@ class OpenBhbReader:
     def scan(self, source: str) -> Scan:
         """Pair arrays with ages; touches no pixel.
 
-        People of the table without an image are set aside, but for those of a split of which no
+        Patients of the table without an image are excluded, but for those of a split of which no
         image is there: that part was not downloaded.
 
         Raises:
@@ -126,7 +126,7 @@ class OpenBhbReader:
                 f"no participants.tsv in {source!r}. Put the official table (participant_id, age, "
                 "sex, site) into that folder."
             )
-        rows, doubtful = merge_rows(pl.concat([_people(table) for table in tables]), "id")
+        rows, doubtful = merge_rows(pl.concat([_participants(table) for table in tables]), "id")
         found = _match(images, rows, doubtful)
         return Scan(
             samples=tuple(item for item in found if isinstance(item, Sample)),
@@ -154,15 +154,15 @@ class OpenBhbReader:
 
 
 @dataclass(frozen=True)
-class _Image:
+class _ArrayFile:
     kind: str
     split: str | None
     address: str
 
 
-def _images(listing: dict[str, Any]) -> dict[str, list[_Image]]:
-    """Id to all images of a person."""
-    images: dict[str, list[_Image]] = {}
+def _images(listing: dict[str, Any]) -> dict[str, list[_ArrayFile]]:
+    """Id to all images of a patient."""
+    images: dict[str, list[_ArrayFile]] = {}
     for path, info in listing.items():
         *folders, name = path.split("/")
         match = IMAGE.match(name)
@@ -170,12 +170,12 @@ def _images(listing: dict[str, Any]) -> dict[str, list[_Image]]:
             splits = [SPLIT_NAMES[f.lower()] for f in folders if f.lower() in SPLIT_NAMES]
             split = splits[-1] if splits else None
             images.setdefault(match["id"], []).append(
-                _Image(match["kind"], split, str(info["address"]))
+                _ArrayFile(match["kind"], split, str(info["address"]))
             )
     return images
 
 
-def _people(table: str) -> pl.DataFrame:
+def _participants(table: str) -> pl.DataFrame:
     frame = read_columns(table, COLUMNS)
     check_numbers(frame, "age", "age", table)
     ids = pl.Series("id", [_id(text) for text in frame["id"]], dtype=pl.String)
@@ -191,28 +191,28 @@ def _id(text: str | None) -> str | None:
 
 
 def _match(
-    images: dict[str, list[_Image]],
+    images: dict[str, list[_ArrayFile]],
     rows: dict[str, dict[str, str | None]],
     doubtful: frozenset[str],
 ) -> list[Sample | Rejected]:
     kinds = {image.kind for several in images.values() for image in several}
     kind = next(k for k in GRIDS if k in kinds)
     found: list[Sample | Rejected] = []
-    for person in sorted(images):
-        sample = _sample(person, images[person], kind, rows.get(person), person in doubtful)
+    for patient in sorted(images):
+        sample = _sample(patient, images[patient], kind, rows.get(patient), patient in doubtful)
         found.append(sample)
-    there = {rows[person]["split"] for person in images if person in rows}
+    there = {rows[patient]["split"] for patient in images if patient in rows}
     found += [
-        Rejected(id=person, reason="no image of this id")
-        for person in sorted(set(rows) - set(images))
-        if rows[person]["split"] in there
+        Rejected(id=patient, reason="no image of this id")
+        for patient in sorted(set(rows) - set(images))
+        if rows[patient]["split"] in there
     ]
     return found
 
 
 def _sample(
-    person: str,
-    images: Sequence[_Image],
+    patient: str,
+    images: Sequence[_ArrayFile],
     kind: str,
     row: dict[str, str | None] | None,
     doubtful: bool,
@@ -220,7 +220,7 @@ def _sample(
     of_kind = [image for image in images if image.kind == kind]
     where = (of_kind or images)[0].address
     if row is None:
-        return Rejected(id=person, reason="the table has no row of this id", address=where)
+        return Rejected(id=patient, reason="the table has no row of this id", address=where)
     age = to_number(row["age"])
     problem = label_problem(age, CARD.label_range, CARD.unit)
     if doubtful:
@@ -230,11 +230,11 @@ def _sample(
     split, contradiction = _split(row["split"], images[0].split)
     problem = problem or contradiction
     if problem or age is None:
-        return Rejected(id=person, reason=problem or "no label in the table", address=where)
+        return Rejected(id=patient, reason=problem or "no label in the table", address=where)
     sex = SEXES.get((row["sex"] or "").lower().removesuffix(".0"))
     return Sample(
-        id=person,
-        group=person,
+        id=patient,
+        group=patient,
         target=age,
         address=where,
         covariates={} if sex is None else {"sex": sex},
@@ -252,7 +252,7 @@ def _split(named: str | None, folder: str | None) -> tuple[str | None, str | Non
         return None, f"the table gives the split {named!r}; known: {', '.join(SPLIT_NAMES)}"
     # the download keeps both test sets in its folder val
     if folder is not None and (split == "train") != (folder == "train"):
-        return None, f"the table gives the split {named!r}, but the image lies in that of {folder}"
+        return None, f"the table gives the split {named!r}, but the image is in that of {folder}"
     return split, None
 
 

@@ -61,7 +61,7 @@ def pet_images(listing: Mapping[str, Mapping[str, Any]]) -> list[PetImage]:
     """Every NIfTI file, and every folder that holds DICOM files, sorted by path.
 
     Args:
-        listing: What :func:`supremix_datasets.sources.files.list_files` gives.
+        listing: Files as :func:`supremix_datasets.sources.files.list_files` gives them.
     """
     found: dict[str, str] = {}
     for path, info in listing.items():
@@ -76,7 +76,7 @@ def pet_images(listing: Mapping[str, Mapping[str, Any]]) -> list[PetImage]:
 def other_kind(path: str) -> str | None:
     """The word in a path that says that the image is no amyloid PET, or None.
 
-    Another tracer's name always says so, a kind of MRI only where nothing names PET beside it:
+    Another tracer's name always says so, a kind of MRI only where nothing names PET as well:
     folders may be called "MRI and PET".
     """
     other = OTHER_TRACER.search(path)
@@ -130,7 +130,7 @@ def _mean_over_time(data: bytes, address: str) -> bytes:
 
 
 def _durations(address: str, frames: int) -> Sequence[float] | None:
-    """Duration of each time frame in s, from the sidecar; None where it does not tell.
+    """Duration of each time frame in s, from the sidecar; None where it gives none.
 
     Raises:
         DecodeError: the sidecar has durations, but not one for each frame.
@@ -142,7 +142,7 @@ def _durations(address: str, frames: int) -> Sequence[float] | None:
     try:
         found = json.loads(read_bytes(f"{stem}.json")).get("FrameDuration")
     except (ValueError, AttributeError) as error:
-        raise DecodeError(f"the sidecar beside the image is no JSON object: {error}") from error
+        raise DecodeError(f"the sidecar of the image is no JSON object: {error}") from error
     if not isinstance(found, list):
         return None
     durations = [float(value) for value in found]

@@ -13,7 +13,7 @@ test in it), so the mirror, which nests each folder in one of the same name and 
 set, is read as it is. What the columns are called is in :mod:`.rsna_tables`. Pictures are PNG or
 JPEG, grey or RGB; where an id also has a DICOM file, the picture is read, for the two are twins.
 
-Folders are the official splits. A test image without a label is set aside. Where a set is absent,
+Folders are the official splits. A test image without a label is excluded. Where a set is absent,
 its split is taken out of the training set. There is one image a child.
 
 Halabi et al.: "The RSNA Pediatric Bone Age Machine Learning Challenge", Radiology 290(2), 2019.
@@ -35,7 +35,7 @@ from supremix_datasets.decoding.dicom import decode_dicom
 from supremix_datasets.decoding.images import decode_picture
 from supremix_datasets.errors import SourceError
 from supremix_datasets.phantoms.rsna_bone_age import write_hand_phantoms
-from supremix_datasets.readers.rsna_tables import Row, Tables, read_tables, split_of
+from supremix_datasets.readers.rsna_tables import BoneAgeRow, LabelTables, read_tables, split_of
 from supremix_datasets.sources.files import list_files, read_bytes
 from supremix_datasets.sources.tables import label_problem
 
@@ -85,7 +85,7 @@ class RsnaBoneAgeReader:
         """Pair pictures with the rows of their set's tables; touches no pixel.
 
         Rows without a picture, pictures without a row or label, labels that cannot be, rows that
-        contradict each other and second files of one id are set aside.
+        contradict each other and second files of one id are excluded.
 
         Raises:
             SourceError: no such folder, no picture in folders of these names, or no table.
@@ -98,9 +98,9 @@ class RsnaBoneAgeReader:
         tables = read_tables(listing)
         if not tables.addresses:
             raise SourceError(
-                f"no table with bone ages in {source!r}, beside {len(images)} images. Put "
+                f"no table with bone ages in {source!r}, which has {len(images)} images. Put "
                 "boneage-training-dataset.csv (id, boneage, male) into that folder, or give the "
-                "folder above if the table lies there."
+                "folder above if the table is there."
             )
         found = _pair(images, tables)
         return Scan(
@@ -112,8 +112,8 @@ class RsnaBoneAgeReader:
     def decode(self, address: str) -> Decoded:
         """One radiograph as grey values ``(H, W)``, bone bright on dark.
 
-        RGB becomes grey; MONOCHROME1 is inverted, and so is whatever else is dark on bright, see
-        :func:`is_inverted`. A spacing, where a DICOM file tells one, is of no use to the card.
+        RGB becomes grey; MONOCHROME1 is inverted, and so is any other picture with dark bones,
+        see :func:`is_inverted`. A spacing, where a DICOM file gives one, is of no use to the card.
 
         Raises:
             DecodeError: the file is missing, truncated or no picture.
@@ -154,7 +154,7 @@ def upright_grey(pixels: Array) -> Array:
     what the card pads with.
 
     Args:
-        pixels: ``(H, W)`` grey values; anything else is given back for the card to refuse.
+        pixels: ``(H, W)`` grey values; anything else is returned for the card to refuse.
 
     Returns:
         ``(H, W)`` in the same dtype.
@@ -168,16 +168,16 @@ def upright_grey(pixels: Array) -> Array:
 
 
 @dataclass(frozen=True)
-class _Image:
+class _Radiograph:
     split: str
     name: str
     address: str
     dicom: bool
 
 
-def _images(listing: dict[str, Any]) -> list[_Image]:
+def _images(listing: dict[str, Any]) -> list[_Radiograph]:
     """Every picture in a folder of one of the sets; what macOS adds to zips is none."""
-    images: list[_Image] = []
+    images: list[_Radiograph] = []
     for path, info in listing.items():
         *folders, file = path.split("/")
         stem, _, ending = file.rpartition(".")
@@ -185,7 +185,7 @@ def _images(listing: dict[str, Any]) -> list[_Image]:
         ending = f".{ending.lower()}"
         if split is None or file.startswith(".") or ending not in (*PICTURES, ".dcm"):
             continue
-        images.append(_Image(split, stem, str(info["address"]), ending == ".dcm"))
+        images.append(_Radiograph(split, stem, str(info["address"]), ending == ".dcm"))
     return images
 
 
@@ -193,13 +193,13 @@ def _folder_split(name: str) -> str | None:
     return split_of(name) if FOLDER.search(name) else None
 
 
-def _pair(images: list[_Image], tables: Tables) -> list[Sample | Rejected]:
+def _pair(images: list[_Radiograph], tables: LabelTables) -> list[Sample | Rejected]:
     """A verdict on every image and on every row that has none."""
     found: list[Sample | Rejected] = []
     # the test set first: an id that training shares with it must not be trained on
     order = {"test": 0, "val": 1, "train": 2}
     ranked = sorted(images, key=lambda i: (order[i.split], i.name, i.dicom, i.address))
-    taken: dict[str, _Image] = {}
+    taken: dict[str, _Radiograph] = {}
     for image in ranked:
         first = taken.setdefault(image.name, image)
         if first is image:
@@ -215,7 +215,7 @@ def _pair(images: list[_Image], tables: Tables) -> list[Sample | Rejected]:
     return found
 
 
-def _sample(image: _Image, row: Row | None) -> Sample | Rejected:
+def _sample(image: _Radiograph, row: BoneAgeRow | None) -> Sample | Rejected:
     if row is None:
         problem = "no row in the table of its set"
     elif row.doubtful:

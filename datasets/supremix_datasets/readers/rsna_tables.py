@@ -1,4 +1,4 @@
-"""The label tables of the RSNA bone age challenge, whose columns are named anew in each of them.
+"""The label tables of the RSNA bone age challenge, whose columns have other names in each of them.
 
     training      id, boneage, male
     validation    Image ID, male, Bone Age (months)
@@ -39,13 +39,13 @@ SEX_WORDS = {
 
 
 @dataclass(frozen=True)
-class Row:
+class BoneAgeRow:
     """What the tables say of one image.
 
     Args:
         months: Bone age, None where no table has it.
         male: 0 or 1, None where no table says it.
-        doubtful: Whether rows of this id contradict each other.
+        doubtful: True where rows of this id contradict each other.
     """
 
     months: float | None
@@ -54,26 +54,26 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Tables:
+class LabelTables:
     """All label tables of a folder.
 
     Args:
-        rows: Split to id to row.
-        addresses: The tables that were read.
+        rows: Rows by split and id.
+        addresses: Addresses of the tables that were read.
     """
 
-    rows: dict[str, dict[str, Row]]
+    rows: dict[str, dict[str, BoneAgeRow]]
     addresses: tuple[str, ...]
 
 
-def read_tables(listing: dict[str, dict[str, Any]]) -> Tables:
+def read_tables(listing: dict[str, dict[str, Any]]) -> LabelTables:
     """Read every label table of a folder; other tables in it are left alone.
 
-    A table's split is told by its file name (train, valid, test, truth), else by the name of its
-    column of ids. Tables of one split complete each other. Ids stay text.
+    A table's split is given by its file name (train, valid, test, truth), else by the name of its
+    column of ids. LabelTables of one split complete each other. Ids stay text.
 
     Args:
-        listing: As :func:`supremix_datasets.sources.files.list_files` gives it.
+        listing: Files as :func:`supremix_datasets.sources.files.list_files` gives them.
 
     Raises:
         LabelTableError: a table has no label where it must, or a value that cannot be read.
@@ -89,11 +89,11 @@ def read_tables(listing: dict[str, dict[str, Any]]) -> Tables:
                 frames.setdefault(found[0], []).append(found[1])
                 addresses.append(address)
     rows = {split: _rows(pl.concat(parts)) for split, parts in frames.items()}
-    return Tables(rows, tuple(addresses))
+    return LabelTables(rows, tuple(addresses))
 
 
 def split_of(name: str) -> str | None:
-    """The split that the name of a table or folder tells: train, val, test, or None."""
+    """The split that the name of a table or folder gives: train, val, test, or None."""
     words = (("train", "train"), ("valid", "val"), ("test", "test"), ("truth", "test"))
     return next((split for word, split in words if word in name.lower()), None)
 
@@ -166,9 +166,9 @@ def _sexes(values: Sequence[str | None], column: str, address: str) -> list[str 
     return [None if value is None else SEX_WORDS[value.lower()] for value in values]
 
 
-def _rows(frame: pl.DataFrame) -> dict[str, Row]:
+def _rows(frame: pl.DataFrame) -> dict[str, BoneAgeRow]:
     merged, doubtful = merge_rows(frame, "id")
     return {
-        name: Row(to_number(row["months"]), to_number(row["male"]), name in doubtful)
+        name: BoneAgeRow(to_number(row["months"]), to_number(row["male"]), name in doubtful)
         for name, row in merged.items()
     }

@@ -14,7 +14,7 @@ at visit 2 ``21003-2.0``, ``p21003_i2``, ``f.21003.2.0``, ``21003_2_0``. The age
 when attended the centre), never 21022 (age at recruitment, years before the scan).
 
 The image is ``T1/T1_brain_to_MNI.nii.gz``: brain-extracted, linearly registered, 1 mm. Both visits
-of a person are one group. There is no official split.
+of a patient are one group. There is no official split.
 """
 
 from __future__ import annotations
@@ -89,12 +89,12 @@ class UkbT1Reader:
                 f"no scan in {source!r}: expected files like 1000017_20252_2_0.zip (bulk field "
                 "20252), or the same unpacked into folders of that name."
             )
-        gone = _withdrawn(listing)
+        withdrawn = _withdrawn(listing)
         tables = _tables(listing)
-        table, people = _people(source, tables, sorted({visit for _, visit in visits}))
+        table, patients = _patients(source, tables, sorted({visit for _, visit in visits}))
         found = [
-            _sample(eid, visit, place, people, gone)
-            for (eid, visit), place in sorted(visits.items())
+            _sample(eid, visit, files, patients, withdrawn)
+            for (eid, visit), files in sorted(visits.items())
         ]
         return Scan(
             samples=tuple(item for item in found if isinstance(item, Sample)),
@@ -120,7 +120,7 @@ class UkbT1Reader:
 
 
 @dataclass(frozen=True)
-class _Place:
+class _VisitFiles:
     """Where a visit's files are: a zip, or an unpacked tree (members to addresses)."""
 
     zip: str | None
@@ -128,62 +128,66 @@ class _Place:
 
 
 @dataclass(frozen=True)
-class _Person:
+class _PatientRow:
     ages: dict[str, float | None]
     sites: dict[str, str | None]
     sex: float | None
     doubtful: bool
 
 
-def _visits(listing: dict[str, Any]) -> dict[tuple[str, str], _Place]:
-    """(eid, visit) to its place; a zip is taken before an unpacked tree of the same visit."""
-    visits: dict[tuple[str, str], _Place] = {}
+def _visits(listing: dict[str, Any]) -> dict[tuple[str, str], _VisitFiles]:
+    """(eid, visit) to its files; a zip is taken before an unpacked tree of the same visit."""
+    visits: dict[tuple[str, str], _VisitFiles] = {}
     for path, info in listing.items():
         parts = path.split("/")
         name = parts[-1][:-4] if parts[-1].lower().endswith(".zip") else None
         match = VISIT.match(name) if name is not None else None
         if match:
             key = match["eid"], match["visit"]
-            visits[key] = _Place(str(info["address"]), {})
+            visits[key] = _VisitFiles(str(info["address"]), {})
             continue
         for depth, part in enumerate(parts[:-1]):
             match = VISIT.match(part)
             if match:
-                place = visits.setdefault((match["eid"], match["visit"]), _Place(None, {}))
-                place.tree["/".join(parts[depth + 1 :])] = str(info["address"])
+                files = visits.setdefault((match["eid"], match["visit"]), _VisitFiles(None, {}))
+                files.tree["/".join(parts[depth + 1 :])] = str(info["address"])
     return visits
 
 
 def _sample(
-    eid: str, visit: str, place: _Place, people: dict[str, _Person], gone: frozenset[str]
+    eid: str,
+    visit: str,
+    files: _VisitFiles,
+    patients: dict[str, _PatientRow],
+    withdrawn: frozenset[str],
 ) -> Sample | Rejected:
-    name, person = f"{eid}_{visit}", people.get(eid)
-    where = place.zip or place.tree.get(MEMBER, "")
-    if eid in gone:
-        return Rejected(id=name, reason="the person has withdrawn", address=where)
-    if person is None:
+    name, patient = f"{eid}_{visit}", patients.get(eid)
+    where = files.zip or files.tree.get(MEMBER, "")
+    if eid in withdrawn:
+        return Rejected(id=name, reason="the patient has withdrawn", address=where)
+    if patient is None:
         return Rejected(id=name, reason="the table has no row of this eid", address=where)
-    age = person.ages.get(visit)
+    age = patient.ages.get(visit)
     problem = label_problem(age, CARD.label_range, CARD.unit)
-    if person.doubtful:
+    if patient.doubtful:
         problem = "the table has rows of this eid that contradict each other"
     if problem is None:
-        problem = _place_problem(place)
+        problem = _files_problem(files)
     if problem is not None or age is None:
         return Rejected(id=name, reason=problem or "no label in the table", address=where)
     return Sample(
         id=name,
         group=eid,
         target=age,
-        address=f"zip://{MEMBER}::{place.zip}" if place.zip else where,
-        covariates={} if person.sex is None else {"sex": person.sex},
-        site=person.sites.get(visit),
+        address=f"zip://{MEMBER}::{files.zip}" if files.zip else where,
+        covariates={} if patient.sex is None else {"sex": patient.sex},
+        site=patient.sites.get(visit),
     )
 
 
-def _place_problem(place: _Place) -> str | None:
+def _files_problem(files: _VisitFiles) -> str | None:
     try:
-        return _problem(zip_members(place.zip) if place.zip else list(place.tree))
+        return _problem(zip_members(files.zip) if files.zip else list(files.tree))
     except DecodeError as error:
         return str(error)
 
@@ -197,12 +201,12 @@ def _problem(members: Sequence[str]) -> str | None:
 
 
 def _withdrawn(listing: dict[str, Any]) -> frozenset[str]:
-    gone: set[str] = set()
+    withdrawn: set[str] = set()
     for path, info in listing.items():
         if WITHDRAWN.search(path.rsplit("/", 1)[-1]) and info["size"]:
             text = read_bytes(str(info["address"])).decode("utf-8", "replace")
-            gone |= {line.split(",")[0].strip().strip('"') for line in text.splitlines()}
-    return frozenset(gone)
+            withdrawn |= {line.split(",")[0].strip().strip('"') for line in text.splitlines()}
+    return frozenset(withdrawn)
 
 
 def _tables(listing: dict[str, Any]) -> list[str]:
@@ -226,9 +230,9 @@ def _names(field: int, visit: str) -> list[str]:
     ]
 
 
-def _people(
+def _patients(
     source: str, tables: Sequence[str], visits: Sequence[str]
-) -> tuple[str, dict[str, _Person]]:
+) -> tuple[str, dict[str, _PatientRow]]:
     """The table with the ages, and who is in it by eid."""
     with_eid = [table for table in tables if {"eid", "f.eid"} & set(header(table))]
     if not with_eid:
@@ -252,7 +256,7 @@ def _has21022(columns: set[str]) -> bool:
     return any("21022" in column for column in columns)
 
 
-def _rows(table: str, visits: Sequence[str]) -> dict[str, _Person]:
+def _rows(table: str, visits: Sequence[str]) -> dict[str, _PatientRow]:
     ages = {f"age{visit}?": _names(21003, visit) for visit in visits}
     sites = {f"site{visit}?": _names(54, visit) for visit in visits}
     frame = read_columns(table, {"eid": ["eid", "f.eid"], "sex?": _names(31, "0"), **ages, **sites})
@@ -260,7 +264,7 @@ def _rows(table: str, visits: Sequence[str]) -> dict[str, _Person]:
         check_numbers(frame, f"age{visit}", _names(21003, visit)[0], table)
     rows, doubtful = merge_rows(frame, "eid")
     return {
-        eid: _Person(
+        eid: _PatientRow(
             ages={visit: to_number(row[f"age{visit}"]) for visit in visits},
             sites={visit: row[f"site{visit}"] for visit in visits},
             sex=_sex(row["sex"]),

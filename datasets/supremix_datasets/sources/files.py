@@ -1,7 +1,7 @@
 # fsspec and its filesystems carry no types
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false, reportMissingTypeStubs=false
-"""Files at any fsspec address: listing them, reading them, telling whether they changed."""
+"""Files at any fsspec address: listing them, reading them, noticing that they changed."""
 
 from __future__ import annotations
 
@@ -32,6 +32,16 @@ def filesystem(address: str) -> tuple[Any, str]:
             "such as s3://bucket/folder (its package, here s3fs, has to be installed)."
         ) from error
     return fs, str(path).rstrip("/") or "/"
+
+
+def protocols(fs: Any) -> tuple[str, ...]:
+    """The names by which addresses call a filesystem."""
+    return (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
+
+
+def is_local(address: str) -> bool:
+    """Whether an address is a path on this machine, which can be memory-mapped and resolved."""
+    return any(name in ("file", "local") for name in protocols(filesystem(address)[0]))
 
 
 def list_files(source: str) -> dict[str, dict[str, Any]]:
@@ -79,9 +89,9 @@ def content_signature(addresses: Iterable[str], root: str) -> str:
     is the waiting that takes time.
     """
     digest = hashlib.blake2b(digest_size=16)
-    places = sorted(set(addresses))
+    unique = sorted(set(addresses))
     with ThreadPoolExecutor(READERS) as pool:
-        for address, edges in zip(places, pool.map(_edges, map(container, places)), strict=True):
+        for address, edges in zip(unique, pool.map(_edges, map(container, unique)), strict=True):
             digest.update(relative(address, root).encode() + b"\0")
             digest.update(edges)
     return digest.hexdigest()
@@ -108,7 +118,7 @@ def _edges(address: str) -> bytes:
     if address.endswith("/"):
         try:
             parts = folder_files(address)
-        except DecodeError:  # decoding will say so and set it aside
+        except DecodeError:  # decoding will say so and exclude it
             return b"unreadable folder"
         return b"".join(part.rsplit("/", 1)[-1].encode() + _edges(part) for part in parts)
     fs, path = filesystem(address)
@@ -118,7 +128,7 @@ def _edges(address: str) -> bytes:
             head = file.read(EDGE)
             file.seek(max(len(head), size - EDGE))
             return str(size).encode() + b"\0" + head + file.read(EDGE)
-    except OSError as error:  # decoding will name it and set it aside
+    except OSError as error:  # decoding will name it and exclude it
         return f"unreadable {type(error).__name__}".encode()
 
 

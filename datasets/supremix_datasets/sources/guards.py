@@ -49,8 +49,8 @@ def check_member(size: int, packed: int) -> None:
     """Refuse a zip's member that claims to unpack to more than an image can be.
 
     Args:
-        size: Bytes it claims to have unpacked.
-        packed: Bytes it has in the zip.
+        size: Number of bytes that it claims to have unpacked.
+        packed: Number of bytes that it has in the zip.
 
     Raises:
         DecodeError: it claims too many bytes, or too many for its packed size.
@@ -85,7 +85,7 @@ def read_limited(file: IO[bytes], limit: int | None = None) -> bytes:
 
     Args:
         file: Open for reading bytes; what it claims as its size is not asked.
-        limit: In bytes; default :data:`MAX_BYTES`.
+        limit: Most bytes that are read; default :data:`MAX_BYTES`.
 
     Raises:
         DecodeError: there is more.

@@ -1,6 +1,6 @@
 """Tables of labels: read as text (ids keep their zeros), checked, and turned into numbers.
 
-Text tables are told apart by their ending: ``.csv`` has commas, every other one tabs. Of a workbook
+The ending names the separator: ``.csv`` has commas, every other text tabs. Of a workbook
 (``.xls``, ``.xlsx``) the first sheet is read. Parquet (``.parquet``, ``.pq``) becomes text as well.
 """
 
@@ -82,10 +82,10 @@ def check_numbers(
     """Make sure that a column of text holds numbers or nothing.
 
     Args:
-        frame: Table of text.
+        frame: Table whose cells are text.
         column: Column of the frame.
         shown_as: Name of the column in the file.
-        address: The file.
+        address: Address of the file, for the message.
         first_line: Line of the file that the first row stands on.
 
     Raises:
@@ -101,7 +101,7 @@ def check_numbers(
         raise LabelTableError(
             f"{len(bad)} of {frame.height} values of the column {shown_as!r} in {address} are not "
             f"numbers ({'; '.join(bad[:3])}). Write them as numbers with a decimal point, or leave "
-            "them empty to set those images aside."
+            "them empty to exclude those images."
         )
 
 

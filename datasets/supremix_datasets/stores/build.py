@@ -4,9 +4,9 @@ A store grows in a folder of its own, ``builds/<name>`` of the cache, held by on
 
     images.bin      what is decoded so far, in the order of the samples
     journal.jsonl   a line per chunk of samples: how far images.bin goes with it, what was kept,
-                    what was set aside
+                    what was excluded
 
-A line is written after its images, so whatever a kill leaves behind is cut back to the last whole
+A line is written after its images, so what a kill leaves behind is cut back to the last whole
 line, and only the chunks after it are decoded again. When all is done the folder becomes the store.
 """
 
@@ -66,15 +66,15 @@ class DecodeChunk:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """One prepared sample: its place in the scan, its rows (a video's frames), its covariates."""
+    """One prepared sample: its index in the scan, its rows (a video's frames), its covariates."""
 
-    place: int
+    index: int
     frames: int
     covariates: list[float]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Plan:
+class StorePlan:
     """All that decides what a store holds."""
 
     card: Card
@@ -82,7 +82,7 @@ class Plan:
     scan: Scan
     source: str
     key: str
-    facts: list[Any]
+    reader_key: list[Any]
     dataset: str
     """Name by which the reader is found again when a model is to read single files."""
 
@@ -92,13 +92,15 @@ class Plan:
         return [samples[i : i + CHUNK] for i in range(0, len(samples), CHUNK)]
 
 
-def build(plan: Plan, target: Path, run: Mapper, progress: Progress | None, check: Check) -> None:
+def build(
+    plan: StorePlan, target: Path, run: Mapper, progress: Progress | None, check: Check
+) -> None:
     """Make the store ``target``; where another process is at it, wait and find it done.
 
     Args:
-        plan: What goes in.
+        plan: Content of the store.
         target: Folder of the store; not there before, whole afterwards.
-        run: Like :func:`map`, perhaps parallel.
+        run: Function like :func:`map`, perhaps parallel.
         progress: Called with (images done, images in all).
         check: Called with the counts and the quarantine before the store is finished; its
             exception leaves no store.
@@ -113,7 +115,7 @@ def build(plan: Plan, target: Path, run: Mapper, progress: Progress | None, chec
         quarantine = _quarantine([*plan.scan.rejected, *rejected], plan.source)
         counts = {
             "kept": len(kept),
-            "set_aside": quarantine.height,
+            "excluded": quarantine.height,
             "decoded": len(plan.scan.samples),
         }
         try:
@@ -128,7 +130,7 @@ def build(plan: Plan, target: Path, run: Mapper, progress: Progress | None, chec
 class _Draft:
     """A store under way, in its folder."""
 
-    def __init__(self, folder: Path, plan: Plan) -> None:
+    def __init__(self, folder: Path, plan: StorePlan) -> None:
         self._plan = plan
         self._images, self._journal = folder / IMAGES, folder / JOURNAL
         self._kept: list[Kept] = []
@@ -188,16 +190,16 @@ class _Draft:
         kept: list[Kept] = []
         rejected: list[Rejected] = []
         end = self._size
-        for place, outcome in enumerate(outcomes, start=first):
+        for index, outcome in enumerate(outcomes, start=first):
             if isinstance(outcome, Rejected):
                 rejected.append(outcome)
                 continue
             end += images.write(np.ascontiguousarray(outcome.pixels).data)
             frames = len(outcome.pixels) if card.period is not None else 1
-            kept.append(Kept(place, frames, [float(v) for v in outcome.covariates]))
+            kept.append(Kept(index, frames, [float(v) for v in outcome.covariates]))
         entry = {
             "end": end,
-            "kept": [[one.place, one.frames, one.covariates] for one in kept],
+            "kept": [[one.index, one.frames, one.covariates] for one in kept],
             "rejected": [dataclasses.asdict(one) for one in rejected],
         }
         self._note(entry)
@@ -211,7 +213,7 @@ def _lines(path: Path) -> Iterator[bytes]:
 
 def _finish(
     draft: Path,
-    plan: Plan,
+    plan: StorePlan,
     kept: Sequence[Kept],
     quarantine: pl.DataFrame,
     counts: dict[str, int],
@@ -227,7 +229,7 @@ def _finish(
         "dtype": card.dtype,
         "counts": counts,
         "source": plan.source,
-        "reader": plan.facts,
+        "reader": plan.reader_key,
         "dataset": plan.dataset,
         "files": {name: file_digest(draft / name) for name in (IMAGES, INDEX, QUARANTINE)},
     }
@@ -236,7 +238,7 @@ def _finish(
 
 
 def _index(card: Card, samples: Sequence[Sample], kept: Sequence[Kept]) -> pl.DataFrame:
-    chosen = [samples[one.place] for one in kept]
+    chosen = [samples[one.index] for one in kept]
     rows = list(itertools.accumulate((one.frames for one in kept), initial=0))[:-1]
     fixed: dict[str, pl.Series] = {
         "row": pl.Series(rows, dtype=pl.Int64),

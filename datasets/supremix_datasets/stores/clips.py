@@ -1,4 +1,4 @@
-"""Clips of videos: which frames the model sees, in training and when it is judged."""
+"""Clips of videos: which frames the model sees, in training and when it is evaluated."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ def covariate_vector(
         value = covariates.get(covariate.name, covariate.default)
         if value is None:
             raise CovariateError(
-                f"dataset {card.name!r} needs {covariate.name} ({covariate.doc}) beside the image. "
+                f"dataset {card.name!r} needs {covariate.name} ({covariate.doc}) with the image. "
                 f"Give {covariate.name}=…"
             )
         value = float(value) * (ratio if covariate.per_pixel else 1.0)

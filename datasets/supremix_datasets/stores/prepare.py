@@ -27,7 +27,7 @@ from supremix_datasets.sources.files import (
     listing_signature,
     relative,
 )
-from supremix_datasets.stores.build import Check, Mapper, Plan, Progress, build
+from supremix_datasets.stores.build import Check, Mapper, Progress, StorePlan, build
 from supremix_datasets.stores.shared import has_store, open_shared, publish, shared_address
 from supremix_datasets.stores.store import FORMAT, Store
 
@@ -98,25 +98,25 @@ def prepare(
     return store
 
 
-def _plan(dataset: Dataset, card: Card, where: str) -> Plan:
+def _plan(dataset: Dataset, card: Card, where: str) -> StorePlan:
     scan = dataset.reader.scan(where)
     if not scan.samples and not scan.rejected:
         raise SourceError(
             f"no image of {dataset.name!r} in {where!r}. Give the folder of the official layout."
         )
-    return Plan(
+    return StorePlan(
         card=card,
         reader=dataset.reader,
         scan=scan,
         source=where,
         key=_key(dataset, card, scan, where),
-        facts=_reader_facts(dataset),
+        reader_key=_reader_key(dataset),
         dataset=dataset.known_as,
     )
 
 
 def _obtain(
-    plan: Plan,
+    plan: StorePlan,
     folder: Path,
     shared: str | None,
     run: Mapper,
@@ -137,8 +137,8 @@ def _obtain(
 def _note_path(folder: Path, dataset: Dataset, card: Card, source: str) -> Path:
     """Where it is noted which store belongs to the folder as it is now (names, sizes, times)."""
     listing = listing_signature(list_files(source))
-    facts = [listing, card.to_dict(), _reader_facts(dataset), FORMAT]
-    return folder / "notes" / f"{_hash(facts)}.json"
+    parts = [listing, card.to_dict(), _reader_key(dataset), FORMAT]
+    return folder / "notes" / f"{_hash(parts)}.json"
 
 
 def _known_store(folder: Path, note: Path) -> Store | None:
@@ -150,18 +150,18 @@ def _known_store(folder: Path, note: Path) -> Store | None:
 
 
 def _key(dataset: Dataset, card: Card, scan: Scan, source: str) -> str:
-    """Hash of everything that decides what the store holds; the folder's place is not in it."""
+    """Hash of everything that decides what the store holds; the folder's path is not in it."""
 
     def plain(item: Sample | Rejected) -> dict[str, Any]:
         return {**dataclasses.asdict(item), "address": relative(item.address, source)}
 
     contents = content_signature((sample.address for sample in scan.samples), source)
-    facts: list[Any] = [FORMAT, card.to_dict(), _reader_facts(dataset), contents]
-    return _hash([*facts, [plain(s) for s in scan.samples], [plain(r) for r in scan.rejected]])
+    parts: list[Any] = [FORMAT, card.to_dict(), _reader_key(dataset), contents]
+    return _hash([*parts, [plain(s) for s in scan.samples], [plain(r) for r in scan.rejected]])
 
 
-def _reader_facts(dataset: Dataset) -> list[Any]:
-    """Dataset's name, reader's version and settings: not where the reader's code lies."""
+def _reader_key(dataset: Dataset) -> list[Any]:
+    """Dataset's name, reader's version and settings: not the path of the reader's code."""
     return [dataset.known_as, dataset.reader.version, _settings(dataset.reader)]
 
 
@@ -169,8 +169,8 @@ def _settings(reader: Any) -> dict[str, Any]:
     return dataclasses.asdict(reader) if dataclasses.is_dataclass(type(reader)) else {}
 
 
-def _hash(facts: Any) -> str:
-    text = json.dumps(facts, sort_keys=True, default=str)
+def _hash(parts: Any) -> str:
+    text = json.dumps(parts, sort_keys=True, default=str)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
@@ -182,7 +182,7 @@ def _check_enough(
     source: str,
     min_fraction: float,
 ) -> None:
-    kept, total = counts["kept"], counts["kept"] + counts["set_aside"]
+    kept, total = counts["kept"], counts["kept"] + counts["excluded"]
     if kept and kept >= min_fraction * total:
         return
     common = Counter(quarantine["reason"].to_list()).most_common(3)

@@ -16,18 +16,11 @@ from typing import Any
 
 from supremix_datasets.cache import default_cache, file_digest, new_folder, only_one
 from supremix_datasets.errors import StoreError
-from supremix_datasets.sources.files import filesystem
+from supremix_datasets.sources.files import filesystem, is_local, protocols
 from supremix_datasets.stores.store import MANIFEST, Store
 
-LOCAL = ("file", "local")
 BUCKETS = ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az")
 """Where there are no folders to make, and making one would make a bucket of a misspelt name."""
-
-
-def is_local(address: str) -> bool:
-    """Whether an address is a folder that can be memory-mapped."""
-    fs, _ = filesystem(address)
-    return any(name in LOCAL for name in _protocols(fs))
 
 
 def open_shared(address: str, cache: str | os.PathLike[str] | None = None) -> Store:
@@ -81,7 +74,7 @@ def publish(store: Store, shared: str) -> str:
     fs, path = filesystem(address)
     try:
         if not has_store(address):
-            if not any(name in BUCKETS for name in _protocols(fs)):
+            if not any(name in BUCKETS for name in protocols(fs)):
                 fs.makedirs(path, exist_ok=True)
             for name in [*store.manifest["files"], MANIFEST]:
                 fs.put_file(str(Path(store.path) / name), f"{path}/{name}")
@@ -117,7 +110,3 @@ def _compare(draft: Path, files: dict[str, str], address: str) -> None:
             f"what arrived from {address!r} is not what was kept there: {', '.join(wrong)}. "
             "Try again; where it stays so, remove that folder and prepare again."
         )
-
-
-def _protocols(fs: Any) -> tuple[str, ...]:
-    return (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)

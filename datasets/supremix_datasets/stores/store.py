@@ -5,10 +5,10 @@ A folder with
     images.bin           the images, or the frames of all videos, row after row, in the card's dtype
     index.parquet        a row per sample: row (the first, of a video), frames (of a video, else 1),
                          id, group, split, target, site, covariates
-    quarantine.parquet   a row per image that was set aside: id, reason, address
+    quarantine.parquet   a row per image that was excluded: id, reason, address
     manifest.json        the card, shape, key, what went in; written last
 
-It is written under another name and moved into place, so it is there as a whole or not at all.
+It is written under another name and then renamed, so it is there as a whole or not at all.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Store:
             ``(R, channels, H, W)``.
         index: One row per sample, columns ``row, frames, id, group, split, target, site`` and
             covariates.
-        quarantine: ``id, reason, address`` of what was set aside.
+        quarantine: ``id, reason, address`` of what was excluded.
         rows: ``(N,)`` int64, row in ``images`` of each sample; of a video its first frame's.
         lengths: ``(N,)`` int64, number of rows of each sample: frames of a video, else 1.
         targets: ``(N,)`` float64, in the card's unit.
@@ -90,7 +90,7 @@ class Store:
         """Copy samples out of the map, once.
 
         Args:
-            positions: ``(B,)`` places in the index.
+            positions: ``(B,)`` rows of the index.
             starts: ``(B,)`` first frame of a clip within each video; None for the very first.
 
         Returns:

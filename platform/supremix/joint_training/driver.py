@@ -141,7 +141,7 @@ def _describe(
         plan=dataclasses.asdict(plan),
         stores={name: store.key for name, store in stores.items()},
         fitted=dict(sizes),
-        set_aside={name: len(store.quarantine) for name, store in stores.items()},
+        excluded={name: len(store.quarantine) for name, store in stores.items()},
     )
     write_json(run.environment, content)
 

@@ -198,7 +198,7 @@ def _describe(
         store=store.key,
         images=counts,
         labelled=labelled,
-        set_aside=len(store.quarantine),
+        excluded=len(store.quarantine),
     )
     write_json(run.environment, content)
 

@@ -26,7 +26,7 @@ def parse_override(text: str) -> tuple[str, Parameter]:
     """Read one `name=value`.
 
     Args:
-        text: see the top of this file.
+        text: Text in the notation at the top of this file.
 
     Returns:
         The name and its parameter.

@@ -42,11 +42,11 @@ class Float(_Conditional):
     """A range of floats, both ends included.
 
     Args:
-        low: smallest value, finite; above 0 when `log`.
-        high: largest value, finite, above `low`.
-        log: search on a logarithmic scale.
-        default: the first value tried; left out, the middle of the range (on its scale).
-        when: condition under which the parameter exists at all.
+        low: Smallest value, finite; above 0 when `log`.
+        high: Largest value, finite, above `low`.
+        log: Search on a logarithmic scale.
+        default: The first value tried; left out, the middle of the range (on its scale).
+        when: Condition under which the parameter exists at all.
 
     Raises:
         SpaceError: when the above does not hold.
@@ -94,12 +94,12 @@ class Int(_Conditional):
     """A range of integers, both ends included.
 
     Args:
-        low: smallest value; at least 1 when `log`.
-        high: largest value, above `low`, a whole number of steps away from it.
-        log: search on a logarithmic scale (with step 1 only).
-        step: distance of neighbouring values, at least 1.
-        default: the first value tried; left out, the middle of the range (on its scale).
-        when: condition under which the parameter exists at all.
+        low: Smallest value; at least 1 when `log`.
+        high: Largest value, above `low`, a whole number of steps away from it.
+        log: Search on a logarithmic scale (with step 1 only).
+        step: Distance of neighbouring values, at least 1.
+        default: The first value tried; left out, the middle of the range (on its scale).
+        when: Condition under which the parameter exists at all.
 
     Raises:
         SpaceError: when the above does not hold.
@@ -151,9 +151,9 @@ class Choice(_Conditional):
     """One of a few values without an order.
 
     Args:
-        options: the values, each once; at least one.
-        default: the first value tried; left out, the first option.
-        when: condition under which the parameter exists at all.
+        options: The values, each once; at least one.
+        default: The first value tried; left out, the first option.
+        when: Condition under which the parameter exists at all.
 
     Raises:
         SpaceError: when the above does not hold.
@@ -200,8 +200,8 @@ class Fixed(_Conditional):
     """A value that is part of the configuration and not searched.
 
     Args:
-        value: a finite number, a string, a bool or None.
-        when: condition under which the parameter exists at all.
+        value: A finite number, a string, a bool or None.
+        when: Condition under which the parameter exists at all.
 
     Raises:
         SpaceError: when `value` is something else.

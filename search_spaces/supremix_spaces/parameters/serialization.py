@@ -44,7 +44,7 @@ def load_parameters(address: str) -> dict[str, Parameter]:
     """Read parameters from a file, to be merged into a preset.
 
     Args:
-        address: path or fsspec address of a `.toml` or `.json` file in the form shown at the top
+        address: Path or fsspec address of a `.toml` or `.json` file in the form shown at the top
             of this file.
 
     Raises:

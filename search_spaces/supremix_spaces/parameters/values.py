@@ -1,4 +1,4 @@
-"""The values a parameter can take, and how to tell them apart."""
+"""The values a parameter can take, and their kinds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Final
 
 Value = bool | int | float | str | None
-"""A value of a configuration: whatever JSON can hold, short of lists and objects."""
+"""A value of a configuration: what JSON can hold, except lists and objects."""
 
 Condition = tuple[str, tuple[Value, ...]]
 """`(name, values)`: the parameter exists where parameter `name` has one of `values`."""

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from supremix_spaces.parameters.parameters import Choice, Fixed, Float, Parameter
-from supremix_spaces.presets.facts import Facts, batch_size
+from supremix_spaces.presets.facts import DatasetFacts, batch_size
 from supremix_spaces.space import Space
 
 
-def supremix(facts: Facts) -> Space:
+def supremix(facts: DatasetFacts) -> Space:
     """SupReMix: Wu et al., arXiv 2309.16633."""
     unit, scale = facts.unit, facts.label_scale
     low, high = min(2 * unit, facts.window), max(20 * unit, facts.window)
@@ -38,7 +38,7 @@ def supremix(facts: Facts) -> Space:
     )
 
 
-def supcon(facts: Facts) -> Space:
+def supcon(facts: DatasetFacts) -> Space:
     """SupCon on label bins: Khosla et al., arXiv 2004.11362."""
     unit = facts.unit
     return _space(
@@ -50,12 +50,12 @@ def supcon(facts: Facts) -> Space:
     )
 
 
-def simclr(facts: Facts) -> Space:
+def simclr(facts: DatasetFacts) -> Space:
     """SimCLR: Chen et al., arXiv 2002.05709."""
     return _space(facts, {"temperature": Float(0.03, 1.0, log=True, default=0.5)})
 
 
-def rnc(facts: Facts) -> Space:
+def rnc(facts: DatasetFacts) -> Space:
     """Rank-N-Contrast: Zha et al., arXiv 2210.01189."""
     return _space(
         facts,
@@ -67,17 +67,17 @@ def rnc(facts: Facts) -> Space:
     )
 
 
-def yaware(facts: Facts) -> Space:
+def yaware(facts: DatasetFacts) -> Space:
     """y-Aware: Dufumier et al., arXiv 2106.08808. Its gaussian kernel is the same as rbf."""
     return _space(facts, _kernel(facts, sigma=5.0, kernels=("rbf", "cauchy")))
 
 
-def expw(facts: Facts) -> Space:
+def expw(facts: DatasetFacts) -> Space:
     """The exponential kernel weighting: Barbano et al., arXiv 2211.08326."""
     return _space(facts, _kernel(facts, sigma=2.0, kernels=("rbf", "gaussian", "cauchy")))
 
 
-def _kernel(facts: Facts, *, sigma: float, kernels: tuple[str, ...]) -> dict[str, Parameter]:
+def _kernel(facts: DatasetFacts, *, sigma: float, kernels: tuple[str, ...]) -> dict[str, Parameter]:
     """A kernel of the label distance; sigma in the dataset's label scale."""
     scale = facts.label_scale
     return {
@@ -87,7 +87,7 @@ def _kernel(facts: Facts, *, sigma: float, kernels: tuple[str, ...]) -> dict[str
     }
 
 
-def _space(facts: Facts, loss: Mapping[str, Parameter]) -> Space:
+def _space(facts: DatasetFacts, loss: Mapping[str, Parameter]) -> Space:
     """The parameters of a loss, and those of the training, which all have in common."""
     finetuned = ("head", ("finetune",))
     return Space(
@@ -107,7 +107,7 @@ def _space(facts: Facts, loss: Mapping[str, Parameter]) -> Space:
     )
 
 
-CONTRASTIVE: dict[str, Callable[[Facts], Space]] = {
+CONTRASTIVE: dict[str, Callable[[DatasetFacts], Space]] = {
     "supremix": supremix,
     "supcon": supcon,
     "simclr": simclr,

@@ -10,20 +10,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from supremix_spaces.parameters.parameters import Choice, Fixed, Float, Int, Parameter
-from supremix_spaces.presets.facts import Facts, batch_size
+from supremix_spaces.presets.facts import DatasetFacts, batch_size
 from supremix_spaces.space import Space
 
-_Parameters = Mapping[str, Parameter | Callable[[Facts], Parameter]]
+_Parameters = Mapping[str, Parameter | Callable[[DatasetFacts], Parameter]]
 """Parameters, or how they follow from the dataset."""
 
 
-def _length(facts: Facts) -> Float:
+def _length(facts: DatasetFacts) -> Float:
     """A length on the label axis, by default what counts as one."""
     scale = facts.label_scale
     return Float(0.25 * scale, 16 * scale, log=True, default=scale)
 
 
-def _bandwidth(facts: Facts) -> Float:
+def _bandwidth(facts: DatasetFacts) -> Float:
     low = min(facts.unit, facts.window) / 2
     return Float(low, 4 * facts.window, log=True, default=facts.window)
 
@@ -91,19 +91,21 @@ _OWN: dict[str, _Parameters] = {
 }
 
 
-def _space(own: _Parameters) -> Callable[[Facts], Space]:
+def _space(own: _Parameters) -> Callable[[DatasetFacts], Space]:
     """How the space of a method follows from a dataset."""
 
-    def space(facts: Facts) -> Space:
-        told = {name: p(facts) if callable(p) else p for name, p in own.items()}
+    def space(facts: DatasetFacts) -> Space:
+        own_parameters = {name: p(facts) if callable(p) else p for name, p in own.items()}
         training: dict[str, Parameter] = {
             "batch_size": batch_size(facts.train_size, default=16, steps=16),
             "lr": Float(1e-3, 1e-2, log=True, default=4e-3),
             "weight_decay": Float(1e-3, 2e-1, log=True, default=5e-2),
         }
-        return Space({**told, **training})
+        return Space({**own_parameters, **training})
 
     return space
 
 
-DIRECT: dict[str, Callable[[Facts], Space]] = {name: _space(own) for name, own in _OWN.items()}
+DIRECT: dict[str, Callable[[DatasetFacts], Space]] = {
+    name: _space(own) for name, own in _OWN.items()
+}

@@ -11,14 +11,14 @@ _USUAL = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class DatasetFacts:
     """A dataset, as far as a preset cares.
 
     Args:
-        window: the Mix-pos window, in the task's unit.
-        label_bin: width in which labels count as equal; 0 for exactly equal ones only.
-        label_scale: distance of labels that counts as one.
-        train_size: number of training samples, at least 2.
+        window: The Mix-pos window, in the task's unit.
+        label_bin: Width in which labels count as equal; 0 for exactly equal ones only.
+        label_scale: Distance of labels that counts as one.
+        train_size: Number of training samples, at least 2.
     """
 
     window: float
@@ -36,9 +36,9 @@ def batch_size(train_size: int, *, default: int, steps: int) -> Choice:
     """The batches worth trying: large ones leave an epoch too few steps to learn anything.
 
     Args:
-        train_size: number of training samples, at least 2.
-        default: the first one tried, where the dataset has twice as many samples.
-        steps: least number of steps of an epoch with a batch larger than the default.
+        train_size: Number of training samples, at least 2.
+        default: The first one tried, where the dataset has twice as many samples.
+        steps: Least number of steps of an epoch with a batch larger than the default.
 
     Returns:
         Powers of two from 16 on; smaller ones only where those leave fewer than two options.

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from supremix_spaces.errors import SpaceError, UnknownSpaceError, hint
 from supremix_spaces.presets.contrastive import CONTRASTIVE
 from supremix_spaces.presets.direct import DIRECT
-from supremix_spaces.presets.facts import Facts
+from supremix_spaces.presets.facts import DatasetFacts
 from supremix_spaces.space import Space
 
 
@@ -26,13 +26,13 @@ def space_for(
     """Return the preset space of a method for one dataset.
 
     Args:
-        method: one of `space_names()`.
-        window: the dataset's Mix-pos window, in the task's unit, above 0.
-        label_bin: the width in which labels count as equal, in the task's unit, above 0; 0 (only
+        method: Name of a method, one of `space_names()`.
+        window: The dataset's Mix-pos window, in the task's unit, above 0.
+        label_bin: The width in which labels count as equal, in the task's unit, above 0; 0 (only
             exactly equal labels do) takes a fifth of the window as the unit instead.
-        train_size: number of training samples, at least 2. No batch is larger than half of them,
+        train_size: Number of training samples, at least 2. No batch is larger than half of them,
             and none larger than the default leaves an epoch only a few steps.
-        label_scale: distance of labels that counts as one in weights and kernels, in the task's
+        label_scale: Distance of labels that counts as one in weights and kernels, in the task's
             unit, above 0; None takes the label bin.
 
     Raises:
@@ -56,7 +56,7 @@ def space_for(
             f"A preset needs at least 2 training samples; got {train_size}. Add samples, or give "
             "the training split a larger share."
         )
-    facts = Facts(
+    facts = DatasetFacts(
         window=window,
         label_bin=label_bin,
         label_scale=label_scale or label_bin or window / 5,
@@ -70,4 +70,4 @@ def space_names() -> tuple[str, ...]:
     return tuple(_PRESETS)
 
 
-_PRESETS: dict[str, Callable[[Facts], Space]] = {**CONTRASTIVE, **DIRECT}
+_PRESETS: dict[str, Callable[[DatasetFacts], Space]] = {**CONTRASTIVE, **DIRECT}

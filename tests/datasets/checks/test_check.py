@@ -68,7 +68,7 @@ def test_a_sheet_is_written_for_every_split(many: Path, tmp_path: Path) -> None:
 def test_only_full_finds_what_is_damaged_anywhere(many: Path, tmp_path: Path) -> None:
     pictures = sorted((many / "training_set").iterdir())
     report = check("hc18", many, out=tmp_path / "o", full=True)
-    assert (report.decoded, report.set_aside) == (60, 0)
+    assert (report.decoded, report.excluded) == (60, 0)
     for path in pictures[:20]:
         path.write_bytes(path.read_bytes()[:300])
     pictures[20].write_bytes(b"")
@@ -98,7 +98,7 @@ def test_what_is_missing_doubled_or_impossible_is_grouped_by_reason(
         "the table lists it more than once": 1,
         "the file is missing": 1,
     }
-    assert report.set_aside == 4
+    assert report.excluded == 4
     assert report.listed == 34
     assert report.unused == 1
 

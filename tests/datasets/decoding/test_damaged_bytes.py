@@ -1,4 +1,4 @@
-"""Whatever happens to the bytes of a file, it is an image or it is set aside, and nothing else."""
+"""Whatever happens to the bytes of a file, it is an image or it is excluded, and nothing else."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def damage(draw: st.DrawFn) -> Callable[[bytes], bytes]:
 @pytest.mark.parametrize("name", sorted(FORMATS))
 @settings(deadline=None, derandomize=True, max_examples=60)
 @given(change=damage())
-def test_a_damaged_file_is_an_image_or_is_set_aside(
+def test_a_damaged_file_is_an_image_or_is_excluded(
     name: str, change: Callable[[bytes], bytes]
 ) -> None:
     data, decode = FORMATS[name]
@@ -122,20 +122,20 @@ def test_the_undamaged_file_is_an_image(name: str) -> None:
     assert decode(data).pixels.shape[-2:] in {(16, 14), (32, 14)}
 
 
-def test_a_volume_of_no_known_type_is_set_aside() -> None:
+def test_a_volume_of_no_known_type_is_excluded() -> None:
     header = nib.Nifti1Header.from_fileobj(io.BytesIO(volume()))
     header["datatype"] = 170
     with pytest.raises(DecodeError, match="there is no type of values 170"):
         decode_nifti(header.binaryblock + volume()[348:])
 
 
-def test_an_array_whose_header_breaks_off_is_set_aside() -> None:
+def test_an_array_whose_header_breaks_off_is_excluded() -> None:
     data = array().replace(b"}", b" ", 1)
     with pytest.raises(DecodeError, match="not a readable NumPy array"):
         as_array(data)
 
 
-def test_a_dicom_value_of_an_impossible_length_is_set_aside() -> None:
+def test_a_dicom_value_of_an_impossible_length_is_excluded() -> None:
     # Rows as a long integer of two bytes: it has four
     data = dicom().replace(b"\x28\x00\x10\x00US\x02\x00", b"\x28\x00\x10\x00UL\x02\x00")
     with pytest.raises(DecodeError, match="not a readable DICOM image: Expected total bytes"):

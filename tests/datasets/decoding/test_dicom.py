@@ -253,7 +253,7 @@ def test_without_all_durations_time_frames_count_alike() -> None:
 
 
 def test_incomplete_time_frames_are_refused() -> None:
-    with pytest.raises(DecodeError, match="between 2 and 3 images of each"):
+    with pytest.raises(DecodeError, match="2 to 3 images of each"):
         decode_dicom_series(dynamic((1, 1, 1))[1:])
     whole = dynamic((1, 1, 1))
     with pytest.raises(DecodeError, match="time frames are missing: the files say 3, found 2"):
@@ -299,7 +299,7 @@ def test_incomplete_time_frames_are_refused() -> None:
             lambda: series(lambda z: {"ImagePositionPatient": [0, 0.5 * z, 4.0 * z]}),
             "shifted against each other",
         ),
-        (lambda: series(lambda z: {"ImagePositionPatient": None}), "does not say where it lies"),
+        (lambda: series(lambda z: {"ImagePositionPatient": None}), "does not say where it is"),
         (lambda: series(lambda z: {"PixelSpacing": None}), "how large a pixel is"),
         (lambda: [*series(), b"x" * 500], "file 6 of 6: not a"),
     ],
@@ -389,7 +389,7 @@ def test_a_deflated_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         decode_dicom(meta[: 144 + length] + bomb)
 
 
-def test_no_message_tells_who_the_patient_is() -> None:
+def test_no_message_names_who_the_patient_is() -> None:
     files = [written(**axial(z), PatientName="Doe^Jane", PatientID="secret") for z in (0, 1, 1)]
     with pytest.raises(DecodeError) as caught:
         decode_dicom_series(files)

@@ -10,10 +10,10 @@ from scipy.spatial.transform import Rotation
 
 from supremix_datasets import Store, assign, get, prepare
 from supremix_datasets.phantoms.anatomy.brain import (
-    Person,
-    Scanner,
-    draw_person,
-    draw_scanner,
+    MriScanner,
+    Patient,
+    draw_mri_scanner,
+    draw_patient,
     render,
 )
 from supremix_datasets.phantoms.ukb_t1 import write_brain_phantoms
@@ -25,15 +25,15 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 @pytest.fixture
-def person() -> Person:
-    drawn = draw_person(np.random.default_rng(0))
+def patient() -> Patient:
+    drawn = draw_patient(np.random.default_rng(0))
     return replace(drawn, gap=0.0, ventricles=np.zeros(2), sulci=0.0, size=np.ones(3))
 
 
 @pytest.fixture
-def clean() -> Scanner:
+def clean() -> MriScanner:
     """A perfect scan: no noise, no field, no turn."""
-    scanner = draw_scanner(np.random.default_rng(0), 0)
+    scanner = draw_mri_scanner(np.random.default_rng(0), 0)
     return replace(
         scanner,
         turn=Rotation.identity(),
@@ -88,27 +88,27 @@ def test_phantoms_are_made_once(tmp_path: Path) -> None:
     assert second.card.shape == (16, 18, 16)
 
 
-def test_age_widens_the_fluid_spaces(person: Person, clean: Scanner) -> None:
+def test_age_widens_the_fluid_spaces(patient: Patient, clean: MriScanner) -> None:
     shares: list[float] = []
     for age in (45, 60, 75, 90):
-        volume = render(person, age, clean, np.random.default_rng(1))
+        volume = render(patient, age, clean, np.random.default_rng(1))
         shares.append(float((volume[volume > 0] < 0.45).mean()))
     assert shares == sorted(shares)
     assert shares[-1] > 1.8 * shares[0]
 
 
-def test_the_brains_own_age_is_what_shows(person: Person, clean: Scanner) -> None:
-    older = replace(person, gap=5.0)
+def test_the_brains_own_age_is_what_shows(patient: Patient, clean: MriScanner) -> None:
+    older = replace(patient, gap=5.0)
     one, two = (
-        render(p, age, clean, np.random.default_rng(1)) for p, age in ((person, 65), (older, 60))
+        render(p, age, clean, np.random.default_rng(1)) for p, age in ((patient, 65), (older, 60))
     )
     np.testing.assert_array_equal(one, two)
 
 
-def test_the_head_is_where_the_registration_puts_it(person: Person, clean: Scanner) -> None:
-    volume = render(person, 60, clean, np.random.default_rng(1))
+def test_the_head_is_where_the_registration_puts_it(patient: Patient, clean: MriScanner) -> None:
+    volume = render(patient, 60, clean, np.random.default_rng(1))
     moved = render(
-        person, 60, replace(clean, shift=np.array([8.0, 0, 0])), np.random.default_rng(1)
+        patient, 60, replace(clean, shift=np.array([8.0, 0, 0])), np.random.default_rng(1)
     )
     # x runs from right to left with 4 mm: 8 mm to the right is 2 voxels down
     inside, shifted = volume > 0, moved > 0

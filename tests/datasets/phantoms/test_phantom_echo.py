@@ -10,7 +10,11 @@ import numpy as np
 import pytest
 
 from supremix_datasets import DatasetError
-from supremix_datasets.phantoms.anatomy.echocardiogram import Scanner, draw_scanner, render
+from supremix_datasets.phantoms.anatomy.echocardiogram import (
+    UltrasoundScanner,
+    draw_scanner,
+    render,
+)
 from supremix_datasets.phantoms.anatomy.ventricle import (
     HOLD,
     SIZE,
@@ -58,7 +62,7 @@ def view() -> View:
 
 
 @pytest.fixture
-def clean() -> Scanner:
+def clean() -> UltrasoundScanner:
     """No loss, no shadow, no noise, no speckle, nothing of the sector cut away."""
     scanner = draw_scanner(np.random.default_rng(0))
     return replace(
@@ -186,7 +190,7 @@ def test_times_without_a_whole_beat_are_an_error(heart: Heart) -> None:
 
 
 def test_the_chords_lie_on_the_border_of_the_dark_cavity(
-    heart: Heart, view: View, clean: Scanner
+    heart: Heart, view: View, clean: UltrasoundScanner
 ) -> None:
     for time in (0.02, heart.systole + 0.02):
         frame = render(heart, view, clean, np.array([time]), np.random.default_rng(0))[0]
@@ -203,7 +207,7 @@ def test_the_chords_lie_on_the_border_of_the_dark_cavity(
 
 
 def test_the_speckle_belongs_to_the_tissue_and_not_to_the_blood(
-    heart: Heart, view: View, clean: Scanner
+    heart: Heart, view: View, clean: UltrasoundScanner
 ) -> None:
     still = replace(view, sway=(0.0, 0.0), drift=(0.0, 0.0))
     times = np.array([0.01, 0.03, 1.01])  # the volume stands still until HOLD
@@ -215,7 +219,9 @@ def test_the_speckle_belongs_to_the_tissue_and_not_to_the_blood(
     assert np.corrcoef(first[blood], second[blood])[0, 1] < 0.5
 
 
-def test_the_speckle_moves_with_the_tissue(heart: Heart, view: View, clean: Scanner) -> None:
+def test_the_speckle_moves_with_the_tissue(
+    heart: Heart, view: View, clean: UltrasoundScanner
+) -> None:
     times = np.array([0.02, heart.systole + 0.02])
     full, empty = dimensions(heart, times)[1]
     still = replace(view, turn=0.0, shorten=1.0, sway=(0.0, 0.0), drift=(0.0, 0.0))

@@ -86,7 +86,7 @@ def test_several_visits_need_a_visit_in_the_path(tmp_path: Path) -> None:
     }
 
 
-def test_what_cannot_be_used_is_set_aside_with_its_reason(tmp_path: Path) -> None:
+def test_what_cannot_be_used_is_excluded_with_its_reason(tmp_path: Path) -> None:
     for name in (
         *("scan.nii", "B10000001/B10000002.nii", "B10000003.nii", "A4_MR_T1_B10000004.nii"),
         *("A4_PET_FTP_B10000004.nii", "B10000005.nii", "B10000006.nii", "B10000007.nii"),

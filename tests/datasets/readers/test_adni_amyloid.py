@@ -42,7 +42,7 @@ def row(ptid: str, day: str, image: str, **other: object) -> list[object]:
 def test_scans_of_a_person_are_one_group(tmp_path: Path) -> None:
     put_image(tmp_path, "002_S_0413", "2012-05-15", "I304512")
     put_image(tmp_path, "002_S_0413", "2014-06-01", "I404512")
-    # enrolled anew elsewhere: the site changes, the RID stays
+    # enrolled again elsewhere: the site changes, the RID stays
     put_image(tmp_path, "099_S_0413", "2019-06-01", "I504512")
     days = {"304512": "2012-05-15", "404512": "2014-06-01"}
     rows = [row("002_S_0413", day, image) for image, day in days.items()]
@@ -109,7 +109,7 @@ def test_another_image_of_the_same_day_is_not_taken_for_pet(tmp_path: Path) -> N
     }
 
 
-def test_what_cannot_be_used_is_set_aside_with_its_reason(tmp_path: Path) -> None:
+def test_what_cannot_be_used_is_excluded_with_its_reason(tmp_path: Path) -> None:
     for number in range(1, 9):
         put_image(tmp_path, f"002_S_000{number}", "2012-05-15", f"I{number}")
     put_table(
@@ -172,7 +172,7 @@ def test_the_newest_table_is_read(tmp_path: Path, older: str, newer: str) -> Non
     assert scan.samples[0].target == 1.5
     assert scan.tables[0].endswith(f"{newer}.csv")
     put_table(tmp_path, [], name="UCBERKELEY_AMY_6MM_final.csv")
-    with pytest.raises(SourceError, match="no date that tells which is the newest"):
+    with pytest.raises(SourceError, match="no date that says which is the newest"):
         READER.scan(str(tmp_path))
 
 
@@ -218,7 +218,7 @@ def test_a_series_that_lacks_a_slice_or_has_a_broken_one_is_refused(tmp_path: Pa
         READER.decode(sample.address)
 
 
-def test_an_empty_file_is_set_aside_and_the_rest_prepared(tmp_path: Path) -> None:
+def test_an_empty_file_is_excluded_and_the_rest_prepared(tmp_path: Path) -> None:
     source = tmp_path / "adni"
     source.mkdir()
     write_adni_phantoms(source, 4, 0, (0, 1))

@@ -103,7 +103,7 @@ def test_videos_without_tracings_are_kept(make) -> None:
         (("", 50, "TRAIN"), "expected the name of a file in Videos, found None"),
     ],
 )
-def test_a_bad_row_is_set_aside(make, row: Row, reason: str) -> None:
+def test_a_bad_row_is_excluded(make, row: Row, reason: str) -> None:
     folder = make([("good", 50, "TRAIN"), row], ["good.avi", "bad.avi"])
     (folder / "bad.avi").write_bytes(b"outside")
     scan = READER.scan(str(folder))
@@ -124,7 +124,7 @@ def test_rows_that_say_the_same_twice_count_once(make) -> None:
     assert [(r.id, r.reason) for r in scan.rejected] == [("a", "the table lists it more than once")]
 
 
-def test_rows_that_contradict_each_other_are_set_aside(make) -> None:
+def test_rows_that_contradict_each_other_are_excluded(make) -> None:
     rows = [("a", 50, "TRAIN"), ("a", 60, "TRAIN"), ("b", 50, "TRAIN"), ("b", 50, "TEST")]
     scan = READER.scan(str(make([*rows, ("c", 50, "VAL")], ["a.avi", "b.avi", "c.avi"])))
     assert [s.id for s in scan.samples] == ["c"]
@@ -134,7 +134,7 @@ def test_rows_that_contradict_each_other_are_set_aside(make) -> None:
     }
 
 
-def test_two_videos_of_one_name_are_set_aside(make) -> None:
+def test_two_videos_of_one_name_are_excluded(make) -> None:
     scan = READER.scan(str(make([("a", 50, "TRAIN")], ["a.avi", "a.AVI"])))
     assert scan.samples == ()
     assert [r.reason for r in scan.rejected] == ["2 videos have this name"] * 2
@@ -155,7 +155,7 @@ def test_a_wrong_folder_says_what_to_do(make, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="no folder at"):
         READER.scan(str(tmp_path / "nowhere"))
     folder = make([("a", 50, "TRAIN")], ["a.avi"])
-    with pytest.raises(SourceError, match="beside the folder Videos: give the folder that holds"):
+    with pytest.raises(SourceError, match="next to the folder Videos: give the folder that holds"):
         READER.scan(str(folder / "Videos"))
     with pytest.raises(SourceError, match="is a file"):
         READER.scan(str(folder / "FileList.csv"))

@@ -32,7 +32,7 @@ def test_images_of_one_woman_are_one_group(make_hc18: Make) -> None:
         (("b_HC.png", 0.1, 100), "the file is missing"),
     ],
 )
-def test_a_bad_row_is_set_aside(make_hc18: Make, row: tuple[str, float, float], reason: str):
+def test_a_bad_row_is_excluded(make_hc18: Make, row: tuple[str, float, float], reason: str):
     good = ("001_HC.png", 0.1, 100)
     scan = READER.scan(str(make_hc18([good, row], skip=["b_HC.png"])))
     assert [s.id for s in scan.samples] == ["001_HC"]
@@ -78,7 +78,7 @@ def test_a_wrong_folder_says_what_to_do(tmp_path: Path, make_hc18: Make) -> None
     with pytest.raises(SourceError, match="is empty"):
         READER.scan(str(tmp_path / "empty"))
     folder = make_hc18()
-    with pytest.raises(SourceError, match="beside the folder training_set"):
+    with pytest.raises(SourceError, match="next to the folder training_set"):
         READER.scan(str(folder / "training_set"))
     with pytest.raises(SourceError, match="is a file"):
         READER.scan(str(folder / "training_set" / "000_HC.png"))

@@ -54,13 +54,13 @@ def make(tmp_path: Path) -> Make:
     return make
 
 
-def person(number: int, age: object, sex: str = "M", site: str = "MGH") -> tuple[object, ...]:
+def patient(number: int, age: object, sex: str = "M", site: str = "MGH") -> tuple[object, ...]:
     return (f"NDAR{number}", f"HCA{number:07d}", age, sex, site)
 
 
 def test_ages_in_months_become_years_and_the_descriptions_are_no_person(make: Make) -> None:
     scans = {"HCA0000001_V1": [MNI, HEAD], "HCA0000002_V1": [MNI]}
-    scan = READER.scan(str(make(scans, [person(1, 726), person(2, 432, "F", "UCLA")])))
+    scan = READER.scan(str(make(scans, [patient(1, 726), patient(2, 432, "F", "UCLA")])))
     assert not scan.rejected
     assert [(s.id, s.group, s.target, s.site) for s in scan.samples] == [
         ("HCA0000001_V1", "HCA0000001", 60.5, "MGH"),
@@ -71,14 +71,14 @@ def test_ages_in_months_become_years_and_the_descriptions_are_no_person(make: Ma
 
 
 def test_a_table_with_one_header_row_is_read_too(make: Make) -> None:
-    folder = make({"HCA0000001_V1": [MNI]}, [person(1, 726)], descriptions=None)
+    folder = make({"HCA0000001_V1": [MNI]}, [patient(1, 726)], descriptions=None)
     assert [s.target for s in READER.scan(str(folder)).samples] == [60.5]
 
 
 @pytest.mark.parametrize("age", ["90+", ">1080", "90 or older", "≥ 90 years", "1080", "1080.0"])
 def test_a_capped_age_is_no_label(make: Make, age: str) -> None:
     scans = {"HCA0000001_V1": [MNI], "HCA0000002_V1": [MNI]}
-    scan = READER.scan(str(make(scans, [person(1, age), person(2, 720)])))
+    scan = READER.scan(str(make(scans, [patient(1, age), patient(2, 720)])))
     assert [s.id for s in scan.samples] == ["HCA0000002_V1"]
     assert scan.rejected[0].reason.startswith("the age is capped")
     assert "all ages from 90 years on" in scan.rejected[0].reason
@@ -86,17 +86,17 @@ def test_a_capped_age_is_no_label(make: Make, age: str) -> None:
 
 def test_ages_above_the_cap_show_that_there_is_none(make: Make) -> None:
     scans = {"HCA0000001_V1": [MNI], "HCA0000002_V1": [MNI]}
-    scan = READER.scan(str(make(scans, [person(1, 1080), person(2, 1200)])))
+    scan = READER.scan(str(make(scans, [patient(1, 1080), patient(2, 1200)])))
     assert [s.target for s in scan.samples] == [90.0, 100.0]
 
 
 def test_both_visits_are_one_person(make: Make) -> None:
     scans = {f"HCA0000001_V{v}": [MNI] for v in (1, 2)} | {"HCA0000002_V2": [MNI]}
-    rows = [(*person(1, 720), "V1"), (*person(1, 744), "V2"), (*person(2, 600), "")]
+    rows = [(*patient(1, 720), "V1"), (*patient(1, 744), "V2"), (*patient(2, 600), "")]
     folder = make(scans, rows, header=(*NAMES, "visit"), descriptions=(*DESCRIPTIONS, "Visit"))
     scan = READER.scan(str(folder))
     assert [(s.group, s.target) for s in scan.samples] == [("HCA0000001", 60), ("HCA0000001", 62)]
-    assert scan.rejected[0].reason == "the table has no row of this person at visit V2"
+    assert scan.rejected[0].reason == "the table has no row of this patient at visit V2"
 
 
 def test_the_visit_may_stand_behind_the_id(make: Make) -> None:
@@ -112,7 +112,7 @@ def test_one_kind_of_image_for_all(make: Make) -> None:
         "HCA0000002_V1": [HEAD],
         "HCA0000003_V1": ["readme.txt"],
     }
-    folder = make(scans, [person(n, 720) for n in (1, 2, 3)])
+    folder = make(scans, [patient(n, 720) for n in (1, 2, 3)])
     scan = READER.scan(str(folder))
     assert [s.id for s in scan.samples] == ["HCA0000001_V1"]
     assert [r.reason for r in scan.rejected] == [
@@ -125,10 +125,10 @@ def test_one_kind_of_image_for_all(make: Make) -> None:
     assert [s.address.endswith(HEAD) for s in READER.scan(str(folder)).samples] == [True]
 
 
-def test_what_cannot_be_used_is_set_aside_with_its_reason(make: Make) -> None:
+def test_what_cannot_be_used_is_excluded_with_its_reason(make: Make) -> None:
     scans = {f"HCA000000{n}_V1": [MNI] for n in range(1, 8)}
-    rows = [person(1, 720), person(2, ""), person(3, 60), person(4, 720), person(4, 732)]
-    rows += [person(6, 720), person(7, 720, "NR"), person(7, 720, "NR"), person(99, 720)]
+    rows = [patient(1, 720), patient(2, ""), patient(3, 60), patient(4, 720), patient(4, 732)]
+    rows += [patient(6, 720), patient(7, 720, "NR"), patient(7, 720, "NR"), patient(99, 720)]
     folder = make(scans, rows)
     package = folder / "fmriresults01" / "HCA0000006_V1_MR"
     shutil.copytree(package, folder / "again" / package.name)
@@ -141,13 +141,13 @@ def test_what_cannot_be_used_is_set_aside_with_its_reason(make: Make) -> None:
         "HCA0000002_V1": "no label in the table",
         "HCA0000003_V1": "label 5 is outside the possible range 18 to 110 years",
         "HCA0000004_V1": "the table has rows of this scan that contradict each other",
-        "HCA0000005_V1": "the table has no row of this person at visit V1",
+        "HCA0000005_V1": "the table has no row of this patient at visit V1",
         "HCA0000006_V1": "the folder holds 2 packages of this scan",
     }
 
 
 def test_ages_that_are_not_numbers_are_an_error(make: Make) -> None:
-    rows = [person(1, 720), person(2, "sixty")]
+    rows = [patient(1, 720), patient(2, "sixty")]
     with pytest.raises(LabelTableError, match=r"'interview_age'.*line 4: 'sixty'"):
         READER.scan(str(make({"HCA0000001_V1": [MNI]}, rows)))
 
@@ -181,9 +181,9 @@ def test_volumes_are_turned_and_broken_ones_refused(tmp_path: Path) -> None:
             READER.decode(str(path))
 
 
-def test_a_truncated_volume_is_set_aside_by_preparing(make: Make, tmp_path: Path) -> None:
+def test_a_truncated_volume_is_excluded_by_preparing(make: Make, tmp_path: Path) -> None:
     scans = {f"HCA000000{n}_V1": [MNI] for n in (1, 2, 3)}
-    folder = make(scans, [person(n, 600 + 12 * n, "") for n in (1, 2, 3)])
+    folder = make(scans, [patient(n, 600 + 12 * n, "") for n in (1, 2, 3)])
     (folder / "fmriresults01/HCA0000002_V1_MR" / MNI).write_bytes(nifti()[:3000])
     store = prepare(DATASET, folder, cache=tmp_path / "c", shape=(30, 36, 30))
     assert store.targets.tolist() == [51.0, 53.0]

@@ -122,7 +122,7 @@ def test_an_id_has_three_digits_however_it_is_written(make: Make, written: str) 
     ]
 
 
-def test_what_cannot_be_used_is_set_aside_with_its_reason(make: Make) -> None:
+def test_what_cannot_be_used_is_excluded_with_its_reason(make: Make) -> None:
     ids = ("001-Guys-1", "002-Guys-2", "003-HH-3", "003-HH-4", "004-IOP-5", "005-IOP-6")
     rows = [(1, 50, "M"), (2, "", "M"), (3, 50, "F"), (4, 7, "F"), (6, 50, "F"), (1, "", "M")]
     scan = READER.scan(str(make([f"IXI{i}-T1.nii.gz" for i in ids], rows)))

@@ -102,7 +102,7 @@ def test_a_truncated_file_is_refused(tmp_path: Path, name: str, size: int) -> No
         READER.decode(str(place))
 
 
-def test_what_cannot_be_used_is_set_aside_with_its_reason(tmp_path: Path) -> None:
+def test_what_cannot_be_used_is_excluded_with_its_reason(tmp_path: Path) -> None:
     put_table(
         tmp_path,
         [
@@ -147,7 +147,7 @@ def test_wrong_folders_and_tables_say_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"no OASIS3_amyloid_centiloid\.csv"):
         READER.scan(str(tmp_path))
     (tmp_path / TABLE).write_text(",".join(HEADER) + "\nOAS30001,first,AV45,3\n")
-    with pytest.raises(LabelTableError, match=r"no oasis_session_id in .* tells a day"):
+    with pytest.raises(LabelTableError, match=r"no oasis_session_id in .* names a day"):
         READER.scan(str(tmp_path))
     put_table(tmp_path, [("OAS30001", 1, "AV45", "low")])
     with pytest.raises(LabelTableError, match="line 2: 'low'"):

@@ -37,12 +37,12 @@ def make(tmp_path: Path) -> Make:
     ) -> Path:
         folder = tmp_path / name
         folder.mkdir(exist_ok=True)
-        for place, people in images.items():
-            for person, files in people.items():
-                session = folder / place / f"sub-{person}" / "ses-1"
+        for place, patients in images.items():
+            for patient, files in patients.items():
+                session = folder / place / f"sub-{patient}" / "ses-1"
                 session.mkdir(parents=True)
                 for file in files:
-                    (session / f"sub-{person}_{file}").write_bytes(b"-")
+                    (session / f"sub-{patient}_{file}").write_bytes(b"-")
         (folder / table).parent.mkdir(parents=True, exist_ok=True)
         lines = ["\t".join(map(str, line)) for line in (header, *rows)]
         (folder / table).write_text("\n".join(lines) + "\n")
@@ -110,7 +110,7 @@ def test_an_id_that_a_spreadsheet_rewrote_is_recognised(make: Make, written: str
     assert [s.id for s in READER.scan(str(folder)).samples] == ["100053248969"]
 
 
-def test_what_cannot_be_used_is_set_aside_with_its_reason(make: Make) -> None:
+def test_what_cannot_be_used_is_excluded_with_its_reason(make: Make) -> None:
     images = {
         "train": {str(n): [VBM] for n in range(1, 8)},
         "train/copy": {"6": [VBM]},
@@ -131,7 +131,7 @@ def test_what_cannot_be_used_is_set_aside_with_its_reason(make: Make) -> None:
     assert {r.id: r.reason for r in scan.rejected} == {
         "2": "no label in the table",
         "3": "label 240 is outside the possible range 3 to 100 years",
-        "4": "the table gives the split 'external_test', but the image lies in that of train",
+        "4": "the table gives the split 'external_test', but the image is in that of train",
         "5": "the table has rows of this id that contradict each other",
         "6": "expected one cat12vbm_desc-gm image of this id, found 2",
         "7": "the table has no row of this id",
@@ -139,7 +139,7 @@ def test_what_cannot_be_used_is_set_aside_with_its_reason(make: Make) -> None:
     }
 
 
-def test_a_split_that_nobody_knows_is_set_aside(make: Make) -> None:
+def test_a_split_that_nobody_knows_is_excluded(make: Make) -> None:
     scan = READER.scan(str(make({"x": {"1": [VBM]}}, [(1, "male", 20, 1, "fold3")])))
     assert "the table gives the split 'fold3'; known: train" in scan.rejected[0].reason
 

@@ -165,7 +165,7 @@ def test_the_official_folders_are_the_splits(official: Path) -> None:
     assert len(scan.tables) == 4
 
 
-def test_a_test_set_without_its_sheet_is_set_aside(official: Path) -> None:
+def test_a_test_set_without_its_sheet_is_excluded(official: Path) -> None:
     scan = READER.scan(str(official))
     assert {s.split for s in scan.samples} == {"train", "val"}
     assert [(r.id, r.reason) for r in scan.rejected] == [
@@ -229,7 +229,7 @@ def test_what_is_no_sex_is_an_error(make: Make) -> None:
         (("1", "nan", "True"), "no label in the table"),
     ],
 )
-def test_a_bad_row_is_set_aside(make: Make, row: tuple[object, ...], reason: str) -> None:
+def test_a_bad_row_is_excluded(make: Make, row: tuple[object, ...], reason: str) -> None:
     rows = [TRAIN_ROWS[0], row, ("2", 80, "False")]
     folder = make({f"{TRAIN}.csv": rows, f"{TRAIN}/2.png": None})
     if row[0] == "1":
@@ -256,7 +256,7 @@ def test_a_picture_without_a_row_is_named(make: Make) -> None:
     }
 
 
-def test_rows_that_contradict_each_other_are_set_aside_and_those_that_agree_are_one(
+def test_rows_that_contradict_each_other_are_excluded_and_those_that_agree_are_one(
     make: Make,
 ) -> None:
     rows = [*TRAIN_ROWS, ("13", 61, "False"), ("0012", "120.0", "M")]
@@ -268,7 +268,7 @@ def test_rows_that_contradict_each_other_are_set_aside_and_those_that_agree_are_
     ]
 
 
-def test_a_second_file_of_an_id_is_set_aside(official: Path) -> None:
+def test_a_second_file_of_an_id_is_excluded(official: Path) -> None:
     save(official / TRAIN / TRAIN / "13.png")
     save(official / TRAIN / "21.png")
     scan = READER.scan(str(official))

@@ -209,7 +209,7 @@ def test_splits_and_sites_are_taken_from_the_table(make: Callable[..., Path]) ->
         (("img/001.png", 40, ""), "no group in the table"),
     ],
 )
-def test_a_bad_row_is_set_aside(
+def test_a_bad_row_is_excluded(
     make: Callable[..., Path], tmp_path: Path, row: tuple[object, ...], reason: str
 ) -> None:
     good = [("img/000.png", 30, "a"), ("img/002.png", 50, "b"), ("img/003.png", 60, "c")]
@@ -228,7 +228,7 @@ def test_backslashes_and_a_leading_dot_are_paths_too(make: Callable[..., Path]) 
     assert [Path(s.address).name for s in scan.samples] == ["000.png", "001.png", "002.png"]
 
 
-def test_of_equal_rows_one_stays_and_contradictions_are_all_set_aside(
+def test_of_equal_rows_one_stays_and_contradictions_are_all_excluded(
     make: Callable[..., Path],
 ) -> None:
     rows = [
@@ -249,7 +249,7 @@ def test_of_equal_rows_one_stays_and_contradictions_are_all_set_aside(
     assert len(scan.samples) + len(scan.rejected) == len(rows)
 
 
-def test_one_file_under_two_ids_is_set_aside(make: Callable[..., Path]) -> None:
+def test_one_file_under_two_ids_is_excluded(make: Callable[..., Path]) -> None:
     rows = [("img/000.png", 1, "a", 7), ("img/000.png", 1, "a", 8), ("img/001.png", 2, "b", "09")]
     folder = make(rows, ("file", "target", "group", "image_id"))
     scan = TABLE.reader.scan(str(folder))
@@ -402,7 +402,7 @@ def test_labels_have_to_be_numbers_that_differ(make: Callable[..., Path]) -> Non
         TABLE.at(str(folder))
 
 
-def test_broken_files_are_set_aside_and_nothing_is_lost(
+def test_broken_files_are_excluded_and_nothing_is_lost(
     make: Callable[..., Path], tmp_path: Path
 ) -> None:
     folder = make()

@@ -42,7 +42,7 @@ def test_other_exports_are_understood(make_ukb: Make, brain: bytes, name: str) -
     assert (sample.target, sample.covariates) == (60.0, {"sex": 1.0})
 
 
-def test_what_cannot_be_used_is_set_aside_with_its_reason(make_ukb: Make, brain: bytes) -> None:
+def test_what_cannot_be_used_is_excluded_with_its_reason(make_ukb: Make, brain: bytes) -> None:
     scans = {
         "1_2": {MNI: brain},
         "2_2": {"T1/T1.nii.gz": brain},
@@ -65,7 +65,7 @@ def test_what_cannot_be_used_is_set_aside_with_its_reason(make_ukb: Make, brain:
     assert reasons == {
         "2_2": f"no {MNI} in it",
         "3_2": "the scan is marked unusable (T1/unusable)",
-        "4_2": "the person has withdrawn",
+        "4_2": "the patient has withdrawn",
         "5_2": "no label in the table",
         "6_2": "label 7 is outside the possible range 18 to 110 years",
         "7_2": "the table has no row of this eid",

@@ -1,4 +1,4 @@
-"""What is wrong with a folder is said, or set aside with its reason; nothing is lost or changed."""
+"""What is wrong with a folder is said, or excluded with its reason; nothing is lost or changed."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ def by_id(store: Store) -> dict[str, np.ndarray]:
     return dict(zip(store.index["id"].to_list(), images, strict=True))
 
 
-def set_aside(whole: Scan, scan: Scan) -> dict[str, list[str]]:
-    """Reasons by the file's address; every image of the whole folder is kept once or set aside."""
+def excluded(whole: Scan, scan: Scan) -> dict[str, list[str]]:
+    """Reasons by the file's address; every image of the whole folder is kept once or excluded."""
     reasons: dict[str, list[str]] = {}
     for item in scan.rejected:
         assert item.reason
@@ -101,7 +101,7 @@ def test_the_folder_of_another_dataset_is_refused(name: str, sound: Folder) -> N
 
 
 @EVERY
-def test_spoiled_files_are_set_aside_and_the_rest_is_kept(
+def test_spoiled_files_are_excluded_and_the_rest_is_kept(
     name: str, sound: Folder, copy: Folder, tmp_path: Path
 ) -> None:
     folder = copy(name)
@@ -124,7 +124,7 @@ def test_spoiled_files_are_set_aside_and_the_rest_is_kept(
 
 
 @EVERY
-def test_impossible_labels_are_set_aside(name: str, copy: Folder) -> None:
+def test_impossible_labels_are_excluded(name: str, copy: Folder) -> None:
     layout, folder = LAYOUTS[name], copy(name)
     whole = scan_of(name, folder)
 
@@ -135,21 +135,21 @@ def test_impossible_labels_are_set_aside(name: str, copy: Folder) -> None:
 
     layout.edit(folder, change)
     scan = scan_of(name, folder)
-    said = " ".join(reason for several in set_aside(whole, scan).values() for reason in several)
+    said = " ".join(reason for several in excluded(whole, scan).values() for reason in several)
     assert len(scan.samples) == len(whole.samples) - 3
     assert said.count("outside the possible range") == 2
     assert "no label in the table" in said
 
 
 @EVERY
-def test_an_id_that_has_two_labels_is_set_aside(name: str, copy: Folder) -> None:
+def test_an_id_that_has_two_labels_is_excluded(name: str, copy: Folder) -> None:
     layout, folder = LAYOUTS[name], copy(name)
     whole = scan_of(name, folder)
     layout.edit(folder, lambda rows: [*rows, {**rows[0], layout.label: rows[-1][layout.label]}])
     scan = scan_of(name, folder)
-    doubled = set(set_aside(whole, scan)) - {""}
-    assert len(doubled) == 1
-    assert doubled.isdisjoint(container(sample.address) for sample in scan.samples)
+    duplicated = set(excluded(whole, scan)) - {""}
+    assert len(duplicated) == 1
+    assert duplicated.isdisjoint(container(sample.address) for sample in scan.samples)
     assert len(scan.samples) == len(whole.samples) - 1
 
 
@@ -183,7 +183,7 @@ def test_an_empty_table_is_refused(name: str, copy: Folder) -> None:
         scan_of(name, folder)
 
 
-def test_broken_and_hostile_zips_are_set_aside(copy: Folder, tmp_path: Path) -> None:
+def test_broken_and_hostile_zips_are_excluded(copy: Folder, tmp_path: Path) -> None:
     folder = copy("ukb-t1")
     first, second, third, bomb = sorted(folder.glob("*.zip"))[:4]
     first.write_bytes(b"")
@@ -230,7 +230,7 @@ def huge_picture() -> bytes:
         ("rsna-bone-age", huge_picture(), "not a readable picture"),
     ],
 )
-def test_files_that_would_fill_the_memory_are_set_aside(
+def test_files_that_would_fill_the_memory_are_excluded(
     name: str, data: bytes, reason: str, copy: Folder, tmp_path: Path
 ) -> None:
     folder = copy(name)

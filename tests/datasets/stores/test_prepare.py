@@ -26,7 +26,7 @@ from supremix_datasets import (
     names,
     prepare,
 )
-from supremix_datasets.stores.prepare import _reader_facts
+from supremix_datasets.stores.prepare import _reader_key
 
 Make = Callable[..., Path]
 MNI = "T1/T1_brain_to_MNI.nii.gz"
@@ -60,7 +60,7 @@ def test_every_file_is_decoded_once_and_never_again(
     folder, cache = make_hc18(), tmp_path / "c"
     first = prepare(counted, folder, cache=cache)
     assert sorted(DECODED) == [f"{n:03d}_HC.png" for n in range(10)]
-    assert first.manifest["counts"] == {"kept": 10, "set_aside": 0, "decoded": 10}
+    assert first.manifest["counts"] == {"kept": 10, "excluded": 0, "decoded": 10}
     second = prepare(counted, folder, cache=cache)
     assert len(DECODED) == 10
     assert second.path == first.path
@@ -108,7 +108,7 @@ def test_whatever_goes_in_changes_the_key(
     assert Store.open(first.path).key == first.key
 
 
-def test_truncated_and_missing_pictures_are_set_aside(make_hc18: Make, tmp_path: Path) -> None:
+def test_truncated_and_missing_pictures_are_excluded(make_hc18: Make, tmp_path: Path) -> None:
     folder = make_hc18()
     pictures = folder / "training_set"
     data = (pictures / "003_HC.png").read_bytes()
@@ -132,7 +132,7 @@ def test_truncated_and_missing_pictures_are_set_aside(make_hc18: Make, tmp_path:
     np.testing.assert_array_equal(store.images, whole.images[keep])
 
 
-def test_a_corrupt_volume_is_set_aside(make_ukb: Make, tmp_path: Path) -> None:
+def test_a_corrupt_volume_is_excluded(make_ukb: Make, tmp_path: Path) -> None:
     data = np.random.default_rng(0).integers(1, 900, (18, 22, 18)).astype(np.int16)
     brain = gzip.compress(nib.Nifti1Image(data, np.diag([10.0, 10, 10, 1])).to_bytes())
     scans = {"1_2": {MNI: brain}, "2_2": {MNI: brain[:300]}, "3_2": {MNI: brain}}
@@ -257,7 +257,7 @@ def test_a_users_own_dataset(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", names())
 def test_a_store_is_known_by_the_datasets_name_and_the_readers_version(name: str) -> None:
     dataset = get(name)
-    facts = _reader_facts(dataset)
+    facts = _reader_key(dataset)
 
     assert facts[:2] == [name, dataset.reader.version]
     assert "supremix" not in repr(facts)

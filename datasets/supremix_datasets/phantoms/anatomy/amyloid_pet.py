@@ -5,13 +5,13 @@
 
 Tissues are ellipsoids with signed distances in mm, so that a tissue's share of a voxel follows from
 the distance to its border. White matter takes the tracer up without any amyloid, by an amount that
-differs from person to person; the cortex has a pattern of its own (frontal, posterior, temporal)
+differs from patient to patient; the cortex has a pattern of its own (frontal, posterior, temporal)
 with one free factor, which is solved for: the mean uptake of cortical tissue over the target
 region divided by that of cerebellar tissue over the whole cerebellum is the SUVR **exactly in the
 tissues**, weighted with their shares of the voxels. Sharing voxels, the scanner's blur and its
 noise come after that, as they do in life, and a good reading has to undo them.
 
-Nuisances: count scale, pose, head size and shape, atrophy (a thin cortex beside wide ventricles
+Nuisances: count scale, pose, head size and shape, atrophy (a thin cortex with wide ventricles
 loses signal to the blur), white matter and scalp uptake, pattern of the cortex, blur, attenuation
 error from front to back, counting noise.
 """
@@ -46,7 +46,7 @@ WHITE = {"FBP": 1.75, "FBB": 2.0, "PIB": 1.6}
 
 @dataclass(frozen=True)
 class Head:
-    """What stays with a person from scan to scan.
+    """What stays with a patient from scan to scan.
 
     Args:
         size: ``(3,)`` size of the head against the template.
@@ -57,7 +57,7 @@ class Head:
         glands: ``(2,)`` uptake of the glands left and right below the head.
         lobes: ``(4,)`` weight of each lobe in the cortex's pattern.
         waves: ``(WAVES, 3)`` wave vectors of the folding in rad/mm.
-        phases: ``(WAVES,)``.
+        phases: Phases of the waves, ``(WAVES,)``.
     """
 
     size: NDArray[np.float64]
@@ -76,8 +76,8 @@ class Camera:
     """What differs from scan to scan: pose, counts and image quality.
 
     Args:
-        turn: Turn of the head.
-        shift: ``(3,)`` in mm.
+        turn: Rotation of the head.
+        shift: Shift of the head in mm, ``(3,)``.
         counts: Counts of a voxel of cerebellar grey; the noise follows from them.
         scale: Becquerel per ml that cerebellar grey is written as.
         blur: Full width at half maximum in mm.
@@ -114,8 +114,8 @@ class Uptake:
 
     Args:
         mixed: What a voxel holds: the tissues' uptakes by their shares.
-        cortex: Uptake of cortical tissue at each place.
-        cerebellum: Uptake of cerebellar tissue at each place.
+        cortex: Uptake of cortical tissue at each point.
+        cerebellum: Uptake of cerebellar tissue at each point.
     """
 
     mixed: Volume
@@ -124,7 +124,7 @@ class Uptake:
 
 
 def draw_head(rng: np.random.Generator) -> Head:
-    """Draw a person."""
+    """Draw a patient."""
     directions = rng.normal(size=(WAVES, 3))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     return Head(
@@ -156,18 +156,18 @@ def spread(head: Head, suvr: float, tracer: str, camera: Camera) -> tuple[Uptake
     """Where the tracer is before the scan: the :func:`ratio` of its tissues is the SUVR.
 
     Args:
-        head: Person.
+        head: Anatomy of the patient.
         suvr: Ratio to reach, such as 0.6 to 3.
         tracer: Key of :data:`WHITE`.
-        camera: Only the pose is used.
+        camera: Camera of the scan; only its pose is used.
 
     Returns:
         The uptake against cerebellar grey, and the regions.
     """
-    places = _coordinates(head, camera)
-    regions = _regions(places, head)
+    points = _coordinates(head, camera)
+    regions = _regions(points, head)
     white = WHITE[tracer] * np.exp(head.white)
-    pattern = _pattern(places, head)
+    pattern = _pattern(points, head)
     reference = 1.0 + (white - 1.0) * _mean(regions.hind_white, regions.cerebellum)
     cortex = pattern * (suvr * reference / _mean(pattern, regions.cortex))
     mixed = (
@@ -188,11 +188,11 @@ def render(
     """The reconstructed image: activity, blurred, tilted, with the noise of its counts.
 
     Args:
-        head: Person.
-        suvr: Label.
+        head: Anatomy of the patient.
+        suvr: Label of the image, as SUVR.
         tracer: Key of :data:`WHITE`.
-        camera: Pose and image quality.
-        rng: Draws the noise.
+        camera: Pose and image quality of the scan.
+        rng: Generator that draws the noise.
 
     Returns:
         ``SHAPE`` in Bq/ml, non-negative, axes right, anterior, superior.

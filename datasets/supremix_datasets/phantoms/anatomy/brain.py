@@ -6,7 +6,7 @@ Surfaces are ellipsoids and folded sheets with signed distances in mm, so that a
 voxel follows from the distance to its border and structures thinner than a voxel still show. With
 (brain) age the ventricles and sulci widen, the cortex thins, the white matter darkens round the
 ventricles and grey and white matter come closer. Anatomy, pose, sex, contrast, bias field, blur and
-Rician noise vary beside it; the brain's own age differs from the person's by about 3 years.
+Rician noise vary too; the brain's own age differs from the patient's by about 3 years.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ SMOOTH = 4.5
 
 
 @dataclass(frozen=True)
-class Person:
-    """What stays with a person from visit to visit.
+class Patient:
+    """What stays with a patient from visit to visit.
 
     Args:
         male: Sex; men have larger heads and ventricles.
-        gap: Years by which the brain is older than the person.
+        gap: Years by which the brain is older than the patient.
         size: ``(3,)`` size of the head against the template.
         ventricles: ``(2,)`` log factor of the left and right lateral ventricle.
         sulci: Log factor of the width of the sulci.
         waves: ``(WAVES, 3)`` wave vectors of the folding in rad/mm.
-        phases: ``(WAVES,)``.
+        phases: Phases of the waves, ``(WAVES,)``.
         lesions: Log factor of the load of white matter lesions.
     """
 
@@ -61,7 +61,7 @@ class Person:
 
 
 @dataclass(frozen=True)
-class Scanner:
+class MriScanner:
     """What differs from scan to scan: pose left by the registration, contrast, field, noise."""
 
     turn: Rotation
@@ -74,13 +74,13 @@ class Scanner:
     blur: float
 
 
-def draw_person(rng: np.random.Generator) -> Person:
+def draw_patient(rng: np.random.Generator) -> Patient:
     """Draw an anatomy."""
     male = bool(rng.random() < 0.5)
     directions = rng.normal(size=(WAVES, 3))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     lengths = rng.uniform(24, 40, WAVES)
-    return Person(
+    return Patient(
         male=male,
         gap=float(rng.normal(0, GAP_YEARS)),
         size=(1.02 if male else 0.98) * (1 + rng.normal(0, 0.05, 3)),
@@ -92,9 +92,9 @@ def draw_person(rng: np.random.Generator) -> Person:
     )
 
 
-def draw_scanner(rng: np.random.Generator, site: int) -> Scanner:
+def draw_mri_scanner(rng: np.random.Generator, site: int) -> MriScanner:
     """Draw a scan at one of three sites, which differ in contrast, field and noise."""
-    return Scanner(
+    return MriScanner(
         turn=Rotation.from_euler("xyz", rng.normal(0, [12, 9, 10]), degrees=True),
         shift=rng.normal(0, 8, 3),
         grey=float(np.clip((0.60, 0.65, 0.70)[site] + rng.normal(0, 0.05), 0.5, 0.8)),
@@ -106,22 +106,22 @@ def draw_scanner(rng: np.random.Generator, site: int) -> Scanner:
     )
 
 
-def render(person: Person, age: float, scanner: Scanner, rng: np.random.Generator) -> Volume:
-    """The T1 image of a person at an age.
+def render(patient: Patient, age: float, scanner: MriScanner, rng: np.random.Generator) -> Volume:
+    """The T1 image of a patient at an age.
 
     Args:
-        person: Anatomy.
+        patient: Anatomy of the patient.
         age: Age in years at the scan.
-        scanner: Pose and image quality.
-        rng: Draws lesions and noise.
+        scanner: Pose and image quality of the scan.
+        rng: Generator that draws lesions and noise.
 
     Returns:
         ``SHAPE``, non-negative, 0 outside the brain, on the grid of :data:`AFFINE`.
     """
-    years = age + person.gap - 45
-    places = _coordinates(person, scanner)
-    grey, white, fluid, deep = _tissues(places, person, years)
-    lesion = _lesions(places, person, years, rng) * white
+    years = age + patient.gap - 45
+    points = _coordinates(patient, scanner)
+    grey, white, fluid, deep = _tissues(points, patient, years)
+    lesion = _lesions(points, patient, years, rng) * white
     white_level = 1.0 - 0.002 * years
     image = (
         white * white_level
@@ -131,16 +131,16 @@ def render(person: Person, age: float, scanner: Scanner, rng: np.random.Generato
         - lesion * 0.35
     )
     inside = (grey + white + fluid + deep) > 0.5
-    return _acquire(image.astype(np.float32), inside, places, scanner, rng)
+    return _acquire(image.astype(np.float32), inside, points, scanner, rng)
 
 
-def _coordinates(person: Person, scanner: Scanner) -> Volume:
+def _coordinates(patient: Patient, scanner: MriScanner) -> Volume:
     """``(3, *SHAPE)``: each voxel in mm of the template brain, its centre at 0."""
     voxels = np.stack(np.meshgrid(*[np.arange(n) for n in SHAPE], indexing="ij"))
     world = np.tensordot(AFFINE[:3, :3], voxels, axes=1) + AFFINE[:3, 3, None, None, None]
     moved = world - (CENTRE + scanner.shift)[:, None, None, None]
     turned = np.tensordot(scanner.turn.inv().as_matrix(), moved, axes=1)
-    return (turned / person.size[:, None, None, None]).astype(np.float32)
+    return (turned / patient.size[:, None, None, None]).astype(np.float32)
 
 
 def _ellipsoid(p: Volume, centre: tuple[float, ...], axes: tuple[float, ...]) -> Volume:
@@ -162,34 +162,34 @@ def _sheet(distance: NDArray[Any], width: float) -> Volume:
     return _share(distance - width / 2) - _share(distance + width / 2)
 
 
-def _folding(p: Volume, person: Person) -> Volume:
+def _folding(p: Volume, patient: Patient) -> Volume:
     """Signed distance in mm to the nearest sulcus: the zeros of a sum of plane waves."""
-    phase = np.tensordot(person.waves, p, axes=1) + person.phases[:, None, None, None]
+    phase = np.tensordot(patient.waves, p, axes=1) + patient.phases[:, None, None, None]
     wave, slope = np.sin(phase).sum(0), np.cos(phase)
-    gradient = np.sqrt((np.tensordot(person.waves.T, slope, axes=1) ** 2).sum(0))
+    gradient = np.sqrt((np.tensordot(patient.waves.T, slope, axes=1) ** 2).sum(0))
     return (wave / (gradient + 0.15)).astype(np.float32)
 
 
-def _tissues(p: Volume, person: Person, years: float) -> tuple[Volume, Volume, Volume, Volume]:
+def _tissues(p: Volume, patient: Patient, years: float) -> tuple[Volume, Volume, Volume, Volume]:
     """Shares of grey matter, white matter, fluid and deep grey; sum 1 inside, 0 outside."""
-    sulcus = float((0.8 + 0.07 * max(years, -10)) * np.exp(person.sulci))
+    sulcus = float((0.8 + 0.07 * max(years, -10)) * np.exp(patient.sulci))
     cortex = 3.4 - 0.016 * years
     lower = p[2] * (1 + 0.35 * (p[2] < 0))  # the base is flatter than the vault
     flat = np.stack([p[0], p[1], lower]).astype(np.float32)
     surface = _ellipsoid(flat, (0, 0, 0), (67, 84, 66))
     near = 1 - _share((surface + 22) / 2)  # sulci reach about 22 mm deep
-    fold = _folding(p, person)
+    fold = _folding(p, patient)
     cleft = _sheet(p[0], 1.5 * sulcus) * _share(18 - p[2])
     outer, inner = _share(surface), _share(surface + cortex)
     open_ = np.maximum(_sheet(fold, sulcus) * near, cleft)
     ribbon = np.maximum(_sheet(fold, sulcus + 2 * cortex) * near, open_)
     fluid, white = outer * open_, inner * (1 - ribbon)
     grey = np.clip(outer - fluid - white, 0, 1)
-    return _inner_structures(p, person, years, grey, white, fluid)
+    return _inner_structures(p, patient, years, grey, white, fluid)
 
 
 def _inner_structures(
-    p: Volume, person: Person, years: float, grey: Volume, white: Volume, fluid: Volume
+    p: Volume, patient: Patient, years: float, grey: Volume, white: Volume, fluid: Volume
 ) -> tuple[Volume, Volume, Volume, Volume]:
     """Cerebellum, brain stem, deep nuclei and ventricles, each painted over what was there."""
     hind = _ellipsoid(p, (0, -42, -48), (50, 31, 24))
@@ -202,7 +202,7 @@ def _inner_structures(
         ("white", _share(hind_white)),
         ("white", _share(stem)),
         ("deep", _share(np.minimum(*pairs))),
-        ("fluid", _share(_ventricles(p, person, years))),
+        ("fluid", _share(_ventricles(p, patient, years))),
     ):
         layers = {key: value * (1 - share) for key, value in layers.items()}
         layers[name] = layers[name] + share
@@ -214,10 +214,10 @@ def _sides(p: Volume, centre: tuple[float, ...], axes: tuple[float, ...]) -> Vol
     return _ellipsoid(mirrored, centre, axes)
 
 
-def _ventricles(p: Volume, person: Person, years: float) -> Volume:
+def _ventricles(p: Volume, patient: Patient, years: float) -> Volume:
     """Signed distance to the ventricles; a year of age adds about 4 % to their volume."""
     nearest = _ellipsoid(p, (0, -2, -4), (1.5 + 0.06 * max(years, 0), 14, 9))
-    for side, log_factor in zip((-1, 1), person.ventricles, strict=True):
+    for side, log_factor in zip((-1, 1), patient.ventricles, strict=True):
         wide = float(np.exp(0.016 * (years - 20) + log_factor))
         for (x, y, z), (a, b, c) in (
             ((12, 12, 16), (7.5, 26, 9)),
@@ -229,17 +229,21 @@ def _ventricles(p: Volume, person: Person, years: float) -> Volume:
     return nearest
 
 
-def _lesions(p: Volume, person: Person, years: float, rng: np.random.Generator) -> Volume:
+def _lesions(p: Volume, patient: Patient, years: float, rng: np.random.Generator) -> Volume:
     """Share of a voxel taken by white matter lesions: blobs round the ventricles."""
     blobs = _blurred(rng.normal(size=SHAPE).astype(np.float32), 1.2)
     blobs /= blobs.std()
-    near = np.exp(-np.clip(_ventricles(p, person, years), 0, None) / 12)
-    load = 0.02 * max(years, 0) * np.exp(person.lesions)
+    near = np.exp(-np.clip(_ventricles(p, patient, years), 0, None) / 12)
+    load = 0.02 * max(years, 0) * np.exp(patient.lesions)
     return np.clip(blobs * near + load - 1.2, 0, 1).astype(np.float32)
 
 
 def _acquire(
-    image: Volume, inside: NDArray[np.bool_], p: Volume, scanner: Scanner, rng: np.random.Generator
+    image: Volume,
+    inside: NDArray[np.bool_],
+    p: Volume,
+    scanner: MriScanner,
+    rng: np.random.Generator,
 ) -> Volume:
     """Blur, coil field, gain, Rician noise, and the mask of the brain extraction."""
     x, y, z = p / 90

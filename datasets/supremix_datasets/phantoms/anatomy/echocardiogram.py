@@ -48,15 +48,15 @@ BLOOD, WALL, BRIGHT, LUNG, ROOM = -50.0, -16.0, -8.0, -27.0, -38.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scanner:
+class UltrasoundScanner:
     """Settings and faults of one recording.
 
     Args:
         apex: ``(x, y)`` of the probe in pixels.
         half: Half the opening of the sector, radians.
-        depth: Its radius in pixels.
+        depth: Radius of the sector in pixels.
         loss: Decibels lost from top to bottom after the machine's own compensation.
-        gain: Decibels added to all.
+        gain: Decibels added to every pixel.
         span: Decibels between black and white.
         speckle: Factor of the speckle's depth.
         shadows: ``(2, 3)`` angle, width (radians) and decibels of two shadows.
@@ -76,11 +76,11 @@ class Scanner:
     contrast: float
 
 
-def draw_scanner(rng: np.random.Generator) -> Scanner:
+def draw_scanner(rng: np.random.Generator) -> UltrasoundScanner:
     """Draw a recording's settings and faults."""
     half = float(rng.uniform(np.radians(36), np.radians(44)))
-    places = rng.uniform(-1, 1, 2) * half
-    return Scanner(
+    angles = rng.uniform(-1, 1, 2) * half
+    return UltrasoundScanner(
         apex=(float(rng.normal(56, 1.5)), float(rng.uniform(1, 5))),
         half=half,
         depth=float(rng.uniform(100, 108)),
@@ -88,23 +88,27 @@ def draw_scanner(rng: np.random.Generator) -> Scanner:
         gain=float(rng.normal(0, 3)),
         span=float(rng.uniform(45, 60)),
         speckle=float(rng.uniform(0.7, 1.1)),
-        shadows=np.stack([places, rng.uniform(0.08, 0.2, 2), rng.uniform(0, 12, 2)], axis=1),
+        shadows=np.stack([angles, rng.uniform(0.08, 0.2, 2), rng.uniform(0, 12, 2)], axis=1),
         noise=float(rng.uniform(2, 6)),
         contrast=float(rng.uniform(0.7, 1.1)),
     )
 
 
 def render(
-    heart: Heart, view: View, scanner: Scanner, times: NDArray[np.float64], rng: np.random.Generator
+    heart: Heart,
+    view: View,
+    scanner: UltrasoundScanner,
+    times: NDArray[np.float64],
+    rng: np.random.Generator,
 ) -> Grey:
     """The frames of a recording.
 
     Args:
-        heart: What is seen.
-        view: From where.
-        scanner: With what.
-        times: ``(T,)`` seconds.
-        rng: Draws speckle and noise.
+        heart: Anatomy and motion of the heart.
+        view: Position and direction of the probe.
+        scanner: Properties of the ultrasound scanner.
+        times: Times of the frames in seconds, ``(T,)``.
+        rng: Generator that draws speckle and noise.
 
     Returns:
         ``(T, SIZE, SIZE)``, 0 outside the sector.
@@ -113,10 +117,10 @@ def render(
     y, x = (index.astype(np.float32) for index in np.nonzero(inside))
     inverse = np.linalg.inv(np.stack(axes_of(view), axis=1)).astype(np.float32)
     tissue, blood = (_speckle(rng) * np.float32(scanner.speckle) for _ in range(2))
-    places = swing(heart, view, times).astype(np.float32)
+    shifts = swing(heart, view, times).astype(np.float32)
     frames = np.zeros((len(times), SIZE, SIZE), np.uint8)
     for index, shape in enumerate(_shapes(heart, times)):
-        dx, dy = x - places[index, 0], y - places[index, 1]
+        dx, dy = x - shifts[index, 0], y - shifts[index, 1]
         u = inverse[0, 0] * dx + inverse[0, 1] * dy
         s = inverse[1, 0] * dx + inverse[1, 1] * dy
         flow = rng.uniform(0, TEXTURE * GRAIN, 2).astype(np.float32)
@@ -135,13 +139,13 @@ class _Shape:
 
     Args:
         radius: Largest radius of the left ventricle's cavity.
-        length: Its length, whole.
-        stretch: Its length at the end of filling over that.
+        length: Length of the left ventricle with its wall.
+        stretch: Length at the end of filling divided by `length`.
         swell: Change of the square of its radius since then.
-        outer: Largest radius with the wall.
+        outer: Largest radius of the ventricle with its wall.
         tip: Thickness of the wall at the apex, whole.
         right: Width of the right ventricle.
-        atrium: Size of each atrium.
+        atrium: Size of each of the two atria.
         opening: How far the valve is open, ``[0, 1]``.
     """
 
@@ -187,7 +191,7 @@ def _levels(shape: _Shape, u: Row, s: Row, solid: Row, moving: Row, contrast: fl
     muscle = _soft(_depth(u, s, 0, centre, shape.outer, centre + shape.tip)) * ring
     right = _depth(u, s, middle, 0.66 * shape.length, shape.right, 0.5 * shape.length)
     atria = [
-        _depth(u, s, place, below, shape.atrium, 1.25 * shape.atrium) for place in (1, middle - 2)
+        _depth(u, s, valve, below, shape.atrium, 1.25 * shape.atrium) for valve in (1, middle - 2)
     ]
     atrium = np.maximum(*atria)
     # from lung and fat to the quiet depth behind the atria
@@ -206,7 +210,7 @@ def _levels(shape: _Shape, u: Row, s: Row, solid: Row, moving: Row, contrast: fl
 
 
 def _depth(u: Row, s: Row, mid_u: float, mid_s: float, half_u: float, half_s: float) -> Row:
-    """How far inside an ellipse a pixel lies, about in mm; negative outside."""
+    """How far inside an ellipse a pixel is, about in mm; negative outside."""
     a = (u - np.float32(mid_u)) * np.float32(1 / half_u)
     b = (s - np.float32(mid_s)) * np.float32(1 / half_s)
     square = a * a + b * b + np.float32(1e-6)
@@ -257,15 +261,15 @@ def _sac(shape: _Shape, u: Row, s: Row) -> Row:
     return line * _soft(u * np.float32(0.3) + 3) * _soft(shape.length - s) * np.float32(0.6)
 
 
-def _sector(scanner: Scanner) -> tuple[NDArray[np.bool_], Row]:
+def _sector(scanner: UltrasoundScanner) -> tuple[NDArray[np.bool_], Row]:
     """Which pixels the sector covers, and what the beam loses there, dB."""
     y, x = np.mgrid[:SIZE, :SIZE].astype(np.float32)
     dx, dy = x - scanner.apex[0], y - scanner.apex[1]
     depth, angle = np.hypot(dx, dy), np.arctan2(dx, dy)
     inside = (depth < scanner.depth) & (np.abs(angle) < scanner.half) & (depth > 3)
     loss = scanner.gain - scanner.loss * (depth / scanner.depth - 0.4)
-    for place, width, decibels in scanner.shadows:
-        loss -= decibels * np.exp(-0.5 * ((angle - place) / width) ** 2)
+    for centre, width, decibels in scanner.shadows:
+        loss -= decibels * np.exp(-0.5 * ((angle - centre) / width) ** 2)
     return inside, loss[inside].astype(np.float32)
 
 

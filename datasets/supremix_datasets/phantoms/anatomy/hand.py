@@ -1,10 +1,10 @@
 """A hand that ripens: bones with their growth centres, and how far each is at a bone age.
 
 Everything is in millimetres of one adult template, right-handed, ``x`` towards the thumb and ``y``
-towards the finger tips, the wrist joint at the origin. A radiograph does not tell its scale, so a
+towards the finger tips, the wrist joint at the origin. A radiograph does not give its scale, so a
 child's hand is this template with a child's proportions, not a smaller one.
 
-Three things tell the bone age, as in the atlas of Greulich and Pyle and in Gilsanz and Ratib ("Hand
+Three things show the bone age, as in the atlas of Greulich and Pyle and in Gilsanz and Ratib ("Hand
 Bone Age", 2005): carpal bones appear one after the other and grow; the epiphyses appear, widen
 until they cap their shafts; the growth plates narrow and close, fingers first, radius last. Times
 are those of boys; a girl's bones at a given age are those of an older boy. Each centre is off its
@@ -51,7 +51,7 @@ FINGERS = (
 
 
 @dataclass(frozen=True)
-class Stage:
+class BoneStage:
     """How far one growth centre is.
 
     Args:
@@ -72,11 +72,11 @@ class LongBone:
     Args:
         start: ``(2,)`` the end nearer to the elbow.
         along: ``(2,)`` unit vector towards the finger tips.
-        length: With the epiphysis at its full size.
+        length: Length with the epiphysis at its full size.
         widths: Half widths at the start, in the middle and at the end.
-        distal: Whether the epiphysis sits at the far end.
+        distal: True where the epiphysis is at the far end.
         room: Length that epiphysis and growth plate take.
-        stage: How far its growth centre is.
+        stage: Stage of the growth centre.
     """
 
     start: Points
@@ -85,7 +85,7 @@ class LongBone:
     widths: tuple[float, float, float]
     distal: bool
     room: float
-    stage: Stage
+    stage: BoneStage
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class RoundBone:
     centre: Points
     axes: Points
     turn: float
-    stage: Stage
+    stage: BoneStage
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def draw_hand(months: float, male: bool, rng: np.random.Generator) -> Hand:
 
     Args:
         months: Bone age, 0 to 228.
-        male: Sex.
+        male: True for boys.
         rng: Draws proportions, posture and the spread of the growth centres.
     """
     age = skeletal_months(months, male)
@@ -143,10 +143,10 @@ def _share(age: float, start: float, end: float) -> float:
     return float(np.clip((age - start) / (end - start), 0, 1))
 
 
-def _stage(age: float, onset: float, capped: float, closing: float, closed: float) -> Stage:
+def _stage(age: float, onset: float, capped: float, closing: float, closed: float) -> BoneStage:
     """An epiphysis that appears, has its full width at ``capped``, fuses closing to closed."""
     grown = 0.22 + 0.78 * _share(age, onset, capped) if age > onset else 0.0
-    return Stage(grown, _share(age, closing, closed), 0.46 - 0.22 * _share(age, onset, closing))
+    return BoneStage(grown, _share(age, closing, closed), 0.46 - 0.22 * _share(age, onset, closing))
 
 
 def _carpals(age: float, rng: np.random.Generator) -> tuple[RoundBone, ...]:
@@ -154,10 +154,10 @@ def _carpals(age: float, rng: np.random.Generator) -> tuple[RoundBone, ...]:
     for _, centre, axes, turn, onset, grown in CARPALS:
         seen = age - _late(rng)
         share = 0.25 + 0.75 * _share(seen, onset, grown) ** 0.85 if seen > onset else 0.0
-        place = np.asarray(centre) + rng.normal(0, 0.5, 2)
+        position = np.asarray(centre) + rng.normal(0, 0.5, 2)
         size = np.asarray(axes) * share * np.exp(rng.normal(0, 0.025, 2))
         angle = float(np.radians(turn + rng.normal(0, 6)))
-        bones.append(RoundBone(place, size, angle, Stage(share)))
+        bones.append(RoundBone(position, size, angle, BoneStage(share)))
     return tuple(bones)
 
 
@@ -174,7 +174,7 @@ def _forearm(age: float, stout: float, rng: np.random.Generator) -> tuple[LongBo
 
 
 TIMES = {
-    # onset, capped, closing, closed, by place in the ray
+    # onset, capped, closing, closed, by index in the ray
     "thumb": ((32, 132, 176, 200), (30, 128, 174, 196), (18, 124, 160, 184)),
     "finger": (
         (22, 134, 178, 202),
@@ -198,12 +198,12 @@ def _ray(
     times = TIMES["finger" if number else "thumb"]
     slim = 0.9 if number == 4 else 1.0
     bones: list[LongBone] = []
-    for place, length in enumerate(lengths):
+    for index, length in enumerate(lengths):
         along = np.array([np.sin(turn), np.cos(turn)])
-        onset, capped, closing, closed = times[place]
+        onset, capped, closing, closed = times[index]
         stage = _stage(age - _late(rng), onset, capped, closing, closed)
-        first, tip = place == 0, place == len(lengths) - 1
-        base = (7.2 if first else (6.9, 6.9, 5.8, 4.9)[place + (len(lengths) == 3)]) * stout * slim
+        first, tip = index == 0, index == len(lengths) - 1
+        base = (7.2 if first else (6.9, 6.9, 5.8, 4.9)[index + (len(lengths) == 3)]) * stout * slim
         head = base * (0.95 if first else 0.55 if tip else 0.78)
         widths = (base, base * (0.56 if not tip else 0.5), head)
         distal = first and number > 0
@@ -216,14 +216,14 @@ def _ray(
 
 def _palm(youth: float) -> list[tuple[Points, Points, float, float]]:
     plump = 1 + 0.12 * youth
-    places = (
+    outlines = (
         ((-1.0, -110.0), (-1.0, -12.0), 27.0, 25.0),
         ((0.0, -12.0), (2.0, 26.0), 25.0, 28.0),
         ((2.0, 26.0), (10.0, 85.0), 27.0, 15.0),
         ((-4.0, 26.0), (-14.0, 75.0), 26.0, 14.0),
         ((10.0, 20.0), (28.0, 50.0), 18.0, 13.0),
     )
-    return [(np.array(a), np.array(b), r * plump, s * plump) for a, b, r, s in places]
+    return [(np.array(a), np.array(b), r * plump, s * plump) for a, b, r, s in outlines]
 
 
 def _finger_flesh(
@@ -232,7 +232,7 @@ def _finger_flesh(
     plump = (1 + 0.22 * youth) * (0.9 if number == 4 else 1.0)
     radii = (13.0, 11.0, 9.4, 8.4, 7.4) if number else (14.0, 12.0, 10.0, 8.6)
     flesh: list[tuple[Points, Points, float, float]] = []
-    for place, bone in enumerate(bones):
+    for index, bone in enumerate(bones):
         end = bone.start + bone.along * bone.length
-        flesh.append((bone.start, end, radii[place] * plump, radii[place + 1] * plump))
+        flesh.append((bone.start, end, radii[index] * plump, radii[index + 1] * plump))
     return flesh

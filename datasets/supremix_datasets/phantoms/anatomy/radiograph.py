@@ -28,22 +28,22 @@ GLYPHS = {
 
 @dataclass(frozen=True)
 class Exposure:
-    """How a picture was taken; nothing of it tells the age.
+    """How a picture was taken; nothing of it depends on the age.
 
     Args:
         size: Rows and columns of the picture.
         turn: Rotation of the hand in radians.
-        shift: ``(2,)`` place of the hand's centre from the picture's, in mm ``(x, y)``.
+        shift: ``(2,)`` offset of the hand's centre from the picture's, in mm ``(x, y)``.
         zoom: Size of the hand in the picture.
-        mirrored: Whether it shows the other side.
+        mirrored: True where it shows the other side.
         flesh: Absorption of the thickest flesh; a softer beam and a plumper hand raise it.
         gain: Brightness. ``gamma``: exponent of the film's curve. ``haze``: scattered light.
         slope: ``(2,)`` change of brightness across the picture.
         noise: Standard deviation where the beam is not absorbed.
-        blur: In pixels.
+        blur: Standard deviation of the blur in pixels.
         margins: Shares of the picture (top, bottom, left, right) that the collimator covers.
         skew: Angle of the collimator in radians.
-        marker: ``(letter, row, column, height)`` of the side marker, places as shares, or None.
+        marker: ``(letter, row, column, height)`` of the side marker, positions as shares, or None.
         plate: ``(row, column, rows, columns)`` of a label's bright rectangle as shares, or None.
     """
 
@@ -70,11 +70,11 @@ def draw_exposure(rng: np.random.Generator) -> Exposure:
     rows = int(rng.integers(128, 193))
     covered = rng.uniform(0, 0.06, 4) * (rng.random(4) < 0.5)
     corner = (int(rng.integers(2)), int(rng.integers(2)))
-    place = np.abs(np.asarray(corner) - rng.uniform(0.10, 0.24, 2))
+    position = np.abs(np.asarray(corner) - rng.uniform(0.10, 0.24, 2))
     other = np.abs(np.asarray((corner[0], 1 - corner[1])) - rng.uniform(0.06, 0.16, 2))
     mirrored = bool(rng.random() < 0.15)
     letter = "R" if mirrored else "L"
-    marker = (letter, float(place[0]), float(place[1]), float(rng.uniform(0.06, 0.11)))
+    marker = (letter, float(position[0]), float(position[1]), float(rng.uniform(0.06, 0.11)))
     tall, wide = (float(v) for v in rng.uniform(0.04, 0.14, 2))
     plate = (float(other[0]), float(other[1]), tall, wide)
     with_marker, with_plate = rng.random(2) < (0.8, 0.4)
@@ -102,14 +102,14 @@ def render(hand: Hand, exposure: Exposure, rng: np.random.Generator) -> NDArray[
     """The picture of a hand, bone bright on dark.
 
     Args:
-        hand: Anatomy.
-        exposure: How it was taken.
-        rng: Draws texture and noise.
+        hand: Anatomy of the hand.
+        exposure: Pose, exposure and marks of the film.
+        rng: Generator that draws texture and noise.
 
     Returns:
         ``exposure.size`` grey values.
     """
-    x, y, pixel = _places(exposure)
+    x, y, pixel = _coordinates(exposure)
     flesh = _flesh(hand, x, y)
     bone = np.zeros_like(flesh)
     for item in hand.long:
@@ -122,7 +122,7 @@ def render(hand: Hand, exposure: Exposure, rng: np.random.Generator) -> NDArray[
     return _develop(absorbed, exposure, rng)
 
 
-def _places(exposure: Exposure) -> tuple[Picture, Picture, float]:
+def _coordinates(exposure: Exposure) -> tuple[Picture, Picture, float]:
     """Template coordinates of every pixel in mm, and the size of a pixel."""
     rows, columns = exposure.size
     pixel = VIEW_MM / exposure.zoom / rows
@@ -219,8 +219,8 @@ def _develop(
     light = light + rng.normal(0, exposure.noise, absorbed.shape) * np.exp(-0.5 * absorbed)
     light = np.where(_open(exposure, down, right), light, 0.015)
     for row, column, mask in _stamps(exposure):
-        place = light[row : row + mask.shape[0], column : column + mask.shape[1]]
-        place[mask[: place.shape[0], : place.shape[1]]] = 0.97
+        area = light[row : row + mask.shape[0], column : column + mask.shape[1]]
+        area[mask[: area.shape[0], : area.shape[1]]] = 0.97
     return np.rint(np.clip(light, 0, 1) * 255).astype(np.uint8)
 
 
@@ -239,7 +239,7 @@ def _open(exposure: Exposure, down: Picture, right: Picture) -> NDArray[np.bool_
 
 
 def _stamps(exposure: Exposure) -> list[tuple[int, int, NDArray[np.bool_]]]:
-    """Row, column and mask of what lies on the film in lead."""
+    """Row, column and mask of the lead marker on the film."""
     rows, columns = exposure.size
     stamps: list[tuple[int, int, NDArray[np.bool_]]] = []
     if exposure.marker is not None:

@@ -25,7 +25,7 @@ Floats = NDArray[np.float64]
 SIZE = 112
 DISCS = 20
 CUT = 0.30
-"""Distance from the valve to the widest place, as a share of the length."""
+"""Distance from the valve to the widest point, as a share of the length."""
 
 HOLD = 0.05
 """Seconds during which both valves are shut and the volume stands still, twice in a beat: longer
@@ -41,7 +41,7 @@ class Heart:
     Args:
         fraction: Ejection fraction, ``(0, 1)``.
         radius: Largest radius of the cavity at the end of filling, mm.
-        length: Its length from valve to apex at the end of filling, mm.
+        length: Length from valve to apex at the end of filling, in mm.
         along: Share of the ejection (of the log of the volume) that is shortening, ``[0, 1]``.
         wall: Thickness of the wall at the end of filling, mm.
         right: Log of the width of the right ventricle against its usual one.
@@ -72,7 +72,7 @@ class View:
     """How the probe sees the heart.
 
     Args:
-        scale: mm per pixel.
+        scale: Size of a pixel in mm.
         turn: Angle between the long axis and straight down, radians.
         apex: ``(x, y)`` of the apex in pixels.
         shorten: Foreshortening: shown length over true length, ``(0, 1]``.
@@ -94,7 +94,7 @@ def draw_heart(rng: np.random.Generator, fraction: float) -> Heart:
     """Draw a heart with an ejection fraction.
 
     The mean size over a beat, not the largest, is drawn apart from the fraction: no single frame
-    and no mean frame tells it.
+    and no mean frame shows it.
     """
     along = float(rng.uniform(0.1, 0.4))
     kept = 1 - fraction

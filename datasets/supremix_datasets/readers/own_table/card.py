@@ -63,15 +63,15 @@ def card_of(
     """The card of a dataset.
 
     Args:
-        spec: What the user says; it is never overruled.
+        spec: Description by the user; it is never overruled.
         name: Name where the user gives none.
         labels: All labels that are numbers.
         files: The files that the table names.
-        table: The table, for messages.
+        table: Address of the table, for messages.
 
     Raises:
         CardError: a value is not legal, or there is no default for one that is needed.
-        LabelTableError: there are too few labels to tell their spread.
+        LabelTableError: there are too few labels to compute their spread.
     """
     given = spec.card
     values = {**_file_defaults(files, given), **_label_defaults(labels, given, table), **given}
@@ -101,7 +101,7 @@ def plain_name(text: str) -> str:
 def _file_defaults(files: Sequence[str], given: Mapping[str, Any]) -> dict[str, Any]:
     endings = Counter(SERIES if "." not in f.rsplit("/", 1)[-1] else ending_of(f) for f in files)
     common = endings.most_common(1)[0][0] if endings else ""
-    # an array may be anything, so its shape has to be told
+    # an array may be anything, so its shape has to be given
     values = dict(_DEFAULTS.get(common, {"modality": "arrays", "intensity": "range"}))
     shape = given.get("shape", values.get("shape"))
     if shape is None:

@@ -62,7 +62,7 @@ class TableReader:
     Args:
         layout: Where the table and the images are; None to find out from the source.
         channels: Channels of still pictures: 1 grey, 3 colour.
-        version: See :class:`Reader`.
+        version: Version of what the reader makes of the same files.
     """
 
     layout: Layout | None = None
@@ -105,7 +105,7 @@ def locate(source: str) -> Dataset:
     """The dataset that a folder, its description or its table describes.
 
     Args:
-        source: See the module's text.
+        source: Address as the module's text describes it.
 
     Raises:
         SourceError: nothing there describes a dataset.
@@ -165,8 +165,8 @@ def _table_path(root: str, name: str, spec: TableSpec) -> str:
     """Path of the table, relative to the root."""
     if spec.table is not None:
         path = str(Path(spec.table.replace("\\", "/")))
-        fs, place = filesystem(f"{root}/{path}")
-        if not fs.exists(place):
+        fs, location = filesystem(f"{root}/{path}")
+        if not fs.exists(location):
             raise SourceError(f"{name} names the table {spec.table!r}, which is not in {root!r}.")
         return path
     if name and not name.endswith(".toml"):

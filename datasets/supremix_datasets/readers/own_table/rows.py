@@ -1,4 +1,4 @@
-"""From the rows of a user's table to samples: every row is one, or is set aside with its reason."""
+"""From the rows of a user's table to samples: every row is one, or is excluded with its reason."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from supremix_datasets.cards.sample import Rejected, Sample
 from supremix_datasets.decoding.images import ending_of
 from supremix_datasets.errors import LabelTableError
 from supremix_datasets.readers.own_table.spec import COMPULSORY, CovariateColumn
-from supremix_datasets.sources.files import filesystem
+from supremix_datasets.sources.files import filesystem, is_local
 from supremix_datasets.sources.guards import leaves_folder
 from supremix_datasets.sources.tables import label_problem, to_number
 
@@ -38,8 +38,8 @@ class Layout:
         images: Folder below the root that the table's files are relative to; empty: the root.
         columns: Role and the names its column may have.
         covariates: Covariates with their columns.
-        label_range: Labels outside are set aside.
-        unit: The label's, for messages.
+        label_range: Lowest and highest label; rows outside are excluded.
+        unit: Unit of the label, for messages.
     """
 
     table: str
@@ -68,30 +68,30 @@ def read_rows(
     root: str,
     table: str,
 ) -> tuple[tuple[Sample, ...], tuple[Rejected, ...]]:
-    """The samples of a table, and the rows that are set aside.
+    """The samples of a table, and the rows that are excluded.
 
     Args:
         frame: Columns by role as text, and ``covariate <name>``.
-        layout: What the columns mean.
+        layout: Meaning of the columns.
         listing: Files below the root, by their path.
-        root: The folder.
-        table: The table, for messages.
+        root: Address of the folder.
+        table: Address of the table, for messages.
 
     Raises:
         LabelTableError: a split or a covariate holds a word that is not known.
     """
-    rows = [_Row.of(row, layout) for row in frame.iter_rows(named=True)]
+    rows = [_TableRow.of(row, layout) for row in frame.iter_rows(named=True)]
     splits = _splits(frame, table)
     numbers = {c.covariate.name: _numbers(frame, c, table) for c in layout.covariates}
-    places = _Places.of(listing, root)
-    doubled = _doubled(rows)
+    finder = _FileFinder.of(listing, root)
+    duplicated = _duplicated(rows)
     samples: list[Sample] = []
     rejected: list[Rejected] = []
-    for place, row in enumerate(rows):
-        address, problem = places.find(row.path)
-        found = {name: column[place] for name, column in numbers.items()}
+    for index, row in enumerate(rows):
+        address, problem = finder.find(row.path)
+        found = {name: column[index] for name, column in numbers.items()}
         problem = (
-            doubled.get(place)
+            duplicated.get(index)
             or problem
             or label_problem(row.target, layout.label_range, layout.unit)
             or ("no group in the table" if row.group is None else None)
@@ -108,7 +108,7 @@ def read_rows(
                 target=row.target,
                 address=address,
                 covariates={name: v for name, v in found.items() if v is not None},
-                split=splits[place],
+                split=splits[index],
                 site=row.site,
             )
         )
@@ -116,7 +116,7 @@ def read_rows(
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
+class _TableRow:
     id: str
     path: str
     target: float | None
@@ -125,7 +125,7 @@ class _Row:
     contents: tuple[str | None, ...]
 
     @classmethod
-    def of(cls, row: Mapping[str, str | None], layout: Layout) -> _Row:
+    def of(cls, row: Mapping[str, str | None], layout: Layout) -> _TableRow:
         file = (row["file"] or "").replace("\\", "/").removeprefix("./")
         stem = file.removesuffix("/")
         ending = ending_of(stem)
@@ -179,31 +179,31 @@ def _covariate_problem(layout: Layout, found: Mapping[str, float | None]) -> str
     return None
 
 
-def _doubled(rows: Sequence[_Row]) -> dict[int, str]:
+def _duplicated(rows: Sequence[_TableRow]) -> dict[int, str]:
     """Rows of an id or a file that comes more than once.
 
-    Of rows that agree in everything the first stays. Where they do not, nobody can tell which is
-    right, and all are set aside.
+    Of rows that agree in everything the first stays. Where they do not, it is not known which is
+    right, and all are excluded.
     """
     problems: dict[int, str] = {}
-    named = [place for place, row in enumerate(rows) if row.path]
+    named = [index for index, row in enumerate(rows) if row.path]
     for what in ("id", "file"):
-        places: defaultdict[str, list[int]] = defaultdict(list)
-        for place in named:
-            places[rows[place].id if what == "id" else rows[place].path].append(place)
-        for same in places.values():
-            contents = Counter(rows[place].contents for place in same)
+        indices: defaultdict[str, list[int]] = defaultdict(list)
+        for index in named:
+            indices[rows[index].id if what == "id" else rows[index].path].append(index)
+        for same in indices.values():
+            contents = Counter(rows[index].contents for index in same)
             if len(contents) > 1:
                 reason = f"the table lists this {what} {len(same)} times with different values"
                 problems.update(dict.fromkeys(same, reason))
             elif len(same) > 1:
-                for place in same[1:]:
-                    problems.setdefault(place, "the table lists it more than once")
+                for index in same[1:]:
+                    problems.setdefault(index, "the table lists it more than once")
     return problems
 
 
 @dataclass(frozen=True, slots=True)
-class _Places:
+class _FileFinder:
     """Finds the address of a path of the table, and refuses what is not below the root."""
 
     listing: Mapping[str, Mapping[str, Any]]
@@ -211,14 +211,13 @@ class _Places:
     home: str | None
 
     @classmethod
-    def of(cls, listing: Mapping[str, Mapping[str, Any]], root: str) -> _Places:
-        fs, path = filesystem(root)
-        local = "file" in (fs.protocol if isinstance(fs.protocol, tuple) else (fs.protocol,))
+    def of(cls, listing: Mapping[str, Mapping[str, Any]], root: str) -> _FileFinder:
+        home = os.path.realpath(filesystem(root)[1]) if is_local(root) else None
         folders: dict[str, str] = {}
         for file, info in listing.items():
             parent = str(PurePosixPath(file).parent)
             folders.setdefault(parent, str(info["address"]).rsplit("/", 1)[0] + "/")
-        return cls(listing, folders, os.path.realpath(path) if local else None)
+        return cls(listing, folders, home)
 
     def find(self, path: str) -> tuple[str, str | None]:
         """The address of a path (empty if there is none), and what is wrong with it."""

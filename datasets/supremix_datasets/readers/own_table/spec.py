@@ -7,7 +7,6 @@ decided in :mod:`supremix_datasets.readers.own_table.card`.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from typing import Any, cast
 
 from supremix_datasets.cards.augmentation import Augmentation
 from supremix_datasets.cards.card import Covariate
-from supremix_datasets.errors import CardError, DecodeError, SourceError
+from supremix_datasets.errors import CardError, DecodeError, SourceError, did_you_mean
 from supremix_datasets.sources.files import read_bytes
 from supremix_datasets.sources.guards import leaves_folder
 
@@ -81,7 +80,7 @@ class TableSpec:
     """The contents of a ``dataset.toml``; everything empty for a folder that has none.
 
     Args:
-        card: What it says of the card, by the card's names.
+        card: Values for the card, by the names of its fields.
         table: Path of the table, relative to the folder; None where it is not named.
         images: Folder that the table's files are relative to, relative to the folder.
         columns: Role to column, see :data:`ROLES`.
@@ -124,8 +123,8 @@ def parse_spec(data: Mapping[str, Any], shown_as: str = SPEC) -> TableSpec:
     """The specification that the contents of a ``dataset.toml`` make.
 
     Args:
-        data: The parsed TOML.
-        shown_as: The file, for messages.
+        data: Content of the TOML file.
+        shown_as: Name of the file in messages.
 
     Raises:
         CardError: a key is not known or its value of another kind than expected.
@@ -215,6 +214,5 @@ def _augmentation(given: Mapping[str, Any] | None, shown_as: str) -> Augmentatio
 def _check_keys(given: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
     for key in given:
         if key not in known:
-            close = difflib.get_close_matches(key, known, n=1)
-            hint = f" Did you mean {close[0]!r}?" if close else ""
+            hint = did_you_mean(key, known)
             raise CardError(f"{where}: no key {key!r}.{hint} There are: {', '.join(known)}.")

@@ -165,7 +165,7 @@ def _facts(report: CheckReport) -> list[str]:
 
 
 def _problems(report: CheckReport) -> Table:
-    table = Table("images", "why", "for instance", title=f"{report.set_aside} set aside", box=None)
+    table = Table("images", "why", "for instance", title=f"{report.excluded} excluded", box=None)
     for problem in report.problems[:MOST]:
         table.add_row(str(problem.count), escape(problem.reason), escape(problem.example))
     rest = report.problems[MOST:]

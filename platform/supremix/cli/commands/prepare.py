@@ -29,7 +29,7 @@ def prepare(
     address: options.Address = None,
     quiet: options.Quiet = False,
 ) -> None:
-    """Decode a dataset once into a memory-mapped store, and report the files set aside.
+    """Decode a dataset once into a memory-mapped store, and report the files that are excluded.
 
     A search does this by itself; preparing ahead shows what is wrong with the files before any
     training. The second time it finds the store and does nothing.
@@ -70,7 +70,7 @@ def show_store(store: Store, console: Console) -> None:
         soft_wrap=True,
     )
     if store.quarantine.height:
-        table = Table("file", "why", title=f"{store.quarantine.height} set aside", box=None)
+        table = Table("file", "why", title=f"{store.quarantine.height} excluded", box=None)
         for row in store.quarantine.iter_rows(named=True):
             table.add_row(str(row["id"]), str(row["reason"]))
         console.print(table)
