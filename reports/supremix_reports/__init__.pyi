@@ -1,0 +1,68 @@
+from supremix_reports.catalog.collection import Collection as Collection
+from supremix_reports.catalog.collection import Run as Run
+from supremix_reports.catalog.collection import collect as collect
+from supremix_reports.catalog.collection import to_pandas as to_pandas
+from supremix_reports.catalog.discovery import Problem as Problem
+from supremix_reports.catalog.sql import Store as Store
+from supremix_reports.catalog.sql import results as results
+from supremix_reports.errors import QueryError as QueryError
+from supremix_reports.errors import ReportError as ReportError
+from supremix_reports.errors import SchemaError as SchemaError
+from supremix_reports.errors import StatisticsError as StatisticsError
+from supremix_reports.errors import TableError as TableError
+from supremix_reports.figures.critical_difference import (
+    critical_difference_figure as critical_difference_figure,
+)
+from supremix_reports.figures.embedding_picture import embedding_picture as embedding_picture
+from supremix_reports.figures.embedding_picture import embedding_rows as embedding_rows
+from supremix_reports.figures.embedding_picture import (
+    principal_components as principal_components,
+)
+from supremix_reports.figures.model.model import model_plots as model_plots
+from supremix_reports.figures.model.model import worst_cases as worst_cases
+from supremix_reports.figures.plot import NotShown as NotShown
+from supremix_reports.figures.plot import Plot as Plot
+from supremix_reports.figures.search.search import across_plots as across_plots
+from supremix_reports.figures.search.search import search_plots as search_plots
+from supremix_reports.run_layout import EMBEDDING as EMBEDDING
+from supremix_reports.statistics.comparisons import average_gain as average_gain
+from supremix_reports.statistics.comparisons import compare_methods as compare_methods
+from supremix_reports.statistics.imbalance import LabelDensity as LabelDensity
+from supremix_reports.statistics.imbalance import imbalance_intervals as imbalance_intervals
+from supremix_reports.statistics.intervals import Interval as Interval
+from supremix_reports.statistics.intervals import mae_interval as mae_interval
+from supremix_reports.statistics.intervals import mean_of_bins_interval as mean_of_bins_interval
+from supremix_reports.statistics.intervals import metric_interval as metric_interval
+from supremix_reports.statistics.intervals import paired_difference as paired_difference
+from supremix_reports.statistics.intervals import seeds_interval as seeds_interval
+from supremix_reports.statistics.mae import mae_rows as mae_rows
+from supremix_reports.statistics.ranks import Ranks as Ranks
+from supremix_reports.statistics.ranks import nemenyi_difference as nemenyi_difference
+from supremix_reports.statistics.ranks import rank_methods as rank_methods
+from supremix_reports.summaries.benchmark import write_benchmark as write_benchmark
+from supremix_reports.summaries.comparison import MethodRun as MethodRun
+from supremix_reports.summaries.comparison import comparison_rows as comparison_rows
+from supremix_reports.summaries.comparison import write_comparison as write_comparison
+from supremix_reports.summaries.comparison_page import (
+    comparison_markdown as comparison_markdown,
+)
+from supremix_reports.summaries.comparison_page import comparison_verdict as comparison_verdict
+from supremix_reports.summaries.comparison_page import interval_text as interval_text
+from supremix_reports.summaries.multi_dataset import write_multi_dataset as write_multi_dataset
+from supremix_reports.summaries.summary import summary_markdown as summary_markdown
+from supremix_reports.summaries.summary import write_summary as write_summary
+from supremix_reports.tables.frames import CONFIG_PREFIX as CONFIG_PREFIX
+from supremix_reports.tables.frames import best_trial as best_trial
+from supremix_reports.tables.frames import ranked as ranked
+from supremix_reports.tables.frames import trials_frame as trials_frame
+from supremix_reports.tables.schema import SCHEMA_VERSION as SCHEMA_VERSION
+from supremix_reports.tables.schema import SCHEMAS as SCHEMAS
+from supremix_reports.tables.schema import STATES as STATES
+from supremix_reports.tables.schema import column_names as column_names
+from supremix_reports.tables.schema import meanings as meanings
+from supremix_reports.tables.storage import write_atomic as write_atomic
+from supremix_reports.tables.tables import config_text as config_text
+from supremix_reports.tables.tables import has_table as has_table
+from supremix_reports.tables.tables import read_table as read_table
+from supremix_reports.tables.tables import read_tables as read_tables
+from supremix_reports.tables.tables import write_table as write_table
