@@ -2,8 +2,8 @@
 
 A look reads the end of a file alone, where Parquet keeps the schema, the number of rows and the
 least and greatest value of each column. Files on this machine's disks that fit the schema are
-scanned by polars; those at remote addresses, and those of an earlier schema, are read one by one
-when the frame is collected, and brought to the schema then.
+scanned by polars; those at remote addresses, and those
+with columns of another type, are read one by one when the frame is collected, and cast then.
 """
 
 from __future__ import annotations
@@ -20,9 +20,8 @@ from pyarrow import parquet  # pyright: ignore[reportMissingTypeStubs]
 
 from supremix_reports.errors import TableError
 from supremix_reports.tables import schema, storage
-from supremix_reports.tables.migrations import changes, migrated, version_of
 from supremix_reports.tables.schema import pa
-from supremix_reports.tables.tables import arrow_table, conformed, read_arrow, table_address
+from supremix_reports.tables.tables import arrow_table, check_version, conformed, table_address
 
 # pyarrow carries no type information, and what polars takes of it has none either.
 _parquet = cast("Any", parquet)
@@ -47,8 +46,6 @@ class Source:
         rows: how many.
         plain: whether polars can scan it as it is.
         complete: whether it has every column of the schema as well.
-        changes: what reading it as this version of the schema has it did to rows of it; nothing
-            where all are as they were written.
         constants: of the columns run, dataset and method those that have one value in all rows.
     """
 
@@ -58,7 +55,6 @@ class Source:
     rows: int
     plain: bool
     complete: bool
-    changes: tuple[str, ...]
     constants: Mapping[str, str]
 
 
@@ -84,12 +80,10 @@ def look(folder: str, table: str, size: int) -> Source:
     except (pa.ArrowException, OSError) as error:
         raise TableError(damage(error, address)) from error
     found, expected = footer.schema.to_arrow_schema(), schema.SCHEMAS[table]
-    version = version_of(found.metadata, address)
-    whole = version == schema.SCHEMA_VERSION and _fits(found, expected)
-    if not whole:
-        conformed(migrated(_empty_table(found), table, address), expected, address)
-    told = _changes(address, table, version)
-    same = whole or (not changes(version, table) and _fits(found, expected))
+    check_version(found.metadata, address)
+    same = _fits(found, expected)
+    if not same:
+        conformed(_empty_table(found), expected, address)
     plain = same and storage.is_local(address)
     return Source(
         address=address,
@@ -98,18 +92,8 @@ def look(folder: str, table: str, size: int) -> Source:
         rows=footer.num_rows,
         plain=plain,
         complete=plain and set(expected.names) <= set(found.names),
-        changes=told,
         constants=_constants(footer),
     )
-
-
-def _changes(address: str, table: str, version: int) -> tuple[str, ...]:
-    """What becomes of its rows; nothing where all stay as they are."""
-    told = tuple(changes(version, table))
-    if not told:
-        return ()
-    before = read_arrow(address)
-    return told if not before.equals(migrated(before, table, address)) else ()
 
 
 def scan(

@@ -122,9 +122,6 @@ def _take_table(loaded: Loaded, name: str) -> None:
         loaded.problems.append((f"{name}.parquet", f"{private(error, address)} It is left out."))
         return
     loaded.sources[name] = source
-    if source.changes:
-        reason = f"{name}.parquet was written by an earlier supremix: {'; '.join(source.changes)}."
-        loaded.problems.append((f"{name}.parquet", reason))
 
 
 def private(error: ReportError, address: str) -> str:

@@ -27,8 +27,7 @@ from supremix_reports.figures.search.search import across_plots, search_plots
 from supremix_reports.report.entries import Entry, settings_of
 from supremix_reports.report.material import ReportData
 from supremix_reports.report.setup import shown
-from supremix_reports.run_layout import EMBEDDING
-from supremix_reports.tables import schema, storage
+from supremix_reports.tables import schema
 from supremix_reports.tables.frames import best_trial
 from supremix_reports.tables.tables import has_table, read_table
 
@@ -216,32 +215,15 @@ def frame_table(frame: pl.DataFrame, *, name: str, caption: str) -> Table:
 
 
 def _embedding(entry: Entry, key: str, endings: Sequence[str]) -> list[Part]:
-    """The features, from their table; of runs of before there was one, the run's own picture."""
+    """The features in two dimensions, from their table."""
     words = f"{entry.method} on {entry.run.dataset}"
     if not has_table(entry.run.address, "embedding"):
-        return [
-            _picture(entry, key) or Missing(title=TITLE, reason="the run has no table of them.")
-        ]
+        return [Missing(title=TITLE, reason="the run has no table of them.")]
     try:
         table = read_table(entry.run.address, "embedding")
     except (TableError, SchemaError):
         # The error names the user's disk; that the table is of no use has to be enough.
         return [
-            Missing(title=TITLE, reason="the run's table of them is damaged or of a newer version.")
+            Missing(title=TITLE, reason="the run's table of them is damaged or of another version.")
         ]
     return list(pictured([embedding_plot(f"embedding-{key}", table, words, "label")], endings))
-
-
-def _picture(entry: Entry, key: str) -> Picture | None:
-    address = storage.join(entry.run.address, EMBEDDING)
-    if not storage.exists(address):
-        return None
-    return Picture(
-        name=f"embedding-{key}",
-        title=TITLE,
-        caption="The first two principal components of the best trial's features on validation; "
-        "the colour is the label. Taken from the run as it is.",
-        alt=f"Scatter of the features of {entry.method} on {entry.run.dataset} along two principal "
-        "components, each dot coloured by its label.",
-        files={"png": storage.read_bytes(address)},
-    )

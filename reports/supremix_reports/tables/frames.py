@@ -57,8 +57,6 @@ def best_trial(trials: pl.DataFrame) -> dict[str, Any] | None:
     Where the best settings were trained anew with other seeds, their mean error decides, else the
     least error.
     """
-    if schema.REPLICATE_OF not in trials.columns:
-        trials = trials.with_columns(pl.lit(None, dtype=pl.Int32).alias(schema.REPLICATE_OF))
     judged = trials.filter(pl.col(schema.ERROR).is_not_null())
     tried = ranked(judged.filter(pl.col(schema.REPLICATE_OF).is_null()))
     means = (

@@ -15,10 +15,9 @@ import pyarrow  # pyright: ignore[reportMissingTypeStubs]
 # pyarrow carries no type information.
 pa = cast("Any", pyarrow)
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 1
 """Raised when a column changes its name, type or meaning; not for a new nullable column, a new
-table, or a new name of a measure. What changed from version to version is in `versions.py`, which
-reads tables of all of them."""
+table, or a new name of a measure. A table of any other version is refused."""
 
 VERSION_KEY: Final = b"supremix_schema"
 MEANING_KEY: Final = b"meaning"
@@ -219,8 +218,7 @@ MAE_TABLE: Final = _schema(
     _field(
         RUN,
         pa.string(),
-        "name of the run folder; null where the predictions are of several runs, and in tables "
-        "from before this column",
+        "name of the run folder; null where the predictions are of several runs",
         null=True,
     ),
 )

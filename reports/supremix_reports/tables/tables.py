@@ -15,7 +15,6 @@ from pyarrow import parquet  # pyright: ignore[reportMissingTypeStubs]
 
 from supremix_reports.errors import SchemaError, TableError
 from supremix_reports.tables import schema, storage
-from supremix_reports.tables.migrations import migrated
 from supremix_reports.tables.schema import pa
 
 # pyarrow carries no type information, and what polars takes of it has none either.
@@ -55,8 +54,7 @@ def read_table(folder: str, name: str) -> pl.DataFrame:
         name: a name of `schema.SCHEMAS`.
 
     Returns:
-        The rows, with the columns of the schema in its order; a table of an earlier version of the
-        schema as this one has it.
+        The rows, with the columns of the schema in its order.
 
     Raises:
         TableError: when the file is missing or is no Parquet file.
@@ -69,7 +67,7 @@ def arrow_table(folder: str, name: str) -> Any:
     """Return a table as pyarrow has it; arguments and errors as of `read_table`."""
     expected = _schema(name)
     address = table_address(folder, name)
-    return conformed(migrated(read_arrow(address), name, address), expected, address)
+    return conformed(read_arrow(address), expected, address)
 
 
 def read_arrow(address: str) -> Any:
@@ -179,10 +177,28 @@ def _null_for_nan(value: object) -> object:
     return None if number and math.isnan(cast("float", value)) else value
 
 
-def conformed(table: Any, expected: Any, address: str) -> Any:
-    """Return a table of this version with the columns of the schema, in its order and types.
+def check_version(metadata: Mapping[bytes, bytes] | None, address: str) -> None:
+    """Refuse a table of another version of the schema.
 
-    Nullable columns that came after the file was written are null.
+    Args:
+        metadata: Metadata of the file's arrow schema.
+        address: Path or fsspec address of the file, for the message.
+
+    Raises:
+        SchemaError: The file says another version, or none.
+    """
+    found = (metadata or {}).get(schema.VERSION_KEY, b"none").decode(errors="replace")
+    if found != str(schema.SCHEMA_VERSION):
+        raise SchemaError(
+            f"{address!r} has the schema version {found}, and this supremix reads version "
+            f"{schema.SCHEMA_VERSION} alone. Read it with the supremix that wrote it."
+        )
+
+
+def conformed(table: Any, expected: Any, address: str) -> Any:
+    """Return a table with the columns of the schema, in its order and types.
+
+    Nullable columns that the file lacks are null.
 
     Args:
         table: a pyarrow table.
@@ -190,8 +206,10 @@ def conformed(table: Any, expected: Any, address: str) -> Any:
         address: where it was read from, for messages.
 
     Raises:
-        SchemaError: when a column is missing, or has values of another type.
+        SchemaError: when the file is of another version of the schema, a column is missing, or
+            has values of another type.
     """
+    check_version(table.schema.metadata, address)
     for field in expected:
         if field.name not in table.column_names and not field.nullable:
             raise SchemaError(f"{address!r} lacks the column {field.name!r}.")

@@ -12,6 +12,7 @@ from pyarrow import parquet
 
 from supremix_reports import Collection, collect
 from supremix_reports.catalog.collection import TABLES
+from supremix_reports.tables import schema
 
 CELLS = ["bench/brains/l1", "bench/brains/rnc", "bench/hearts/l1", "bench/hearts/rnc"]
 
@@ -58,6 +59,11 @@ def retyped(file: Path) -> None:
     parquet.write_table(table.set_column(index, "dataset", [[[1]] * len(table)]), file)
 
 
+def of_another_version(file: Path) -> None:
+    table = parquet.read_table(file)
+    parquet.write_table(table.replace_schema_metadata({schema.VERSION_KEY: b"99"}), file)
+
+
 @pytest.mark.parametrize("name", TABLES)
 @pytest.mark.parametrize(
     ("damage", "words"),
@@ -67,6 +73,7 @@ def retyped(file: Path) -> None:
         (broken_inside, "damaged or half written"),
         (lacking, "lacks the column 'dataset'"),
         (retyped, "values of another type"),
+        (of_another_version, "has the schema version 99"),
     ],
 )
 def test_a_damaged_table_is_left_out_and_told(

@@ -46,8 +46,6 @@ def across_plots(trials: pl.DataFrame) -> list[Plot | NotShown]:
         method the importance of its parameters over the datasets and the sensitivity to single
         ones; each as a plot, or with the reason why there is none.
     """
-    if schema.REPLICATE_OF not in trials.columns:
-        trials = trials.with_columns(pl.lit(None, dtype=pl.Int32).alias(schema.REPLICATE_OF))
     plots = [errors_plot("across-errors", trials), across_budget_plot("across-budget", trials)]
     makers = {"importance": importance_map, "sensitivity": across_sensitivity_plot}
     for method in sorted(trials[schema.METHOD].unique().to_list()):

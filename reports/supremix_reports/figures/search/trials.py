@@ -156,8 +156,6 @@ def tried(trials: pl.DataFrame, space: Mapping[str, Any] | None) -> SearchTrials
     Raises:
         TableError: the settings of a trial are no JSON object.
     """
-    if schema.REPLICATE_OF not in trials.columns:
-        trials = trials.with_columns(pl.lit(None, dtype=pl.Int32).alias(schema.REPLICATE_OF))
     rows = trials.sort(schema.RUN, schema.TRIAL)
     numbers, texts = rows[schema.TRIAL].to_list(), rows[schema.CONFIG].to_list()
     configs = tuple(_config(*pair) for pair in zip(numbers, texts, strict=True))
