@@ -42,7 +42,7 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 def _conr(embeddings: Tensor, labels: Tensor) -> Tensor:
     predictions = labels + 5 * torch.randn(len(labels))
-    return ours.conr_loss(embeddings, labels, predictions)
+    return ours.ConRLoss()(embeddings, labels, predictions)
 
 
 def _soft(embeddings: Tensor, labels: Tensor) -> Tensor:
@@ -87,9 +87,9 @@ def contestants() -> dict[str, Loss]:
         "ranksim": ours.RankSimLoss(),
         "ordinal entropy": ours.OrdinalEntropyLoss(),
         "conr": _conr,
-        "balanced mse": lambda e, y: ours.balanced_mse(e[:, 0], y),
+        "balanced mse": lambda e, y: ours.BalancedMSELoss()(e[:, 0], y),
         "soft labels": _soft,
-        "huber": lambda e, y: ours.huber(e[:, 0], y).mean(),
+        "huber": lambda e, y: ours.HuberLoss()(e[:, 0], y).mean(),
         "c-mixup": _mixing,
         "fds": _smoothing(),
         "lds": lambda e, y: (ours.lds_weights(y) * ours.l1(e[:, 0], y)).mean(),
@@ -167,7 +167,7 @@ def against_direct_rnc(size: int, goal: float) -> Row:
     slow, wanted = time.perf_counter() - start, embeddings.grad
     work = partial(run, ours.RnCLoss(), embeddings, labels)
     fast = medians([(work, 5)], 3)[0]
-    found = ours.rnc_loss(embeddings, labels)
+    found = ours.RnCLoss()(embeddings, labels)
     torch.testing.assert_close(float(found.detach()), value, rtol=1e-5, atol=0)
     torch.testing.assert_close(embeddings.grad, wanted, rtol=1e-3, atol=1e-9)
     figures = f"{slow * 1e3:9.1f} ms  {fast * 1e3:7.2f} ms  {slow / fast:8.1f} x faster"

@@ -7,23 +7,11 @@ from typing import Any
 
 import pytest
 import torch
+from loss_catalogue import SCALAR, value_of
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from worker_group import begin_on_workers
 
-from supremix.losses import (
-    AdaConLoss,
-    BalancedMSELoss,
-    ConRLoss,
-    ExpLoss,
-    OrdinalEntropyLoss,
-    RankSimLoss,
-    RnCLoss,
-    SimCLRLoss,
-    SupConLoss,
-    SupReMixLoss,
-    YAwareLoss,
-)
 from supremix.training import Solo
 from supremix.training.distributed.collective import share, shares
 
@@ -31,29 +19,6 @@ VIEWS = 2
 # Images of a batch: as many for each process, an uneven last batch, and one that leaves a process
 # a single image.
 SIZES = (12, 7, 4)
-
-
-def losses() -> dict[str, Any]:
-    return {
-        "supremix": SupReMixLoss(),
-        "supremix-flowing": SupReMixLoss(stop_gradient=False),
-        "supremix-capped": SupReMixLoss(max_pairs=6, window=20.0),
-        "supremix-sphere": SupReMixLoss(normalize_mixtures=True, stop_gradient=False),
-        "supremix-mix-neg": SupReMixLoss(mix_pos=False),
-        "supremix-mix-pos": SupReMixLoss(mix_neg=False),
-        "supremix-unweighted": SupReMixLoss(weights=False),
-        "supcon": SupConLoss(),
-        "simclr": SimCLRLoss(),
-        "rnc": RnCLoss(),
-        "yaware": YAwareLoss(),
-        "expw": ExpLoss(),
-        "expw-cauchy": ExpLoss(kernel="cauchy"),
-        "adacon": AdaConLoss(),
-        "ranksim": RankSimLoss(gamma=1.0),
-        "ordinal-entropy": OrdinalEntropyLoss(spread=0.1, tightness=0.1),
-        "conr": ConRLoss(window=3.0),
-        "balanced-mse": BalancedMSELoss(),
-    }
 
 
 def _network(dtype: torch.dtype) -> nn.Module:
@@ -68,15 +33,7 @@ def _data(images: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     return inputs.to(dtype), labels.to(dtype).repeat_interleave(VIEWS)
 
 
-def _evaluate(name: str, loss: Any, outputs: Tensor, labels: Tensor, anchors: slice) -> Tensor:
-    if name == "balanced-mse":
-        return loss(outputs[:, 0], labels, anchors=anchors)
-    if name == "conr":
-        return loss(outputs, labels, 5 * outputs[:, 0], anchors=anchors)
-    return loss(outputs, labels, generator=torch.Generator().manual_seed(1), anchors=anchors)
-
-
-def step(collective: Any, module: nn.Module, name: str, loss: Any, images: int) -> list[Tensor]:
+def step(collective: Any, module: nn.Module, loss: Any, images: int) -> list[Tensor]:
     """Loss of the batch, and gradients of the parameters, as a training step has them."""
     module.zero_grad()
     parameters = list(module.parameters())
@@ -85,7 +42,8 @@ def step(collective: Any, module: nn.Module, name: str, loss: Any, images: int) 
     rows = slice(VIEWS * own.start, VIEWS * own.stop)
     sizes = [VIEWS * n for n in shares(images, collective.world)]
     everyone = collective.gather(module(inputs[rows]), sizes)
-    value = _evaluate(name, loss, everyone, labels, rows)
+    generator = torch.Generator().manual_seed(1)
+    value = value_of(loss, everyone, labels, generator=generator, anchors=rows)
     (value * collective.world).backward()
     gradients = [p.grad.clone() for p in parameters if p.grad is not None]
     return [collective.sum(value.detach()), *gradients]
@@ -97,9 +55,9 @@ def all_steps(collective: Any) -> dict[str, list[Tensor]]:
         module = _network(dtype)
         if collective.world > 1:
             module = DistributedDataParallel(module)
-        for name, loss in losses().items():
+        for name, loss in SCALAR.items():
             for images in sizes:
-                results[f"{name} {images} {dtype}"] = step(collective, module, name, loss, images)
+                results[f"{name} {images} {dtype}"] = step(collective, module, loss, images)
     return results
 
 

@@ -8,15 +8,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from supremix.losses import (
-    ConRLoss,
-    LossInputError,
-    OrdinalEntropyLoss,
-    RankSimLoss,
-    conr_loss,
-    ordinal_entropy_loss,
-    ranksim_loss,
-)
+from supremix.losses import ConRLoss, LossInputError, OrdinalEntropyLoss, RankSimLoss
 from supremix.losses.common.ranks import row_ranks
 
 
@@ -73,7 +65,7 @@ def brute_ranksim(features, labels, *, gamma, lam):
 def test_ranksim_equals_the_brute_force(gamma, lam, batch):
     for seed in range(8):
         features, labels, _ = batch(seed)
-        ours = ranksim_loss(features, labels, gamma=gamma, lam=lam)
+        ours = RankSimLoss(gamma=gamma, lam=lam)(features, labels)
         theirs = brute_ranksim(features, labels, gamma=gamma, lam=lam)
         count = len(labels)
         torch.testing.assert_close(ours, theirs / count, rtol=1e-10, atol=1e-10)
@@ -84,8 +76,8 @@ def test_ranksim_equals_the_brute_force(gamma, lam, batch):
 
 def test_the_gradient_of_ranksim_is_linear_in_what_it_is_scaled_by(batch):
     features, labels, _ = batch(4, count=12)
-    (plain,) = torch.autograd.grad(ranksim_loss(features, labels), features)
-    (scaled,) = torch.autograd.grad(ranksim_loss(features, labels) * 2**16, features)
+    (plain,) = torch.autograd.grad(RankSimLoss()(features, labels), features)
+    (scaled,) = torch.autograd.grad(RankSimLoss()(features, labels) * 2**16, features)
     assert torch.equal(scaled, plain * 2**16)
     assert plain.abs().max() > 0
 
@@ -97,18 +89,18 @@ def test_ranksim_is_zero_where_features_are_ordered_like_labels():
     # Neighbours at the same angle are ties that rounding breaks in the features: move them apart.
     uneven = angle**1.5
     features = torch.stack((uneven.cos(), uneven.sin()), dim=1)
-    assert ranksim_loss(features, uneven * 30 + 2).item() == 0
-    assert ranksim_loss(features, labels.flip(0) ** 2).item() > 0
+    assert RankSimLoss()(features, uneven * 30 + 2).item() == 0
+    assert RankSimLoss()(features, labels.flip(0) ** 2).item() > 0
 
 
 def test_ranksim_descends(batch):
     features, labels, _ = batch(1, count=16, width=8)
     x = features.detach().clone().requires_grad_()
-    start = ranksim_loss(x, labels).item()
+    start = RankSimLoss()(x, labels).item()
     for _ in range(200):
-        (gradient,) = torch.autograd.grad(ranksim_loss(x, labels, gamma=1.0, lam=2.0), x)
+        (gradient,) = torch.autograd.grad(RankSimLoss(gamma=1.0, lam=2.0)(x, labels), x)
         x = (x - 2.0 * gradient).detach().requires_grad_()
-    assert ranksim_loss(x, labels).item() < 0.5 * start
+    assert RankSimLoss()(x, labels).item() < 0.5 * start
 
 
 def test_ranks_share_ties():
@@ -140,7 +132,7 @@ def test_ordinal_entropy_equals_the_brute_force(label_bin, batch):
     for seed in range(10):
         features, labels, _ = batch(seed)
         options = {"spread": 0.3, "tightness": 0.7, "label_bin": label_bin, "label_scale": 2.0}
-        ours = ordinal_entropy_loss(features, labels, **options)
+        ours = OrdinalEntropyLoss(**options)(features, labels)
         _assert_same(ours, brute_ordinal_entropy(features, labels, **options), features)
 
 
@@ -149,14 +141,14 @@ def test_gradcheck_of_ordinal_entropy(batch):
     features, _, _ = batch(3, count=8, width=3)
     labels = torch.tensor([0.0, 0.5, 2.0, 2.0, 7.0, 7.5, 7.0, 2.5])[: len(features)]
     assert torch.autograd.gradcheck(
-        lambda f: ordinal_entropy_loss(f, labels, spread=0.3, tightness=0.7), (features,)
+        lambda f: OrdinalEntropyLoss(spread=0.3, tightness=0.7)(f, labels), (features,)
     )
 
 
 def test_a_sample_alone_in_its_bin_has_no_tightness(batch):
     features, _, _ = batch(3, count=6)
     labels = torch.arange(float(len(features))) * 10
-    loss = ordinal_entropy_loss(features, labels, spread=0.0, tightness=1.0)
+    loss = OrdinalEntropyLoss(spread=0.0, tightness=1.0)(features, labels)
     assert loss.item() == 0
     assert torch.autograd.grad(loss, features)[0].abs().max() == 0
 
@@ -188,9 +180,9 @@ def test_conr_equals_the_brute_force(window, push, batch):
         noise = torch.randn(len(labels), generator=generator, dtype=torch.float64)
         predictions = labels.round() + (2 * noise).round()
         options = {"temperature": 0.2, "window": window, "push": push}
-        ours = conr_loss(features, labels, predictions, **options)
+        ours = ConRLoss(**options)(features, labels, predictions)
         _assert_same(ours, brute_conr(features, labels, predictions, **options), features)
-        ours = conr_loss(features, labels, predictions, **options)
+        ours = ConRLoss(**options)(features, labels, predictions)
         found += ours.item() > 0
     assert found
 
@@ -199,9 +191,9 @@ def test_conr_gradcheck_and_no_gradient_to_predictions(batch):
     features, labels, _ = batch(2, count=8, width=3)
     predictions = (labels / 10).requires_grad_()
     assert torch.autograd.gradcheck(
-        lambda f: conr_loss(f, labels, predictions, window=2.0), (features,)
+        lambda f: ConRLoss(window=2.0)(f, labels, predictions), (features,)
     )
-    conr_loss(features, labels, predictions, window=2.0).backward()
+    ConRLoss(window=2.0)(features, labels, predictions).backward()
     assert predictions.grad is None
 
 
@@ -211,7 +203,7 @@ def test_anchors_without_positives_or_negatives_give_conr_zero_and_not_nan(tempe
     far = torch.tensor([0.0, 50.0, 90.0])
     near = torch.zeros(3)
     for labels, predictions in ((far, near), (near, near), (near, far), (far, far)):
-        loss = conr_loss(features, labels, predictions, temperature=temperature)
+        loss = ConRLoss(temperature=temperature)(features, labels, predictions)
         assert loss.item() == 0
         assert torch.autograd.grad(loss, features)[0].abs().max() == 0
 
@@ -219,8 +211,8 @@ def test_anchors_without_positives_or_negatives_give_conr_zero_and_not_nan(tempe
 def test_conr_uses_its_temperature(batch):
     features, labels, _ = batch(0, count=10)
     predictions = torch.zeros_like(labels)
-    warm = conr_loss(features, labels, predictions, temperature=1.0)
-    assert abs(warm - conr_loss(features, labels, predictions, temperature=0.07)) > 1e-3
+    warm = ConRLoss(temperature=1.0)(features, labels, predictions)
+    assert abs(warm - ConRLoss(temperature=0.07)(features, labels, predictions)) > 1e-3
 
 
 @pytest.mark.parametrize(
@@ -245,4 +237,4 @@ def test_illegal_settings_are_refused(made, settings, message):
 
 def test_conr_needs_a_prediction_for_each():
     with pytest.raises(LossInputError, match=r"shape \(3,\)"):
-        conr_loss(torch.zeros(4, 2), torch.zeros(4), torch.zeros(3))
+        ConRLoss()(torch.zeros(4, 2), torch.zeros(4), torch.zeros(3))

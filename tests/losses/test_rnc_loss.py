@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from supremix.losses import LossInputError, RnCLoss, rnc_loss
+from supremix.losses import LossInputError, RnCLoss
 from supremix.losses.common.distances import row_distances
 
 
@@ -42,7 +42,7 @@ def test_it_equals_the_brute_force(temperature, normalize, batch):
         embeddings, labels, _ = batch(seed)
         options = {"temperature": temperature, "normalize": normalize}
         theirs = brute_rnc(embeddings, labels, **options)
-        _assert_same(rnc_loss(embeddings, labels, **options), theirs, embeddings)
+        _assert_same(RnCLoss(**options)(embeddings, labels), theirs, embeddings)
 
 
 @pytest.mark.parametrize("normalize", [True, False])
@@ -50,7 +50,7 @@ def test_gradcheck(normalize, batch):
     for seed in range(4):
         embeddings, labels, _ = batch(seed, count=7, width=3)
         assert torch.autograd.gradcheck(
-            lambda e, y=labels: rnc_loss(e, y, normalize=normalize, temperature=0.7),
+            lambda e, y=labels: RnCLoss(normalize=normalize, temperature=0.7)(e, y),
             (embeddings,),
         )
 
@@ -59,51 +59,51 @@ def test_a_range_beyond_float64_equals_the_brute_force(batch):
     for seed in (1, 4, 8):
         embeddings, labels, _ = batch(seed)
         far = (embeddings.detach() * 1e4).requires_grad_()
-        _assert_same(rnc_loss(far, labels), brute_rnc(far, labels), far)
+        _assert_same(RnCLoss()(far, labels), brute_rnc(far, labels), far)
 
 
 @pytest.mark.parametrize("label", [0.0, 3.0])
 def test_a_single_label_is_the_uniform_contrast(label, batch):
     embeddings, labels, _ = batch(2, count=8)
     labels = torch.full_like(labels, label)
-    _assert_same(rnc_loss(embeddings, labels), brute_rnc(embeddings, labels), embeddings)
+    _assert_same(RnCLoss()(embeddings, labels), brute_rnc(embeddings, labels), embeddings)
 
 
 def test_ties_broken_by_rounding_are_ties(batch):
     embeddings, _, _ = batch(1, count=12, width=4)
     steps = torch.tensor([3, 1, 2, 4, 3, 0, 6, 5, 2, 7, 1, 4], dtype=torch.float64)
     steps = steps[: len(embeddings)]
-    whole = rnc_loss(embeddings, steps)
+    whole = RnCLoss()(embeddings, steps)
     for labels in (steps * 0.1, (steps * 0.1).float(), (steps * 0.05 + 1.15).float()):
-        torch.testing.assert_close(rnc_loss(embeddings, labels), whole, rtol=1e-12, atol=0)
+        torch.testing.assert_close(RnCLoss()(embeddings, labels), whole, rtol=1e-12, atol=0)
 
 
 def test_labels_may_be_shifted_stretched_and_mirrored(batch):
     for seed in range(6):
         embeddings, labels, _ = batch(seed)
-        whole = rnc_loss(embeddings, labels)
+        whole = RnCLoss()(embeddings, labels)
         for moved in (labels + 1024, labels * 52, -labels):
-            _assert_same(rnc_loss(embeddings, moved), whole, embeddings, 1e-12)
-            whole = rnc_loss(embeddings, labels)
+            _assert_same(RnCLoss()(embeddings, moved), whole, embeddings, 1e-12)
+            whole = RnCLoss()(embeddings, labels)
 
 
 def test_equal_embeddings_give_a_finite_gradient():
     embeddings = torch.ones(6, 3, requires_grad=True)
-    rnc_loss(embeddings, torch.arange(6.0)).backward()
+    RnCLoss()(embeddings, torch.arange(6.0)).backward()
     assert torch.equal(embeddings.grad, torch.zeros_like(embeddings))
 
 
 def test_it_is_least_where_embeddings_are_in_the_order_of_the_labels():
     labels = torch.arange(8.0)
-    ordered = rnc_loss(labels.unsqueeze(1) * 5, labels)
-    shuffled = rnc_loss(labels[torch.tensor([3, 0, 5, 1, 7, 2, 6, 4])].unsqueeze(1) * 5, labels)
+    ordered = RnCLoss()(labels.unsqueeze(1) * 5, labels)
+    shuffled = RnCLoss()(labels[torch.tensor([3, 0, 5, 1, 7, 2, 6, 4])].unsqueeze(1) * 5, labels)
     assert ordered < 0.2 * shuffled
 
 
 @pytest.mark.parametrize("count", [0, 1])
 def test_fewer_than_two_are_zero_with_a_gradient(count):
     embeddings = torch.randn(count, 3, requires_grad=True)
-    loss = rnc_loss(embeddings, torch.zeros(count))
+    loss = RnCLoss()(embeddings, torch.zeros(count))
     loss.backward()
     assert loss.item() == 0
     assert torch.equal(embeddings.grad, torch.zeros_like(embeddings))

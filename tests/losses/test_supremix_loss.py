@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from supremix.losses import LossInputError, SupReMixLoss, draw_beta, supcon_loss, supremix_loss
+from supremix.losses import LossInputError, SupConLoss, SupReMixLoss, draw_beta, supremix_loss
 
 SWITCHES = [
     dict(zip(("mix_neg", "mix_pos", "weights", "stop_gradient", "normalize"), values, strict=True))
@@ -306,7 +306,7 @@ def test_without_mixtures_and_weights_it_is_supcon(batch):
     for seed in range(8):
         embeddings, labels, _ = batch(seed)
         ours = supremix_loss(embeddings, labels, mix_neg=False, mix_pos=False, weights=False)
-        theirs = supcon_loss(embeddings, labels, temperature=0.3)
+        theirs = SupConLoss(temperature=0.3)(embeddings, labels)
         _assert_equal(
             _value_and_gradient(ours, embeddings), _value_and_gradient(theirs, embeddings)
         )

@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from supremix._errors import NonFiniteLossError
-from supremix.losses import rnc_loss
+from supremix.losses import RnCLoss
 from supremix.training import Stage, Task, TrialRun, load_checkpoint, save_checkpoint
 from supremix.training.evaluation.measure_schedule import is_measured
 from supremix.training.evaluation.representation import (
@@ -114,7 +114,7 @@ def test_the_bound_is_that_of_the_theorem_and_below_every_loss() -> None:
         total += sum(n * math.log(n) for n in sizes)
     assert rnc_bound(labels) == pytest.approx(total / 42, rel=1e-12)
     v = torch.randn(7, 3, generator=draws(), dtype=torch.float64)
-    assert all(float(rnc_loss(v, labels, temperature=t)) > total / 42 for t in (0.01, 1, 100))
+    assert all(float(RnCLoss(temperature=t)(v, labels)) > total / 42 for t in (0.01, 1, 100))
 
 
 def test_the_bound_takes_distances_up_to_rounding_as_equal() -> None:
@@ -136,9 +136,9 @@ def test_the_excess_is_the_least_of_several_temperatures() -> None:
     scale = float(
         np.mean([float((v[i] - v[j]).norm()) for i in range(30) for j in range(30) if i != j])
     )
-    losses = [float(rnc_loss(v, y, temperature=scale * 2.0**-k)) for k in range(-1, 11)]
+    losses = [float(RnCLoss(temperature=scale * 2.0**-k)(v, y)) for k in range(-1, 11)]
     assert excess == pytest.approx(min(losses) - rnc_bound(y), rel=1e-9)
-    assert flat == pytest.approx(float(rnc_loss(torch.zeros(30, 2), y)) - rnc_bound(y), rel=1e-6)
+    assert flat == pytest.approx(float(RnCLoss()(torch.zeros(30, 2), y)) - rnc_bound(y), rel=1e-6)
 
 
 @pytest.mark.parametrize("neighbours", [1, 5])
@@ -249,7 +249,7 @@ def test_a_sample_is_drawn_in_order_and_the_same_again() -> None:
 
 def stage(objective: Any, epochs: int) -> Stage:
     return Stage(
-        name=objective, objective=objective, epochs=epochs, batch_size=2, lr=1, loss=rnc_loss
+        name=objective, objective=objective, epochs=epochs, batch_size=2, lr=1, loss=RnCLoss()
     )
 
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from supremix.losses.common.base import Loss, positive
 from supremix.losses.common.checks import (
     anchor_range,
     check_finite_labels,
     check_pairs,
-    check_positive,
     full_precision,
     nothing,
     wide,
@@ -24,7 +24,7 @@ from supremix.losses.common.checks import (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BalancedMSELoss:
+class BalancedMSELoss(Loss):
     """The balanced squared error.
 
     ``L_i = -2 sigma^2 log [ exp(-(p_i - y_i)^2 / 2 sigma^2) / sum_j exp(-(p_i - y_j)^2 /
@@ -38,10 +38,7 @@ class BalancedMSELoss:
         LossInputError: sigma is not legal.
     """
 
-    sigma: float = 1.0
-
-    def __post_init__(self) -> None:
-        check_positive("sigma", self.sigma)
+    sigma: float = positive(1.0)
 
     def __call__(
         self,
@@ -51,7 +48,21 @@ class BalancedMSELoss:
         generator: torch.Generator | None = None,
         anchors: slice | None = None,
     ) -> Tensor:
-        """Compute the loss, as ``balanced_mse``; nothing is drawn from the generator."""
+        """Compute the loss of a batch.
+
+        Args:
+            predictions: ``(B,)`` floating, of the whole batch.
+            targets: ``(B,)`` real and finite, in the same unit.
+            generator: Not used.
+            anchors: Only these rows' predictions are compared, with the targets of all; slices
+                that cover the batch add up to its loss, and so do the gradients. None for all.
+
+        Returns:
+            A scalar in float32 (float64 for float64 predictions), 0 for a batch of one.
+
+        Raises:
+            LossInputError: Shapes do not fit, or a target is not finite.
+        """
         check_pairs(predictions, targets)
         check_finite_labels(targets)
         start, stop = anchor_range(anchors, len(targets))
@@ -64,25 +75,3 @@ class BalancedMSELoss:
             level = (exact[start:stop].unsqueeze(1) - known).square() / -scale
             own = level.diagonal(start)
             return scale * (level.logsumexp(1) - own).sum() / len(exact)
-
-
-def balanced_mse(
-    predictions: Tensor, targets: Tensor, *, sigma: float = 1.0, anchors: slice | None = None
-) -> Tensor:
-    """Compute the balanced squared error of a batch.
-
-    Args:
-        predictions: ``(B,)`` floating, of the whole batch.
-        targets: ``(B,)`` in the same unit.
-        sigma: see ``BalancedMSELoss``.
-        anchors: only these rows' predictions are judged, against the targets of all; the values
-            of slices that cover the batch add up to the whole-batch loss, and so do the
-            gradients. None for all rows.
-
-    Returns:
-        A scalar in float32 (float64 for float64 predictions), 0 for a batch of one.
-
-    Raises:
-        LossInputError: shapes or settings are not legal, or a target is not finite.
-    """
-    return BalancedMSELoss(sigma=sigma)(predictions, targets, anchors=anchors)

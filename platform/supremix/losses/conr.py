@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from supremix.losses.common.base import Loss, not_negative, positive
 from supremix.losses.common.checks import (
-    check_not_negative,
     check_pairs,
     check_positive,
     checked_span,
@@ -21,7 +21,7 @@ from supremix.losses.common.labels import label_gaps, rounding_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ConRLoss:
+class ConRLoss(Loss):
     """The ConR regulariser, to be added to a regression loss (the paper's weight for it is 4).
 
     Positives P_i of an anchor are the others with ``|y_i - y_j| <= window``; negatives N_i are
@@ -42,13 +42,12 @@ class ConRLoss:
         LossInputError: a value is outside what is legal.
     """
 
-    temperature: float = 0.07
-    window: float = 1.0
-    push: float = 0.01
+    temperature: float = positive(0.07)
+    window: float = not_negative(1.0)
+    push: float = not_negative(0.01)
 
     def __post_init__(self) -> None:
-        check_positive("temperature", self.temperature)
-        check_not_negative("window", self.window)
+        Loss.__post_init__(self)
         if self.push != 0:
             check_positive("push", self.push)
 
@@ -61,7 +60,15 @@ class ConRLoss:
         generator: torch.Generator | None = None,
         anchors: slice | None = None,
     ) -> Tensor:
-        """Compute the loss of a batch, as ``conr_loss``; nothing is drawn from the generator."""
+        """Compute the loss of a batch, see `BatchLoss`.
+
+        Args:
+            features: ``(M, D)`` floating, what the head of the network sees.
+            labels: ``(M,)`` real and finite.
+            predictions: ``(M,)`` floating, in the unit of the labels.
+            generator: Not used.
+            anchors: Rows that are anchors.
+        """
         span = checked_span(features, labels, anchors)
         check_pairs(predictions, labels)
         with full_precision(features.device):
@@ -89,36 +96,3 @@ class ConRLoss:
             share=used.to(z.dtype) / len(labels),
             offset=offset.to(z.dtype),
         )
-
-
-def conr_loss(
-    features: Tensor,
-    labels: Tensor,
-    predictions: Tensor,
-    *,
-    temperature: float = 0.07,
-    window: float = 1.0,
-    push: float = 0.01,
-    anchors: slice | None = None,
-) -> Tensor:
-    """Compute the ConR regulariser of a batch.
-
-    Args:
-        features: ``(M, D)`` floating, what the head of the network sees.
-        labels: ``(M,)`` real.
-        predictions: ``(M,)`` floating, in the unit of the labels.
-        temperature: see ``ConRLoss`` for this and the other settings.
-        window: label distance up to which samples are alike.
-        push: growth of a negative's weight with label distance.
-        anchors: only these rows are anchors, against all M; the values of slices that cover the
-            batch add up to the whole-batch loss, and so do the gradients. None for all rows.
-
-    Returns:
-        A scalar in float32 (float64 for float64 features), also under autocast; 0 with a
-        gradient of 0 when no anchor has both. It can be differentiated once.
-
-    Raises:
-        LossInputError: shapes or settings are not legal, or a label is not finite.
-    """
-    loss = ConRLoss(temperature=temperature, window=window, push=push)
-    return loss(features, labels, predictions, anchors=anchors)

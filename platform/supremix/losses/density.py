@@ -67,8 +67,8 @@ def smoothed(rows: Tensor, window: Tensor) -> Tensor:
     padded = rows.new_zeros(count + 2 * half, *rows.shape[1:])
     padded[half : half + count] = rows
     total = torch.zeros_like(rows)
-    for place, weight in enumerate(window.tolist()):
-        total += weight * padded[place : place + count]
+    for offset, weight in enumerate(window.tolist()):
+        total += weight * padded[offset : offset + count]
     return total
 
 
@@ -105,15 +105,15 @@ def lds_weights(
             "Choose one of them."
         )
     window = smoothing_window(kernel, size=size, sigma=sigma).to(labels.device)
-    place = _places(labels, label_bin)
-    density = smoothed(torch.bincount(place).double(), window)[place]
+    bins = _bins(labels, label_bin)
+    density = smoothed(torch.bincount(bins).double(), window)[bins]
     weight = 1 / density
     if reweight == "sqrt_inverse":
         weight = weight.sqrt()
     return weight / weight.mean()
 
 
-def _places(labels: Tensor, width: float) -> Tensor:
+def _bins(labels: Tensor, width: float) -> Tensor:
     """Bin of each label, counted from that of the smallest."""
     if labels.ndim != 1 or len(labels) == 0:
         raise LossInputError(

@@ -100,14 +100,14 @@ class FeatureSmoothing(nn.Module):
         """
         if not self.training or int(self.epochs) < self.start:
             return features
-        place = self._place(features, labels)
+        index = self._bin_of(features, labels)
         mean, variance = self._smooth()
         scale = (variance / self.variance.clamp(min=1e-12)).clamp_(_LEAST, _MOST).sqrt_()
         # A bin never seen has no distribution of its own to be moved from.
         scale = torch.where(self.seen.unsqueeze(1), scale, 1.0)
         offset = torch.where(self.seen.unsqueeze(1), mean - scale * self.mean, 0.0)
         with torch.autocast(device_type=features.device.type, enabled=False):
-            moved = features.double() * scale[place] + offset[place]
+            moved = features.double() * scale[index] + offset[index]
         return moved.to(features.dtype)
 
     def collect(self, features: Tensor, labels: Tensor) -> None:
@@ -116,11 +116,11 @@ class FeatureSmoothing(nn.Module):
         Raises:
             LossInputError: the two do not form a batch.
         """
-        place = self._place(features, labels)
+        index = self._bin_of(features, labels)
         exact = features.detach().double()
-        self.counts.index_add_(0, place, torch.ones_like(place, dtype=torch.float64))
-        self.total.index_add_(0, place, exact)
-        self.squares.index_add_(0, place, exact.square())
+        self.counts.index_add_(0, index, torch.ones_like(index, dtype=torch.float64))
+        self.total.index_add_(0, index, exact)
+        self.squares.index_add_(0, index, exact.square())
 
     def finish(self, reduce: Callable[[Tensor], Tensor] | None = None) -> None:
         """End an epoch: bring the running statistics up to date.
@@ -152,7 +152,7 @@ class FeatureSmoothing(nn.Module):
         mean = smoothed(self.mean * seen, self.window) / weight
         return mean, smoothed(self.variance * seen, self.window) / weight
 
-    def _place(self, features: Tensor, labels: Tensor) -> Tensor:
+    def _bin_of(self, features: Tensor, labels: Tensor) -> Tensor:
         check_batch(features, labels)
         check_finite_labels(labels)
         if features.shape[1] != self.mean.shape[1]:

@@ -9,23 +9,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-from supremix.losses.common.checks import (
-    check_positive,
-    checked_span,
-    full_precision,
-    nothing,
-    prepared,
-)
+from supremix.losses.common.base import BatchLoss, positive
 from supremix.losses.common.closed_form import closed_form, scaled_product, to_embeddings
 from supremix.losses.common.labels import label_gaps, rounding_of
 from supremix.losses.common.ranks import row_ranks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RankSimLoss:
+class RankSimLoss(BatchLoss):
     """The RankSim regulariser, to be added to a regression loss.
 
     For every anchor ``L_i = gamma * mean_j (rank_j(-|y_i - y_j|) - rank_j(cos(v_i, v_j)))^2``,
@@ -43,30 +36,13 @@ class RankSimLoss:
         LossInputError: a value is outside what is legal.
     """
 
-    gamma: float = 100.0
-    lam: float = 2.0
+    gamma: float = positive(100.0)
+    lam: float = positive(2.0)
 
-    def __post_init__(self) -> None:
-        check_positive("gamma", self.gamma)
-        check_positive("lam", self.lam)
-
-    def __call__(
-        self,
-        features: Tensor,
-        labels: Tensor,
-        *,
-        generator: torch.Generator | None = None,
-        anchors: slice | None = None,
-    ) -> Tensor:
-        """Compute the loss of a batch, as ``ranksim_loss``; nothing is drawn."""
-        span = checked_span(features, labels, anchors)
-        with full_precision(features.device):
-            z = prepared(features, normalize=True)
-            if len(z) < 2:
-                return nothing(z)
-            limit = 2 * rounding_of(labels) * float(labels.double().abs().max())
-            wanted_ranks = row_ranks(-label_gaps(labels.detach(), *span), limit).to(z.dtype)
-            return closed_form(z, lambda x, wanted: self._solve(x, wanted_ranks, span[0], wanted))
+    def _value(self, z: Tensor, labels: Tensor, span: tuple[int, int]) -> Tensor:
+        limit = 2 * rounding_of(labels) * float(labels.double().abs().max())
+        target = row_ranks(-label_gaps(labels, *span), limit).to(z.dtype)
+        return closed_form(z, lambda x, wanted: self._solve(x, target, span[0], wanted))
 
     def _solve(
         self, z: Tensor, target: Tensor, start: int, wanted: bool
@@ -82,31 +58,3 @@ class RankSimLoss:
         moved = cosine.add_(error, alpha=self.lam * self.gamma * 2 / count)
         change = row_ranks(moved).sub_(ranks).div_(self.lam * count)
         return loss, to_embeddings(change, change, z, start, 1.0)
-
-
-def ranksim_loss(
-    features: Tensor,
-    labels: Tensor,
-    *,
-    gamma: float = 100.0,
-    lam: float = 2.0,
-    anchors: slice | None = None,
-) -> Tensor:
-    """Compute the RankSim regulariser of a batch.
-
-    Args:
-        features: ``(M, D)`` floating, what the head of the network sees.
-        labels: ``(M,)`` real, in any unit: only the order of their distances counts.
-        gamma: see ``RankSimLoss`` for this and the other setting.
-        lam: strength of the interpolation.
-        anchors: only these rows are anchors, against all M; the values of slices that cover the
-            batch add up to the whole-batch loss, and so do the gradients. None for all rows.
-
-    Returns:
-        A scalar in float32 (float64 for float64 features), also under autocast; 0 for fewer than
-        two features. It can be differentiated once.
-
-    Raises:
-        LossInputError: shapes or settings are not legal, or a label is not finite.
-    """
-    return RankSimLoss(gamma=gamma, lam=lam)(features, labels, anchors=anchors)

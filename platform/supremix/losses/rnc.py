@@ -12,13 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from supremix.losses.common.checks import (
-    check_positive,
-    checked_span,
-    full_precision,
-    nothing,
-    prepared,
-)
+from supremix.losses.common.base import ContrastiveLoss, positive
 from supremix.losses.common.closed_form import closed_form
 from supremix.losses.common.distances import row_distances
 from supremix.losses.common.labels import label_gaps, rounding_of
@@ -28,7 +22,7 @@ _RANGE = 600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RnCLoss:
+class RnCLoss(ContrastiveLoss):
     """The Rank-N-Contrast loss.
 
     The mean over all pairs i, j != i of
@@ -44,31 +38,14 @@ class RnCLoss:
         LossInputError: a value is outside what is legal.
     """
 
-    temperature: float = 2.0
+    temperature: float = positive(2.0)
     normalize: bool = False
 
-    def __post_init__(self) -> None:
-        check_positive("temperature", self.temperature)
-
-    def __call__(
-        self,
-        embeddings: Tensor,
-        labels: Tensor,
-        *,
-        generator: torch.Generator | None = None,
-        anchors: slice | None = None,
-    ) -> Tensor:
-        """Compute the loss of a batch, as ``rnc_loss``; nothing is drawn from the generator."""
-        span = checked_span(embeddings, labels, anchors)
-        with full_precision(embeddings.device):
-            v = prepared(embeddings, normalize=self.normalize)
-            if len(v) < 2:
-                return nothing(v)
-            fixed = labels.detach()
-            return closed_form(
-                row_distances(v, *span),
-                lambda distance, wanted: _solve(distance, fixed, span, self.temperature, wanted),
-            )
+    def _value(self, z: Tensor, labels: Tensor, span: tuple[int, int]) -> Tensor:
+        return closed_form(
+            row_distances(z, *span),
+            lambda distance, wanted: _solve(distance, labels, span, self.temperature, wanted),
+        )
 
 
 def _solve(
@@ -120,32 +97,3 @@ def _log_cumsum(level: Tensor) -> Tensor:
         # All terms are positive: the plain sum loses nothing, and is many times faster.
         return (level - top).exp_().cumsum_(1).log_().add_(top)
     return level.logcumsumexp(1)
-
-
-def rnc_loss(
-    embeddings: Tensor,
-    labels: Tensor,
-    *,
-    temperature: float = 2.0,
-    normalize: bool = False,
-    anchors: slice | None = None,
-) -> Tensor:
-    """Compute the Rank-N-Contrast loss of a batch.
-
-    Args:
-        embeddings: ``(M, D)`` floating, all views of all images of the batch.
-        labels: ``(M,)`` real, in any unit: only the order of their distances counts.
-        temperature: see ``RnCLoss`` for this and the other setting.
-        normalize: whether embeddings are brought to unit length.
-        anchors: only these rows are anchors, against all M; the values of slices that cover the
-            batch add up to the whole-batch loss, and so do the gradients. None for all rows.
-
-    Returns:
-        A scalar in float32 (float64 for float64 embeddings), also under autocast; 0 with a
-        gradient of 0 for fewer than two embeddings. It can be differentiated once.
-
-    Raises:
-        LossInputError: shapes or settings are not legal, or a label is not finite.
-    """
-    loss = RnCLoss(temperature=temperature, normalize=normalize)
-    return loss(embeddings, labels, anchors=anchors)

@@ -7,38 +7,30 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from supremix.losses.common.checks import (
-    anchor_range,
-    check_batch,
-    check_positive,
-    full_precision,
-    nothing,
-    prepared,
-)
-from supremix.losses.common.contrast import evaluate_contrast, group_contrast
+from supremix.losses.common.base import ContrastiveLoss, positive
+from supremix.losses.common.contrast import contrast_groups
 from supremix.losses.common.errors import LossInputError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SimCLRLoss:
+class SimCLRLoss(ContrastiveLoss):
     """The SimCLR loss (NT-Xent): SupCon whose positives are the other views of the image alone.
 
     Args:
-        temperature: what similarities are divided by, above 0.
-        views: how many views each image has, image by image in the batch: row ``views * i + v``
-            is view v of image i. At least 1; with 1 there is no positive and the loss is 0.
-        normalize: whether embeddings are brought to unit length first.
+        temperature: Number that similarities are divided by, above 0.
+        views: Views of each image, image by image in the batch: row ``views * i + v`` is view v of
+            image i. At least 1; with 1 there is no positive and the loss is 0.
+        normalize: Whether embeddings are brought to unit length first.
 
     Raises:
-        LossInputError: a value is outside what is legal.
+        LossInputError: A value is not legal.
     """
 
-    temperature: float = 0.5
+    temperature: float = positive(0.5)
     views: int = 2
-    normalize: bool = True
 
     def __post_init__(self) -> None:
-        check_positive("temperature", self.temperature)
+        ContrastiveLoss.__post_init__(self)
         if self.views < 1:
             raise LossInputError(
                 f"Expected views of at least 1, found {self.views}. "
@@ -54,16 +46,22 @@ class SimCLRLoss:
         generator: torch.Generator | None = None,
         anchors: slice | None = None,
     ) -> Tensor:
-        """Compute the loss of a batch, as ``simclr_loss``; labels and generator are not used."""
-        count = len(embeddings)
+        """Compute the loss of a batch, see `BatchLoss`; labels are not used.
+
+        Args:
+            embeddings: ``(M, D)`` floating, all views of all images of the batch.
+            labels: Not used.
+            samples: ``(M,)`` number of the image that each row is a view of, in any order and
+                number; in place of `views`.
+            generator: Not used.
+            anchors: Rows that are anchors.
+        """
         images = self._images(embeddings) if samples is None else samples
-        check_batch(embeddings, images)
-        span = anchor_range(anchors, count)
-        groups = torch.unique(images.detach(), return_inverse=True)[1]
-        with full_precision(embeddings.device):
-            z = prepared(embeddings, normalize=self.normalize)
-            problem = group_contrast(z, groups, span, self.temperature)
-            return nothing(z) if problem is None else evaluate_contrast(z, problem)
+        return ContrastiveLoss.__call__(self, embeddings, images, anchors=anchors)
+
+    def _value(self, z: Tensor, labels: Tensor, span: tuple[int, int]) -> Tensor:
+        images = torch.unique(labels, return_inverse=True)[1]
+        return contrast_groups(z, images, span, self.temperature)
 
     def _images(self, embeddings: Tensor) -> Tensor:
         count = len(embeddings)
@@ -74,35 +72,3 @@ class SimCLRLoss:
                 "samples."
             )
         return torch.arange(count, device=embeddings.device) // self.views
-
-
-def simclr_loss(
-    embeddings: Tensor,
-    *,
-    temperature: float = 0.5,
-    views: int = 2,
-    samples: Tensor | None = None,
-    normalize: bool = True,
-    anchors: slice | None = None,
-) -> Tensor:
-    """Compute the SimCLR loss of a batch.
-
-    Args:
-        embeddings: ``(M, D)`` floating, all views of all images of the batch.
-        temperature: see ``SimCLRLoss`` for this and the other settings.
-        views: rows of each image, which lie together.
-        samples: ``(M,)`` which image each row is a view of, in any order and number; in place of
-            ``views``.
-        normalize: whether embeddings are brought to unit length.
-        anchors: only these rows are anchors, against all M; the values of slices that cover the
-            batch add up to the whole-batch loss, and so do the gradients. None for all rows.
-
-    Returns:
-        A scalar in float32 (float64 for float64 embeddings), also under autocast; 0 with a
-        gradient of 0 when no image has two views. It can be differentiated once.
-
-    Raises:
-        LossInputError: shapes or settings are not legal.
-    """
-    loss = SimCLRLoss(temperature=temperature, views=views, normalize=normalize)
-    return loss(embeddings, samples=samples, anchors=anchors)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from supremix.losses.common.base import Loss, positive
 from supremix.losses.common.checks import (
     check_batch,
     check_finite_labels,
@@ -22,7 +23,7 @@ _MOST_BINS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SoftLabels:
+class SoftLabels(Loss):
     """A grid of label bins, the targets on it, the loss and the prediction.
 
     A label y becomes the probabilities that N(y, sigma) gives each bin, divided by that of the
@@ -40,12 +41,11 @@ class SoftLabels:
 
     low: float
     high: float
-    label_bin: float = 1.0
-    sigma: float = 1.0
+    label_bin: float = positive(1.0)
+    sigma: float = positive(1.0)
 
     def __post_init__(self) -> None:
-        check_positive("label_bin", self.label_bin)
-        check_positive("sigma", self.sigma)
+        Loss.__post_init__(self)
         if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
             raise LossInputError(
                 f"Expected low < high, both finite, found {self.low} and {self.high}. "
@@ -138,16 +138,3 @@ class SoftLabels:
                 f"Expected logits of shape (B, {self.count}), one for each bin, found "
                 f"{tuple(logits.shape)}. Give the head as many outputs as the grid has bins."
             )
-
-
-def soft_label_loss(
-    logits: Tensor,
-    labels: Tensor,
-    *,
-    low: float,
-    high: float,
-    label_bin: float = 1.0,
-    sigma: float = 1.0,
-) -> Tensor:
-    """``SoftLabels(low, high, label_bin, sigma).loss(logits, labels)``: ``(B,)``."""
-    return SoftLabels(low=low, high=high, label_bin=label_bin, sigma=sigma).loss(logits, labels)

@@ -4,100 +4,34 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-from supremix.losses.common.checks import (
-    check_positive,
-    checked_span,
-    full_precision,
-    nothing,
-    prepared,
-)
+from supremix.losses.common.base import positive
 from supremix.losses.common.contrast import Contrast, evaluate_contrast
-from supremix.losses.common.kernels import check_kernel, label_weights
+from supremix.losses.common.kernels import KernelLoss, label_weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class YAwareLoss:
+class YAwareLoss(KernelLoss):
     """The y-Aware InfoNCE loss.
 
     ``L_i = -sum_j (w_ij / sum_l w_il) log [ exp(s_ij) / sum_{k != i} exp(s_ik) ]`` over the
     others j, l of the anchor, averaged over all anchors; w is a kernel of the label distance.
 
     Args:
-        temperature: what similarities are divided by, above 0.
-        sigma: bandwidth of the kernel, in the unit of the labels, above 0.
+        temperature: Number that similarities are divided by, above 0.
+        sigma: Bandwidth of the kernel, in the unit of the labels, above 0.
         kernel: "rbf" (the paper's), "gaussian" or "cauchy". Since weights are divided by their
             sum, "gaussian" gives the same as "rbf" here.
-        normalize: whether embeddings are brought to unit length first.
+        normalize: Whether embeddings are brought to unit length first.
 
     Raises:
-        LossInputError: a value is outside what is legal.
+        LossInputError: A value is not legal.
     """
 
-    temperature: float = 0.1
-    sigma: float = 5.0
-    kernel: str = "rbf"
-    normalize: bool = True
+    sigma: float = positive(5.0)
 
-    def __post_init__(self) -> None:
-        check_positive("temperature", self.temperature)
-        check_positive("sigma", self.sigma)
-        check_kernel(self.kernel)
-
-    def __call__(
-        self,
-        embeddings: Tensor,
-        labels: Tensor,
-        *,
-        generator: torch.Generator | None = None,
-        anchors: slice | None = None,
-    ) -> Tensor:
-        """Compute the loss of a batch, as ``yaware_loss``; nothing is drawn from the generator."""
-        span = checked_span(embeddings, labels, anchors)
-        with full_precision(embeddings.device):
-            z = prepared(embeddings, normalize=self.normalize)
-            if len(z) < 2:
-                return nothing(z)
-            _, target = label_weights(labels.detach(), span, self.kernel, self.sigma)
-            problem = Contrast(
-                temperature=self.temperature,
-                start=span[0],
-                target=target.to(z.dtype),
-                share=z.new_full((span[1] - span[0],), 1 / len(z)),
-            )
-            return evaluate_contrast(z, problem)
-
-
-def yaware_loss(
-    embeddings: Tensor,
-    labels: Tensor,
-    *,
-    temperature: float = 0.1,
-    sigma: float = 5.0,
-    kernel: str = "rbf",
-    normalize: bool = True,
-    anchors: slice | None = None,
-) -> Tensor:
-    """Compute the y-Aware loss of a batch.
-
-    Args:
-        embeddings: ``(M, D)`` floating, all views of all images of the batch.
-        labels: ``(M,)`` real, in the unit of the task.
-        temperature: see ``YAwareLoss`` for this and the other settings.
-        sigma: bandwidth of the kernel.
-        kernel: its name.
-        normalize: whether embeddings are brought to unit length.
-        anchors: only these rows are anchors, against all M; the values of slices that cover the
-            batch add up to the whole-batch loss, and so do the gradients. None for all rows.
-
-    Returns:
-        A scalar in float32 (float64 for float64 embeddings), also under autocast; 0 with a
-        gradient of 0 for fewer than two embeddings. It can be differentiated once.
-
-    Raises:
-        LossInputError: shapes or settings are not legal, or a label is not finite.
-    """
-    loss = YAwareLoss(temperature=temperature, sigma=sigma, kernel=kernel, normalize=normalize)
-    return loss(embeddings, labels, anchors=anchors)
+    def _value(self, z: Tensor, labels: Tensor, span: tuple[int, int]) -> Tensor:
+        _, target = label_weights(labels, span, self.kernel, self.sigma)
+        problem = Contrast.of_all(z, target, span, self.temperature)
+        return evaluate_contrast(z, problem)

@@ -57,11 +57,11 @@ def draw_beta(
     device = torch.device("cpu") if generator is None else generator.device
     low, step = _table(float(alpha), float(beta), device)
     uniform = torch.rand((rows, columns), generator=generator, device=device)
-    place = uniform[keep or slice(None)] * CELLS
-    cell = place.int()
+    position = uniform[keep or slice(None)] * CELLS
+    cell = position.int()
     flat = cell.flatten()
     base = low.index_select(0, flat).view(cell.shape)
-    return base.addcmul_(place.sub_(cell), step.index_select(0, flat).view(cell.shape))
+    return base.addcmul_(position.sub_(cell), step.index_select(0, flat).view(cell.shape))
 
 
 @lru_cache(maxsize=128)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from supremix.losses.common.checks import nothing
 from supremix.losses.common.closed_form import closed_form, scaled_product, to_embeddings
 from supremix.losses.common.labels import positives_of
 
@@ -40,6 +41,14 @@ class Contrast:
     share: Tensor
     slope: Tensor | None = None
     offset: Tensor | None = None
+
+    @classmethod
+    def of_all(
+        cls, z: Tensor, target: Tensor, span: tuple[int, int], temperature: float
+    ) -> Contrast:
+        """The mean over all anchors, with plain logits in the softmax."""
+        share = z.new_full((span[1] - span[0],), 1 / len(z))
+        return cls(temperature=temperature, start=span[0], target=target.to(z.dtype), share=share)
 
 
 def evaluate_contrast(embeddings: Tensor, problem: Contrast) -> Tensor:
@@ -93,3 +102,9 @@ def group_contrast(
         target=same / own.clamp(min=1).unsqueeze(1),
         share=(own > 0).to(z.dtype) / effective,
     )
+
+
+def contrast_groups(z: Tensor, groups: Tensor, span: tuple[int, int], temperature: float) -> Tensor:
+    """The value of `group_contrast`, 0 where no anchor has a positive."""
+    problem = group_contrast(z, groups, span, temperature)
+    return nothing(z) if problem is None else evaluate_contrast(z, problem)

@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from supremix.losses.common.base import ContrastiveLoss, positive
 from supremix.losses.common.errors import LossInputError
 from supremix.losses.common.labels import label_gaps
 
 KERNELS = ("rbf", "gaussian", "cauchy")
 
 
-def check_kernel(kernel: str) -> None:
-    """Raise LossInputError unless the kernel is one of ``KERNELS``."""
-    if kernel not in KERNELS:
-        raise LossInputError(
-            f"Expected a kernel among {', '.join(KERNELS)}, found {kernel!r}. Choose one of them."
-        )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KernelLoss(ContrastiveLoss):
+    """Base class of the losses with a kernel of the label distance; its bandwidth is sigma."""
+
+    temperature: float = positive(0.1)
+    sigma: float = positive(math.nan)
+    kernel: str = "rbf"
+
+    def __post_init__(self) -> None:
+        ContrastiveLoss.__post_init__(self)
+        if self.kernel not in KERNELS:
+            raise LossInputError(
+                f"Expected a kernel among {', '.join(KERNELS)}, found {self.kernel!r}. "
+                "Choose one of them."
+            )
 
 
 def log_kernel(distance: Tensor, kernel: str, sigma: float) -> Tensor:

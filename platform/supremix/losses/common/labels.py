@@ -1,4 +1,4 @@
-"""What the labels of a batch alone decide: who is a positive of whom, and the windows."""
+"""What the labels of a batch alone decide: who is a positive of whom, and the neighbours."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def positives_of(groups: Tensor, start: int, stop: int) -> Tensor:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Windows:
+class Neighbours:
     """The neighbours of every anchor in label, as runs of positions in ``order``.
 
     Args:
@@ -96,7 +96,7 @@ class Windows:
         return left * right
 
 
-def find_windows(labels: Tensor, window: float) -> Windows:
+def find_neighbours(labels: Tensor, window: float) -> Neighbours:
     """Find the runs of labels strictly within ``window`` of each label, below and above it.
 
     Compared are the labels themselves, not their bins: a mixture of Mix-pos has exactly the
@@ -111,4 +111,4 @@ def find_windows(labels: Tensor, window: float) -> Windows:
     # With an empty window (0) the outer ends pass the inner ones.
     left = torch.stack((torch.minimum(start, below), below))
     right = torch.stack((above, torch.maximum(stop, above)))
-    return Windows(values=values, order=order, left=left, right=right)
+    return Neighbours(values=values, order=order, left=left, right=right)

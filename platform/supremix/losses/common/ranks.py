@@ -20,12 +20,12 @@ def row_ranks(values: Tensor, tolerance: float = 0.0) -> Tensor:
     """
     count = values.shape[1]
     ordered, order = values.sort(1, descending=True)
-    place = torch.arange(1, count + 1, device=values.device).expand_as(order)
+    rank = torch.arange(1, count + 1, device=values.device).expand_as(order)
     same = ordered[:, :-1] - ordered[:, 1:] <= tolerance
     if bool(same.any()):
-        first = place.clone()
+        first = rank.clone()
         first[:, 1:].masked_fill_(same, 0)
-        last = place.clone()
+        last = rank.clone()
         last[:, :-1].masked_fill_(same, count)
-        place = (first.cummax(1).values + last.flip(1).cummin(1).values.flip(1)) / 2
-    return torch.empty_like(values).scatter_(1, order, place.to(values.dtype) / count)
+        rank = (first.cummax(1).values + last.flip(1).cummin(1).values.flip(1)) / 2
+    return torch.empty_like(values).scatter_(1, order, rank.to(values.dtype) / count)

@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 
 from supremix.losses.common.closed_form import closed_form, scaled_product, to_embeddings
-from supremix.losses.common.labels import Windows
+from supremix.losses.common.labels import Neighbours
 from supremix.losses.supremix.pairs import PairSums, no_pairs, pair_sums
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
+class MixtureContrast:
     """One evaluation of the loss: everything but the embeddings.
 
     Args:
@@ -30,7 +30,7 @@ class Problem:
         bins: ``(M,)`` bin of every label.
         positives: ``(M,)`` number of positives of each, real and mixed.
         effective: how many of the M have a positive, at least 1.
-        windows: windows of all M; None without Mix-pos.
+        neighbours: Label neighbours of all M; None without Mix-pos.
         uniform: ``(A, cap)`` by which pairs beyond the cap are chosen; None for all pairs.
         keep: ``(A, M)`` share of the other in Mix-neg, ``1 - lam``; None without Mix-neg.
         values: ``(M,)`` float64 labels.
@@ -44,7 +44,7 @@ class Problem:
     bins: Tensor
     positives: Tensor
     effective: int
-    windows: Windows | None
+    neighbours: Neighbours | None
     uniform: Tensor | None
     keep: Tensor | None
     values: Tensor
@@ -52,12 +52,12 @@ class Problem:
     stop: int
 
 
-def evaluate(embeddings: Tensor, problem: Problem) -> Tensor:
+def evaluate(embeddings: Tensor, problem: MixtureContrast) -> Tensor:
     """Sum of the losses of the anchors over the number of all anchors that have a positive."""
     return closed_form(embeddings, lambda z, wanted: _solve(z, problem, wanted=wanted))
 
 
-def _solve(z: Tensor, problem: Problem, *, wanted: bool) -> tuple[Tensor, Tensor | None]:
+def _solve(z: Tensor, problem: MixtureContrast, *, wanted: bool) -> tuple[Tensor, Tensor | None]:
     """The loss and, if wanted, its gradient in z."""
     rows = slice(problem.start, problem.stop)
     real = scaled_product(z[rows], z.T, problem.temperature)
@@ -66,8 +66,8 @@ def _solve(z: Tensor, problem: Problem, *, wanted: bool) -> tuple[Tensor, Tensor
     same.diagonal(problem.start).fill_(False)
     pull = torch.where(same, real, 0).sum(1)
     mixed = no_pairs(real)
-    if problem.windows is not None:
-        mixed = pair_sums(real, problem.windows, problem.start, problem.uniform)
+    if problem.neighbours is not None:
+        mixed = pair_sums(real, problem.neighbours, problem.start, problem.uniform)
     real.exp_()
     _weigh(real, hard, same, problem)
     denominator = real.sum(1) + mixed.exponential
@@ -88,7 +88,7 @@ def _solve(z: Tensor, problem: Problem, *, wanted: bool) -> tuple[Tensor, Tensor
     return loss, to_embeddings(near, far, z, problem.start, problem.temperature)
 
 
-def _shifted(real: Tensor, same: Tensor, problem: Problem) -> Tensor | None:
+def _shifted(real: Tensor, same: Tensor, problem: MixtureContrast) -> Tensor | None:
     """Subtract from all logits of an anchor, in place, the one maximum of its whole softmax.
 
     Mix-pos logits lie between real ones, so the maximum is among the real and Mix-neg logits.
@@ -110,7 +110,7 @@ def _shifted(real: Tensor, same: Tensor, problem: Problem) -> Tensor | None:
     return hard
 
 
-def _weigh(real: Tensor, hard: Tensor | None, same: Tensor, problem: Problem) -> None:
+def _weigh(real: Tensor, hard: Tensor | None, same: Tensor, problem: MixtureContrast) -> None:
     """Distance magnifying and exp of the Mix-neg logits, in place."""
     if hard is not None:
         hard.exp_()
@@ -130,7 +130,7 @@ def _mixture_gradient(
     mixed: PairSums,
     push: Tensor,
     pull: Tensor,
-    problem: Problem,
+    problem: MixtureContrast,
 ) -> Tensor | None:
     """The gradient of the loss in the similarities that make up mixtures, ``(A, M)``."""
     if hard is None and not mixed.parts:

@@ -12,30 +12,23 @@ positive. No mixture is ever built: memory is O(M^2), plus a chunk of Mix-pos pa
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from supremix.losses.common.base import Loss, not_negative, positive
 from supremix.losses.common.beta import draw_beta
-from supremix.losses.common.checks import (
-    anchor_range,
-    check_batch,
-    check_finite_labels,
-    check_not_negative,
-    check_positive,
-    full_precision,
-    nothing,
-    prepared,
-)
+from supremix.losses.common.checks import checked_span, full_precision, nothing, prepared
 from supremix.losses.common.errors import LossInputError
-from supremix.losses.common.labels import bin_ids, find_windows
-from supremix.losses.supremix.gram import Problem, evaluate
+from supremix.losses.common.labels import bin_ids, find_neighbours
+from supremix.losses.supremix.gram import MixtureContrast, evaluate
 from supremix.losses.supremix.sphere import evaluate_on_sphere
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SupReMixLoss:
-    """The settings of the SupReMix loss; calling it computes the loss.
+class SupReMixLoss(Loss):
+    """The SupReMix loss.
 
     Args:
         temperature: what similarities are divided by, above 0.
@@ -63,12 +56,12 @@ class SupReMixLoss:
         LossInputError: a value is outside what is legal.
     """
 
-    temperature: float = 0.3
-    label_bin: float = 1.0
-    label_scale: float = 1.0
-    window: float = 5.0
-    alpha: float = 2.0
-    beta: float = 8.0
+    temperature: float = positive(0.3)
+    label_bin: float = not_negative(1.0)
+    label_scale: float = positive(1.0)
+    window: float = not_negative(5.0)
+    alpha: float = positive(2.0)
+    beta: float = positive(8.0)
     mix_neg: bool = True
     mix_pos: bool = True
     weights: bool = True
@@ -78,10 +71,7 @@ class SupReMixLoss:
     max_pairs: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("temperature", "label_scale", "alpha", "beta"):
-            check_positive(name, getattr(self, name))
-        for name in ("label_bin", "window"):
-            check_not_negative(name, getattr(self, name))
+        Loss.__post_init__(self)
         if self.max_pairs is not None and self.max_pairs < 1:
             raise LossInputError(
                 f"Expected max_pairs of at least 1, found {self.max_pairs}. "
@@ -97,10 +87,27 @@ class SupReMixLoss:
         generator: torch.Generator | None = None,
         anchors: slice | None = None,
     ) -> Tensor:
-        """Compute the loss of a batch; the arguments are those of ``supremix_loss``."""
-        check_batch(embeddings, labels)
-        check_finite_labels(labels)
-        span = anchor_range(anchors, len(labels))
+        """Compute the loss of a batch.
+
+        Args:
+            embeddings: ``(M, D)`` floating, all views of all images of the batch.
+            labels: ``(M,)`` real and finite, in the unit of the task.
+            lam: ``(M, M)``, row i for anchor i, within [0, 1]; drawn from Beta(alpha, beta) if
+                None.
+            generator: Source of everything random: first lam (if not given), then the pairs under
+                a cap, always for all M, so that ranks with generators in one state agree. On any
+                device; None is torch's global CPU generator.
+            anchors: Only these rows are anchors, against all M; the values of slices that cover
+                the batch add up to the whole-batch loss, and so do the gradients. None for all.
+
+        Returns:
+            A scalar in float32 (float64 for float64 embeddings), also under autocast; 0 with a
+            gradient of 0 when no anchor has a positive. It can be differentiated once.
+
+        Raises:
+            LossInputError: Shapes are not legal, or a label is not finite.
+        """
+        span = checked_span(embeddings, labels, anchors)
         lam = self._mixing(embeddings, lam, generator, span)
         uniform = self._choices(embeddings, generator, span)
         with full_precision(embeddings.device):
@@ -151,24 +158,24 @@ class SupReMixLoss:
         lam: Tensor | None,
         uniform: Tensor | None,
         span: tuple[int, int],
-    ) -> Problem | None:
+    ) -> MixtureContrast | None:
         """What the batch means to the kernel, None when no anchor at all has a positive."""
         bins = bin_ids(labels, self.label_bin)
         positives = torch.bincount(bins)[bins] - 1
-        windows = find_windows(labels, self.window) if self.mix_pos else None
-        if windows is not None:
-            positives = positives + windows.pairs
+        neighbours = find_neighbours(labels, self.window) if self.mix_pos else None
+        if neighbours is not None:
+            positives = positives + neighbours.pairs
         effective = int((positives > 0).sum())
         if effective == 0:
             return None
-        return Problem(
+        return MixtureContrast(
             temperature=self.temperature,
             label_scale=self.label_scale if self.weights else None,
             stop_gradient=self.stop_gradient,
             bins=bins,
             positives=positives,
             effective=effective,
-            windows=windows,
+            neighbours=neighbours,
             uniform=None if uniform is None else uniform.to(z),
             keep=None if lam is None else 1 - lam.to(z),
             values=labels.double() - labels.double().mean(),
@@ -181,68 +188,28 @@ def supremix_loss(
     embeddings: Tensor,
     labels: Tensor,
     *,
-    temperature: float = 0.3,
-    label_bin: float = 1.0,
-    label_scale: float = 1.0,
-    window: float = 5.0,
-    alpha: float = 2.0,
-    beta: float = 8.0,
-    mix_neg: bool = True,
-    mix_pos: bool = True,
-    weights: bool = True,
-    stop_gradient: bool = True,
-    normalize: bool = True,
-    normalize_mixtures: bool = False,
-    max_pairs: int | None = None,
     lam: Tensor | None = None,
     generator: torch.Generator | None = None,
     anchors: slice | None = None,
+    **hyperparameters: Any,
 ) -> Tensor:
-    """Compute the SupReMix loss of a batch.
+    """Compute the SupReMix loss of a batch: ``SupReMixLoss(**hyperparameters)`` called once.
 
     Args:
         embeddings: ``(M, D)`` floating, all views of all images of the batch.
         labels: ``(M,)`` real, in the unit of the task.
-        temperature: see ``SupReMixLoss`` for this and every other setting up to ``max_pairs``.
-        label_bin: width of the label grid.
-        label_scale: unit of label distance in the weights.
-        window: reach of Mix-pos in label.
-        alpha: first shape of the Beta distribution.
-        beta: second shape of the Beta distribution.
-        mix_neg: switch of Mix-neg.
-        mix_pos: switch of Mix-pos.
-        weights: switch of distance magnifying.
-        stop_gradient: whether the gradient stops at mixtures.
-        normalize: whether embeddings are brought to unit length.
-        normalize_mixtures: whether mixtures are, too.
-        max_pairs: cap on Mix-pos pairs per anchor.
-        lam: ``(M, M)``, row i for anchor i, within [0, 1]; drawn from Beta(alpha, beta) if None.
-        generator: of everything random: first lam (if not given), then the pairs under a cap,
-            always for all M, so that ranks with generators in one state agree. On any device;
-            None is torch's global CPU generator.
-        anchors: only these rows are anchors, against all M; the values of slices that cover the
-            batch add up to the whole-batch loss, and so do the gradients. None for all rows.
+        lam: ``(M, M)``, see `SupReMixLoss.__call__` for this and the next two.
+        generator: Source of everything random.
+        anchors: Rows that are anchors.
+        hyperparameters: Those of `SupReMixLoss`: temperature, label_bin, label_scale, window,
+            alpha, beta, mix_neg, mix_pos, weights, stop_gradient, normalize, normalize_mixtures,
+            max_pairs.
 
     Returns:
-        A scalar in float32 (float64 for float64 embeddings), also under autocast; 0 with a
-        gradient of 0 when no anchor has a positive. It can be differentiated once.
+        A scalar in float32 (float64 for float64 embeddings).
 
     Raises:
-        LossInputError: shapes or settings are not legal, or a label is not finite.
+        LossInputError: Shapes or hyperparameters are not legal, or a label is not finite.
     """
-    loss = SupReMixLoss(
-        temperature=temperature,
-        label_bin=label_bin,
-        label_scale=label_scale,
-        window=window,
-        alpha=alpha,
-        beta=beta,
-        mix_neg=mix_neg,
-        mix_pos=mix_pos,
-        weights=weights,
-        stop_gradient=stop_gradient,
-        normalize=normalize,
-        normalize_mixtures=normalize_mixtures,
-        max_pairs=max_pairs,
-    )
+    loss = SupReMixLoss(**hyperparameters)
     return loss(embeddings, labels, lam=lam, generator=generator, anchors=anchors)

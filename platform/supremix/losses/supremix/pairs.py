@@ -2,7 +2,7 @@
 
 A mixture ``a z_j + (1 - a) z_k`` meets the anchor i in ``a S_ij + (1 - a) S_ik``: the pairs of an
 anchor are a rectangle, left run times right run, filled from two rows of the Gram matrix. Chunks
-of anchors with alike windows are done at once, padded to the largest window among them.
+of anchors with alike neighbours are done at once, padded to the largest window among them.
 
 Everything the loss needs of a rectangle is a sum over it: the total of the exponentials, and for
 each neighbour the sum of the coefficients (``linear``) and of coefficient times exponential
@@ -18,7 +18,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from supremix.losses.common.labels import Windows
+from supremix.losses.common.labels import Neighbours
 
 # Elements of a chunk. The CPU's was the fastest of 2^13 to 2^20 at M = 512; the GPU's is a guess,
 # made large because there launches are what costs.
@@ -79,27 +79,27 @@ def no_pairs(gram: Tensor) -> PairSums:
 
 
 def pair_sums(
-    gram: Tensor, windows: Windows, start: int, uniform: Tensor | None = None
+    gram: Tensor, neighbours: Neighbours, start: int, uniform: Tensor | None = None
 ) -> PairSums:
     """Sum over the Mix-pos pairs of the anchors ``start ... start + A``.
 
     Args:
         gram: ``(A, M)`` logits of the real samples, less the anchor's shift.
-        windows: the runs of all M.
+        neighbours: the runs of all M.
         start: batch row of the first anchor.
         uniform: ``(A, cap)`` to choose pairs by where there are more than ``cap``, see ``_sample``.
     """
     sums = no_pairs(gram)
     cap = None if uniform is None else uniform.shape[1]
     limit = chunk_limit(gram)
-    full, over = split_anchors(windows, start, len(gram), cap)
+    full, over = split_anchors(neighbours, start, len(gram), cap)
     for chunk in chunks(full, limit):
-        _rectangles(gram, windows, start, torch.tensor(chunk, device=gram.device), sums)
+        _rectangles(gram, neighbours, start, torch.tensor(chunk, device=gram.device), sums)
     if uniform is not None and over:
         step = max(1, limit // uniform.shape[1])
         for first in range(0, len(over), step):
             rows = torch.tensor(over[first : first + step], device=gram.device)
-            _sample(gram, windows, start, rows, uniform[rows], sums)
+            _sample(gram, neighbours, start, rows, uniform[rows], sums)
     return sums
 
 
@@ -109,19 +109,19 @@ def chunk_limit(gram: Tensor) -> int:
 
 
 def split_anchors(
-    windows: Windows, start: int, count: int, cap: int | None
+    neighbours: Neighbours, start: int, count: int, cap: int | None
 ) -> tuple[list[tuple[int, int, int]], list[int]]:
     """Anchors to do in full as (row, left, right) in the order of the labels, and those over cap.
 
     Anchors without a pair are in neither.
     """
-    left, right = windows.sizes
-    sizes = torch.stack((windows.order, left[windows.order], right[windows.order]), dim=1)
+    left, right = neighbours.sizes
+    sizes = torch.stack((neighbours.order, left[neighbours.order], right[neighbours.order]), dim=1)
     table = cast("list[list[int]]", sizes.tolist())
     full: list[tuple[int, int, int]] = []
     over: list[int] = []
-    for place, below, above in table:
-        row = place - start
+    for anchor, below, above in table:
+        row = anchor - start
         if not (0 <= row < count and below and above):
             continue
         if cap is not None and below * above > cap:
@@ -156,11 +156,13 @@ def rectangle_shares(left: Side, right: Side) -> Tensor:
     return high / (low + high)
 
 
-def _rectangles(gram: Tensor, windows: Windows, start: int, flat: Tensor, sums: PairSums) -> None:
+def _rectangles(
+    gram: Tensor, neighbours: Neighbours, start: int, flat: Tensor, sums: PairSums
+) -> None:
     """Add every pair of the anchors ``flat``."""
     rows = flat.unsqueeze(1)
-    left = side(gram, windows, windows.left, start, rows)
-    right = side(gram, windows, windows.right, start, rows)
+    left = side(gram, neighbours, neighbours.left, start, rows)
+    right = side(gram, neighbours, neighbours.right, start, rows)
     # Only sums without the coefficient have to leave padding out.
     share = rectangle_shares(left, right)
     weight = torch.lerp(right.level.unsqueeze(1), left.level.unsqueeze(2), share).exp_()
@@ -181,17 +183,17 @@ def _rectangles(gram: Tensor, windows: Windows, start: int, flat: Tensor, sums: 
     sums.add(above, right.level)
 
 
-def side(gram: Tensor, windows: Windows, run: Tensor, start: int, rows: Tensor) -> Side:
+def side(gram: Tensor, neighbours: Neighbours, run: Tensor, start: int, rows: Tensor) -> Side:
     """Gather one side of a chunk, padded by repeating the last neighbour of the run."""
     first, stop = run[0][rows + start], run[1][rows + start]
-    places = first + torch.arange(int((stop - first).max()), device=gram.device)
-    columns = windows.order[torch.minimum(places, stop - 1)]
-    gap = (windows.values[columns] - windows.values[rows + start]).abs().to(gram.dtype)
-    return Side(columns=columns, gap=gap, level=gram[rows, columns], valid=places < stop)
+    runs = first + torch.arange(int((stop - first).max()), device=gram.device)
+    columns = neighbours.order[torch.minimum(runs, stop - 1)]
+    gap = (neighbours.values[columns] - neighbours.values[rows + start]).abs().to(gram.dtype)
+    return Side(columns=columns, gap=gap, level=gram[rows, columns], valid=runs < stop)
 
 
 def strata(
-    windows: Windows, anchors: Tensor, uniform: Tensor
+    neighbours: Neighbours, anchors: Tensor, uniform: Tensor
 ) -> tuple[tuple[Tensor, Tensor], Tensor]:
     """Choose pairs of anchors that have more than the cap.
 
@@ -200,7 +202,7 @@ def strata(
     pair is drawn twice, and every sum over pairs is estimated without bias.
 
     Args:
-        windows: the runs of all M.
+        neighbours: the runs of all M.
         anchors: ``(C, 1)`` batch rows.
         uniform: ``(C, cap)`` within [0, 1).
 
@@ -208,29 +210,31 @@ def strata(
         Batch rows of the neighbours below and above, and the number of pairs each pair stands
         for, all ``(C, cap)``.
     """
-    width, cap = windows.sizes[1][anchors], uniform.shape[1]
-    edges = torch.arange(cap + 1, device=uniform.device) * windows.pairs[anchors] // cap
+    width, cap = neighbours.sizes[1][anchors], uniform.shape[1]
+    edges = torch.arange(cap + 1, device=uniform.device) * neighbours.pairs[anchors] // cap
     size = edges.diff(dim=1)
     chosen = edges[:, :-1] + torch.minimum((uniform * size).long(), size - 1)
-    below = windows.order[windows.left[0][anchors] + chosen // width]
-    above = windows.order[windows.right[0][anchors] + chosen % width]
+    below = neighbours.order[neighbours.left[0][anchors] + chosen // width]
+    above = neighbours.order[neighbours.right[0][anchors] + chosen % width]
     return (below, above), size
 
 
-def share_between(windows: Windows, anchors: Tensor, columns: tuple[Tensor, Tensor]) -> Tensor:
+def share_between(
+    neighbours: Neighbours, anchors: Tensor, columns: tuple[Tensor, Tensor]
+) -> Tensor:
     """The mixing coefficient of the neighbour below, ``(C, cap)``, float64."""
-    values, (below, above) = windows.values, columns
+    values, (below, above) = neighbours.values, columns
     high = values[above] - values[anchors]
     return high / (values[anchors] - values[below] + high)
 
 
 def _sample(
-    gram: Tensor, windows: Windows, start: int, flat: Tensor, uniform: Tensor, sums: PairSums
+    gram: Tensor, neighbours: Neighbours, start: int, flat: Tensor, uniform: Tensor, sums: PairSums
 ) -> None:
     """Estimate the sums of anchors with more pairs than the cap from some, see ``strata``."""
     rows = flat.unsqueeze(1)
-    both, size = strata(windows, rows + start, uniform)
-    share = share_between(windows, rows + start, both).to(gram.dtype)
+    both, size = strata(neighbours, rows + start, uniform)
+    share = share_between(neighbours, rows + start, both).to(gram.dtype)
     levels = gram[rows, both[0]], gram[rows, both[1]]
     weight = torch.lerp(levels[1], levels[0], share).exp_() * size
     for columns, part, level in zip(both, (share, 1 - share), levels, strict=True):

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from supremix.losses.common.labels import Windows, positives_of
-from supremix.losses.supremix.gram import Problem
+from supremix.losses.common.labels import Neighbours, positives_of
+from supremix.losses.supremix.gram import MixtureContrast
 from supremix.losses.supremix.pairs import (
     chunk_limit,
     chunks,
@@ -32,7 +32,7 @@ from supremix.losses.supremix.pairs import (
 _LEAST = 1e-12
 
 
-def evaluate_on_sphere(z: Tensor, problem: Problem) -> Tensor:
+def evaluate_on_sphere(z: Tensor, problem: MixtureContrast) -> Tensor:
     """Sum of the losses of the anchors over the number of all anchors that have a positive."""
     rows = slice(problem.start, problem.stop)
     fixed = z.detach() if problem.stop_gradient else z
@@ -51,15 +51,15 @@ def evaluate_on_sphere(z: Tensor, problem: Problem) -> Tensor:
         # An anchor all of whose others are positives has no Mix-neg.
         hard = torch.cat((hard.masked_fill(same | own, -torch.inf), push.unsqueeze(1)), dim=1)
         push = hard.logsumexp(1)
-    if problem.windows is not None:
-        mixed, level = _mixed(meets, gram, problem.windows, problem)
+    if problem.neighbours is not None:
+        mixed, level = _mixed(meets, gram, problem.neighbours, problem)
         pull, push = pull + level, torch.logaddexp(push, mixed)
     count = problem.positives[rows].to(z.dtype)
     share = (count > 0).to(z.dtype) / problem.effective
     return (share * (push - pull / count.clamp(min=1))).sum()
 
 
-def _distance(problem: Problem, z: Tensor) -> Tensor:
+def _distance(problem: MixtureContrast, z: Tensor) -> Tensor:
     """What weights exceed 1 by, ``(A, M)``."""
     rows = slice(problem.start, problem.stop)
     if problem.label_scale is None:
@@ -75,7 +75,7 @@ def _length(share: Tensor, one: Tensor, other: Tensor, between: Tensor) -> Tenso
     return square.clamp(min=_LEAST).sqrt()
 
 
-def _hard(meets: Tensor, gram: Tensor, keep: Tensor, problem: Problem) -> Tensor:
+def _hard(meets: Tensor, gram: Tensor, keep: Tensor, problem: MixtureContrast) -> Tensor:
     """Mix-neg logits ``(A, M)``."""
     rows = slice(problem.start, problem.stop)
     squares = gram.diagonal()
@@ -85,12 +85,12 @@ def _hard(meets: Tensor, gram: Tensor, keep: Tensor, problem: Problem) -> Tensor
 
 
 def _mixed(
-    meets: Tensor, gram: Tensor, windows: Windows, problem: Problem
+    meets: Tensor, gram: Tensor, neighbours: Neighbours, problem: MixtureContrast
 ) -> tuple[Tensor, Tensor]:
     """Of the Mix-pos logits of each anchor: logarithm of the sum of exp, and sum; ``(A,)``."""
     uniform, limit = problem.uniform, chunk_limit(meets)
     cap = None if uniform is None else uniform.shape[1]
-    full, over = split_anchors(windows, problem.start, len(meets), cap)
+    full, over = split_anchors(neighbours, problem.start, len(meets), cap)
     works = [(rows, _rectangle) for rows in chunks(full, limit)]
     step = max(1, limit // (cap or 1))
     works += [(over[i : i + step], _chosen) for i in range(0, len(over), step)]
@@ -99,7 +99,14 @@ def _mixed(
     for rows, work in works:
         flat = torch.tensor(rows, device=meets.device)
         answer = checkpoint(
-            work, meets, gram, windows, problem, flat, use_reentrant=False, preserve_rng_state=False
+            work,
+            meets,
+            gram,
+            neighbours,
+            problem,
+            flat,
+            use_reentrant=False,
+            preserve_rng_state=False,
         )
         part = cast("tuple[Tensor, Tensor]", answer)
         total = total.index_copy(0, flat, part[0])
@@ -108,12 +115,12 @@ def _mixed(
 
 
 def _rectangle(
-    meets: Tensor, gram: Tensor, windows: Windows, problem: Problem, flat: Tensor
+    meets: Tensor, gram: Tensor, neighbours: Neighbours, problem: MixtureContrast, flat: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Both sums over all pairs of the anchors ``flat``."""
     rows = flat.unsqueeze(1)
-    left = side(meets, windows, windows.left, problem.start, rows)
-    right = side(meets, windows, windows.right, problem.start, rows)
+    left = side(meets, neighbours, neighbours.left, problem.start, rows)
+    right = side(meets, neighbours, neighbours.right, problem.start, rows)
     share = rectangle_shares(left, right)
     below, above = left.columns.unsqueeze(2), right.columns.unsqueeze(1)
     squares = gram.diagonal()
@@ -126,14 +133,14 @@ def _rectangle(
 
 
 def _chosen(
-    meets: Tensor, gram: Tensor, windows: Windows, problem: Problem, flat: Tensor
+    meets: Tensor, gram: Tensor, neighbours: Neighbours, problem: MixtureContrast, flat: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Both sums over the pairs of the anchors ``flat``, estimated from those chosen."""
     rows = flat.unsqueeze(1)
     anchors = rows + problem.start
     uniform = cast("Tensor", problem.uniform)[flat]
-    (below, above), size = strata(windows, anchors, uniform)
-    share = share_between(windows, anchors, (below, above)).to(meets.dtype)
+    (below, above), size = strata(neighbours, anchors, uniform)
+    share = share_between(neighbours, anchors, (below, above)).to(meets.dtype)
     squares = gram.diagonal()
     length = _length(share, squares[below], squares[above], gram[below, above])
     logit = torch.lerp(meets[rows, above], meets[rows, below], share)

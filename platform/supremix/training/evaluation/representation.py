@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from supremix.losses import rnc_loss
+from supremix.losses import RnCLoss
 from supremix.losses.common.labels import label_gaps, rounding_of
 
 # Temperatures, as shares of the mean distance; outside of them the loss only grows.
@@ -90,10 +90,10 @@ def rnc_excess(features: Tensor, labels: Tensor) -> tuple[float, float]:
         return math.nan, math.nan
     v, bound = features.double() - features.double().mean(0), rnc_bound(labels)
     scale = float(distances(v, v).mean()) * len(v) / (len(v) - 1)
-    flat = float(rnc_loss(torch.zeros_like(v), labels)) - bound
+    flat = float(RnCLoss()(torch.zeros_like(v), labels)) - bound
     if scale == 0:
         return flat, flat
-    best = min(float(rnc_loss(v, labels, temperature=scale * t)) for t in _TEMPERATURES)
+    best = min(float(RnCLoss(temperature=scale * t)(v, labels)) for t in _TEMPERATURES)
     return max(min(best - bound, flat), 0.0), flat
 
 
