@@ -92,7 +92,7 @@ def contestants() -> dict[str, Loss]:
         "huber": lambda e, y: ours.HuberLoss()(e[:, 0], y).mean(),
         "c-mixup": _mixing,
         "fds": _smoothing(),
-        "lds": lambda e, y: (ours.lds_weights(y) * ours.l1(e[:, 0], y)).mean(),
+        "lds": lambda e, y: (ours.DensityWeights()(y) * ours.l1(e[:, 0], y)).mean(),
     }
 
 

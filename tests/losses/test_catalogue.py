@@ -37,8 +37,8 @@ def test_every_concrete_loss_is_public() -> None:
 def test_everything_else_that_is_public_is_known() -> None:
     others = set(losses.__all__) - {kind.__name__ for kind in _public()}
     assert others == {
-        "FeatureSmoothing", "LossInputError", "c_mixup_partners", "draw_beta", "draw_mixing", "l1",
-        "lds_weights", "mix", "mixup_partners", "mse", "smoothing_window", "supremix_loss",
+        "DensityWeights", "FeatureSmoothing", "LossInputError", "c_mixup_partners", "draw_beta",
+        "draw_mixing", "l1", "mix", "mixup_partners", "mse", "smoothing_window", "supremix_loss",
     }  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from supremix.losses import FeatureSmoothing, LossInputError, lds_weights, smoothing_window
+from supremix.losses import DensityWeights, FeatureSmoothing, LossInputError, smoothing_window
 
 
 def brute_window(kernel, size, sigma):
@@ -41,7 +41,7 @@ def test_weights_equal_the_brute_force(size, sigma, kernel, reweight):
     generator = torch.Generator().manual_seed(0)
     labels = torch.randn(80, generator=generator, dtype=torch.float64) * 7 - 3
     options = {"kernel": kernel, "size": size, "sigma": sigma, "reweight": reweight}
-    found = lds_weights(labels, label_bin=1.5, **options)
+    found = DensityWeights(label_bin=1.5, **options)(labels)
     wanted = brute_weights(labels.tolist(), 1.5, kernel, size, sigma, reweight)
     torch.testing.assert_close(found, torch.tensor(wanted, dtype=torch.float64))
     assert found.mean().item() == pytest.approx(1)
@@ -49,29 +49,29 @@ def test_weights_equal_the_brute_force(size, sigma, kernel, reweight):
 
 def test_rare_labels_weigh_more_and_neighbours_alike():
     labels = torch.cat((torch.full((90,), 40.0), torch.full((5,), 41.0), torch.full((5,), 70.0)))
-    weights = lds_weights(labels, reweight="inverse")
+    weights = DensityWeights(reweight="inverse")(labels)
     assert weights[99] > 3 * weights[92]
     assert weights[92] < 2 * weights[0]
 
 
 def test_labels_on_the_grid_fall_in_their_own_bins_despite_rounding():
     steps = torch.tensor([0, 1, 1, 2, 3, 3, 3, 7, 23, 23])
-    fine = lds_weights(steps.float() * 0.05, label_bin=0.05)
-    torch.testing.assert_close(fine, lds_weights(steps))
+    fine = DensityWeights(label_bin=0.05)(steps.float() * 0.05)
+    torch.testing.assert_close(fine, DensityWeights()(steps))
 
 
 def test_a_single_label_weighs_one():
-    assert torch.equal(lds_weights(torch.full((4,), 5.0)), torch.ones(4, dtype=torch.float64))
+    assert torch.equal(DensityWeights()(torch.full((4,), 5.0)), torch.ones(4, dtype=torch.float64))
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: lds_weights(torch.zeros(0)), "N of at least 1"),
-        (lambda: lds_weights(torch.zeros(2), label_bin=0.0), "Expected label_bin"),
-        (lambda: lds_weights(torch.zeros(2), reweight="none"), "Expected reweight among"),
-        (lambda: lds_weights(torch.tensor([0.0, torch.inf])), "found 1 of 2"),
-        (lambda: lds_weights(torch.tensor([0.0, 1e9])), "Choose wider bins"),
+        (lambda: DensityWeights()(torch.zeros(0)), "N of at least 1"),
+        (lambda: DensityWeights(label_bin=0.0)(torch.zeros(2)), "Expected label_bin"),
+        (lambda: DensityWeights(reweight="none")(torch.zeros(2)), "Expected reweight among"),
+        (lambda: DensityWeights()(torch.tensor([0.0, torch.inf])), "found 1 of 2"),
+        (lambda: DensityWeights()(torch.tensor([0.0, 1e9])), "Choose wider bins"),
         (lambda: smoothing_window("box"), "gaussian, triangular, laplace, found 'box'"),
         (lambda: smoothing_window(size=4), "odd size of at least 1, found 4"),
         (lambda: smoothing_window(sigma=0.0), "Expected sigma"),

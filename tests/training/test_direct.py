@@ -14,16 +14,16 @@ import torch
 from torch import Tensor, nn
 from worker_group import begin_on_workers
 
-from supremix.losses import BalancedMSELoss, HuberLoss, SoftLabels, lds_weights
+from supremix.losses import BalancedMSELoss, DensityWeights, HuberLoss, SoftLabels
 from supremix.methods.mixing import Mixed, Mixing
-from supremix.methods.recipes import Facts, Recipe, SoftBins
+from supremix.methods.recipes import LabelStats, Recipe, SoftBins
 from supremix.methods.terms import BalancedMSE, Huber
 from supremix.models import BinnedHead, EncoderSpec
 from supremix.models.scaling import TargetScale
 from supremix.training import (
     ConfigError,
-    DirectConfig,
     EndToEnd,
+    EndToEndConfig,
     Solo,
     Stage,
     Task,
@@ -36,11 +36,12 @@ from supremix.training import (
     preflight,
     save_checkpoint,
 )
-from supremix.training.steps.regression_step import facts_of
+from supremix.training.steps.regression_step import label_stats
 from supremix_datasets.stores.store import Store
 from supremix_spaces import space_for
 
 METHODS: dict[str, dict[str, Any]] = {
+    "l1": {},
     "mse": {},
     "huber": {"delta": 3.0},
     "soft-labels": {},
@@ -98,7 +99,7 @@ def test_no_method_is_left_out() -> None:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class QuarticConfig(DirectConfig):
+class QuarticConfig(EndToEndConfig):
     strength: float = 1.0
 
     def objective(self, card: object) -> Any:
@@ -261,7 +262,7 @@ def test_rare_labels_weigh_more(task: Task) -> None:
     run = TrialRun(of(task, "lds"), {"batch_size": 18, "reweight": "inverse"})
     direct, fit = run._stepper_for(0).direct, run.data.fit
     weights = direct._weights
-    wanted = lds_weights(torch.from_numpy(run.data.store.targets[fit]), reweight="inverse")
+    wanted = DensityWeights(reweight="inverse")(torch.from_numpy(run.data.store.targets[fit]))
     torch.testing.assert_close(weights[fit], wanted.float())
     assert float(weights[fit].mean()) == pytest.approx(1)
     assert float(weights.sum()) == pytest.approx(len(fit), rel=1e-5)
@@ -276,13 +277,13 @@ def test_rare_labels_weigh_more(task: Task) -> None:
 
 def test_soft_labels_predict_the_expectation(task: Task) -> None:
     run = TrialRun(of(task, "soft-labels"), {"batch_size": 18, "label_bin": 2.0, "sigma": 3.0})
-    facts = facts_of(run.data)
-    grid = SoftLabels.covering(facts.labels, label_bin=2.0, sigma=3.0)
+    stats = label_stats(run.data)
+    grid = SoftLabels.covering(stats.labels, label_bin=2.0, sigma=3.0)
     head = run.network.head
     assert isinstance(head, BinnedHead)
     assert head.out_features == grid.count
     start = run.predict(run.data.fit)
-    assert start.mean() == pytest.approx(float(facts.labels.mean()), abs=0.3)
+    assert start.mean() == pytest.approx(float(stats.labels.mean()), abs=0.3)
     run.advance()
     positions = run.data.positions("val")
     features = run._evaluator.features(positions)
@@ -314,19 +315,19 @@ def test_a_model_with_bins_predicts_what_its_run_predicts(
 def test_soft_labels_of_logarithms_stay_above_zero() -> None:
     labels = torch.tensor([1.0, 4.0, 9.0], dtype=torch.float64)
     scale = TargetScale.fit(labels.numpy(), "log")
-    facts, bins = Facts(labels=labels, scale=scale), SoftBins(label_bin=1.0, sigma=2.0)
-    assert bins.grid(facts).low == 0
-    assert bool(scale.standardise(bins.grid(facts).centres()).isfinite().all())
-    assert float(bins.frequency(facts).sum()) == pytest.approx(1)
+    stats, bins = LabelStats(labels=labels, scale=scale), SoftBins(label_bin=1.0, sigma=2.0)
+    assert bins.grid(stats).low == 0
+    assert bool(scale.standardise(bins.grid(stats).centres()).isfinite().all())
+    assert float(bins.frequency(stats).sum()) == pytest.approx(1)
 
 
 def test_lengths_of_losses_are_in_the_unit_of_the_task() -> None:
     labels = torch.linspace(10, 30, 101, dtype=torch.float64)
-    plain = Facts(labels=labels, scale=TargetScale.fit(labels.numpy()))
+    plain = LabelStats(labels=labels, scale=TargetScale.fit(labels.numpy()))
     std = float(labels.std(correction=0))
     assert Huber(delta=3.0).bind(plain) == HuberLoss(delta=3.0 / std)
     assert BalancedMSE(sigma=2.0).bind(plain) == BalancedMSELoss(sigma=2.0 / std)
-    curved = Facts(labels=labels, scale=TargetScale.fit(labels.numpy(), "log"))
+    curved = LabelStats(labels=labels, scale=TargetScale.fit(labels.numpy(), "log"))
     ends = torch.tensor([19.995, 20.005], dtype=torch.float64)
     apart = float(curved.scale.standardise(ends).diff())
     assert curved.length(0.01) == pytest.approx(apart, rel=1e-6)

@@ -13,7 +13,7 @@ from supremix.losses.balanced import BalancedMSELoss
 from supremix.losses.common.beta import draw_beta
 from supremix.losses.common.errors import LossInputError
 from supremix.losses.conr import ConRLoss
-from supremix.losses.density import lds_weights, smoothing_window
+from supremix.losses.density import DensityWeights, smoothing_window
 from supremix.losses.expw import ExpLoss
 from supremix.losses.feature_smoothing import FeatureSmoothing
 from supremix.losses.mixup import c_mixup_partners, draw_mixing, mix, mixup_partners
@@ -31,6 +31,7 @@ __all__ = [
     "AdaConLoss",
     "BalancedMSELoss",
     "ConRLoss",
+    "DensityWeights",
     "ExpLoss",
     "FeatureSmoothing",
     "HuberLoss",
@@ -47,7 +48,6 @@ __all__ = [
     "draw_beta",
     "draw_mixing",
     "l1",
-    "lds_weights",
     "mix",
     "mixup_partners",
     "mse",

@@ -6,6 +6,8 @@ labels is smoothed before its inverse becomes a weight.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -13,7 +15,7 @@ from supremix.losses.common.checks import check_finite_labels, check_positive
 from supremix.losses.common.errors import LossInputError
 from supremix.losses.common.labels import grid_steps
 
-WINDOWS = ("gaussian", "triangular", "laplace")
+_KERNELS = ("gaussian", "triangular", "laplace")
 REWEIGHTINGS = ("inverse", "sqrt_inverse")
 _MOST_BINS = 1_000_000
 
@@ -33,9 +35,9 @@ def smoothing_window(kernel: str = "gaussian", *, size: int = 5, sigma: float = 
     Raises:
         LossInputError: an argument is not legal.
     """
-    if kernel not in WINDOWS:
+    if kernel not in _KERNELS:
         raise LossInputError(
-            f"Expected a kernel among {', '.join(WINDOWS)}, found {kernel!r}. Choose one of them."
+            f"Expected a kernel among {', '.join(_KERNELS)}, found {kernel!r}. Choose one of them."
         )
     if size < 1 or size % 2 == 0:
         raise LossInputError(
@@ -72,45 +74,56 @@ def smoothed(rows: Tensor, window: Tensor) -> Tensor:
     return total
 
 
-def lds_weights(
-    labels: Tensor,
-    *,
-    label_bin: float = 1.0,
-    kernel: str = "gaussian",
-    size: int = 5,
-    sigma: float = 2.0,
-    reweight: str = "sqrt_inverse",
-) -> Tensor:
-    """Weights for the losses of samples, the larger the rarer labels like theirs are.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DensityWeights:
+    """Weights for the losses of samples, the larger the rarer labels like theirs are (LDS).
 
     Args:
-        labels: ``(N,)`` labels of the training set, in the unit of the task.
-        label_bin: width of the bins of the histogram, above 0; they are
+        label_bin: Width of the bins of the histogram, above 0; they are
             ``[k * width, (k + 1) * width)``.
-        kernel: of the smoothing, see ``smoothing_window``.
-        size: bins it spans, odd.
-        sigma: its width in bins.
+        kernel: Kernel of the smoothing, see ``smoothing_window``.
+        size: Number of bins it spans, odd.
+        sigma: Its width in bins.
         reweight: "inverse" of the smoothed density, or "sqrt_inverse", its square root.
 
-    Returns:
-        ``(N,)`` float64 above 0, their mean 1.
-
     Raises:
-        LossInputError: an argument is not legal, a label is not finite, or there is none.
+        LossInputError: A value is not legal.
     """
-    check_positive("label_bin", label_bin)
-    if reweight not in REWEIGHTINGS:
-        raise LossInputError(
-            f"Expected reweight among {', '.join(REWEIGHTINGS)}, found {reweight!r}. "
-            "Choose one of them."
-        )
-    window = smoothing_window(kernel, size=size, sigma=sigma).to(labels.device)
-    bins = _bins(labels, label_bin)
-    density = smoothed(torch.bincount(bins).double(), window)[bins]
-    weight = 1 / density
-    if reweight == "sqrt_inverse":
-        weight = weight.sqrt()
-    return weight / weight.mean()
+
+    label_bin: float = 1.0
+    kernel: str = "gaussian"
+    size: int = 5
+    sigma: float = 2.0
+    reweight: str = "sqrt_inverse"
+
+    def __post_init__(self) -> None:
+        check_positive("label_bin", self.label_bin)
+        smoothing_window(self.kernel, size=self.size, sigma=self.sigma)
+        if self.reweight not in REWEIGHTINGS:
+            raise LossInputError(
+                f"Expected reweight among {', '.join(REWEIGHTINGS)}, found {self.reweight!r}. "
+                "Choose one of them."
+            )
+
+    def __call__(self, labels: Tensor) -> Tensor:
+        """The weights of the samples of a training set.
+
+        Args:
+            labels: ``(N,)``, N of at least 1, in the unit of the task.
+
+        Returns:
+            ``(N,)`` float64 above 0, their mean 1.
+
+        Raises:
+            LossInputError: A label is not finite, there is none, or they span too many bins.
+        """
+        window = smoothing_window(self.kernel, size=self.size, sigma=self.sigma)
+        bins = _bins(labels, self.label_bin)
+        density = smoothed(torch.bincount(bins).double(), window.to(labels.device))[bins]
+        weight = 1 / density
+        if self.reweight == "sqrt_inverse":
+            weight = weight.sqrt()
+        return weight / weight.mean()
 
 
 def _bins(labels: Tensor, width: float) -> Tensor:

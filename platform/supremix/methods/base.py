@@ -1,10 +1,10 @@
-"""What a method is: a configuration and the stages that it makes of it."""
+"""A method: a configuration and the stages that it makes of it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol, runtime_checkable
+from dataclasses import dataclass, fields
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 from torch import Tensor
 from torch.nn import functional
@@ -18,24 +18,27 @@ Objective = Literal["contrastive", "regression", "probe"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stage:
-    """A part of a trial with one objective, one optimizer and one cycle of the rate.
+    """A part of a trial with one objective, one optimizer and one cycle of the learning rate.
 
     Args:
-        name: what the curves call it, "pretrain" or "regress" for the built-in methods.
+        name: Name of the stage in curves, "pretrain" or "regress" for the built-in methods.
         objective: "contrastive": two augmented views of each image, the loss on the embeddings
             of the whole batch. "regression": one view, the loss on standardised predictions.
             "probe": nothing is trained, the head becomes the ridge solution on frozen features.
-        epochs: at least 1; a probe needs one.
-        batch_size: images of a step over all workers (twice as many views when contrastive).
-        loss: contrastive: loss(embeddings (M, D), labels (M,) in the task's unit, *, generator,
-            anchors: slice) -> scalar, whose sum over the workers' slices is the batch's loss.
-            regression: loss(predictions (B,), targets (B,)) -> (B,), one value a sample; one that
-            has to know the data is given by its `bind`, see `recipes.Bindable`.
-        lr: peak of the rate. weight_decay: of the matrices. warmup: share of the steps on the way
-            up to the peak. clip: largest norm of the gradient, None for no limit.
-        projection_dim: width of the embedding; contrastive only. None for no projection head:
-            the embedding is the joined features.
-        recipe: what a regression does beside its loss, None for nothing; regression only.
+        epochs: Number of epochs, at least 1; a probe needs one.
+        batch_size: Images of a step over all workers (twice as many views when contrastive).
+        loss: For "contrastive" loss(embeddings (M, D), labels (M,) in the task's unit, *,
+            generator, anchors: slice) -> scalar, whose sum over the workers' slices is the
+            batch's loss. For "regression" loss(predictions (B,), targets (B,)) -> (B,), one value
+            a sample; one that has to know the data is given by its `bind`, see
+            `recipes.Bindable`.
+        lr: Peak of the learning rate.
+        weight_decay: Weight decay of the matrices.
+        warmup: Share of the steps on the way up to the peak.
+        clip: Largest norm of the gradient, None for no limit.
+        projection_dim: Width of the embedding of a contrastive stage. None for no projection
+            head: the embedding is the joined features.
+        recipe: Additions of a regression to its loss, None for none.
     """
 
     name: str
@@ -72,7 +75,7 @@ class Method(Protocol):
 
     @property
     def name(self) -> str:
-        """What tables call it."""
+        """Name of the method in tables."""
         ...
 
     @property
@@ -88,3 +91,26 @@ class Method(Protocol):
 def absolute_error(predictions: Tensor, targets: Tensor) -> Tensor:
     """|prediction - target| of each sample, (B,)."""
     return functional.l1_loss(predictions, targets, reduction="none")
+
+
+T = TypeVar("T")
+
+
+def from_config(kind: type[T], config: Any, **derived: float) -> T:
+    """Make a loss of a configuration, from its parameters that the loss has by the same name.
+
+    Args:
+        kind: Dataclass of the loss.
+        config: Configuration of a method, a dataclass.
+        derived: By name, the value that follows from the dataset where the configuration's is
+            None.
+    """
+    target: Any = kind
+    shared = {f.name for f in fields(target)} & {f.name for f in fields(config)}
+    given = {name: getattr(config, name) for name in shared}
+    return kind(**{n: derived.get(n) if v is None else v for n, v in given.items()})
+
+
+def label_bin_of(card: Card) -> float:
+    """The width of the card's label bins; its label scale where labels are compared exactly."""
+    return card.label_bin or card.label_scale

@@ -1,60 +1,92 @@
-"""The contrastive methods SupReMix is compared with; only their losses differ from it."""
+"""The contrastive methods; only their losses differ."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from supremix.losses import ExpLoss, RnCLoss, SimCLRLoss, SupConLoss, YAwareLoss
+from supremix.losses import (
+    ExpLoss,
+    RnCLoss,
+    SimCLRLoss,
+    SupConLoss,
+    SupReMixLoss,
+    YAwareLoss,
+)
+from supremix.methods.base import from_config
 from supremix.methods.two_stage import TwoStage, TwoStageConfig
 from supremix_datasets.cards.card import Card
 
-# The published bandwidths are in years, of tasks whose labels are told apart by the year.
-_YAWARE_SIGMA = 5.0
-_EXPW_SIGMA = 2.0
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SupReMixConfig(TwoStageConfig):
+    """Parameters of SupReMix (Wu et al., arXiv 2309.16633) in addition to `TwoStageConfig`.
+
+    Args:
+        temperature, alpha, beta, mix_neg, mix_pos, weights, stop_gradient, normalize_mixtures,
+            max_pairs: Hyperparameters of the loss, see `supremix.losses.SupReMixLoss`.
+        window, label_bin, label_scale: Lengths in the task's unit; None takes the card's.
+    """
+
+    temperature: float = 0.3
+    alpha: float = 2.0
+    beta: float = 8.0
+    window: float | None = None
+    label_bin: float | None = None
+    label_scale: float | None = None
+    weights: bool = True
+    mix_neg: bool = True
+    mix_pos: bool = True
+    stop_gradient: bool = True
+    normalize_mixtures: bool = False
+    max_pairs: int | None = None
+
+    def loss(self, card: Card) -> SupReMixLoss:
+        """The SupReMix loss."""
+        lengths = {name: getattr(card, name) for name in ("window", "label_bin", "label_scale")}
+        return from_config(SupReMixLoss, self, **lengths)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SupConConfig(TwoStageConfig):
-    """Parameters of SupCon (Khosla et al. 2020), beside those of `TwoStageConfig`.
+    """Parameters of SupCon (Khosla et al. 2020) in addition to `TwoStageConfig`.
 
     Args:
-        temperature: see `supremix.losses.SupConLoss`.
-        label_bin: width in which labels are the same, in the task's unit; None takes the card's.
+        temperature: Temperature, see `supremix.losses.SupConLoss`.
+        label_bin: Width in which labels are the same, in the task's unit; None takes the card's.
     """
 
     temperature: float = 0.07
     label_bin: float | None = None
 
     def loss(self, card: Card) -> SupConLoss:
-        """The loss."""
-        width = card.label_bin if self.label_bin is None else self.label_bin
-        return SupConLoss(temperature=self.temperature, label_bin=width)
+        """The SupCon loss."""
+        return from_config(SupConLoss, self, label_bin=card.label_bin)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SimCLRConfig(TwoStageConfig):
-    """Parameters of SimCLR (Chen et al. 2020), beside those of `TwoStageConfig`.
+    """Parameters of SimCLR (Chen et al. 2020) in addition to `TwoStageConfig`.
 
     Args:
-        temperature: see `supremix.losses.SimCLRLoss`.
+        temperature: Temperature, see `supremix.losses.SimCLRLoss`.
     """
 
     temperature: float = 0.5
 
     def loss(self, card: Card) -> SimCLRLoss:
-        """The loss; it knows no labels."""
-        return SimCLRLoss(temperature=self.temperature)
+        """The SimCLR loss; it knows no labels."""
+        return from_config(SimCLRLoss, self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RnCConfig(TwoStageConfig):
-    """Parameters of Rank-N-Contrast (Zha et al. 2023), beside those of `TwoStageConfig`.
+    """Parameters of Rank-N-Contrast (Zha et al. 2023) in addition to `TwoStageConfig`.
 
     Args:
-        temperature, normalize: see `supremix.losses.RnCLoss`.
-        projection: whether a projection head of width `projection_dim` stands on the features.
-            None: not (the paper's), except where the dataset has covariates. Those merely stand
-            beside the encoder's features, and only a projection brings the two together.
+        temperature, normalize: Hyperparameters of the loss, see `supremix.losses.RnCLoss`.
+        projection: Whether a projection head of width `projection_dim` stands on the features.
+            None: not (the paper's), except where the dataset has covariates, which only a
+            projection brings together with the encoder's features.
     """
 
     temperature: float = 2.0
@@ -62,8 +94,8 @@ class RnCConfig(TwoStageConfig):
     projection: bool | None = None
 
     def loss(self, card: Card) -> RnCLoss:
-        """The loss."""
-        return RnCLoss(temperature=self.temperature, normalize=self.normalize)
+        """The Rank-N-Contrast loss."""
+        return from_config(RnCLoss, self)
 
     def embedding(self, card: Card) -> int | None:
         """Width of the projection, if there is one."""
@@ -73,11 +105,11 @@ class RnCConfig(TwoStageConfig):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class YAwareConfig(TwoStageConfig):
-    """Parameters of y-Aware (Dufumier et al. 2021), beside those of `TwoStageConfig`.
+    """Parameters of y-Aware (Dufumier et al. 2021) in addition to `TwoStageConfig`.
 
     Args:
-        temperature, kernel: see `supremix.losses.YAwareLoss`.
-        sigma: bandwidth in the task's unit; None takes 5 times the card's label scale.
+        temperature, kernel: Hyperparameters of the loss, see `supremix.losses.YAwareLoss`.
+        sigma: Bandwidth in the task's unit; None takes 5 times the card's label scale.
     """
 
     temperature: float = 0.1
@@ -85,18 +117,17 @@ class YAwareConfig(TwoStageConfig):
     kernel: str = "rbf"
 
     def loss(self, card: Card) -> YAwareLoss:
-        """The loss."""
-        sigma = _YAWARE_SIGMA * card.label_scale if self.sigma is None else self.sigma
-        return YAwareLoss(temperature=self.temperature, sigma=sigma, kernel=self.kernel)
+        """The y-Aware loss, its published bandwidth in years taken as one in label scales."""
+        return from_config(YAwareLoss, self, sigma=YAwareLoss().sigma * card.label_scale)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExpConfig(TwoStageConfig):
-    """Parameters of the exp loss (Barbano et al. 2023), beside those of `TwoStageConfig`.
+    """Parameters of the exp loss (Barbano et al. 2023) in addition to `TwoStageConfig`.
 
     Args:
-        temperature, kernel: see `supremix.losses.ExpLoss`.
-        sigma: bandwidth in the task's unit; None takes 2 times the card's label scale.
+        temperature, kernel: Hyperparameters of the loss, see `supremix.losses.ExpLoss`.
+        sigma: Bandwidth in the task's unit; None takes 2 times the card's label scale.
     """
 
     temperature: float = 0.1
@@ -104,12 +135,12 @@ class ExpConfig(TwoStageConfig):
     kernel: str = "rbf"
 
     def loss(self, card: Card) -> ExpLoss:
-        """The loss."""
-        sigma = _EXPW_SIGMA * card.label_scale if self.sigma is None else self.sigma
-        return ExpLoss(temperature=self.temperature, sigma=sigma, kernel=self.kernel)
+        """The exp loss, its published bandwidth in years taken as one in label scales."""
+        return from_config(ExpLoss, self, sigma=ExpLoss().sigma * card.label_scale)
 
 
 CONTRASTIVE = (
+    TwoStage(name="supremix", config=SupReMixConfig),
     TwoStage(name="supcon", config=SupConConfig),
     TwoStage(name="simclr", config=SimCLRConfig),
     TwoStage(name="rnc", config=RnCConfig),

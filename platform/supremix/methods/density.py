@@ -1,22 +1,24 @@
-"""LDS and FDS: against imbalance of labels, weights of samples and smoothing of features."""
+"""LDS and FDS: weights of samples and smoothing of features against imbalance of the labels."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from supremix.methods.end_to_end import BasedConfig, EndToEnd, bin_of
-from supremix.methods.recipes import Density, Recipe, Smoothing
+from supremix.losses import DensityWeights
+from supremix.methods.base import from_config, label_bin_of
+from supremix.methods.end_to_end import BasedConfig, EndToEnd
+from supremix.methods.recipes import Recipe, Smoothing
 from supremix_datasets.cards.card import Card
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LDSConfig(BasedConfig):
-    """Parameters of label distribution smoothing (Yang 2021), beside those of `BasedConfig`.
+    """Parameters of label distribution smoothing (Yang 2021) in addition to `BasedConfig`.
 
     Args:
         reweight: "inverse" of the smoothed density, or "sqrt_inverse"; "none" leaves plain base.
-        kernel, size, sigma: of the smoothing, see `supremix.losses.lds_weights`.
-        label_bin: width of the bins, in the task's unit; None takes the card's.
+        kernel, size, sigma: Shape of the smoothing, see `supremix.losses.DensityWeights`.
+        label_bin: Width of the bins, in the task's unit; None takes the card's.
     """
 
     reweight: str = "sqrt_inverse"
@@ -25,17 +27,11 @@ class LDSConfig(BasedConfig):
     sigma: float = 2.0
     label_bin: float | None = None
 
-    def density(self, card: Card) -> Density | None:
+    def density(self, card: Card) -> DensityWeights | None:
         """The weights."""
         if self.reweight == "none":
             return None
-        return Density(
-            label_bin=bin_of(card, self.label_bin),
-            reweight=self.reweight,
-            kernel=self.kernel,
-            size=self.size,
-            sigma=self.sigma,
-        )
+        return from_config(DensityWeights, self, label_bin=label_bin_of(card))
 
     def recipe(self, card: Card) -> Recipe:
         """The weights."""
@@ -44,11 +40,12 @@ class LDSConfig(BasedConfig):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FDSConfig(BasedConfig):
-    """Parameters of feature distribution smoothing (Yang 2021), beside those of `BasedConfig`.
+    """Parameters of feature distribution smoothing (Yang 2021) in addition to `BasedConfig`.
 
     Args:
-        kernel, size, sigma, momentum, start: see `supremix.losses.FeatureSmoothing`.
-        label_bin: width of the bins, in the task's unit; None takes the card's.
+        kernel, size, sigma, momentum, start: Shape and time of the smoothing, see
+            `supremix.losses.FeatureSmoothing`.
+        label_bin: Width of the bins, in the task's unit; None takes the card's.
     """
 
     kernel: str = "gaussian"
@@ -60,14 +57,7 @@ class FDSConfig(BasedConfig):
 
     def recipe(self, card: Card) -> Recipe:
         """The smoothing, and weights if they are switched on."""
-        smoothing = Smoothing(
-            label_bin=bin_of(card, self.label_bin),
-            kernel=self.kernel,
-            size=self.size,
-            sigma=self.sigma,
-            momentum=self.momentum,
-            start=self.start,
-        )
+        smoothing = from_config(Smoothing, self, label_bin=label_bin_of(card))
         return Recipe(smoothing=smoothing, density=self.density(card))
 
 

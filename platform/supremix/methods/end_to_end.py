@@ -1,4 +1,4 @@
-"""What the methods that train end to end share: parameters, base losses, and their one stage."""
+"""The methods that train end to end: common parameters, base losses, and their one stage."""
 
 from __future__ import annotations
 
@@ -9,22 +9,25 @@ from typing import Any
 from torch import Tensor
 
 from supremix._errors import ConfigError
-from supremix.losses import mse
-from supremix.methods.base import Stage, absolute_error
-from supremix.methods.recipes import Bindable, Density, Recipe, Smoothing, legal
+from supremix.losses import DensityWeights, mse
+from supremix.losses.density import REWEIGHTINGS
+from supremix.methods.base import Stage, absolute_error, from_config, label_bin_of
+from supremix.methods.recipes import Bindable, Recipe, Smoothing, legal
 from supremix.methods.terms import FeatureTerm, Huber
 from supremix_datasets.cards.card import Card
 
 BASES = ("l1", "mse", "huber")
-REWEIGHTS = ("none", "inverse", "sqrt_inverse")
+REWEIGHTS = ("none", *REWEIGHTINGS)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class DirectConfig:
-    """Parameters of every method that trains end to end, as those of `L1`.
+class EndToEndConfig:
+    """Parameters of every method that trains end to end; alone, those of L1.
 
     Args:
-        batch_size: images of a step. lr: peak rate of AdamW. weight_decay: of the matrices.
+        batch_size: Images of a step.
+        lr: Peak learning rate of AdamW.
+        weight_decay: Weight decay of the matrices.
     """
 
     batch_size: int = 16
@@ -32,22 +35,22 @@ class DirectConfig:
     weight_decay: float = 0.05
 
     def objective(self, card: Card) -> Callable[..., Tensor] | Bindable:
-        """The loss of the stage."""
-        raise NotImplementedError(f"{type(self).__name__} has to say which loss it stands for")
+        """The loss of the stage, the absolute error unless a method has another."""
+        return absolute_error
 
     def recipe(self, card: Card) -> Recipe | None:
-        """What the stage does beside its loss."""
+        """Additions of the stage to its loss."""
         return None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class BasedConfig(DirectConfig):
+class BasedConfig(EndToEndConfig):
     """Parameters of a method that adds to a base loss.
 
     Args:
-        base: "l1", "mse" or "huber".
-        delta: of "huber", in the task's unit; None takes the card's label scale.
-        reweight: weights of samples by the density of labels (LDS, Yang 2021) with its usual
+        base: Base loss, "l1", "mse" or "huber".
+        delta: Delta of "huber", in the task's unit; None takes the card's label scale.
+        reweight: Weights of samples by the density of labels (LDS, Yang 2021) with its usual
             kernel: "none", "inverse" or "sqrt_inverse".
     """
 
@@ -70,14 +73,14 @@ class BasedConfig(DirectConfig):
     def objective(self, card: Card) -> Callable[..., Tensor] | Bindable:
         """The base loss."""
         if self.base == "huber":
-            return Huber(delta=card.label_scale if self.delta is None else self.delta)
+            return from_config(Huber, self, delta=card.label_scale)
         return mse if self.base == "mse" else absolute_error
 
-    def density(self, card: Card) -> Density | None:
+    def density(self, card: Card) -> DensityWeights | None:
         """The weights of samples, if there are any."""
         if self.reweight == "none":
             return None
-        return Density(label_bin=bin_of(card), reweight=self.reweight)
+        return DensityWeights(label_bin=label_bin_of(card), reweight=self.reweight)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,8 +88,8 @@ class TermConfig(BasedConfig):
     """Parameters of a method that adds a loss on features to a base loss.
 
     Args:
-        smooth: whether the distribution of features is smoothed as well (FDS, Yang 2021), with
-            its usual settings.
+        smooth: Whether the distribution of features is smoothed as well (FDS, Yang 2021), with
+            its usual hyperparameters.
     """
 
     smooth: bool = False
@@ -102,7 +105,7 @@ class TermConfig(BasedConfig):
         return Recipe(
             terms=(term,),
             density=self.density(card),
-            smoothing=Smoothing(label_bin=bin_of(card)) if self.smooth else None,
+            smoothing=Smoothing(label_bin=label_bin_of(card)) if self.smooth else None,
         )
 
 
@@ -111,12 +114,12 @@ class EndToEnd:
     """A method of one stage.
 
     Args:
-        name: what tables call it.
-        config: its parameters, which know loss and recipe.
+        name: Name of the method in tables.
+        config: Class of its configuration, which makes loss and recipe.
     """
 
     name: str
-    config: type[DirectConfig]
+    config: type[EndToEndConfig]
 
     def stages(self, config: Any, *, epochs: int, card: Card) -> tuple[Stage, ...]:
         """The one stage.
@@ -138,8 +141,3 @@ class EndToEnd:
                 recipe=recipe,
             ),
         )
-
-
-def bin_of(card: Card, chosen: float | None = None) -> float:
-    """The width of label bins: as chosen, or the card's; its label scale where it has none."""
-    return (card.label_bin or card.label_scale) if chosen is None else chosen

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from supremix.methods.base import from_config
 from supremix.methods.end_to_end import BasedConfig, EndToEnd
 from supremix.methods.mixing import Mixing
 from supremix.methods.recipes import Recipe
@@ -12,23 +13,20 @@ from supremix_datasets.cards.card import Card
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MixupConfig(BasedConfig):
-    """Parameters of mixup (Zhang 2018), beside those of `BasedConfig`.
+    """Parameters of mixup (Zhang 2018) in addition to `BasedConfig`.
 
     Args:
-        alpha: the share of a sample in its mixture is drawn from Beta(alpha, alpha).
-        where: "inputs", "features" (what the head sees), or "either", drawn anew in each step.
+        alpha: Shape of Beta(alpha, alpha), from which a sample's share in its mixture is drawn.
+        where: "inputs", "features" (what the head sees), or "either", drawn in each step.
     """
 
     alpha: float = 0.2
     where: str = "inputs"
 
-    def mixing(self, card: Card) -> Mixing:
-        """How mixtures are drawn."""
-        return Mixing(alpha=self.alpha, where=self.where)
-
     def recipe(self, card: Card) -> Recipe:
         """The mixing, and weights if they are switched on."""
-        return Recipe(mixing=self.mixing(card), density=self.density(card))
+        mixing = from_config(Mixing, self, bandwidth=card.window)
+        return Recipe(mixing=mixing, density=self.density(card))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,20 +39,15 @@ class ManifoldMixupConfig(MixupConfig):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CMixupConfig(MixupConfig):
-    """Parameters of C-Mixup (Yao 2022), beside those of `MixupConfig`.
+    """Parameters of C-Mixup (Yao 2022) in addition to `MixupConfig`.
 
     Args:
-        bandwidth: of the Gaussian of label distance that makes near labels likelier partners, in
-            the task's unit; None takes the card's window.
+        bandwidth: Bandwidth of the Gaussian of label distance that makes near labels likelier
+            partners, in the task's unit; None takes the card's window.
     """
 
     alpha: float = 2.0
     bandwidth: float | None = None
-
-    def mixing(self, card: Card) -> Mixing:
-        """How mixtures are drawn."""
-        bandwidth = card.window if self.bandwidth is None else self.bandwidth
-        return Mixing(alpha=self.alpha, where=self.where, bandwidth=bandwidth)
 
 
 MIXUPS = (

@@ -1,7 +1,7 @@
-"""What an end-to-end stage does beside comparing a prediction with its target.
+"""Recipes: additions of an end-to-end stage to the comparison of predictions with targets.
 
-A recipe is a plan made of a configuration alone. What it needs to know of the data (the labels to
-be fitted and their scale) it is told by `bind`, once, before the first step.
+A recipe is a plan made of a configuration alone. `bind` gives it what it needs to know of the data
+(the labels to be fitted and their scale), once, before the first step.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ import torch
 from torch import Tensor
 
 from supremix._errors import ConfigError
-from supremix.losses import FeatureSmoothing, LossInputError, SoftLabels, lds_weights
+from supremix.losses import DensityWeights, FeatureSmoothing, LossInputError, SoftLabels
 from supremix.methods.mixing import Mixing
 from supremix.models.scaling import TargetScale
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Facts:
-    """What a recipe is told of the data.
+class LabelStats:
+    """Labels of the samples to fit, and the scale that the network fits them on.
 
     Attributes:
-        labels: (N,) float64 on the CPU, of the samples to fit, in the task's unit.
-        scale: between that unit and what the network fits.
+        labels: (N,) float64 on the CPU, in the task's unit.
+        scale: Standardisation between that unit and what the network fits.
     """
 
     labels: Tensor
@@ -45,15 +45,15 @@ class GlobalBatch:
         features: (M, F), with their gradients.
         labels: (M,) float64 in the task's unit.
         predictions: (M,) in the task's unit, without gradient.
-        anchors: this worker's rows; a term's values over all workers add up to the batch's.
-        draws: the step's generator, in the same state on every worker.
+        anchors: Rows of this worker; a term's values over all workers add up to the batch's.
+        generator: Generator of the step, in the same state on every worker.
     """
 
     features: Tensor
     labels: Tensor
     predictions: Tensor
     anchors: slice
-    draws: torch.Generator
+    generator: torch.Generator
 
 
 BoundTerm = Callable[[GlobalBatch], Tensor]
@@ -61,42 +61,16 @@ BoundTerm = Callable[[GlobalBatch], Tensor]
 
 @runtime_checkable
 class Bindable(Protocol):
-    """A loss or term that has to be told of the data before it can be called."""
+    """A loss or term that has to know the labels before it can be called."""
 
-    def bind(self, facts: Facts) -> Callable[..., Tensor]:
-        """What is called in every step."""
+    def bind(self, stats: LabelStats) -> Callable[..., Tensor]:
+        """The function that is called in every step."""
         ...
 
 
-def bound(loss: Callable[..., Tensor] | Bindable, facts: Facts) -> Callable[..., Tensor]:
-    """The loss as it is called, told of the data where it wants to be."""
-    return loss.bind(facts) if isinstance(loss, Bindable) else loss
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Density:
-    """Weights of samples against imbalance of labels, see `supremix.losses.lds_weights`."""
-
-    label_bin: float
-    reweight: str = "sqrt_inverse"
-    kernel: str = "gaussian"
-    size: int = 5
-    sigma: float = 2.0
-
-    def __post_init__(self) -> None:
-        # Refuses what the data would meet later.
-        self.weights(torch.zeros(1))
-
-    def weights(self, labels: Tensor) -> Tensor:
-        """(N,) float64 for labels (N,), their mean 1."""
-        return lds_weights(
-            labels,
-            label_bin=self.label_bin,
-            kernel=self.kernel,
-            size=self.size,
-            sigma=self.sigma,
-            reweight=self.reweight,
-        )
+def bound(loss: Callable[..., Tensor] | Bindable, stats: LabelStats) -> Callable[..., Tensor]:
+    """The loss as it is called, bound to the labels where it has to know them."""
+    return loss.bind(stats) if isinstance(loss, Bindable) else loss
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,7 +108,8 @@ class SoftBins:
     """A head of label bins, and the loss on its logits, see `supremix.losses.SoftLabels`.
 
     Args:
-        label_bin: width of a bin, in the task's unit. sigma: of the soft label, likewise.
+        label_bin: Width of a bin, in the task's unit.
+        sigma: Standard deviation of the soft label, in the same unit.
     """
 
     label_bin: float
@@ -143,47 +118,47 @@ class SoftBins:
     def __post_init__(self) -> None:
         SoftLabels(low=0.0, high=self.label_bin, label_bin=self.label_bin, sigma=self.sigma)
 
-    def grid(self, facts: Facts) -> SoftLabels:
+    def grid(self, stats: LabelStats) -> SoftLabels:
         """The bins: three sigma beyond the labels, not below 0 where logarithms are fitted."""
-        grid = SoftLabels.covering(facts.labels, label_bin=self.label_bin, sigma=self.sigma)
-        if facts.scale.transform != "log" or grid.low >= 0:
+        grid = SoftLabels.covering(stats.labels, label_bin=self.label_bin, sigma=self.sigma)
+        if stats.scale.transform != "log" or grid.low >= 0:
             return grid
         return SoftLabels(low=0.0, high=grid.high, label_bin=self.label_bin, sigma=self.sigma)
 
-    def frequency(self, facts: Facts) -> Tensor:
+    def frequency(self, stats: LabelStats) -> Tensor:
         """(K,) the mean soft label of the samples to fit."""
-        grid = self.grid(facts)
+        grid = self.grid(stats)
         total = torch.zeros(grid.count, dtype=torch.float64)
         # In parts: all samples times all bins is a lot of memory.
-        for part in facts.labels.split(4096):
+        for part in stats.labels.split(4096):
             total += grid.targets(part).sum(0)
-        return total / len(facts.labels)
+        return total / len(stats.labels)
 
-    def bind(self, facts: Facts) -> Callable[..., Tensor]:
+    def bind(self, stats: LabelStats) -> Callable[..., Tensor]:
         """loss(logits (B, K), labels (B,) in the task's unit) -> (B,)."""
-        return self.grid(facts).loss
+        return self.grid(stats).loss
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recipe:
-    """What a regression stage does beside its loss.
+    """Additions of a regression stage to its loss.
 
     Args:
-        mixing: of inputs or features, and their targets.
-        density: weights of the samples.
-        smoothing: of the distribution of features.
-        terms: what is added to the loss; each is `BoundTerm`, or gives one when bound.
-        bins: a head of label bins instead of a linear one; the stage's loss then takes logits
+        mixing: Mixing of inputs or features, and of their targets.
+        density: Weights of the samples.
+        smoothing: Smoothing of the distribution of features.
+        terms: Terms that are added to the loss; each is `BoundTerm`, or gives one when bound.
+        bins: A head of label bins instead of a linear one; the stage's loss then takes logits
             and labels.
-        coupled: the stage's loss is loss(predictions (M,), targets (M,), *, anchors) -> scalar,
-            of the whole batch.
+        coupled: Whether the stage's loss is loss(predictions (M,), targets (M,), *, anchors) ->
+            scalar, of the whole batch.
 
     Raises:
-        ConfigError: parts that exclude one another.
+        ConfigError: Parts that exclude one another.
     """
 
     mixing: Mixing | None = None
-    density: Density | None = None
+    density: DensityWeights | None = None
     smoothing: Smoothing | None = None
     terms: tuple[Any, ...] = ()
     bins: SoftBins | None = None
@@ -196,17 +171,17 @@ class Recipe:
                 "predictions, not logits; leave density and bins out"
             )
 
-    def check(self, facts: Facts) -> None:
+    def check(self, stats: LabelStats) -> None:
         """Raise ConfigError where a part cannot be used on this data."""
         with legal():
             if self.density is not None:
-                self.density.weights(facts.labels)
+                self.density(stats.labels)
             if self.smoothing is not None:
-                self.smoothing.build(1, facts.labels)
+                self.smoothing.build(1, stats.labels)
             for term in self.terms:
-                bound(term, facts)
+                bound(term, stats)
             if self.bins is not None:
-                self.bins.grid(facts)
+                self.bins.grid(stats)
 
 
 @contextmanager

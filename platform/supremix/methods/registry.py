@@ -11,6 +11,15 @@ import torch
 
 from supremix._errors import ConfigError, UnknownMethodError
 from supremix.methods.base import Method
+from supremix.methods.contrastive import CONTRASTIVE
+from supremix.methods.density import DENSITIES
+from supremix.methods.mixup import MIXUPS
+from supremix.methods.regression import REGRESSION
+from supremix.methods.regularisers import TERMS
+
+_METHODS: dict[str, Method] = {
+    method.name: method for method in (*CONTRASTIVE, *REGRESSION, *MIXUPS, *TERMS, *DENSITIES)
+}
 
 
 def get_method(method: str | Method) -> Method:
@@ -23,29 +32,14 @@ def get_method(method: str | Method) -> Method:
             "a method object needs a name, a config dataclass and a function stages(config, *, "
             f"epochs, card); found {type(method).__name__}"
         )
-    known = _registry()
-    if method in known:
-        return known[method]
-    raise UnknownMethodError(_unknown("method", method, tuple(known)))
+    if method in _METHODS:
+        return _METHODS[method]
+    raise UnknownMethodError(_unknown("method", method, tuple(_METHODS)))
 
 
 def method_names() -> tuple[str, ...]:
     """The names of the built-in methods."""
-    return tuple(_registry())
-
-
-def _registry() -> dict[str, Method]:
-    # Not at the top: these modules build on this one.
-    from supremix.methods.contrastive import CONTRASTIVE
-    from supremix.methods.density import DENSITIES
-    from supremix.methods.l1 import L1
-    from supremix.methods.mixup import MIXUPS
-    from supremix.methods.regression import DIRECT
-    from supremix.methods.regularisers import TERMS
-    from supremix.methods.supremix import SUPREMIX
-
-    direct = (L1(), *DIRECT, *MIXUPS, *TERMS, *DENSITIES)
-    return {method.name: method for method in (SUPREMIX, *CONTRASTIVE, *direct)}
+    return tuple(_METHODS)
 
 
 def make_config(method: Method, values: Mapping[str, Any]) -> Any:

@@ -1,4 +1,4 @@
-"""MSE, Huber, balanced MSE and soft labels: other losses in the place of L1's."""
+"""The methods that differ in the loss of the prediction alone."""
 
 from __future__ import annotations
 
@@ -8,79 +8,80 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from supremix.losses import mse
-from supremix.methods.end_to_end import DirectConfig, EndToEnd, bin_of
+from supremix.methods.base import from_config, label_bin_of
+from supremix.methods.end_to_end import EndToEnd, EndToEndConfig
 from supremix.methods.recipes import Recipe, SoftBins
 from supremix.methods.terms import BalancedMSE, Huber
 from supremix_datasets.cards.card import Card
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class MSEConfig(DirectConfig):
-    """Parameters of the squared error: those of `DirectConfig`."""
+class MSEConfig(EndToEndConfig):
+    """Parameters of the squared error: those of `EndToEndConfig`."""
 
     def objective(self, card: Card) -> Callable[..., Tensor]:
-        """The loss."""
+        """The squared error."""
         return mse
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class HuberConfig(DirectConfig):
-    """Parameters of the Huber loss, beside those of `DirectConfig`.
+class HuberConfig(EndToEndConfig):
+    """Parameters of the Huber loss in addition to `EndToEndConfig`.
 
     Args:
-        delta: error at which square turns into line, in the task's unit; None takes the card's
-            label scale.
+        delta: Error at which the square turns into a line, in the task's unit; None takes the
+            card's label scale.
     """
 
     delta: float | None = None
 
     def objective(self, card: Card) -> Huber:
-        """The loss."""
-        return Huber(delta=card.label_scale if self.delta is None else self.delta)
+        """The Huber loss."""
+        return from_config(Huber, self, delta=card.label_scale)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class BalancedMSEConfig(DirectConfig):
-    """Parameters of the balanced squared error (Ren 2022), beside those of `DirectConfig`.
+class SoftLabelsConfig(EndToEndConfig):
+    """Parameters of soft labels (Peng 2021) in addition to `EndToEndConfig`.
 
     Args:
-        sigma: noise of a prediction, in the task's unit; None takes the card's label scale.
-    """
-
-    sigma: float | None = None
-
-    def objective(self, card: Card) -> BalancedMSE:
-        """The loss."""
-        return BalancedMSE(sigma=card.label_scale if self.sigma is None else self.sigma)
-
-    def recipe(self, card: Card) -> Recipe:
-        """The loss is one of the whole batch."""
-        return Recipe(coupled=True)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SoftLabelsConfig(DirectConfig):
-    """Parameters of soft labels (Peng 2021), beside those of `DirectConfig`.
-
-    Args:
-        label_bin: width of the bins, in the task's unit; None takes the card's.
-        sigma: standard deviation of the soft label; None takes the card's label scale.
+        label_bin: Width of the bins, in the task's unit; None takes the card's.
+        sigma: Standard deviation of the soft label; None takes the card's label scale.
     """
 
     label_bin: float | None = None
     sigma: float | None = None
 
     def objective(self, card: Card) -> SoftBins:
-        """The loss."""
-        sigma = card.label_scale if self.sigma is None else self.sigma
-        return SoftBins(label_bin=bin_of(card, self.label_bin), sigma=sigma)
+        """The divergence from the soft label."""
+        return from_config(SoftBins, self, label_bin=label_bin_of(card), sigma=card.label_scale)
 
     def recipe(self, card: Card) -> Recipe:
-        """The head that belongs to it."""
+        """The head of label bins."""
         return Recipe(bins=self.objective(card))
 
 
-DIRECT = (
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BalancedMSEConfig(EndToEndConfig):
+    """Parameters of the balanced squared error (Ren 2022) in addition to `EndToEndConfig`.
+
+    Args:
+        sigma: Noise of a prediction, in the task's unit; None takes the card's label scale.
+    """
+
+    sigma: float | None = None
+
+    def objective(self, card: Card) -> BalancedMSE:
+        """The balanced squared error."""
+        return from_config(BalancedMSE, self, sigma=card.label_scale)
+
+    def recipe(self, card: Card) -> Recipe:
+        """A loss of the whole batch."""
+        return Recipe(coupled=True)
+
+
+REGRESSION = (
+    EndToEnd(name="l1", config=EndToEndConfig),
     EndToEnd(name="mse", config=MSEConfig),
     EndToEnd(name="huber", config=HuberConfig),
     EndToEnd(name="soft-labels", config=SoftLabelsConfig),

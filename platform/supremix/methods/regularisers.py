@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
 from supremix.losses import AdaConLoss, ConRLoss, OrdinalEntropyLoss, RankSimLoss
 from supremix.losses.common.checks import check_positive
+from supremix.methods.base import from_config
 from supremix.methods.end_to_end import EndToEnd, TermConfig
 from supremix_datasets.cards.card import Card
 
@@ -17,12 +18,12 @@ _Added = tuple[Callable[..., Tensor], float]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AdaConConfig(TermConfig):
-    """Parameters of AdaCon (Dai 2022), beside those of `TermConfig`.
+    """Parameters of AdaCon (Dai 2022) in addition to `TermConfig`.
 
     Args:
-        weight: of the contrast, above 0.
-        temperature, margin: see `supremix.losses.AdaConLoss`.
-        label_bin: width in which labels are the same, in the task's unit; None takes the card's.
+        weight: Weight of the contrast, above 0.
+        temperature, margin: Hyperparameters of the contrast, see `supremix.losses.AdaConLoss`.
+        label_bin: Width in which labels are the same, in the task's unit; None takes the card's.
     """
 
     weight: float = 0.75
@@ -33,17 +34,15 @@ class AdaConConfig(TermConfig):
     def term(self, card: Card) -> _Added:
         """The contrast, whose margins follow the labels of all samples to fit."""
         check_positive("weight", self.weight)
-        width = card.label_bin if self.label_bin is None else self.label_bin
-        loss = AdaConLoss(temperature=self.temperature, margin=self.margin, label_bin=width)
-        return loss, self.weight
+        return from_config(AdaConLoss, self, label_bin=card.label_bin), self.weight
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RankSimConfig(TermConfig):
-    """Parameters of RankSim (Gong 2022), beside those of `TermConfig`.
+    """Parameters of RankSim (Gong 2022) in addition to `TermConfig`.
 
     Args:
-        gamma, lam: see `supremix.losses.RankSimLoss`.
+        gamma, lam: Hyperparameters of the regulariser, see `supremix.losses.RankSimLoss`.
     """
 
     gamma: float = 100.0
@@ -51,17 +50,17 @@ class RankSimConfig(TermConfig):
 
     def term(self, card: Card) -> _Added:
         """The regulariser; it carries its own weight."""
-        return RankSimLoss(gamma=self.gamma, lam=self.lam), 1.0
+        return from_config(RankSimLoss, self), 1.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OrdinalEntropyConfig(TermConfig):
-    """Parameters of ordinal entropy (Zhang 2023), beside those of `TermConfig`.
+    """Parameters of ordinal entropy (Zhang 2023) in addition to `TermConfig`.
 
     Args:
-        spread, tightness: see `supremix.losses.OrdinalEntropyLoss`.
-        label_bin: width in which labels are the same, in the task's unit; None takes the card's.
-        label_scale: label distance that counts as one; None takes the card's.
+        spread, tightness: Weights, see `supremix.losses.OrdinalEntropyLoss`.
+        label_bin: Width in which labels are the same, in the task's unit; None takes the card's.
+        label_scale: Label distance that counts as one; None takes the card's.
     """
 
     spread: float = 1e-3
@@ -71,25 +70,20 @@ class OrdinalEntropyConfig(TermConfig):
 
     def term(self, card: Card) -> _Added:
         """The regulariser; it carries its own weights."""
-        loss = OrdinalEntropyLoss(
-            spread=self.spread,
-            tightness=self.tightness,
-            label_bin=card.label_bin if self.label_bin is None else self.label_bin,
-            label_scale=card.label_scale if self.label_scale is None else self.label_scale,
-        )
-        return loss, 1.0
+        lengths = {"label_bin": card.label_bin, "label_scale": card.label_scale}
+        return from_config(OrdinalEntropyLoss, self, **lengths), 1.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ConRConfig(TermConfig):
-    """Parameters of ConR (Keramati 2024), beside those of `TermConfig`.
+    """Parameters of ConR (Keramati 2024) in addition to `TermConfig`.
 
     Args:
-        weight: of the regulariser, above 0.
-        temperature: see `supremix.losses.ConRLoss`.
-        window: label distance up to which samples are alike, in the task's unit; None takes the
+        weight: Weight of the regulariser, above 0.
+        temperature: Temperature, see `supremix.losses.ConRLoss`.
+        window: Label distance up to which samples are alike, in the task's unit; None takes the
             card's label scale.
-        push: growth of a negative's weight with its label distance, per label scale.
+        push: Growth of a negative's weight with its label distance, per label scale.
     """
 
     weight: float = 4.0
@@ -100,12 +94,8 @@ class ConRConfig(TermConfig):
     def term(self, card: Card) -> _Added:
         """The regulariser."""
         check_positive("weight", self.weight)
-        loss = ConRLoss(
-            temperature=self.temperature,
-            window=card.label_scale if self.window is None else self.window,
-            push=self.push / card.label_scale,
-        )
-        return loss, self.weight
+        loss = from_config(ConRLoss, self, window=card.label_scale)
+        return replace(loss, push=self.push / card.label_scale), self.weight
 
 
 TERMS = (

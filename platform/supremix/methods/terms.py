@@ -1,4 +1,4 @@
-"""Losses that are told of the data, and terms that are added to a loss."""
+"""Losses and terms whose lengths in the task's unit are bound to the scale of the targets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from supremix.losses import AdaConLoss, BalancedMSELoss, ConRLoss, HuberLoss
-from supremix.methods.recipes import BoundTerm, Facts, GlobalBatch
+from supremix.methods.recipes import BoundTerm, GlobalBatch, LabelStats
 
 _MOST_REFERENCES = 4096
 
@@ -24,9 +24,9 @@ class Huber:
     def __post_init__(self) -> None:
         HuberLoss(delta=self.delta)
 
-    def bind(self, facts: Facts) -> HuberLoss:
+    def bind(self, stats: LabelStats) -> HuberLoss:
         """The loss on standardised targets."""
-        return HuberLoss(delta=facts.length(self.delta))
+        return HuberLoss(delta=stats.length(self.delta))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,9 +38,9 @@ class BalancedMSE:
     def __post_init__(self) -> None:
         BalancedMSELoss(sigma=self.sigma)
 
-    def bind(self, facts: Facts) -> BalancedMSELoss:
+    def bind(self, stats: LabelStats) -> BalancedMSELoss:
         """The loss on standardised targets."""
-        return BalancedMSELoss(sigma=facts.length(self.sigma))
+        return BalancedMSELoss(sigma=stats.length(self.sigma))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,10 +52,10 @@ class FeatureTerm:
     that the base loss grows with.
 
     Args:
-        loss: loss(features (M, F), labels (M,), *, generator, anchors) -> scalar; of a `ConRLoss`
-            also the predictions.
-        weight: against a base loss in label scales, above 0.
-        label_scale: label distance that counts as one, in the task's unit.
+        loss: Function loss(features (M, F), labels (M,), *, generator, anchors) -> scalar; a
+            `ConRLoss` gets the predictions too.
+        weight: Weight against a base loss in label scales, above 0.
+        label_scale: Label distance that counts as one, in the task's unit.
         power: 1 for a base loss that grows with the error, 2 for one with its square.
     """
 
@@ -64,23 +64,23 @@ class FeatureTerm:
     label_scale: float
     power: int
 
-    def bind(self, facts: Facts) -> BoundTerm:
+    def bind(self, stats: LabelStats) -> BoundTerm:
         """The term as it is called."""
-        factor = self.weight * facts.length(self.label_scale) ** self.power
-        loss = _told(self.loss, facts)
+        factor = self.weight * stats.length(self.label_scale) ** self.power
+        loss = _bound(self.loss, stats)
 
-        def term(whole: GlobalBatch) -> Tensor:
-            known = (whole.features, whole.labels)
+        def term(batch: GlobalBatch) -> Tensor:
+            known = (batch.features, batch.labels)
             if isinstance(loss, ConRLoss):
-                known = (*known, whole.predictions)
-            return factor * loss(*known, generator=whole.draws, anchors=whole.anchors)
+                known = (*known, batch.predictions)
+            return factor * loss(*known, generator=batch.generator, anchors=batch.anchors)
 
         return term
 
 
-def _told(loss: Callable[..., Tensor], facts: Facts) -> Callable[..., Tensor]:
+def _bound(loss: Callable[..., Tensor], stats: LabelStats) -> Callable[..., Tensor]:
     if isinstance(loss, AdaConLoss):
-        return dataclasses.replace(loss, reference=_references(facts.labels))
+        return dataclasses.replace(loss, reference=_references(stats.labels))
     return loss
 
 

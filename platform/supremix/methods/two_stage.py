@@ -1,6 +1,6 @@
-"""Two stages: contrastive pretraining, then a regression on what it has learned.
+"""Two stages: contrastive pretraining, then a regression on its features.
 
-Everything that the contrastive methods share: their training parameters and their stages. A method
+The contrastive methods share their training parameters and their stages. A method
 adds a configuration with the parameters of its loss; one of your own is two lines more::
 
     class MineConfig(TwoStageConfig):  # a frozen dataclass
@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from supremix._errors import ConfigError
-from supremix.losses import LossInputError
 from supremix.methods.base import Stage, absolute_error
+from supremix.methods.recipes import legal
 from supremix_datasets.cards.card import Card
 
 _HEADS = ("probe", "finetune")
@@ -42,22 +42,23 @@ class ContrastiveLoss(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TwoStageConfig:
-    """What every two-stage method can be told; a method's own configuration adds its loss.
+    """Parameters of every two-stage method; a method's own configuration adds its loss.
 
     Args:
-        batch_size: images of a step, two views of each.
-        lr: peak rate of the pretraining. weight_decay: of the matrices, in both stages.
+        batch_size: Images of a step, two views of each.
+        lr: Peak learning rate of the pretraining.
+        weight_decay: Weight decay of the matrices, in both stages.
         head: "probe", a ridge regression on the frozen features in the last epoch, or
             "finetune", the whole network with L1, starting from that ridge regression.
-        finetune_lr: peak rate of the fine-tuning. A long fine-tuning takes that of an
+        finetune_lr: Peak learning rate of the fine-tuning. A long fine-tuning takes that of an
             end-to-end training, a short one wants less.
-        finetune_batch_size: images of a step of the fine-tuning; None for half of `batch_size`,
+        finetune_batch_size: Images of a step of the fine-tuning; None for half of `batch_size`,
             since a step of the pretraining takes two views of each image.
-        pretrain_share: share of the epochs spent in pretraining, when fine-tuning follows.
-        projection_dim: width of the embedding.
+        pretrain_share: Share of the epochs spent in pretraining, when fine-tuning follows.
+        projection_dim: Width of the embedding.
 
     Raises:
-        ConfigError: a value is not legal.
+        ConfigError: A value is not legal.
     """
 
     batch_size: int = 32
@@ -96,8 +97,8 @@ class TwoStage:
     """A method that pretrains on a contrastive loss, then regresses.
 
     Args:
-        name: what tables call it.
-        config: its parameters, which know the loss.
+        name: Name of the method in tables.
+        config: Class of its configuration, which makes the loss.
     """
 
     name: str
@@ -113,6 +114,8 @@ class TwoStage:
             raise ConfigError(
                 f"{self.name} has two stages and needs at least 2 epochs, found {epochs}"
             )
+        with legal():
+            loss = config.loss(card)
         share = 1.0 if config.head == "probe" else config.pretrain_share
         first = min(max(round(epochs * share), 1), epochs - 1)
         pretrain = Stage(
@@ -120,19 +123,12 @@ class TwoStage:
             objective="contrastive",
             epochs=first,
             batch_size=config.batch_size,
-            loss=_loss(config, card),
+            loss=loss,
             lr=config.lr,
             weight_decay=config.weight_decay,
             projection_dim=config.embedding(card),
         )
         return pretrain, _regress(config, epochs - first)
-
-
-def _loss(config: TwoStageConfig, card: Card) -> ContrastiveLoss:
-    try:
-        return config.loss(card)
-    except LossInputError as error:
-        raise ConfigError(str(error)) from error
 
 
 def _regress(config: TwoStageConfig, epochs: int) -> Stage:

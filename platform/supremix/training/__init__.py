@@ -9,8 +9,8 @@ from supremix._errors import TaskError as TaskError
 from supremix._errors import UnknownMethodError as UnknownMethodError
 from supremix.methods.base import Method as Method
 from supremix.methods.base import Stage as Stage
-from supremix.methods.end_to_end import DirectConfig as DirectConfig
 from supremix.methods.end_to_end import EndToEnd as EndToEnd
+from supremix.methods.end_to_end import EndToEndConfig as EndToEndConfig
 from supremix.methods.registry import get_method as get_method
 from supremix.methods.registry import make_config as make_config
 from supremix.methods.registry import method_names as method_names

@@ -12,7 +12,7 @@ import torch
 
 from supremix._errors import ConfigError
 from supremix.methods.base import Stage
-from supremix.methods.recipes import Facts, SoftBins
+from supremix.methods.recipes import LabelStats, SoftBins
 from supremix.methods.registry import get_method
 from supremix.models import BinnedHead, Network
 from supremix.training.artifacts.pretrained import Initial
@@ -32,16 +32,16 @@ def build_twins(
     *,
     collective: Collective,
     device: torch.device,
-    facts: Facts,
+    stats: LabelStats,
 ) -> tuple[Network, Network]:
     """A fresh network to be judged, and a twin of it, with the same weights, to be trained.
 
-    A head of label bins takes its bins from the facts.
+    A head of label bins takes its bins from the stats.
     Weights depend on the task's seed alone, those of the encoder on `task.init` where there is one.
     The twin's batch norms see the batch of all workers.
     """
     bins = _bins(stages)
-    grid = None if bins is None else bins.grid(facts)
+    grid = None if bins is None else bins.grid(stats)
     dims = [stage.projection_dim for stage in stages if stage.objective == "contrastive"]
     with isolated(device, task.threads):
         torch.manual_seed(derive(task.seed, "weights"))
@@ -56,8 +56,8 @@ def build_twins(
             bins=None if grid is None else grid.count,
         )
     if bins is not None and grid is not None and isinstance(network.head, BinnedHead):
-        centres = facts.scale.standardise(grid.centres())
-        network.head.set_bins(centres, bins.frequency(facts))
+        centres = stats.scale.standardise(grid.centres())
+        network.head.set_bins(centres, bins.frequency(stats))
     check_chunk(task, stages, network)
     if task.init is not None:
         initial = Initial.read(task.init)

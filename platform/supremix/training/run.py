@@ -32,7 +32,7 @@ from supremix.training.evaluation.representation import sample
 from supremix.training.preflight import check_batches
 from supremix.training.steps.isolation import isolated
 from supremix.training.steps.precision import Precision
-from supremix.training.steps.regression_step import check_recipes, facts_of
+from supremix.training.steps.regression_step import check_recipes, label_stats
 from supremix.training.steps.stage_trainer import StageTrainer
 from supremix.training.task import Task
 
@@ -88,7 +88,7 @@ class TrialRun:
             self.stages,
             collective=self.collective,
             device=self.device,
-            facts=facts_of(self.data),
+            stats=label_stats(self.data),
         )
         self._evaluator = Evaluator(
             self.network,

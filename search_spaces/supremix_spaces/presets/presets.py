@@ -6,12 +6,10 @@ dataset's own label bins, so that they mean the same for years, millimetres and 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from supremix_spaces.errors import SpaceError, UnknownSpaceError, hint
 from supremix_spaces.presets.contrastive import CONTRASTIVE
-from supremix_spaces.presets.direct import DIRECT
-from supremix_spaces.presets.facts import DatasetFacts
+from supremix_spaces.presets.dataset_facts import DatasetFacts, Preset
+from supremix_spaces.presets.end_to_end import END_TO_END
 from supremix_spaces.space import Space
 
 
@@ -70,4 +68,4 @@ def space_names() -> tuple[str, ...]:
     return tuple(_PRESETS)
 
 
-_PRESETS: dict[str, Callable[[DatasetFacts], Space]] = {**CONTRASTIVE, **DIRECT}
+_PRESETS: dict[str, Preset] = {**CONTRASTIVE, **END_TO_END}

@@ -13,7 +13,7 @@ from supremix._errors import ConfigError
 from supremix.losses import FeatureSmoothing
 from supremix.methods.base import Stage
 from supremix.methods.mixing import Mixed
-from supremix.methods.recipes import Facts, GlobalBatch, Recipe, bound
+from supremix.methods.recipes import GlobalBatch, LabelStats, Recipe, bound
 from supremix.models import BinnedHead, Network
 from supremix.training.data.batches import Batch
 from supremix.training.data.trial_data import Positions, TrialData
@@ -21,18 +21,18 @@ from supremix.training.distributed.collective import Collective, shares
 from supremix.training.steps.precision import Precision
 
 
-def facts_of(data: TrialData) -> Facts:
+def label_stats(data: TrialData) -> LabelStats:
     """What recipes are told of the samples to fit."""
     labels = torch.from_numpy(data.store.targets[data.fit]).double()
-    return Facts(labels=labels, scale=data.target_scale)
+    return LabelStats(labels=labels, scale=data.target_scale)
 
 
 def check_recipes(stages: Sequence[Stage], data: TrialData) -> None:
     """Raise ConfigError where what a stage does beside its loss cannot be done on this data."""
-    facts = facts_of(data)
+    stats = label_stats(data)
     for stage in stages:
         if stage.recipe is not None:
-            stage.recipe.check(facts)
+            stage.recipe.check(stats)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,13 +70,13 @@ class RegressionStep:
         self._precision, self._collective = precision, collective
         self._plain = stage.recipe is None
         recipe = self._recipe = stage.recipe or Recipe()
-        facts = facts_of(data)
-        self._loss = bound(stage.loss, facts)
-        self._terms = [bound(term, facts) for term in recipe.terms]
-        self._weights = _weights(recipe, data, facts)
+        stats = label_stats(data)
+        self._loss = bound(stage.loss, stats)
+        self._terms = [bound(term, stats) for term in recipe.terms]
+        self._weights = _weights(recipe, data, stats)
         self._smoothing: FeatureSmoothing | None = None
         if recipe.smoothing is not None:
-            smoothing = recipe.smoothing.build(network.width, facts.labels)
+            smoothing = recipe.smoothing.build(network.width, stats.labels)
             self._smoothing = smoothing.to(data.device)
 
     def loss(self, module: nn.Module, batch: Batch) -> Tensor:
@@ -143,7 +143,7 @@ class RegressionStep:
             labels=labels,
             predictions=self._gather(predictions, batch),
             anchors=batch.own,
-            draws=batch.draws,
+            generator=batch.draws,
         )
         return torch.stack([term(whole) for term in self._terms]).sum()
 
@@ -170,10 +170,10 @@ class RegressionStep:
         return self._collective.gather(own, shares(len(batch.members), self._collective.world))
 
 
-def _weights(recipe: Recipe, data: TrialData, facts: Facts) -> Tensor | None:
+def _weights(recipe: Recipe, data: TrialData, stats: LabelStats) -> Tensor | None:
     """Weights by place in the store, 0 for what is not fitted."""
     if recipe.density is None:
         return None
     weights = torch.zeros(len(data.labels))
-    weights[torch.from_numpy(data.fit)] = recipe.density.weights(facts.labels).float()
+    weights[torch.from_numpy(data.fit)] = recipe.density(stats.labels).float()
     return weights.to(data.device)

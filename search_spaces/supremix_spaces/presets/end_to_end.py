@@ -7,14 +7,14 @@ what is compared is what a method adds to it. Free `base` to search it too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-
-from supremix_spaces.parameters.parameters import Choice, Fixed, Float, Int, Parameter
-from supremix_spaces.presets.facts import DatasetFacts, batch_size
-from supremix_spaces.space import Space
-
-_Parameters = Mapping[str, Parameter | Callable[[DatasetFacts], Parameter]]
-"""Parameters, or how they follow from the dataset."""
+from supremix_spaces.parameters.parameters import Choice, Fixed, Float, Int
+from supremix_spaces.presets.dataset_facts import (
+    DatasetFacts,
+    Parameters,
+    Preset,
+    batch_size,
+    preset,
+)
 
 
 def _length(facts: DatasetFacts) -> Float:
@@ -32,16 +32,16 @@ def _alpha(default: float) -> Float:
     return Float(0.1, 4.0, log=True, default=default)
 
 
-_BASE: _Parameters = {"base": Fixed("l1"), "delta": Fixed(None)}
-_ADDED: _Parameters = {**_BASE, "reweight": Fixed("none")}
-_ON_FEATURES: _Parameters = {**_ADDED, "smooth": Fixed(False)}
-_OVER_BINS: _Parameters = {
+_BASE: Parameters = {"base": Fixed("l1"), "delta": Fixed(None)}
+_ADDED: Parameters = {**_BASE, "reweight": Fixed("none")}
+_ON_FEATURES: Parameters = {**_ADDED, "smooth": Fixed(False)}
+_OVER_BINS: Parameters = {
     "kernel": Fixed("gaussian"),
     "size": Int(3, 15, step=2, default=5),
     "sigma": Float(0.5, 5.0, log=True, default=2.0),
     "label_bin": Fixed(None),
 }
-_OWN: dict[str, _Parameters] = {
+_OWN: dict[str, Parameters] = {
     "l1": {},
     "mse": {},
     "huber": {"delta": _length},
@@ -89,23 +89,10 @@ _OWN: dict[str, _Parameters] = {
         **_ADDED,
     },
 }
-
-
-def _space(own: _Parameters) -> Callable[[DatasetFacts], Space]:
-    """How the space of a method follows from a dataset."""
-
-    def space(facts: DatasetFacts) -> Space:
-        own_parameters = {name: p(facts) if callable(p) else p for name, p in own.items()}
-        training: dict[str, Parameter] = {
-            "batch_size": batch_size(facts.train_size, default=16, steps=16),
-            "lr": Float(1e-3, 1e-2, log=True, default=4e-3),
-            "weight_decay": Float(1e-3, 2e-1, log=True, default=5e-2),
-        }
-        return Space({**own_parameters, **training})
-
-    return space
-
-
-DIRECT: dict[str, Callable[[DatasetFacts], Space]] = {
-    name: _space(own) for name, own in _OWN.items()
+_TRAINING: Parameters = {
+    "batch_size": lambda facts: batch_size(facts.train_size, default=16, steps=16),
+    "lr": Float(1e-3, 1e-2, log=True, default=4e-3),
+    "weight_decay": Float(1e-3, 2e-1, log=True, default=5e-2),
 }
+
+END_TO_END: dict[str, Preset] = {name: preset(own, _TRAINING) for name, own in _OWN.items()}

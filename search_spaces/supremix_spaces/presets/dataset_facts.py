@@ -1,10 +1,12 @@
-"""What a preset knows of its dataset, and what follows for the size of a batch."""
+"""The facts of a dataset that presets follow, and the batch sizes that follow from them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from supremix_spaces.parameters.parameters import Choice
+from supremix_spaces.parameters.parameters import Choice, Parameter
+from supremix_spaces.space import Space
 
 BATCH_SIZES = (2, 4, 8, 16, 32, 64, 128)
 _USUAL = 16
@@ -12,10 +14,10 @@ _USUAL = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetFacts:
-    """A dataset, as far as a preset cares.
+    """The facts of a dataset that presets follow.
 
     Args:
-        window: The Mix-pos window, in the task's unit.
+        window: Window of Mix-pos, in the task's unit.
         label_bin: Width in which labels count as equal; 0 for exactly equal ones only.
         label_scale: Distance of labels that counts as one.
         train_size: Number of training samples, at least 2.
@@ -32,12 +34,29 @@ class DatasetFacts:
         return self.label_bin or self.window / 5
 
 
+Preset = Callable[[DatasetFacts], Space]
+"""Makes the space of a method for a dataset."""
+
+Parameters = Mapping[str, Parameter | Callable[[DatasetFacts], Parameter]]
+"""Parameters by name; a function where one follows from the dataset."""
+
+
+def preset(*groups: Parameters) -> Preset:
+    """A preset from groups of parameters, in the order in which they are drawn."""
+
+    def space(facts: DatasetFacts) -> Space:
+        named = [item for group in groups for item in group.items()]
+        return Space({name: p(facts) if callable(p) else p for name, p in named})
+
+    return space
+
+
 def batch_size(train_size: int, *, default: int, steps: int) -> Choice:
     """The batches worth trying: large ones leave an epoch too few steps to learn anything.
 
     Args:
         train_size: Number of training samples, at least 2.
-        default: The first one tried, where the dataset has twice as many samples.
+        default: Batch size that is tried first, where the dataset has twice as many samples.
         steps: Least number of steps of an epoch with a batch larger than the default.
 
     Returns:

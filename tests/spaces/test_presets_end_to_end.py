@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from supremix_spaces import Fixed, Float, parse_overrides, space_for
-from supremix_spaces.presets.direct import DIRECT
+from supremix_spaces.presets.end_to_end import END_TO_END
 
 FACTS = {"window": 20.0, "label_bin": 2.0, "label_scale": 4.0, "train_size": 486}
 TRAINING = ("batch_size", "lr", "weight_decay")
@@ -25,7 +25,7 @@ STARTS = {
 }
 
 
-@pytest.mark.parametrize("method", DIRECT)
+@pytest.mark.parametrize("method", END_TO_END)
 def test_methods_are_searched_on_equal_terms_from_published_settings(method: str) -> None:
     space, reference = space_for(method, **FACTS), space_for("l1", **FACTS)
     assert {name: space[name] for name in TRAINING} == {n: reference[n] for n in TRAINING}
