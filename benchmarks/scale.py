@@ -28,15 +28,15 @@ from typing import Any
 import numpy as np
 import optuna
 from curve_forest import Dice
+from supremix.tuning.simulation.parts import SimulatedStudy, WorkerGroups
 
 from supremix.tuning.ledger.ledger import Ledger
 from supremix.tuning.simulation.curves import SyntheticCurves
-from supremix.tuning.simulation.parts import Arm, WorkerGroups
 from supremix.tuning.simulation.simulator import Simulation
 from supremix.tuning.study.budget import Budget
 from supremix.tuning.study.config import StudyConfig
 from supremix.tuning.study.pruning import Pruning
-from supremix.tuning.study.scheduler import trials_at_once
+from supremix.tuning.study.scheduler import parallel_trials
 from supremix.tuning.study.study import Study
 from supremix_spaces import Space
 
@@ -112,19 +112,19 @@ def measure(trials: int, options: argparse.Namespace) -> dict[str, float]:
     }
 
 
-def arm(place: int, ledger: Ledger, trials: int, options: argparse.Namespace) -> Arm:
+def arm(place: int, ledger: Ledger, trials: int, options: argparse.Namespace) -> SimulatedStudy:
     """One study with its curves and its ledger."""
     curves = SyntheticCurves(place, epochs=EPOCHS)
     rules = StudyConfig(
         budget=Budget(trials=trials),
         rungs=Pruning().rungs(EPOCHS),
-        parallel=trials_at_once(options.worker_groups, options.studies),
+        parallel=parallel_trials(options.worker_groups, options.studies),
     )
     sampler = AtRandom(curves.space, place) if options.random else None
     make = partial(
         Study, space=curves.space, seed=place, ledger=ledger, rules=rules, sampler=sampler
     )
-    return Arm(make, ledger, curves)
+    return SimulatedStudy(make, ledger, curves)
 
 
 class AtRandom:

@@ -38,12 +38,12 @@ import polars as pl
 from curve_forest import ForestCurves
 from optuna.samplers import TPESampler
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
+from supremix.tuning.simulation.parts import MemoryLedger, SimulatedStudy, WorkerGroups
 
 from supremix.search.earlier_runs import Earlier, earlier_of, prior_for
 from supremix.tuning.ledger.ledger import END
 from supremix.tuning.ledger.records import TrialRecord
 from supremix.tuning.simulation.curves import SyntheticCurves
-from supremix.tuning.simulation.parts import Arm, MemoryLedger, WorkerGroups
 from supremix.tuning.simulation.simulator import Simulation
 from supremix.tuning.study import history
 from supremix.tuning.study.budget import Budget, Clock
@@ -252,7 +252,7 @@ def run(task: Task) -> Found:
     """Search until the goal, and at least to the last milestone."""
     model, space = model_of(task.curves, task.name)
 
-    def found(arm: Arm) -> bool:
+    def found(arm: SimulatedStudy) -> bool:
         return bool(arm.closest) and arm.closest[-1].true <= task.within * model.best
 
     arm = search(task, lambda arm, spent: spent >= CAP or (found(arm) and spent >= MILESTONES[-1]))
@@ -268,7 +268,7 @@ def run(task: Task) -> Found:
     )
 
 
-def search(task: Task, until: Callable[[Arm, float], bool]) -> Arm:
+def search(task: Task, until: Callable[[SimulatedStudy, float], bool]) -> SimulatedStudy:
     """Simulate a task until a condition on its study and the whole trainings' worth of epochs."""
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -276,7 +276,7 @@ def search(task: Task, until: Callable[[Arm, float], bool]) -> Arm:
     space = elsewhere(space, task.seed)
     total = len(model.rows(space.defaults(), 0))
     ledger = MemoryLedger()
-    arm = Arm(lambda: study_of(task, space, total, ledger), ledger, model)
+    arm = SimulatedStudy(lambda: study_of(task, space, total, ledger), ledger, model)
     simulation = Simulation(
         [arm], WorkerGroups(count=task.worker_groups, jitter=0.1, seed=task.seed)
     )

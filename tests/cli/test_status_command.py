@@ -106,7 +106,7 @@ def test_what_is_left_follows_from_the_scarcest_budget(tmp_path: Path) -> None:
 
 def test_finalists_are_ranked_by_their_mean_with_new_seeds(tmp_path: Path) -> None:
     again = [
-        trial(number, 20.0, role="confirm", replicate_of=replicate_of, seed=number)
+        trial(number, 20.0, replicate_of=replicate_of, seed=number)
         for number, replicate_of in ((2, 0), (3, 1), (4, 1))
     ]
     run = write_run(

@@ -30,7 +30,7 @@ EVENTS = [
     epoch(0, 3, 6.0, 15.0),
     epoch(0, 4, 5.0, 20.0),
     end(0, "finished", 4, 20.0),
-    trial(3, 20.0, role="confirm", replicate_of=0, seed=77),
+    trial(3, 20.0, replicate_of=0, seed=77),
     epoch(3, 1, 6.5, 25.0),
     trial(4, 25.0),
     epoch(4, 1, math.nan, 30.0),
@@ -76,8 +76,7 @@ def test_only_what_is_searched_is_a_parameter(tmp_path: Path) -> None:
 def test_what_else_is_known_stands_in_the_attributes(tmp_path: Path) -> None:
     trials = journal_of(tmp_path / "journal.log", EVENTS)
     assert trials[2].user_attrs["reason"] == "out of memory"
-    assert {k: trials[3].user_attrs[k] for k in ("role", "replicate_of", "seed")} == {
-        "role": "confirm",
+    assert {k: trials[3].user_attrs[k] for k in ("replicate_of", "seed")} == {
         "replicate_of": 0,
         "seed": 77,
     }

@@ -40,8 +40,11 @@ from supremix.planning.problems import (
     workers_on,
 )
 from supremix.training import Stage, Task, get_method
+from supremix.tuning.pruners.halving import SuccessiveHalving
+from supremix.tuning.pruners.none import NoPruning
+from supremix.tuning.pruners.pruner import Rungs
 from supremix.tuning.study.budget import Budget
-from supremix.tuning.study.pruning import Pruning, Rung, Rungs, never
+from supremix.tuning.study.rung import Rung
 from supremix_spaces import Choice, Fixed, Float, Int, Space, space_for
 
 GIB = 1 << 30
@@ -49,14 +52,20 @@ GIB = 1 << 30
 
 def halved(rungs: Rungs, trials: int, lead: int, errors: Sequence[float]) -> list[int]:
     """Epochs of each trial, by the halving itself: one trial after the other, whole or given up."""
-    places = [Rung(rungs.reduction, lead) for _ in rungs.epochs]
+    places = [Rung(lead) for _ in rungs.epochs]
     epochs: list[int] = []
     for number in range(trials):
         lasted = rungs.total
         for rung, epoch in zip(places, rungs.epochs, strict=True):
             reached = lasted == rungs.total
             rung.settle(number, errors[number] if reached else None)
-            if reached and number > 0 and not rung.passes(number, errors[number]):
+            if (
+                reached
+                and number > 0
+                and not SuccessiveHalving(reduction=rungs.reduction).keeps(
+                    [errors[number]], rung.peers(number)
+                )
+            ):
                 lasted = epoch
         epochs.append(lasted)
     return epochs
@@ -76,27 +85,27 @@ def simulated(rungs: Rungs, trials: int, lead: int, times: int = 300) -> float:
 def test_expected_epochs_are_those_of_simulated_searches(
     trials: int, lead: int, reduction: float
 ) -> None:
-    rungs = Pruning(reduction=reduction).rungs(27)
+    rungs = SuccessiveHalving(reduction=reduction).rungs(27)
     course = Course(rungs=rungs, lead=lead, costs=[1.0] * 27)
 
     assert course.total(trials) == pytest.approx(simulated(rungs, trials, lead), rel=0.1)
 
 
 def test_trials_that_meet_nobody_are_never_given_up() -> None:
-    course = Course(rungs=Pruning().rungs(27), lead=10, costs=[1.0] * 27)
+    course = Course(rungs=SuccessiveHalving().rungs(27), lead=10, costs=[1.0] * 27)
 
     assert course.total(10) == 270
     assert course.total(40) < 40 * 27
 
 
 def test_without_rungs_every_trial_is_whole() -> None:
-    course = Course(rungs=never(5), costs=[3.0, 1.0, 1.0, 1.0, 1.0])
+    course = Course(rungs=NoPruning().rungs(5), costs=[3.0, 1.0, 1.0, 1.0, 1.0])
 
     assert course.total(100) == 700
 
 
 def test_the_number_that_a_budget_is_enough_for_is_the_inverse_of_the_total() -> None:
-    course = Course(rungs=Pruning().rungs(27), lead=2, costs=[2.0] * 27)
+    course = Course(rungs=SuccessiveHalving().rungs(27), lead=2, costs=[2.0] * 27)
 
     for trials in (1, 7, 100):
         assert course.within(course.total(trials) + 1e-6) == trials
@@ -113,10 +122,10 @@ def test_among_equals_the_chance_is_that_of_a_place_among_the_best(
 def test_the_chance_is_that_of_the_halving_itself() -> None:
     draws, others, passed = random.Random(1), 6, 0
     for _ in range(4000):
-        rung = Rung(3.0)
+        rung = Rung()
         for number in range(others):
             rung.settle(number, draws.random())
-        passed += rung.passes(others, 0.4)
+        passed += SuccessiveHalving().keeps([0.4], rung.peers(others))
 
     found = chance(others, np.full_like(GRID, 0.4), 3.0)
     assert passed / 4000 == pytest.approx(found[0], abs=0.03)
@@ -228,7 +237,7 @@ def flat(seconds: float, epochs: int, around: float = 0.0) -> Costs:
 
 
 def test_trials_alone_are_all_begun() -> None:
-    work = effort(flat(2.0, 9), never(9), Budget(trials=10), worker_groups=1, gpus=0)
+    work = effort(flat(2.0, 9), NoPruning().rungs(9), Budget(trials=10), worker_groups=1, gpus=0)
 
     assert (work.trials, work.ends_by) == (10, "trials")
     assert work.epochs == exactly(90)
@@ -237,7 +246,9 @@ def test_trials_alone_are_all_begun() -> None:
 
 
 def test_time_ends_a_search_when_its_gangs_have_used_it() -> None:
-    work = effort(flat(2.0, 10, 0.5), never(10), Budget(seconds=100), worker_groups=3, gpus=0)
+    work = effort(
+        flat(2.0, 10, 0.5), NoPruning().rungs(10), Budget(seconds=100), worker_groups=3, gpus=0
+    )
 
     assert (work.trials, work.ends_by) == (12, "time")
     assert work.seconds == exactly(100)
@@ -245,13 +256,13 @@ def test_time_ends_a_search_when_its_gangs_have_used_it() -> None:
 
 def test_gpu_hours_count_all_gpus_of_a_gang() -> None:
     budget = Budget(trials=100, gpu_hours=1)
-    work = effort(flat(10.0, 10), never(10), budget, worker_groups=4, gpus=2)
+    work = effort(flat(10.0, 10), NoPruning().rungs(10), budget, worker_groups=4, gpus=2)
 
     assert (work.trials, work.ends_by) == (18, "gpu_hours")
 
 
 def test_halving_lies_between_the_best_it_can_do_and_nothing() -> None:
-    rungs = Pruning().rungs(27)
+    rungs = SuccessiveHalving().rungs(27)
     work = effort(flat(1.0, 27), rungs, Budget(trials=50), worker_groups=4, gpus=0)
 
     assert work.epochs.low == pytest.approx(50 * rungs.mean)

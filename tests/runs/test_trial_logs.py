@@ -14,7 +14,7 @@ from supremix.storage.paths import to_path
 EVENTS = [
     session(),
     trial(12),
-    trial(13, role="confirm", replicate_of=12, seed=99),
+    trial(13, replicate_of=12, seed=99),
     epoch(12, 1, 9.123456),
     epoch(13, 1, math.inf),
     end(12, "pruned", 1, reason="behind other trials"),

@@ -35,7 +35,7 @@ def session(
 
 
 def trial(number: int, clock: float = 0.0, **more: Any) -> dict[str, Any]:
-    told = {"config": CONFIG, "role": "search", "replicate_of": None, "seed": 5, **more}
+    told = {"config": CONFIG, "replicate_of": None, "seed": 5, **more}
     return {"event": "trial", "clock": clock, "number": number, **told}
 
 

@@ -7,9 +7,9 @@ import pytest
 from optuna.trial import TrialState
 
 from supremix.tuning.ledger.records import TrialRecord
+from supremix.tuning.pruners.pruner import Rungs
 from supremix.tuning.study.history import BEST, LATEST, PENDING, History
-from supremix.tuning.study.lookback import Windows
-from supremix.tuning.study.pruning import Rungs
+from supremix.tuning.study.lookback import Lookback
 from supremix.tuning.study.sampler import Tpe, Uniform, startup_trials
 from supremix_spaces import Float, Space
 
@@ -25,19 +25,19 @@ def trial(number: int, epochs: int, state: str, error: float = 1.0) -> TrialReco
 
 
 def test_with_one_trial_at_a_time_everything_is_known() -> None:
-    assert Windows.of(RUNGS, 1).distances == (1, 1, 1)
+    assert Lookback.of(RUNGS, 1).distances == (1, 1, 1)
 
 
 def test_with_more_at_once_later_epochs_are_known_later() -> None:
-    distances = Windows.of(RUNGS, 8).distances
+    distances = Lookback.of(RUNGS, 8).distances
     assert list(distances) == sorted(distances)
     assert distances[0] > 8
-    assert Windows.of(RUNGS, 8, slack=0).distances == (8, 8, 8)
+    assert Lookback.of(RUNGS, 8, slack=0).distances == (8, 8, 8)
 
 
 def test_a_trial_is_shown_up_to_the_epoch_that_may_be_known() -> None:
-    windows = Windows(levels=(1, 3, 9), distances=(2, 4, 6))
-    history = History(SPACE, windows)
+    lookback = Lookback(levels=(1, 3, 9), distances=(2, 4, 6))
+    history = History(SPACE, lookback)
     records = {n: trial(n, 9, "finished", 5.0 - n / 10) for n in range(8)}
     for number in range(8):
         history.advance(number, records)
@@ -53,7 +53,7 @@ def test_a_trial_is_shown_up_to_the_epoch_that_may_be_known() -> None:
 
 
 def test_it_stays_bounded_and_keeps_the_best_and_the_latest() -> None:
-    history = History(SPACE, Windows(levels=(9,), distances=(40,)))
+    history = History(SPACE, Lookback(levels=(9,), distances=(40,)))
     records = {n: trial(n, 9, "finished", float((n * 37) % 1009)) for n in range(700)}
     for number in range(700):
         history.advance(number, records)
@@ -65,7 +65,7 @@ def test_it_stays_bounded_and_keeps_the_best_and_the_latest() -> None:
 
 
 def test_what_has_no_score_is_not_shown() -> None:
-    history = History(SPACE, Windows(levels=(1, 9), distances=(1, 1)))
+    history = History(SPACE, Lookback(levels=(1, 9), distances=(1, 1)))
     records = {0: trial(0, 0, "failed"), 1: trial(1, 9, "finished", float("nan"))}
     for number in range(3):
         history.advance(number, {**records, 2: trial(2, 1, "pruned")})
@@ -73,7 +73,7 @@ def test_what_has_no_score_is_not_shown() -> None:
 
 
 def test_a_draw_depends_on_its_number_and_its_past_alone() -> None:
-    history = History(SPACE, Windows(levels=(9,), distances=(1,)))
+    history = History(SPACE, Lookback(levels=(9,), distances=(1,)))
     records = {n: trial(n, 9, "finished", abs(n * 37 % 97 / 97 - 0.3)) for n in range(40)}
     for number in range(40):
         history.advance(number, records)
@@ -87,7 +87,7 @@ def test_a_draw_depends_on_its_number_and_its_past_alone() -> None:
 
 def test_the_draw_is_that_of_an_ordinary_study_with_the_same_trials() -> None:
     """The storage that saves the copying changes nothing."""
-    history = History(SPACE, Windows(levels=(9,), distances=(1,)))
+    history = History(SPACE, Lookback(levels=(9,), distances=(1,)))
     records = {n: trial(n, 9, "finished", abs(n * 37 % 97 / 97 - 0.3)) for n in range(20)}
     for number in range(20):
         history.advance(number, records)

@@ -14,9 +14,8 @@ from supremix.tuning.ledger.ledger import Ledger
 from supremix.tuning.ledger.records import TrialRecord
 from supremix.tuning.study.budget import Budget
 from supremix.tuning.study.config import Proposal, StudyConfig
-from supremix.tuning.study.pruning import never
 from supremix.tuning.study.study import Study
-from supremix.tuning.study.warm_start import WEIGHT, Learned, WarmStart, carried
+from supremix.tuning.study.warm_start import WEIGHT, WarmStart, WarmStartTrial, transfer_config
 from supremix_datasets import get
 from supremix_spaces import Choice, Fixed, Float, Int, Space
 
@@ -45,7 +44,7 @@ MILLIMETRES = Space(
 
 def test_settings_are_carried_over_by_their_place_in_the_range() -> None:
     config = {"window": 4.0, "layers": 3, "batch_size": 64, "head": "finetune", "finetune_lr": 1e-3}
-    taken = carried({**config, "width": 8}, YEARS, MILLIMETRES)
+    taken = transfer_config({**config, "width": 8}, YEARS, MILLIMETRES)
     assert taken == pytest.approx(
         {
             "window": 40.0,
@@ -62,13 +61,13 @@ def test_settings_are_carried_over_by_their_place_in_the_range() -> None:
 
 def test_a_choice_that_is_not_offered_is_taken_by_its_place() -> None:
     config = {"window": 1.0, "layers": 1, "batch_size": 32, "head": "probe", "width": 8}
-    assert carried({**config, "batch_size": 16}, YEARS, MILLIMETRES)["batch_size"] == 64
-    assert "finetune_lr" not in carried(config, YEARS, MILLIMETRES)
+    assert transfer_config({**config, "batch_size": 16}, YEARS, MILLIMETRES)["batch_size"] == 64
+    assert "finetune_lr" not in transfer_config(config, YEARS, MILLIMETRES)
 
 
 def test_a_space_carries_every_point_of_its_own_to_itself() -> None:
     for point in (YEARS.defaults(), {**YEARS.defaults(), "window": 16.0, "batch_size": 64}):
-        assert carried(point, YEARS, YEARS) == pytest.approx(point)
+        assert transfer_config(point, YEARS, YEARS) == pytest.approx(point)
 
 
 def finished(number: int, error: float, **config: Any) -> TrialRecord:
@@ -128,10 +127,10 @@ class Memory:
         return self.events[-1]
 
 
-def searched_with(prior: WarmStart, trials: int, seed: int = 4) -> list[dict[str, Any]]:
+def searched_with(warm_start: WarmStart, trials: int, seed: int = 4) -> list[dict[str, Any]]:
     """Settings that a study proposes where the best window is 11, and the settings' windows."""
-    rules = StudyConfig(budget=Budget(trials=trials), rungs=never(1))
-    study = Study(space=YEARS, seed=seed, ledger=Memory(), rules=rules, prior=prior)
+    config = StudyConfig(budget=Budget(trials=trials), epochs=1)
+    study = Study(space=YEARS, seed=seed, ledger=Memory(), config=config, warm_start=warm_start)
     configs: list[dict[str, Any]] = []
     while isinstance(proposal := study.ask(), Proposal):
         error = 1 + abs(math.log(proposal.config["window"] / 11.0))
@@ -150,9 +149,9 @@ def test_first_points_follow_the_defaults_and_survive_the_ledger() -> None:
 def test_a_prior_draws_the_search_and_makes_way_for_its_own_trials() -> None:
     """Earlier searches that had it wrong cost some trials and not the search."""
 
-    def learned(window: float, score: float) -> Learned:
+    def learned(window: float, score: float) -> WarmStartTrial:
         config = {**YEARS.defaults(), "window": window}
-        return Learned(config=config, score=score, dataset="hc18", run="a")
+        return WarmStartTrial(config=config, score=score, dataset="hc18", run="a")
 
     def prior(best: float) -> WarmStart:
         windows = [1.05 * 1.12**k for k in range(24)]

@@ -154,7 +154,7 @@ def test_too_long_an_outage_is_an_error_that_says_what_to_do(bucket: str, link: 
 def test_a_search_that_ends_by_an_error_does_not_wait_for_an_outage(
     bucket: str, link: Link, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("supremix.tuning.ledger.ledger.LAST_WORDS", 0.2)
+    monkeypatch.setattr("supremix.tuning.ledger.ledger.CLOSE_PATIENCE", 0.2)
     told: list[str] = []
 
     def search() -> None:

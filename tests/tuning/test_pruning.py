@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from supremix.errors import SpecError
 from supremix.tuning.ledger.records import TrialRecord
-from supremix.tuning.study.halving import Halving
-from supremix.tuning.study.pruning import Pruning, Rungs, never
+from supremix.tuning.pruners.halving import SuccessiveHalving
+from supremix.tuning.pruners.none import NoPruning
+from supremix.tuning.pruners.pruner import Rungs, first_rung
+from supremix.tuning.study.pruning import Pruning
 
 
 def plain_rule(errors: np.ndarray, rungs: Rungs) -> list[int]:
@@ -35,9 +37,13 @@ def plain_rule(errors: np.ndarray, rungs: Rungs) -> list[int]:
     return lengths
 
 
+def halving_over(rungs: Rungs) -> Pruning:
+    return Pruning(SuccessiveHalving(reduction=rungs.reduction), rungs)
+
+
 def halved(errors: np.ndarray, rungs: Rungs, worker_groups: int, seed: int) -> list[int]:
     """The same by the class, trials arriving in any order that `worker_groups` at once may have."""
-    halving, draws = Halving(rungs), np.random.default_rng(seed)
+    halving, draws = halving_over(rungs), np.random.default_rng(seed)
     records: dict[int, TrialRecord] = {}
     lengths, running, begun = [rungs.total] * len(errors), list[int](), 0
     while running or begun < len(errors):
@@ -65,7 +71,7 @@ def test_it_stops_what_the_rule_stops_in_any_order_of_arrival(
     worker_groups: int, seed: int, reduction: float
 ) -> None:
     errors = np.random.default_rng(seed).uniform(1, 10, size=(40, 27))
-    rungs = Pruning(grace=1, reduction=reduction).rungs(27)
+    rungs = SuccessiveHalving(grace=1, reduction=reduction).rungs(27)
     assert halved(errors, rungs, worker_groups, seed + 1) == plain_rule(errors, rungs)
 
 
@@ -77,7 +83,7 @@ def test_a_trial_is_compared_by_the_least_error_it_has_shown() -> None:
 
 
 def test_a_trial_without_a_score_is_not_held_back() -> None:
-    halving = Halving(Rungs(epochs=(1,), total=2, reduction=3))
+    halving = halving_over(Rungs(epochs=(1,), total=2, reduction=3))
     for number, score in enumerate((1.0, 1.0, 1.0, math.nan)):
         record = TrialRecord(number=number, config={}, total=2)
         record.rows.append({"epoch": 1, "score": score})
@@ -86,7 +92,7 @@ def test_a_trial_without_a_score_is_not_held_back() -> None:
 
 
 def test_the_end_of_a_trial_releases_those_that_waited_for_it() -> None:
-    halving = Halving(Rungs(epochs=(1,), total=2, reduction=2))
+    halving = halving_over(Rungs(epochs=(1,), total=2, reduction=2))
     records = [TrialRecord(number=n, config={}, total=2) for n in range(3)]
     for record in records:
         halving.begin(record)
@@ -97,11 +103,11 @@ def test_the_end_of_a_trial_releases_those_that_waited_for_it() -> None:
 
 
 def test_rungs_grow_geometrically_and_end_with_each_dataset() -> None:
-    assert Pruning().rungs(60).epochs == (30,)
-    assert Pruning(grace=6).rungs(60).epochs == (6, 18, 54)
-    assert Pruning(grace=1, reduction=2).rungs(9).epochs == (1, 2, 4, 8)
-    assert Pruning(grace=2).rungs(9, legs=3) == Rungs(epochs=(2, 6, 9, 18), total=27)
-    assert never(7) == Rungs(epochs=(), total=7)
+    assert SuccessiveHalving().rungs(60).epochs == (30,)
+    assert SuccessiveHalving(grace=6).rungs(60).epochs == (6, 18, 54)
+    assert SuccessiveHalving(grace=1, reduction=2).rungs(9).epochs == (1, 2, 4, 8)
+    assert SuccessiveHalving(grace=2).rungs(9, datasets=3) == Rungs(epochs=(2, 6, 9, 18), total=27)
+    assert NoPruning().rungs(7) == Rungs(epochs=(), total=7)
 
 
 def test_the_mean_length_is_that_of_exact_halving() -> None:
@@ -114,11 +120,11 @@ def test_the_mean_length_is_that_of_exact_halving() -> None:
     ("epochs", "grace", "rung"), [(60, None, 30), (5, None, 2), (3, None, 1), (4, 9, 4)]
 )
 def test_the_first_rung(epochs: int, grace: int | None, rung: int) -> None:
-    assert Pruning(grace=grace).first_rung(epochs) == rung
+    assert first_rung(grace, epochs) == rung
 
 
 def test_impossible_numbers_are_refused() -> None:
     with pytest.raises(SpecError, match="reduction > 1; got grace=None, reduction=1"):
-        Pruning(reduction=1)
+        SuccessiveHalving(reduction=1)
     with pytest.raises(SpecError, match="grace >= 1"):
-        Pruning(grace=0)
+        SuccessiveHalving(grace=0)

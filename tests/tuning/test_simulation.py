@@ -14,6 +14,9 @@ from hypothesis import strategies as st
 
 from supremix.errors import SearchFailedError, SpecError
 from supremix.tuning.ledger.ledger import Event
+from supremix.tuning.pruners.halving import SuccessiveHalving
+from supremix.tuning.pruners.none import NoPruning
+from supremix.tuning.simulation.cluster import SimulatedCluster, SimulationReport
 from supremix.tuning.simulation.curves import (
     Coordinates,
     Curve,
@@ -21,18 +24,17 @@ from supremix.tuning.simulation.curves import (
     SyntheticCurves,
     synthetic_space,
 )
-from supremix.tuning.simulation.parts import Arm, MemoryLedger, Report, WorkerGroups
+from supremix.tuning.simulation.memory_ledger import MemoryLedger
+from supremix.tuning.simulation.simulated_study import SimulatedStudy
 from supremix.tuning.simulation.simulator import Simulation
 from supremix.tuning.study.budget import Budget
 from supremix.tuning.study.config import WAIT, StudyConfig
-from supremix.tuning.study.pruning import Pruning, never
 from supremix.tuning.study.sampler import Uniform
 from supremix.tuning.study.study import Study
 from supremix_spaces import Choice, Float, Int, Space
 
 EPOCHS = 9
 CURVES = SyntheticCurves(1, dim=1, epochs=EPOCHS, noise=0.03, seconds=10.0)
-RUNGS = Pruning(grace=1).rungs(EPOCHS)
 
 
 class Even:
@@ -48,44 +50,45 @@ class Even:
 
 
 def build(
-    worker_groups: WorkerGroups,
+    cluster: SimulatedCluster,
     trials: int,
     events: Sequence[Event] = (),
     parallel: int | None = None,
     **more: Any,
 ) -> Simulation:
     ledger = MemoryLedger(events)
-    rules = {
+    config: dict[str, Any] = {
         "budget": Budget(trials=trials),
-        "rungs": RUNGS,
-        "parallel": parallel or worker_groups.count,
+        "epochs": EPOCHS,
+        "pruner": SuccessiveHalving(grace=1),
+        "parallel": parallel or cluster.worker_groups,
     }
     study = Study(
         space=CURVES.space,
         seed=5,
         ledger=ledger,
-        rules=StudyConfig(**{**rules, **more.pop("rules", {})}),
+        config=StudyConfig(**{**config, **more.pop("config", {})}),
         sampler=more.pop("sampler", None),
     )
-    return Simulation([Arm(lambda: study, ledger, more.pop("model", CURVES))], worker_groups)
+    return Simulation([SimulatedStudy(lambda: study, ledger, more.pop("model", CURVES))], cluster)
 
 
 def ledger_of(simulation: Simulation) -> list[Event]:
-    return simulation.arms[0]._ledger.events
+    return simulation.studies[0].ledger.events
 
 
 def table(simulation: Simulation) -> list[tuple[Any, ...]]:
-    records = simulation.arms[0].study.records
+    records = simulation.studies[0].study.records
     return [
-        (n, r.config, r.role, r.seed, r.state, r.reason, [row["error"] for row in r.rows])
+        (n, r.config, r.replicate_of, r.seed, r.state, r.reason, [row["error"] for row in r.rows])
         for n, r in sorted(records.items())
     ]
 
 
 def run(
-    worker_groups: WorkerGroups, trials: int = 25, events: Sequence[Event] = (), **more: Any
+    cluster: SimulatedCluster, trials: int = 25, events: Sequence[Event] = (), **more: Any
 ) -> Simulation:
-    simulation = build(worker_groups, trials, events, **more)
+    simulation = build(cluster, trials, events, **more)
     simulation.run()
     return simulation
 
@@ -94,8 +97,8 @@ def test_a_run_worked_out_by_hand_comes_out_the_same() -> None:
     # Worker group A takes 20 s a trial, worker group B 50 s: A 0-20 (0), 20-40 (2), 40-60 (3); B
     # 0-50 (1), 50-100 (4); after 60 s there is nothing left for A.
     sampler = Uniform(CURVES.space, 0)
-    worker_groups = WorkerGroups(count=2, paces=(1.0, 2.5))
-    simulation = build(worker_groups, 5, model=Even(), sampler=sampler, rules={"rungs": never(2)})
+    cluster = SimulatedCluster(worker_groups=2, paces=(1.0, 2.5))
+    simulation = build(cluster, 5, model=Even(), sampler=sampler, config={"pruner": NoPruning()})
     report = simulation.run()
     assert (report.seconds, report.epochs) == (100.0, 10)
     assert (report.busy, report.waiting, report.drained) == (160 / 200, 0.0, 40 / 200)
@@ -105,8 +108,8 @@ def test_a_run_worked_out_by_hand_comes_out_the_same() -> None:
 
 def test_a_dead_gang_repeats_the_epoch_it_was_at_and_no_other() -> None:
     # Dies once in a while: every trial still has its two epochs, the time away is booked.
-    worker_groups = WorkerGroups(count=1, dies_after=15.0, away=100.0, seed=3)
-    simulation = build(worker_groups, 5, model=Even(), rules={"rungs": never(2)})
+    cluster = SimulatedCluster(worker_groups=1, dies_after=15.0, away=100.0, seed=3)
+    simulation = build(cluster, 5, model=Even(), config={"pruner": NoPruning()})
     report = simulation.run()
     deaths = report.away * report.seconds / 100.0
     assert deaths == pytest.approx(round(deaths))
@@ -127,8 +130,13 @@ def test_a_dead_gang_repeats_the_epoch_it_was_at_and_no_other() -> None:
 def test_no_delay_and_no_death_changes_the_table_of_trials(
     worker_groups: int, seed: int, jitter: float, paces: list[float], dies_after: float | None
 ) -> None:
-    plan = WorkerGroups(
-        count=worker_groups, seed=seed, jitter=jitter, paces=paces, dies_after=dies_after, away=50.0
+    plan = SimulatedCluster(
+        worker_groups=worker_groups,
+        seed=seed,
+        jitter=jitter,
+        paces=paces,
+        dies_after=dies_after,
+        away=50.0,
     )
     assert table(run(plan)) == undisturbed(worker_groups)
 
@@ -144,12 +152,12 @@ def test_a_search_cut_off_anywhere_goes_on_to_the_same_table(
 ) -> None:
     events: list[Event] = []
     for session, cut in enumerate(cuts):
-        plan = WorkerGroups(count=worker_groups, jitter=0.7, seed=seed + session)
+        plan = SimulatedCluster(worker_groups=worker_groups, jitter=0.7, seed=seed + session)
         whole = ledger_of(run(plan, events=events))
         events = whole[: len(events) + math.floor(cut * (len(whole) - len(events)))]
     # Fewer or more worker groups than before: what counts is the parallelism the search began with.
     last = run(
-        WorkerGroups(count=worker_groups + 1, jitter=0.7, seed=seed),
+        SimulatedCluster(worker_groups=worker_groups + 1, jitter=0.7, seed=seed),
         events=events,
         parallel=worker_groups,
     )
@@ -161,7 +169,7 @@ _UNDISTURBED: dict[int, list[tuple[Any, ...]]] = {}
 
 def undisturbed(worker_groups: int) -> list[tuple[Any, ...]]:
     if worker_groups not in _UNDISTURBED:
-        _UNDISTURBED[worker_groups] = table(run(WorkerGroups(count=worker_groups)))
+        _UNDISTURBED[worker_groups] = table(run(SimulatedCluster(worker_groups=worker_groups)))
     rows = _UNDISTURBED[worker_groups]
     assert len(rows) == 25
     assert {row[4] for row in rows} == {"finished", "pruned"}
@@ -171,22 +179,25 @@ def undisturbed(worker_groups: int) -> list[tuple[Any, ...]]:
 @settings(max_examples=6, deadline=None)
 @given(jitter=st.sampled_from([0.2, 1.0]), seed=st.integers(0, 1000))
 def test_confirming_trials_do_not_depend_on_delays(jitter: float, seed: int) -> None:
-    rules = {"finalists": 2, "seeds": 2}
-    calm = table(run(WorkerGroups(count=3), 12, rules=rules))
-    assert [row[2] for row in calm].count("confirm") == 4
-    assert table(run(WorkerGroups(count=3, jitter=jitter, seed=seed), 12, rules=rules)) == calm
+    config = {"top_k": 2, "replicates": 2}
+    calm = table(run(SimulatedCluster(worker_groups=3), 12, config=config))
+    assert sum(row[2] is not None for row in calm) == 4
+    assert (
+        table(run(SimulatedCluster(worker_groups=3, jitter=jitter, seed=seed), 12, config=config))
+        == calm
+    )
 
 
 @pytest.mark.parametrize("count", [2, 5])
 def test_no_gang_idles_while_there_is_a_proposal(count: int) -> None:
-    simulation = build(WorkerGroups(count=count, jitter=0.5), 30)
+    simulation = build(SimulatedCluster(worker_groups=count, jitter=0.5), 30)
     asked = 0
 
     def look() -> bool:
         nonlocal asked
         if simulation.idle:
             asked += 1
-            assert not isinstance(simulation.campaign.ask(), tuple)
+            assert not isinstance(simulation.scheduler.ask(), tuple)
         return False
 
     simulation.run(look)
@@ -195,7 +206,10 @@ def test_no_gang_idles_while_there_is_a_proposal(count: int) -> None:
 
 def test_settings_drawn_at_random_are_waited_for_by_nobody() -> None:
     simulation = build(
-        WorkerGroups(count=4), 40, sampler=Uniform(CURVES.space, 0), rules={"rungs": never(EPOCHS)}
+        SimulatedCluster(worker_groups=4),
+        40,
+        sampler=Uniform(CURVES.space, 0),
+        config={"pruner": NoPruning()},
     )
     report = simulation.run()
     assert report.waiting == pytest.approx(0.0, abs=0.02)
@@ -205,22 +219,24 @@ def test_settings_drawn_at_random_are_waited_for_by_nobody() -> None:
 
 def test_time_budgets_count_virtual_seconds() -> None:
     simulation = build(
-        WorkerGroups(count=2), 1, rules={"budget": Budget(seconds=500.0), "rungs": never(EPOCHS)}
+        SimulatedCluster(worker_groups=2),
+        1,
+        config={"budget": Budget(seconds=500.0), "pruner": NoPruning()},
     )
     report = simulation.run()
-    states = [record.state for record in simulation.arms[0].study.records.values()]
+    states = [record.state for record in simulation.studies[0].study.records.values()]
     assert "stopped" in states
     assert 500.0 <= report.seconds < 600.0
 
 
 def test_a_study_that_waits_for_nobody_is_reported() -> None:
-    simulation = build(WorkerGroups(count=1), 3)
+    simulation = build(SimulatedCluster(worker_groups=1), 3)
 
     class Stubborn:
         def ask(self) -> Any:
             return WAIT
 
-    simulation.campaign = Stubborn()
+    simulation.scheduler = Stubborn()
     simulation._fate = lambda worker_group: None
     simulation._later(1.0, 1, simulation._worker_groups[0])
     with pytest.raises(SearchFailedError, match="waits for a trial that nobody trains"):
@@ -228,11 +244,11 @@ def test_a_study_that_waits_for_nobody_is_reported() -> None:
 
 
 def test_the_best_trial_is_followed_over_time() -> None:
-    simulation = build(WorkerGroups(count=3, jitter=0.2), 40)
+    simulation = build(SimulatedCluster(worker_groups=3, jitter=0.2), 40)
     simulation.run()
-    path = simulation.arms[0].path
+    path = simulation.studies[0].path
     assert all(b.error < a.error and b.clock >= a.clock for a, b in pairwise(path))
-    records = simulation.arms[0].study.records.values()
+    records = simulation.studies[0].study.records.values()
     finished = [r.error for r in records if r.state == "finished" and r.error is not None]
     assert path[-1].error == min(finished)
     assert path[-1].true >= CURVES.best
@@ -313,9 +329,9 @@ def test_a_recording_that_diverged_stands_for_one_that_gets_no_better() -> None:
 @pytest.mark.parametrize(
     ("build_it", "message"),
     [
-        (lambda: WorkerGroups(count=0), "count >= 1"),
-        (lambda: WorkerGroups(paces=(1.0, 0.0)), "paces > 0"),
-        (lambda: WorkerGroups(jitter=-1.0), "at least 0"),
+        (lambda: SimulatedCluster(worker_groups=0), "worker_groups >= 1"),
+        (lambda: SimulatedCluster(paces=(1.0, 0.0)), "paces > 0"),
+        (lambda: SimulatedCluster(jitter=-1.0), "at least 0"),
         (lambda: SyntheticCurves(0, epochs=1), "epochs >= 2"),
         (lambda: RecordedCurves(pl.DataFrame({"trial": []}), SPACE), "at least one recorded"),
     ],
@@ -326,5 +342,5 @@ def test_what_cannot_be_simulated_is_refused(build_it: Any, message: str) -> Non
 
 
 def test_a_report_begins_empty() -> None:
-    assert Report().epochs == 0
+    assert SimulationReport().epochs == 0
     assert synthetic_space(2).searched == ("lr", "batch_size", "head", "finetune_lr", "x0", "x1")

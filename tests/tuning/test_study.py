@@ -17,9 +17,10 @@ import pytest
 
 from supremix.errors import RunFolderError
 from supremix.tuning.ledger.ledger import Ledger
+from supremix.tuning.pruners.halving import SuccessiveHalving
+from supremix.tuning.pruners.none import NoPruning
 from supremix.tuning.study.budget import Budget
 from supremix.tuning.study.config import Proposal, StudyConfig
-from supremix.tuning.study.pruning import Pruning, never
 from supremix.tuning.study.study import Study
 from supremix_spaces import Choice, Float, Space
 
@@ -49,14 +50,15 @@ class Killed(Exception):
 def study_in(
     folder: Path, worker_groups: int = 1, budget: Budget | None = None, **more: Any
 ) -> Iterator[Study]:
-    rules: dict[str, Any] = {
+    config: dict[str, Any] = {
         "budget": budget or Budget(trials=20),
-        "rungs": Pruning(grace=1).rungs(EPOCHS),
+        "epochs": EPOCHS,
+        "pruner": SuccessiveHalving(grace=1),
         "parallel": worker_groups,
         **more,
     }
     with Ledger(folder / "ledger.jsonl") as ledger:
-        yield Study(space=SPACE, seed=3, ledger=ledger, rules=StudyConfig(**rules))
+        yield Study(space=SPACE, seed=3, ledger=ledger, config=StudyConfig(**config))
 
 
 def run(
@@ -88,7 +90,7 @@ def table(folder: Path, **more: Any) -> list[tuple[Any, ...]]:
     with study_in(folder, **more) as study:
         records = sorted(study.records.values(), key=lambda record: record.number)
     return [
-        (r.number, r.config, r.role, r.replicate_of, r.seed, r.state, r.reason, [*_errors(r.rows)])
+        (r.number, r.config, r.replicate_of, r.seed, r.state, r.reason, [*_errors(r.rows)])
         for r in records
     ]
 
@@ -103,12 +105,16 @@ def test_delays_change_no_setting_no_verdict_and_no_epoch_that_counts(
 ) -> None:
     for delays in range(4):
         run(
-            tmp_path / str(delays), worker_groups=worker_groups, delays=delays, finalists=2, seeds=2
+            tmp_path / str(delays),
+            worker_groups=worker_groups,
+            delays=delays,
+            top_k=2,
+            replicates=2,
         )
     tables = [table(tmp_path / str(delays), worker_groups=worker_groups) for delays in range(4)]
     assert all(one == tables[0] for one in tables)
     assert len(tables[0]) == 20 + 4
-    assert {row[5] for row in tables[0]} == {"finished", "pruned"}
+    assert {row[4] for row in tables[0]} == {"finished", "pruned"}
 
 
 @pytest.mark.parametrize("worker_groups", [1, 3])
@@ -116,7 +122,7 @@ def test_delays_change_no_setting_no_verdict_and_no_epoch_that_counts(
 def test_a_killed_search_ends_like_an_undisturbed_one(
     tmp_path: Path, killed_after: int, worker_groups: int
 ) -> None:
-    more: dict[str, Any] = {"worker_groups": worker_groups, "finalists": 2, "seeds": 1}
+    more: dict[str, Any] = {"worker_groups": worker_groups, "top_k": 2, "replicates": 1}
     run(tmp_path / "whole", **more)
     with pytest.raises(Killed):
         run(tmp_path / "torn", epochs=killed_after, delays=1, **more)
@@ -127,7 +133,7 @@ def test_a_killed_search_ends_like_an_undisturbed_one(
 
 
 def test_a_ledger_cut_anywhere_leads_to_the_same_end(tmp_path: Path) -> None:
-    more: dict[str, Any] = {"worker_groups": 3, "finalists": 2, "seeds": 1}
+    more: dict[str, Any] = {"worker_groups": 3, "top_k": 2, "replicates": 1}
     run(tmp_path / "whole", **more)
     lines = (tmp_path / "whole" / "ledger.jsonl").read_bytes().splitlines(keepends=True)
     for cut in range(0, len(lines), 7):
@@ -147,16 +153,16 @@ def test_the_defaults_are_tried_first(tmp_path: Path) -> None:
 
 def test_the_search_learns(tmp_path: Path) -> None:
     """Later settings are better than those of the random start."""
-    run(tmp_path, budget=Budget(trials=60), rungs=never(EPOCHS))
-    last = [row[-1][-1] for row in table(tmp_path, rungs=never(EPOCHS))]
+    run(tmp_path, budget=Budget(trials=60), pruner=NoPruning())
+    last = [row[-1][-1] for row in table(tmp_path, pruner=NoPruning())]
     assert fmean(last[40:]) < fmean(last[1:11]) - 0.2
 
 
 def test_the_best_is_the_finalist_with_the_least_mean_error_with_new_seeds(tmp_path: Path) -> None:
-    run(tmp_path, worker_groups=2, finalists=3, seeds=4)
-    with study_in(tmp_path, worker_groups=2, finalists=3, seeds=4) as study:
+    run(tmp_path, worker_groups=2, top_k=3, replicates=4)
+    with study_in(tmp_path, worker_groups=2, top_k=3, replicates=4) as study:
         records, best = study.records.values(), study.best
-    finished = [r for r in records if r.role == "search" and r.state == "finished"]
+    finished = [r for r in records if r.replicate_of is None and r.state == "finished"]
     finalists = sorted(finished, key=lambda r: (r.error, r.number))[:3]
     means = {
         r.number: fmean(c.rows[-1]["error"] for c in records if c.replicate_of == r.number)
@@ -186,7 +192,8 @@ def test_used_up_time_stops_trials_and_counts_on_over_sessions(tmp_path: Path) -
         proposal = study.ask()
         assert isinstance(proposal, Proposal)
         study.observe(0, {"epoch": 1, "error": 5.0, "seconds": 1.0}, EPOCHS)
-        study._ledger.append("session", clock=2e6)
+    with Ledger(tmp_path / "ledger.jsonl") as ledger:
+        ledger.append("session", clock=2e6)
     with study_in(tmp_path, budget=Budget(seconds=3e6)) as study:
         again = study.ask()
         assert again == Proposal(number=0, config=proposal.config, epoch=1)
@@ -200,7 +207,7 @@ def test_used_up_gpu_hours_stop_the_trial_under_way_and_the_finalists_still_foll
 ) -> None:
     hour = {"epoch": 1, "error": 5.0, "seconds": 3600.0}
     budget = Budget(gpu_hours=3.5)
-    with study_in(tmp_path, budget=budget, gpus=2.0, seeds=1, rungs=never(1)) as study:
+    with study_in(tmp_path, budget=budget, gpus=2.0, replicates=1, pruner=NoPruning()) as study:
         assert isinstance(study.ask(), Proposal)
         assert study.observe(0, hour, 1)
         assert study.records[0].state == "finished"
@@ -211,10 +218,10 @@ def test_used_up_gpu_hours_stop_the_trial_under_way_and_the_finalists_still_foll
         assert study.records[1].reason == "the GPU hours were used up"
         last = study.ask()
         assert isinstance(last, Proposal)
-        assert (last.role, last.replicate_of) == ("confirm", 0)
+        assert last.replicate_of == 0
 
 
 def test_a_ledger_written_under_other_rules_is_refused(tmp_path: Path) -> None:
-    run(tmp_path, rungs=never(EPOCHS))
+    run(tmp_path, pruner=NoPruning())
     with pytest.raises(RunFolderError, match=r"written under other rules.*start a new search"):
         table(tmp_path)

@@ -16,7 +16,7 @@ from supremix.search.final_evaluation import write_tables
 from supremix.search.session import SearchSession
 from supremix.search.spec import SearchSpec
 from supremix.storage.retry import with_retries
-from supremix.tuning.study.scheduler import in_turn
+from supremix.tuning.study.scheduler import overlapping_studies
 from supremix_reports import MethodRun, write_benchmark
 
 
@@ -58,7 +58,7 @@ def run_benchmark(
         if pending:
             plan = settings[0].plan
             with started_executor(plan, held.listen) as executor:
-                failures = search_all(pending, executor, in_turn(plan.count))
+                failures = search_all(pending, executor, overlapping_studies(plan.count))
             reasons = {name: str(error) for name, error in failures.items()}
         held.check()
         with_retries(lambda: _write(folder, works, reasons, reference), str(folder))

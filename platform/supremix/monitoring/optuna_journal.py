@@ -196,7 +196,6 @@ def _attributes(trial: _Trial) -> dict[str, Any]:
     record = trial.record
     told: dict[str, Any] = {
         "trial": record.number,
-        "role": record.role,
         "replicate_of": record.replicate_of,
         "seed": record.seed,
         "dataset": record.rows[-1].get("dataset") if record.rows else None,

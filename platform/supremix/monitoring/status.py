@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from supremix.runs.grids import GridName
 from supremix.tuning.ledger.counters import finite
-from supremix.tuning.ledger.records import TrialRecord, confirmed
+from supremix.tuning.ledger.records import TrialRecord
+from supremix_reports.tables.ranking import replicate_means
 
 RunState = Literal["running", "stalled", "interrupted", "concluded", "failed"]
 """A driver is at work; it is, but trials make no epochs; nobody is, though there is work left; all
@@ -21,7 +22,7 @@ class RunningTrial:
 
     Args:
         number: Of the trial.
-        role: ``"search"``, or ``"confirm"`` where it trains a finalist's settings once more.
+        replicate_of: The trial whose hyperparameters it trains with a new seed, or None.
         epoch: Epochs done.
         total: Epochs of the whole trial, None before the first.
         error: After the last epoch, None before the first and where it is no finite number.
@@ -30,7 +31,7 @@ class RunningTrial:
     """
 
     number: int
-    role: str
+    replicate_of: int | None
     epoch: int
     total: int | None
     error: float | None
@@ -158,7 +159,7 @@ def running_of(record: TrialRecord) -> RunningTrial:
     last: dict[str, Any] = record.rows[-1] if record.rows else {}
     return RunningTrial(
         number=record.number,
-        role=record.role,
+        replicate_of=record.replicate_of,
         epoch=record.epoch,
         total=record.total,
         error=finite(last.get("error")),
@@ -170,7 +171,7 @@ def running_of(record: TrialRecord) -> RunningTrial:
 def finalists_of(records: Mapping[int, TrialRecord]) -> tuple[Finalist, ...]:
     """The settings that are trained once more, those with the least error first."""
     again = [record for record in records.values() if record.replicate_of is not None]
-    means = confirmed(again)
+    means = replicate_means(record.outcome for record in again)
     found = [
         _finalist(records, number, again, means)
         for number in {r.replicate_of for r in again}

@@ -13,8 +13,8 @@ from supremix.errors import TrainingError
 from supremix.planning.calibration import Calibration, Epoch
 from supremix.planning.expected_halving import Course
 from supremix.training import Method, Stage, make_config
+from supremix.tuning.pruners.pruner import Rungs
 from supremix.tuning.study.budget import HOUR, Budget
-from supremix.tuning.study.pruning import Rungs
 from supremix_datasets import Card
 from supremix_spaces import Space
 

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import bdtr
 
-from supremix.tuning.study.pruning import Rungs
+from supremix.tuning.pruners.pruner import Rungs
 
 MOST = 3000
 """Trials that are reckoned one by one; any further ones are taken to be like the last."""

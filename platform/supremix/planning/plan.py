@@ -26,7 +26,7 @@ from supremix.search.spec import SearchSpec
 from supremix.storage.paths import Address
 from supremix.training import Method
 from supremix.tuning.study.budget import HOUR
-from supremix.tuning.study.scheduler import in_turn, lanes
+from supremix.tuning.study.scheduler import concurrent_studies, overlapping_studies
 from supremix_datasets import Dataset
 
 
@@ -199,9 +199,11 @@ class _Planner:
         parts.sort(key=lambda part: sum(part.costs.train) if joint else 0)
         sharing = 1
         if not joint and len({part.spec.resolve_dataset().card.name for part in parts}) > 1:
-            sharing = lanes(worker_groups.count, len(parts), learning=specs[0].warm_start)
+            sharing = concurrent_studies(
+                worker_groups.count, len(parts), warm_start=specs[0].warm_start
+            )
         if sharing > 1 and len({part.spec.resolve_method().name for part in parts}) > 1:
-            sharing = min(len(parts), worker_groups.count, in_turn(worker_groups.count))
+            sharing = min(len(parts), overlapping_studies(worker_groups.count))
         for group in [parts] if joint else [[part] for part in parts]:
             study = plan_study(group, worker_groups, sharing=sharing)
             self._problems += study_problems(

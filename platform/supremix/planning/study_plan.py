@@ -15,7 +15,6 @@ from supremix.planning.problems import Problem, budget_problems, gpu_hours, memo
 from supremix.search.prepare import Resources
 from supremix.search.spec import SearchSpec
 from supremix.tuning.study.budget import Budget
-from supremix.tuning.study.pruning import never
 
 COPIES = 2.5
 """How often an epoch's row is kept: in the ledger, in the tables, and in the log of its trial."""
@@ -186,9 +185,7 @@ def _effort(
     parts: Sequence[Part], costs: Costs, budget: Budget, worker_groups: WorkerGroupPlan
 ) -> Effort:
     spec = parts[0].spec
-    rungs = never(len(costs.train))
-    if spec.prune:
-        rungs = spec.pruning().rungs(spec.epochs, legs=len(parts))
+    rungs = spec.pruner().rungs(spec.epochs, len(parts))
     return effort(
         costs,
         rungs,

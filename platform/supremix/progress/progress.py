@@ -91,7 +91,7 @@ def study_progress(study: Study, budget: Budget, unit: str) -> Progress:
     """The state of a study's trials; those that train the best settings anew are counted too."""
     states, best = study.states, study.best
     done, elapsed = sum(states.values()) - states["running"], study.clock.now()
-    total = None if budget.trials is None else budget.trials + study.planned
+    total = None if budget.trials is None else budget.trials + study.planned_replicates
     return Progress(
         message=SEARCHING,
         done=done,

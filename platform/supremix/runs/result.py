@@ -14,7 +14,7 @@ from supremix.runs.folder import RunFolder
 from supremix.storage.paths import Address
 from supremix.training import TrainedModel
 from supremix.tuning.ledger.ledger import FINAL, read_events
-from supremix.tuning.ledger.records import confirmed, last_error, read_records
+from supremix.tuning.ledger.records import error_of, read_records
 from supremix_reports import Interval, read_table, seeds_interval, trials_frame
 
 
@@ -99,11 +99,10 @@ class Result:
         record, interval = records.get(final["trial"]), self._interval("val")
         if record is None or interval is None:
             raise RunFolderError(f"the ledger of {self.path} has no finished trial.")
-        means = confirmed(records.values())
         return Best(
             trial=record.number,
             config=record.config,
-            error=means.get(record.number, last_error(record)),
+            error=error_of(record, records.values()),
             interval=interval,
             model=self.path / "best",
         )

@@ -21,7 +21,7 @@ from supremix.search.session import SearchSession
 from supremix.search.spec import SearchSpec
 from supremix.storage.locks import locked
 from supremix.tuning.ledger.ledger import SESSION, Ledger
-from supremix.tuning.study.scheduler import Part, StudyScheduler, lanes
+from supremix.tuning.study.scheduler import ScheduledStudy, StudyScheduler, concurrent_studies
 
 
 def run_search(spec: SearchSpec, run: RunFolder, listen: Listener) -> None:
@@ -98,11 +98,15 @@ def search_all(
     Returns:
         The searches, by their run's name, that came to no result, and why.
     """
-    together = lanes(executor.plan.count, len(works), learning=works[0].spec.warm_start)
+    together = concurrent_studies(
+        executor.plan.count, len(works), warm_start=works[0].spec.warm_start
+    )
     if abreast is not None:
         together = abreast
     parts = [
-        Part(lambda k=k, work=work: work.open(together, works[: max(0, k + 1 - together)]))
+        ScheduledStudy(
+            lambda k=k, work=work: work.open(together, works[: max(0, k + 1 - together)])
+        )
         for k, work in enumerate(works)
     ]
 

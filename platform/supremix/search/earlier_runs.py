@@ -12,7 +12,7 @@ from supremix.runs.folder import RunFolder, read_json
 from supremix.storage.paths import Address, children, to_path
 from supremix.tuning.ledger.ledger import read_events
 from supremix.tuning.ledger.records import TrialRecord, best_record, ranking, read_records
-from supremix.tuning.study.warm_start import Learned, WarmStart, carried
+from supremix.tuning.study.warm_start import WarmStart, WarmStartTrial, transfer_config
 from supremix_datasets import Card, get
 from supremix_spaces import Space
 
@@ -113,7 +113,7 @@ def prior_for(card: Card, space: Space, earlier: Sequence[Earlier]) -> WarmStart
     nearest = sorted(earlier, key=lambda one: (_distance(card, one.card), one.run))
     points: list[dict[str, Any]] = [space.defaults()]
     for one in nearest:
-        point = carried(one.trials[0].config, one.space, space)
+        point = transfer_config(one.trials[0].config, one.space, space)
         if not any(_same(point, known) for known in points) and len(points) <= POINTS:
             points.append(point)
     trials = [learned for one in nearest for learned in _learned(one, space)]
@@ -130,10 +130,10 @@ def _same(point: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     )
 
 
-def _learned(one: Earlier, space: Space) -> list[Learned]:
+def _learned(one: Earlier, space: Space) -> list[WarmStartTrial]:
     return [
-        Learned(
-            config=carried(record.config, one.space, space),
+        WarmStartTrial(
+            config=transfer_config(record.config, one.space, space),
             score=(record.error or math.inf) / one.defaults,
             dataset=one.card.name,
             run=one.run,

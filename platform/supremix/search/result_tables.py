@@ -225,7 +225,6 @@ def leg_events(events: Iterable[Event], template: TrialTemplate, leg: int) -> It
             "event": TRIAL,
             "number": record.number,
             "config": template.config_for(record.config, leg),
-            "role": record.role,
             "replicate_of": record.replicate_of,
             "seed": record.seed,
         }

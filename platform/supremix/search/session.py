@@ -15,11 +15,10 @@ from supremix.runs.trial_log import TrialLogs
 from supremix.search.earlier_runs import Earlier, earlier_in, earlier_of, prior_for
 from supremix.search.prepare import PreparedSearch
 from supremix.search.spec import SearchSpec
-from supremix.tuning.ledger.ledger import FINAL, PRIOR, SESSION, TESTED, Event, Ledger
+from supremix.tuning.ledger.ledger import FINAL, SESSION, TESTED, WARM_START, Event, Ledger
 from supremix.tuning.ledger.records import TrialRecord, read_records, trial_key
 from supremix.tuning.study.config import StudyConfig
-from supremix.tuning.study.pruning import Rungs, never
-from supremix.tuning.study.scheduler import trials_at_once
+from supremix.tuning.study.scheduler import parallel_trials
 from supremix.tuning.study.study import Study
 from supremix.tuning.study.warm_start import WarmStart
 
@@ -89,12 +88,21 @@ class SearchSession:
             epochs=self.spec.epochs,
             checkpoints=str(self.run.checkpoints),
             limit=self.spec.epoch_limit,
-            rungs=frozenset(self._rungs().epochs),
+            rungs=frozenset(self.spec.pruner().rungs(self.spec.epochs, len(self.settings)).epochs),
         )
 
-    def _rungs(self) -> Rungs:
-        spec, legs = self.spec, len(self.settings)
-        return spec.pruning().rungs(spec.epochs, legs) if spec.prune else never(spec.epochs * legs)
+    def _config(self, abreast: int) -> StudyConfig:
+        spec, plan = self.spec, self.setting.plan
+        return StudyConfig(
+            budget=spec.budget(),
+            epochs=spec.epochs,
+            datasets=len(self.settings),
+            pruner=spec.pruner(),
+            parallel=parallel_trials(*self._first_session(abreast)),
+            top_k=spec.finalists,
+            replicates=spec.confirm_seeds,
+            gpus=plan.gpus * plan.workers,
+        )
 
     def open(self, abreast: int = 1, known: Sequence[SearchSession] = ()) -> Study:
         """Begin, or take up, its study.
@@ -104,20 +112,12 @@ class SearchSession:
             known: Those of the same campaign whose trials have ended: there may be something to
                 learn from them.
         """
-        spec, plan = self.spec, self.setting.plan
         self.study = Study(
             space=self.setting.space,
-            seed=spec.seed,
+            seed=self.spec.seed,
             ledger=_Heard(self.ledger, self._logs),
-            rules=StudyConfig(
-                budget=spec.budget(),
-                rungs=self._rungs(),
-                parallel=trials_at_once(*self._first_session(abreast)),
-                finalists=spec.finalists,
-                seeds=spec.confirm_seeds,
-                gpus=plan.gpus * plan.workers,
-            ),
-            prior=self._prior(known) if spec.warm_start else None,
+            config=self._config(abreast),
+            warm_start=self._prior(known) if self.spec.warm_start else None,
         )
         finals = {final_key(place) for place in range(len(self.test_seeds))}
         self.run.sweep(self._needed(self.study) | finals)
@@ -203,7 +203,7 @@ class SearchSession:
 
     def _needed(self, study: Study) -> set[str]:
         """Names of the checkpoints that may still be asked for."""
-        numbers = {*study.running, *study.confirming}
+        numbers = {*study.running, *study.replicates}
         if study.best is not None:
             numbers.add(study.best.number)
         return {trial_key(number) for number in numbers}
@@ -212,13 +212,13 @@ class SearchSession:
         """What others of the campaign may learn: from its trials, whatever confirms them later."""
         if self.study is None:
             return None
-        tried = [r for r in self.study.records.values() if r.role == "search"]
+        tried = [r for r in self.study.records.values() if r.replicate_of is None]
         return earlier_of(self.run.name, self.setting.store.card, self.setting.space, tried)
 
     def _prior(self, known: Sequence[SearchSession]) -> WarmStart:
         """What it starts from: as its ledger says, else what there is to learn now."""
         for event in self.ledger.events:
-            if event["event"] == PRIOR:
+            if event["event"] == WARM_START:
                 return WarmStart.from_event(event)
         lessons = [lesson for work in known if (lesson := work.lesson()) is not None]
         whole = self.setting.whole
@@ -228,7 +228,7 @@ class SearchSession:
             self.setting.space,
             [*lessons, *earlier_in(whole.parent, method, but=whole)],
         )
-        self.ledger.append(PRIOR, **prior.to_event())
+        self.ledger.append(WARM_START, **prior.to_event())
         if prior.trials:
             sources = ", ".join(dict.fromkeys(learned.dataset for learned in prior.trials))
             self._listen(Progress(message=f"learning from earlier searches on {sources}"))

@@ -14,8 +14,9 @@ from supremix.progress.webhook import check_url
 from supremix.search.serialization import plain, restored
 from supremix.training import Method, get_method
 from supremix.training.steps.gradient_cache import check_encoder
+from supremix.tuning.pruners.pruner import Pruner
+from supremix.tuning.pruners.registry import make_pruner
 from supremix.tuning.study.budget import Budget
-from supremix.tuning.study.pruning import Pruning
 from supremix_datasets import Dataset
 from supremix_spaces import Parameter, Space, load_parameters, parse_overrides, space_for
 
@@ -81,7 +82,7 @@ class SearchSpec:
 
     def __post_init__(self) -> None:
         self.budget()
-        self.pruning()
+        self.pruner()
         if self.epochs < 2:
             raise SpecError(
                 f"a trial needs at least 2 epochs, one for each stage; got epochs={self.epochs}."
@@ -120,9 +121,10 @@ class SearchSpec:
         """The limits of the search."""
         return Budget(trials=self.trials, seconds=self.time, gpu_hours=self.gpu_hours)
 
-    def pruning(self) -> Pruning:
-        """When trials are given up."""
-        return Pruning(grace=self.grace, reduction=self.reduction)
+    def pruner(self) -> Pruner:
+        """The stopping rule."""
+        halving = {"grace": self.grace, "reduction": self.reduction}
+        return make_pruner("halving", **halving) if self.prune else make_pruner("none")
 
     def resolve_dataset(self) -> Dataset:
         """The dataset, by name or as given; one that its source describes is read from there.

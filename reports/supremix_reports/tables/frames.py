@@ -9,6 +9,7 @@ from typing import Any, Final
 import polars as pl
 
 from supremix_reports.tables import schema
+from supremix_reports.tables.ranking import TrialOutcome, best_outcome, rank_key
 
 CONFIG_PREFIX: Final = "config_"
 """What the columns of settings begin with, so that none is taken for a result."""
@@ -34,44 +35,21 @@ def trials_frame(trials: pl.DataFrame) -> pl.DataFrame:
 
 
 def ranked(trials: pl.DataFrame) -> pl.DataFrame:
-    """Return trials from best to worst.
-
-    Finished ones come first, by their error: the error of a trial that ended early was measured
-    on another footing. Then stopped and pruned ones, then failed ones.
-    """
-    order = (schema.FINISHED, schema.STOPPED, schema.PRUNED, schema.FAILED)
-    return (
-        trials.with_columns(
-            pl.col(schema.STATE)
-            .replace_strict({state: i for i, state in enumerate(order)}, return_dtype=pl.Int8)
-            .alias("_order")
-        )
-        .sort("_order", schema.ERROR, schema.TRIAL, nulls_last=True)
-        .drop("_order")
-    )
+    """Return trials from best to worst by their own error, see `rank_key`."""
+    outcomes = _outcomes(trials)
+    return trials[sorted(range(len(outcomes)), key=lambda row: rank_key(outcomes[row]))]
 
 
 def best_trial(trials: pl.DataFrame) -> dict[str, Any] | None:
-    """Return the best trial that has an error, as a row; None when there is none.
+    """Return the best trial that has an error, as a row, see `best_outcome`; None without one."""
+    outcomes = _outcomes(trials)
+    best = best_outcome(outcomes)
+    return None if best is None else trials.row(outcomes.index(best), named=True)
 
-    Where the best settings were trained anew with other seeds, their mean error decides, else the
-    least error.
-    """
-    judged = trials.filter(pl.col(schema.ERROR).is_not_null())
-    tried = ranked(judged.filter(pl.col(schema.REPLICATE_OF).is_null()))
-    means = (
-        judged.filter(
-            pl.col(schema.REPLICATE_OF).is_not_null(), pl.col(schema.STATE) == schema.FINISHED
-        )
-        .group_by(schema.REPLICATE_OF)
-        .agg(pl.col(schema.ERROR).mean().alias("_mean"))
-    )
-    if not means.is_empty():
-        tried = tried.join(
-            means, left_on=schema.TRIAL, right_on=schema.REPLICATE_OF, maintain_order="left"
-        ).sort("_mean", maintain_order=True)
-    rows = tried.drop("_mean", strict=False).head(1).to_dicts()
-    return rows[0] if rows else None
+
+def _outcomes(trials: pl.DataFrame) -> list[TrialOutcome]:
+    names = (schema.TRIAL, schema.STATE, schema.ERROR, schema.REPLICATE_OF)
+    return [TrialOutcome(*row) for row in trials.select(names).iter_rows()]
 
 
 def _series(name: str, values: Sequence[Any]) -> pl.Series:

@@ -154,8 +154,8 @@ def _running(trials: tuple[RunningTrial, ...]) -> RenderableType:
     table = _columns("trial", "epoch", "error", "stage", "")
     for trial in trials[:ROWS]:
         total = "" if trial.total is None else f"/{trial.total}"
-        replicate_of = "replicate_of" if trial.role == "confirm" else ""
-        note = " ".join(filter(None, (replicate_of, trial.dataset)))
+        replicate = "" if trial.replicate_of is None else f"trial {trial.replicate_of}, new seed"
+        note = " ".join(filter(None, (replicate, trial.dataset)))
         error = _error(trial.error)
         table.add_row(str(trial.number), f"{trial.epoch}{total}", error, trial.stage, note)
     if len(trials) <= ROWS:

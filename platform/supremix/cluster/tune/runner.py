@@ -202,7 +202,7 @@ class TuneScheduler(_Here, FIFOScheduler):
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Hand over the epoch's row; stop where the study says so."""
         part, number = _whose(trial)
-        study = self._campaign.parts[part].begin()
+        study = self._campaign.scheduled[part].begin()
         if result["failure"] is not None and result["cluster"]:
             self.trouble = result["failure"]
             return TrialScheduler.STOP

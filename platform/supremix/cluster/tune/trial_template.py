@@ -11,7 +11,7 @@ from typing import Any
 from supremix.cluster import WorkerRequest
 from supremix.training import Task
 from supremix.tuning.ledger.records import TrialRecord, trial_key
-from supremix.tuning.study.warm_start import carried
+from supremix.tuning.study.warm_start import transfer_config
 from supremix_spaces import Space
 
 LEAST_LIMIT, LIMIT_FACTOR, FIRST_LIMIT = 600.0, 20.0, 3600.0
@@ -125,7 +125,7 @@ class TrialTemplate:
     def config_for(self, config: Mapping[str, Any], task: int) -> dict[str, Any]:
         """A trial's hyperparameters as they are on the dataset of a task."""
         spaces = self.tasks[task].spaces
-        return dict(config) if spaces is None else carried(config, *spaces)
+        return dict(config) if spaces is None else transfer_config(config, *spaces)
 
     def row(self, record: TrialRecord, row: Mapping[str, Any]) -> dict[str, Any]:
         """A task's row as one of the whole trial, with the trial's epoch, error and score.

@@ -26,7 +26,7 @@ class RunCounters:
     failures: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])
     epochs: int = 0
     searched: int = 0
-    """Trials of the search, without those that confirm."""
+    """Trials of the search, without replicates."""
     longest: float = 0.0
     """Seconds of the longest epoch."""
     clock: float = 0.0
@@ -82,7 +82,7 @@ class RunCounters:
             self._begin(event)
         elif kind == TRIAL:
             self.states["running"] += 1
-            self.searched += event.get("role", "search") == "search"
+            self.searched += event.get("replicate_of") is None
         elif kind == EPOCH:
             self._count(event["row"].get("seconds", 0.0))
         elif kind == END:

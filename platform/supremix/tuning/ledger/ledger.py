@@ -30,14 +30,14 @@ SESSION, TRIAL, EPOCH, END, FINAL = "session", "trial", "epoch", "end", "final"
 """Kinds of event: a driver begins; a trial gets its settings; an epoch of it is done; it ends; the
 search is concluded."""
 
-PRIOR = "prior"
-"""Kind of event: what was learned from earlier runs."""
+WARM_START = "warm_start"
+"""Kind of event: what earlier runs found, from which the search starts."""
 
 TESTED = "tested"
 """Kind of event: the best settings, trained once more on training and validation data, were judged
 on the test split of a dataset."""
 
-LAST_WORDS = 60.0
+CLOSE_PATIENCE = 60.0
 """Seconds for which a ledger that is closed by an error waits for a storage that fails."""
 
 
@@ -164,4 +164,4 @@ class Ledger:
         if kind is None:
             self.close()
         else:
-            self._writer.abandon(LAST_WORDS)
+            self._writer.abandon(CLOSE_PATIENCE)

@@ -4,30 +4,30 @@ from __future__ import annotations
 
 import json
 import math
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from statistics import fmean
 from typing import Any, Literal
 
 from supremix.tuning.ledger.ledger import END, EPOCH, TRIAL, Event
+from supremix_reports.tables.ranking import (
+    TrialOutcome,
+    best_outcome,
+    rank_key,
+    replicate_means,
+)
 
 State = Literal["running", "finished", "pruned", "stopped", "failed"]
 """A trial runs, has all its epochs behind it, was pruned, was stopped by the budget, or failed."""
 
-Role = Literal["search", "confirm"]
-"""A trial tries settings, or trains the settings of an earlier trial once more with a new seed."""
-
 
 @dataclass(kw_only=True, slots=True)
 class TrialRecord:
-    """One trial as far as the ledger tells."""
+    """A trial as far as the ledger tells."""
 
     number: int
     config: dict[str, Any]
-    role: Role = "search"
     replicate_of: int | None = None
-    """The trial whose settings a confirming one has."""
+    """The trial whose hyperparameters it trains with a new seed; None for a trial of the search."""
     seed: int | None = None
     rows: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     total: int | None = None
@@ -43,6 +43,11 @@ class TrialRecord:
     def error(self) -> float | None:
         """Error after the last epoch, in the task's unit; None before the first."""
         return self.rows[-1]["error"] if self.rows else None
+
+    @property
+    def outcome(self) -> TrialOutcome:
+        """What decides which trial is best."""
+        return TrialOutcome(self.number, self.state, self.error, self.replicate_of)
 
     @property
     def complete(self) -> bool:
@@ -73,7 +78,6 @@ def apply_event(records: dict[int, TrialRecord], event: Event) -> None:
             record = TrialRecord(
                 number=event["number"],
                 config=event["config"],
-                role=event.get("role", "search"),
                 replicate_of=event.get("replicate_of"),
                 seed=event.get("seed"),
             )
@@ -92,33 +96,21 @@ def apply_event(records: dict[int, TrialRecord], event: Event) -> None:
 
 def ranking(records: Iterable[TrialRecord]) -> list[TrialRecord]:
     """The finished trials of the search, least error first; of two equal ones the earlier."""
-    finished = [r for r in records if r.state == "finished" and r.role == "search"]
-    return sorted(finished, key=lambda record: (last_error(record), record.number))
-
-
-def confirmed(records: Iterable[TrialRecord]) -> dict[int, float]:
-    """Mean error of each trial's settings trained anew with other seeds, where that was done."""
-    errors: dict[int, list[float]] = defaultdict(list)
-    for record in records:
-        if record.replicate_of is not None and record.state == "finished":
-            errors[record.replicate_of].append(last_error(record))
-    return {number: fmean(values) for number, values in errors.items()}
+    finished = [r for r in records if r.state == "finished" and r.replicate_of is None]
+    return sorted(finished, key=lambda record: rank_key(record.outcome))
 
 
 def best_record(records: Iterable[TrialRecord]) -> TrialRecord | None:
-    """The trial whose settings are best, None while none is finished.
+    """The finished trial with the best hyperparameters, see `best_outcome`; None without one."""
+    known = {record.number: record for record in records if record.state == "finished"}
+    best = best_outcome(record.outcome for record in known.values())
+    return None if best is None else known[best.number]
 
-    Where the best ones were trained anew, their mean error with new seeds decides: the least error
-    of a search is partly luck. Else the least error does.
-    """
-    known = list(records)
-    finished, means = ranking(known), confirmed(known)
-    among = [record for record in finished if record.number in means] or finished
-    return min(
-        among,
-        key=lambda r: (means.get(r.number, last_error(r)), r.number),
-        default=None,
-    )
+
+def error_of(record: TrialRecord, records: Iterable[TrialRecord]) -> float:
+    """Error of a finished trial's hyperparameters: the mean of its replicates where it has some."""
+    means = replicate_means(other.outcome for other in records)
+    return means.get(record.number, last_error(record))
 
 
 def last_error(record: TrialRecord) -> float:

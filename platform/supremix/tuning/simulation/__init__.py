@@ -1,1 +1,1 @@
-"""A search in virtual time, for tests of the search itself."""
+"""Searches in virtual time: for tests, benchmarks and plans."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -13,6 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from supremix.errors import SpecError
+from supremix.tuning.study.warm_start import scaled
 from supremix_spaces import Choice, Fixed, Float, Int, Space
 
 Curve = Sequence[tuple[float, float]]
@@ -23,7 +23,7 @@ _ABSENT = -1.0
 
 
 class CurveModel(Protocol):
-    """What training would have given.
+    """The learning curves that training would give.
 
     Attributes:
         best: Least `true_error` that there is.
@@ -32,7 +32,7 @@ class CurveModel(Protocol):
     best: float
 
     def rows(self, config: Mapping[str, Any], seed: int | None) -> Curve:
-        """The curve of one training; the same for the same settings and seed."""
+        """The curve of one training; the same for the same configuration and seed."""
         ...
 
     def true_error(self, config: Mapping[str, Any]) -> float:
@@ -44,15 +44,15 @@ class RecordedCurves:
     """Answers each configuration with the recorded training that is nearest to it.
 
     Nothing is fitted: every curve that a search sees was measured, with its noise, its jump
-    between the stages and its duration, and the best known error is the best one recorded. What
-    this asks of a search is to find the region of the best recorded settings, not to be exact
-    beyond the recording's density. Nearest means the least sum of squared differences, each
+    between the stages and its duration, and the best known error is the best one recorded. A search
+    has to find the region of the best recorded hyperparameters, not to be exact beyond the
+    recording's density. Nearest means the least sum of squared differences, each
     parameter scaled to 0..1 (on a logarithmic scale where it is searched on one); another option
     of a choice counts 1, and so does a parameter that only one of the two has.
 
     Args:
         table: Columns trial, config (JSON), epoch (from 1), error, seconds; one row an epoch.
-        space: The space that the recorded settings were drawn from.
+        space: The space that the recorded hyperparameters were drawn from.
         epochs: Length of a whole training; a shorter recording was a training that diverged and
             stands for one that never gets better than its worst error. None for the longest.
 
@@ -65,15 +65,15 @@ class RecordedCurves:
             raise SpecError("recorded curves need at least one recorded trial; got an empty table.")
         self._scale = Coordinates(space)
         groups = table.sort("trial", "epoch").group_by("trial", maintain_order=True)
-        parts = [part for _, part in groups]
-        length = epochs or max(part.height for part in parts)
-        self.configs = [json.loads(part["config"][0]) for part in parts]
-        self.curves = [_filled(part, length) for part in parts]
+        recordings = [recording for _, recording in groups]
+        length = epochs or max(recording.height for recording in recordings)
+        self.configs = [json.loads(recording["config"][0]) for recording in recordings]
+        self.curves = [_filled(recording, length) for recording in recordings]
         self._points = np.stack([self._scale.point(config) for config in self.configs])
         self.best = min(curve[-1][0] for curve in self.curves)
 
     def nearest(self, config: Mapping[str, Any]) -> int:
-        """Place of the recording that answers `config`."""
+        """Index of the recording that answers `config`."""
         return int(np.argmin(self._scale.distances(self._points, self._scale.point(config))))
 
     def rows(self, config: Mapping[str, Any], seed: int | None) -> Curve:
@@ -86,7 +86,7 @@ class RecordedCurves:
 
 
 class SyntheticCurves:
-    """Invented curves whose best settings are known.
+    """Invented curves whose best configuration is known.
 
     The error after the last epoch is ``floor·(1 + spread·d)``: d is the mean squared distance from
     a hidden optimum, with weights that differ by parameter, plus 0.1 for the wrong option of the
@@ -101,7 +101,7 @@ class SyntheticCurves:
         dim: Number of parameters besides lr, batch_size and head; at least 0.
         epochs: Epochs of a whole training, at least 2.
         floor: The least error there is, above 0.
-        spread: How much worse far settings are; relative, above 0.
+        spread: How much worse configurations far from it are; relative, above 0.
         noise: Relative standard deviation, at least 0.
         seconds: Of an epoch at batch size 32, about; above 0.
     """
@@ -131,7 +131,7 @@ class SyntheticCurves:
         self._optimum = random.uniform(0.15, 0.85, len(self._scale.names))
         self._weights = random.dirichlet(np.ones(len(self._scale.names)))
         self._head = str(random.choice(["finetune", "probe"]))
-        self._optimum[self._scale.names.index("head")] = 0.0  # judged apart
+        self._optimum[self._scale.names.index("head")] = 0.0  # counted apart
 
     def true_error(self, config: Mapping[str, Any]) -> float:
         """The curve's last error without noise."""
@@ -164,7 +164,7 @@ def synthetic_space(dim: int) -> Space:
             "batch_size": Choice((16, 32, 64, 128), default=32),
             "head": Choice(("finetune", "probe")),
             "finetune_lr": Float(1e-5, 1e-2, log=True, when=("head", ("finetune",))),
-            **{f"x{place}": Float(0.0, 1.0) for place in range(dim)},
+            **{f"x{k}": Float(0.0, 1.0) for k in range(dim)},
         }
     )
 
@@ -184,7 +184,7 @@ class Coordinates:
     def point(self, config: Mapping[str, Any]) -> Floats:
         """Coordinates (D,) of a configuration; -1 where a parameter does not exist."""
         pairs = zip(self.names, self._parameters, strict=True)
-        return np.array([_place(p, config[n]) if n in config else _ABSENT for n, p in pairs])
+        return np.array([_coordinate(p, config[n]) if n in config else _ABSENT for n, p in pairs])
 
     def distances(self, points: Floats, point: Floats) -> Floats:
         """Squared distances (N,) of `points` (N, D) from `point` (D,)."""
@@ -194,21 +194,20 @@ class Coordinates:
         return np.where(nominal, differs, apart).sum(axis=1)
 
 
-def _place(parameter: Float | Int | Choice | Fixed, value: Any) -> float:
+def _coordinate(parameter: Float | Int | Choice | Fixed, value: Any) -> float:
     match parameter:
         case Choice():
             return float(next(i for i, option in enumerate(parameter.options) if option == value))
         case Float() | Int():
-            low, high, at = parameter.low, parameter.high, float(value)
-            if parameter.log:
-                return math.log(at / low) / math.log(high / low)
-            return (at - low) / (high - low)
+            return scaled(parameter, value)
         case Fixed():
             return 0.0
 
 
-def _filled(part: pl.DataFrame, length: int) -> list[tuple[float, float]]:
-    curve = [(float(e), float(s)) for e, s in part.select("error", "seconds").iter_rows()][:length]
+def _filled(recording: pl.DataFrame, length: int) -> list[tuple[float, float]]:
+    curve = [(float(e), float(s)) for e, s in recording.select("error", "seconds").iter_rows()][
+        :length
+    ]
     worst = max(error for error, _ in curve)
     return curve + [(worst, curve[-1][1])] * (length - len(curve))
 

@@ -1,12 +1,11 @@
-"""A search on a virtual clock: the real study and ledger, invented worker groups.
+"""A search on a virtual clock: the real studies and ledgers, on simulated worker groups.
 
 Discrete events stand for Ray: a free worker group asks for a proposal and trains it epoch by epoch,
 each taking the seconds that its `CurveModel` says, times the worker group's own pace. Nothing is
-trained and nobody sleeps, so that days of a thousand worker groups pass in minutes. As on the real
-backend
+trained, so that days of a thousand worker groups pass in minutes. As on the real backend
 
-- a worker group asks when it is free; told to wait, it idles until something was observed,
-- a trial that is stopped frees its worker group at that moment; one whose verdict is still awaited
+- a worker group asks when it is free; where it has to wait, it idles until an epoch is observed,
+- a trial that is stopped frees its worker group at that moment; one that a decision is awaited on
   trains on, and those epochs cost their time whether they count in the end or not,
 - a worker group that dies takes up its trial after the last whole epoch once it is back.
 """
@@ -25,11 +24,12 @@ from time import process_time
 from typing import Any
 
 from supremix.errors import SearchFailedError
+from supremix.tuning.simulation.cluster import SimulatedCluster, SimulationReport
 from supremix.tuning.simulation.curves import Curve
-from supremix.tuning.simulation.parts import Arm, Report, WorkerGroups
+from supremix.tuning.simulation.simulated_study import SimulatedStudy
 from supremix.tuning.study.budget import Clock
 from supremix.tuning.study.config import WAIT, Proposal
-from supremix.tuning.study.scheduler import Part, StudyScheduler
+from supremix.tuning.study.scheduler import ScheduledStudy, StudyScheduler
 from supremix.tuning.study.study import Study
 
 
@@ -47,7 +47,8 @@ class _Job:
 class _WorkerGroup:
     pace: float
     job: _Job | None = None
-    since: float = 0.0  # the present epoch, absence or idleness began
+    since: float = 0.0  # when the present epoch, absence or idleness began
+    seconds: float = 0.0  # of the present epoch, without what is around it
     turn: int = 0  # of the epoch that is awaited; another one's end was cut off by a death
     dead: bool = False
 
@@ -79,22 +80,26 @@ class Simulation:
     """Runs studies on simulated worker groups.
 
     Args:
-        arms: The studies with their curves; their clocks are made to show virtual time.
-        worker_groups: Who trains.
-        lanes: Studies worked on at the same time, at least 1; None for all.
+        studies: The studies with their curves; their clocks are made to show virtual time.
+        cluster: The worker groups that train.
+        concurrent: Studies that run at the same time, at least 1; None for all.
     """
 
     def __init__(
-        self, arms: Sequence[Arm], worker_groups: WorkerGroups, lanes: int | None = None
+        self,
+        studies: Sequence[SimulatedStudy],
+        cluster: SimulatedCluster,
+        concurrent: int | None = None,
     ) -> None:
-        self.arms, self.now, self.report = arms, 0.0, Report()
-        self.campaign = StudyScheduler(
-            [Part(partial(self._open, arm)) for arm in arms], lanes or len(arms)
+        self.studies, self.now, self.report = studies, 0.0, SimulationReport()
+        self.scheduler = StudyScheduler(
+            [ScheduledStudy(partial(self._open, one)) for one in studies],
+            concurrent or len(studies),
         )
-        self._plan, self._random = worker_groups, random.Random(worker_groups.seed)
+        self._cluster, self._random = cluster, random.Random(cluster.seed)
         self._worker_groups = [
-            _WorkerGroup(worker_groups.paces[i % len(worker_groups.paces)])
-            for i in range(worker_groups.count)
+            _WorkerGroup(cluster.paces[i % len(cluster.paces)])
+            for i in range(cluster.worker_groups)
         ]
         self._idle, self._busy = deque(self._worker_groups), 0
         self._heap: list[tuple[float, int, int, int, _WorkerGroup]] = []
@@ -104,11 +109,11 @@ class Simulation:
         for worker_group in self._worker_groups:
             self._fate(worker_group)
 
-    def run(self, until: Callable[[], bool] = lambda: False) -> Report:
-        """Let time pass until nobody has anything left to do.
+    def run(self, until: Callable[[], bool] = lambda: False) -> SimulationReport:
+        """Let time pass until nothing is left to do.
 
         Args:
-            until: Asked after every event; True ends the run early.
+            until: Called after every event; True ends the run early.
 
         Raises:
             SearchFailedError: Every worker group waits, and no trial runs that could end the
@@ -123,8 +128,8 @@ class Simulation:
         self._close()
         return self.report
 
-    def _open(self, arm: Arm) -> Study:
-        study = arm.begin()
+    def _open(self, one: SimulatedStudy) -> Study:
+        study = one.begin()
         study.clock = VirtualClock(study.clock.now(), lambda: self.now)
         return study
 
@@ -136,15 +141,15 @@ class Simulation:
     def _check_alive(self) -> None:
         if self._wait and not self._busy:
             raise SearchFailedError(
-                "every simulated group waits and no trial runs: the study waits for a trial that "
-                "nobody trains. This is a fault of the search; please report it."
+                "every simulated worker group waits and no trial runs: the study waits for a trial "
+                "that nobody trains. This is a fault of the search; please report it."
             )
 
     def _serve(self) -> None:
         """Hand out proposals until there is no worker group or no proposal left."""
         while self._idle and not (self._wait or self._over):
             begin = process_time()
-            answer = self.campaign.ask()
+            answer = self.scheduler.ask()
             took = process_time() - begin
             if isinstance(answer, tuple):
                 self.report.asking.append(took)
@@ -157,28 +162,30 @@ class Simulation:
     def _start(self, worker_group: _WorkerGroup, index: int, proposal: Proposal) -> None:
         self._pass(worker_group)
         self._last = self.now
-        curve = self.arms[index].model.rows(proposal.config, proposal.seed)
+        curve = self.studies[index].model.rows(proposal.config, proposal.seed)
         worker_group.job = _Job(index, proposal.number, curve, proposal.epoch)
         self._busy += 1
-        self._train(worker_group, worker_group.job)
+        self._train(worker_group, worker_group.job, setup=self._cluster.setup)
 
-    def _train(self, worker_group: _WorkerGroup, job: _Job) -> None:
+    def _train(self, worker_group: _WorkerGroup, job: _Job, setup: float = 0.0) -> None:
         seconds = job.curve[job.epoch][1] * worker_group.pace
-        if self._plan.jitter:
-            seconds *= math.exp(self._random.gauss(0.0, self._plan.jitter))
+        if self._cluster.jitter:
+            seconds *= math.exp(self._random.gauss(0.0, self._cluster.jitter))
         worker_group.turn += 1
-        self._later(seconds, _EPOCH, worker_group, worker_group.turn)
+        worker_group.seconds = seconds
+        whole = setup + seconds + self._cluster.save
+        self._later(whole, _EPOCH, worker_group, worker_group.turn)
 
     def _epoch_done(self, worker_group: _WorkerGroup, turn: int) -> None:
         job = worker_group.job
         if turn != worker_group.turn or job is None:
             return
-        seconds = self.now - worker_group.since
         self._pass(worker_group)
         error = job.curve[job.epoch][0]
         job.epoch += 1
         self.report.epochs += 1
-        row = {"epoch": job.epoch, "stage": "regress", "error": error, "seconds": seconds}
+        row = {"epoch": job.epoch, "stage": "regress", "error": error}
+        row["seconds"] = worker_group.seconds
         if self._observe(job, row):
             worker_group.job = None
             self._busy -= 1
@@ -188,9 +195,9 @@ class Simulation:
 
     def _observe(self, job: _Job, row: dict[str, Any]) -> bool:
         begin = process_time()
-        stop = self.campaign.observe(job.index, job.number, row, len(job.curve))
+        stop = self.scheduler.observe(job.index, job.number, row, len(job.curve))
         self.report.observing.append(process_time() - begin)
-        self.arms[job.index].look(self.now, self.report.epochs)
+        self.studies[job.index].look(self.now, self.report.epochs)
         self._wait = False
         return stop
 
@@ -199,7 +206,7 @@ class Simulation:
         worker_group.dead, worker_group.turn = True, worker_group.turn + 1
         if worker_group.job is None:
             self._idle.remove(worker_group)
-        self._later(self._plan.away, _RETURN, worker_group)
+        self._later(self._cluster.away, _RETURN, worker_group)
 
     def _return(self, worker_group: _WorkerGroup, _: int) -> None:
         self._pass(worker_group)
@@ -211,8 +218,9 @@ class Simulation:
             self._train(worker_group, worker_group.job)
 
     def _fate(self, worker_group: _WorkerGroup) -> None:
-        if self._plan.dies_after is not None:
-            self._later(self._random.expovariate(1.0 / self._plan.dies_after), _DEATH, worker_group)
+        if self._cluster.dies_after is not None:
+            seconds = self._random.expovariate(1.0 / self._cluster.dies_after)
+            self._later(seconds, _DEATH, worker_group)
 
     def _later(self, seconds: float, kind: int, worker_group: _WorkerGroup, turn: int = 0) -> None:
         heapq.heappush(

@@ -1,4 +1,4 @@
-"""How long a search may go on, and how much it has used."""
+"""The budget of a search, and the clock that measures it."""
 
 from __future__ import annotations
 
@@ -49,14 +49,15 @@ class Budget:
                 )
 
     def spent(self, clock_seconds: float, gpu_seconds: float) -> str | None:
-        """Which limit has been reached, beside that of the trials.
+        """The limit that has been reached, other than that of the trials.
 
         Args:
             clock_seconds: Seconds of search so far, by its `Clock`.
-            gpu_seconds: Over all epochs so far, their seconds times the GPUs of their worker group.
+            gpu_seconds: Sum over all epochs so far of their seconds times the GPUs of their worker
+                group.
 
         Returns:
-            The reason in words, None where there is something left.
+            The reason in words; None where neither limit is reached.
         """
         if self.seconds is not None and clock_seconds >= self.seconds:
             return TIME_IS_UP
@@ -66,7 +67,7 @@ class Budget:
 
 
 class Clock:
-    """Time a run has used, over all its sessions; stands still until it is started.
+    """Seconds that a run has used, over all its sessions; stands still until it is started.
 
     Args:
         used: Seconds that earlier sessions used.

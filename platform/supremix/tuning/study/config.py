@@ -1,23 +1,24 @@
-"""What a study goes by, and what it answers."""
+"""The configuration of a study, and what it proposes."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from supremix.tuning.ledger.ledger import Event
-from supremix.tuning.ledger.records import Role
+from supremix.tuning.ledger.records import TrialRecord
+from supremix.tuning.pruners.none import NoPruning
+from supremix.tuning.pruners.pruner import Pruner, Rungs
 from supremix.tuning.study.budget import Budget
-from supremix.tuning.study.lookback import SLACK, Windows
-from supremix.tuning.study.pruning import Rungs
+from supremix.tuning.study.lookback import SLACK, Lookback
 
 
 class LedgerLike(Protocol):
-    """Where a study writes down what happens."""
+    """The event log of a study."""
 
     @property
     def events(self) -> list[Event]:
-        """What happened so far."""
+        """The events so far."""
         ...
 
     def append(self, kind: str, **content: Any) -> Event:
@@ -27,59 +28,79 @@ class LedgerLike(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Proposal:
-    """A trial to run: its number, its settings, and the epochs it has behind it.
+    """A trial to run, or to go on with.
 
     Args:
-        number: Of the trial.
-        config: Its settings.
-        epoch: Epochs it has behind it.
-        role: Whether it tries settings or confirms those of an earlier trial.
-        replicate_of: That trial's number.
-        seed: Of its training; None for the search's.
+        number: Index of the trial in the study.
+        config: Its hyperparameters.
+        epoch: Epochs that are done already.
+        replicate_of: The trial whose hyperparameters are trained once more with a new seed; None
+            for a trial of the search.
+        seed: Seed of its training; None for the search's.
     """
 
     number: int
     config: dict[str, Any]
     epoch: int = 0
-    role: Role = "search"
     replicate_of: int | None = None
     seed: int | None = None
 
+    @classmethod
+    def of(cls, record: TrialRecord) -> Proposal:
+        """The proposal of a trial that is known."""
+        return cls(
+            number=record.number,
+            config=record.config,
+            epoch=record.epoch,
+            replicate_of=record.replicate_of,
+            seed=record.seed,
+        )
+
 
 class Wait:
-    """What `Study.ask` answers when a running trial has to tell something first."""
+    """The answer of `Study.ask` when a running trial has to report first."""
 
 
 WAIT: Final = Wait()
-NEW_SEEDS: Final = 10**9
-"""The first of the numbers that seeds of confirming trials are drawn by; no trial has it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StudyConfig:
-    """What decides a study's course beside its space and seed.
+    """What decides a study, with its space and seed.
 
     Args:
-        budget: When to propose no more.
-        rungs: Where trials are compared.
+        budget: Limits after which no new hyperparameters are tried.
+        epochs: Epochs of a whole trial on one dataset, at least 1.
+        datasets: Datasets that a trial goes through one after the other.
+        pruner: The stopping rule.
         parallel: Trials that run at once; of a resumed run, those of its first session.
-        finalists: Best settings that are trained anew at the end, at least 1.
-        seeds: New seeds each of them is trained with; 0 for none, and the least error is best.
+        top_k: The best trials whose hyperparameters are trained again at the end, at least 1.
+        replicates: New seeds that each of them is trained with; 0 for none: then the trial of least
+            error is the best.
         gpus: GPUs a trial occupies, for a budget of GPU hours.
-        slack: Of the windows, see `Windows`.
-        lead: Of the halving, see `Halving`; None for `parallel`: with less, trials train on in
-            vain while they wait for others that run beside them.
+        slack: How much slower than usual a trial may be before a proposal waits, see `Lookback`.
+        lead: How many trials before a trial the ones begin that it is compared with; None for
+            `parallel`: with less, trials train on in vain while they wait for those that run in
+            parallel.
     """
 
     budget: Budget
-    rungs: Rungs
+    epochs: int
+    datasets: int = 1
+    pruner: Pruner = field(default_factory=NoPruning)
     parallel: int = 1
-    finalists: int = 1
-    seeds: int = 0
+    top_k: int = 1
+    replicates: int = 0
     gpus: float = 0.0
     slack: float = SLACK
     lead: int | None = None
 
-    def windows(self) -> Windows:
-        """How much proposals may know."""
-        return Windows.of(self.rungs, self.parallel, self.slack)
+    @property
+    def rungs(self) -> Rungs:
+        """Where trials are compared."""
+        return self.pruner.rungs(self.epochs, self.datasets)
+
+    @property
+    def lookback(self) -> Lookback:
+        """How much of the past a proposal may know."""
+        return Lookback.of(self.rungs, self.parallel, self.slack)

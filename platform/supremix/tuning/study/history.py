@@ -1,4 +1,4 @@
-"""What the sampler is shown of the past: as much as proposal n may know, and no more than it needs.
+"""The past that the sampler is shown: as much as proposal n may know, and no more than it needs.
 
 It advances with the proposals, a step a proposal, and holds a bounded number of trials: the best
 ones, the latest ones and those under way. So the thousandth proposal costs what the hundredth did.
@@ -15,7 +15,7 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FixedTrial, FrozenTrial, TrialState, create_trial
 
 from supremix.tuning.ledger.records import TrialRecord
-from supremix.tuning.study.lookback import Windows
+from supremix.tuning.study.lookback import Lookback
 from supremix_spaces import Space
 
 BEST, LATEST, PENDING = 32, 64, 16
@@ -31,12 +31,12 @@ class History:
     others at that epoch. One without a score yet is shown as running.
 
     Args:
-        space: What is searched.
-        windows: How much may be known.
+        space: The space that is searched.
+        lookback: How much may be known.
     """
 
-    def __init__(self, space: Space, windows: Windows) -> None:
-        self._space, self._windows = space, windows
+    def __init__(self, space: Space, lookback: Lookback) -> None:
+        self._space, self._lookback = space, lookback
         self._shown: dict[int, FrozenTrial] = {}
         self._ranks: dict[int, _Rank] = {}
         self._best: list[_Rank] = []
@@ -48,11 +48,11 @@ class History:
 
     def advance(self, number: int, records: Mapping[int, TrialRecord]) -> None:
         """Take what proposal `number` may know more than the one before it."""
-        for level, distance in enumerate(self._windows.distances):
+        for level, distance in enumerate(self._lookback.distances):
             seen = number - distance
             if seen >= 0:
-                self._reveal(records[seen], self._windows.levels[level], first=level == 0)
-        newest = max(0, number - self._windows.distances[0] + 1, number - PENDING)
+                self._reveal(records[seen], self._lookback.levels[level], first=level == 0)
+        newest = max(0, number - self._lookback.distances[0] + 1, number - PENDING)
         kept = {trial.number: trial for trial in self._pending}
         self._pending = [
             kept.get(n) or self._frozen(records[n], TrialState.RUNNING, None, {})
@@ -87,7 +87,7 @@ class History:
         self._forget()
 
     def _look(self, record: TrialRecord, epoch: int) -> tuple[FrozenTrial, _Rank] | None:
-        """The trial as it was after `epoch`, and its rank; None if it had no score by then."""
+        """The trial as it was after `epoch`, with its rank; None if it had no score by then."""
         number, last = record.number, min(epoch, record.epoch)
         if record.state == "finished" and record.epoch <= epoch:
             error = record.rows[-1]["error"]
@@ -112,7 +112,7 @@ class History:
         value: float | None,
         values: dict[int, float],
     ) -> FrozenTrial:
-        params, distributions = self._settings(record)
+        params, distributions = self._searched(record)
         frozen = create_trial(
             state=state,
             value=value,
@@ -123,7 +123,7 @@ class History:
         frozen.number = record.number
         return frozen
 
-    def _settings(self, record: TrialRecord) -> tuple[dict[str, Any], dict[str, BaseDistribution]]:
+    def _searched(self, record: TrialRecord) -> tuple[dict[str, Any], dict[str, BaseDistribution]]:
         known = self._shown.get(record.number)
         if known is not None:
             return known.params, known.distributions

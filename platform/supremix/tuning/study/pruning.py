@@ -1,157 +1,145 @@
-"""Asynchronous successive halving (Li et al., arXiv 1810.05934) whose verdicts no timing changes.
+"""Pruning that no timing changes: which trial is compared with which, and when.
 
-Tune's own scheduler compares a trial with whoever happened to be there first. Here trial n is
-compared with the trials of number n - P and below, P being the number of trials that run at once:
-those are at a rung before it, as a rule, and where one is not, the verdict waits for it while
-trial n trains on. So the same trials give the same verdicts, whatever took how long.
+Tune's own schedulers compare a trial with whichever happened to be there first. Here trial n is
+compared with the trials of number n - P and below, P being the number of trials in parallel: those
+are at a rung before it, as a rule, and where one is not, the decision waits for it while trial n
+trains on. So the same trials lead to the same decisions, however long each took.
 """
 
 from __future__ import annotations
 
-import heapq
 import math
-from bisect import bisect_left, bisect_right, insort
-from dataclasses import dataclass
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
-from supremix.errors import SpecError
+from supremix.tuning.ledger.records import TrialRecord
+from supremix.tuning.pruners.pruner import Pruner, Rungs
+from supremix.tuning.study.rung import Rung
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Rungs:
-    """Where trials are compared.
+class PruneDecision(NamedTuple):
+    """A trial that is given up.
 
     Args:
-        epochs: Epochs after which they are, ascending, below `total`; empty for never.
-        total: Epochs of a whole trial.
-        reduction: A rung lets the best 1/reduction of its trials pass; above 1.
+        number: Index of the trial in the study.
+        epoch: Epochs of it that count.
     """
 
-    epochs: tuple[int, ...]
-    total: int
-    reduction: float = 3.0
-
-    @property
-    def mean(self) -> float:
-        """Epochs a trial has on average, when every rung lets 1/reduction of its trials pass."""
-        steps = zip((0, *self.epochs), (*self.epochs, self.total), strict=True)
-        return sum((high - low) / self.reduction**k for k, (low, high) in enumerate(steps))
+    number: int
+    epoch: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Pruning:
-    """When a trial is given up.
+    """Asks a stopping rule about a study's trials, in the order of their numbers.
+
+    Trial 0, the defaults, is never given up: all others are measured by it.
 
     Args:
-        grace: Epochs every trial gets; None for half of all epochs, at least 1. On recorded curves
-            of both stages a trial's rank says little before.
-        reduction: A rung lets the best 1/reduction of its trials pass; rungs are grace,
-            grace·reduction, grace·reduction², … epochs. Above 1.
+        pruner: The stopping rule.
+        rungs: Where trials are compared.
+        lead: How many trials before a trial the ones begin that it is compared with.
     """
 
-    grace: int | None = None
-    reduction: float = 3.0
+    def __init__(self, pruner: Pruner, rungs: Rungs, lead: int = 1) -> None:
+        self._pruner, self._epochs = pruner, rungs.epochs
+        self._rungs = [Rung(lead) for _ in rungs.epochs]
+        self._records: dict[int, TrialRecord] = {}
+        self._level: dict[int, int] = {}
+        self._settled: dict[int, int] = {}
+        self._waiting: set[int] = set()
 
-    def __post_init__(self) -> None:
-        if self.reduction <= 1 or (self.grace is not None and self.grace < 1):
-            raise SpecError(
-                f"pruning needs grace >= 1 and reduction > 1; got grace={self.grace}, "
-                f"reduction={self.reduction:g}."
-            )
+    def begin(self, record: TrialRecord) -> None:
+        """Take a new trial."""
+        self._records[record.number] = record
+        self._level[record.number] = self._settled[record.number] = 0
 
-    def first_rung(self, epochs: int) -> int:
-        """Epochs until the first decision, of trials that last `epochs`."""
-        return min(epochs, self.grace or max(1, epochs // 2))
+    def passed(self, number: int) -> bool:
+        """Whether a running trial has passed every rung."""
+        return self._level[number] == len(self._epochs)
 
-    def rungs(self, epochs: int, legs: int = 1) -> Rungs:
-        """The rungs of trials that last `epochs` on each of `legs` datasets, one after the other.
+    def settled(self, level: int, number: int) -> bool:
+        """Whether all trials up to `number` are at a rung, or never will be."""
+        return self._rungs[level].frontier > number
 
-        On the first dataset they are those of the halving; from then on each dataset's end is one.
-        """
-        first, found = self.first_rung(epochs), list[int]()
-        while first < epochs:
-            found.append(first)
-            first = max(first + 1, math.floor(first * self.reduction))
-        found += [leg * epochs for leg in range(1, legs)]
-        return Rungs(epochs=tuple(found), total=legs * epochs, reduction=self.reduction)
+    def observe(self, number: int) -> list[PruneDecision]:
+        """Take a trial's new row: the trials that are given up, this one or those that waited."""
+        return self._decide(number)
 
+    def end(self, number: int) -> list[PruneDecision]:
+        """Take the end of a trial for any reason: the trials given up that waited for it."""
+        self._leave(number)
+        return self._decide(None)
 
-def never(total: int) -> Rungs:
-    """No rungs: every trial lasts its `total` epochs."""
-    return Rungs(epochs=(), total=total)
+    def _decide(self, number: int | None) -> list[PruneDecision]:
+        decisions: list[PruneDecision] = []
+        while number is not None or (number := self._released()) is not None:
+            epoch = None if number in self._waiting else self._advance(number)
+            if epoch is not None:
+                decisions.append(PruneDecision(number, epoch))
+                self._leave(number)
+            number = None
+        return decisions
 
-
-class Rung:
-    """One rung: who is there with which score, who will never be, who may pass.
-
-    A trial settles at a rung by reaching it, the rungs before it passed, or by having ended.
-
-    Args:
-        reduction: Of the halving.
-        lead: Trial n is compared with trials n - lead and below; at least 1.
-    """
-
-    def __init__(self, reduction: float, lead: int = 1) -> None:
-        self._reduction, self._lead = reduction, lead
-        self._ahead: dict[int, float | None] = {}
-        self._settled: dict[int, float] = {}
-        self._entered: list[int] = []  # numbers of those with a score, up to where peers were asked
-        self._scores: list[float] = []  # theirs, sorted
-        self._by_number: dict[int, float] = {}
-        self._next_entry = 0
-        self._waiting: list[int] = []
-        self.frontier = 0
-        """The first trial that has not settled; all before it have."""
-
-    def settle(self, number: int, score: float | None) -> None:
-        """Note that a trial has reached the rung with `score`, or (None) never will."""
-        self._ahead[number] = score
-        while self.frontier in self._ahead:
-            score = self._ahead.pop(self.frontier)
-            if score is not None and not math.isnan(score):
-                self._settled[self.frontier] = score
-            self.frontier += 1
-
-    def ready(self, number: int) -> bool:
-        """Whether everybody that a trial is compared with has settled."""
-        return self.frontier > number - self._lead
-
-    def wait(self, number: int) -> None:
-        """Remember a trial whose verdict has to wait."""
-        heapq.heappush(self._waiting, number)
-
-    def released(self) -> int | None:
-        """The next of them that need not wait any longer, taken off the list."""
-        if self._waiting and self.ready(self._waiting[0]):
-            return heapq.heappop(self._waiting)
+    def _advance(self, number: int) -> int | None:
+        """Take a trial over the rungs it has reached; the epoch it is given up at, or None."""
+        record = self._records[number]
+        while (level := self._level[number]) < len(self._epochs):
+            epoch, rung = self._epochs[level], self._rungs[level]
+            if record.epoch < epoch and not record.complete:
+                return None
+            if record.epoch < epoch:  # it had fewer epochs than others, and is done
+                return self._skip(number)
+            if self._settled[number] == level:
+                self._settled[number] += 1
+                rung.settle(number, record.rows[epoch - 1]["score"])
+            if not rung.ready(number):
+                self._waiting.add(number)
+                rung.wait(number)
+                return None
+            if not self._keeps(record, epoch, rung):
+                return epoch
+            self._level[number] += 1
         return None
 
-    def passes(self, number: int, score: float | None) -> bool:
-        """Whether a trial may go on: it is among the best 1/reduction of its peers and itself.
-
-        While it has fewer than `reduction` - 1 peers, and without a score, it may.
-        """
-        last = number - self._lead
-        self._enter(last)
-        count, better = self._peers(last, score)
-        if score is None or math.isnan(score) or count + 1 < self._reduction:
+    def _keeps(self, record: TrialRecord, epoch: int, rung: Rung) -> bool:
+        if record.number == 0 or math.isnan(record.rows[epoch - 1]["score"]):
             return True
-        return better < max(1, math.ceil((count + 1) / self._reduction))
+        peers = rung.peers(record.number)
+        if not len(peers):
+            return True
+        return self._pruner.keeps([row["score"] for row in record.rows[:epoch]], peers)
 
-    def _enter(self, last: int) -> None:
-        while self._next_entry <= last:
-            score = self._settled.pop(self._next_entry, None)
-            if score is not None:
-                self._entered.append(self._next_entry)
-                insort(self._scores, score)
-                self._by_number[self._next_entry] = score
-            self._next_entry += 1
+    def _skip(self, number: int) -> None:
+        for rung in self._rungs[self._settled[number] :]:
+            rung.settle(number, None)
+        self._settled[number] = self._level[number] = len(self._rungs)
 
-    def _peers(self, last: int, score: float | None) -> tuple[int, int]:
-        """How many peers there are up to `last`, and how many of them are better."""
-        position = bisect_right(self._entered, last)
-        if score is None:
-            return position, 0
-        # Trials that reach a rung out of order find later ones entered: those are no peers.
-        later = self._entered[position:]
-        better = bisect_left(self._scores, score)
-        return position, better - sum(self._by_number[number] < score for number in later)
+    def _released(self) -> int | None:
+        """A trial whose comparison need not wait any longer."""
+        for rung in self._rungs:
+            while (number := rung.released()) is not None:
+                self._waiting.discard(number)
+                if number in self._records:
+                    return number
+        return None
+
+    def _leave(self, number: int) -> None:
+        if self._records.pop(number, None) is None:
+            return
+        for rung in self._rungs[self._settled.pop(number) :]:
+            rung.settle(number, None)
+        del self._level[number]
+        self._waiting.discard(number)
+
+
+def scored(record: TrialRecord, row: Mapping[str, Any]) -> dict[str, Any]:
+    """The row with the trial's score: the least error it has shown so far.
+
+    Rungs compare scores: just after a change of stage the error of a good trial is worse than it
+    was before, and that would be held against it.
+    """
+    score = row.get("score", row["error"])
+    if record.rows:
+        former = record.rows[-1]["score"]
+        score = score if "score" in row or former > score or math.isnan(former) else former
+    return {**row, "score": score}

@@ -1,4 +1,4 @@
-"""Which settings a proposal has: Optuna's TPE on a bounded history, seeded draw by draw."""
+"""The samplers: Optuna's TPE on a bounded history, seeded draw by draw, and random draws."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from supremix_spaces import Space
 
 
 class Sampler(Protocol):
-    """Draws the settings of a proposal."""
+    """Draws the hyperparameters of a proposal."""
 
     def propose(self, number: int, past: Sequence[FrozenTrial]) -> dict[str, Any]:
-        """The settings of trial `number`, given what it may know."""
+        """The hyperparameters of trial `number`, given what it may know."""
         ...
 
 
@@ -27,16 +27,16 @@ class Tpe:
     """The tree-structured Parzen estimator, each parameter by itself.
 
     The multivariate form models them together. On recorded curves, where a dozen parameters matter
-    little beside the luck of a seed, it settles around its first good trials and stays there
+    little against the luck of a seed, it settles around its first good trials and stays there
     (`benchmarks/search_quality.py`).
 
     Proposal n is drawn by a sampler seeded with (seed, n): nothing is lost with the process, and
-    the same past gives the same settings.
+    the same past gives the same hyperparameters.
 
     Args:
-        space: What is searched.
-        seed: Of the study.
-        startup: Trials with a score before which settings are drawn at random.
+        space: The space that is searched.
+        seed: Seed of the study.
+        startup: Trials with a score before which hyperparameters are drawn at random.
     """
 
     def __init__(self, space: Space, seed: int, startup: int = 10) -> None:
@@ -44,7 +44,7 @@ class Tpe:
         optuna.logging.set_verbosity(optuna.logging.WARNING)  # the progress display is ours
 
     def propose(self, number: int, past: Sequence[FrozenTrial]) -> dict[str, Any]:
-        """The settings of trial `number`, given what it may know."""
+        """The hyperparameters of trial `number`, given what it may know."""
         study = optuna.create_study(
             storage=_Past(number, past), sampler=self._sampler(number), direction="minimize"
         )
@@ -63,11 +63,11 @@ class Tpe:
 
 
 class Uniform:
-    """Settings drawn at random, without regard to the past.
+    """Draws hyperparameters at random, without regard to the past.
 
     Args:
-        space: What is searched.
-        seed: Of the study.
+        space: The space that is searched.
+        seed: Seed of the study.
     """
 
     def __init__(self, space: Space, seed: int) -> None:
@@ -75,13 +75,13 @@ class Uniform:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
 
     def propose(self, number: int, past: Sequence[FrozenTrial]) -> dict[str, Any]:
-        """The settings of trial `number`."""
+        """The hyperparameters of trial `number`."""
         sampler = optuna.samplers.RandomSampler(seed=draw_seed(self._seed, number))
         return self._space.suggest(optuna.create_study(sampler=sampler).ask())
 
 
 def startup_trials(trials: int | None) -> int:
-    """Trials drawn at random before TPE has enough to go by: ten, fewer in a short search."""
+    """Trials drawn at random before TPE takes over: ten, fewer in a short search."""
     return 10 if trials is None else min(10, max(4, trials // 4))
 
 

@@ -1,4 +1,4 @@
-"""Which trials of a study are where."""
+"""An index of a study's trials by what has become of them."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ from collections import Counter
 from supremix.tuning.ledger.records import TrialRecord, last_error
 
 
-class Course:
-    """Which trials are where."""
+class TrialIndex:
+    """Which trials run, are complete, have ended; kept up event by event."""
 
     def __init__(self) -> None:
         self.searched = 0
         """Trials of the search so far."""
         self.frontier = 0
-        """The first of them that has not ended; all before it have."""
+        """The first trial that has not ended; all before it have."""
         self.running: set[int] = set()
         self.complete: set[int] = set()
-        """Running ones with all epochs behind them: a verdict on them is still awaited."""
-        self.again: list[int] = []
-        """Running ones that have to be proposed once more."""
-        self.confirming: list[int] = []
-        """Trials that train the best settings anew."""
+        """Running ones with all epochs done: a decision on them is still awaited."""
+        self.resumed: list[int] = []
+        """Running ones of an earlier session, which have to be proposed once more."""
+        self.replicates: list[int] = []
+        """Trials that train the hyperparameters of the best ones with new seeds."""
         self.finished: list[tuple[float, int]] = []
         """Error and number of the finished trials of the search, best first."""
         self.ends: Counter[str] = Counter()
-        """How many ended how."""
+        """Number of trials by how they ended."""
         self._ahead: set[int] = set()
 
     def begin(self, record: TrialRecord) -> None:
         """Take a new trial."""
         self.running.add(record.number)
-        if record.role == "search":
+        if record.replicate_of is None:
             self.searched += 1
         else:
-            self.confirming.append(record.number)
+            self.replicates.append(record.number)
 
     def observe(self, record: TrialRecord) -> None:
         """Take a trial's new epoch."""
@@ -48,7 +48,7 @@ class Course:
         self.ends[record.state] += 1
         self.running.discard(number)
         self.complete.discard(number)
-        if record.state == "finished" and record.role == "search":
+        if record.state == "finished" and record.replicate_of is None:
             insort(self.finished, (last_error(record), number))
         self._ahead.add(number)
         while self.frontier in self._ahead:

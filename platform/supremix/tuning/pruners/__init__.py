@@ -1,0 +1,1 @@
+"""Stopping rules: which trials are given up before their last epoch."""

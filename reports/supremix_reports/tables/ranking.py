@@ -1,0 +1,65 @@
+"""The one rule for which trial is best, on whatever trials are read from: a ledger or a table."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable
+from statistics import fmean
+from typing import NamedTuple
+
+STATE_ORDER = ("finished", "stopped", "pruned", "failed", "running")
+"""States of a trial in the order of what its error is worth."""
+
+
+class TrialOutcome(NamedTuple):
+    """What the rule looks at.
+
+    Args:
+        number: Index of the trial in its study.
+        state: One of `STATE_ORDER`.
+        error: Error after the last epoch; None before the first.
+        replicate_of: The trial whose hyperparameters it trains with a new seed; None for a trial
+            of the search.
+    """
+
+    number: int
+    state: str
+    error: float | None
+    replicate_of: int | None = None
+
+
+def rank_key(trial: TrialOutcome) -> tuple[int, float, int]:
+    """The key that sorts trials from best to worst by their own error.
+
+    Finished ones come first: the error of a trial that ended early was measured on another footing.
+    Of two equal ones the earlier comes first.
+    """
+    return STATE_ORDER.index(trial.state), _finite(trial.error), trial.number
+
+
+def replicate_means(trials: Iterable[TrialOutcome]) -> dict[int, float]:
+    """Mean error of each trial's finished replicates, for those that have some."""
+    errors: dict[int, list[float]] = defaultdict(list)
+    for trial in trials:
+        if trial.replicate_of is not None and trial.state == "finished":
+            errors[trial.replicate_of].append(_finite(trial.error))
+    return {number: fmean(values) for number, values in errors.items()}
+
+
+def best_outcome(trials: Iterable[TrialOutcome]) -> TrialOutcome | None:
+    """The trial with the best hyperparameters; None where none has an error.
+
+    Where the best ones were trained again with new seeds, their mean error decides: the least error
+    of a search is partly luck. Else `rank_key` does.
+    """
+    known = [trial for trial in trials if trial.error is not None]
+    means = replicate_means(known)
+    searched = [trial for trial in known if trial.replicate_of is None]
+    if evaluated := [trial for trial in searched if trial.number in means]:
+        return min(evaluated, key=lambda trial: (means[trial.number], rank_key(trial)))
+    return min(searched, key=rank_key, default=None)
+
+
+def _finite(error: float | None) -> float:
+    return math.inf if error is None or math.isnan(error) else error
