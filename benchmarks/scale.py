@@ -28,14 +28,15 @@ from typing import Any
 import numpy as np
 import optuna
 from curve_forest import Dice
-from supremix.tuning.simulation.parts import SimulatedStudy, WorkerGroups
 
 from supremix.tuning.ledger.ledger import Ledger
+from supremix.tuning.pruners.halving import SuccessiveHalving
+from supremix.tuning.simulation.cluster import SimulatedCluster
 from supremix.tuning.simulation.curves import SyntheticCurves
+from supremix.tuning.simulation.simulated_study import SimulatedStudy
 from supremix.tuning.simulation.simulator import Simulation
 from supremix.tuning.study.budget import Budget
 from supremix.tuning.study.config import StudyConfig
-from supremix.tuning.study.pruning import Pruning
 from supremix.tuning.study.scheduler import parallel_trials
 from supremix.tuning.study.study import Study
 from supremix_spaces import Space
@@ -76,16 +77,17 @@ def measure(trials: int, options: argparse.Namespace) -> dict[str, float]:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with tempfile.TemporaryDirectory() as folder:
         ledgers = [Ledger(Path(folder) / f"{n}.jsonl") for n in range(options.studies)]
-        arms = [arm(n, ledger, share, options) for n, ledger in enumerate(ledgers)]
+        studies = [study(n, ledger, share, options) for n, ledger in enumerate(ledgers)]
         before = memory()
-        simulation = Simulation(arms, WorkerGroups(count=worker_groups, paces=SLOW, jitter=0.2))
+        cluster = SimulatedCluster(worker_groups=worker_groups, paces=SLOW, jitter=0.2)
+        simulation = Simulation(studies, cluster)
         begin = perf_counter()
         report = simulation.run()
         wall = perf_counter() - begin
         for ledger in ledgers:
             ledger.__exit__(None, None, None)
     asking, observing = np.array(report.asking), np.array(report.observing)
-    counted = sum(r.epoch for a in arms for r in a.study.records.values())
+    counted = sum(r.epoch for s in studies for r in s.study.records.values())
     driver = float(asking.sum() + observing.sum()) + report.refusing
     return {
         "trials": len(asking),
@@ -106,40 +108,41 @@ def measure(trials: int, options: argparse.Namespace) -> dict[str, float]:
         "busy": report.busy,
         "waiting": report.waiting,
         "drained": report.drained,
-        "gap": fmean(a.path[-1].true / a.model.best - 1.0 for a in arms),
-        "reached": fmean(a.closest[-1].true / a.model.best - 1.0 for a in arms),
-        "random_gap": fmean(random_gap(a.model, share) for a in arms),
+        "gap": fmean(s.path[-1].true / s.model.best - 1.0 for s in studies),
+        "reached": fmean(s.closest[-1].true / s.model.best - 1.0 for s in studies),
+        "random_gap": fmean(random_gap(s.model, share) for s in studies),
     }
 
 
-def arm(place: int, ledger: Ledger, trials: int, options: argparse.Namespace) -> SimulatedStudy:
+def study(seed: int, ledger: Ledger, trials: int, options: argparse.Namespace) -> SimulatedStudy:
     """One study with its curves and its ledger."""
-    curves = SyntheticCurves(place, epochs=EPOCHS)
-    rules = StudyConfig(
+    curves = SyntheticCurves(seed, epochs=EPOCHS)
+    config = StudyConfig(
         budget=Budget(trials=trials),
-        rungs=Pruning().rungs(EPOCHS),
+        epochs=EPOCHS,
+        pruner=SuccessiveHalving(),
         parallel=parallel_trials(options.worker_groups, options.studies),
     )
-    sampler = AtRandom(curves.space, place) if options.random else None
+    sampler = AtRandom(curves.space, seed) if options.random else None
     make = partial(
-        Study, space=curves.space, seed=place, ledger=ledger, rules=rules, sampler=sampler
+        Study, space=curves.space, seed=seed, ledger=ledger, config=config, sampler=sampler
     )
     return SimulatedStudy(make, ledger, curves)
 
 
 class AtRandom:
-    """Settings drawn at random in no time."""
+    """Draws hyperparameters at random, in no time."""
 
     def __init__(self, space: Space, seed: int) -> None:
         self._space, self._dice = space, Dice(seed)
 
     def propose(self, number: int, past: Sequence[Any]) -> dict[str, Any]:
-        """The settings of a trial."""
+        """The hyperparameters of a trial."""
         return self._space.suggest(self._dice)
 
 
 def random_gap(model: Any, trials: int) -> float:
-    """How far off the best of as many random settings would be, each trained to the end."""
+    """How far off the best of as many random configurations would be, each trained to the end."""
     dice = Dice(0)
     errors = [model.true_error(model.space.suggest(dice)) for _ in range(trials)]
     return min(errors) / model.best - 1.0
@@ -155,7 +158,7 @@ def table(rows: Sequence[dict[str, float]]) -> str:
     lines = [
         ("trials", "trials", "{:,.0f}"),
         ("epochs trained", "epochs", "{:,.0f}"),
-        ("of them in vain (verdict awaited)", "needless", "{:.1%}"),
+        ("of them in vain (decision awaited)", "needless", "{:.1%}"),
         ("driver time (processor), s", "driver", "{:.0f}"),
         ("driver time a trial, ms", "per_trial", "{:.2f}"),
         ("a proposal, median, ms", "ask_median", "{:.2f}"),
@@ -168,11 +171,11 @@ def table(rows: Sequence[dict[str, float]]) -> str:
         ("virtual time, h", "virtual_hours", "{:.1f}"),
         ("driver time over virtual time", "load", "{:.1%}"),
         ("worker groups busy", "busy", "{:.1%}"),
-        ("worker groups waiting for a verdict", "waiting", "{:.2%}"),
+        ("worker groups waiting for a decision", "waiting", "{:.2%}"),
         ("worker groups free after the last proposal", "drained", "{:.1%}"),
         ("true error of the best trial, above the least possible", "gap", "{:.2%}"),
         ("of the trial that truly is the best", "reached", "{:.2%}"),
-        ("of the best of as many random settings", "random_gap", "{:.2%}"),
+        ("of the best of as many random configurations", "random_gap", "{:.2%}"),
         ("wall time, s", "wall", "{:.0f}"),
     ]  # fmt: skip
     text = ["|" + " | ".join(["", *[""] * len(rows)]) + "|", "|" + " --- |" * (len(rows) + 1)]

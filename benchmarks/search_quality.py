@@ -38,17 +38,21 @@ import polars as pl
 from curve_forest import ForestCurves
 from optuna.samplers import TPESampler
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
-from supremix.tuning.simulation.parts import MemoryLedger, SimulatedStudy, WorkerGroups
 
 from supremix.search.earlier_runs import Earlier, earlier_of, prior_for
 from supremix.tuning.ledger.ledger import END
 from supremix.tuning.ledger.records import TrialRecord
+from supremix.tuning.pruners.halving import SuccessiveHalving
+from supremix.tuning.pruners.none import NoPruning
+from supremix.tuning.pruners.pruner import first_rung
+from supremix.tuning.simulation.cluster import SimulatedCluster
 from supremix.tuning.simulation.curves import SyntheticCurves
+from supremix.tuning.simulation.memory_ledger import MemoryLedger
+from supremix.tuning.simulation.simulated_study import SimulatedStudy
 from supremix.tuning.simulation.simulator import Simulation
 from supremix.tuning.study import history
 from supremix.tuning.study.budget import Budget, Clock
 from supremix.tuning.study.config import Proposal, StudyConfig
-from supremix.tuning.study.pruning import Pruning, never
 from supremix.tuning.study.sampler import Tpe, Uniform, draw_seed
 from supremix.tuning.study.study import Study
 from supremix.tuning.study.warm_start import WarmStart
@@ -83,7 +87,7 @@ class Strategy:
     startup: int = 10
     tpe: Mapping[str, Any] = field(default_factory=dict)
     caps: tuple[int, int, int] | None = None
-    learn: bool = False
+    warm_start: bool = False
 
 
 RIVALS = {
@@ -93,7 +97,7 @@ RIVALS = {
     "ours": Strategy(),
 }
 
-TRANSFER = {"ours, alone": Strategy(), "ours, after the others": Strategy(learn=True)}
+TRANSFER = {"ours, alone": Strategy(), "ours, after the others": Strategy(warm_start=True)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +116,9 @@ class Task:
 class PlainAsha:
     """Ray's ASHA, told of every epoch as it arrives, with settings drawn at random."""
 
-    def __init__(self, space: Space, seed: int, ledger: MemoryLedger, pruning: Pruning, total: int):
+    def __init__(
+        self, space: Space, seed: int, ledger: MemoryLedger, halving: SuccessiveHalving, total: int
+    ):
         self.clock, self.records, self.searched = Clock(), dict[int, TrialRecord](), False
         self._draw, self._ledger = Uniform(space, seed), ledger
         self._space = space
@@ -121,8 +127,8 @@ class PlainAsha:
             metric="error",
             mode="min",
             max_t=total,
-            grace_period=pruning.first_rung(total),
-            reduction_factor=pruning.reduction,
+            grace_period=first_rung(halving.grace, total),
+            reduction_factor=halving.reduction,
         )
 
     def ask(self) -> Proposal:
@@ -203,31 +209,35 @@ def space_of(name: str, table: pl.DataFrame) -> Space:
 def study_of(task: Task, space: Space, total: int, ledger: MemoryLedger) -> Any:
     """The study of a task, or the plain ASHA in its place."""
     way, seed = task.strategy, task.seed
-    pruning = Pruning(grace=way.grace, reduction=way.reduction)
+    halving = SuccessiveHalving(grace=way.grace, reduction=way.reduction)
     if way.pruning == "asha":
-        return PlainAsha(space, seed, ledger, pruning, total)
-    rungs = never(total) if way.pruning == "none" else pruning.rungs(total)
+        return PlainAsha(space, seed, ledger, halving, total)
     if way.sampler == "random":
         sampler: Any = Uniform(space, seed)
     else:
         sampler = TunedTpe(space, seed, way.startup, way.tpe)
-    rules = StudyConfig(budget=Budget(trials=10**6), rungs=rungs, parallel=task.worker_groups)
+    config = StudyConfig(
+        budget=Budget(trials=10**6),
+        epochs=total,
+        pruner=NoPruning() if way.pruning == "none" else halving,
+        parallel=task.worker_groups,
+    )
     given = {k: v for k in ("slack", "lead") if (v := getattr(way, k)) is not None}
     return Study(
         space=space,
         seed=seed,
         ledger=ledger,
-        rules=replace(rules, **given),
+        config=replace(config, **given),
         sampler=sampler,
-        prior=learned(task, space) if way.learn else None,
+        warm_start=warm_start(task, space) if way.warm_start else None,
     )
 
 
-def learned(task: Task, space: Space) -> WarmStart:
+def warm_start(task: Task, space: Space) -> WarmStart:
     """What searches of `SCHOOL` trainings' worth of epochs on the other datasets have to teach."""
     earlier: list[Earlier] = []
     for other in task.others:
-        before = replace(task, name=other, strategy=replace(task.strategy, learn=False))
+        before = replace(task, name=other, strategy=replace(task.strategy, warm_start=False))
         study = search(before, lambda _, spent: spent >= SCHOOL).study
         found = earlier_of(other, get(other).card, study.space, study.records.values())
         earlier += [] if found is None else [found]
@@ -252,14 +262,14 @@ def run(task: Task) -> Found:
     """Search until the goal, and at least to the last milestone."""
     model, space = model_of(task.curves, task.name)
 
-    def found(arm: SimulatedStudy) -> bool:
-        return bool(arm.closest) and arm.closest[-1].true <= task.within * model.best
+    def found(one: SimulatedStudy) -> bool:
+        return bool(one.closest) and one.closest[-1].true <= task.within * model.best
 
-    arm = search(task, lambda arm, spent: spent >= CAP or (found(arm) and spent >= MILESTONES[-1]))
-    reached = (best.epochs for best in arm.closest if best.true <= task.within * model.best)
+    one = search(task, lambda one, spent: spent >= CAP or (found(one) and spent >= MILESTONES[-1]))
+    reached = (best.epochs for best in one.closest if best.true <= task.within * model.best)
     total = len(model.rows(space.defaults(), 0))
     steps = [
-        [best.true for best in arm.path if best.epochs <= milestone * total]
+        [best.true for best in one.path if best.epochs <= milestone * total]
         for milestone in MILESTONES
     ]
     return Found(
@@ -276,13 +286,12 @@ def search(task: Task, until: Callable[[SimulatedStudy, float], bool]) -> Simula
     space = elsewhere(space, task.seed)
     total = len(model.rows(space.defaults(), 0))
     ledger = MemoryLedger()
-    arm = SimulatedStudy(lambda: study_of(task, space, total, ledger), ledger, model)
-    simulation = Simulation(
-        [arm], WorkerGroups(count=task.worker_groups, jitter=0.1, seed=task.seed)
-    )
+    one = SimulatedStudy(lambda: study_of(task, space, total, ledger), ledger, model)
+    cluster = SimulatedCluster(worker_groups=task.worker_groups, jitter=0.1, seed=task.seed)
+    simulation = Simulation([one], cluster)
     history.BEST, history.LATEST, history.PENDING = task.strategy.caps or CAPS
-    simulation.run(lambda: until(arm, simulation.report.epochs / total))
-    return arm
+    simulation.run(lambda: until(one, simulation.report.epochs / total))
+    return one
 
 
 def median(values: Sequence[float]) -> tuple[float, float, float]:
@@ -316,8 +325,8 @@ def compare(
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
         results = list(pool.map(run, tasks))
     rows: list[dict[str, Any]] = []
-    for place, (name, count, label) in enumerate(cells):
-        outcomes = results[place * options.seeds : (place + 1) * options.seeds]
+    for index, (name, count, label) in enumerate(cells):
+        outcomes = results[index * options.seeds : (index + 1) * options.seeds]
         values = [outcome.epochs for outcome in outcomes]
         middle, low, high = median(values)
         rows.append(
@@ -356,7 +365,7 @@ def milestones(rows: Sequence[dict[str, Any]], reference: str) -> str:
     ]
     for row in rows:
         gaps = np.array(row["gaps"])
-        apart = gaps - np.array(base[row["dataset"], row["worker_groups"]])
+        apart = gaps - np.array(base[row["dataset"], row["groups"]])
         cells: list[str] = []
         for own, beside in zip(gaps.T, apart.T, strict=True):
             known = beside[np.isfinite(beside)]
