@@ -1,4 +1,4 @@
-"""Interrupts: kept while it matters, raised when looked for, never lost."""
+"""Interrupts: kept while they would do harm, raised when checked for, never lost."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def ctrl_c_is_on() -> object:
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_an_interrupt_is_raised_at_once_where_nobody_is_patient(number: signal.Signals) -> None:
+def test_an_interrupt_is_raised_at_once_unless_it_is_deferred(number: signal.Signals) -> None:
     with pytest.raises(KeyboardInterrupt), Interrupts().handled():
         send(number)
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_a_patient_block_is_told_when_it_looks(number: signal.Signals) -> None:
+def test_a_deferred_interrupt_is_raised_by_a_check(number: signal.Signals) -> None:
     interrupts, done = Interrupts(), list[str]()
     with interrupts.handled(), interrupts.deferred():
         send(number)
@@ -42,7 +42,7 @@ def test_a_patient_block_is_told_when_it_looks(number: signal.Signals) -> None:
     assert done
 
 
-def test_an_interrupt_that_nobody_looked_for_is_raised_at_the_end() -> None:
+def test_an_interrupt_that_is_not_checked_for_is_raised_at_the_end() -> None:
     interrupts, done = Interrupts(), list[str]()
 
     def work() -> None:

@@ -1,4 +1,4 @@
-"""What is refused before any Ray is started, and what the kernel says of memory."""
+"""What is refused before any Ray is started, and the kernel's count of kills."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from supremix.cluster import members as group
-from supremix.cluster import runtime
+from supremix.cluster import members, runtime
 from supremix.cluster.members import memory_kills
 from supremix.cluster.pool.ray_control import death_of
-from supremix.cluster.runtime import _environment, ray_runtime
+from supremix.cluster.runtime import ray_runtime, wheel_environment
 from supremix.errors import ResourceError, SpecError
 
 
@@ -27,7 +26,7 @@ def test_what_is_no_wheel_is_refused(tmp_path: Path, name: str) -> None:
         pytest.fail("it was started")
 
 
-def test_a_cluster_that_does_not_answer_is_told_at_once() -> None:
+def test_a_cluster_that_does_not_answer_is_refused_at_once() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # and nobody listens
         address = f"127.0.0.1:{taken.getsockname()[1]}"
@@ -38,7 +37,7 @@ def test_a_cluster_that_does_not_answer_is_told_at_once() -> None:
             pytest.fail("it was reached")
 
 
-def test_a_refusal_for_want_of_a_token_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refusal_for_lack_of_a_token_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(**named: object) -> None:
         try:
             raise RuntimeError("Last connection error: ray.exceptions.AuthenticationError: RPC")
@@ -58,7 +57,7 @@ def test_a_wheel_travels_as_the_packages_in_it(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel, "w") as archive:
         archive.writestr("a/__init__.py", "")
         archive.writestr("a-1.dist-info/METADATA", "")
-    with _environment(str(wheel)) as environment:
+    with wheel_environment(str(wheel)) as environment:
         assert environment is not None
         modules = [Path(module) for module in environment["py_modules"]]
         assert [module.name for module in modules] == ["a", "a-1.dist-info"]
@@ -69,7 +68,7 @@ def test_a_wheel_travels_as_the_packages_in_it(tmp_path: Path) -> None:
 def test_the_kernel_is_asked_how_many_it_has_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(group, "PAGE_KILLS", tmp_path / "vmstat")
+    monkeypatch.setattr(members, "VMSTAT", tmp_path / "vmstat")
     assert memory_kills() == 0
     (tmp_path / "vmstat").write_text("pgfault 12\noom_kill 3\n")
     assert memory_kills() == 3
@@ -88,7 +87,7 @@ def test_the_kernel_is_asked_how_many_it_has_killed(
         ("Task was killed due to the node running low on memory.\nmore", "Task was", True),
     ],
 )
-def test_a_death_is_told_in_a_line_without_guesses(said: str, text: str, memory: bool) -> None:
+def test_a_death_is_reported_in_a_line_without_guesses(said: str, text: str, memory: bool) -> None:
     death = death_of(Exception(said))
     assert death.text.startswith(text)
     assert "\n" not in death.text

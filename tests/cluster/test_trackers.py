@@ -1,4 +1,4 @@
-"""TensorBoard's files and MLflow's records, read back by others than wrote them."""
+"""TensorBoard's files and MLflow's records, read back by other libraries."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def tune_trial(number: int, *, epoch: int = 0, part: int = 0) -> Any:
-    described = {"part": part, "number": number, "epoch": epoch, "seed": 1, "config": CONFIG}
-    config = {"trial": json.dumps(described), "settings": CONFIG}
+def tune_trial(number: int, *, epoch: int = 0, study: int = 0) -> Any:
+    described = {"study": study, "number": number, "epoch": epoch, "seed": 1, "config": CONFIG}
+    config = {"trial": json.dumps(described)}
     return SimpleNamespace(trial_id=f"t{number}-{epoch}", config=config)
 
 
@@ -43,7 +43,7 @@ def result(epoch: int, error: float) -> dict[str, Any]:
 
 
 def play(trackers: list[Tracker], *errors: float, begin: int = 0, end: str = "complete") -> None:
-    """What Tune tells its callbacks of one trial, in Tune's order."""
+    """The calls of Tune to its callbacks for one trial, in Tune's order."""
     trial = tune_trial(3, epoch=begin)
     for tracker in trackers:
         tracker.on_trial_start(0, [], trial)
@@ -65,7 +65,7 @@ class Mlflow:
     run: str
 
     def play(self, *errors: float, begin: int = 0, end: str = "complete") -> None:
-        found = make_trackers(tensorboard=None, mlflow=self.uri, run=self.run, note=pytest.fail)
+        found = make_trackers(tensorboard=None, mlflow=self.uri, run=self.run, warn=pytest.fail)
         play(found, *errors, begin=begin, end=end)
 
     def records(self) -> list[Any]:
@@ -96,13 +96,13 @@ def mlflow(database: str) -> Mlflow:
 
 
 def test_tensorboard_gets_a_folder_a_trial_with_its_epochs(tmp_path: Path) -> None:
-    found = make_trackers(tensorboard=str(tmp_path), mlflow=None, run="hc18-l1", note=pytest.fail)
+    found = make_trackers(tensorboard=str(tmp_path), mlflow=None, run="hc18-l1", warn=pytest.fail)
     play(found, 9.0, 4.0, begin=2)
     (file,) = (tmp_path / "hc18-l1" / "00003").glob("events.out.tfevents.*")
     scalars = read_scalars(file)
     assert scalars["ray/tune/error"] == [(3, 9.0), (4, 4.0)]
     assert scalars["ray/tune/measures/rank"] == [(3, 2.0), (4, 2.0)]
-    assert b"batch_size" in file.read_bytes()  # the settings, at the end
+    assert b"batch_size" in file.read_bytes()  # the hyperparameters, at the end
 
 
 def read_scalars(file: Path) -> dict[str, list[tuple[int, float]]]:
@@ -121,7 +121,7 @@ def read_scalars(file: Path) -> dict[str, list[tuple[int, float]]]:
 
 
 @pytest.mark.slow  # MLflow takes seconds to make its tables
-def test_mlflow_gets_settings_and_epochs(mlflow: Mlflow) -> None:
+def test_mlflow_gets_hyperparameters_and_epochs(mlflow: Mlflow) -> None:
     mlflow.play(9.0, 4.0)
     (run,) = mlflow.records()
     assert run.data.params == {name: str(value) for name, value in CONFIG.items()}
@@ -136,7 +136,7 @@ def test_a_trial_that_failed_is_failed_in_mlflow(mlflow: Mlflow) -> None:
 
 
 @pytest.mark.slow  # MLflow takes seconds to make its tables
-def test_a_resumed_trial_goes_on_with_its_records(mlflow: Mlflow) -> None:
+def test_a_resumed_trial_continues_its_records(mlflow: Mlflow) -> None:
     mlflow.play(9.0, 8.0, end="interruption")
     mlflow.play(7.0, begin=2)
     assert mlflow.history("error") == [(1, 9.0), (2, 8.0), (3, 7.0)]
@@ -144,7 +144,7 @@ def test_a_resumed_trial_goes_on_with_its_records(mlflow: Mlflow) -> None:
 
 
 class Slow:
-    """A logger that takes its time, and fails where it is told to."""
+    """A logger that takes its time, and fails on demand."""
 
     def __init__(self, fails: bool = False) -> None:
         self.gate, self.heard, self.fails = threading.Event(), list[str](), fails
@@ -162,10 +162,10 @@ class Slow:
         self.heard.append("end")
 
 
-def test_a_slow_tracker_holds_up_nobody_and_loses_nothing() -> None:
+def test_a_slow_tracker_delays_nothing_and_loses_nothing() -> None:
     slow = Slow()
-    tracker = Tracker(slow, "Slow", names=("ixi", "hc18"), note=pytest.fail)
-    trial = tune_trial(0, part=1)
+    tracker = Tracker(slow, "Slow", names=("ixi", "hc18"), warn=pytest.fail)
+    trial = tune_trial(0, study=1)
     tracker.on_trial_start(0, [], trial)
     for epoch in range(1, 100):
         tracker.on_trial_result(0, [], trial, result(epoch, 1.0))
@@ -176,13 +176,13 @@ def test_a_slow_tracker_holds_up_nobody_and_loses_nothing() -> None:
     assert slow.heard == ["start hc18/00000", *(f"result {n}" for n in range(1, 100)), "end"]
 
 
-def test_a_tracker_that_fails_is_noted_once() -> None:
-    notes: list[str] = []
+def test_a_tracker_that_fails_warns_once() -> None:
+    sentences: list[str] = []
     broken = Slow(fails=True)
     broken.gate.set()
-    tracker = Tracker(broken, "Slow", note=notes.append)
+    tracker = Tracker(broken, "Slow", warn=sentences.append)
     play([tracker], 1.0, 2.0, 3.0)
-    assert notes == ["Slow lacks records: the server is down"]
+    assert sentences == ["Slow lacks records: the server is down"]
     assert broken.heard == ["start 00003", "end"]
 
 
@@ -203,7 +203,7 @@ def test_a_missing_package_is_named_with_its_extra(
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(SpecError, match=rf"pip install 'supremix\[{extra}\]'"):
-        make_trackers(**asked, run="hc18-l1", note=pytest.fail)
+        make_trackers(**asked, run="hc18-l1", warn=pytest.fail)
 
 
 @pytest.mark.parametrize("address", ["http://127.0.0.1:9", "a/folder", "nonsense://x"])
@@ -212,4 +212,4 @@ def test_mlflow_at_an_address_that_cannot_be_used_is_refused_before_the_search(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SpecError, match=f"cannot record in MLflow at '{address}'"):
-        make_trackers(tensorboard=None, mlflow=address, run="hc18-l1", note=pytest.fail)
+        make_trackers(tensorboard=None, mlflow=address, run="hc18-l1", warn=pytest.fail)

@@ -36,7 +36,7 @@ def test_a_trial_on_several_datasets_goes_from_one_to_the_next() -> None:
     assert {request.task.seed for request in requests} == {5}
 
 
-def test_its_error_is_the_geometric_mean_of_ratios_over_the_datasets_it_has_come_to() -> None:
+def test_its_error_is_the_geometric_mean_of_ratios_over_the_datasets_begun_so_far() -> None:
     references, errors = (2.0, 10.0), (3.0, 1.0, 1.5, 9.0, 4.0, 5.0)
     joint = template(*(task(str(k), reference) for k, reference in enumerate(references)))
     record = TrialRecord(number=0, config={})

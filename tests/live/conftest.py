@@ -63,4 +63,4 @@ def drive(tmp_path: Path, heads: str, cache: Path) -> Iterator[Callable[..., Dri
     yield start
     for driver in drivers:
         driver.end()
-        driver.wait_for_nobody()
+        driver.wait_for_processes_to_end()

@@ -1,4 +1,4 @@
-"""A trial that can be held and spoilt from outside, groups to give it to, and their workers."""
+"""A trial that can be held and made to fail from outside, and worker groups for it."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ EPOCHS = 4
 CONFIG: dict[str, Any] = {"lr": 1e-3, "batch_size": 16}
 
 
-def obedient_method(folder: str) -> Method:
-    """The method l1, which at every step of the training does what files in a folder say.
+def controlled_method(folder: str) -> Method:
+    """The method l1, controlled at every training step by files in a folder.
 
     ``hold``: wait while it is there, having written ``held-PID``. ``memory``: find no memory.
     ``nan``: make the loss NaN. Each step adds a letter to ``steps``.
@@ -38,7 +38,7 @@ def obedient_method(folder: str) -> Method:
 
     plain = get_method("l1")
 
-    class Obedient:  # known to nobody by name, so it travels to the workers by value
+    class Controlled:  # known to nobody by name, so it travels to the workers by value
         name = "l1"
         config = plain.config
 
@@ -48,33 +48,33 @@ def obedient_method(folder: str) -> Method:
                 import time
                 from pathlib import Path
 
-                place = Path(folder)
-                with (place / "steps").open("a") as steps:
+                files = Path(folder)
+                with (files / "steps").open("a") as steps:
                     steps.write("x")
-                while (place / "hold").exists():
-                    (place / f"held-{os.getpid()}").touch()
+                while (files / "hold").exists():
+                    (files / f"held-{os.getpid()}").touch()
                     time.sleep(0.01)
-                if (place / "memory").exists():
+                if (files / "memory").exists():
                     raise MemoryError("no more of it")
-                sick = (place / "nan").exists()
-                return known(predictions, targets) * (float("nan") if sick else 1.0)
+                spoilt = (files / "nan").exists()
+                return known(predictions, targets) * (float("nan") if spoilt else 1.0)
 
             (stage,) = plain.stages(config, epochs=epochs, card=card)
             known: Any = stage.loss
             return (replace(stage, loss=loss),)
 
-    return Obedient()
+    return Controlled()
 
 
 @dataclass(frozen=True)
 class Subject:
-    """One trial: what to order, where to spoil it, and how it comes out when nobody does."""
+    """One trial: its requests, how to make it fail, and its undisturbed curve."""
 
     key: str
     folder: Path
     task: Task
 
-    def order(self, epoch: int, **more: Any) -> WorkerRequest:
+    def request(self, epoch: int, **more: Any) -> WorkerRequest:
         checkpoint = str(self.folder / "trial.pt")
         return WorkerRequest(
             key=self.key,
@@ -117,7 +117,7 @@ def make_subject(folder: Path, heads: str, cache: Path, **more: Any) -> Subject:
     store = prepare("hc18", heads, shape=(16, 24), cache=cache)
     task = Task(
         store=store.path,
-        method=obedient_method(str(folder)),
+        method=controlled_method(str(folder)),
         encoder=EncoderSpec(width=4),
         epochs=EPOCHS,
         seed=3,
@@ -127,32 +127,32 @@ def make_subject(folder: Path, heads: str, cache: Path, **more: Any) -> Subject:
     return Subject(f"{folder.name}-{uuid.uuid4().hex[:6]}", folder, task)
 
 
-class Asked:
-    """An order that is under way, as a trial's actor would have it."""
+class Pending:
+    """A request that is under way, as a trial's actor would have it."""
 
-    def __init__(self, executor: Executor, order: WorkerRequest) -> None:
-        self.executor, self.reference = executor, executor.pool.execute.remote(order)
+    def __init__(self, executor: Executor, request: WorkerRequest) -> None:
+        self.executor, self.reference = executor, executor.pool.execute.remote(request)
 
     @property
     def done(self) -> bool:
         self.executor.check()
         return bool(ray.wait([self.reference], timeout=0)[0])
 
-    def outcome(self, seconds: float = 300.0) -> WorkerResult:
-        """Wait for it, looking after the executor as a driver does."""
-        wait_until(lambda: self.done, "an outcome", seconds)
+    def result(self, seconds: float = 300.0) -> WorkerResult:
+        """Wait for it, checking the executor as a driver does."""
+        wait_until(lambda: self.done, "a result", seconds)
         return ray.get(self.reference)
 
 
 def rows(
     executor: Executor, subject: Subject, first: int, last: int = EPOCHS, **more: Any
 ) -> list[Any]:
-    """The rows of some epochs of a trial, ordered one after the other."""
+    """The rows of some epochs of a trial, requested one after the other."""
     found = []
     for epoch in range(first, last + 1):
-        outcome = Asked(executor, subject.order(epoch, **more)).outcome()
-        assert outcome.failure is None
-        found.append(outcome.row)
+        result = Pending(executor, subject.request(epoch, **more)).result()
+        assert result.failure is None
+        found.append(result.row)
     return found
 
 

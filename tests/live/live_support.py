@@ -17,9 +17,9 @@ import polars as pl
 import ray
 from PIL import Image
 from polars.testing import assert_frame_equal
-from ray._private import state as ray_state
 from ray.util import placement_group_table
 
+from supremix.cluster.ray_private import COORDINATOR, living_actors
 from supremix.tuning.ledger.ledger import read_events
 from supremix_reports import read_table
 
@@ -110,10 +110,10 @@ class Driver:
         except OSError:  # ended meanwhile, or another user's
             return False
 
-    def wait_for_nobody(self) -> None:
+    def wait_for_processes_to_end(self) -> None:
         wait_for_none(self.left, "processes of the driver", 120)
 
-    def wait_for_workers_to_go(self) -> None:
+    def wait_for_workers_to_end(self) -> None:
         """Wait for all but two agents of Ray, which may outlive a killed raylet by a minute."""
 
         def others() -> list[str]:
@@ -148,7 +148,7 @@ def events_of(run: Path) -> list[dict[str, Any]]:
 def wait_until(condition: Callable[[], Any], what: str, seconds: float = 300.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds:g} s in vain for {what}"
+        assert time.monotonic() < deadline, f"waited {seconds:g} s without success for {what}"
         time.sleep(0.02)
 
 
@@ -182,12 +182,6 @@ def assert_same_tables(run: Path, other: Path) -> None:
         assert_frame_equal(table, others[name], check_exact=True)
 
 
-def living_actors() -> list[tuple[str, int]]:
-    """Class and process of every actor in the Ray of this process."""
-    states: Any = ray_state.actors()
-    return [(s["ActorClassName"], s["Pid"]) for s in states.values() if s["State"] != "DEAD"]
-
-
 def assert_nothing_left(cpus: float = 2) -> None:
     """No actor and no placement group is left in the Ray of this process, and all CPUs are free.
 
@@ -195,7 +189,7 @@ def assert_nothing_left(cpus: float = 2) -> None:
     """
 
     def actors() -> list[str]:
-        return [name for name, _ in living_actors() if name != "_AutoscalingCoordinatorActor"]
+        return [name for name, _ in living_actors() if name != COORDINATOR]
 
     def groups() -> list[str]:
         table = placement_group_table()

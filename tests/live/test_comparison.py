@@ -23,7 +23,7 @@ SMALL: dict[str, Any] = {**TINY, "epochs": 2, "trials": 2}
 
 @pytest.fixture
 def executors(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """The crews that were started."""
+    """The executors that were started."""
     started: list[Any] = []
 
     class Counted(driver.Executor):
@@ -35,7 +35,7 @@ def executors(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return started
 
 
-def test_methods_are_compared_by_one_crew_and_resumed_where_they_ended(
+def test_methods_are_compared_by_one_executor_and_resumed_where_they_ended(
     tmp_path: Path, heads: str, executors: list[Any]
 ) -> None:
     run, heard = tmp_path / "run", list[Progress]()

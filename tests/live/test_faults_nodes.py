@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import uuid
 import zipfile
 from collections.abc import Callable, Iterator
@@ -15,8 +14,9 @@ from typing import Any
 
 import pytest
 import ray
+from cluster_support import RAY
 from fault_support import (
-    Asked,
+    Pending,
     Subject,
     Watch,
     alive,
@@ -30,19 +30,17 @@ from fault_support import (
     wait_for_worker_groups,
 )
 from live_support import assert_nothing_left, wait_until
-from ray._raylet import GcsClient
 from ray.cluster_utils import Cluster
-from ray.core.generated import autoscaler_pb2
 
 from supremix.cluster import Executor, WorkerGroupPlan, ray_runtime
-from supremix.cluster.pool.ray_control import draining_nodes
+from supremix.cluster.pool.ray_control import dead_nodes
+from supremix.cluster.ray_private import draining_nodes
 
 pytestmark = pytest.mark.slow
 
 TWO = WorkerGroupPlan(count=2, workers=1, cpus=1, gpus=0)
 WIDE = WorkerGroupPlan(count=1, workers=2, cpus=1, gpus=0)
 SMALL: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 80_000_000}
-PREEMPTION: Any = autoscaler_pb2.DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION")
 
 
 @pytest.fixture
@@ -69,26 +67,33 @@ def watch(record_property: Callable[[str, object], None]) -> Watch:
     return Watch(record_property)
 
 
-def node_of(cluster: Cluster, name: str | None) -> Any:
+def find_node(cluster: Cluster, name: str | None) -> Any:
     return next(node for node in cluster.worker_nodes if node.node_id == name)
 
 
-def place_of(executor: Executor, subject: Subject) -> str:
+def node_of_trial(executor: Executor, subject: Subject) -> str:
     """The node on which a trial is trained."""
     (member,) = members(executor)[leases(executor).index(subject.key)]
     return member.node
 
 
-def begin(executor: Executor, subjects: list[Subject]) -> tuple[list[Any], Asked]:
-    """Both trials under way on a group each; the first held in the middle of its third epoch."""
+def announce_preemption(cluster: Cluster, node: str) -> None:
+    """As a cloud's autoscaler does before it takes a node away."""
+    words = ("drain-node", "--address", cluster.address, "--node-id", node)
+    words += ("--reason", "DRAIN_NODE_REASON_PREEMPTION", "--reason-message", "to be preempted")
+    subprocess.run([RAY, *words], check=True, capture_output=True)
+
+
+def begin(executor: Executor, subjects: list[Subject]) -> tuple[list[Any], Pending]:
+    """Both trials under way on a worker group each; the first is held inside its third epoch."""
     first, second = subjects
     wait_for_worker_groups(executor, 2)
     found = rows(executor, first, 1, 2)
     assert rows(executor, second, 1, 1)
     first.do("hold")
-    asked = Asked(executor, first.order(3))
+    pending = Pending(executor, first.request(3))
     first.wait_until_held()
-    return found, asked
+    return found, pending
 
 
 @pytest.mark.long
@@ -97,11 +102,11 @@ def test_a_trial_goes_on_elsewhere_when_its_node_is_taken_away(
 ) -> None:
     first, second = subjects
     with Executor(TWO, str(tmp_path / "ray")) as executor:
-        found, asked = begin(executor, subjects)
-        lost, before = place_of(executor, first), first.steps()
-        cluster.remove_node(node_of(cluster, lost), allow_graceful=False)
+        found, pending = begin(executor, subjects)
+        lost, before = node_of_trial(executor, first), first.steps()
+        cluster.remove_node(find_node(cluster, lost), allow_graceful=False)
         watch.start()
-        wait_until(lambda: not asked.done and leases(executor).count(None) == 1, "the loss")
+        wait_until(lambda: not pending.done and leases(executor).count(None) == 1, "the loss")
         watch.stop("node taken away: noticed")
         # Held for so long, lest it be done before its node is missed.
         wait_until(lambda: not any(map(alive, first.held())), "its worker to end")
@@ -110,14 +115,14 @@ def test_a_trial_goes_on_elsewhere_when_its_node_is_taken_away(
         others = [*rows(executor, second, 2)]
         watch.start()
         release(executor, second)
-        outcome = asked.outcome()
+        result = pending.result()
         watch.stop(
             "node taken away: its trial's epoch done elsewhere, once a worker group was free"
         )
-        assert outcome.failure is None
-        assert "its node died" in outcome.log or "its workers died" in outcome.log
+        assert result.failure is None
+        assert "its node died" in result.log or "its workers died" in result.log
         assert first.steps() - before == 3  # the epoch that was under way
-        assert_undisturbed(first, [*found, outcome.row, *rows(executor, first, 4)])
+        assert_undisturbed(first, [*found, result.row, *rows(executor, first, 4)])
         assert len(others) == 3
 
         cluster.add_node(**SMALL)
@@ -125,8 +130,8 @@ def test_a_trial_goes_on_elsewhere_when_its_node_is_taken_away(
         wait_for_worker_groups(executor, 2)
         watch.stop("new node: its worker group is there again")
         release(executor, first)
-        both = [Asked(executor, subject.order(4)) for subject in subjects]
-        assert all(one.outcome().failure is None for one in both)
+        both = [Pending(executor, subject.request(4)) for subject in subjects]
+        assert all(one.result().failure is None for one in both)
         assert None not in leases(executor)
     assert_nothing_left(cpus=2)
 
@@ -137,24 +142,21 @@ def test_a_node_that_is_announced_to_go_costs_nothing(
 ) -> None:
     first, second = subjects
     with Executor(TWO, str(tmp_path / "ray")) as executor:
-        found, asked = begin(executor, subjects)
+        found, pending = begin(executor, subjects)
         release(executor, second)
-        drained, before = place_of(executor, first), first.steps()
-        accepted, why = GcsClient(address=cluster.gcs_address).drain_node(
-            drained, PREEMPTION, "to be preempted", 0
-        )
-        assert accepted, why
+        drained, before = node_of_trial(executor, first), first.steps()
+        announce_preemption(cluster, drained)
         watch.start()
         wait_until(lambda: drained in draining_nodes(), "the drain to be known")
-        executor._looked = 0.0  # do not wait for the next look
-        executor.check()
+        # Do not wait for the executor's next check.
+        ray.get(executor.pool.update_nodes.remote(dead_nodes(), draining_nodes()))
         first.undo("hold")
-        outcome = asked.outcome()
-        assert outcome.failure is None
-        assert outcome.log == ""
-        found += [outcome.row, *rows(executor, first, 4)]
+        result = pending.result()
+        assert result.failure is None
+        assert result.log == ""
+        found += [result.row, *rows(executor, first, 4)]
         watch.stop("node drains: next epoch done elsewhere")
-        assert place_of(executor, first) != drained
+        assert node_of_trial(executor, first) != drained
         assert first.steps() == before + 2 + 3  # what was left of the epoch, and the next
         assert_undisturbed(first, found)
 
@@ -163,7 +165,7 @@ def test_a_node_that_is_announced_to_go_costs_nothing(
             return drained not in {one.node for group in members(executor) for one in group}
 
         wait_until(left, "the worker group to leave the node")
-        cluster.remove_node(node_of(cluster, drained), allow_graceful=False)
+        cluster.remove_node(find_node(cluster, drained), allow_graceful=False)
         cluster.add_node(**SMALL)
         wait_for_worker_groups(executor, 2)
         watch.stop("node drains: its worker group is there again, on a new node")
@@ -171,7 +173,7 @@ def test_a_node_that_is_announced_to_go_costs_nothing(
 
 
 @pytest.mark.long
-def test_a_group_over_two_nodes_goes_on_when_one_is_replaced(
+def test_a_worker_group_over_two_nodes_goes_on_when_one_is_replaced(
     cluster: Cluster, subjects: list[Subject], tmp_path: Path, watch: Watch
 ) -> None:
     first, _ = subjects
@@ -181,46 +183,46 @@ def test_a_group_over_two_nodes_goes_on_when_one_is_replaced(
         ((here, there),) = members(executor)
         assert here.node != there.node
         first.do("hold")
-        asked = Asked(executor, first.order(3))
+        pending = Pending(executor, first.request(3))
         wait_until(lambda: len(first.held()) == 2, "both ranks in the middle of a step")
-        cluster.remove_node(node_of(cluster, there.node), allow_graceful=False)
+        cluster.remove_node(find_node(cluster, there.node), allow_graceful=False)
         watch.start()
-        wait_until(lambda: not asked.done and not members(executor)[0], "the loss")
+        wait_until(lambda: not pending.done and not members(executor)[0], "the loss")
         first.undo("hold")
         cluster.add_node(**SMALL)
-        outcome = asked.outcome()
+        result = pending.result()
         watch.stop("one of a group's two nodes taken away, a new one at once: epoch done")
-        assert outcome.failure is None
-        found += [outcome.row, *rows(executor, first, 4)]
+        assert result.failure is None
+        found += [result.row, *rows(executor, first, 4)]
         assert [row["epoch"] for row in found] == [1, 2, 3, 4]
     assert_nothing_left(cpus=2)
 
 
 @pytest.mark.long
-def test_a_run_without_any_place_says_so(
+def test_a_run_without_room_for_any_worker_group_says_so(
     cluster: Cluster, subjects: list[Subject], tmp_path: Path
 ) -> None:
     first, _ = subjects
     with Executor(TWO, str(tmp_path / "ray")) as executor:
         wait_for_worker_groups(executor, 2)
-        executor._absence = 3.0
+        executor.absence = 3.0
         for node in list(cluster.worker_nodes):
             cluster.remove_node(node, allow_graceful=False)
-        outcome = Asked(executor, first.order(1)).outcome()
-        assert outcome.cluster
-        assert "none has had workers for 3 s" in str(outcome.failure)
+        result = Pending(executor, first.request(1)).result()
+        assert result.cluster_failure
+        assert "none has had workers for 3 s" in str(result.failure)
 
 
 class RayStart:
-    """A `ray start --block` process on the loopback, told from all others by a mark."""
+    """A `ray start --block` process on the loopback, distinguished from all others by a mark."""
 
     def __init__(self, folder: Path, mark: str, *arguments: str) -> None:
-        self.said = folder.with_suffix(".txt")
+        self.output = folder.with_suffix(".txt")
         name, value = mark.split("=")
-        with self.said.open("wb") as said:
+        with self.output.open("wb") as output:
             self.process = subprocess.Popen(
                 [
-                    str(Path(sys.executable).with_name("ray")),
+                    RAY,
                     "start",
                     "--block",
                     "--disable-usage-stats",
@@ -228,7 +230,7 @@ class RayStart:
                     "--object-store-memory=80000000",
                     *arguments,
                 ],
-                stdout=said,
+                stdout=output,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, name: value},
                 start_new_session=True,
@@ -236,8 +238,8 @@ class RayStart:
 
     def address(self) -> str:
         def found() -> Any:
-            assert self.process.poll() is None, self.said.read_text()
-            return re.search(r"--address='([\d.:]+)'", self.said.read_text())
+            assert self.process.poll() is None, self.output.read_text()
+            return re.search(r"--address='([\d.:]+)'", self.output.read_text())
 
         wait_until(found, "the head's address")
         return found()[1]

@@ -1,4 +1,4 @@
-"""Faults of workers and groups, really brought about: what is lost, what is repeated, how long."""
+"""Faults of workers and worker groups, really caused: what is lost, what is repeated, how long."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from fault_support import (
     EPOCHS,
-    Asked,
+    Pending,
     Subject,
     Watch,
     alive,
@@ -72,21 +72,21 @@ def disturb(
     """Train, do something to the worker in the middle of the third epoch, train on."""
     found = rows(executor, subject, 1, 2)
     subject.do("hold")
-    asked = Asked(executor, subject.order(3))
+    pending = Pending(executor, subject.request(3))
     (worker,) = subject.wait_until_held()
     before = subject.steps()
     watch.start()
     deed(worker)
     subject.undo("hold")
-    outcome = asked.outcome()
+    result = pending.result()
     watch.stop(what)
-    assert outcome.failure is None
+    assert result.failure is None
     epoch = subject.steps() - before
-    found += [outcome.row, *rows(executor, subject, 4)]
+    found += [result.row, *rows(executor, subject, 4)]
     # Nothing is trained twice but the epoch that was under way: 36 images in batches of 16.
     assert epoch == 3
     assert_undisturbed(subject, found)
-    return outcome
+    return result
 
 
 @pytest.mark.long
@@ -96,8 +96,8 @@ def test_a_killed_worker_costs_the_epoch_under_way(
     def kill(worker: int) -> None:
         os.kill(worker, signal.SIGKILL)
 
-    outcome = disturb(executor, subject, watch, "worker killed", kill)
-    assert "its workers died" in outcome.log
+    result = disturb(executor, subject, watch, "worker killed", kill)
+    assert "its workers died" in result.log
 
 
 @pytest.mark.long
@@ -107,23 +107,23 @@ def test_a_frozen_worker_is_killed_and_replaced(
     def stop(worker: int) -> None:
         os.kill(worker, signal.SIGSTOP)
 
-    outcome = disturb(executor, subject, watch, "worker frozen (noticed after 3 s)", stop)
-    assert "frozen: a worker did not answer for 3 s" in outcome.log
+    result = disturb(executor, subject, watch, "worker frozen (noticed after 3 s)", stop)
+    assert "frozen: a worker did not answer for 3 s" in result.log
     (frozen, *_) = subject.held()
     wait_until(lambda: not alive(frozen), "the end of the frozen process")
 
 
 @pytest.mark.long
-def test_a_killed_gang_is_started_again(
+def test_a_killed_worker_group_is_started_again(
     executor: Executor, mark: str, subject: Subject, watch: Watch
 ) -> None:
     def kill(worker: int) -> None:
-        (controller,) = processes(mark, "ray::_run_gang")
+        (controller,) = processes(mark, "ray::_run_worker_group")
         os.kill(controller, signal.SIGKILL)
         wait_until(lambda: not alive(worker), "the end of a worker without controller")
 
-    outcome = disturb(executor, subject, watch, "worker group's controller killed", kill)
-    assert "died" in outcome.log or "its worker group was lost" in outcome.log
+    result = disturb(executor, subject, watch, "worker group's controller killed", kill)
+    assert "died" in result.log or "its worker group was lost" in result.log
 
 
 @pytest.mark.long
@@ -132,30 +132,30 @@ def test_a_hung_epoch_is_ended_and_repeated(
 ) -> None:
     found = rows(executor, subject, 1, 2)
     subject.do("hold")
-    asked = Asked(executor, subject.order(3, limit=LIMIT))
+    pending = Pending(executor, subject.request(3, limit=LIMIT))
     subject.wait_until_held()
     wait_until(lambda: not members(executor)[0], "the end of the worker that hangs")
     watch.start()
     subject.undo("hold")
-    outcome = asked.outcome()
+    result = pending.result()
     watch.stop("epoch hung, after its limit")
-    assert f"hung: no epoch 3 within {LIMIT:g} s" in outcome.log
-    assert "time.sleep(0.01)" in outcome.log  # where it hung
-    assert_undisturbed(subject, [*found, outcome.row, *rows(executor, subject, 4)])
+    assert f"hung: no epoch 3 within {LIMIT:g} s" in result.log
+    assert "time.sleep(0.01)" in result.log  # where it hung
+    assert_undisturbed(subject, [*found, result.row, *rows(executor, subject, 4)])
 
 
 @pytest.mark.long
-def test_a_trial_without_memory_fails_and_the_gang_goes_on(
+def test_a_trial_without_memory_fails_and_the_worker_group_goes_on(
     executor: Executor, subject: Subject, tmp_path: Path, heads: str, cache: Path
 ) -> None:
     (worker,) = members(executor)[0]
     subject.do("memory")
-    outcome = Asked(executor, subject.order(1)).outcome()
-    assert outcome.failure is not None
-    assert "out of memory: MemoryError: no more of it" in outcome.failure
-    assert f"tried {ATTEMPTS} times" in outcome.failure
-    assert "smaller batch size" in outcome.failure
-    assert "Traceback" in outcome.log
+    result = Pending(executor, subject.request(1)).result()
+    assert result.failure is not None
+    assert "out of memory: MemoryError: no more of it" in result.failure
+    assert f"tried {ATTEMPTS} times" in result.failure
+    assert "smaller batch size" in result.failure
+    assert "Traceback" in result.log
     assert subject.steps() == ATTEMPTS
     release(executor, subject)
     other = make_subject(tmp_path / "other", heads, cache)
@@ -171,24 +171,24 @@ def test_a_loss_that_is_nan_on_all_workers_fails_the_trial_at_once(
     with Executor(PAIR, str(tmp_path / "ray")) as executor:
         wait_for_worker_groups(executor, 1)
         wait_until(lambda: len(members(executor)[0]) == 2, "both workers")
-        before = [one.actor._actor_id for one in members(executor)[0]]
+        before = [one.actor for one in members(executor)[0]]
         subject.do("nan")
-        outcome = Asked(executor, subject.order(1)).outcome()
-        assert outcome.failure is not None
-        assert "NonFiniteLossError" in outcome.failure
+        result = Pending(executor, subject.request(1)).result()
+        assert result.failure is not None
+        assert "NonFiniteLossError" in result.failure
         assert subject.steps() == 2 * 3  # once on each worker, and no second time
         release(executor, subject)
         other = make_subject(tmp_path / "other", heads, cache)
         assert len(rows(executor, other, 1)) == EPOCHS
-        assert [one.actor._actor_id for one in members(executor)[0]] == before
+        assert [one.actor for one in members(executor)[0]] == before
     assert_nothing_left()
 
 
 @pytest.mark.long
 def test_a_trial_that_always_hangs_fails_and_says_so(executor: Executor, subject: Subject) -> None:
     subject.do("hold")
-    outcome = Asked(executor, subject.order(1, limit=1.0)).outcome()
-    assert outcome.failure == f"hung: no epoch 1 within 1 s (epoch 1, tried {ATTEMPTS} times)"
+    result = Pending(executor, subject.request(1, limit=1.0)).result()
+    assert result.failure == f"hung: no epoch 1 within 1 s (epoch 1, tried {ATTEMPTS} times)"
     subject.undo("hold")
     release(executor, subject)
     wait_for_worker_groups(executor, 1)
@@ -199,31 +199,31 @@ def test_a_trial_whose_workers_always_die_fails_and_says_so(
     executor: Executor, subject: Subject
 ) -> None:
     subject.do("hold")
-    asked, dead = Asked(executor, subject.order(1)), set[int]()
+    pending, dead = Pending(executor, subject.request(1)), set[int]()
     for _ in range(ATTEMPTS):
         dead |= subject.wait_until_held(dead)
         os.kill(max(subject.held() & dead, key=alive), signal.SIGKILL)
-    outcome = asked.outcome()
-    assert outcome.failure is not None
-    assert outcome.failure.startswith("its workers died: ")
-    assert f"tried {ATTEMPTS} times" in outcome.failure
+    result = pending.result()
+    assert result.failure is not None
+    assert result.failure.startswith("its workers died: ")
+    assert f"tried {ATTEMPTS} times" in result.failure
 
 
 @pytest.mark.long
-def test_a_rank_that_hangs_ends_the_whole_group_which_goes_on(
+def test_a_rank_that_hangs_ends_the_whole_worker_group_which_goes_on(
     mark: str, subject: Subject, tmp_path: Path, watch: Watch
 ) -> None:
     with Executor(PAIR, str(tmp_path / "ray")) as executor:
         found = rows(executor, subject, 1, 2)
         subject.do("hold")
-        asked = Asked(executor, subject.order(3, limit=LIMIT))
+        pending = Pending(executor, subject.request(3, limit=LIMIT))
         wait_until(lambda: len(subject.held()) == 2, "both ranks in the middle of a step")
         os.kill(max(subject.held()), signal.SIGSTOP)
         subject.undo("hold")  # the other rank waits in a collective operation now
         watch.start()
-        outcome = asked.outcome()
+        result = pending.result()
         watch.stop("one rank of two stopped, its limit included")
-        assert outcome.failure is None
-        found += [outcome.row, *rows(executor, subject, 4)]
+        assert result.failure is None
+        found += [result.row, *rows(executor, subject, 4)]
         assert len(found) == EPOCHS
     assert_nothing_left()

@@ -25,7 +25,7 @@ def run(name: str, folder: Path, *words: str) -> Driver:
 
 def finish(driver: Driver) -> str:
     assert driver.process.wait() == 0, driver.errors.read_text()
-    driver.wait_for_nobody()
+    driver.wait_for_processes_to_end()
     return driver.errors.read_text()
 
 
@@ -51,7 +51,7 @@ def test_two_thousand_videos_killed_in_the_middle(tmp_path: Path) -> None:
     wait_until(lambda: len(noted()) >= VIDEOS // CHUNK // 2, "half of the videos")
     killed.signal_group(signal.SIGKILL)
     killed.process.wait()
-    killed.wait_for_nobody()
+    killed.wait_for_processes_to_end()
     before = [line for line in noted() if line.endswith("\n")]
     assert len(before) < VIDEOS // CHUNK
     assert not list((tmp_path / "cache-killed" / "stores").iterdir())

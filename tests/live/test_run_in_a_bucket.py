@@ -31,7 +31,7 @@ def search(tmp_path: Path, heads: str, cache: Path) -> Iterator[Callable[..., Dr
     yield start
     for driver in drivers:
         driver.end()
-        driver.wait_for_nobody()
+        driver.wait_for_processes_to_end()
 
 
 def asked(run: str, heads: str) -> tuple[str, ...]:

@@ -207,7 +207,7 @@ def test_ctrl_c_and_sigterm_end_a_driver_in_order(
     assert driver.process.returncode == 130, said
     assert f"supremix search --resume {driver.run}" in said
     assert "Traceback" not in said
-    driver.wait_for_nobody()
+    driver.wait_for_processes_to_end()
     trials = read_table(str(driver.run), "trials")
     begun = [e for e in events_of(driver.run) if e["event"] == "trial"]
     assert trials.height == len(begun) < 300

@@ -18,7 +18,6 @@ from live_support import (
     assert_nothing_left,
     assert_same_tables,
     events_of,
-    living_actors,
     wait_until,
 )
 from polars.testing import assert_frame_equal
@@ -27,6 +26,7 @@ from torch import Tensor
 import supremix
 from supremix import cli
 from supremix.cluster import Executor, WorkerGroupPlan, WorkerRequest
+from supremix.cluster.ray_private import WORKER, living_actors
 from supremix.errors import RunFolderError
 from supremix.progress.progress import Progress
 from supremix.runs.folder import RunFolder
@@ -96,22 +96,22 @@ def runs(tmp_path_factory: pytest.TempPathFactory, heads: str, local_ray: None) 
     }
 
 
-def first_on_a_gang(
+def fresh_curve(
     executor: Executor, run: Run, config: dict[str, Any], folder: Path, epochs: int
 ) -> pl.DataFrame:
-    """Train on a group that has trained nothing: its lease is kept, so nobody else gets it."""
+    """Train on a fresh worker group; its lease is kept, so that no other trial gets it."""
     rows = []
     for epoch in range(1, epochs + 1):
-        order = WorkerRequest(
+        request = WorkerRequest(
             key=run.path.name,
             task=run.task,
             config=config,
             checkpoint=str(folder / f"{run.path.name}.pt"),
             epoch=epoch,
         )
-        outcome: Any = ray.get(executor.pool.execute.remote(order))
-        assert outcome.failure is None
-        rows.append(outcome.row)
+        result: Any = ray.get(executor.pool.execute.remote(request))
+        assert result.failure is None
+        rows.append(result.row)
     return curve(rows)
 
 
@@ -125,14 +125,14 @@ def test_the_tenth_trial_is_the_bare_loop_to_the_bit(runs: dict[str, Run], metho
 
 
 @pytest.mark.long
-def test_the_tenth_trial_is_the_first_of_a_fresh_gang_to_the_bit(
+def test_the_tenth_trial_is_the_first_of_a_fresh_worker_group_to_the_bit(
     runs: dict[str, Run], tmp_path: Path
 ) -> None:
     plan = WorkerGroupPlan(count=2, workers=1, cpus=1, gpus=0)
     with Executor(plan, str(tmp_path)) as executor:
         for run in runs.values():
             tenth = run.curve(TENTH)
-            fresh = first_on_a_gang(executor, run, run.config(TENTH), tmp_path, tenth.height)
+            fresh = fresh_curve(executor, run, run.config(TENTH), tmp_path, tenth.height)
             assert_frame_equal(tenth, fresh, check_exact=True)
     assert_nothing_left()
 
@@ -165,7 +165,7 @@ def test_a_killed_driver_is_resumed_to_the_same_tables(
         supremix.Search.resume(killed.run).run()
     assert killed.process.poll() is None
     killed.process.kill()
-    killed.wait_for_workers_to_go()
+    killed.wait_for_workers_to_end()
     before = events_of(killed.run)
     assert before[-1]["event"] != FINAL
     with pytest.raises(SystemExit) as exit_:
@@ -236,7 +236,7 @@ def worker_pid() -> int:
     found: list[int] = []
 
     def alive() -> bool:
-        found[:] = [pid for name, pid in living_actors() if "RayTrainWorker" in name and pid]
+        found[:] = [pid for name, pid in living_actors() if WORKER in name and pid]
         return len(found) == 1
 
     wait_until(alive, "one worker")

@@ -1,4 +1,4 @@
-"""Requests that cannot be carried out: refused, with what to do, before a group is started."""
+"""Requests that cannot be carried out are refused before a worker group is started."""
 
 from __future__ import annotations
 

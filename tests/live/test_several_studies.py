@@ -143,7 +143,10 @@ def test_several_datasets_killed_and_resumed_give_the_tables_of_an_undisturbed_s
             for event in read_events(run / name / "ledger.jsonl")
         )
 
-    for name in ("whole", "torn"):  # stores of runs of their own, lest one learns from the other
+    for name in (
+        "whole",
+        "torn",
+    ):  # apart, so that neither starts from the other's results
         (tmp_path / name).mkdir()
     whole = drive(tmp_path / "whole" / "r")
     assert whole.process.wait() == 0, whole.errors.read_text()
@@ -160,4 +163,4 @@ def test_several_datasets_killed_and_resumed_give_the_tables_of_an_undisturbed_s
     assert read_table(str(torn.run), "comparison").height == 2
     prior = next(e for e in events_of(torn.run / "ukb-t1") if e["event"] == "prior")
     assert prior["points"] == []  # two studies at a time: there was nothing to learn from yet
-    torn.wait_for_nobody()
+    torn.wait_for_processes_to_end()

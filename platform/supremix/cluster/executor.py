@@ -1,4 +1,4 @@
-"""The worker groups of one run with their pool: started together, watched, ended together."""
+"""The worker groups of one run with their pool: started together, monitored, ended together."""
 
 from __future__ import annotations
 
@@ -20,37 +20,37 @@ from supremix.cluster.pool.ray_control import (
     RayProcessControl,
     controllers_left,
     dead_nodes,
-    draining_nodes,
     first_line,
     remove_orphans,
 )
+from supremix.cluster.ray_private import draining_nodes
 from supremix.cluster.resources import WorkerGroupPlan
-from supremix.cluster.worker.group import here, start_worker_group
+from supremix.cluster.worker.group import ENDED_EARLY, start_worker_group, this_node
 
 GRACE = 15.0
 """Seconds worker groups get to end by themselves before they are killed."""
 
 ABSENCE = 600.0
-"""Seconds a run waits while not one of its worker groups has a place in the cluster."""
+"""Seconds a run waits while the cluster has no room for any of its worker groups."""
 
-FRUITLESS = 5
-"""Starts of a group's controller in a row without an order done, after which it is given up."""
+FRUITLESS_STARTS = 5
+"""Starts of a controller in a row without a result, after which its worker group is given up."""
 
-LOOK = 1.0
-"""Seconds between two looks at nodes and worker groups."""
+CHECK_INTERVAL = 1.0
+"""Seconds between two checks of nodes and worker groups."""
 
-CLEARING = 15.0
-"""Seconds for Ray to end the controllers of groups that were killed, so that their places can be
-freed. It takes a second or two on a machine that is not very busy."""
+CLEANUP = 15.0
+"""Seconds for Ray to end the controllers that were killed, so that their resources can be freed. It
+takes a second or two on a machine that is not very busy."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
 class _Starts:
-    """Starts of one worker group that came to nothing, in a row."""
+    """The starts of a worker group's controller in a row that led to no result."""
 
-    answered: int = 0
+    results: int = 0
     fruitless: int = 0
     due: float = 0.0
 
@@ -59,42 +59,36 @@ class Executor:
     """Starts a plan's worker groups and their pool; a context manager that leaves nothing behind.
 
     Args:
-        plan: Worker groups and their size.
+        plan: The number of worker groups and their size.
         storage: Folder for what Ray Train writes of a worker group (no results, no checkpoints).
-        frozen: Seconds a worker's process may leave without an answer before it is killed.
-        absence: Seconds without any worker group before the run is given up.
+        frozen: Seconds a worker's process may leave a ping without an answer before it is killed.
 
     Attributes:
         pool: Handle of the pool's actor.
-        present: How many worker groups had workers at the last `check`.
+        absence: Seconds without any worker group before the run is given up.
     """
 
-    def __init__(
-        self,
-        plan: WorkerGroupPlan,
-        storage: str,
-        *,
-        frozen: float = FROZEN,
-        absence: float = ABSENCE,
-    ) -> None:
+    def __init__(self, plan: WorkerGroupPlan, storage: str, *, frozen: float = FROZEN) -> None:
         self.plan = plan
         self.storage = storage
         self.pool: Any = None
-        self.present = 0
-        self._frozen, self._absence = frozen, absence
-        self._worker_groups: dict[int, ray.ObjectRef[None]] = {}
-        self._down: dict[int, _Starts] = {}
+        self.absence = ABSENCE
+        self._frozen = frozen
+        self._controllers: dict[int, ray.ObjectRef[None]] = {}
         self._starts = [_Starts() for _ in range(plan.count)]
-        self._seen = self._looked = 0.0
+        self._waiting: set[int] = set()
+        self._last_seen = self._last_check = 0.0
         self._checking, self._ending = threading.Lock(), False
 
     def __enter__(self) -> Executor:
-        concurrency = 1000 + 10 * self.plan.count
         actor = ray.remote(WorkerGroupPool).options(
-            num_cpus=0, max_concurrency=concurrency, scheduling_strategy=here()
+            num_cpus=0,
+            max_concurrency=1000 + 10 * self.plan.count,
+            scheduling_strategy=this_node(),
         )
-        self.pool = actor.remote(self.plan.count, HealthMonitor(RayProcessControl(), self._frozen))
-        self._seen = time.monotonic()
+        monitor = HealthMonitor(RayProcessControl(), self._frozen)
+        self.pool = actor.remote(self.plan.count, monitor)
+        self._last_seen = time.monotonic()
         for worker_group in range(self.plan.count):
             self._start(worker_group)
         return self
@@ -105,137 +99,114 @@ class Executor:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        # A worker group in the middle of an epoch is not worth waiting for when the run was cut
-        # short.
+        # Where the run was cut short, the epoch under way is not worth waiting for.
         self.end(grace=GRACE if error is None else 1.0)
 
-    def execute(self, order: WorkerRequest) -> WorkerResult:
-        """Have an order executed and wait for it (for the driver; trials ask the pool)."""
-        reference = self.pool.execute.remote(order)
-        while not ray.wait([reference], timeout=LOOK)[0]:
+    def execute(self, request: WorkerRequest) -> WorkerResult:
+        """Have a request executed and wait for it (for the driver; trials ask the pool)."""
+        reference = self.pool.execute.remote(request)
+        while not ray.wait([reference], timeout=CHECK_INTERVAL)[0]:
             self.check()
-        outcome: WorkerResult = ray.get(reference)
-        ray.get(self.pool.release.remote(order.key))
-        return outcome
+        result: WorkerResult = ray.get(reference)
+        ray.get(self.pool.release.remote(request.key))
+        return result
 
     def check(self) -> None:
-        """Look after nodes and worker groups; cheap, to be called often.
+        """Check nodes and worker groups; cheap, to be called often.
 
-        Tells the pool of nodes that died or were announced to go, starts worker groups again whose
-        controller has ended, and gives up when the cluster has had no place for any worker group
-        for long. Of several threads one does it; nobody does once the executor ends.
+        Tells the pool of nodes that died or drain, restarts worker groups whose controller has
+        ended, and gives up when the cluster has had no room for any worker group for long. Of
+        several threads one does it; none does once the executor ends.
         """
         if not self._checking.acquire(blocking=False):
             return
         try:
-            if not self._ending:
-                self._check()
+            now = time.monotonic()
+            if not self._ending and now >= self._last_check + CHECK_INTERVAL:
+                self._last_check = now
+                self._check(now)
         finally:
             self._checking.release()
 
-    def _check(self) -> None:
-        now = time.monotonic()
-        if now < self._looked + LOOK:
-            return
-        self._looked = now
-        self._take_leave(now)
-        self._start_again(now)
-        present: Any = ray.get(self.pool.look.remote(dead_nodes(), draining_nodes()))
-        self.present = present
-        if self.present:
-            self._seen = now
-        elif now > self._seen + self._absence:
-            self._give_up(
-                f"none has had workers for {self._absence:g} s: the cluster has no place for "
-                "them, or they die as they start"
+    def _check(self, now: float) -> None:
+        self._collect_ended(now)
+        self._restart(now)
+        present: Any = ray.get(self.pool.update_nodes.remote(dead_nodes(), draining_nodes()))
+        if present:
+            self._last_seen = now
+        elif now > self._last_seen + self.absence:
+            reason = (
+                f"none has had workers for {self.absence:g} s: the cluster has no room for them, "
+                "or they die as they start"
             )
+            for worker_group in range(self.plan.count):
+                ray.get(self.pool.give_up.remote(worker_group, reason))
 
-    def _take_leave(self, now: float) -> None:
-        """Tell the pool of groups whose controller has ended, and when they shall start again."""
-        ended = _ended(list(self._worker_groups.values()))
-        for worker_group, reference in list(self._worker_groups.items()):
-            if reference not in ended:
+    def _collect_ended(self, now: float) -> None:
+        """Tell the pool which controllers have ended, and decide when they start again."""
+        running = self._still_running(0.0)
+        ended = {k: ref for k, ref in self._controllers.items() if ref not in running}
+        for worker_group, reference in ended.items():
+            del self._controllers[worker_group]
+            reason, starts = _why_ended(reference), self._starts[worker_group]
+            results: Any = ray.get(self.pool.lost.remote(worker_group, reason))
+            if results is None:
                 continue
-            del self._worker_groups[worker_group]
-            reason, starts = _why(reference), self._starts[worker_group]
-            answered: Any = ray.get(self.pool.lost.remote(worker_group, reason))
-            if answered is None:
-                continue
-            starts.fruitless = starts.fruitless + 1 if answered == starts.answered else 0
-            starts.answered = answered
-            if starts.fruitless >= FRUITLESS:
+            starts.fruitless = starts.fruitless + 1 if results == starts.results else 0
+            starts.results = results
+            if starts.fruitless >= FRUITLESS_STARTS:
                 ray.get(self.pool.give_up.remote(worker_group, reason))
                 continue
-            logger.warning(
-                "worker group %d has ended (%s) and is started again", worker_group, reason
-            )
+            logger.warning("worker group %d has ended (%s) and is restarted", worker_group, reason)
             starts.due = now + 2.0**starts.fruitless
-            self._down[worker_group] = starts
+            self._waiting.add(worker_group)
 
-    def _start_again(self, now: float) -> None:
-        due = [worker_group for worker_group, starts in self._down.items() if now >= starts.due]
+    def _restart(self, now: float) -> None:
+        due = [k for k in self._waiting if now >= self._starts[k].due]
         if due:
             remove_orphans()
         for worker_group in due:
-            del self._down[worker_group]
+            self._waiting.remove(worker_group)
             self._start(worker_group)
 
+    def _still_running(self, timeout: float) -> set[ray.ObjectRef[None]]:
+        """The controllers that have not ended within some seconds."""
+        all_ = list(self._controllers.values())
+        if not all_:
+            return set()
+        return set(ray.wait(all_, num_returns=len(all_), timeout=timeout, fetch_local=False)[1])
+
     def _start(self, worker_group: int) -> None:
-        self._worker_groups[worker_group] = start_worker_group(
+        self._controllers[worker_group] = start_worker_group(
             self.pool, worker_group, self.plan, self.storage
         )
-
-    def _give_up(self, reason: str) -> None:
-        for worker_group in range(self.plan.count):
-            ray.get(self.pool.give_up.remote(worker_group, reason))
 
     def end(self, grace: float = GRACE) -> None:
         """End every worker group: in order within `grace` seconds, then by force."""
         if self.pool is None:
             return
         deadline = time.monotonic() + grace
-        # A thread that is just looking after the worker groups may be waiting for a cluster that is
-        # gone.
-        looked = self._checking.acquire(timeout=grace)
+        # A thread that is just checking may be waiting for a cluster that has died.
+        acquired = self._checking.acquire(timeout=grace)
         self._ending = True
-        if looked:
+        if acquired:
             self._checking.release()
         with contextlib.suppress(RayError):
             ray.get(self.pool.close.remote(), timeout=grace)
-        if self._worker_groups:
-            left = max(0.0, deadline - time.monotonic())
-            running = ray.wait(
-                list(self._worker_groups.values()),
-                num_returns=len(self._worker_groups),
-                timeout=left,
-            )[1]
-            for reference in running:
-                ray.cancel(reference, force=True)
-        _clear()
+        for reference in self._still_running(max(0.0, deadline - time.monotonic())):
+            ray.cancel(reference, force=True)
+        # A controller whose task was ended dies a moment later, and may ask for resources until
+        # then.
+        deadline = time.monotonic() + CLEANUP
+        while controllers_left() + remove_orphans() and time.monotonic() < deadline:
+            time.sleep(0.1)
         ray.kill(self.pool)
-        self._worker_groups, self.pool = {}, None
+        self._controllers, self.pool = {}, None
 
 
-def _clear() -> None:
-    """Free the places of worker groups that did not end by themselves.
-
-    A controller whose task was ended dies a moment later, and may ask for a place until then.
-    """
-    deadline = time.monotonic() + CLEARING
-    while controllers_left() + remove_orphans() and time.monotonic() < deadline:
-        time.sleep(0.1)
-
-
-def _ended(references: list[ray.ObjectRef[None]]) -> set[ray.ObjectRef[None]]:
-    if not references:
-        return set()
-    ended, _ = ray.wait(references, num_returns=len(references), timeout=0, fetch_local=False)
-    return set(ended)
-
-
-def _why(reference: ray.ObjectRef[None]) -> str:
+def _why_ended(reference: ray.ObjectRef[None]) -> str:
     try:
         ray.get(reference)
     except RayError as error:
         return first_line(error)
-    return "it ended before it was told to"
+    return ENDED_EARLY

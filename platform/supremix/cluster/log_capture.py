@@ -1,4 +1,4 @@
-"""What a worker says while it executes an order: logging, warnings, tracebacks, within bounds."""
+"""What a worker logs while it executes a request: logging, warnings, tracebacks, within bounds."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ class LogCapture(logging.Handler):
 
     @property
     def text(self) -> str:
-        """What was noted, one line after another."""
+        """The lines so far."""
         return self._text
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Note a record of the logging."""
+        """Add a log record."""
         self.add(self.format(record))
 
     def add(self, text: str) -> None:
-        """Note a text of one line or several."""
+        """Add a text of one line or several."""
         self._text = clip(f"{self._text}{text.rstrip()}\n")
 
 
 @contextmanager
-def taking_notes() -> Generator[LogCapture]:
-    """Note what is logged and warned inside the ``with`` block, in the whole process."""
-    notes = LogCapture()
+def captured_log() -> Generator[LogCapture]:
+    """Capture what is logged and warned inside the ``with`` block, in the whole process."""
+    log = LogCapture()
     root = logging.getLogger()
-    root.addHandler(notes)
+    root.addHandler(log)
     logging.captureWarnings(True)
     try:
-        yield notes
+        yield log
     finally:
         logging.captureWarnings(False)
-        root.removeHandler(notes)
+        root.removeHandler(log)
 
 
 def clip(text: str) -> str:
@@ -58,14 +58,13 @@ def clip(text: str) -> str:
 
 
 def stacks() -> str:
-    """Where every other thread of this process is at the moment."""
+    """The stack of every other thread of this process."""
     names = {thread.ident: thread.name for thread in threading.enumerate()}
     mine = threading.get_ident()
     # A public function of Python, in spite of its name.
     frames: dict[int, FrameType] = getattr(sys, "_current_frames")()  # noqa: B009
-    parts = [
+    return "".join(
         f"Thread {names.get(ident, ident)}:\n{''.join(traceback.format_stack(frame))}"
         for ident, frame in frames.items()
         if ident != mine
-    ]
-    return "".join(parts)
+    )

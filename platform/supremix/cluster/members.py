@@ -1,4 +1,4 @@
-"""The workers of a worker group, as the pool knows them, and what it asks to be done to them."""
+"""The workers of a worker group as the pool knows them, and what it can do to their processes."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-PAGE_KILLS = Path("/proc/vmstat")
+VMSTAT = Path("/proc/vmstat")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Member:
-    """One worker of a worker group's group.
+    """One worker of a worker group.
 
     Args:
-        rank: Its place in the group.
+        rank: Its rank.
         node: Ray's id of its node.
         actor: Handle of its actor.
-        kills: What `memory_kills` said on its node when it began.
+        kills: The value of `memory_kills` on its node when it started.
     """
 
     rank: int
@@ -27,14 +27,14 @@ class Member:
 
 
 @dataclass(slots=True)
-class Group:
-    """The workers that a worker group has at a time; those of another time are another group.
+class WorkerSet:
+    """The workers that a worker group has at a time; after a restart it has another set.
 
     Args:
-        key: Unlike that of any other group.
-        world: How many workers it has.
-        members: Those that have said they are there, by rank.
-        draining: Whether a node of it was announced to go.
+        key: Unique among all sets.
+        world: How many workers there are.
+        members: Those that have joined, by rank.
+        draining: Whether the removal of one of their nodes was announced.
     """
 
     key: str
@@ -49,14 +49,14 @@ class Group:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Death:
-    """How a worker ended: in words, and whether for a lack of memory as far as that is known."""
+    """How a worker died: a text, and whether for a lack of memory as far as that is known."""
 
     text: str
     memory: bool = False
 
 
 class ProcessControl(Protocol):
-    """What the pool does to workers; the pool itself knows nothing of Ray."""
+    """What the pool can do to workers; the pool itself knows nothing of Ray."""
 
     async def ping(self, member: Member) -> Death | None:
         """Return None as soon as the worker answers, how it died if it is dead.
@@ -73,10 +73,10 @@ class ProcessControl(Protocol):
 def memory_kills() -> int:
     """Processes that this node's kernel has killed for a lack of memory; 0 where it does not say.
 
-    A worker that the kernel kills can tell nobody why; a count that has grown since it began can.
+    A worker that the kernel kills can tell nobody why; a count that has grown since it started can.
     """
     try:
-        lines = PAGE_KILLS.read_text().splitlines()
+        lines = VMSTAT.read_text().splitlines()
     except OSError:
         return 0
     counts = dict(line.split(maxsplit=1) for line in lines)

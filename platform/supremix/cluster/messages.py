@@ -1,4 +1,4 @@
-"""What travels between the pool and a worker group: orders one way, outcomes the other."""
+"""What travels between the pool and a worker group: requests one way, results the other."""
 
 from __future__ import annotations
 
@@ -11,42 +11,42 @@ from supremix.training import Task
 
 Row = dict[str, Any]
 
-START_UP = 1800.0
-"""Seconds that what waits for storage (a trial's start, a checkpoint, an export) may take beyond
-the limit of an epoch; longer than storage that is away is waited for."""
+STORAGE_LIMIT = 1800.0
+"""Seconds that steps which wait for storage (a trial's start, a checkpoint, an export) may take
+beyond the limit of an epoch; longer than the platform waits for storage that is away."""
 
 LOG_LIMIT = 64 * 1024
-"""Characters of an outcome's log."""
+"""Characters of a result's log."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorkerRequest:
-    """One piece of work for a worker group, which may be given twice without harm.
+    """One piece of work for a worker group, which may be delivered twice without harm.
 
-    An order says where a trial shall be, not what to do next: "have epoch `epoch` behind you". A
+    A request says where a trial shall be, not what to do next: "have epoch `epoch` behind you". A
     worker group that is there already answers from the trial's history, one that has lost its
-    workers starts at the trial's checkpoint. So a repeated order never trains an epoch twice and
+    workers starts at the trial's checkpoint. So a repeated request never trains an epoch twice and
     never gives another answer.
 
     Args:
-        key: The trial, unique among all that the worker group is given.
+        key: The trial, unique among all that the worker group works for.
         task: What does not change during a search; several tasks are trained jointly.
-        config: The trial's settings, see `JointRun` where the tasks are several.
+        config: The trial's hyperparameters, see `JointRun` where the tasks are several.
         checkpoint: File of the trial's checkpoint, written after every epoch; where it exists the
-            trial goes on from it.
+            trial starts from it.
         epoch: The epoch (from 1) whose row is asked for; the trial is trained up to it.
         predict: Splits whose predictions are asked for as well.
         export: Folder to save the model to, or None.
         embed: Split whose features are asked for as well, or None.
-        limit: Seconds one step of the work (an epoch, a prediction, an export) may take before
-            its workers are ended and the order is given anew; None for no limit. Waiting for a
-            worker group does not count, and what waits for storage may take `START_UP` seconds
-        more. ahead: Whether the trial might be given up before the order is due: where it has been,
-        it is
-            not leased a worker group once more.
-        onward: Whether the next order is likely to be for the trial's next epoch, so that its
-            worker group may train it while the checkpoint of this one is written and its outcome
-            told.
+        limit: Seconds that one step of the work (an epoch, a prediction, an export) may take before
+            its workers are ended and the request is delivered again; None for no limit. Waiting for
+            a worker group does not count, and steps that wait for storage may take `STORAGE_LIMIT`
+            seconds more.
+        speculative: Whether the trial may be released before the request is due: where it has been,
+            it is not leased a worker group once more.
+        train_ahead: Whether the next request is likely to be for the trial's next epoch, so that
+            its worker group may train it while it writes this one's checkpoint and hands over the
+            result.
     """
 
     key: str
@@ -58,8 +58,8 @@ class WorkerRequest:
     export: str | None = None
     embed: str | None = None
     limit: float | None = None
-    ahead: bool = False
-    onward: bool = False
+    speculative: bool = False
+    train_ahead: bool = False
 
     def __post_init__(self) -> None:
         if self.limit is not None and not self.limit > 0:
@@ -71,7 +71,7 @@ class WorkerRequest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorkerResult:
-    """What became of an order.
+    """The result of a request.
 
     Args:
         row: The metrics of the epoch that was asked for, None on failure.
@@ -80,14 +80,13 @@ class WorkerResult:
             dataset.
         failure: Why the trial failed, None when it did not.
         embedding: What `TrialRun.embed` returns, None where it was not asked for.
-        log: Warnings and logging (from WARNING on) of rank 0 during the order, the traceback of a
-            failure, and what befell the workers of earlier deliveries; at most `LOG_LIMIT`
-            characters of it, the last ones.
-        memory: Whether the failure is a lack of memory.
-        again: Whether the failure may pass, so that the order is worth another delivery. The pool
-            deals with it: no outcome that leaves the pool has it.
-        cluster: Whether the failure says nothing about the trial: no worker group was left for it,
-            or it was released. It may be tried in another session.
+        log: Warnings and logging (from WARNING on) of rank 0 during the request, the traceback of a
+            failure, and the faults of earlier deliveries; the last `LOG_LIMIT` characters.
+        out_of_memory: Whether the failure is a lack of memory.
+        retryable: Whether the failure may pass, so that the request is worth another delivery. The
+            pool sees to that: no result that leaves the pool has it.
+        cluster_failure: Whether the failure says nothing about the trial: no worker group was left
+            for it, or it was released. It may be tried in another session.
     """
 
     row: Row | None = None
@@ -96,20 +95,20 @@ class WorkerResult:
     failure: str | None = None
     embedding: dict[str, Any] | None = None
     log: str = ""
-    memory: bool = False
-    again: bool = False
-    cluster: bool = False
+    out_of_memory: bool = False
+    retryable: bool = False
+    cluster_failure: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Message:
     """The pool's answer to a worker group that asks for work.
 
-    ``kind`` is ``"work"`` with an order, ``"wait"`` when there was none for a while (ask again),
+    ``kind`` is ``"work"`` with a request, ``"wait"`` when there was none for a while (ask again),
     ``"leave"`` when its workers shall end and be started on another node, ``"quit"`` when the
     worker group shall end.
     """
 
     kind: Literal["work", "wait", "leave", "quit"]
     number: int = 0
-    order: WorkerRequest | None = None
+    request: WorkerRequest | None = None

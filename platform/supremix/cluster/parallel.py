@@ -21,8 +21,8 @@ def ray_map(
 
     Args:
         function: Any picklable callable; a raised exception reaches the caller.
-        items: What to apply it to; drawn as places become free.
-        ahead: Tasks in flight for each CPU of the cluster: bounds what waits in memory.
+        items: Its arguments; drawn as tasks end.
+        ahead: Tasks in flight for each CPU of the cluster, which bounds the memory in use.
 
     Yields:
         The results in the order of the items.
@@ -31,13 +31,13 @@ def ray_map(
     limit = max(1, int(cpus * ahead))
     task: Any = ray.remote(_call).options(num_cpus=1, max_retries=3)
     shared = ray.put(function)
-    flight: deque[ray.ObjectRef[Result]] = deque()
+    pending: deque[ray.ObjectRef[Result]] = deque()
     for item in items:
-        if len(flight) >= limit:
-            yield ray.get(flight.popleft())
-        flight.append(task.remote(shared, item))
-    while flight:
-        yield ray.get(flight.popleft())
+        if len(pending) >= limit:
+            yield ray.get(pending.popleft())
+        pending.append(task.remote(shared, item))
+    while pending:
+        yield ray.get(pending.popleft())
 
 
 def _call(function: Callable[[Item], Result], item: Item) -> Result:

@@ -6,7 +6,6 @@ import contextlib
 import logging
 import os
 import socket
-import sys
 import tempfile
 import zipfile
 from collections.abc import Generator, Mapping
@@ -14,24 +13,23 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray._private import services
 from ray.exceptions import AuthenticationError
 
+from supremix.cluster.ray_private import own_process_groups
 from supremix.errors import ResourceError, SpecError
 
 _QUIET = {
-    # One line in a progress display is worth more than a thousand from Ray's own reporters.
+    # Ray's own reporters would drown the progress display.
     "RAY_AIR_NEW_OUTPUT": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_RESULT_BUFFER_LENGTH": "0",
     "RAY_TRAIN_METRICS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    # Ctrl-C is ours: the search writes its tables and ends its worker groups in order.
+    # On Ctrl-C the search writes its tables and ends its worker groups in order.
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
 }
 
-
-REACH = 10.0
+CONNECT_TIMEOUT = 10.0
 """Seconds a cluster may take to accept a connection."""
 
 
@@ -41,20 +39,20 @@ def ray_runtime(
 ) -> Generator[None]:
     """Have Ray running inside the ``with`` block.
 
-    A Ray that runs in this process already is used and left running; one that is started here
-    (or a connection that is made here) ends with the block.
+    A Ray that runs in this process already is used and left running; one that is started here, or
+    a connection that is made here, ends with the block.
 
     Args:
         address: Address of a cluster, ``"auto"`` for the one on this machine, None to start a
             local Ray for the time of the block.
         cpus: CPUs of a Ray started here, None for those of the machine.
-        wheel: A wheel of this package, by which the code reaches the nodes: it takes the place of
-            whatever version they have. What it depends on they need to have. None where the
-            nodes have the package.
+        wheel: A wheel of this package that is sent to the nodes, where it replaces any version
+            that is installed. Its dependencies have to be installed there. None where the nodes
+            have the package.
 
     Raises:
         SpecError: There is no such wheel, or Ray runs already and can take none any more.
-        ResourceError: No cluster answers at the address, or it refuses us.
+        ResourceError: No cluster answers at the address, or it refuses this process.
     """
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
@@ -68,7 +66,7 @@ def ray_runtime(
         yield
         return
     _reach(address)
-    with _environment(wheel) as environment, _apart():
+    with wheel_environment(wheel) as environment, own_process_groups():
         _init(address, cpus, environment)
     try:
         yield
@@ -76,36 +74,12 @@ def ray_runtime(
         ray.shutdown()
 
 
-class _Apart(services.ConsolePopen):
-    """A process of Ray's that leads a process group of its own."""
-
-    def __init__(self, *rest: Any, **named: Any) -> None:
-        super().__init__(*rest, **{"process_group": 0, **named})
-
-
 @contextlib.contextmanager
-def _apart() -> Generator[None]:
-    """Have Ray's processes started outside of this one's process group.
+def wheel_environment(wheel: str | None) -> Generator[dict[str, Any] | None]:
+    """Ray's runtime environment with the wheel's packages, unpacked.
 
-    A signal to the whole group (of ``timeout``, of a batch system) would end Ray at once, and
-    nothing could end in order. They end with this process all the same: the kernel sees to that,
-    and where it does not, the group is needed, and stays.
-    """
-    plain: Any = services.ConsolePopen
-    if sys.platform == "linux":
-        services.ConsolePopen = _Apart
-    try:
-        yield
-    finally:
-        services.ConsolePopen = plain
-
-
-@contextlib.contextmanager
-def _environment(wheel: str | None) -> Generator[dict[str, Any] | None]:
-    """What Ray shall bring to the nodes: the wheel's packages, unpacked.
-
-    Ray would take the .whl itself, and have pip install it into a folder of its own with all it
-    depends on, torch included, on every node. The nodes have those already.
+    Ray would take the .whl itself, and have pip install it into a folder of its own with all its
+    dependencies, torch included, on every node. The nodes have those already.
     """
     if wheel is None:
         yield None
@@ -122,12 +96,12 @@ def _environment(wheel: str | None) -> Generator[dict[str, Any] | None]:
 
 
 def _reach(address: str | None) -> None:
-    """Knock at a cluster's door: Ray itself would try for minutes."""
+    """Try to connect to a cluster: Ray itself would try for minutes."""
     host, _, port = (address or "").rpartition(":")
     if not port.isdigit() or "//" in host:
         return
     try:
-        socket.create_connection((host.strip("[]"), int(port)), REACH).close()
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_TIMEOUT).close()
     except OSError as error:
         raise _unreachable(address, error) from error
 
@@ -157,7 +131,7 @@ def _init(address: str | None, cpus: int | None, environment: dict[str, Any] | N
 
 
 def _is_refusal(error: BaseException) -> bool:
-    """Whether a token is the reason; Ray tells it in the text of a cause of a cause."""
+    """Whether a token is the reason; Ray says so in the text of a cause of a cause."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, AuthenticationError) or "AuthenticationError" in str(cause):
@@ -169,7 +143,7 @@ def _is_refusal(error: BaseException) -> bool:
 def _refused(address: str | None, error: Exception) -> ResourceError:
     return ResourceError(
         f"the Ray cluster at {address!r} refuses this process ({error}): its token is missing or "
-        "another. Ray asks for a token as soon as there is one in ~/.ray: set RAY_AUTH_MODE, and "
+        "differs. Ray asks for a token as soon as there is one in ~/.ray: set RAY_AUTH_MODE, and "
         "the token, alike on all nodes and here, or RAY_AUTH_MODE=disabled everywhere."
     )
 

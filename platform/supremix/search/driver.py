@@ -130,7 +130,7 @@ def _trackers(works: Sequence[SearchSession]) -> Generator[list[Tracker]]:
         mlflow=first.spec.mlflow,
         run=first.setting.whole.name if several else first.run.path.name,
         names=[work.part.replace("/", "-") for work in works] if several else (),
-        note=telling(first.setting.listen),
+        warn=telling(first.setting.listen),
     )
     try:
         yield trackers

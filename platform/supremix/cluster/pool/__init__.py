@@ -1,1 +1,1 @@
-"""The pool of worker groups: slots, health, agreement, control over Ray's processes."""
+"""The pool of worker groups: slots, health, consensus, control over Ray's processes."""

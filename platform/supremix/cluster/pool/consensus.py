@@ -1,12 +1,12 @@
-"""Whether all ranks of a group say the same, found out beside all collective operations."""
+"""Consensus of the ranks of a worker group on an error, without a collective operation."""
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
 
-CONSENSUS = 10.0
-"""Seconds that ranks with the same error may come one after the other."""
+TIMEOUT = 10.0
+"""Seconds that ranks with the same error may report it one after the other."""
 
 
 @dataclass(slots=True)
@@ -17,25 +17,25 @@ class _Votes:
 
 
 class Consensus:
-    """Collects what each rank says of one matter, and tells every rank whether all said the same.
+    """Collects a text from each rank, and answers every rank whether all texts are the same.
 
     Args:
-        patience: Seconds a rank waits for the others.
+        timeout: Seconds a rank waits for the others.
     """
 
-    def __init__(self, patience: float = CONSENSUS) -> None:
-        self._patience = patience
-        self._matters: dict[tuple[str, int], _Votes] = {}
+    def __init__(self, timeout: float = TIMEOUT) -> None:
+        self._timeout = timeout
+        self._votes: dict[tuple[str, int], _Votes] = {}
 
-    async def among(self, matter: tuple[str, int], world: int, rank: int, text: str) -> bool:
-        """Say `text` of a matter as `rank` of `world`; True when all of them said it in time."""
-        votes = self._matters.setdefault(matter, _Votes())
+    async def among(self, topic: tuple[str, int], world: int, rank: int, text: str) -> bool:
+        """Vote `text` on a topic as `rank` of `world`; True when all voted the same in time."""
+        votes = self._votes.setdefault(topic, _Votes())
         votes.texts[rank] = text
         if len(votes.texts) == world:
             votes.complete.set()
         try:
-            await asyncio.wait_for(votes.complete.wait(), self._patience)
+            await asyncio.wait_for(votes.complete.wait(), self._timeout)
         except TimeoutError:
-            votes.closed = True  # who comes later is told no as well
-        self._matters.pop(matter, None)
+            votes.closed = True  # a later vote gets a no as well
+        self._votes.pop(topic, None)
         return not votes.closed and len(set(votes.texts.values())) == 1

@@ -1,99 +1,107 @@
-"""The pool: leases worker groups to trials and carries orders to them, whatever befalls the groups.
+"""The pool: leases worker groups to trials and delivers requests to them, in spite of faults.
 
-One asyncio actor per run. It holds no data and trains nothing: a trial asks it to have an order
+One asyncio actor per run. It holds no data and trains nothing: a trial asks it to have a request
 executed, rank 0 of every worker group asks it for the next one. A trial keeps its worker group
-until it is released. When the worker group's workers end, the trial goes to whichever worker group
-is free first, which may be the same one with new workers, and its order is given again.
+until it is released. When the worker group's workers die, the trial goes to the worker group that
+is free first, which may be the same one with new workers, and its request is delivered again.
 """
 
 from __future__ import annotations
 
 import asyncio
 
-from supremix.cluster.members import Group, Member
+from supremix.cluster.members import Member, WorkerSet
 from supremix.cluster.messages import Message, WorkerRequest, WorkerResult
 from supremix.cluster.pool.consensus import Consensus
 from supremix.cluster.pool.health import HealthMonitor
 from supremix.cluster.pool.slots import ATTEMPTS as ATTEMPTS
-from supremix.cluster.pool.slots import Fault, Job, Queue, Slot, Trial
+from supremix.cluster.pool.slots import Fault, Job, Lease, Queue, Slot
+
+RELEASED, CLOSED = "its trial was released", "the pool is closed"
 
 
 class WorkerGroupPool:
-    """Leases worker groups to trials, at most one trial a worker group.
+    """Leases worker groups to trials, at most one trial per worker group.
 
     Run it as a Ray actor (`supremix.cluster.executor` does). Every method is a coroutine.
 
     Args:
-        worker_groups: Number of worker groups there will be, numbered from 0.
-        guard: Looks after workers; None where nobody shall (then a death is noticed when the
-            worker group comes back with other workers).
+        count: Number of worker groups there will be, numbered from 0.
+        monitor: Monitors workers; None for no monitoring (then a death is noticed when the worker
+            group joins with other workers).
+        consensus: Compares the errors of a worker group's ranks.
     """
 
-    def __init__(self, worker_groups: int, guard: HealthMonitor | None = None) -> None:
-        self._slots = [Slot(number) for number in range(worker_groups)]
-        self._trials: dict[str, Trial] = {}
+    def __init__(
+        self,
+        count: int,
+        monitor: HealthMonitor | None = None,
+        consensus: Consensus | None = None,
+    ) -> None:
+        self._slots = [Slot(number) for number in range(count)]
+        self._leases: dict[str, Lease] = {}
         self._queue = Queue()
-        self._guard, self._consensus = guard, Consensus()
+        self._monitor, self._consensus = monitor, consensus or Consensus()
         self._watches: dict[str, asyncio.Task[None]] = {}
         self._closed = False
-        self._count = 0
+        self._jobs = 0
 
     # For trials
 
-    async def execute(self, order: WorkerRequest) -> WorkerResult:
-        """Have an order executed by the worker group of its trial, leasing one when it has none.
+    async def execute(self, request: WorkerRequest) -> WorkerResult:
+        """Have a request executed by the worker group of its trial, leasing one when it has none.
 
-        The lease is taken here, at a trial's first order, and asking again gives the same worker
+        The lease is taken here, at a trial's first request, and asking again gives the same worker
         group: Tune may prepare an actor for a trial and then hand the trial to another one.
         """
-        if order.ahead and order.key not in self._trials:
-            return WorkerResult(failure="its trial was released", cluster=True)
-        while (trial := self._trials.setdefault(order.key, Trial(order.key))).job is not None:
-            # The trial's actor died with an order under way; its successor asks once more.
-            await asyncio.wait([trial.job.answer])
+        if request.speculative and request.key not in self._leases:
+            return _refused(RELEASED)
+        while (lease := self._leases.setdefault(request.key, Lease(request.key))).job is not None:
+            # The trial's actor died with a request under way; its successor asks once more.
+            await asyncio.wait([lease.job.result])
         refusal = self._refusal()
         if refusal is not None:
-            return WorkerResult(failure=refusal, cluster=True)
-        self._count += 1
-        answer = asyncio.get_running_loop().create_future()
-        job = trial.job = Job(self._count, order, trial, answer)
-        if trial.slot is not None:
-            trial.slot.take(trial)
+            return _refused(refusal)
+        self._jobs += 1
+        result = asyncio.get_running_loop().create_future()
+        job = lease.job = Job(self._jobs, request, lease, result)
+        if lease.slot is not None:
+            lease.slot.assign(lease)
         else:
-            self._queue.put(trial)
+            self._queue.put(lease)
             self._queue.fill(self._slots)
-        return await asyncio.shield(job.answer)
+        return await asyncio.shield(job.result)
 
     async def release(self, key: str) -> None:
         """Free the worker group of a trial; a trial without one is not an error."""
-        trial = self._trials.pop(key, None)
-        if trial is None:
+        lease = self._leases.pop(key, None)
+        if lease is None:
             return
-        trial.released = True
-        self._queue.drop(trial)
-        if trial.slot is not None:
-            trial.slot.trial = None
-            trial.slot = None
-        elif trial.job is not None:
-            trial.job.end(WorkerResult(failure="its trial was released", cluster=True))
+        lease.released = True
+        self._queue.drop(lease)
+        if lease.slot is not None:
+            lease.slot.lease = None
+            lease.slot = None
+        elif lease.job is not None:
+            lease.job.resolve(_refused(RELEASED))
         self._queue.fill(self._slots)
 
     # For the workers of worker groups
 
     async def join(self, worker_group: int, key: str, world: int, member: Member) -> bool:
-        """Note a worker of a worker group `key`, which has `world` of them; False: go home."""
+        """Add a worker to the set `key` of `world` workers; False where it shall end."""
         slot = self._slots[worker_group]
-        if slot.gone is not None:
+        if slot.closed is not None:
             return False
-        if slot.group is None or not slot.holds(key):
-            self._leave(slot, Fault("its workers died"))
-            group = slot.group = Group(key, world)
-            if self._guard is not None:
-                watch = self._watch(self._guard, slot, group)
+        if slot.workers is None or not slot.holds(key):
+            self._lose(slot, Fault("its workers died"))
+            workers = slot.workers = WorkerSet(key, world)
+            if self._monitor is not None:
+                watch = self._watch(self._monitor, slot, workers)
                 self._watches[key] = asyncio.create_task(watch)
-        slot.group.members[member.rank] = member
-        if slot.left is not None:
-            slot.left.compare(member.node, member.kills)
+        slot.workers.members[member.rank] = member
+        if slot.fault is not None:
+            slot.fault.compare(member.node, member.kills)
         self._queue.fill(self._slots)
         return True
 
@@ -102,77 +110,73 @@ class WorkerGroupPool:
         worker_group: int,
         key: str,
         number: int,
-        outcome: WorkerResult | None,
-        patience: float,
+        result: WorkerResult | None,
+        timeout: float,
     ) -> Message:
-        """Take the outcome of a worker group (of order `number`, None at first), give the next.
+        """Take a worker group's result of request `number` (None at first), give the next request.
 
-        An order that was delivered and not answered is delivered again: its workers died.
-        Waits at most `patience` seconds for an order.
+        A request that was delivered and not answered is delivered again: its workers died.
+        Waits at most `timeout` seconds for a request.
         """
         slot = self._slots[worker_group]
         job = slot.job if slot.holds(key) else None
-        if outcome is not None and job is not None and job.number == number:
-            self._take(slot, job, outcome)
-        if self._closed:
-            return Message(kind="quit")
-        if slot.job is None and not self._drains(slot):
-            slot.asked.clear()
+        if result is not None and job is not None and job.number == number:
+            self._receive(slot, job, result)
+        if slot.job is None and not slot.draining and not self._closed:
+            slot.wake.clear()
             try:
-                await asyncio.wait_for(slot.asked.wait(), patience)
+                await asyncio.wait_for(slot.wake.wait(), timeout)
             except TimeoutError:
                 return Message(kind="quit" if self._closed else "wait")
         return self._deliver(slot, key)
 
     async def fault(self, worker_group: int, key: str, text: str, memory: bool, log: str) -> None:
-        """Note that a group is about to end, and why; it is given nothing any more."""
+        """Note that a set of workers is about to end, and why; it is given nothing any more."""
         slot = self._slots[worker_group]
         if slot.holds(key):
-            self._leave(slot, Fault(text, memory, log))
+            self._lose(slot, Fault(text, memory, log))
 
     async def agree(self, worker_group: int, key: str, number: int, rank: int, text: str) -> bool:
-        """Whether all workers of a group say the same of order `number`; waits for the others."""
+        """Whether all ranks report the same text on request `number`; waits for the others."""
         slot = self._slots[worker_group]
-        if slot.group is None or not slot.holds(key):
+        if slot.workers is None or not slot.holds(key):
             return False
-        return await self._consensus.among((key, number), slot.group.world, rank, text)
+        return await self._consensus.among((key, number), slot.workers.world, rank, text)
 
     # For the executor
 
-    async def look(self, dead: frozenset[str], draining: frozenset[str]) -> int:
-        """Take in which nodes are gone or announced to go; returns how many groups are there.
+    async def update_nodes(self, dead: frozenset[str], draining: frozenset[str]) -> int:
+        """Take in which nodes are dead or draining; returns how many worker groups have workers.
 
-        A worker group with a worker on a dead node has lost its group. One on a node that drains
-        gets no order after the one under way.
+        A worker group with a worker on a dead node has lost its workers. One on a node that drains
+        gets no request after the one under way.
         """
         for slot in self._slots:
-            group = slot.group
-            if group is not None and group.on(dead):
-                self._leave(slot, Fault("its node died"))
-            elif group is not None and group.on(draining) and not group.draining:
-                group.draining = True
+            workers = slot.workers
+            if workers is not None and workers.on(dead):
+                self._lose(slot, Fault("its node died"))
+            elif workers is not None and workers.on(draining) and not workers.draining:
+                workers.draining = True
                 if not slot.delivered:
-                    self._again(slot.vacate())
+                    self._requeue(slot.vacate())
         self._queue.fill(self._slots)
-        return sum(slot.group is not None for slot in self._slots)
+        return sum(slot.workers is not None for slot in self._slots)
 
     async def lost(self, worker_group: int, reason: str) -> int | None:
         """Note that a worker group's controller has ended.
 
         Returns:
-            How many outcomes the worker group has given so far; None where it was given up.
+            How many results the worker group has given so far; None where it was given up.
         """
         slot = self._slots[worker_group]
-        if slot.group is not None:
-            self._leave(slot, Fault(f"its worker group was lost: {reason}"))
-        return slot.answered if slot.gone is None else None
+        self._lose(slot, Fault(f"its worker group was lost: {reason}"))
+        return slot.results if slot.closed is None else None
 
     async def give_up(self, worker_group: int, reason: str) -> None:
         """Note that a worker group will not come back; when none will, every trial fails."""
         slot = self._slots[worker_group]
-        slot.gone = reason
-        if slot.group is not None:
-            self._leave(slot, Fault(f"its worker group was lost: {reason}"))
+        slot.closed = reason
+        self._lose(slot, Fault(f"its worker group was lost: {reason}"))
         refusal = self._refusal()
         if refusal is not None:
             self._refuse(refusal)
@@ -180,45 +184,43 @@ class WorkerGroupPool:
     async def close(self) -> None:
         """Tell every worker group to quit, at its next exchange."""
         self._closed = True
-        self._refuse("the pool is closed")
+        self._refuse(CLOSED)
         for slot in self._slots:
-            slot.asked.set()
+            slot.wake.set()
 
     async def leases(self) -> list[str | None]:
-        """The trial that holds each worker group, in the order of the worker groups."""
-        return [slot.trial.key if slot.trial is not None else None for slot in self._slots]
+        """The trial that has leased each worker group, in the order of the worker groups."""
+        return [slot.lease.key if slot.lease is not None else None for slot in self._slots]
 
     async def members(self) -> list[list[Member]]:
-        """The workers of each group, by rank; none for a group that has none at the moment."""
-        groups = [slot.group.members if slot.group is not None else {} for slot in self._slots]
-        return [[members[rank] for rank in sorted(members)] for members in groups]
+        """The workers of each worker group, by rank; none for one that has none at the moment."""
+        sets = [slot.workers.members if slot.workers is not None else {} for slot in self._slots]
+        return [[members[rank] for rank in sorted(members)] for members in sets]
 
     def _refusal(self) -> str | None:
         if self._closed:
-            return "the pool is closed"
-        if all(slot.gone for slot in self._slots):
-            return f"no worker group is left; the last one ended with: {self._slots[-1].gone}"
+            return CLOSED
+        if all(slot.closed for slot in self._slots):
+            return f"no worker group is left; the last one ended with: {self._slots[-1].closed}"
         return None
 
     def _refuse(self, reason: str) -> None:
-        for trial in self._queue.empty():
-            if trial.job is not None:
-                trial.job.end(WorkerResult(failure=reason, cluster=True))
+        for lease in self._queue.clear():
+            if lease.job is not None:
+                lease.job.resolve(_refused(reason))
 
-    def _drains(self, slot: Slot) -> bool:
-        return slot.group is not None and slot.group.draining
-
-    def _take(self, slot: Slot, job: Job, outcome: WorkerResult) -> None:
-        """Take in what a worker group answers; what may pass is tried again there."""
-        slot.answered += 1
+    def _receive(self, slot: Slot, job: Job, result: WorkerResult) -> None:
+        """Take in a worker group's result; after a failure that may pass it tries again."""
+        slot.results += 1
         slot.delivered = False
-        if outcome.again:
-            job.faults.append(Fault(str(outcome.failure), outcome.memory, outcome.log))
-            if not job.spent:
+        if result.retryable:
+            job.faults.append(Fault(str(result.failure), result.out_of_memory, result.log))
+            if not job.exhausted:
                 return
-            outcome = job.failure()
+            job.fail()
+        else:
+            job.resolve(result)
         slot.job = None
-        job.end(outcome)
         self._queue.fill(self._slots)
 
     def _deliver(self, slot: Slot, key: str) -> Message:
@@ -226,47 +228,49 @@ class WorkerGroupPool:
             return Message(kind="quit")
         if not slot.holds(key):
             return Message(kind="wait")  # these workers are taken for dead; their end is near
-        if self._drains(slot) and not slot.delivered:
-            self._leave(slot, None)
+        if slot.draining and not slot.delivered:
+            self._lose(slot, None)
             return Message(kind="leave")
         job = slot.job
         if job is None:
             return Message(kind="wait")
         job.deliveries += 1
         slot.delivered = True
-        return Message(kind="work", number=job.number, order=job.order)
+        return Message(kind="work", number=job.number, request=job.request)
 
-    def _leave(self, slot: Slot, fault: Fault | None) -> None:
-        """A worker group has lost its workers: its trial goes to whichever group is free first."""
-        group, slot.group = slot.group, None
-        if group is None:
+    def _lose(self, slot: Slot, fault: Fault | None) -> None:
+        """Note that a worker group has lost its workers; its trial goes to the next free one."""
+        workers, slot.workers = slot.workers, None
+        if workers is None:
             return
-        watch = self._watches.pop(group.key, None)
+        watch = self._watches.pop(workers.key, None)
         if watch is not None and watch is not asyncio.current_task():
             watch.cancel()
         delivered, job = slot.delivered, slot.vacate()
         if fault is not None:
-            fault.kills = {member.node: member.kills for member in group.members.values()}
-            slot.left = fault
+            fault.kills = {member.node: member.kills for member in workers.members.values()}
+            slot.fault = fault
             if job is not None and delivered:
                 job.faults.append(fault)
-        self._again(job)
+        self._requeue(job)
 
-    def _again(self, job: Job | None) -> None:
-        """Let a job that has lost its worker group wait for another, or give it up."""
-        if job is not None and job.spent:
-            job.end(job.failure())
-        elif job is not None and job.trial.released:
-            job.end(WorkerResult(failure="its trial was released", cluster=True))
-        elif job is not None:
-            refusal = self._refusal()
-            if refusal is not None:
-                job.end(WorkerResult(failure=refusal, cluster=True))
+    def _requeue(self, job: Job | None) -> None:
+        """Let a job that has lost its worker group wait for another, or resolve it."""
+        if job is not None:
+            refusal = RELEASED if job.lease.released else self._refusal()
+            if job.exhausted:
+                job.fail()
+            elif refusal is not None:
+                job.resolve(_refused(refusal))
             else:
-                self._queue.put(job.trial)
+                self._queue.put(job.lease)
         self._queue.fill(self._slots)
 
-    async def _watch(self, guard: HealthMonitor, slot: Slot, group: Group) -> None:
-        death = await guard.death(group)
-        if slot.group is group:
-            self._leave(slot, Fault(death.text, death.memory))
+    async def _watch(self, monitor: HealthMonitor, slot: Slot, workers: WorkerSet) -> None:
+        death = await monitor.death(workers)
+        if slot.workers is workers:
+            self._lose(slot, Fault(death.text, death.memory))
+
+
+def _refused(reason: str) -> WorkerResult:
+    return WorkerResult(failure=reason, cluster_failure=True)

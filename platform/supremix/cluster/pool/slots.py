@@ -1,4 +1,4 @@
-"""The pool's state: trials and their jobs, groups and their slots. No waiting, no Ray."""
+"""The pool's state: leases of trials, their jobs, slots of worker groups. No waiting, no Ray."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from supremix.cluster.log_capture import clip
-from supremix.cluster.members import Group
+from supremix.cluster.members import WorkerSet
 from supremix.cluster.messages import WorkerRequest, WorkerResult
 
 ATTEMPTS = 3
-"""Deliveries of one order before its trial is given up: the workers died under it each time."""
+"""Deliveries of one request before its trial fails: the workers died under it each time."""
 
 ADVICE = "give it a smaller batch size, or compute its batches in pieces (--chunk)"
 
 
 @dataclass(slots=True)
 class Fault:
-    """Why a delivery of an order came to nothing.
+    """Why a delivery of a request had no result.
 
     Args:
-        text: In words.
+        text: The reason.
         memory: Whether it was a lack of memory.
-        log: What the worker had to say.
-        kills: What `memory_kills` said on the workers' nodes when they began, by node.
+        log: The worker's log.
+        kills: The values of `memory_kills` when the workers started, by node.
     """
 
     text: str
@@ -42,45 +42,45 @@ class Fault:
 
 @dataclass(slots=True)
 class Job:
-    """An order with the future of its outcome, and what became of its deliveries so far."""
+    """A request with the future of its result, and the faults of its deliveries so far."""
 
     number: int
-    order: WorkerRequest
-    trial: Trial
-    answer: asyncio.Future[WorkerResult]
+    request: WorkerRequest
+    lease: Lease
+    result: asyncio.Future[WorkerResult]
     deliveries: int = 0
     faults: list[Fault] = field(default_factory=list[Fault])
 
     @property
-    def spent(self) -> bool:
-        """Whether it was delivered as often as any order is."""
+    def exhausted(self) -> bool:
+        """Whether it was delivered as often as any request is."""
         return self.deliveries >= ATTEMPTS
 
-    def failure(self) -> WorkerResult:
-        """The outcome of a job that is given up."""
+    def fail(self) -> None:
+        """Resolve an exhausted job with its faults."""
         causes = "; ".join(dict.fromkeys(fault.text for fault in self.faults))
         memory = any(fault.memory for fault in self.faults)
         advice = f". Out of memory: {ADVICE}" if memory else ""
-        text = f"{causes} (epoch {self.order.epoch}, tried {self.deliveries} times){advice}"
-        return WorkerResult(failure=text, memory=memory)
+        text = f"{causes} (epoch {self.request.epoch}, tried {self.deliveries} times){advice}"
+        self.resolve(WorkerResult(failure=text, out_of_memory=memory))
 
-    def end(self, outcome: WorkerResult) -> None:
-        """Answer who waits; what befell earlier deliveries goes to the log."""
-        if self.trial.job is self:
-            self.trial.job = None
-        if not self.answer.done():
-            said = "".join(f"{fault.text}\n{fault.log}" for fault in self.faults)
-            self.answer.set_result(replace(outcome, log=clip(said + outcome.log)))
+    def resolve(self, result: WorkerResult) -> None:
+        """Set the result; the faults of earlier deliveries are added to its log."""
+        if self.lease.job is self:
+            self.lease.job = None
+        if not self.result.done():
+            faults = "".join(f"{fault.text}\n{fault.log}" for fault in self.faults)
+            self.result.set_result(replace(result, log=clip(faults + result.log)))
 
 
 @dataclass(slots=True)
-class Trial:
-    """A trial that the pool works for, at a slot or waiting for one."""
+class Lease:
+    """A trial that the pool works for, with a slot or waiting for one."""
 
     key: str
     slot: Slot | None = None
     job: Job | None = None
-    begun: bool = False
+    started: bool = False
     released: bool = False
 
 
@@ -90,78 +90,83 @@ class Slot:
 
     Args:
         number: The worker group's number.
-        group: Its workers, None while it has none that can be given work.
-        trial: The trial that has leased it.
-        job: What its workers have to do; of a trial that has been released where `trial` is None.
+        workers: Its workers, None while it has none that can be given work.
+        lease: The trial that has leased it.
+        job: What its workers have to do; of a trial that was released where `lease` is None.
         delivered: Whether they have been given it.
-        left: What ended its last group.
-        gone: Why it will never have workers again, None while it may.
-        answered: Outcomes it has given.
-        asked: Set when there is something for its workers.
+        fault: What ended its last workers.
+        closed: Why it will never have workers again, None while it may.
+        results: How many results it has given.
+        wake: Set when there is something for its workers.
     """
 
     number: int
-    group: Group | None = None
-    trial: Trial | None = None
+    workers: WorkerSet | None = None
+    lease: Lease | None = None
     job: Job | None = None
     delivered: bool = False
-    left: Fault | None = None
-    gone: str | None = None
-    answered: int = 0
-    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    fault: Fault | None = None
+    closed: str | None = None
+    results: int = 0
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def draining(self) -> bool:
+        """Whether the removal of a node of its workers was announced."""
+        return self.workers is not None and self.workers.draining
 
     @property
     def free(self) -> bool:
-        """Whether a trial can be given to it."""
-        idle = self.trial is None and self.job is None
-        return idle and self.group is not None and not self.group.draining
+        """Whether a trial can lease it."""
+        idle = self.lease is None and self.job is None
+        return idle and self.workers is not None and not self.workers.draining
 
     def holds(self, key: str) -> bool:
         """Whether its workers are those of this key."""
-        return self.group is not None and self.group.key == key
+        return self.workers is not None and self.workers.key == key
 
-    def take(self, trial: Trial) -> None:
+    def assign(self, lease: Lease) -> None:
         """Lease it to a trial that has a job."""
-        self.trial, trial.slot, trial.begun = trial, self, True
-        self.job, self.delivered = trial.job, False
-        self.asked.set()
+        self.lease, lease.slot, lease.started = lease, self, True
+        self.job, self.delivered = lease.job, False
+        self.wake.set()
 
     def vacate(self) -> Job | None:
-        """Take its trial and job away from it; returns the job, if there was one."""
-        job, trial = self.job, self.trial
-        self.job = self.trial = None
+        """Take its trial and job away; returns the job, if there was one."""
+        job, lease = self.job, self.lease
+        self.job = self.lease = None
         self.delivered = False
-        if trial is not None:
-            trial.slot = None
-        self.asked.set()
+        if lease is not None:
+            lease.slot = None
+        self.wake.set()
         return job
 
 
 class Queue:
-    """Trials with a job that wait for a group: those that have begun before those that have not."""
+    """Trials with a job that wait for a slot: started ones before those that have not started."""
 
     def __init__(self) -> None:
-        self._waiting: OrderedDict[str, Trial] = OrderedDict()
+        self._waiting: OrderedDict[str, Lease] = OrderedDict()
 
-    def put(self, trial: Trial) -> None:
-        """Let a trial wait."""
-        self._waiting[trial.key] = trial
-        self._waiting.move_to_end(trial.key, last=not trial.begun)
+    def put(self, lease: Lease) -> None:
+        """Add a trial."""
+        self._waiting[lease.key] = lease
+        self._waiting.move_to_end(lease.key, last=not lease.started)
 
-    def drop(self, trial: Trial) -> None:
-        """Let a trial wait no more, if it did."""
-        self._waiting.pop(trial.key, None)
+    def drop(self, lease: Lease) -> None:
+        """Remove a trial, if it waits."""
+        self._waiting.pop(lease.key, None)
 
     def fill(self, slots: Iterable[Slot]) -> None:
-        """Give the free slots to those who wait."""
-        for slot in slots if self._waiting else ():
+        """Assign the free slots to the trials that wait."""
+        for slot in slots:
             if not self._waiting:
                 return
             if slot.free:
-                slot.take(self._waiting.popitem(last=False)[1])
+                slot.assign(self._waiting.popitem(last=False)[1])
 
-    def empty(self) -> list[Trial]:
-        """Let nobody wait any more; returns those who did."""
-        trials = list(self._waiting.values())
+    def clear(self) -> list[Lease]:
+        """Remove all trials; returns them."""
+        leases = list(self._waiting.values())
         self._waiting.clear()
-        return trials
+        return leases

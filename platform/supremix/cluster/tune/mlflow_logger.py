@@ -1,4 +1,4 @@
-"""Ray Tune's MLflow callback, for trials that a resumed search goes on with."""
+"""Ray Tune's MLflow callback, for trials that a resumed search continues."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ from typing import Any
 from mlflow import MlflowClient
 from ray.air.integrations.mlflow import MLflowLoggerCallback
 
+from supremix.cluster.ray_private import continue_mlflow_run, mlflow_experiment
+
 NAME_TAG = "trial_name"
-"""Tag by which Tune's callback has a trial's name."""
+"""Tag in which Tune's callback records a trial's name."""
 
 
 class MLflowLogger(MLflowLoggerCallback):
-    """As Tune's, but a trial of an earlier session goes on with the records that it has."""
+    """Tune's callback, but a trial of an earlier session continues the run that it has."""
 
     def log_trial_start(self, trial: Any) -> None:
-        """Begin a trial's records, or find those that an earlier session began."""
+        """Begin a trial's run, or find the one that an earlier session began."""
         if trial.epoch:
             client = MlflowClient(tracking_uri=self.tracking_uri)
             query = f"tags.{NAME_TAG} = '{trial}'"
-            experiment = str(self.mlflow_util.experiment_id)
-            found = client.search_runs([experiment], query, max_results=1)
+            found = client.search_runs([mlflow_experiment(self)], query, max_results=1)
             if found:
-                self._trial_runs[trial] = found[0].info.run_id
+                continue_mlflow_run(self, trial, found[0].info.run_id)
         super().log_trial_start(trial)

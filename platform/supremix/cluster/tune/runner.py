@@ -1,4 +1,4 @@
-"""A campaign run by Ray Tune: a light trial actor, a searcher, a scheduler and a callback.
+"""Studies run by Ray Tune: a light trial actor, a searcher, a scheduler and a callback.
 
 Tune starts, counts and ends the trials; every decision is the studies'.
 """
@@ -18,79 +18,81 @@ from ray.tune.search import Searcher
 
 from supremix.cluster import TRIAL_CPU, Executor, WorkerResult
 from supremix.cluster.interrupts import interrupts
+from supremix.cluster.ray_private import end_trial_actors, find_controller, keep_actors
 from supremix.cluster.tune.trial_template import TrialTemplate
 from supremix.errors import ResourceError, SearchFailedError
 from supremix.tuning.ledger.records import trial_key
 from supremix.tuning.study.config import Proposal
 from supremix.tuning.study.scheduler import StudyScheduler
 
-Watcher = Callable[[int, int | None, str], None]
-"""Told the index of a study, the number of the trial that did something (None: it has ended), and
-what its worker wrote of it."""
+TrialListener = Callable[[int, int | None, str], None]
+"""Called with the index of a study, the number of the trial that finished an epoch (None: a trial
+has ended), and its worker's log of that epoch."""
 
-NEXT = 1
-"""Trials that wait, proposed and set up, for the first free group: it would do nothing while
-Tune learns of a trial's end and starts another. Which trials they are, no timing changes."""
+PREPARED = 1
+"""Trials that wait, proposed and set up, for the first free worker group: it would be idle while
+Tune learns of a trial's end and starts another. Which trials they are does not depend on timing."""
 
 
 class LeasedTrial(Trainable):
     """A trial as Tune sees it: each step asks the trial's worker group for one more epoch.
 
-    Where the trial is not about to be compared with others, the next epoch is asked for before the
-    last one is told, so that the worker group does not wait for Tune, the study and the ledger
-    meanwhile. Should the trial be given up all the same, that epoch does not count.
+    Where the trial is not about to be compared with others, the next epoch is requested before the
+    last one is reported, so that the worker group does not wait for Tune, the study and the ledger
+    meanwhile. Should the trial be pruned all the same, that epoch does not count.
     """
 
     def setup(
         self, config: dict[str, Any], pool: Any = None, templates: Sequence[TrialTemplate] = ()
     ) -> None:
         """Take the first trial; Tune calls it in a new actor."""
+        if not templates:
+            raise SearchFailedError("a trial's actor was set up without the search's templates.")
         self._pool, self._templates = pool, templates
-        self._take(config)
+        self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take another trial, in an actor whose last one has ended."""
-        self._take(new_config)
+        self._trial: dict[str, Any] = json.loads(new_config["trial"])
+        self._template = self._templates[self._trial["study"]]
+        self._epoch: int = self._trial["epoch"]
+        self._longest: float | None = None
+        self._requested: ray.ObjectRef[WorkerResult] | None = None
         return True
 
     def step(self) -> dict[str, Any]:
         """Have one more epoch trained."""
-        if not self._templates:
-            raise SearchFailedError("a trial's actor was set up without the search's templates.")
-        trial, asked = self._trial, self._asked
-        self._asked = None
-        outcome: WorkerResult = ray.get(self._ask() if asked is None else asked)
+        requested, self._requested = self._requested, None
+        result: WorkerResult = ray.get(self._request() if requested is None else requested)
         self._epoch += 1
-        row = outcome.row or {}
+        row = result.row or {}
         self._longest = max(self._longest or 0.0, row.get("seconds", 0.0))
-        template = self._templates[trial["part"]]
-        if outcome.failure is None and template.goes_on(self._epoch, outcome.total):
-            self._asked = self._ask(ahead=True)
+        if result.failure is None and self._template.goes_on(self._epoch, result.total):
+            self._requested = self._request(speculative=True)
         # The flat numbers are for trackers such as TensorBoard; the search reads the text.
         return {
             **{name: value for name, value in row.items() if _plain(value)},
-            "number": trial["number"],
-            "row": json.dumps(outcome.row),
-            "total": outcome.total,
-            "failure": outcome.failure,
-            "log": outcome.log,
-            "cluster": outcome.cluster,
+            "number": self._trial["number"],
+            "row": json.dumps(result.row),
+            "total": result.total,
+            "failure": result.failure,
+            "log": result.log,
+            "cluster_failure": result.cluster_failure,
         }
 
-    def _ask(self, *, ahead: bool = False) -> ray.ObjectRef[WorkerResult]:
-        """Give the order to have one more epoch done."""
-        trial = self._trial
-        template = self._templates[trial["part"]]
-        order = template.request(
-            trial["number"],
-            self._settings,
-            self._epoch + 1,
-            seed=trial["seed"],
+    def _request(self, *, speculative: bool = False) -> ray.ObjectRef[WorkerResult]:
+        """Request one more epoch."""
+        epoch = self._epoch + 1
+        request = self._template.request(
+            self._trial["number"],
+            self._trial["config"],
+            epoch,
+            seed=self._trial["seed"],
             longest=self._longest,
-            ahead=ahead,
-            onward=self._epoch + 1 not in template.rungs,
+            speculative=speculative,
+            train_ahead=epoch not in self._template.rungs,
         )
-        return self._pool.execute.remote(order)
+        return self._pool.execute.remote(request)
 
     def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:
         """Nothing to save: the worker group writes a checkpoint after every epoch."""
@@ -99,20 +101,13 @@ class LeasedTrial(Trainable):
     def load_checkpoint(self, checkpoint: Any) -> None:
         """Nothing to load."""
 
-    def _take(self, config: dict[str, Any]) -> None:
-        self._trial: dict[str, Any] = json.loads(config["trial"])
-        self._epoch: int = self._trial["epoch"]
-        self._longest: float | None = None
-        self._asked: ray.ObjectRef[WorkerResult] | None = None
-        self._settings: dict[str, Any] = self._trial["config"]
-
 
 def _plain(value: Any) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
 
 
-class _Here:
-    """Mixin for what lives in the driver alone.
+class _DriverOnly:
+    """Mixin for objects that exist in the driver alone.
 
     Tune pickles its searcher, scheduler and callbacks, to restore a search from them. Ours are
     restored from the ledger, and hold open files: they pickle as nothing.
@@ -122,16 +117,16 @@ class _Here:
         return {}
 
 
-class TuneSearcher(_Here, Searcher):
-    """Hands the campaign's proposals to Tune."""
+class TuneSearcher(_DriverOnly, Searcher):
+    """Hands the studies' proposals to Tune."""
 
-    def __init__(self, campaign: StudyScheduler) -> None:
+    def __init__(self, studies: StudyScheduler) -> None:
         super().__init__()
-        self._campaign = campaign
+        self._studies = studies
 
     def suggest(self, trial_id: str) -> Any:
-        """The next proposal; nothing while a running trial has to tell first."""
-        answer = self._campaign.ask()
+        """The next proposal; none while a running trial has to report first."""
+        answer = self._studies.ask()
         if answer is None:
             return Searcher.FINISHED
         return _described(*answer) if isinstance(answer, tuple) else None
@@ -148,160 +143,146 @@ class TuneSearcher(_Here, Searcher):
         """Nothing to restore: the studies are built from the ledger."""
 
 
-def _described(part: int, proposal: Proposal) -> dict[str, Any]:
+def _described(study: int, proposal: Proposal) -> dict[str, Any]:
     trial = {
-        "part": part,
+        "study": study,
         "number": proposal.number,
         "epoch": proposal.epoch,
         "seed": proposal.seed,
         "config": proposal.config,
     }
-    # As text, so that Tune neither flattens nor resolves what is in there; trackers see the rest.
-    return {"trial": json.dumps(trial), "settings": proposal.config}
+    # As text, so that Tune neither flattens nor resolves what is in there.
+    return {"trial": json.dumps(trial)}
 
 
-class TuneScheduler(_Here, FIFOScheduler):
-    """Hands every epoch's row to its study and does what that says."""
+class TuneScheduler(_DriverOnly, FIFOScheduler):
+    """Hands every epoch's row to its study and does what that decides."""
 
     def __init__(
         self,
-        campaign: StudyScheduler,
+        studies: StudyScheduler,
         templates: Sequence[TrialTemplate],
-        watch: Watcher,
+        listener: TrialListener,
         worker_groups: int,
     ) -> None:
         super().__init__()
-        self._campaign, self._templates, self._watch, self._worker_groups = (
-            campaign,
-            templates,
-            watch,
-            worker_groups,
-        )
+        self._studies, self._templates, self._listener = studies, templates, listener
+        self._worker_groups = worker_groups
         self._controller: Any = None
-        self.trouble: str | None = None
-        """What befell the cluster, so that the search cannot go on; it says nothing of a trial."""
+        self.cluster_failure: str | None = None
+        """Why the cluster cannot go on with the search; it says nothing of a trial."""
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
-        """Note who runs the trials, and have it keep an actor for each worker group.
-
-        While a study waits for a running trial, Tune would end all other actors but one, and the
-        next trials would wait for new processes. It has no setting for that.
-        """
+        """Have Tune keep an actor for each worker group, with the first trial."""
         if self._controller is None:
-            # What a scheduler is given wraps the controller, to warn of what is not for schedulers.
-            self._controller = vars(tune_controller).get("_tune_controller", tune_controller)
-            cache = vars(self._controller).get("_actor_cache")
-            if cache is not None:
-                cache.increase_max(trial.placement_group_factory, by=self._worker_groups + NEXT)
+            self._controller = find_controller(tune_controller)
+            keep_actors(self._controller, trial, self._worker_groups + PREPARED)
 
     def end_actors(self) -> None:
         """End the trials' actors, as Tune does at the end and after an error."""
         if self._controller is not None:
-            self._controller.cleanup()
+            end_trial_actors(self._controller)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Hand over the epoch's row; stop where the study says so."""
-        part, number = _whose(trial)
-        study = self._campaign.scheduled[part].begin()
-        if result["failure"] is not None and result["cluster"]:
-            self.trouble = result["failure"]
+        index, number = _indices(trial)
+        study = self._studies.scheduled[index].begin()
+        if result["failure"] is not None and result["cluster_failure"]:
+            self.cluster_failure = result["failure"]
             return TrialScheduler.STOP
         if result["failure"] is not None:
-            self._campaign.finish(part, number, "failed", result["failure"])
+            self._studies.finish(index, number, "failed", result["failure"])
             stop = True
-        elif study.records[number].state != "running":  # given up while this epoch was trained
-            stop = self._campaign.observe(part, number, {}, result["total"])
+        elif study.records[number].state != "running":  # pruned while this epoch was trained
+            stop = self._studies.observe(index, number, {}, result["total"])
         else:
-            template = self._templates[part]
+            template = self._templates[index]
             row = template.row(study.records[number], json.loads(result["row"]))
             total = result["total"] if len(template.tasks) == 1 else template.total
-            stop = self._campaign.observe(part, number, row, total)
-        self._watch(part, number, result["log"])
+            stop = self._studies.observe(index, number, row, total)
+        self._listener(index, number, result["log"])
         return TrialScheduler.STOP if stop else TrialScheduler.CONTINUE
 
 
-class TuneCallback(_Here, Callback):
-    """Frees worker groups of ended trials and looks after the executor."""
+class TuneCallback(_DriverOnly, Callback):
+    """Releases worker groups of ended trials and checks the executor."""
 
     def __init__(
         self,
-        campaign: StudyScheduler,
+        studies: StudyScheduler,
         executor: Executor,
         templates: Sequence[TrialTemplate],
-        watch: Watcher,
+        listener: TrialListener,
         scheduler: TuneScheduler,
     ) -> None:
-        self._campaign, self._executor, self._templates = campaign, executor, templates
-        self._watch, self._scheduler = watch, scheduler
-
-    def be_silent(self) -> None:
-        """Tell those who watch no more."""
-        self._watch = _unseen
+        self._studies, self._executor, self._templates = studies, executor, templates
+        self._listener, self._scheduler = listener, scheduler
+        self.muted = False
+        """Whether the listener is called no more."""
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        """See whether the search shall stop, and whether all worker groups are alive."""
+        """Check whether the search shall stop, and whether all worker groups are alive."""
         interrupts.check()
         self._executor.check()
-        if self._scheduler.trouble is not None:
+        if self._scheduler.cluster_failure is not None:
             raise KeyboardInterrupt
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Free the trial's worker group."""
-        self._free(trial)
+        """Release the trial's worker group."""
+        self._release(trial)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """End a trial whose actor died, and free its worker group."""
-        self._campaign.finish(*_whose(trial), "failed", "its Tune actor died")
-        self._free(trial)
+        """End a trial whose actor died, and release its worker group."""
+        self._studies.finish(*_indices(trial), "failed", "its Tune actor died")
+        self._release(trial)
 
-    def _free(self, trial: Any) -> None:
-        part, number = _whose(trial)
-        self._executor.pool.release.remote(self._templates[part].key(trial_key(number)))
-        self._watch(part, None, "")
-
-
-def _unseen(part: int, number: int | None, log: str) -> None:
-    """For when nobody is to be told."""
+    def _release(self, trial: Any) -> None:
+        index, number = _indices(trial)
+        self._executor.pool.release.remote(self._templates[index].key(trial_key(number)))
+        if not self.muted:
+            self._listener(index, None, "")
 
 
-def _whose(trial: Any) -> tuple[int, int]:
+def _indices(trial: Any) -> tuple[int, int]:
+    """Index of a trial's study, and of the trial in it."""
     described = json.loads(trial.config["trial"])
-    return described["part"], described["number"]
+    return described["study"], described["number"]
 
 
 def run_studies(
-    campaign: StudyScheduler,
+    studies: StudyScheduler,
     executor: Executor,
     templates: Sequence[TrialTemplate],
-    watch: Watcher,
+    listener: TrialListener,
     storage: str,
     callbacks: Sequence[Callback] = (),
 ) -> None:
-    """Run a campaign's trials on a executor's worker groups until it proposes no more.
+    """Run the trials of studies on an executor's worker groups until they propose no more.
 
     Args:
-        campaign: Decides.
-        executor: The worker groups; as many trials as worker groups run at once, and `NEXT` more
-            wait for one.
-        templates: What the trials of each study share.
-        watch: Called in this process after every epoch and every end of a trial.
+        studies: The studies, which decide.
+        executor: The worker groups; as many trials as worker groups run at once, and `PREPARED`
+            more wait for one.
+        templates: The template of each study's trials.
+        listener: Called in this process after every epoch and every end of a trial.
         storage: Local folder for Tune's own state, of no use afterwards.
-        callbacks: Tune's own that shall see the trials, such as trackers.
+        callbacks: Callbacks of Tune that shall see the trials, such as trackers.
 
     Raises:
-        ResourceError: No worker group is left, or none has had a place in the cluster for long; the
-            search can be resumed.
+        ResourceError: No worker group is left, or there was no room for any in the cluster for
+            long; the search can be resumed.
     """
-    scheduler = TuneScheduler(campaign, templates, watch, executor.plan.count)
-    callback = TuneCallback(campaign, executor, templates, watch, scheduler)
+    count = executor.plan.count
+    scheduler = TuneScheduler(studies, templates, listener, count)
+    callback = TuneCallback(studies, executor, templates, listener, scheduler)
     trainable = tune.with_parameters(LeasedTrial, pool=executor.pool, templates=tuple(templates))
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"CPU": TRIAL_CPU}),
         tune_config=tune.TuneConfig(
-            search_alg=TuneSearcher(campaign),
+            search_alg=TuneSearcher(studies),
             scheduler=scheduler,
             num_samples=-1,
-            max_concurrent_trials=executor.plan.count + NEXT,
+            max_concurrent_trials=count + PREPARED,
             reuse_actors=True,
             trial_dirname_creator=_dirname,
         ),
@@ -318,17 +299,17 @@ def run_studies(
         try:
             tuner.fit()
         except KeyboardInterrupt:
-            # Tune tidies up after an exception, but this is none to it, and the actors would stay.
-            callback.be_silent()
+            # Tune cleans up after an exception, but takes this for none, and the actors would stay.
+            callback.muted = True
             scheduler.end_actors()
-            if scheduler.trouble is None:
+            if scheduler.cluster_failure is None:
                 raise
             raise ResourceError(
-                f"the cluster failed the search: {scheduler.trouble}. Nothing is lost; go on with "
-                "it by --resume once the cluster is there again."
+                f"the cluster failed the search: {scheduler.cluster_failure}. Nothing is lost; "
+                "continue it by --resume once the cluster is there again."
             ) from None
 
 
 def _dirname(trial: Any) -> str:
-    part, number = _whose(trial)
-    return f"{part}-{trial_key(number)}-{trial.trial_id}"
+    index, number = _indices(trial)
+    return f"{index}-{trial_key(number)}-{trial.trial_id}"

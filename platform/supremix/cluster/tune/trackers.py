@@ -1,9 +1,9 @@
 """TensorBoard and MLflow, by Ray Tune's own callbacks.
 
-Those write into the folder and under the name that Tune has for a trial, count epochs by Tune's
-iterations, which begin anew in a resumed search, and run where Tune waits for them. Here they are
-shown each trial under its own name, with its settings and epochs as the ledger has them, by a
-thread, so that a tracking server that is slow or down costs its own records and not the search.
+Those use Tune's folder and name of a trial, count epochs by Tune's iterations, which start again in
+a resumed search, and make Tune wait for them. Here they get each trial under its own name, with its
+hyperparameters and epochs as the ledger has them, in a thread, so that a tracking server that is
+slow or down costs its own records and not the search.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from ray.tune import Callback
 from supremix.errors import SpecError
 from supremix.tuning.ledger.records import trial_key
 
-LAST_WORDS = 60.0
-"""Seconds that a tracker has at the end of a search for what it has not written yet."""
+CLOSE_TIMEOUT = 60.0
+"""Seconds that a tracker has at the end of a search for records it has not written yet."""
 
 
 @dataclass(eq=False, slots=True)
-class ShownTrial:
-    """A trial as the callbacks of Tune are shown it; they ask for these names of Tune's."""
+class TrackedTrial:
+    """A trial as the callbacks of Tune get it; they read these attributes of Tune's trials."""
 
     name: str
     config: dict[str, Any]
     epoch: int
-    """Epochs that an earlier session did."""
+    """Epochs of earlier sessions."""
     local_path: str
     done: int = 0
     """Epochs of this session."""
@@ -41,7 +41,7 @@ class ShownTrial:
 
     @property
     def evaluated_params(self) -> dict[str, Any]:
-        """The settings."""
+        """The hyperparameters."""
         return self.config
 
     def init_local_path(self) -> None:
@@ -53,7 +53,7 @@ class ShownTrial:
 
 
 class Logger(Protocol):
-    """What is asked of a callback of Tune's that logs."""
+    """The methods of Tune's logging callbacks that are called."""
 
     def log_trial_start(self, trial: Any) -> None:
         """Begin a trial's records."""
@@ -69,15 +69,15 @@ class Logger(Protocol):
 
 
 class Tracker(Callback):
-    """Passes what Tune tells on to one of its logging callbacks, from a thread.
+    """Passes Tune's events on to one of its logging callbacks, from a thread.
 
     Args:
-        logger: That callback, set up.
-        kind: Its name for people.
-        names: The run of each study, by its number in the campaign, where there are several.
-        folder: Where each trial has a folder of its own, for a logger that writes files.
-        errors: What a tracker that fails raises; anything else is a mistake, and told as well.
-        note: Told in a sentence when something could not be written, the first time.
+        logger: The callback, set up.
+        kind: Its name in messages.
+        names: The run of each study, by its index, where there are several.
+        folder: Folder in which each trial has one, for a logger that writes files.
+        errors: Errors that a tracker which fails raises; others are bugs, and reported as well.
+        warn: Called with a sentence when something could not be written, the first time.
     """
 
     def __init__(
@@ -88,12 +88,12 @@ class Tracker(Callback):
         names: Sequence[str] = (),
         folder: str = "",
         errors: tuple[type[Exception], ...] = (OSError,),
-        note: Callable[[str], None],
+        warn: Callable[[str], None],
     ) -> None:
         self._logger, self._kind, self._names, self._folder = logger, kind, names, folder
-        self._errors, self._note = errors, note
-        self._shown: dict[str, ShownTrial] = {}
-        self._noted = False
+        self._errors, self._warn = errors, warn
+        self._trials: dict[str, TrackedTrial] = {}
+        self._warned = False
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name=f"{kind} tracker", daemon=True)
         self._thread.start()
@@ -106,31 +106,31 @@ class Tracker(Callback):
         """Begin a trial's records."""
         described: dict[str, Any] = json.loads(trial.config["trial"])
         name = trial_name(described, self._names)
-        shown = ShownTrial(
+        tracked = TrackedTrial(
             name=name,
             config=described["config"],
             epoch=described["epoch"],
             local_path=f"{self._folder.rstrip('/')}/{name}",
         )
-        self._shown[trial.trial_id] = shown
-        self._jobs.put(lambda: self._logger.log_trial_start(shown))
+        self._trials[trial.trial_id] = tracked
+        self._jobs.put(lambda: self._logger.log_trial_start(tracked))
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         """Record an epoch."""
-        shown = self._shown.get(trial.trial_id)
-        if shown is None:
+        tracked = self._trials.get(trial.trial_id)
+        if tracked is None:
             return
         if result.get("failure") is not None:
-            shown.failed = True
+            tracked.failed = True
             return
         # Of a trial on several datasets each row counts from 1.
-        shown.done += 1
-        epoch = shown.epoch + shown.done
-        # The iteration as Tune calls it is what loggers take for the step.
-        told = {**numbers(json.loads(result["row"])), "epoch": epoch, "training_iteration": epoch}
-        self._jobs.put(lambda: self._logger.log_trial_result(epoch, shown, told))
+        tracked.done += 1
+        epoch = tracked.epoch + tracked.done
+        # Loggers take what Tune calls the iteration for the step.
+        record = {**numbers(json.loads(result["row"])), "epoch": epoch, "training_iteration": epoch}
+        self._jobs.put(lambda: self._logger.log_trial_result(epoch, tracked, record))
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """End a trial's records."""
@@ -145,57 +145,57 @@ class Tracker(Callback):
         self.close()
 
     def close(self) -> None:
-        """Write what is left, within `LAST_WORDS` seconds; closing twice is no error.
+        """Write what is left, within `CLOSE_TIMEOUT` seconds; closing twice is no error.
 
-        Trials that are under way keep open records, which a resumed search goes on with.
+        Trials that are under way keep open records, which a resumed search continues.
         """
         self._jobs.put(None)
-        self._thread.join(LAST_WORDS)
+        self._thread.join(CLOSE_TIMEOUT)
         if self._thread.is_alive():
-            self._tell("it is too slow; the last records are missing")
+            self._report("it is too slow; the last records are missing")
 
     def _end(self, trial: Any, *, failed: bool) -> None:
-        shown = self._shown.pop(trial.trial_id, None)
-        if shown is not None:
-            ended_ill = failed or shown.failed
-            self._jobs.put(lambda: self._logger.log_trial_end(shown, failed=ended_ill))
+        tracked = self._trials.pop(trial.trial_id, None)
+        if tracked is not None:
+            failed = failed or tracked.failed
+            self._jobs.put(lambda: self._logger.log_trial_end(tracked, failed=failed))
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
             try:
                 job()
             except self._errors as error:
-                self._tell(str(error) or type(error).__name__)
+                self._report(str(error) or type(error).__name__)
             except (KeyError, TypeError, ValueError) as error:
-                # Of a trial whose beginning could not be recorded, loggers know nothing later.
-                self._tell(f"{type(error).__name__}: {error}")
+                # Raised for a trial whose beginning could not be recorded.
+                self._report(f"{type(error).__name__}: {error}")
 
-    def _tell(self, problem: str) -> None:
-        if not self._noted:
-            self._noted = True
-            self._note(f"{self._kind} lacks records: {problem}")
+    def _report(self, problem: str) -> None:
+        if not self._warned:
+            self._warned = True
+            self._warn(f"{self._kind} lacks records: {problem}")
 
 
 def trial_name(described: Mapping[str, Any], names: Sequence[str]) -> str:
-    """What a tracker calls a trial: its number, after its run where there are several.
+    """A trial's name in a tracker: its number, after its run where there are several.
 
     Args:
-        described: ``part`` (number of its study) and ``number``.
+        described: ``study`` (index of its study) and ``number``.
         names: The run of each study; empty where there is one.
     """
     key = trial_key(described["number"])
-    return f"{names[described['part']]}/{key}" if names else key
+    return f"{names[described['study']]}/{key}" if names else key
 
 
 def numbers(row: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
     """The numbers of an epoch's row, those of its measures as ``measures/NAME``."""
-    told: dict[str, float] = {}
+    found: dict[str, float] = {}
     for name, value in row.items():
         if isinstance(value, Mapping):
-            told |= numbers(value, f"{prefix}{name}/")
+            found |= numbers(value, f"{prefix}{name}/")
         elif isinstance(value, int | float) and not isinstance(value, bool):
-            told[prefix + name] = value
-    return told
+            found[prefix + name] = value
+    return found
 
 
 def make_trackers(
@@ -204,19 +204,19 @@ def make_trackers(
     mlflow: str | None,
     run: str,
     names: Sequence[str] = (),
-    note: Callable[[str], None],
+    warn: Callable[[str], None],
 ) -> list[Tracker]:
-    """The trackers that were asked for.
+    """Make the trackers that were asked for.
 
     Args:
-        tensorboard: Folder for TensorBoard, which gets one for the run and in it one a trial.
+        tensorboard: Folder for TensorBoard; gets a folder for the run and in it one per trial.
         mlflow: Address of an MLflow tracking server or database, e.g. ``sqlite:///mlflow.db``.
         run: Name of the run: TensorBoard's folder and MLflow's experiment.
-        names: Where there are several studies, the name of each one's own run.
-        note: Told in a sentence when something could not be written, the first time.
+        names: The name of each study's run, where there are several.
+        warn: Called with a sentence when something could not be written, the first time.
 
     Returns:
-        Callbacks for Tune; to be closed where Tune does not come to its end.
+        Callbacks for Tune; to be closed where Tune does not end by itself.
 
     Raises:
         SpecError: A package is missing, or MLflow cannot be reached.
@@ -224,10 +224,10 @@ def make_trackers(
     found: list[Tracker] = []
     if tensorboard is not None:
         folder = f"{tensorboard.rstrip('/')}/{run}"
-        found.append(Tracker(_tensorboard(), "TensorBoard", names=names, folder=folder, note=note))
+        found.append(Tracker(_tensorboard(), "TensorBoard", names=names, folder=folder, warn=warn))
     if mlflow is not None:
         logger, errors = _mlflow(mlflow, run)
-        found.append(Tracker(logger, "MLflow", names=names, errors=errors, note=note))
+        found.append(Tracker(logger, "MLflow", names=names, errors=errors, warn=warn))
     return found
 
 
@@ -261,7 +261,7 @@ def _mlflow(address: str, run: str) -> tuple[Any, tuple[type[Exception], ...]]:
 
 @contextmanager
 def _few_tries() -> Generator[None]:
-    """Not minutes, which MLflow takes by default, until a wrong address is told."""
+    """Have MLflow refuse a wrong address at once; by default it tries for minutes."""
     from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_MAX_RETRIES as TRIES
 
     if TRIES.is_set():

@@ -1,1 +1,1 @@
-"""What runs inside a worker group: the Ray Train loop, the client of the pool, the watchdog."""
+"""Inside a worker group: the Ray Train loop, the client of the pool, the watchdog."""

@@ -1,4 +1,4 @@
-"""Checkpoints written beside the training: one at a time, in their order."""
+"""Checkpoints written while the training goes on: one at a time, in their order."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ logger = logging.getLogger(__name__)
 
 
 class AsyncCheckpointer:
-    """Writes checkpoints in a thread of its own, while the next epoch is trained.
+    """Writes checkpoints in a thread, while the next epoch is trained.
 
-    What is trained meanwhile is lost, and no more than that, should the process be killed before
-    the file is whole.
+    That epoch is lost, and no more than that, should the process be killed before the file is
+    complete.
     """
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class AsyncCheckpointer:
         """Begin to write a state, a copy that nobody changes.
 
         Raises:
-            Exception: what the checkpoint before it met with, see `wait`.
+            Exception: The error of the checkpoint before it, see `wait`.
         """
         self.wait()
         self._writing = self._thread.submit(save_checkpoint, state, address)
@@ -35,15 +35,15 @@ class AsyncCheckpointer:
         """Wait until the last checkpoint is on the storage.
 
         Raises:
-            RunFolderError: the storage went on failing.
-            OSError: the storage refuses.
+            RunFolderError: The storage went on failing.
+            OSError: The storage refuses.
         """
         writing, self._writing = self._writing, None
         if writing is not None:
             writing.result()
 
     def forget(self) -> None:
-        """Wait for the last checkpoint of a trial that has failed, whatever becomes of it."""
+        """Wait for the last checkpoint of a trial that has failed; an error of it is logged."""
         try:
             self.wait()
         except Exception:

@@ -1,4 +1,4 @@
-"""A worker's side of the talk with the pool."""
+"""A worker's client of the pool."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from supremix.cluster.log_capture import clip, stacks
 from supremix.cluster.members import Member, memory_kills
 from supremix.cluster.messages import Message, WorkerResult
 
-PATIENCE = 10.0
-"""Seconds a group waits for an order before it asks again; far below a process group's timeout."""
+POLL = 10.0
+"""Seconds a worker group waits for a request before it asks again; far below a process group's
+timeout."""
 
-LAST_WORD = 5.0
+REPORT_TIMEOUT = 5.0
 """Seconds a worker that ends itself takes to say why."""
 
 HUNG = 70
@@ -32,12 +33,12 @@ logger = logging.getLogger(__name__)
 
 
 class PoolClient:
-    """What one worker says to the pool.
+    """The calls of one worker to the pool.
 
     Args:
         pool: Handle of the pool's actor.
         worker_group: Number of the worker's worker group.
-        key: What its group is called, the same on all ranks.
+        key: Key of its set of workers, the same on all ranks.
         rank: Its rank.
     """
 
@@ -46,7 +47,7 @@ class PoolClient:
         self._number = 0
 
     def join(self, world: int) -> bool:
-        """Say that this worker is there, where, and how to reach it; False: nobody needs it."""
+        """Tell the pool that this worker has started, and where; False: it is not needed."""
         context = ray.get_runtime_context()
         member = Member(
             rank=self._rank,
@@ -57,48 +58,40 @@ class PoolClient:
         return ray.get(self._pool.join.remote(self._worker_group, self._key, world, member))
 
     def give_up(self, reason: str) -> None:
-        """Say that this worker group can never work here, and why."""
+        """Tell the pool that this worker group can never work here, and why."""
         ray.get(self._pool.give_up.remote(self._worker_group, reason))
 
-    def ask(self, outcome: WorkerResult | None) -> Message:
-        """Hand over the outcome of the last order, and wait for the next (rank 0 alone)."""
+    def exchange(self, result: WorkerResult | None) -> Message:
+        """Hand over the result of the last request, and wait for the next (rank 0 alone)."""
+        arguments = self._worker_group, self._key, self._number, result, POLL
         try:
-            return ray.get(
-                self._pool.exchange.remote(
-                    self._worker_group, self._key, self._number, outcome, PATIENCE
-                )
-            )
+            return ray.get(self._pool.exchange.remote(*arguments))
         except (ActorDiedError, ActorUnavailableError, TaskCancelledError):
             return Message(kind="quit")  # the run is over, there is nobody left to work for
 
-    def note(self, number: int) -> None:
-        """Note the number of the order that is worked on."""
+    def begin(self, number: int) -> None:
+        """Note the number of the request that is executed from now on."""
         self._number = number
 
     def agree(self, text: str) -> bool:
-        """Whether every rank says this text of the order that is worked on."""
+        """Whether every rank reports this text on the request that is executed."""
+        arguments = self._worker_group, self._key, self._number, self._rank, text
         try:
-            return ray.get(
-                self._pool.agree.remote(
-                    self._worker_group, self._key, self._number, self._rank, text
-                )
-            )
+            return ray.get(self._pool.agree.remote(*arguments))
         except RayError:
-            return False  # then the group ends, which is always right
+            return False  # then the workers end, which is always right
 
     def fault(self, text: str, memory: bool, log: str) -> None:
-        """Say why this worker, and with it the group, is about to end."""
+        """Say why this worker, and with it its worker group's others, is about to end."""
+        arguments = self._worker_group, self._key, text, memory, clip(log)
         try:
-            ray.get(
-                self._pool.fault.remote(self._worker_group, self._key, text, memory, clip(log)),
-                timeout=LAST_WORD,
-            )
+            ray.get(self._pool.fault.remote(*arguments), timeout=REPORT_TIMEOUT)
         except (RayError, GetTimeoutError) as error:
-            logger.warning("the pool was not told %r: %s", text, error)
+            logger.warning("the pool does not know of %r: %s", text, error)
 
     def end(self, reason: str) -> None:
-        """End this process, since what it does hangs; nothing less would."""
+        """End this process, since it hangs and nothing less would help."""
         where = stacks()
-        logger.error("%s; this worker ends itself. It was here:\n%s", reason, where)
+        logger.error("%s; this worker ends itself. Its stacks:\n%s", reason, where)
         self.fault(reason, False, where)
         os._exit(HUNG)

@@ -1,4 +1,4 @@
-"""A limit of time for a step of work: whoever exceeds it is ended, wherever it hangs."""
+"""A time limit for a step of work: a process that exceeds it is ended, wherever it hangs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 class Watchdog:
-    """Calls for the end of what takes too long.
+    """Ends the process when a step takes too long.
 
     Args:
         end: Called in a thread of its own with the reason; shall end the process, since nothing
@@ -24,7 +24,7 @@ class Watchdog:
 
         Args:
             seconds: The limit.
-            what: The work, as in "no `what` within 10 s".
+            what: The step, as in "no `what` within 10 s".
         """
         timer = threading.Timer(seconds, self._end, [f"hung: no {what} within {seconds:g} s"])
         timer.daemon = True

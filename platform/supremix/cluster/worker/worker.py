@@ -1,4 +1,4 @@
-"""What every worker of a worker group does with an order. Knows nothing of Ray."""
+"""The execution of requests by a worker of a worker group. Knows nothing of Ray."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from typing import Any, Protocol, TypeVar
 
 import torch
 
-from supremix.cluster.log_capture import LogCapture, taking_notes
-from supremix.cluster.messages import START_UP, Row, WorkerRequest, WorkerResult
+from supremix.cluster.log_capture import LogCapture, captured_log
+from supremix.cluster.messages import STORAGE_LIMIT, Row, WorkerRequest, WorkerResult
 from supremix.cluster.worker.async_checkpoint import AsyncCheckpointer
 from supremix.cluster.worker.watchdog import Watchdog
 from supremix.errors import TrainingError
@@ -34,28 +34,28 @@ Answer = TypeVar("Answer")
 
 
 class Peers(Protocol):
-    """How a worker speaks of an error with the other ranks, beside all collective operations."""
+    """The other ranks, reached about an error without a collective operation."""
 
     def agree(self, text: str) -> bool:
-        """Whether every rank says this text; waits for them for a while."""
+        """Whether every rank reports this text; waits for them for a while."""
         ...
 
     def fault(self, text: str, memory: bool, log: str) -> None:
-        """Say why the group is about to end."""
+        """Say why the workers are about to end."""
         ...
 
 
 class TrialWorker:
-    """Executes orders, keeping the run of the trial at hand between two of them.
+    """Executes requests, keeping the trial's run between two of them.
 
-    Everything of a trial (model, optimizer, random numbers) is built anew for it, so that a
-    trial gives the same numbers on a fresh worker group and on a warm one.
+    Everything of a trial (model, optimizer, random numbers) is built new for it, so that a trial
+    gives the same numbers on a fresh worker group and on a warm one.
 
     Args:
-        collective: The worker group's workers; every one of them executes the same orders.
+        collective: The worker group's workers; every one of them executes the same requests.
         device: Where to train, None for the default of `TrialRun`.
-        watchdog: Ends this process when a step exceeds its order's limit; None for no limits.
-        peers: To speak with the other ranks of an error; None where there are none.
+        watchdog: Ends this process when a step exceeds its request's limit; None for no limits.
+        peers: The other ranks; None where there are none.
     """
 
     def __init__(
@@ -70,182 +70,187 @@ class TrialWorker:
         self._device = device
         self._watchdog = watchdog
         self._peers = peers
-        self._held: tuple[str, str] | None = None
+        self._run_id: tuple[str, str] | None = None
         self._run: TrialRun | JointRun | None = None
         self._checkpointer = AsyncCheckpointer()
         self._saved = 0
         """Epoch of the run's last checkpoint, or of the one that is being written."""
-        self._said = ""
-        """What was noted of an epoch that nobody has asked for yet."""
+        self._log_ahead = ""
+        """The log of an epoch that was trained ahead."""
 
-    def execute(self, order: WorkerRequest) -> WorkerResult:
-        """Bring the order's trial to its epoch and collect what was asked for.
+    def execute(self, request: WorkerRequest) -> WorkerResult:
+        """Train the request's trial up to its epoch and collect the results it asks for.
 
-        A failing trial is an `WorkerResult` with its reason. With several workers the others may be
-        waiting inside a collective operation: then the exception goes on, the whole worker group
-        starts again, and the pool gives the trial up after some deliveries. Unless it is an error
-        of the training itself that all ranks raise at the same place, such as a loss that is not
-        finite: those come between collective operations, so every rank can go on.
+        A trial that fails is a `WorkerResult` with the reason. With several workers the others may
+        be waiting inside a collective operation: then the exception goes on, the worker group gets
+        new workers, and the pool gives the trial up after some deliveries. The exception is an
+        error of the training itself that all ranks raise at the same point, such as a loss that is
+        not finite: those come between collective operations, so every rank can go on.
 
-        The checkpoint of an order that goes `onward` may still be being written: see `hand_over`.
+        The checkpoint of a request that trains ahead may still be being written: see `hand_over`.
         """
-        with taking_notes() as notes:
+        with captured_log() as log:
             try:
-                outcome = self._execute(order, notes)
+                result = self._execute(request, log)
             except Exception as error:
-                notes.add(traceback.format_exc())
-                outcome = _failure(error)
+                log.add(traceback.format_exc())
+                result = _failure(error)
                 self._drop()
                 self._checkpointer.forget()
-                if self._collective.world > 1 and not self._alike(error, outcome):
+                if self._collective.world > 1 and not self._unanimous(error, result):
                     if self._peers is not None:
-                        self._peers.fault(str(outcome.failure), outcome.memory, notes.text)
+                        self._peers.fault(str(result.failure), result.out_of_memory, log.text)
                     raise
-        if outcome.memory:
+        if result.out_of_memory:
             self._free()
-        return replace(outcome, log=notes.text)
+        return replace(result, log=log.text)
 
     def hand_over(
-        self, order: WorkerRequest, outcome: WorkerResult, tell: Callable[[WorkerResult], Answer]
+        self,
+        request: WorkerRequest,
+        result: WorkerResult,
+        deliver: Callable[[WorkerResult], Answer],
     ) -> Answer:
-        """Tell an outcome, once its checkpoint is written.
+        """Deliver a result, once its checkpoint is written.
 
-        A single worker whose order goes `onward` trains the trial's next epoch meanwhile; it is
-        thrown away where another order comes than the one for it.
+        A single worker whose request says `train_ahead` trains the trial's next epoch meanwhile;
+        that epoch is dropped where a request for another one comes.
 
         Args:
-            order: What was executed.
-            outcome: What came of it.
-            tell: Hands an outcome over, and returns what is answered to it.
+            request: The request that was executed.
+            result: Its result.
+            deliver: Delivers a result, and returns the answer.
 
         Returns:
-            That answer.
+            The answer.
         """
         run = self._run
-        if run is None or not self._goes_onward(order, run):
-            return tell(outcome)
-        with ThreadPoolExecutor(1, thread_name_prefix="outcome") as thread:
-            answer = thread.submit(lambda: tell(self._whole(outcome)))
-            self._go_on(order, run)
-            with self._within(order, "checkpoint", START_UP):
+        if run is None or not self._trains_ahead(request, run):
+            return deliver(result)
+        with ThreadPoolExecutor(1, thread_name_prefix="result") as thread:
+            answer = thread.submit(lambda: deliver(self._checkpointed(result)))
+            self._train_ahead(request, run)
+            with self._within(request, "checkpoint", STORAGE_LIMIT):
                 return answer.result()
 
-    def _whole(self, outcome: WorkerResult) -> WorkerResult:
-        """An outcome whose checkpoint is written, or what came of writing it."""
+    def _checkpointed(self, result: WorkerResult) -> WorkerResult:
+        """A result whose checkpoint is written, or the failure to write it."""
         try:
             self._checkpointer.wait()
-        except Exception as error:  # noqa: BLE001 - it becomes the outcome
+        except Exception as error:  # noqa: BLE001 - it becomes the result
             self._saved = 0
-            return replace(_failure(error), log=outcome.log + traceback.format_exc())
-        return outcome
+            return replace(_failure(error), log=result.log + traceback.format_exc())
+        return result
 
-    def _go_on(self, order: WorkerRequest, run: TrialRun | JointRun) -> None:
-        """Train an epoch that is likely to be asked for next."""
+    def _train_ahead(self, request: WorkerRequest, run: TrialRun | JointRun) -> None:
+        """Train the epoch that is likely to be asked for next."""
         failed = False
-        with taking_notes() as notes:
+        with captured_log() as log:
             try:
-                with self._within(order, f"epoch {run.epoch + 1}"):
+                with self._within(request, f"epoch {run.epoch + 1}"):
                     run.advance()
             except Exception:
-                # Whoever asks for this epoch meets with the error anew, from the checkpoint on.
+                # A request for this epoch meets the error again, from the checkpoint on.
                 logger.debug("an epoch ahead failed", exc_info=True)
                 failed = True
-        self._said = notes.text
+        self._log_ahead = log.text
         if failed:
             self._free()
 
-    def _goes_onward(self, order: WorkerRequest, run: TrialRun | JointRun) -> bool:
+    def _trains_ahead(self, request: WorkerRequest, run: TrialRun | JointRun) -> bool:
         # Several ranks would have to agree on an epoch that only some of them failed to train.
-        return order.onward and self._collective.world == 1 and run.epoch < run.total
+        return request.train_ahead and self._collective.world == 1 and run.epoch < run.total
 
-    def _alike(self, error: Exception, outcome: WorkerResult) -> bool:
+    def _unanimous(self, error: Exception, result: WorkerResult) -> bool:
         if self._peers is None or not isinstance(error, TrainingError):
             return False
-        return self._peers.agree(str(outcome.failure))
+        return self._peers.agree(str(result.failure))
 
-    def _execute(self, order: WorkerRequest, notes: LogCapture) -> WorkerResult:
-        with self._within(order, f"start of epoch {order.epoch}", START_UP):
-            run = self._find(order)
-        if self._said:
-            notes.add(self._said)
-            self._said = ""
-        self._save(order, run)
-        while run.epoch < order.epoch:
-            with self._within(order, f"epoch {run.epoch + 1}"):
+    def _execute(self, request: WorkerRequest, log: LogCapture) -> WorkerResult:
+        with self._within(request, f"start of epoch {request.epoch}", STORAGE_LIMIT):
+            run = self._find(request)
+        if self._log_ahead:
+            log.add(self._log_ahead)
+            self._log_ahead = ""
+        self._save(request, run)
+        while run.epoch < request.epoch:
+            with self._within(request, f"epoch {run.epoch + 1}"):
                 run.advance()
-            self._save(order, run)
+            self._save(request, run)
         predictions: list[Row] = []
-        for split in order.predict:
-            with self._within(order, f"predictions of {split}"):
+        for split in request.predict:
+            with self._within(request, f"predictions of {split}"):
                 predictions += _rows(run.judge(split), split)
-        if order.export is not None and self._collective.rank == 0:
-            with self._within(order, "export", START_UP):
-                run.export(order.export)
+        if request.export is not None and self._collective.rank == 0:
+            with self._within(request, "export", STORAGE_LIMIT):
+                run.export(request.export)
         embedding = None
-        if order.embed is not None:
-            with self._within(order, f"features of {order.embed}"):
-                embedding = run.embed(order.embed)
-        if not self._goes_onward(order, run):
-            self._settle(order)
-        row = dict(run.history[order.epoch - 1])
+        if request.embed is not None:
+            with self._within(request, f"features of {request.embed}"):
+                embedding = run.embed(request.embed)
+        if not self._trains_ahead(request, run):
+            self._wait_for_checkpoint(request)
+        row = dict(run.history[request.epoch - 1])
         return WorkerResult(row=row, total=run.total, predictions=predictions, embedding=embedding)
 
-    def _save(self, order: WorkerRequest, run: TrialRun | JointRun) -> None:
+    def _save(self, request: WorkerRequest, run: TrialRun | JointRun) -> None:
         """Have the run's state written, unless it is."""
         if run.epoch == self._saved:
             return
         self._saved = run.epoch
         if self._collective.rank == 0:
-            with self._within(order, "checkpoint", START_UP):
-                self._checkpointer.save(run.state(), order.checkpoint)
+            with self._within(request, "checkpoint", STORAGE_LIMIT):
+                self._checkpointer.save(run.state(), request.checkpoint)
 
-    def _settle(self, order: WorkerRequest) -> None:
-        """Wait until the checkpoint is written; all ranks wait alike for storage that is away."""
-        with self._within(order, "checkpoint", START_UP):
+    def _wait_for_checkpoint(self, request: WorkerRequest) -> None:
+        """Wait until the checkpoint is written, on all ranks alike."""
+        with self._within(request, "checkpoint", STORAGE_LIMIT):
             if self._collective.rank == 0:
                 self._checkpointer.wait()
             self._collective.broadcast(None)
 
     def _within(
-        self, order: WorkerRequest, what: str, more: float = 0.0
+        self, request: WorkerRequest, what: str, more: float = 0.0
     ) -> AbstractContextManager[None]:
-        if order.limit is None or self._watchdog is None:
+        if request.limit is None or self._watchdog is None:
             return nullcontext()
-        return self._watchdog.within(order.limit + more, what)
+        return self._watchdog.within(request.limit + more, what)
 
-    def _find(self, order: WorkerRequest) -> TrialRun | JointRun:
+    def _find(self, request: WorkerRequest) -> TrialRun | JointRun:
         # One trial may be trained on several datasets, each with a checkpoint of its own.
-        wanted = order.key, order.checkpoint
-        if self._run is not None and self._held == wanted and self._fits(self._run, order):
+        wanted = request.key, request.checkpoint
+        if self._run is not None and self._run_id == wanted and self._fits(self._run, request):
             return self._run
         self._drop()
-        run = start_run(order.task, order.config, collective=self._collective, device=self._device)
+        run = start_run(
+            request.task, request.config, collective=self._collective, device=self._device
+        )
         # Rank 0 looks, so that no two workers disagree about a file on a shared disk.
-        if self._collective.broadcast(checkpoint_exists(order.checkpoint)):
-            run.load(load_checkpoint(order.checkpoint))
+        if self._collective.broadcast(checkpoint_exists(request.checkpoint)):
+            run.load(load_checkpoint(request.checkpoint))
         self._saved = run.epoch
-        self._held, self._run = wanted, run
+        self._run_id, self._run = wanted, run
         return run
 
-    def _fits(self, run: TrialRun | JointRun, order: WorkerRequest) -> bool:
-        """Whether the run is not ahead of the order by an epoch that was trained in vain."""
-        return self._saved > 0 and run.epoch <= max(order.epoch, self._saved)
+    def _fits(self, run: TrialRun | JointRun, request: WorkerRequest) -> bool:
+        """Whether the run is not past the request by an epoch that was trained ahead."""
+        return self._saved > 0 and run.epoch <= max(request.epoch, self._saved)
 
     def _drop(self) -> None:
-        self._held = self._run = None
-        self._said = ""
+        self._run_id = self._run = None
+        self._log_ahead = ""
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
     def _free(self) -> None:
-        """Give back what a failed attempt held; its traceback is gone by now."""
+        """Free the memory of a failed attempt; nothing holds its traceback any more."""
         gc.collect()
         self._drop()
 
 
-def _rows(judged: dict[str, Any], split: str) -> list[Row]:
-    names = list(judged)
-    columns = [judged[name].tolist() for name in names]
+def _rows(predictions: dict[str, Any], split: str) -> list[Row]:
+    names = list(predictions)
+    columns = [predictions[name].tolist() for name in names]
     return [
         {"split": split, **dict(zip(names, values, strict=True))}
         for values in zip(*columns, strict=True)
@@ -255,7 +260,7 @@ def _rows(judged: dict[str, Any], split: str) -> list[Row]:
 def _failure(error: Exception) -> WorkerResult:
     if lacks_memory(error):
         text = f"out of memory: {_reason(error)}"
-        return WorkerResult(failure=text, memory=True, again=True)
+        return WorkerResult(failure=text, out_of_memory=True, retryable=True)
     return WorkerResult(failure=_reason(error))
 
 

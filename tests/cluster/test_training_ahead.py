@@ -13,7 +13,7 @@ from counted_run import CountedRun
 
 from supremix.cluster.messages import WorkerRequest, WorkerResult
 from supremix.cluster.worker import async_checkpoint as checkpointer
-from supremix.cluster.worker import worker as trial_worker
+from supremix.cluster.worker import worker as worker_module
 from supremix.cluster.worker.worker import TrialWorker
 from supremix.training import Solo, load_checkpoint, save_checkpoint
 
@@ -38,40 +38,46 @@ class Runs:
 @pytest.fixture
 def runs(monkeypatch: pytest.MonkeyPatch) -> Runs:
     runs = Runs()
-    monkeypatch.setattr(trial_worker, "start_run", runs)
+    monkeypatch.setattr(worker_module, "start_run", runs)
     return runs
 
 
 @pytest.fixture
-def order(tmp_path: Path) -> Callable[..., WorkerRequest]:
-    def make(epoch: int, *, key: str = "a", onward: bool = True, **more: Any) -> WorkerRequest:
+def make_request(tmp_path: Path) -> Callable[..., WorkerRequest]:
+    def make(epoch: int, *, key: str = "a", train_ahead: bool = True, **more: Any) -> WorkerRequest:
         task: Any = None
         checkpoint = str(tmp_path / f"{key}.pt")
         return WorkerRequest(
-            key=key, task=task, config={}, checkpoint=checkpoint, epoch=epoch, onward=onward, **more
+            key=key,
+            task=task,
+            config={},
+            checkpoint=checkpoint,
+            epoch=epoch,
+            train_ahead=train_ahead,
+            **more,
         )
 
     return make
 
 
-def deliver(bench: TrialWorker, order: WorkerRequest) -> tuple[WorkerResult, int]:
-    """The outcome as it is told, and the epoch of the checkpoint at that moment."""
+def deliver(worker: TrialWorker, request: WorkerRequest) -> tuple[WorkerResult, int]:
+    """The result as it is delivered, and the epoch of the checkpoint at that moment."""
 
-    def tell(outcome: WorkerResult) -> tuple[WorkerResult, int]:
-        path = Path(order.checkpoint)
-        return outcome, load_checkpoint(path)["epoch"] if path.exists() else 0
+    def receive(result: WorkerResult) -> tuple[WorkerResult, int]:
+        path = Path(request.checkpoint)
+        return result, load_checkpoint(path)["epoch"] if path.exists() else 0
 
-    return bench.hand_over(order, bench.execute(order), tell)
+    return worker.hand_over(request, worker.execute(request), receive)
 
 
-def test_every_epoch_is_trained_once_and_told_with_its_checkpoint(
-    runs: Runs, order: Callable[..., WorkerRequest]
+def test_every_epoch_is_trained_once_and_delivered_with_its_checkpoint(
+    runs: Runs, make_request: Callable[..., WorkerRequest]
 ) -> None:
-    bench = TrialWorker(Solo())
+    worker = TrialWorker(Solo())
     ahead: list[list[int]] = []
     for epoch in (1, 2, 3):
-        outcome, kept = deliver(bench, order(epoch))
-        assert (outcome.row, kept) == ({"epoch": epoch}, epoch)
+        result, kept = deliver(worker, make_request(epoch))
+        assert (result.row, kept) == ({"epoch": epoch}, epoch)
         ahead.append(list(runs.epochs))
     assert ahead == [[1, 2], [1, 2, 3], [1, 2, 3]]
 
@@ -95,69 +101,69 @@ def seen(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 
 
 def test_the_next_epoch_begins_while_the_checkpoint_is_written(
-    order: Callable[..., WorkerRequest], seen: list[bool]
+    make_request: Callable[..., WorkerRequest], seen: list[bool]
 ) -> None:
-    outcome, kept = deliver(TrialWorker(Solo()), order(1))
-    assert (seen, outcome.failure, kept) == ([True], None, 1)
+    result, kept = deliver(TrialWorker(Solo()), make_request(1))
+    assert (seen, result.failure, kept) == ([True], None, 1)
 
 
-def test_an_order_of_several_epochs_trains_while_it_writes(
-    order: Callable[..., WorkerRequest], seen: list[bool]
+def test_a_request_of_several_epochs_trains_while_it_writes(
+    make_request: Callable[..., WorkerRequest], seen: list[bool]
 ) -> None:
-    assert deliver(TrialWorker(Solo()), order(3, onward=False))[1] == 3
+    assert deliver(TrialWorker(Solo()), make_request(3, train_ahead=False))[1] == 3
     assert seen == [True, True, True]
 
 
 def test_without_the_hint_nothing_is_trained_ahead(
-    runs: Runs, order: Callable[..., WorkerRequest]
+    runs: Runs, make_request: Callable[..., WorkerRequest]
 ) -> None:
-    assert deliver(TrialWorker(Solo()), order(1, onward=False))[1] == 1
+    assert deliver(TrialWorker(Solo()), make_request(1, train_ahead=False))[1] == 1
     assert runs.epochs == [1]
 
 
 def test_one_of_several_ranks_trains_nothing_ahead(
-    runs: Runs, order: Callable[..., WorkerRequest]
+    runs: Runs, make_request: Callable[..., WorkerRequest]
 ) -> None:
     class Two(Solo):
         world = 2
 
-    assert deliver(TrialWorker(Two()), order(1))[1] == 1
+    assert deliver(TrialWorker(Two()), make_request(1))[1] == 1
     assert runs.epochs == [1]
 
 
-def test_a_checkpoint_that_cannot_be_written_is_the_outcome(
-    runs: Runs, order: Callable[..., WorkerRequest], monkeypatch: pytest.MonkeyPatch
+def test_a_checkpoint_that_cannot_be_written_is_the_result(
+    runs: Runs, make_request: Callable[..., WorkerRequest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bench = TrialWorker(Solo())
-    deliver(bench, order(1, onward=False))
+    worker = TrialWorker(Solo())
+    deliver(worker, make_request(1, train_ahead=False))
 
     def refuse(state: Any, address: Any) -> None:
         raise PermissionError("read-only")
 
     with monkeypatch.context() as patch:
         patch.setattr(checkpointer, "save_checkpoint", refuse)
-        outcome, kept = deliver(bench, order(2))
-    assert outcome.failure is not None
-    assert "PermissionError: read-only" in outcome.failure
-    assert "Traceback" in outcome.log
+        result, kept = deliver(worker, make_request(2))
+    assert result.failure is not None
+    assert "PermissionError: read-only" in result.failure
+    assert "Traceback" in result.log
     assert kept == 1
     # What was trained since the last checkpoint is not built upon.
     runs.epochs.clear()
-    assert deliver(bench, order(2, onward=False))[1] == 2
+    assert deliver(worker, make_request(2, train_ahead=False))[1] == 2
     assert runs.epochs == [2]
 
 
-def test_a_failure_of_an_epoch_ahead_is_told_to_who_asks_for_it(
-    runs: Runs, order: Callable[..., WorkerRequest]
+def test_a_failure_of_an_epoch_ahead_is_reported_when_it_is_asked_for(
+    runs: Runs, make_request: Callable[..., WorkerRequest]
 ) -> None:
     def deed(epoch: int) -> None:
         if epoch == 2:
             raise ArithmeticError("diverged")
 
     runs.deed = deed
-    bench = TrialWorker(Solo())
-    first, _ = deliver(bench, order(1))
-    second, kept = deliver(bench, order(2))
+    worker = TrialWorker(Solo())
+    first, _ = deliver(worker, make_request(1))
+    second, kept = deliver(worker, make_request(2))
     assert first.failure is None
     assert second.failure is not None
     assert "ArithmeticError: diverged" in second.failure
@@ -165,7 +171,7 @@ def test_a_failure_of_an_epoch_ahead_is_told_to_who_asks_for_it(
 
 
 def test_a_failed_trial_leaves_nothing_to_the_next(
-    runs: Runs, order: Callable[..., WorkerRequest], monkeypatch: pytest.MonkeyPatch
+    runs: Runs, make_request: Callable[..., WorkerRequest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A checkpoint of the failed trial that could not be written is no failure of the other's."""
 
@@ -177,48 +183,48 @@ def test_a_failed_trial_leaves_nothing_to_the_next(
             raise ArithmeticError("diverged")
 
     runs.deed = deed
-    bench = TrialWorker(Solo())
+    worker = TrialWorker(Solo())
     with monkeypatch.context() as patch:
         patch.setattr(checkpointer, "save_checkpoint", refuse)
-        outcome, _ = deliver(bench, order(2))
-    assert outcome.failure is not None
-    assert "ArithmeticError: diverged" in outcome.failure
+        result, _ = deliver(worker, make_request(2))
+    assert result.failure is not None
+    assert "ArithmeticError: diverged" in result.failure
     runs.deed = lambda epoch: None
-    assert deliver(bench, order(1, key="b"))[0].failure is None
+    assert deliver(worker, make_request(1, key="b"))[0].failure is None
 
 
-def test_an_epoch_in_vain_is_thrown_away(runs: Runs, order: Callable[..., WorkerRequest]) -> None:
-    bench = TrialWorker(Solo())
-    deliver(bench, order(1))
-    deliver(bench, order(1, key="b", onward=False))
+def test_an_epoch_that_nobody_asks_for_is_dropped(
+    runs: Runs, make_request: Callable[..., WorkerRequest]
+) -> None:
+    worker = TrialWorker(Solo())
+    deliver(worker, make_request(1))
+    deliver(worker, make_request(1, key="b", train_ahead=False))
     assert runs.epochs == [1, 2, 1]
-    deliver(bench, order(2, onward=False))
+    deliver(worker, make_request(2, train_ahead=False))
     assert runs.epochs == [1, 2, 1, 2]
 
 
-def test_an_order_once_more_is_answered_from_its_checkpoint(
-    runs: Runs, order: Callable[..., WorkerRequest], monkeypatch: pytest.MonkeyPatch
+def test_a_repeated_request_is_answered_from_its_checkpoint(
+    runs: Runs, make_request: Callable[..., WorkerRequest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The network would be one epoch further than the predictions that are asked for."""
-    bench = TrialWorker(Solo())
-    deliver(bench, order(1))
+    worker = TrialWorker(Solo())
+    deliver(worker, make_request(1))
     assert runs.epochs == [1, 2]
     judged: list[int] = []
     monkeypatch.setattr(
         CountedRun, "judge", lambda run, split: judged.append(run.epoch) or {}, raising=False
     )
-    with monkeypatch.context() as patch:
-        patch.setattr(trial_worker, "_rows", lambda judged, split: [])
-        bench.execute(order(1, onward=False, predict=("val",)))
+    worker.execute(make_request(1, train_ahead=False, predict=("val",)))
     assert (judged, runs.epochs) == ([1], [1, 2])
 
 
-def test_what_an_epoch_ahead_says_is_in_its_own_log(
-    runs: Runs, order: Callable[..., WorkerRequest]
+def test_what_an_epoch_ahead_logs_is_in_its_own_log(
+    runs: Runs, make_request: Callable[..., WorkerRequest]
 ) -> None:
     runs.deed = lambda epoch: logging.getLogger("somewhere").warning("epoch %d", epoch)
-    bench = TrialWorker(Solo())
-    logs = [deliver(bench, order(epoch))[0].log for epoch in (1, 2, 3)]
+    worker = TrialWorker(Solo())
+    logs = [deliver(worker, make_request(epoch))[0].log for epoch in (1, 2, 3)]
     assert [[f"epoch {epoch}\n" in log for epoch in (1, 2, 3)] for log in logs] == [
         [True, False, False],
         [False, True, False],

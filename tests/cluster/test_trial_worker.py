@@ -1,4 +1,4 @@
-"""A worker at its bench, with a run that does what the test says instead of training."""
+"""A worker at its worker, with a run that does what the test says instead of training."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ import pytest
 import torch
 from counted_run import CountedRun
 
-from supremix.cluster.log_capture import clip, stacks, taking_notes
+from supremix.cluster.log_capture import captured_log, clip, stacks
 from supremix.cluster.messages import LOG_LIMIT, WorkerRequest, WorkerResult
-from supremix.cluster.worker import worker as trial_worker
+from supremix.cluster.worker import worker as worker_module
 from supremix.cluster.worker.watchdog import Watchdog
 from supremix.cluster.worker.worker import TrialWorker, lacks_memory
 from supremix.training import NonFiniteLossError, Solo
 
 
 class Two(Solo):
-    """One of two ranks, alone at the table."""
+    """One of two ranks, without the other."""
 
     world = 2
 
@@ -34,19 +34,19 @@ class Peers:
 
     def __init__(self, alike: bool) -> None:
         self.alike = alike
-        self.asked: list[str] = []
-        self.told: list[tuple[str, bool, str]] = []
+        self.votes: list[str] = []
+        self.faults: list[tuple[str, bool, str]] = []
 
     def agree(self, text: str) -> bool:
-        self.asked.append(text)
+        self.votes.append(text)
         return self.alike
 
     def fault(self, text: str, memory: bool, log: str) -> None:
-        self.told.append((text, memory, log))
+        self.faults.append((text, memory, log))
 
 
 @pytest.fixture
-def order(tmp_path: Path) -> Callable[..., WorkerRequest]:
+def make_request(tmp_path: Path) -> Callable[..., WorkerRequest]:
     def make(**more: Any) -> WorkerRequest:
         task: Any = None
         checkpoint = str(tmp_path / "trial.pt")
@@ -63,7 +63,7 @@ def does(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], None]], None
         def start(*rest: Any, **named: Any) -> CountedRun:
             return CountedRun(lambda epoch: deed())
 
-        monkeypatch.setattr(trial_worker, "start_run", start)
+        monkeypatch.setattr(worker_module, "start_run", start)
 
     return set_
 
@@ -75,8 +75,8 @@ def failing(error: BaseException) -> Callable[[], None]:
     return fail
 
 
-def test_what_is_said_during_an_order_is_in_its_log(
-    order: Callable[..., WorkerRequest], does: Callable[..., None]
+def test_what_is_logged_during_a_request_is_in_its_log(
+    make_request: Callable[..., WorkerRequest], does: Callable[..., None]
 ) -> None:
     def speak() -> None:
         logging.getLogger("somewhere").warning("mind the gap")
@@ -86,37 +86,37 @@ def test_what_is_said_during_an_order_is_in_its_log(
     does(speak)
     with warnings.catch_warnings():
         warnings.simplefilter("always")
-        outcome = TrialWorker(Solo()).execute(order())
-    assert outcome.row == {"epoch": 1}
-    assert "WARNING somewhere: mind the gap" in outcome.log
-    assert "UserWarning: rather slow" in outcome.log
-    assert "all is well" not in outcome.log
-    assert TrialWorker(Solo()).execute(order(limit=60.0)).log != outcome.log
+        result = TrialWorker(Solo()).execute(make_request())
+    assert result.row == {"epoch": 1}
+    assert "WARNING somewhere: mind the gap" in result.log
+    assert "UserWarning: rather slow" in result.log
+    assert "all is well" not in result.log
+    assert TrialWorker(Solo()).execute(make_request(limit=60.0)).log != result.log
 
 
 def test_a_trial_on_another_dataset_is_another_run(
-    order: Callable[..., WorkerRequest], does: Callable[..., None], tmp_path: Path
+    make_request: Callable[..., WorkerRequest], does: Callable[..., None], tmp_path: Path
 ) -> None:
     """A trial of a joint objective keeps its key, and has a checkpoint for each dataset."""
     epochs: list[int] = []
     does(lambda: epochs.append(1))
-    bench, first = TrialWorker(Solo()), order()
-    bench.execute(first)
-    bench.execute(first)
+    worker, first = TrialWorker(Solo()), make_request()
+    worker.execute(first)
+    worker.execute(first)
     assert len(epochs) == 1
-    bench.execute(replace(first, checkpoint=str(tmp_path / "trial.1.pt")))
+    worker.execute(replace(first, checkpoint=str(tmp_path / "trial.1.pt")))
     assert len(epochs) == 2
 
 
 def test_a_failure_has_a_line_for_the_table_and_its_traceback_in_the_log(
-    order: Callable[..., WorkerRequest], does: Callable[..., None]
+    make_request: Callable[..., WorkerRequest], does: Callable[..., None]
 ) -> None:
     does(failing(ValueError("no  good\nat all")))
-    outcome = TrialWorker(Solo()).execute(order())
-    assert outcome.failure is not None
-    assert outcome.failure.startswith("ValueError: no good at all (test_workbench.py:")
-    assert not outcome.again
-    assert "Traceback (most recent call last)" in outcome.log
+    result = TrialWorker(Solo()).execute(make_request())
+    assert result.failure is not None
+    assert result.failure.startswith("ValueError: no good at all (test_trial_worker.py:")
+    assert not result.retryable
+    assert "Traceback (most recent call last)" in result.log
 
 
 @pytest.mark.parametrize(
@@ -127,25 +127,25 @@ def test_a_failure_has_a_line_for_the_table_and_its_traceback_in_the_log(
         RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
     ],
 )
-def test_a_lack_of_memory_is_told_and_may_pass(
-    error: Exception, order: Callable[..., WorkerRequest], does: Callable[..., None]
+def test_a_lack_of_memory_is_reported_and_may_pass(
+    error: Exception, make_request: Callable[..., WorkerRequest], does: Callable[..., None]
 ) -> None:
     does(failing(error))
-    outcome = TrialWorker(Solo()).execute(order())
-    assert str(outcome.failure).startswith("out of memory: ")
-    assert (outcome.memory, outcome.again) == (True, True)
+    result = TrialWorker(Solo()).execute(make_request())
+    assert str(result.failure).startswith("out of memory: ")
+    assert (result.out_of_memory, result.retryable) == (True, True)
     assert not lacks_memory(RuntimeError("shapes do not fit"))
 
 
-def test_an_error_that_all_ranks_raise_alike_is_an_outcome(
-    order: Callable[..., WorkerRequest], does: Callable[..., None]
+def test_an_error_that_all_ranks_raise_alike_is_a_result(
+    make_request: Callable[..., WorkerRequest], does: Callable[..., None]
 ) -> None:
     does(failing(NonFiniteLossError("it is NaN")))
     peers = Peers(alike=True)
-    outcome = TrialWorker(Two(), peers=peers).execute(order())
-    assert str(outcome.failure).startswith("NonFiniteLossError: it is NaN")
-    assert peers.asked == [outcome.failure]
-    assert not peers.told
+    result = TrialWorker(Two(), peers=peers).execute(make_request())
+    assert str(result.failure).startswith("NonFiniteLossError: it is NaN")
+    assert peers.votes == [result.failure]
+    assert not peers.faults
 
 
 @pytest.mark.parametrize(
@@ -157,26 +157,26 @@ def test_an_error_that_all_ranks_raise_alike_is_an_outcome(
         (MemoryError("much"), True, 0),
     ],
 )
-def test_any_other_error_of_one_of_several_ranks_ends_the_group(
+def test_any_other_error_of_one_of_several_ranks_ends_the_workers(
     error: Exception,
     alike: bool,
     asked: int,
-    order: Callable[..., WorkerRequest],
+    make_request: Callable[..., WorkerRequest],
     does: Callable[..., None],
 ) -> None:
     does(failing(error))
     peers = Peers(alike)
     with pytest.raises(type(error), match=str(error)):
-        TrialWorker(Two(), peers=peers).execute(order())
-    assert len(peers.asked) == asked
-    ((text, memory, log),) = peers.told
+        TrialWorker(Two(), peers=peers).execute(make_request())
+    assert len(peers.votes) == asked
+    ((text, memory, log),) = peers.faults
     assert str(error) in text
     assert memory == isinstance(error, MemoryError)
     assert "Traceback" in log
 
 
 def test_an_epoch_over_its_limit_calls_the_watchdog(
-    order: Callable[..., WorkerRequest], does: Callable[..., None]
+    make_request: Callable[..., WorkerRequest], does: Callable[..., None]
 ) -> None:
     ended, reasons = threading.Event(), list[str]()
 
@@ -188,21 +188,21 @@ def test_an_epoch_over_its_limit_calls_the_watchdog(
         assert ended.wait(60)
 
     does(hang)
-    TrialWorker(Solo(), watchdog=Watchdog(end)).execute(order(limit=0.05))
+    TrialWorker(Solo(), watchdog=Watchdog(end)).execute(make_request(limit=0.05))
     assert reasons[0] == "hung: no epoch 1 within 0.05 s"
     assert "in hang" in reasons[1]
 
 
 def test_an_epoch_within_its_limit_does_not(
-    order: Callable[..., WorkerRequest], does: Callable[..., None]
+    make_request: Callable[..., WorkerRequest], does: Callable[..., None]
 ) -> None:
     reasons = list[str]()
     does(lambda: None)
     before = threading.active_count()
-    outcome: WorkerResult = TrialWorker(Solo(), watchdog=Watchdog(reasons.append)).execute(
-        order(limit=60.0)
+    result: WorkerResult = TrialWorker(Solo(), watchdog=Watchdog(reasons.append)).execute(
+        make_request(limit=60.0)
     )
-    assert outcome.failure is None
+    assert result.failure is None
     deadline = time.monotonic() + 30
     while threading.active_count() > before:  # a timer that was called off ends at once
         assert time.monotonic() < deadline
@@ -211,10 +211,10 @@ def test_an_epoch_within_its_limit_does_not(
 
 
 def test_a_log_keeps_its_last_lines() -> None:
-    with taking_notes() as notes:
+    with captured_log() as log:
         for number in range(10_000):
-            notes.add(f"line {number}")
-    assert len(notes.text) <= LOG_LIMIT
-    assert notes.text.endswith("line 9998\nline 9999\n")
-    assert notes.text.startswith("line ")
+            log.add(f"line {number}")
+    assert len(log.text) <= LOG_LIMIT
+    assert log.text.endswith("line 9998\nline 9999\n")
+    assert log.text.startswith("line ")
     assert clip("short") == "short"
