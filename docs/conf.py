@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from importlib import metadata
 from typing import Any
+
+import supremix
+import supremix_reports
 
 project = "supremix"
 copyright = "the supremix authors"
@@ -22,6 +26,13 @@ default_role = "code"  # the docstrings are written for readers of the code: `na
 napoleon_numpy_docstring = False
 
 
+# What is loaded on first use is loaded now, so that the reference finds it.
+for package in (supremix, supremix_reports):
+    vars(package).update({name: getattr(package, name) for name in package.__all__})
+
+BAR = re.compile(r"(`+[^`]*`+)|\|")  # code stays as it is
+
+
 def setup(app: Any) -> None:
     """Let |x| in a docstring be the magnitude of x, not a substitution of reStructuredText."""
     app.connect("autodoc-process-docstring", _keep_bars)
@@ -30,4 +41,4 @@ def setup(app: Any) -> None:
 def _keep_bars(
     _app: Any, _what: str, _name: str, _obj: Any, _options: Any, lines: list[str]
 ) -> None:
-    lines[:] = [line.replace("|", r"\|") for line in lines]
+    lines[:] = [BAR.sub(lambda found: found[1] or r"\|", line) for line in lines]

@@ -99,8 +99,8 @@ class TrainedModel:
 
         Args:
             images: an address of a file in the dataset's own format, an array of pixels
-                ((*spatial) or (C, *spatial), any size; a video has its frames as the first of the
-            spatial axes), or a list of either.
+                (``(*spatial)`` or ``(C, *spatial)``, any size; a video has its frames as the first
+                of the spatial axes), or a list of either.
             covariates: the raw values, by the card's names, of the file as it is
                 (pixel_size=0.14); one for all images, or one for each.
 
