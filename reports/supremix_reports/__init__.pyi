@@ -63,6 +63,8 @@ from supremix_reports.tables.schema import meanings as meanings
 from supremix_reports.tables.storage import write_atomic as write_atomic
 from supremix_reports.tables.tables import config_text as config_text
 from supremix_reports.tables.tables import has_table as has_table
+from supremix_reports.tables.tables import read_file as read_file
 from supremix_reports.tables.tables import read_table as read_table
 from supremix_reports.tables.tables import read_tables as read_tables
+from supremix_reports.tables.tables import to_parquet as to_parquet
 from supremix_reports.tables.tables import write_table as write_table

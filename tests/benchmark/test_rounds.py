@@ -36,7 +36,7 @@ class House:
         if name in self.failing:
             raise SearchFailedError("all 2 trials failed")
         write_trials(setting.run)
-        ledger.append(FINAL, trial=0, predictions=[])
+        ledger.append(FINAL, trial=0, predictions={})
 
 
 def write_trials(run: RunFolder) -> None:

@@ -8,14 +8,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from counted_run import CountedRun
 
-from supremix.cluster.messages import WorkerRequest, WorkerResult
+from supremix.cluster.messages import PredictionRequest, WorkerRequest, WorkerResult
 from supremix.cluster.worker import async_checkpoint as checkpointer
 from supremix.cluster.worker import worker as worker_module
 from supremix.cluster.worker.worker import TrialWorker
 from supremix.training import Solo, load_checkpoint, save_checkpoint
+from supremix_reports import read_file
 
 LONG = 60.0
 
@@ -205,18 +207,36 @@ def test_an_epoch_that_nobody_asks_for_is_dropped(
 
 
 def test_a_repeated_request_is_answered_from_its_checkpoint(
-    runs: Runs, make_request: Callable[..., WorkerRequest], monkeypatch: pytest.MonkeyPatch
+    runs: Runs,
+    make_request: Callable[..., WorkerRequest],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     """The network would be one epoch further than the predictions that are asked for."""
     worker = TrialWorker(Solo())
     deliver(worker, make_request(1))
     assert runs.epochs == [1, 2]
-    judged: list[int] = []
-    monkeypatch.setattr(
-        CountedRun, "judge", lambda run, split: judged.append(run.epoch) or {}, raising=False
-    )
-    worker.execute(make_request(1, train_ahead=False, predict=("val",)))
-    assert (judged, runs.epochs) == ([1], [1, 2])
+    predicted: list[int] = []
+
+    def judge(run: CountedRun, split: str) -> dict[str, Any]:
+        predicted.append(run.epoch)
+        names = {name: np.array(["a", "b"], dtype=object) for name in ("id", "group")}
+        return {**names, "target": np.array([1.0, 2.0]), "prediction": np.array([1.5, 2.5])}
+
+    monkeypatch.setattr(CountedRun, "judge", judge, raising=False)
+    columns = {"run": "r", "dataset": "discs", "method": "l1", "trial": 0, "seed": 7}
+    file = str(tmp_path / "predictions" / "a.parquet")
+    predict = PredictionRequest(splits=("val", "test"), address=file, columns=columns)
+    worker.execute(make_request(1, train_ahead=False, predict=predict))
+    assert (predicted, runs.epochs) == ([1, 1], [1, 2])
+    rows = read_file(file, "predictions")
+    assert rows.select("split", "id", "prediction", "seed").rows() == [
+        ("val", "a", 1.5, 7),
+        ("val", "b", 2.5, 7),
+        ("test", "a", 1.5, 7),
+        ("test", "b", 2.5, 7),
+    ]
+    assert [path.name for path in (tmp_path / "predictions").iterdir()] == ["a.parquet"]
 
 
 def test_what_an_epoch_ahead_logs_is_in_its_own_log(

@@ -13,7 +13,7 @@ import supremix
 from supremix.errors import SearchInterrupted
 from supremix.progress.progress import Progress
 from supremix_datasets import Dataset, get
-from supremix_reports import seeds_interval
+from supremix_reports import read_file, seeds_interval
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("local_ray")]
 
@@ -78,8 +78,11 @@ def test_the_seeds_are_different_models_of_the_same_settings(
     result = whole.results["a", "l1"]
     tested = [event for event in events_of(result.path) if event["event"] == "tested"]
     assert [event["trial"] for event in tested] == [result.best.trial] * 2
+    pair = ["id", "prediction"]
     one, other = (
-        {row["id"]: row["prediction"] for row in event["predictions"]} for event in tested
+        dict(read_file(f"{result.path}/predictions/{file}", "predictions")[pair].rows())
+        for event in tested
+        for file in event["predictions"]
     )
     assert one.keys() == other.keys()
     assert one != other

@@ -190,7 +190,7 @@ def concluded(base: str) -> str:
         row = {"epoch": 1, "stage": "regress", "error": 2.5, "seconds": 1.0}
         ledger.append("epoch", number=0, row=row, total=1)
         ledger.append("end", number=0, state="finished", reason=None, epoch=1)
-        ledger.append("final", trial=0, predictions=[], clock=1.0)
+        ledger.append("final", trial=0, predictions={}, clock=1.0)
     common = {"run": "first", "dataset": "discs", "method": "l1", "trial": 0, "seed": 0}
     rows = [
         {**common, "split": "val", "id": f"{n}", "group": f"{n}", "target": 1.0, "prediction": 3.5}

@@ -55,7 +55,7 @@ def end(
 
 
 def final(number: int, clock: float = 0.0) -> dict[str, Any]:
-    return {"event": "final", "trial": number, "predictions": [], "clock": clock}
+    return {"event": "final", "trial": number, "predictions": {}, "clock": clock}
 
 
 def append(run: RunFolder, *events: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """The adapter to Ray: worker groups of Ray Train workers, their pool, and parallel maps."""
 
 from supremix.cluster.executor import Executor as Executor
+from supremix.cluster.messages import PredictionRequest as PredictionRequest
 from supremix.cluster.messages import Row as Row
 from supremix.cluster.messages import WorkerRequest as WorkerRequest
 from supremix.cluster.messages import WorkerResult as WorkerResult
@@ -15,6 +16,7 @@ from supremix.cluster.runtime import ray_runtime as ray_runtime
 __all__ = [
     "TRIAL_CPU",
     "Executor",
+    "PredictionRequest",
     "Row",
     "WorkerGroupPlan",
     "WorkerGroupPool",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from supremix.errors import SpecError
@@ -17,6 +17,23 @@ beyond the limit of an epoch; longer than the platform waits for storage that is
 
 LOG_LIMIT = 64 * 1024
 """Characters of a result's log."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PredictionRequest:
+    """Predictions that a worker group shall write into a file.
+
+    Args:
+        splits: Splits that are predicted, in this order.
+        address: Parquet file with the columns of the table ``predictions``, written by rank 0 whole
+            or not at all.
+        columns: Columns that are the same in every row: run, method, trial and seed, and dataset
+            unless several tasks are trained jointly.
+    """
+
+    splits: tuple[str, ...]
+    address: str
+    columns: Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,7 +52,7 @@ class WorkerRequest:
         checkpoint: File of the trial's checkpoint, written after every epoch; where it exists the
             trial starts from it.
         epoch: The epoch (from 1) whose row is asked for; the trial is trained up to it.
-        predict: Splits whose predictions are asked for as well.
+        predict: Predictions that shall be written as well, or None.
         export: Folder to save the model to, or None.
         embed: Split whose features are asked for as well, or None.
         limit: Seconds that one step of the work (an epoch, a prediction, an export) may take before
@@ -54,7 +71,7 @@ class WorkerRequest:
     config: Mapping[str, Any]
     checkpoint: str
     epoch: int
-    predict: tuple[str, ...] = ()
+    predict: PredictionRequest | None = None
     export: str | None = None
     embed: str | None = None
     limit: float | None = None
@@ -76,8 +93,6 @@ class WorkerResult:
     Args:
         row: The metrics of the epoch that was asked for, None on failure.
         total: Epochs of the whole trial, 0 on failure.
-        predictions: Rows of id, group, target, prediction, site, sex and split; of a joint run also
-            dataset.
         failure: Why the trial failed, None when it did not.
         embedding: What `TrialRun.embed` returns, None where it was not asked for.
         log: Warnings and logging (from WARNING on) of rank 0 during the request, the traceback of a
@@ -91,7 +106,6 @@ class WorkerResult:
 
     row: Row | None = None
     total: int = 0
-    predictions: list[Row] = field(default_factory=list[Row])
     failure: str | None = None
     embedding: dict[str, Any] | None = None
     log: str = ""

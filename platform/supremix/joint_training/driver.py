@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from supremix.cluster import (
     Executor,
+    PredictionRequest,
     WorkerGroupPlan,
     WorkerRequest,
     WorkerResult,
@@ -103,14 +103,47 @@ def _train(spec: JointSpec, run: RunFolder, listen: Listener) -> None:
     sizes = joint_preflight(list(tasks.values()), spec.config, workers=plan.workers)
     _describe(run, plan, stores, sizes)
     with started_executor(plan, listen) as executor:
-        together = tuple(tasks.values())
-        trained = [_execute(executor, run, JOINT, together, spec.config, listen)]
-        for name, own in split_config(list(tasks), spec.config).items() if spec.alone else ():
-            trained.append(_execute(executor, run, f"{ALONE}/{name}", tasks[name], own, listen))
+        trained = [
+            _execute(executor, run, training, spec.first.seed, listen)
+            for training in _trainings(spec, run, tasks)
+        ]
     units = {name: store.card.unit for name, store in stores.items()}
-    method = spec.first.resolve_method().name
-    write_joint_tables(run, trained, method=method, seed=spec.first.seed, units=units)
+    write_joint_tables(run, trained, method=spec.first.resolve_method().name, units=units)
     run.sweep(set())
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Training:
+    """One of the trainings: the joint one, or that of a dataset alone.
+
+    Args:
+        name: ``joint`` or ``alone/DATASET``; the folder of its models in the run folder.
+        task: The tasks of the joint one, or the task of one dataset.
+        config: Hyperparameters.
+        columns: Columns that all its rows in the tables share.
+    """
+
+    name: str
+    task: Task | tuple[Task, ...]
+    config: Mapping[str, Any]
+    columns: Mapping[str, Any]
+
+
+def _trainings(spec: JointSpec, run: RunFolder, tasks: Mapping[str, Task]) -> list[_Training]:
+    method = spec.first.resolve_method().name
+    columns = {"run": run.name, "method": f"{JOINT}-{method}", "trial": 0}
+    joint = _Training(name=JOINT, task=tuple(tasks.values()), config=spec.config, columns=columns)
+    own = split_config(list(tasks), spec.config) if spec.alone else {}
+    alone = [
+        _Training(
+            name=f"{ALONE}/{name}",
+            task=tasks[name],
+            config=config,
+            columns={**columns, "method": method, "trial": trial, "dataset": name},
+        )
+        for trial, (name, config) in enumerate(own.items(), start=1)
+    ]
+    return [joint, *alone]
 
 
 def _task(part: SearchSpec, store: Store, plan: WorkerGroupPlan) -> Task:
@@ -138,7 +171,7 @@ def _describe(
         return  # a resumed run keeps what it began with
     content = describe_environment(
         cluster_nodes(),
-        plan=dataclasses.asdict(plan),
+        plan=asdict(plan),
         stores={name: store.key for name, store in stores.items()},
         fitted=dict(sizes),
         excluded={name: len(store.quarantine) for name, store in stores.items()},
@@ -147,37 +180,34 @@ def _describe(
 
 
 def _execute(
-    executor: Executor,
-    run: RunFolder,
-    name: str,
-    task: Task | tuple[Task, ...],
-    config: Mapping[str, Any],
-    listen: Listener,
+    executor: Executor, run: RunFolder, training: _Training, seed: int, listen: Listener
 ) -> Trained:
     """Have one training done, epoch by epoch; what its checkpoint has already comes at once."""
-    order = WorkerRequest(
+    name, file = training.name, training.name.replace("/", "-")
+    request = WorkerRequest(
         key=f"{run.name}/{name}",
-        task=task,
-        config=config,
-        checkpoint=str(run.checkpoints / f"{name.replace('/', '-')}.pt"),
+        task=training.task,
+        config=training.config,
+        checkpoint=str(run.checkpoints / f"{file}.pt"),
         epoch=1,
     )
-    tell = Steps("training together" if name == JOINT else f"training {name}", listen)
+    step = Steps("training jointly" if name == JOINT else f"training {name}", listen)
     rows: list[dict[str, Any]] = []
     total = 1
     while len(rows) < total:
-        outcome = _succeed(executor.execute(dataclasses.replace(order, epoch=len(rows) + 1)), name)
-        rows.append(outcome.row or {})
-        total = outcome.total
-        tell(len(rows), total)
-    final = dataclasses.replace(
-        order, epoch=total, predict=("val", "test"), export=str(run.path / name)
-    )
-    outcome = _succeed(executor.execute(final), name)
-    return Trained(name=name, rows=rows, predictions=outcome.predictions)
+        result = _succeed(executor.execute(replace(request, epoch=len(rows) + 1)), name)
+        rows.append(result.row or {})
+        total = result.total
+        step(len(rows), total)
+    predictions = str(run.predictions / f"{file}.parquet")
+    columns = {**training.columns, "seed": seed}
+    predict = PredictionRequest(splits=("val", "test"), address=predictions, columns=columns)
+    last = replace(request, epoch=total, predict=predict, export=str(run.path / name))
+    _succeed(executor.execute(last), name)
+    return Trained(columns=training.columns, rows=rows, predictions=predictions)
 
 
-def _succeed(outcome: WorkerResult, name: str) -> WorkerResult:
-    if outcome.failure is not None:
-        raise SearchFailedError(f"the training {name!r} failed: {outcome.failure}")
-    return outcome
+def _succeed(result: WorkerResult, name: str) -> WorkerResult:
+    if result.failure is not None:
+        raise SearchFailedError(f"the training {name!r} failed: {result.failure}")
+    return result

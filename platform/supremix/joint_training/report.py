@@ -10,15 +10,16 @@ import polars as pl
 from upath import UPath
 
 from supremix.runs.folder import RunFolder
+from supremix.search.result_tables import curve_row
+from supremix.storage.paths import write_bytes
 from supremix.storage.retry import storage_errors, with_retries
 from supremix_reports import (
     Interval,
-    column_names,
     mae_interval,
     mae_rows,
     paired_difference,
+    read_file,
     read_table,
-    write_atomic,
     write_table,
 )
 
@@ -34,17 +35,18 @@ _SPLITS = {"val": "validation", "test": "test"}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trained:
-    """What became of one training.
+    """A training that has ended.
 
     Args:
-        name: "joint", or "alone/DATASET".
-        rows: Of its epochs; of the joint one with a row for each dataset in "tasks".
-        predictions: Of validation and test; of the joint one with their dataset.
+        columns: Columns of all its rows in the tables: run, method and trial, and of a training on
+            one dataset the dataset.
+        rows: Rows of its epochs; of the joint training with a row for each dataset in "tasks".
+        predictions: Address of the file with its predictions of validation and test.
     """
 
-    name: str
+    columns: Mapping[str, Any]
     rows: Sequence[Row]
-    predictions: Sequence[Row]
+    predictions: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,76 +77,47 @@ def is_reported(folder: UPath) -> bool:
 
 
 def write_joint_tables(
-    run: RunFolder,
-    trained: Sequence[Trained],
-    *,
-    method: str,
-    seed: int,
-    units: Mapping[str, str],
+    run: RunFolder, trained: Sequence[Trained], *, method: str, units: Mapping[str, str]
 ) -> None:
-    """Write curves, predictions and mae as Parquet, and the page with the verdict, last.
+    """Write curves, predictions and mae as Parquet, and last the page that compares the models.
 
     Args:
-        run: Where to.
-        trained: The joint training, then the single ones; a training's place is its trial number.
-        method: Name of the method; the tables call the joint one "joint-METHOD".
-        seed: Of all of them.
-        units: By dataset the unit of its target.
+        run: Run folder.
+        trained: The joint training, then those of one dataset each.
+        method: Name of the method.
+        units: Unit of the target of each dataset.
     """
-    curves: list[Row] = []
-    predictions: list[Row] = []
-    for trial, one in enumerate(trained):
-        name = f"{JOINT}-{method}" if one.name == JOINT else method
-        common: Row = {"run": run.name, "method": name, "trial": trial}
-        curves += [{**common, **row} for row in _curve(one)]
-        predictions += [{**common, "seed": seed, **row} for row in _predicted(one)]
-    with_retries(
-        lambda: _write(run, method, curves, predictions, units), f"the tables in {run.path}"
-    )
+    with_retries(lambda: _write(run, trained, method, units), f"the tables in {run.path}")
 
 
 def _write(
-    run: RunFolder,
-    method: str,
-    curves: Sequence[Row],
-    predictions: Sequence[Row],
-    units: Mapping[str, str],
+    run: RunFolder, trained: Sequence[Trained], method: str, units: Mapping[str, str]
 ) -> None:
     folder = str(run.path)
-    write_table(folder, "curves", curves)
-    write_table(folder, "predictions", predictions)
-    table = read_table(folder, "predictions")
+    write_table(folder, "curves", [row for one in trained for row in _curve(one)])
+    table = pl.concat([read_file(one.predictions, "predictions") for one in trained])
+    write_table(folder, "predictions", table.to_dicts())
     rows: list[dict[str, object]] = []
     for name, unit in units.items():
         rows += mae_rows(table.filter(pl.col("dataset") == name), unit=unit)
     write_table(folder, "mae", rows)
     found = joint_rows(table, read_table(folder, "mae"))
-    write_atomic(str(run.path / PAGE), page(run.name, method, found).encode())
+    write_bytes(run.path / PAGE, page(run.name, method, found).encode())
 
 
 def _curve(one: Trained) -> Iterable[Row]:
-    known = set(column_names("curves"))
     for row in one.rows:
-        tasks = row["tasks"] if one.name == JOINT else {_dataset(one): row}
+        tasks = row["tasks"] if "tasks" in row else {one.columns["dataset"]: row}
         for name, own in tasks.items():
-            yield {"dataset": name, **{k: v for k, v in own.items() if k in known}}
-
-
-def _predicted(one: Trained) -> Iterable[Row]:
-    for row in one.predictions:
-        yield row if one.name == JOINT else {"dataset": _dataset(one), **row}
-
-
-def _dataset(one: Trained) -> str:
-    return one.name.partition("/")[2]
+            yield curve_row(own, **{**one.columns, "dataset": name})
 
 
 def joint_rows(predictions: pl.DataFrame, mae: pl.DataFrame) -> list[JointRow]:
-    """Joint beside single training, of every dataset and split.
+    """Errors of joint and of single training, for every dataset and split.
 
     Args:
-        predictions: The table of a joint training.
-        mae: Likewise; it knows the units.
+        predictions: Table ``predictions`` of a joint training.
+        mae: Its table ``mae``, which has the units.
     """
     units = dict(mae.select("dataset", "unit").iter_rows())
     rows: list[JointRow] = []
@@ -177,12 +150,13 @@ def _row(dataset: str, split: str, unit: str, joint: pl.DataFrame, alone: pl.Dat
 
 def page(run: str, method: str, rows: Sequence[JointRow]) -> str:
     """The page of a joint training, in Markdown."""
-    head = ("dataset", "split", "images", "joint", "alone", "joint less alone", "unit")
+    head = ("dataset", "split", "images", "joint", "alone", "joint minus alone", "unit")
     lines = [head, ("---",) * len(head), *(_cells(row) for row in rows)]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     return (
         f"# {run}\n\nOne encoder trained with {method} on {', '.join(_names(rows))} at once, "
-        "beside one trained on each alone with the same settings, epochs, batches and seed.\n\n"
+        "compared with one trained on each alone with the same hyperparameters, epochs, batches "
+        "and seed.\n\n"
         f"{table}\n\nMean absolute errors with 95 % intervals, by bootstrap over patients; the "
         "difference is paired. All models were fitted to the training split alone. One seed: the "
         "intervals are of the samples, not of the training.\n"

@@ -19,8 +19,8 @@ from supremix.tuning.study.budget import Budget
 COPIES = 2.5
 """How often an epoch's row is kept: in the ledger, in the tables, and in the log of its trial."""
 
-PREDICTION = 200
-"""Bytes of one prediction in the ledger and the tables."""
+PREDICTION = 100
+"""Bytes of one prediction in its worker's file and in the table."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@
     trials.parquet       a row a trial
     curves.parquet       a row a trial and epoch
     predictions.parquet  a row a sample: best trial on validation, final model on test
+    predictions/         the same, a file each time that a worker predicted a split
     mae.parquet          a row a split and metric, with its interval, also by label density
     measures.parquet     a row a trial, epoch and measure of its representation
     embedding.parquet    a row a sample: the best trial's features, as two principal components
@@ -91,6 +92,7 @@ class RunFolder:
         self.spec = self.path / "spec.json"
         self.space = self.path / "space.json"
         self.logs = self.path / "logs"
+        self.predictions = self.path / "predictions"
         self.embedding = self.path / EMBEDDING
         self.init = self.path / "init"
         self.environment = self.path / "environment.json"

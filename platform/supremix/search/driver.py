@@ -15,7 +15,7 @@ from supremix.errors import SearchFailedError, SearchInterrupted
 from supremix.progress.notify import notified
 from supremix.progress.progress import Listener, Progress
 from supremix.runs.folder import RunFolder
-from supremix.search.final_evaluation import conclude_all, write_tables
+from supremix.search.final_evaluation import evaluate_all, write_tables
 from supremix.search.prepare import PreparedSearch, find_resources, prepare_search
 from supremix.search.session import SearchSession
 from supremix.search.spec import SearchSpec
@@ -117,7 +117,7 @@ def search_all(
     templates = [work.template for work in works]
     with _trackers(works) as trackers, _session(works, together):
         run_studies(StudyScheduler(parts, together), executor, templates, watch, storage, trackers)
-        return conclude_all(works, executor)
+        return evaluate_all(works, executor)
 
 
 @contextmanager

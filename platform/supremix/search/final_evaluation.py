@@ -1,4 +1,8 @@
-"""The end of a search: the best settings are used once more, and everything is written down."""
+"""The final evaluation of a search: validation and test of the best hyperparameters, result tables.
+
+Predictions are written into the run folder by the workers that make them; the ledger notes the
+files, and the tables are put together from these.
+"""
 
 from __future__ import annotations
 
@@ -7,236 +11,260 @@ import functools
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
 
-from supremix.cluster import Executor, WorkerRequest, WorkerResult
+from supremix.cluster import Executor, PredictionRequest, WorkerRequest, WorkerResult
 from supremix.errors import SearchFailedError
 from supremix.progress.progress import DONE, Progress, study_progress
 from supremix.runs.folder import final_key
 from supremix.search.prepare import PreparedSearch
-from supremix.search.result_tables import write_leg_tables, write_run_tables
+from supremix.search.result_tables import write_joint_search_tables, write_search_tables
 from supremix.search.session import SearchSession
 from supremix.storage.retry import with_retries
 from supremix.tuning.ledger.ledger import FINAL, TESTED
-from supremix.tuning.ledger.records import TrialRecord, read_records
+from supremix.tuning.ledger.records import TrialRecord, read_records, trial_key
 from supremix_reports import embedding_picture, embedding_rows, write_table
 
 _DRAWING = threading.Lock()
-"""Pictures of searches that are concluded beside each other are drawn one after the other."""
+"""Held while a picture is drawn: matplotlib draws one at a time."""
 
-Row = dict[str, Any]
 Job = Callable[[], None]
 
 
-def conclude_all(
-    works: Sequence[SearchSession], executor: Executor
+def evaluate_all(
+    sessions: Sequence[SearchSession], executor: Executor
 ) -> dict[str, SearchFailedError]:
-    """Predict with the best trials, retrain their settings, judge them once; write it all down.
+    """Validate the best trials, retrain and test their hyperparameters, write all tables.
 
-    The trainings of all searches go on beside each other, as many at a time as there are worker
-    groups.
+    The trainings of all searches run in parallel, as many at a time as there are worker groups.
+
+    Args:
+        sessions: The searches, whose trials have ended.
+        executor: The worker groups.
 
     Returns:
-        The searches, by their run's name, that came to no result, and why.
+        The errors of the searches without a result, by the names of their runs.
     """
-    threads = ThreadPoolExecutor(executor.plan.count, thread_name_prefix="conclude")
-    found: dict[str, SearchFailedError] = {}
+    threads = ThreadPoolExecutor(executor.plan.count, thread_name_prefix="evaluate")
+    errors: dict[str, SearchFailedError] = {}
     try:
-        begun = [(work, [threads.submit(job) for job in _jobs(work, executor)]) for work in works]
-        for work, futures in begun:
-            error = _conclude(work, futures)
+        begun = [(one, [threads.submit(job) for job in _jobs(one, executor)]) for one in sessions]
+        for session, futures in begun:
+            error = _finish(session, futures)
             if error is not None:
-                found[work.run.name] = error
+                errors[session.run.name] = error
     finally:
         # After an interrupt the threads end with the worker groups that they wait for.
         threads.shutdown(wait=False, cancel_futures=True)
-    return found
+    return errors
 
 
-def _jobs(work: SearchSession, executor: Executor) -> list[Job]:
-    """What is to be done still: the validation, and a final training for each test seed."""
-    best = work.best
+def _jobs(session: SearchSession, executor: Executor) -> list[Job]:
+    """What is left to do: the validation, and a final training for each test seed and dataset."""
+    best = session.best
     if best is None:
         return []
-    legs = range(len(work.settings))
-    first: list[Job] = []
-    if not work.validated:
-        first.append(functools.partial(_validate_all, work, executor, best))
-    return first + [
-        functools.partial(_test, work, leg, executor, best, place)
-        for place, seed in enumerate(work.test_seeds)
-        for leg in legs
-        if not work.tested(seed, leg)
+    jobs: list[Job] = []
+    if not session.is_validated:
+        jobs.append(functools.partial(_validate, session, executor, best))
+    return jobs + [
+        functools.partial(_test, session, index, executor, best, number)
+        for number, seed in enumerate(session.test_seeds)
+        for index in range(len(session.settings))
+        if not session.is_tested(seed, index)
     ]
 
 
-def _conclude(work: SearchSession, futures: Sequence[Future[None]]) -> SearchFailedError | None:
-    """Wait for what a search's end takes, and write everything down."""
-    failures = [] if work.best is not None else [SearchFailedError(_why_none(work))]
+def _finish(session: SearchSession, futures: Sequence[Future[None]]) -> SearchFailedError | None:
+    """Wait for a search's last jobs, and write its tables."""
+    failures = [] if session.best is not None else [SearchFailedError(_why_none(session))]
     for future in futures:
         try:
             future.result()
         except SearchFailedError as error:
             failures.append(error)
-    write_tables(work)
+    write_tables(session)
     if failures:
         return failures[0]
-    work.run.sweep(set())
-    if work.study is not None:
-        progress = study_progress(work.study, work.spec.budget(), work.unit)
-        work.setting.listen(dataclasses.replace(progress, message=DONE))
+    session.run.sweep(set())
+    if session.study is not None:
+        progress = study_progress(session.study, session.spec.budget(), session.unit)
+        session.setting.listen(dataclasses.replace(progress, message=DONE))
     return None
 
 
-def write_tables(work: SearchSession) -> None:
+def write_tables(session: SearchSession) -> None:
     """Write the tables of what a search has found so far."""
-    events = work.ledger.events
-    if len(work.settings) > 1:
-        write_leg_tables(work.run, work.settings, work.template, events, unit=work.unit)
-        return
-    one = work.setting
-    write_run_tables(one.run, one.spec, one.store, one.space, events, training=one.labels)
+    events = session.ledger.events
+    if len(session.settings) > 1:
+        write_joint_search_tables(
+            session.run, session.settings, session.template, events, unit=session.unit
+        )
+    else:
+        write_search_tables(session.setting, events)
 
 
-def _validate_all(work: SearchSession, executor: Executor, best: TrialRecord) -> None:
-    """Measure the best settings on the validation splits, and note that they are the best."""
-    rows = [
-        row for leg in range(len(work.settings)) for row in _validate(work, leg, executor, best)
-    ]
-    clock = {} if work.study is None else {"clock": work.study.clock.now()}
-    # The ledger takes one event at a time; what is done at the end is done when it will.
-    with work.writing:
-        work.ledger.append(FINAL, trial=best.number, predictions=rows, **clock)
+def _validate(session: SearchSession, executor: Executor, best: TrialRecord) -> None:
+    """Predict the validation splits with the best hyperparameters, and note that they are best."""
+    files = {
+        setting.store.card.name: _validate_on(session, index, executor, best)
+        for index, setting in enumerate(session.settings)
+    }
+    clock = {} if session.study is None else {"clock": session.study.clock.now()}
+    with session.writing:
+        session.ledger.append(FINAL, trial=best.number, predictions=files, **clock)
 
 
-def _validate(work: SearchSession, leg: int, executor: Executor, best: TrialRecord) -> list[Row]:
-    """Predictions of the best settings on the validation split of one dataset."""
-    setting = work.settings[leg]
-    rows: list[Row] = []
-    for place, record in enumerate(_models(work, best)):
-        first = place == 0
-        order = work.template.task_request(
+def _validate_on(
+    session: SearchSession, index: int, executor: Executor, best: TrialRecord
+) -> list[str]:
+    """Have the validation split of one dataset predicted; returns the files in its run folder."""
+    prepared = session.settings[index]
+    files: list[str] = []
+    for number, record in enumerate(_models(session, best)):
+        first = number == 0
+        seed = prepared.spec.seed if record.seed is None else record.seed
+        files.append(f"{trial_key(record.number)}-val.parquet")
+        request = session.template.task_request(
             record,
-            leg,
-            predict=("val",),
-            export=str(setting.run.model) if first and not setting.spec.test else None,
+            index,
+            predict=_prediction_request(prepared, best, "val", seed, files[-1]),
+            export=str(prepared.run.model) if first and not prepared.spec.test else None,
             embed="val" if first else None,
         )
         what = f"trial {best.number}" if record is best else f"trial {best.number}, new seed"
-        setting.listen(Progress(message=f"validating {what}", unit=setting.store.card.unit))
-        outcome = _succeed(executor.execute(order))
-        _keep_embedding(setting, best, outcome)
-        seed = setting.spec.seed if record.seed is None else record.seed
-        rows += _marked(outcome.predictions, setting, seed)
-    return rows
+        prepared.listen(Progress(message=f"validating {what}", unit=prepared.store.card.unit))
+        _write_embedding(prepared, best, _succeed(executor.execute(request)))
+    return files
 
 
-def _models(work: SearchSession, best: TrialRecord) -> list[TrialRecord]:
-    """Those that trained the best settings with new seeds; where there are none, the best trial.
+def _prediction_request(
+    prepared: PreparedSearch, best: TrialRecord, split: str, seed: int, file: str
+) -> PredictionRequest:
+    return PredictionRequest(
+        splits=(split,),
+        address=str(prepared.run.predictions / file),
+        columns={**prepared.source, "trial": best.number, "seed": seed},
+    )
 
-    The best trial's own error is the least of many, and flatters.
+
+def _models(session: SearchSession, best: TrialRecord) -> list[TrialRecord]:
+    """The trainings of the best hyperparameters with new seeds; without any, the best trial.
+
+    The best trial's own error is the least of many, and so optimistically biased.
     """
-    records = read_records(work.ledger.events).values()
-    anew = [r for r in records if r.replicate_of == best.number and r.state == "finished"]
-    return anew or [best]
+    records = read_records(session.ledger.events).values()
+    replicates = [r for r in records if r.replicate_of == best.number and r.state == "finished"]
+    return replicates or [best]
 
 
-def _keep_embedding(setting: PreparedSearch, best: TrialRecord, outcome: WorkerResult) -> None:
-    """The best settings' features on validation, as a table and as a picture."""
-    card, embedding = setting.store.card, outcome.embedding
+def _write_embedding(prepared: PreparedSearch, best: TrialRecord, result: WorkerResult) -> None:
+    """Write the features of the validation split as a table and as a picture."""
+    card, embedding = prepared.store.card, result.embedding
     if embedding is None:
         return
+    features, target = embedding["features"], embedding["target"]
     rows = embedding_rows(
-        embedding["features"],
-        embedding["target"],
-        run=setting.run.name,
-        dataset=card.name,
-        method=setting.spec.resolve_method().name,
-        trial=best.number,
-        split="val",
-        unit=card.unit,
+        features, target, **prepared.source, trial=best.number, split="val", unit=card.unit
     )
-    folder = str(setting.run.path)
+    folder, picture = str(prepared.run.path), str(prepared.run.embedding)
+    title = f"{card.name}: features of trial {best.number}'s hyperparameters on validation"
     with_retries(lambda: write_table(folder, "embedding", rows), folder)
-    address = str(setting.run.embedding)
+
+    def draw() -> None:
+        embedding_picture(features, target, picture, label=card.target, unit=card.unit, title=title)
+
     with _DRAWING:
-        with_retries(
-            lambda: embedding_picture(
-                embedding["features"],
-                embedding["target"],
-                address,
-                label=card.target,
-                unit=card.unit,
-                title=f"{card.name}: features of trial {best.number}'s settings on validation",
-            ),
-            address,
+        with_retries(draw, picture)
+
+
+def _test(
+    session: SearchSession, index: int, executor: Executor, best: TrialRecord, number: int
+) -> None:
+    """Retrain the best hyperparameters, test them on one dataset, and note it.
+
+    Args:
+        session: The search.
+        index: Index of the dataset.
+        executor: The worker groups.
+        best: The best trial.
+        number: Index of the test seed.
+    """
+    prepared, seed = session.settings[index], session.test_seeds[number]
+    # Validation has done its work; its images are too many to leave out of the final model.
+    task = dataclasses.replace(
+        prepared.task, train_splits=("train", "val"), eval_split=None, seed=seed
+    )
+    file = f"{trial_key(best.number)}-test-{seed}.parquet"
+    name = final_key(number, index if len(session.settings) > 1 else None)
+    request = WorkerRequest(
+        key=session.template.key(name),
+        task=task,
+        config=session.template.config_for(best.config, index),
+        checkpoint=f"{session.run.checkpoints}/{name}.pt",
+        epoch=1,
+    )
+    last = dataclasses.replace(
+        request,
+        predict=_prediction_request(prepared, best, "test", seed, file),
+        export=str(prepared.run.model) if number == 0 else None,
+    )
+    _train(session, prepared, executor, request, last, _retraining(session, best, seed))
+    with session.writing:
+        session.ledger.append(
+            TESTED,
+            trial=best.number,
+            seed=seed,
+            dataset=prepared.store.card.name,
+            predictions=[file],
         )
 
 
-def _test(work: SearchSession, leg: int, executor: Executor, best: TrialRecord, place: int) -> None:
-    """Train the best settings once more, judge them on one dataset's test split, and note it."""
-    setting, seed = work.settings[leg], work.test_seeds[place]
-    outcome = _retrain(work, leg, executor, best, place)
-    rows = _marked(outcome.predictions, setting, seed)
-    with work.writing:
-        work.ledger.append(TESTED, trial=best.number, seed=seed, leg=leg, predictions=rows)
+def _retraining(session: SearchSession, best: TrialRecord, seed: int) -> str:
+    more = f", seed {seed}" if len(session.test_seeds) > 1 else ""
+    return f"retraining trial {best.number} on training and validation data{more}"
 
 
-def _retrain(
-    work: SearchSession, leg: int, executor: Executor, best: TrialRecord, place: int
-) -> WorkerResult:
-    setting, seed = work.settings[leg], work.test_seeds[place]
-    # Validation has done its work; its images are too many to leave out of the final model.
-    task = dataclasses.replace(
-        setting.task, train_splits=("train", "val"), eval_split=None, seed=seed
-    )
-    name = final_key(place, leg if len(work.settings) > 1 else None)
-    message = f"retraining trial {best.number} on training and validation data"
-    total, epoch, outcome = 1, 0, WorkerResult()
+def _train(
+    session: SearchSession,
+    prepared: PreparedSearch,
+    executor: Executor,
+    request: WorkerRequest,
+    last: WorkerRequest,
+    message: str,
+) -> None:
+    """Have every epoch of a training done: the last one as `last`, the others as `request`."""
+    epoch, total = 0, 1
     longest: float | None = None
     while epoch < total:
         epoch += 1
-        last = outcome.total == epoch
-        order = WorkerRequest(
-            key=work.template.key(name),
-            task=task,
-            config=work.template.config_for(best.config, leg),
-            checkpoint=f"{work.run.checkpoints}/{name}.pt",
+        order = dataclasses.replace(
+            last if epoch > 1 and epoch == total else request,
             epoch=epoch,
-            predict=("test",) if last else (),
-            export=str(setting.run.model) if last and place == 0 else None,
-            limit=work.template.time_limit(longest),
+            limit=session.template.time_limit(longest),
         )
-        outcome = _succeed(executor.execute(order))
-        total = outcome.total
-        longest = max(longest or 0.0, (outcome.row or {}).get("seconds", 0.0))
-        more = f", seed {seed}" if len(work.test_seeds) > 1 else ""
-        setting.listen(
-            Progress(message=message + more, done=epoch, total=total, unit=setting.store.card.unit)
-        )
-    return outcome
+        result = _succeed(executor.execute(order))
+        total = result.total
+        longest = max(longest or 0.0, (result.row or {}).get("seconds", 0.0))
+        unit = prepared.store.card.unit
+        prepared.listen(Progress(message=message, done=epoch, total=total, unit=unit))
 
 
-def _marked(rows: Sequence[Row], setting: PreparedSearch, seed: int) -> list[Row]:
-    return [{**row, "seed": seed, "dataset": setting.store.card.name} for row in rows]
-
-
-def _succeed(outcome: WorkerResult) -> WorkerResult:
-    if outcome.failure is not None:
+def _succeed(result: WorkerResult) -> WorkerResult:
+    if result.failure is not None:
         raise SearchFailedError(
-            f"the best settings could not be used again: {outcome.failure}. Their trial's numbers "
-            "are in trials.parquet; resume the run to try once more."
+            f"the final evaluation of the best hyperparameters failed: {result.failure}. Their "
+            "trial's numbers are in trials.parquet; resume the run to try once more."
         )
-    return outcome
+    return result
 
 
-def _why_none(work: SearchSession) -> str:
-    records = list(read_records(work.ledger.events).values())
+def _why_none(session: SearchSession) -> str:
+    records = list(read_records(session.ledger.events).values())
     failed = [record for record in records if record.state == "failed"]
     if failed and len(failed) == len(records):
         return (
             f"all {len(records)} trials failed; the last one: {failed[-1].reason}. The reasons of "
-            f"all are in {work.run.path}/trials.parquet."
+            f"all are in {session.run.path}/trials.parquet."
         )
     return (
         f"no trial was finished within the budget ({len(records)} begun, {len(failed)} failed). "

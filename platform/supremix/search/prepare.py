@@ -62,6 +62,12 @@ class PreparedSearch:
     """Folder of the whole that the search is a part of, or its own; other runs lie beside it."""
     listen: Listener
 
+    @property
+    def source(self) -> dict[str, str]:
+        """Columns of every row of the search's tables: run, dataset and method."""
+        names = self.run.name, self.store.card.name, self.spec.resolve_method().name
+        return dict(zip(("run", "dataset", "method"), names, strict=True))
+
 
 def prepare_store(spec: SearchSpec, listen: Listener) -> Store:
     """Decode the dataset into its store, in Ray tasks; at once when that was done before."""

@@ -1,16 +1,14 @@
-"""The result tables of a run, made from its ledger."""
+"""The result tables of a run, made from its ledger and the predictions that its workers wrote."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy.typing as npt
-
 from supremix.cluster.tune.trial_template import TrialTemplate
+from supremix.errors import RunFolderError
 from supremix.runs.folder import RunFolder
 from supremix.search.prepare import PreparedSearch
-from supremix.search.spec import SearchSpec
 from supremix.storage.retry import storage_errors, with_retries
 from supremix.tuning.ledger.ledger import (
     END,
@@ -23,89 +21,103 @@ from supremix.tuning.ledger.ledger import (
     read_events,
 )
 from supremix.tuning.ledger.records import TrialRecord, read_records, trial_row
-from supremix_datasets import Store
 from supremix_reports import (
     LabelDensity,
-    column_names,
+    TableError,
     mae_rows,
+    read_file,
     read_table,
     write_summary,
     write_table,
 )
-from supremix_spaces import Space
 
 Row = dict[str, Any]
 
+_NOT_CURVES = ("measures", "dataset", "ratio", "score")
+"""Values of an epoch that are no columns of the table ``curves``: the measures, which have a table
+of their own, and of a joint objective the dataset and what the trial's error is made of."""
 
-def write_run_tables(
-    run: RunFolder,
-    spec: SearchSpec,
-    store: Store,
-    space: Space,
-    events: Iterable[Event],
-    *,
-    training: npt.ArrayLike,
-) -> None:
-    """Write trials, curves, measures, predictions and mae as Parquet, and the summary made of them.
 
-    Trials that are under way (the search was interrupted) stand there as stopped.
+def write_search_tables(prepared: PreparedSearch, events: Iterable[Event]) -> None:
+    """Write trials, curves, measures, predictions and mae as Parquet, and the summary.
 
-    Storage that fails for a while is waited for.
+    Trials under way (the search was interrupted) appear as stopped. Storage that fails for a while
+    is waited for.
 
     Args:
-        run: Where to.
-        spec: What was asked for.
-        store: The images.
-        space: What was searched.
-        events: The ledger's.
-        training: ``(N,)`` labels that the trials were fitted to, in the card's unit.
+        prepared: The search.
+        events: Events of its ledger.
 
     Raises:
         RunFolderError: The storage fails for too long, or refuses.
+        SchemaError: A row has a column that its table does not have.
     """
     happened = list(events)
+    _retrying(prepared.run, lambda: _write(prepared, happened))
+
+
+def _retrying(run: RunFolder, write: Callable[[], None]) -> None:
     with storage_errors(str(run.path)):
-        with_retries(
-            lambda: _write(run, spec, store, space, happened, training),
-            f"the tables in {run.path}",
-        )
+        with_retries(write, f"the tables in {run.path}")
 
 
-def _write(
-    run: RunFolder,
-    spec: SearchSpec,
-    store: Store,
-    space: Space,
-    events: list[Event],
-    training: npt.ArrayLike,
-) -> None:
-    records = sorted(read_records(events).values(), key=lambda record: record.number)
-    source = {
-        "run": run.name,
-        "dataset": store.card.name,
-        "method": spec.resolve_method().name,
-    }
-    unit, folder = store.card.unit, str(run.path)
+def _write(prepared: PreparedSearch, events: list[Event]) -> None:
+    spec, card, source = prepared.spec, prepared.store.card, prepared.source
+    records = _records(events)
+    folder, unit = str(prepared.run.path), card.unit
     trials = [_trial(record, seed=spec.seed, unit=unit, **source) for record in records]
     write_table(folder, "trials", trials)
     write_table(folder, "curves", [row for r in records for row in _curve(r, source)])
     write_table(folder, "measures", [row for r in records for row in _measures(r, source)])
-    density = LabelDensity.of(training, store.card.label_bin)
-    final = next((event for event in reversed(events) if event["event"] == FINAL), None)
-    if final is not None:
-        tested = [e for e in events if e["event"] == TESTED and e["trial"] == final["trial"]]
-        common = {**source, "seed": spec.seed, "trial": final["trial"]}
-        write_table(folder, "predictions", _predictions(final, tested, common))
+    density = LabelDensity.of(prepared.labels, card.label_bin)
+    files = prediction_files(events, card.name)
+    if files:
+        write_table(folder, "predictions", _predictions(prepared.run, files))
         rows = mae_rows(read_table(folder, "predictions"), unit=unit, density=density)
         write_table(folder, "mae", rows)
     words = {"label_regions": density.describe(unit)}
-    write_summary(folder, {**spec.to_dict(), **words, "space": space.to_dict()})
+    write_summary(folder, {**spec.to_dict(), **words, "space": prepared.space.to_dict()})
 
 
-def _predictions(final: Event, tested: Iterable[Event], common: Row) -> list[Row]:
-    """The validation samples first, then the test ones, seed by seed."""
-    order = [final, *sorted(tested, key=lambda event: event["seed"])]
-    return [{**common, **row} for event in order for row in event["predictions"]]
+def _records(events: Iterable[Event]) -> list[TrialRecord]:
+    return sorted(read_records(events).values(), key=lambda record: record.number)
+
+
+def prediction_files(events: Sequence[Event], dataset: str) -> list[str]:
+    """Names of a dataset's files of predictions: those of validation, then of test by seed.
+
+    Args:
+        events: Events of the ledger.
+        dataset: Name of the dataset.
+
+    Returns:
+        The names of the files, which lie in the folder ``predictions`` of the dataset's run; none
+        before the best trial is named.
+    """
+    final = next((event for event in reversed(events) if event["event"] == FINAL), None)
+    if final is None:
+        return []
+    tested = [
+        event
+        for event in events
+        if event["event"] == TESTED
+        and (event["trial"], event["dataset"]) == (final["trial"], dataset)
+    ]
+    last = [file for e in sorted(tested, key=lambda e: e["seed"]) for file in e["predictions"]]
+    return [*final["predictions"].get(dataset, ()), *last]
+
+
+def _predictions(run: RunFolder, files: Iterable[str]) -> list[Row]:
+    rows: list[Row] = []
+    for file in files:
+        try:
+            rows += read_file(str(run.predictions / file), "predictions").to_dicts()
+        except TableError as error:
+            raise RunFolderError(
+                f"predictions that the ledger of {run.path} notes cannot be read: {error} Restore "
+                "the file from a copy of the run, or start a new search."
+            ) from error
+    return rows
 
 
 def _trial(record: TrialRecord, **common: Any) -> Row:
@@ -116,13 +128,16 @@ def _trial(record: TrialRecord, **common: Any) -> Row:
 
 
 def _curve(record: TrialRecord, source: Row) -> list[Row]:
-    known = set(column_names("curves"))
-    common = {**source, "trial": record.number}
-    return [{**common, **{k: v for k, v in row.items() if k in known}} for row in record.rows]
+    return [curve_row(row, **source, trial=record.number) for row in record.rows]
+
+
+def curve_row(row: Mapping[str, Any], **common: Any) -> Row:
+    """The row of the table ``curves`` for an epoch, with columns that all its rows share."""
+    return common | {name: value for name, value in row.items() if name not in _NOT_CURVES}
 
 
 def _measures(record: TrialRecord, source: Row) -> list[Row]:
-    """A row a measure, of the epochs after which they were taken."""
+    """A row for each measure, of the epochs after which they were taken."""
     rows: list[Row] = []
     for row in record.rows:
         taken = dict(row.get("measures", {}))
@@ -137,67 +152,57 @@ def _measures(record: TrialRecord, source: Row) -> list[Row]:
     return rows
 
 
-def write_leg_tables(
+def write_joint_search_tables(
     run: RunFolder,
-    settings: Sequence[PreparedSearch],
+    datasets: Sequence[PreparedSearch],
     template: TrialTemplate,
     events: Iterable[Event],
     *,
     unit: str,
 ) -> None:
-    """Write the tables of a search with a joint objective: the whole's, and each dataset's own.
+    """Write the tables of a search with a joint objective: those of all, and each dataset's own.
 
-    The whole has its trials, with the geometric mean of ratios as their error, and their curves,
-    dataset by dataset. Each dataset's folder becomes that of an ordinary search, whose trials are
-    the legs on that dataset and whose best trial is the one that is best on all.
+    The run's own tables have the trials, with the geometric mean of ratios as their error, and
+    their curves, dataset by dataset. Each dataset's folder becomes that of an ordinary search,
+    whose trials are those trained on that dataset and whose best trial is the best one on all.
 
     Args:
-        run: Of the whole.
-        settings: Of the datasets, in the order of the legs.
+        run: Run folder of the search.
+        datasets: The search prepared on each dataset, in the order of training.
         template: What the trials share.
-        events: The whole's ledger.
-        unit: Unit of the whole's errors.
+        events: Events of the ledger.
+        unit: Unit of the joint errors.
 
     Raises:
         RunFolderError: The storage fails for too long, or refuses.
     """
     happened = list(events)
-    with storage_errors(str(run.path)):
-        with_retries(
-            lambda: _write_whole(run, settings, happened, unit), f"the tables in {run.path}"
-        )
-    for leg, setting in enumerate(settings):
-        part = list(leg_events(happened, template, leg))
-        _keep(setting.run, part)
-        write_run_tables(
-            setting.run,
-            setting.spec,
-            setting.store,
-            setting.space,
-            part,
-            training=setting.labels,
-        )
+    _retrying(run, lambda: _write_joint(run, datasets, happened, unit))
+    for index, prepared in enumerate(datasets):
+        part = list(dataset_events(happened, template, index))
+        _keep_ledger(prepared.run, part)
+        write_search_tables(prepared, part)
 
 
-def _write_whole(
-    run: RunFolder, settings: Sequence[PreparedSearch], events: list[Event], unit: str
+def _write_joint(
+    run: RunFolder, datasets: Sequence[PreparedSearch], events: list[Event], unit: str
 ) -> None:
-    first = settings[0]
-    records = sorted(read_records(events).values(), key=lambda record: record.number)
-    source = {
-        "run": run.name,
-        "dataset": "+".join(setting.store.card.name for setting in settings),
-        "method": first.spec.resolve_method().name,
-    }
+    names = "+".join(prepared.store.card.name for prepared in datasets)
+    source = {**datasets[0].source, "run": run.name, "dataset": names}
+    seed, records = datasets[0].spec.seed, _records(events)
     missing = dict.fromkeys(("mae", "rmse", "r2", "pearson"))
-    trials = [_trial(r, seed=first.spec.seed, unit=unit, **source) | missing for r in records]
-    curves = [row | _of_leg(row, r) for r in records for row in _curve(r, source)]
+    trials = [_trial(r, seed=seed, unit=unit, **source) | missing for r in records]
+    curves = [
+        {**curve, "dataset": row["dataset"]}
+        for record in records
+        for curve, row in zip(_curve(record, source), record.rows, strict=True)
+    ]
     write_table(str(run.path), "trials", trials)
     write_table(str(run.path), "curves", curves)
 
 
-def _keep(run: RunFolder, events: list[Event]) -> None:
-    """Make the ledger of a dataset's folder, once the whole is concluded."""
+def _keep_ledger(run: RunFolder, events: list[Event]) -> None:
+    """Write the ledger of a dataset's folder, once the best trial is named."""
     if any(event["event"] == FINAL for event in events) and not read_events(run.ledger):
         with Ledger(run.ledger) as ledger:
             for event in events:
@@ -205,26 +210,27 @@ def _keep(run: RunFolder, events: list[Event]) -> None:
                 ledger.append(content.pop("event"), **content)
 
 
-def _of_leg(row: Row, record: TrialRecord) -> Row:
-    return {"dataset": record.rows[row["epoch"] - 1]["dataset"]}
-
-
-def leg_events(events: Iterable[Event], template: TrialTemplate, leg: int) -> Iterator[Event]:
-    """The events of a joint search as those of one of its datasets alone.
+def dataset_events(events: Iterable[Event], template: TrialTemplate, index: int) -> Iterator[Event]:
+    """The events of a joint search as those of a search on one of its datasets alone.
 
     A trial that never came to that dataset is left out; one that left it early was pruned there.
+
+    Args:
+        events: Events of the joint search.
+        template: What its trials share.
+        index: Index of the dataset.
     """
-    low, high = leg * template.epochs, (leg + 1) * template.epochs
-    dataset = template.tasks[leg].dataset
-    records = read_records(events)
-    for record in sorted(records.values(), key=lambda record: record.number):
+    happened = list(events)
+    low, high = index * template.epochs, (index + 1) * template.epochs
+    dataset = template.tasks[index].dataset
+    for record in _records(happened):
         rows = record.rows[low:high]
         if not rows:
             continue
         yield {
             "event": TRIAL,
             "number": record.number,
-            "config": template.config_for(record.config, leg),
+            "config": template.config_for(record.config, index),
             "replicate_of": record.replicate_of,
             "seed": record.seed,
         }
@@ -236,8 +242,8 @@ def leg_events(events: Iterable[Event], template: TrialTemplate, leg: int) -> It
         if state != "running":
             reason = None if whole else record.reason
             yield {"event": END, "number": record.number, "state": state, "reason": reason}
-    for event in events:
-        if event["event"] in (FINAL, TESTED):
-            own = [row for row in event["predictions"] if row["dataset"] == dataset]
-            if own or event["event"] == FINAL:
-                yield {**event, "predictions": own, **({"leg": 0} if "leg" in event else {})}
+    for event in happened:
+        if event["event"] == FINAL:
+            yield {**event, "predictions": {dataset: event["predictions"][dataset]}}
+        elif event["event"] == TESTED and event["dataset"] == dataset:
+            yield event

@@ -146,28 +146,26 @@ class SearchSession:
         return tuple(spec.seed + k for k in range(spec.test_seeds)) if spec.test else ()
 
     @property
-    def validated(self) -> bool:
-        """Whether the best settings are named, and measured on the validation split."""
+    def is_validated(self) -> bool:
+        """Whether the best trial is named, and its validation split predicted."""
         return self._last(FINAL) is not None
 
-    def tested(self, seed: int, leg: int = 0) -> bool:
-        """Whether the best settings were judged with a test seed, on the dataset of a leg."""
-        name = self.settings[leg].store.card.name
+    def is_tested(self, seed: int, index: int = 0) -> bool:
+        """Whether the best hyperparameters were tested with a seed, on the dataset of an index."""
+        wanted = self._best_number, seed, self.settings[index].store.card.name
         return any(
-            (event["trial"], event["seed"], event["leg"]) == (self._best_number, seed, leg)
+            (event["trial"], event["seed"], event["dataset"]) == wanted
             for event in self.ledger.events
             if event["event"] == TESTED
-        ) or any(
-            # Runs of before there were several test seeds have it in their last event.
-            seed == self.spec.seed and row["split"] == "test" and row.get("dataset", name) == name
-            for row in (self._last(FINAL) or {"predictions": ()})["predictions"]
         )
 
     @property
     def concluded(self) -> bool:
         """Whether nothing is left to be trained."""
         legs = range(len(self.settings))
-        return self.validated and all(self.tested(s, leg) for s in self.test_seeds for leg in legs)
+        return self.is_validated and all(
+            self.is_tested(s, leg) for s in self.test_seeds for leg in legs
+        )
 
     def _last(self, kind: str) -> Event | None:
         return next((e for e in reversed(self.ledger.events) if e["event"] == kind), None)

@@ -38,12 +38,16 @@ def write_table(folder: str, name: str, rows: Sequence[Mapping[str, object]]) ->
     Raises:
         SchemaError: when there is no such table, or a row does not fit its schema.
     """
-    table = to_arrow(name, rows)
-    buffer = io.BytesIO()
-    _parquet.write_table(table, buffer, compression="zstd")
-    address = storage.join(folder, f"{name}.parquet")
-    storage.write_atomic(address, buffer.getvalue())
+    address = table_address(folder, name)
+    storage.write_atomic(address, to_parquet(name, rows))
     return address
+
+
+def to_parquet(name: str, rows: Sequence[Mapping[str, object]]) -> bytes:
+    """Return the content of a table's Parquet file; arguments and errors as of `write_table`."""
+    buffer = io.BytesIO()
+    _parquet.write_table(to_arrow(name, rows), buffer, compression="zstd")
+    return buffer.getvalue()
 
 
 def read_table(folder: str, name: str) -> pl.DataFrame:
@@ -60,13 +64,21 @@ def read_table(folder: str, name: str) -> pl.DataFrame:
         TableError: when the file is missing or is no Parquet file.
         SchemaError: when there is no such table, or the file does not fit its schema.
     """
-    return _from_arrow(arrow_table(folder, name))
+    return read_file(table_address(folder, name), name)
+
+
+def read_file(address: str, name: str) -> pl.DataFrame:
+    """Read a Parquet file with the columns of the table `name`; errors as of `read_table`."""
+    return _from_arrow(_arrow_file(address, name))
 
 
 def arrow_table(folder: str, name: str) -> Any:
     """Return a table as pyarrow has it; arguments and errors as of `read_table`."""
+    return _arrow_file(table_address(folder, name), name)
+
+
+def _arrow_file(address: str, name: str) -> Any:
     expected = _schema(name)
-    address = table_address(folder, name)
     return conformed(read_arrow(address), expected, address)
 
 

@@ -238,7 +238,7 @@ def _shapes(texts: Sequence[str] | None) -> dict[str, tuple[int, ...]]:
 
 def show_joint(result: JointResult, console: Console) -> None:
     """Show each dataset's errors, trained jointly and alone, and where everything is."""
-    head = ("dataset", "split", "joint", "alone", "joint less alone", "unit")
+    head = ("dataset", "split", "joint", "alone", "joint minus alone", "unit")
     table = Table(*head, box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for row in result.rows:
         cells = [_text(row.joint), _text(row.alone), _text(row.difference, "+")]

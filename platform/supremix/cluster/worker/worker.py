@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -15,10 +15,18 @@ from typing import Any, Protocol, TypeVar
 import torch
 
 from supremix.cluster.log_capture import LogCapture, captured_log
-from supremix.cluster.messages import STORAGE_LIMIT, Row, WorkerRequest, WorkerResult
+from supremix.cluster.messages import (
+    STORAGE_LIMIT,
+    PredictionRequest,
+    Row,
+    WorkerRequest,
+    WorkerResult,
+)
 from supremix.cluster.worker.async_checkpoint import AsyncCheckpointer
 from supremix.cluster.worker.watchdog import Watchdog
 from supremix.errors import TrainingError
+from supremix.storage.paths import to_path, write_bytes
+from supremix.storage.retry import WORKER_PATIENCE, with_retries
 from supremix.training import (
     Collective,
     JointRun,
@@ -27,6 +35,7 @@ from supremix.training import (
     load_checkpoint,
     start_run,
 )
+from supremix_reports import to_parquet
 
 logger = logging.getLogger(__name__)
 
@@ -177,10 +186,8 @@ class TrialWorker:
             with self._within(request, f"epoch {run.epoch + 1}"):
                 run.advance()
             self._save(request, run)
-        predictions: list[Row] = []
-        for split in request.predict:
-            with self._within(request, f"predictions of {split}"):
-                predictions += _rows(run.judge(split), split)
+        if request.predict is not None:
+            self._predict(request, request.predict, run)
         if request.export is not None and self._collective.rank == 0:
             with self._within(request, "export", STORAGE_LIMIT):
                 run.export(request.export)
@@ -191,7 +198,19 @@ class TrialWorker:
         if not self._trains_ahead(request, run):
             self._wait_for_checkpoint(request)
         row = dict(run.history[request.epoch - 1])
-        return WorkerResult(row=row, total=run.total, predictions=predictions, embedding=embedding)
+        return WorkerResult(row=row, total=run.total, embedding=embedding)
+
+    def _predict(
+        self, request: WorkerRequest, wanted: PredictionRequest, run: TrialRun | JointRun
+    ) -> None:
+        """Predict some splits and write the predictions into their file."""
+        rows: list[Row] = []
+        for split in wanted.splits:
+            with self._within(request, f"predictions of {split}"):
+                rows += _rows(run.judge(split), {**wanted.columns, "split": split})
+        if self._collective.rank == 0:
+            with self._within(request, "predictions", STORAGE_LIMIT):
+                write_predictions(wanted.address, rows)
 
     def _save(self, request: WorkerRequest, run: TrialRun | JointRun) -> None:
         """Have the run's state written, unless it is."""
@@ -248,13 +267,28 @@ class TrialWorker:
         self._drop()
 
 
-def _rows(predictions: dict[str, Any], split: str) -> list[Row]:
+def _rows(predictions: dict[str, Any], common: Mapping[str, Any]) -> list[Row]:
     names = list(predictions)
     columns = [predictions[name].tolist() for name in names]
     return [
-        {"split": split, **dict(zip(names, values, strict=True))}
-        for values in zip(*columns, strict=True)
+        {**common, **dict(zip(names, values, strict=True))} for values in zip(*columns, strict=True)
     ]
+
+
+def write_predictions(address: str, rows: Sequence[Row]) -> None:
+    """Write a file with the columns of the table ``predictions``, whole or not at all.
+
+    Args:
+        address: Path or fsspec address of the file.
+        rows: A mapping for each sample and split.
+
+    Raises:
+        SchemaError: A row does not fit the table.
+        RunFolderError: The storage went on failing.
+        OSError: The storage refuses, and would again.
+    """
+    data, path = to_parquet("predictions", rows), to_path(address)
+    with_retries(lambda: write_bytes(path, data), address, patience=WORKER_PATIENCE)
 
 
 def _failure(error: Exception) -> WorkerResult:

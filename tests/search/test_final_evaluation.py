@@ -1,0 +1,183 @@
+"""The final evaluation, killed at every point and resumed, with workers that only write files."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from run_folders import SPACE, write_run
+
+import supremix_datasets
+from supremix.cluster import WorkerGroupPlan, WorkerRequest, WorkerResult
+from supremix.cluster.worker.worker import write_predictions
+from supremix.errors import RunFolderError
+from supremix.progress.progress import silent
+from supremix.runs.folder import RunFolder
+from supremix.search.final_evaluation import evaluate_all, write_tables
+from supremix.search.prepare import PreparedSearch
+from supremix.search.session import SearchSession
+from supremix.search.spec import SearchSpec
+from supremix.training import Task
+from supremix.tuning.ledger.ledger import FINAL, TESTED, Ledger
+from supremix_reports import SchemaError, read_table
+
+CARD = supremix_datasets.get("hc18").card
+TABLES = ("trials", "curves", "measures", "predictions", "mae")
+PLAN = WorkerGroupPlan(workers=1, count=1, cpus=1, gpus=0)
+
+
+class KilledError(BaseException):
+    """What a process that is killed would not live to see."""
+
+
+class Workers:
+    """Write predictions as a worker group does, and die at a step: before or after a file."""
+
+    plan = PLAN
+
+    def __init__(self, last_step: float = float("inf")) -> None:
+        self._steps_left = last_step
+        self.written: list[str] = []
+
+    def execute(self, request: WorkerRequest) -> WorkerResult:
+        self._step()
+        if request.predict is not None:
+            predict, (split,) = request.predict, request.predict.splits
+            rng = np.random.default_rng([predict.columns["seed"], split == "test"])
+            rows = [
+                {
+                    **predict.columns,
+                    "split": split,
+                    "id": str(n),
+                    "group": str(n // 2),
+                    "target": float(n),
+                    "prediction": n + rng.normal(),
+                }
+                for n in range(8)
+            ]
+            write_predictions(predict.address, rows)
+            self.written.append(Path(predict.address).name)
+            self._step()
+        return WorkerResult(row={"seconds": 1.0}, total=2)
+
+    def _step(self) -> None:
+        self._steps_left -= 1
+        if self._steps_left < 0:
+            raise KilledError
+
+
+def searched(folder: Path) -> RunFolder:
+    """A run whose only trial has ended."""
+    run = write_run(folder)
+    row = {"stage": "regress", "error": 2.0, "mae": 2.0, "rmse": 2.0, "r2": 0.5, "pearson": 0.8}
+    row |= {"loss": 0.5, "lr": 0.01, "probe_mae": float("nan"), "seconds": 5.0}
+    with Ledger(run.ledger) as ledger:
+        study = SearchSession(run, ledger, [prepared_in(run)]).open()
+        study.ask()
+        for at in (1, 2):
+            measures = {"split": "val", "rank": 3.0}
+            study.observe(0, {"epoch": at, **row, "measures": measures}, 2)
+        if 0 in study.running:
+            study.finish(0, "finished")
+    return run
+
+
+def prepared_in(run: RunFolder) -> PreparedSearch:
+    spec = SearchSpec(
+        dataset="hc18", method="l1", trials=1, epochs=2, finalists=1, confirm_seeds=0, test_seeds=2
+    )
+    store: Any = SimpleNamespace(card=CARD)
+    return PreparedSearch(
+        spec=spec,
+        run=run,
+        store=store,
+        plan=PLAN,
+        task=Task(store="/store", method="l1", epochs=2),
+        space=SPACE,
+        labels=np.arange(20.0),
+        reference=1.0,
+        whole=run.path,
+        listen=silent,
+    )
+
+
+def finish(run: RunFolder, workers: Any) -> None:
+    with Ledger(run.ledger) as ledger:
+        one = SearchSession(run, ledger, [prepared_in(run)])
+        one.open()
+        assert evaluate_all([one], workers) == {}
+
+
+def tables(run: RunFolder) -> dict[str, pl.DataFrame]:
+    return {name: read_table(str(run.path), name) for name in TABLES}
+
+
+def test_the_table_of_predictions_is_that_of_the_workers_files(tmp_path: Path) -> None:
+    run, workers = searched(tmp_path / "run"), Workers()
+    finish(run, workers)
+    assert workers.written == ["00000-val.parquet", "00000-test-0.parquet", "00000-test-1.parquet"]
+    rows = read_table(str(run.path), "predictions")
+    assert rows.group_by("split", "seed", maintain_order=True).len().rows() == [
+        ("val", 0, 8),
+        ("test", 0, 8),
+        ("test", 1, 8),
+    ]
+    assert set(rows["run"]) == {"run"}
+    with Ledger(run.ledger) as ledger:
+        noted = [event for event in ledger.events if event["event"] in (FINAL, TESTED)]
+    assert [event["predictions"] for event in noted] == [
+        {"hc18": ["00000-val.parquet"]},
+        ["00000-test-0.parquet"],
+        ["00000-test-1.parquet"],
+    ]
+
+
+def test_killed_at_any_point_it_gives_the_same_tables(tmp_path: Path) -> None:
+    whole = searched(tmp_path / "whole" / "run")
+    finish(whole, Workers())
+    for step in itertools.count():
+        run = searched(tmp_path / str(step) / "run")
+        try:
+            finish(run, Workers(step))
+        except KilledError:
+            finish(run, Workers())
+        else:
+            break
+        found, wanted = tables(run), tables(whole)
+        assert all(found[name].equals(wanted[name]) for name in TABLES), step
+    assert step == 8  # two steps for each of the three files, and an epoch before each test
+
+
+def test_what_was_noted_is_not_predicted_again(tmp_path: Path) -> None:
+    run = searched(tmp_path / "run")
+    with pytest.raises(KilledError):
+        finish(run, Workers(2))
+    workers = Workers()
+    finish(run, workers)
+    assert workers.written == ["00000-test-0.parquet", "00000-test-1.parquet"]
+    again = Workers()
+    finish(run, again)
+    assert again.written == []
+
+
+def test_a_lost_file_of_predictions_is_named(tmp_path: Path) -> None:
+    run = searched(tmp_path / "run")
+    finish(run, Workers())
+    (run.predictions / "00000-test-1.parquet").unlink()
+    with pytest.raises(RunFolderError, match=r"00000-test-1\.parquet.*Restore the file"):
+        finish(run, Workers())
+
+
+def test_a_value_that_no_table_has_is_an_error(tmp_path: Path) -> None:
+    run = searched(tmp_path / "run")
+    with Ledger(run.ledger) as ledger:
+        one = SearchSession(run, ledger, [prepared_in(run)])
+        (row, *_) = [event["row"] for event in ledger.events if event["event"] == "epoch"]
+        row["speed"] = 3.0
+        with pytest.raises(SchemaError, match="'speed' that the schema lacks"):
+            write_tables(one)
