@@ -18,4 +18,4 @@ from __future__ import annotations
 
 from supremix_reports.lazy_exports import lazy_exports
 
-__getattr__, __all__ = lazy_exports(__name__, __file__)
+__getattr__, __dir__, __all__ = lazy_exports(__name__, __file__)

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 
-def lazy_exports(package: str, file: str) -> tuple[Callable[[str], Any], list[str]]:
-    """Return the `__getattr__` and the `__all__` of a package.
+def lazy_exports(
+    package: str, file: str
+) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+    """Return the `__getattr__`, the `__dir__` and the `__all__` of a package.
 
     Args:
         package: Name of the package, its `__name__`.
@@ -33,4 +35,5 @@ def lazy_exports(package: str, file: str) -> tuple[Callable[[str], Any], list[st
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         return getattr(importlib.import_module(modules[name]), name)
 
-    return load, sorted(modules)
+    names = sorted(modules)
+    return load, lambda: names, names

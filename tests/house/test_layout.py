@@ -102,7 +102,7 @@ def test_nothing_slow_is_imported_by(room: str) -> None:
 def test_names_that_are_loaded_late_are_those_of_their_modules(room: str) -> None:
     module = importlib.import_module(room)
 
-    assert set(module.__all__) == brought_in(room).keys()
+    assert set(module.__all__) == set(dir(module)) == brought_in(room).keys()
     with pytest.raises(AttributeError, match=f"module '{room}' has no attribute 'nothing'"):
         _ = module.nothing
 
