@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any, Final, cast
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 if TYPE_CHECKING:
@@ -228,6 +230,35 @@ def shade(share: float) -> Any:
 def many_dots(count: int) -> bool:
     """Whether so many dots should be drawn as a picture within a drawing."""
     return count > _MANY
+
+
+def whiskers(
+    axes: Any,
+    at: npt.ArrayLike,
+    values: npt.ArrayLike,
+    low: npt.ArrayLike,
+    high: npt.ArrayLike,
+    *,
+    across: bool = False,
+    **style: Any,
+) -> None:
+    """Draw the intervals of values, as lines with caps.
+
+    Args:
+        axes: Axes of matplotlib.
+        at: Position of each value on the other axis, (N,).
+        values: The values, (N,).
+        low: Lower ends, (N,); nothing is drawn where an end is None or NaN.
+        high: Upper ends, (N,).
+        across: Whether values are along the horizontal axis.
+        style: Passed on to `Axes.errorbar`.
+    """
+    x, v, lower, upper = (np.asarray(one, dtype=np.float64) for one in (at, values, low, high))
+    known = np.isfinite(lower) & np.isfinite(upper)
+    bars = np.stack([v - lower, upper - v])[:, known].clip(0)
+    x, y, ends = (v, x, {"xerr": bars}) if across else (x, v, {"yerr": bars})
+    look = {"fmt": "none", "ecolor": BLACK, "capsize": 3, **style}
+    axes.errorbar(x[known], y[known], **ends, **look)
 
 
 def colour_of(number: int) -> str:

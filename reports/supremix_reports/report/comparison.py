@@ -21,11 +21,11 @@ from supremix_reports.document.parts import (
     text_cell,
 )
 from supremix_reports.figures.critical_difference import critical_difference_figure
-from supremix_reports.figures.plot import BLUE, GREY, Plot
-from supremix_reports.figures.plot import drawing as new_drawing
+from supremix_reports.figures.plot import BLUE, GREY, Plot, drawing, whiskers
 from supremix_reports.report.evidence import pictured
-from supremix_reports.report.material import Drawing, ReportData
+from supremix_reports.report.material import ReportData
 from supremix_reports.report.results import gains_sentences, gains_table
+from supremix_reports.statistics.bootstrap import Resampling
 from supremix_reports.statistics.comparisons import average_gain, compare_methods
 from supremix_reports.statistics.ranks import Ranks, rank_methods
 from supremix_reports.tables import schema
@@ -51,14 +51,14 @@ class Compared:
 
 
 def compare_material(
-    material: ReportData, reference: str | None, drawing: Drawing
+    material: ReportData, reference: str | None, resampling: Resampling
 ) -> Compared | str:
     """Compare the methods of a report, or say why that cannot be done.
 
     Args:
         material: the runs.
         reference: the method that the others are compared with; None with a single method.
-        drawing: how intervals are drawn.
+        resampling: how intervals are drawn.
     """
     if reference is None:
         return "there is one method only."
@@ -71,12 +71,12 @@ def compare_material(
         if e.unit is not None and e.run.name not in material.apart
     }
     words: dict[str, Any] = {"reference": reference, "split": material.split}
-    gains = compare_methods(material.predictions, units=units, **words, **drawing.arguments())
+    gains = compare_methods(material.predictions, units=units, **words, **resampling.arguments())
     return Compared(
         reference=reference,
         gains=_in_order(gains, material),
-        averages=average_gain(material.predictions, **words, **drawing.arguments()),
-        ranks=rank_methods(material.mae, split=material.split, level=drawing.level),
+        averages=average_gain(material.predictions, **words, **resampling.arguments()),
+        ranks=rank_methods(material.mae, split=material.split, level=resampling.level),
     )
 
 
@@ -205,11 +205,11 @@ def _ranks_table(ranks: Ranks) -> Table:
 def _gains_plot(gains: pl.DataFrame, reference: str, level: float) -> Plot:
     rows = gains.select(schema.DATASET, schema.METHOD, "gain", "gain_low", "gain_high")
     better = gains.filter(pl.col("gain") > 0).height
-    with new_drawing(height=1.0 + 0.28 * rows.height) as (figure, (axes,)):
-        for place, row in enumerate(rows.iter_rows(named=True)):
-            if row["gain_low"] is not None:
-                axes.plot([row["gain_low"], row["gain_high"]], [place, place], color=BLUE)
-            axes.plot(row["gain"], place, marker="o", color=BLUE)
+    with drawing(height=1.0 + 0.28 * rows.height) as (figure, (axes,)):
+        at = range(rows.height)
+        low, high = rows["gain_low"].to_list(), rows["gain_high"].to_list()
+        whiskers(axes, at, rows["gain"].to_list(), low, high, across=True, ecolor=BLUE, capsize=0)
+        axes.plot(rows["gain"], at, "o", color=BLUE)
         axes.axvline(0, color=GREY, linewidth=1)
         labels = [f"{row[schema.METHOD]} on {row[schema.DATASET]}" for row in rows.to_dicts()]
         axes.set_yticks(range(rows.height), labels)

@@ -26,10 +26,11 @@ from supremix_reports.document.parts import (
 )
 from supremix_reports.errors import TableError
 from supremix_reports.report.entries import Entry, settings_of
-from supremix_reports.report.material import Drawing, ReportData, read_material
+from supremix_reports.report.material import ReportData, read_material
 from supremix_reports.report.privacy import shown_spec, without_places, without_secrets
 from supremix_reports.report.results import verdict
 from supremix_reports.report.setup import packages_of, shown
+from supremix_reports.statistics.bootstrap import Resampling
 from supremix_reports.statistics.comparisons import RESAMPLES, compare_methods
 from supremix_reports.statistics.intervals import LEVEL
 from supremix_reports.tables import schema
@@ -125,7 +126,7 @@ def compare_runs(
         paths: whether paths and addresses are shown whole.
         level: probability that intervals are to cover.
         resamples: number of bootstrap samples of a comparison.
-        seed: seed of the drawing.
+        seed: Seed of the drawing.
 
     Returns:
         The differences; errors are compared with those of the first run on the same dataset, where
@@ -135,8 +136,8 @@ def compare_runs(
         TableError: fewer than two runs.
         ReportError: as `collect` and `compare_methods` do.
     """
-    drawing = Drawing(level=level, seed=seed)
-    material = read_material(addresses, split=split, drawing=drawing)
+    resampling = Resampling(level=level, seed=seed)
+    material = read_material(addresses, split=split, resampling=resampling)
     names = [entry.run.name for entry in material.entries]
     if len(names) < 2:
         raise TableError(
@@ -145,7 +146,7 @@ def compare_runs(
     specs = [shown_spec(entry.run.spec, paths=paths) for entry in material.entries]
     best = [best_trial(material.trials(entry)) for entry in material.entries]
     configs, unread = _configs(names, best)
-    gains = _gains(material, replace(drawing, resamples=resamples))
+    gains = _gains(material, replace(resampling, resamples=resamples))
     clean: Callable[[str], str] = without_secrets if paths else without_places
     return Differences(
         runs=tuple(names),
@@ -180,7 +181,7 @@ def _differing(values: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Any, ...]
     return {name: own for name, own in found.items() if len({shown(one) for one in own}) > 1}
 
 
-def _gains(material: ReportData, drawing: Drawing) -> dict[str, Row]:
+def _gains(material: ReportData, resampling: Resampling) -> dict[str, Row]:
     """By run its difference to the first run on its dataset that can be compared with."""
     tested = set(material.predictions[schema.RUN].unique().to_list())
     labels: dict[str, str] = {}
@@ -200,7 +201,7 @@ def _gains(material: ReportData, drawing: Drawing) -> dict[str, Row]:
     labelled = pl.col(schema.RUN).replace_strict(labels, return_dtype=pl.String)
     predictions = material.predictions.with_columns(labelled.alias(schema.METHOD))
     rows = compare_methods(
-        predictions, reference="0000", split=material.split, **drawing.arguments()
+        predictions, reference="0000", split=material.split, **resampling.arguments()
     )
     return {
         runs[key]: {**row, "against": firsts[row[schema.DATASET]]}

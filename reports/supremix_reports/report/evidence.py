@@ -178,7 +178,7 @@ def _model_of(
         words = {"dataset": dataset, "method": entry.method, "unit": unit, "target": "label"}
         # Drawn as for the table of errors, so that the same error has the same interval.
         asked: dict[str, Any] = {**words, "ids": ids, "split": material.split}
-        plots = model_plots(own, **asked, **material.drawing.arguments())
+        plots = model_plots(own, **asked, **material.resampling.arguments())
         parts += pictured(plots, endings)
         parts.append(_worst_table(own, entry, key, ids=ids))
     parts += _embedding(entry, key, endings)

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Collection as Several
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Final, cast
 
 import polars as pl
@@ -17,31 +17,13 @@ from supremix_reports.catalog.lazy_tables import frame_schema
 from supremix_reports.errors import TableError
 from supremix_reports.report.entries import Entry, entries_of, labelled
 from supremix_reports.run_layout import BENCHMARK
-from supremix_reports.statistics.intervals import LEVEL, METRICS, RESAMPLES
+from supremix_reports.statistics.bootstrap import DEFAULT, Resampling
+from supremix_reports.statistics.intervals import METRICS
 from supremix_reports.statistics.mae import mae_rows
 from supremix_reports.tables import schema, storage
 
 REFERENCE: Final = "l1"
 """The method that others are compared with where none is named: plain regression."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Drawing:
-    """How intervals are drawn.
-
-    Args:
-        level: probability that they are to cover.
-        resamples: number of bootstrap samples.
-        seed: seed of the drawing.
-    """
-
-    level: float = LEVEL
-    resamples: int = RESAMPLES
-    seed: int = 0
-
-    def arguments(self) -> dict[str, Any]:
-        """The same as arguments by name."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -60,7 +42,7 @@ class ReportData:
         reference: the method that a benchmark was asked to compare with; None where it is none.
         apart: names of the runs whose errors are in another unit than those of the other runs on
             their dataset, so that they compare with none.
-        drawing: how the intervals of the errors were drawn.
+        resampling: how the intervals of the errors were drawn.
     """
 
     collection: Collection
@@ -72,7 +54,7 @@ class ReportData:
     split: str
     reference: str | None
     apart: frozenset[str]
-    drawing: Drawing
+    resampling: Resampling
     _trials: Mapping[str, pl.DataFrame]
     _predicted: Mapping[str, pl.DataFrame]
 
@@ -108,14 +90,14 @@ class ReportData:
 
 
 def read_material(
-    addresses: Iterable[str], *, split: str, drawing: Drawing | None = None
+    addresses: Iterable[str], *, split: str, resampling: Resampling = DEFAULT
 ) -> ReportData:
     """Collect runs for a report.
 
     Args:
         addresses: as `collect` takes them.
         split: the split whose errors are looked at.
-        drawing: how intervals are drawn.
+        resampling: how intervals are drawn.
 
     Returns:
         The runs with their tables; each run without predictions of the split is a problem.
@@ -140,7 +122,7 @@ def read_material(
     predictions, tried = _left(labelled(own, entries), apart), labelled(trials, entries)
     refused = apart | _dropped(entries, predictions, split, problems)
     written = labelled(mae.filter(pl.col(schema.SPLIT) == split), entries)
-    rows = _mae(entries, predictions, _left(written, refused), drawing or Drawing())
+    rows = _mae(entries, predictions, _left(written, refused), resampling)
     return ReportData(
         collection=collection,
         entries=entries,
@@ -151,7 +133,7 @@ def read_material(
         split=split,
         reference=reference if isinstance(reference, str) else None,
         apart=apart,
-        drawing=drawing or Drawing(),
+        resampling=resampling,
         _trials=_by_run(tried),
         _predicted=_by_run(predictions),
     )
@@ -252,13 +234,16 @@ def _untested(
 
 
 def _mae(
-    entries: Sequence[Entry], predictions: pl.DataFrame, written: pl.DataFrame, drawing: Drawing
+    entries: Sequence[Entry],
+    predictions: pl.DataFrame,
+    written: pl.DataFrame,
+    resampling: Resampling,
 ) -> pl.DataFrame:
     """The usual measures from predictions; the others, and those of runs without, as written."""
     units = {entry.run.name: entry.unit or "" for entry in entries}
     rows: list[dict[str, object]] = []
     for (run,), part in predictions.group_by([schema.RUN], maintain_order=True):
-        own = mae_rows(part, unit=units[str(run)], **drawing.arguments())
+        own = mae_rows(part, unit=units[str(run)], **resampling.arguments())
         rows += [{schema.RUN: run, **row} for row in own]
     computed = {row[schema.RUN] for row in rows}
     for row in written.to_dicts():

@@ -40,11 +40,12 @@ from supremix_reports.report.comparison import (
 )
 from supremix_reports.report.evidence import model_section, search_section
 from supremix_reports.report.files import FORMATS, check_target, files_of, put_down
-from supremix_reports.report.material import Drawing, ReportData, choose_reference, read_material
+from supremix_reports.report.material import ReportData, choose_reference, read_material
 from supremix_reports.report.methods import methods_section
 from supremix_reports.report.privacy import last_name, without_places, without_secrets
 from supremix_reports.report.results import error_table, gains_sentences, measures_table
 from supremix_reports.report.setup import setup_section
+from supremix_reports.statistics.bootstrap import Resampling
 from supremix_reports.statistics.comparisons import RESAMPLES as COMPARING
 from supremix_reports.statistics.intervals import LEVEL, RESAMPLES
 from supremix_reports.tables import schema
@@ -65,7 +66,7 @@ class Options:
         level: probability that intervals are to cover.
         resamples: number of bootstrap samples of an interval.
         comparing: number of bootstrap samples of a comparison.
-        seed: seed of the drawing.
+        seed: Seed of the drawing.
         date: the day that the report has on it; None for today (UTC).
 
     Raises:
@@ -142,11 +143,11 @@ def write_report(
     """
     chosen = options or Options()
     check_target(out)
-    drawing = Drawing(level=chosen.level, resamples=chosen.resamples, seed=chosen.seed)
-    material = read_material(addresses, split=chosen.split, drawing=drawing)
+    resampling = Resampling(level=chosen.level, resamples=chosen.resamples, seed=chosen.seed)
+    material = read_material(addresses, split=chosen.split, resampling=resampling)
     reference = choose_reference(material, chosen.reference)
-    drawing = replace(drawing, resamples=chosen.comparing)
-    compared = compare_material(material, reference, drawing)
+    resampling = replace(resampling, resamples=chosen.comparing)
+    compared = compare_material(material, reference, resampling)
     report = build_report(material, compared, chosen, again=_again(addresses, chosen))
     files = put_down(out, files_of(report, chosen.formats), _tables(material, compared))
     return WrittenReport(

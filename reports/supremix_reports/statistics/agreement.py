@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,12 +12,13 @@ import numpy.typing as npt
 from scipy import stats
 
 from supremix_reports.errors import StatisticsError
-from supremix_reports.statistics.intervals import LEVEL, RESAMPLES, Array, Interval
+from supremix_reports.statistics.bootstrap import LEVEL, RESAMPLES, Interval, interval
+from supremix_reports.statistics.seeds import Array, Measure, sums_of
 
 WIDTH: Final = 1.96
 """Standard deviations from the bias to a limit: 95 % of a normal distribution lies between."""
 
-_CHUNK: Final = 4_000_000  # indices drawn at once: 32 MB
+_LEAST: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,10 +26,10 @@ class Agreement:
     """Bias and limits of agreement, each with its interval.
 
     Args:
-        bias: mean of the errors.
-        lower: bias less 1.96 standard deviations.
-        upper: bias plus 1.96 standard deviations.
-        by_formula: whether the intervals are those of the formula; else bootstrapped over groups.
+        bias: Mean of the errors.
+        lower: Bias minus 1.96 standard deviations.
+        upper: Bias plus 1.96 standard deviations.
+        by_formula: Whether the intervals are those of the formula; else bootstrapped over groups.
     """
 
     bias: Interval
@@ -50,37 +51,36 @@ def limits_of_agreement(
     With one error a group, the intervals are those of Bland and Altman: the t distribution with
     the standard errors ``s sqrt(1/n)`` of the bias and ``s sqrt(1/n + 1.96² / (2 (n - 1)))`` of a
     limit. Errors of one group are not independent, so with several of them the intervals are
-    percentiles of a bootstrap over groups. Neither is over seeds: they are for these models.
+    bootstrapped over groups. Neither is over seeds: they are for these models.
 
     Args:
-        errors: (N,) prediction less truth; of several models, all of them, and the limits hold
+        errors: Prediction minus truth, (N,); of several models, all of them, and the limits hold
             how far the models lie apart as well.
-        groups: (N,) group of each.
-        level: probability an interval is to cover.
-        resamples: number of bootstrap samples, where there is one.
-        seed: of the bootstrap.
+        groups: Group of each error, (N,).
+        level: Probability that an interval is to cover.
+        resamples: Number of bootstrap samples, where there is one.
+        seed: Seed of the bootstrap.
 
     Raises:
-        StatisticsError: fewer than three errors, values that are not finite, lengths that differ.
+        StatisticsError: Fewer than three errors, values that are not finite, lengths that differ.
     """
     e, names = _checked(errors, groups)
-    n, s, bias = len(e), float(e.std(ddof=1)), float(e.mean())
-    values = (bias, bias - WIDTH * s, bias + WIDTH * s)
-    labels, inverse = np.unique(names, return_inverse=True)
-    single = len(labels) == n
-    if single:
+    n, s = len(e), float(e.std(ddof=1))
+    if len(np.unique(names)) == n:
         t = float(stats.t.ppf((1 + level) / 2, n - 1))
-        wide = t * s * math.sqrt(1 / n + WIDTH**2 / (2 * (n - 1)))
-        halves = (t * s / math.sqrt(n), wide, wide)
-        ends = [(v - half, v + half) for v, half in zip(values, halves, strict=True)]
-    else:
-        sums = _sums([np.ones_like(e), e, e**2], inverse)
-        ends = _bootstrap(sums, _limits, level=level, resamples=resamples, seed=seed)
-    found = [
-        Interval(value=value, low=low, high=high, n=n, groups=len(labels))
-        for value, (low, high) in zip(values, ends, strict=True)
-    ]
-    return Agreement(bias=found[0], lower=found[1], upper=found[2], by_formula=single)
+        widths = {0: math.sqrt(1 / n), 1: math.sqrt(1 / n + WIDTH**2 / (2 * (n - 1)))}
+        found = [
+            Interval(value=value, low=value - half, high=value + half, n=n, groups=n)
+            for side in (0, -1, 1)
+            for value, half in [(float(e.mean()) + side * WIDTH * s, t * s * widths[abs(side)])]
+        ]
+        return Agreement(bias=found[0], lower=found[1], upper=found[2], by_formula=True)
+    sums = sums_of(np.stack([np.ones_like(e), e, e**2], axis=1), names)
+    drawn = {
+        name: interval(sums, limit, level=level, resamples=resamples, seed=seed)
+        for name, limit in _LIMITS.items()
+    }
+    return Agreement(**drawn, by_formula=False)
 
 
 def slope_interval(
@@ -92,21 +92,21 @@ def slope_interval(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Interval:
-    """Return the slope of the least-squares line of y on x, with its bootstrap interval.
+    """Return the slope of the least-squares line of y on x, with its interval over groups.
 
     Args:
-        y: (N,), finite.
-        x: (N,), finite, not all equal.
-        groups: (N,) group of each; these are drawn.
-        level: probability the interval is to cover.
-        resamples: number of bootstrap samples; those without two distinct x are left out.
-        seed: of the bootstrap.
+        y: Finite values, (N,).
+        x: Finite values, not all equal, (N,).
+        groups: Group of each pair, (N,); these are drawn.
+        level: Probability that the interval is to cover.
+        resamples: Number of bootstrap samples; those without two distinct x are left out.
+        seed: Seed of the bootstrap.
 
     Returns:
         The slope, in units of y per unit of x. `low` and `high` are NaN with one group.
 
     Raises:
-        StatisticsError: fewer than three values, values that are not finite or, of x, all equal,
+        StatisticsError: Fewer than three values, values that are not finite or, of x, all equal,
             lengths that differ.
     """
     a, names = _checked(y, groups)
@@ -117,101 +117,42 @@ def slope_interval(
             f"{len(np.unique(b))} distinct."
         )
     a, b = a - a.mean(), b - b.mean()  # against cancellation
-    labels, inverse = np.unique(names, return_inverse=True)
-    sums = _sums([np.ones_like(a), a, b, a * b, b**2], inverse)
-    value = float(_slope(sums.sum(axis=0, keepdims=True))[0][0])
-    ends = _bootstrap(sums, _slope, level=level, resamples=resamples, seed=seed)
-    (low, high) = ends[0] if len(labels) > 1 else (math.nan, math.nan)
-    return Interval(value=value, low=low, high=high, n=len(a), groups=len(labels))
+    sums = sums_of(np.stack([np.ones_like(a), a, b, a * b, b**2], axis=1), names)
+    return interval(sums, _slope, level=level, resamples=resamples, seed=seed)
 
 
-def mean_interval(
-    values: npt.ArrayLike,
-    groups: npt.ArrayLike,
-    *,
-    level: float = LEVEL,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> Interval:
-    """Return the mean, signs kept, with its percentile bootstrap interval over groups.
+def _limit(side: int) -> Measure:
+    """Of sums (..., 3) of 1, e and e²: the bias (0), or the lower (-1) or upper (1) limit."""
 
-    Args:
-        values: (N,), finite, at least one.
-        groups: (N,) group of each.
-        level: probability the interval is to cover.
-        resamples: number of bootstrap samples.
-        seed: of the bootstrap.
+    def limit(sums: Array) -> Array:
+        count, first, second = np.moveaxis(sums, -1, 0)
+        bias = first / count
+        s = np.sqrt(np.maximum(second - count * bias**2, 0.0) / np.maximum(count - 1, 1))
+        return bias + side * WIDTH * s
 
-    Raises:
-        StatisticsError: no values, values that are not finite, lengths that differ.
-    """
-    v, names = _checked(values, groups, least=1)
-    labels, inverse = np.unique(names, return_inverse=True)
-    low = high = math.nan
-    if len(labels) > 1:
-        sums = _sums([np.ones_like(v), v], inverse)
-        ((low, high),) = _bootstrap(sums, _mean, level=level, resamples=resamples, seed=seed)
-    return Interval(value=float(v.mean()), low=low, high=high, n=len(v), groups=len(labels))
+    return limit
 
 
-def _limits(sums: Array) -> tuple[Array, ...]:
-    """Of sums (..., 3) of 1, e and e²: bias, lower and upper limit."""
-    count, first, second = np.moveaxis(sums, -1, 0)
-    bias = first / count
-    s = np.sqrt(np.maximum(second - count * bias**2, 0.0) / np.maximum(count - 1, 1))
-    return bias, bias - WIDTH * s, bias + WIDTH * s
+_LIMITS: Final[Mapping[str, Measure]] = {
+    "bias": _limit(0),
+    "lower": _limit(-1),
+    "upper": _limit(1),
+}
 
 
-def _slope(sums: Array) -> tuple[Array, ...]:
+def _slope(sums: Array) -> Array:
     """Of sums (..., 5) of 1, y, x, yx, x²: the slope; NaN where x does not vary."""
     count, y, x, yx, xx = np.moveaxis(sums, -1, 0)
     below = xx - x**2 / count
     varied = below > 1e-12 * np.maximum(xx, 1e-300)
-    return (np.where(varied, (yx - y * x / count) / np.where(varied, below, 1.0), np.nan),)
+    return np.where(varied, (yx - y * x / count) / np.where(varied, below, 1.0), np.nan)
 
 
-def _mean(sums: Array) -> tuple[Array, ...]:
-    return (sums[..., 1] / sums[..., 0],)
-
-
-def _sums(columns: list[Array], inverse: npt.NDArray[np.intp]) -> Array:
-    """Sums (G, K) of columns over groups."""
-    counted = [np.bincount(inverse, weights=column) for column in columns]
-    return np.stack(counted, axis=1).astype(np.float64)
-
-
-def _bootstrap(
-    sums: Array,
-    measures: Callable[[Array], tuple[Array, ...]],
-    *,
-    level: float,
-    resamples: int,
-    seed: int,
-) -> list[tuple[float, float]]:
-    """Draw groups with replacement; return the percentile interval of each measure."""
-    generator, size = np.random.default_rng(seed), len(sums)
-    step = max(1, _CHUNK // size)
-    parts: list[tuple[Array, ...]] = []
-    for start in range(0, resamples, step):
-        index = generator.integers(0, size, size=(min(step, resamples - start), size))
-        drawn = np.stack([column[index].sum(axis=1) for column in sums.T], axis=1)
-        parts.append(measures(drawn))
-    tail = (1 - level) / 2
-    ends: list[tuple[float, float]] = []
-    for values in (np.concatenate(found) for found in zip(*parts, strict=True)):
-        known = values[~np.isnan(values)]
-        both = np.quantile(known, [tail, 1 - tail]) if known.size else (math.nan, math.nan)
-        ends.append((float(both[0]), float(both[1])))
-    return ends
-
-
-def _checked(
-    values: npt.ArrayLike, groups: npt.ArrayLike, *, least: int = 3
-) -> tuple[Array, npt.NDArray[np.str_]]:
+def _checked(values: npt.ArrayLike, groups: npt.ArrayLike) -> tuple[Array, npt.NDArray[np.str_]]:
     v, names = np.asarray(values, dtype=np.float64), np.asarray(groups).astype(np.str_)
-    if v.ndim != 1 or len(v) < least or names.shape != v.shape or not np.isfinite(v).all():
+    if v.ndim != 1 or len(v) < _LEAST or names.shape != v.shape or not np.isfinite(v).all():
         raise StatisticsError(
-            f"expected at least {least} finite numbers with a group each; got shape {v.shape} with "
-            f"{int((~np.isfinite(v)).sum())} not finite, and groups of shape {names.shape}."
+            f"Expected at least {_LEAST} finite numbers with a group each; got shape {v.shape} "
+            f"with {int((~np.isfinite(v)).sum())} not finite, and groups of shape {names.shape}."
         )
     return v, names

@@ -19,8 +19,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import asdict, dataclass
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +37,48 @@ _STEPS: Final = 40  # halvings of a p value's bracket
 _NARROW: Final = 8  # columns up to which sums are gathered one by one
 
 
+def none_for_nan(value: float) -> float | None:
+    """Return a number as tables have it, in which one that does not exist is null."""
+    return None if math.isnan(value) else float(value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resampling:
+    """How intervals are drawn; the same everywhere in a report, or its numbers would differ.
+
+    Args:
+        level: Probability that an interval is to cover, between 0 and 1.
+        resamples: Number of bootstrap samples.
+        seed: Seed of the drawing.
+
+    Raises:
+        StatisticsError: A level or a number of resamples that is none.
+    """
+
+    level: float = LEVEL
+    resamples: int = RESAMPLES
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.level < 1 or self.resamples < 1:
+            raise StatisticsError(
+                "An interval needs 0 < level < 1 and resamples >= 1; "
+                f"got level={self.level!r}, resamples={self.resamples!r}."
+            )
+
+    def arguments(self) -> dict[str, Any]:
+        """The same as arguments by name."""
+        return asdict(self)
+
+    @property
+    def percent(self) -> str:
+        """The level in words."""
+        return f"{100 * self.level:g} %"
+
+
+DEFAULT: Final = Resampling()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interval:
     """A measure with its interval: `low <= value <= high` nearly always, `n` samples in `groups`.
@@ -50,6 +92,16 @@ class Interval:
     high: float
     n: int
     groups: int
+
+    @property
+    def numbers(self) -> tuple[float, float, float]:
+        """Value, low and high."""
+        return self.value, self.low, self.high
+
+    def row(self, name: str) -> dict[str, float | None]:
+        """Return the columns of a table: `name` and its `_low` and `_high`; None where NaN."""
+        columns = (name, f"{name}_low", f"{name}_high")
+        return dict(zip(columns, map(none_for_nan, self.numbers), strict=True))
 
 
 def interval(
@@ -79,7 +131,7 @@ def interval(
     Raises:
         StatisticsError: for a level or a number of resamples that is none.
     """
-    check(level, resamples)
+    Resampling(level=level, resamples=resamples, seed=seed)
     value = float(measure(sums.values.sum(axis=1)).mean())
     draws = _drawn_means(sums, measure, resamples, seed)
     groups = sums.values.shape[1]
@@ -120,6 +172,27 @@ def ends(
 def drawn(sums: Array, resamples: int, seed: int | Sequence[int]) -> Array:
     """Return the sums (R, K) of resamples of the groups, whose sums are (G, K)."""
     return np.concatenate(list(_resampled(sums, resamples, seed)))
+
+
+def drawn_medians(values: Array, owners: npt.NDArray[np.intp], resamples: int, seed: int) -> Array:
+    """Return the medians (R,) of resamples of groups, each with all its values.
+
+    Args:
+        values: Values of all groups, (N,).
+        owners: Number of each value's group, (N,), counted from 0.
+        resamples: Number of resamples, R.
+        seed: Seed of the drawing.
+    """
+    order = values.argsort(kind="stable")
+    ordered, groups = values[order], owners[order]
+    medians: list[Array] = []
+    for times in _times(int(owners.max()) + 1, resamples, seed):
+        upto = times[:, groups].cumsum(axis=1)
+        count = upto[:, -1:]
+        lower = (upto >= (count + 1) // 2).argmax(axis=1)
+        upper = (upto >= count // 2 + 1).argmax(axis=1)
+        medians.append((ordered[lower] + ordered[upper]) / 2)
+    return np.concatenate(medians)
 
 
 def p_value(value: float, draws: Array, groups: int, seeds: Spread) -> float:
@@ -166,19 +239,6 @@ def vector(values: npt.ArrayLike, what: str) -> Array:
     return result
 
 
-def check(level: float, resamples: int) -> None:
-    """Refuse a level or a number of resamples that is none.
-
-    Raises:
-        StatisticsError: for one of the two.
-    """
-    if not 0 < level < 1 or resamples < 1:
-        raise StatisticsError(
-            "An interval needs 0 < level < 1 and resamples >= 1; "
-            f"got level={level!r}, resamples={resamples!r}."
-        )
-
-
 def _drawn_means(sums: Sums, measure: Measure, resamples: int, seed: int) -> Array:
     """Draw groups once for all seeds; return the means (R,) over seeds of each one's measure."""
     models, groups, kinds = sums.values.shape
@@ -198,16 +258,27 @@ def _tail(level: float, groups: int) -> float:
 
 def _resampled(sums: Array, resamples: int, seed: int | Sequence[int]) -> Iterator[Array]:
     """Draw groups with replacement; yield the sums (r, K) of the resamples, some at a time."""
+    if sums.shape[1] <= _NARROW:
+        for index in _drawn_groups(len(sums), resamples, seed):
+            yield np.stack([column[index].sum(axis=1) for column in sums.T], axis=1)
+        return
+    # Many columns are summed faster as a product with how often each group was drawn.
+    for times in _times(len(sums), resamples, seed):
+        yield times.astype(np.float64) @ sums
+
+
+def _times(size: int, resamples: int, seed: int | Sequence[int]) -> Iterator[npt.NDArray[np.intp]]:
+    """How often each group was drawn, (r, G), some resamples at a time."""
+    for index in _drawn_groups(size, resamples, seed):
+        cells = (index + size * np.arange(len(index))[:, None]).ravel()
+        yield np.bincount(cells, minlength=index.size).reshape(index.shape)
+
+
+def _drawn_groups(
+    size: int, resamples: int, seed: int | Sequence[int]
+) -> Iterator[npt.NDArray[np.int64]]:
+    """The groups that are drawn, (r, G), some resamples at a time."""
     generator = np.random.default_rng(seed)
-    size = len(sums)
     step = max(1, _CHUNK // size)
     for start in range(0, resamples, step):
-        count = min(step, resamples - start)
-        index = generator.integers(0, size, size=(count, size))
-        if sums.shape[1] <= _NARROW:
-            yield np.stack([column[index].sum(axis=1) for column in sums.T], axis=1)
-            continue
-        # Many columns are summed faster as a product with how often each group was drawn.
-        cells = (index + size * np.arange(count)[:, None]).ravel()
-        times = np.bincount(cells, minlength=count * size).reshape(count, size)
-        yield times.astype(np.float64) @ sums
+        yield generator.integers(0, size, size=(min(step, resamples - start), size))

@@ -9,9 +9,7 @@ is the larger of the two.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, cast
 
 import numpy as np
@@ -19,7 +17,7 @@ import polars as pl
 from scipy import stats
 
 from supremix_reports.errors import StatisticsError
-from supremix_reports.statistics.bootstrap import LEVEL, check, drawn, ends, p_value
+from supremix_reports.statistics.bootstrap import LEVEL, Interval, Resampling, drawn, ends, p_value
 from supremix_reports.statistics.pairing import MethodPredictions, Pair, difference, gain
 from supremix_reports.statistics.seeds import Array, Spread
 from supremix_reports.tables import schema
@@ -31,13 +29,6 @@ is 2 / (resamples + 1), has to be small."""
 
 CORRECTIONS: Final = ("holm", "none")
 Row = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Settings:
-    level: float
-    resamples: int
-    seed: int
 
 
 def compare_methods(
@@ -75,19 +66,18 @@ def compare_methods(
         StatisticsError: no predictions of the split, the reference is not among the methods, or
             an unknown correction, level or number of resamples.
     """
-    check(level, resamples)
+    resampling = Resampling(level=level, resamples=resamples, seed=seed)
     if correction not in CORRECTIONS:
         raise StatisticsError(
             f"correction has to be one of {', '.join(CORRECTIONS)}; got {correction!r}."
         )
-    settings = _Settings(level=level, resamples=resamples, seed=seed)
     rows: list[Row] = []
     for dataset, tested in _tested(predictions, reference, split).items():
         unit = (units or {}).get(dataset)
         for method in tested:
             if method != reference:
                 source = {schema.DATASET: dataset, schema.METHOD: method, schema.UNIT: unit}
-                row = _row(tested[method], tested[reference], settings)
+                row = _row(tested[method], tested[reference], resampling)
                 rows.append(source | {schema.REFERENCE: reference} | row)
     return _judged(rows, level, correction)
 
@@ -124,11 +114,10 @@ def average_gain(
     Raises:
         StatisticsError: as `compare_methods`.
     """
-    check(level, resamples)
-    settings = _Settings(level=level, resamples=resamples, seed=seed)
+    resampling = Resampling(level=level, resamples=resamples, seed=seed)
     tested = _tested(predictions, reference, split)
     methods = sorted({method for known in tested.values() for method in known} - {reference})
-    rows = [_average(tested, method, reference, settings) for method in methods]
+    rows = [_average(tested, method, reference, resampling) for method in methods]
     return pl.DataFrame(rows, schema=_AVERAGE)
 
 
@@ -202,28 +191,28 @@ def _gainful(method: MethodPredictions | str, reference: MethodPredictions | str
 
 
 def _row(
-    method: MethodPredictions | str, reference: MethodPredictions | str, settings: _Settings
+    method: MethodPredictions | str, reference: MethodPredictions | str, resampling: Resampling
 ) -> Row:
     pair = _pair(method, reference)
     if isinstance(pair, str) or isinstance(method, str) or isinstance(reference, str):
         return {schema.NOTE: pair}
     notes = _doubts(method, reference, len(np.unique(pair.groups)))
     return {
-        **_numbers(pair, settings, verdict=not notes),
+        **_numbers(pair, resampling, verdict=not notes),
         schema.SEEDS: min(len(pair.method), len(pair.reference)),
         schema.N: method.samples.height,
         schema.NOTE: "; ".join(notes) or None,
     }
 
 
-def _numbers(pair: Pair, settings: _Settings, *, verdict: bool) -> Row:
+def _numbers(pair: Pair, resampling: Resampling, *, verdict: bool) -> Row:
     """Difference and gain with their intervals; the p values where there is to be a verdict."""
     sums = pair.sums
-    resamples = drawn(sums, settings.resamples, settings.seed)
+    resamples = drawn(sums, resampling.resamples, resampling.seed)
     row: Row = {schema.GROUPS: len(sums)}
     for name, measure in ((schema.DIFFERENCE, difference), (schema.GAIN, gain)):
         value, spread = float(measure(sums.sum(axis=0))), pair.spread(measure)
-        row |= _columns(name, value, measure(resamples), len(sums), spread, settings)
+        row |= _columns(name, value, measure(resamples), len(sums), spread, resampling)
     if verdict:
         draws, spread = difference(resamples), pair.spread(difference)
         row[schema.P] = _wilcoxon(pair.differences())
@@ -243,12 +232,10 @@ def _doubts(method: MethodPredictions, reference: MethodPredictions, groups: int
 
 
 def _columns(
-    name: str, value: float, draws: Array, groups: int, spread: Spread, settings: _Settings
+    name: str, value: float, draws: Array, groups: int, spread: Spread, resampling: Resampling
 ) -> Row:
-    numbers = (value, *ends(value, draws, groups, spread, settings.level))
-    names = (name, f"{name}_{schema.LOW}", f"{name}_{schema.HIGH}")
-    plain = (None if math.isnan(number) else number for number in numbers)
-    return dict(zip(names, plain, strict=True))
+    low, high = ends(value, draws, groups, spread, resampling.level)
+    return Interval(value=value, low=low, high=high, n=groups, groups=groups).row(name)
 
 
 def _wilcoxon(differences: Array) -> float:
@@ -273,7 +260,7 @@ def _average(
     tested: Mapping[str, Mapping[str, MethodPredictions | str]],
     method: str,
     reference: str,
-    settings: _Settings,
+    resampling: Resampling,
 ) -> Row:
     pairs = {name: _gainful(known[method], known[reference]) for name, known in tested.items()}
     lacking = [f"without {name}: {why}" for name, why in pairs.items() if isinstance(why, str)]
@@ -283,19 +270,22 @@ def _average(
         return row | {schema.NOTE: "; ".join(lacking)}
     seeds = min(min(len(pair.method), len(pair.reference)) for pair in usable)
     notes = [*lacking, *(["one seed"] if seeds < 2 else [])]
-    return row | _mean_gain(usable, settings) | {
+    return row | _mean_gain(usable, resampling) | {
         schema.SEEDS: seeds, schema.NOTE: "; ".join(notes) or None
     }  # fmt: skip
 
 
-def _mean_gain(pairs: Sequence[Pair], settings: _Settings) -> Row:
+def _mean_gain(pairs: Sequence[Pair], resampling: Resampling) -> Row:
     """The mean of the gains; each dataset's patients are drawn on their own."""
     every = [pair.sums for pair in pairs]
     value = float(np.mean([gain(sums.sum(0)) for sums in every]))
     draws = np.mean(
-        [gain(drawn(sums, settings.resamples, (settings.seed, k))) for k, sums in enumerate(every)],
+        [
+            gain(drawn(sums, resampling.resamples, (resampling.seed, k)))
+            for k, sums in enumerate(every)
+        ],
         axis=0,
     )
     spread = Spread.joined([pair.spread(gain) for pair in pairs]).scaled(1 / len(pairs))
     fewest = min(len(sums) for sums in every)
-    return _columns(schema.GAIN, value, draws, fewest, spread, settings)
+    return _columns(schema.GAIN, value, draws, fewest, spread, resampling)

@@ -13,14 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 from supremix_reports.errors import StatisticsError
+from supremix_reports.statistics.bootstrap import ANY, drawn_medians, ends, interval, vector
 from supremix_reports.statistics.bootstrap import LEVEL as LEVEL
 from supremix_reports.statistics.bootstrap import RESAMPLES as RESAMPLES
 from supremix_reports.statistics.bootstrap import Interval as Interval
-from supremix_reports.statistics.bootstrap import interval, vector
+from supremix_reports.statistics.seeds import NO_SPREAD, Measure, sums_of
 from supremix_reports.statistics.seeds import Array as Array
-from supremix_reports.statistics.seeds import Measure, sums_of
 
 _POSITIVE: Final = (0.0, np.inf)
+_LEAST: Final = 3  # groups from which the spread of a median says something
 
 
 def mae_interval(
@@ -44,7 +45,9 @@ def mae_interval(
         StatisticsError: when there are no errors, one is not finite, or the lengths differ.
     """
     absolute = np.abs(vector(errors, "errors"))
-    return _mean_interval(absolute, groups, level=level, resamples=resamples, seed=seed)
+    return mean_interval(
+        absolute, groups, level=level, resamples=resamples, seed=seed, bounds=_POSITIVE
+    )
 
 
 def seeds_interval(
@@ -91,7 +94,9 @@ def seeds_interval(
         )
         array = array.ravel()
     absolute = np.abs(vector(array, "errors"))
-    return _mean_interval(absolute, owners, seeds, level=level, resamples=resamples, seed=seed)
+    return mean_interval(
+        absolute, owners, seeds, level=level, resamples=resamples, seed=seed, bounds=_POSITIVE
+    )
 
 
 def metric_interval(
@@ -212,23 +217,69 @@ def mean_of_bins_interval(
     _, inverse = np.unique(labels, return_inverse=True)
     inside = np.eye(int(inverse.max()) + 1)[inverse]
     sums = sums_of(np.hstack([inside, inside * absolute[:, None]]), groups, seeds)
-    settings = {"resamples": resamples, "seed": seed}
-    return interval(sums, _mean_of_bins, level=level, bounds=_POSITIVE, **settings)
+    how = {"resamples": resamples, "seed": seed}
+    return interval(sums, _mean_of_bins, level=level, bounds=_POSITIVE, **how)
 
 
-def _mean_interval(
-    values: Array,
+def mean_interval(
+    values: npt.ArrayLike,
     groups: npt.ArrayLike,
     seeds: npt.ArrayLike | None = None,
     *,
-    level: float,
-    resamples: int,
-    seed: int,
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    bounds: tuple[float, float] = ANY,
 ) -> Interval:
-    """Of the mean of values that cannot be below 0."""
-    sums = sums_of(np.stack([np.ones_like(values), values], axis=1), groups, seeds)
-    settings = {"resamples": resamples, "seed": seed}
-    return interval(sums, _mean, level=level, bounds=_POSITIVE, **settings)
+    """Return the mean, signs kept, with its bootstrap interval over groups and seeds.
+
+    Args:
+        values: Finite values, (N,).
+        groups: Group of each value, (N,).
+        seeds: Seed of the model that each value is of, (N,); None for one model.
+        level: Probability that the interval is to cover.
+        resamples: Number of bootstrap samples.
+        seed: Seed of the drawing.
+        bounds: What the mean cannot be below or above.
+
+    Raises:
+        StatisticsError: No values, values that are not finite, lengths that differ.
+    """
+    v = vector(values, "values")
+    sums = sums_of(np.stack([np.ones_like(v), v], axis=1), groups, seeds)
+    return interval(sums, _mean, level=level, resamples=resamples, seed=seed, bounds=bounds)
+
+
+def median_interval(
+    values: npt.ArrayLike,
+    groups: npt.ArrayLike,
+    *,
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Interval:
+    """Return the median of all values with its bootstrap interval over groups.
+
+    Args:
+        values: Finite values, (N,).
+        groups: Group of each value, (N,); these are drawn, each with all its values.
+        level: Probability that the interval is to cover.
+        resamples: Number of bootstrap samples.
+        seed: Seed of the drawing.
+
+    Returns:
+        The median; without an interval where there are fewer than three groups.
+
+    Raises:
+        StatisticsError: No values, or values that are not finite.
+    """
+    v = vector(values, "values")
+    names, owners = np.unique(np.asarray(groups), return_inverse=True)
+    value, low, high = float(np.median(v)), np.nan, np.nan
+    if len(names) >= _LEAST:
+        draws = drawn_medians(v, owners, resamples, seed)
+        low, high = ends(value, draws, len(names), NO_SPREAD, level)
+    return Interval(value=value, low=low, high=high, n=v.size, groups=len(names))
 
 
 def _mean_of_bins(sums: Array) -> Array:

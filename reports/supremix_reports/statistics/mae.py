@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import polars as pl
 
+from supremix_reports.statistics.bootstrap import none_for_nan
 from supremix_reports.statistics.imbalance import REGIONS, LabelDensity, imbalance_intervals
 from supremix_reports.statistics.intervals import LEVEL, METRICS, RESAMPLES, metric_interval
 from supremix_reports.tables import schema
@@ -53,9 +53,9 @@ def mae_rows(
             row: dict[str, object] = dict(zip(keys, key, strict=True))
             row |= {
                 schema.METRIC: metric,
-                schema.VALUE: _or_none(interval.value),
-                schema.LOW: _or_none(interval.low),
-                schema.HIGH: _or_none(interval.high),
+                schema.VALUE: none_for_nan(interval.value),
+                schema.LOW: none_for_nan(interval.low),
+                schema.HIGH: none_for_nan(interval.high),
                 schema.N: _inside(part, metric, density)[schema.ID].n_unique(),
                 schema.GROUPS: interval.groups,
                 schema.SEEDS: part[schema.SEED].n_unique(),
@@ -78,7 +78,3 @@ def _inside(part: pl.DataFrame, metric: str, density: LabelDensity | None) -> pl
     if density is None or region not in REGIONS:
         return part
     return part.filter(pl.Series(density.regions(part[schema.TARGET].to_numpy()) == region))
-
-
-def _or_none(value: float) -> float | None:
-    return None if math.isnan(value) else value

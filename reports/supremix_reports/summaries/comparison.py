@@ -19,7 +19,7 @@ import polars as pl
 
 from supremix_reports.errors import ReportError
 from supremix_reports.statistics.comparisons import compare_methods
-from supremix_reports.statistics.intervals import Interval, paired_difference, seeds_interval
+from supremix_reports.statistics.intervals import Interval, seeds_interval
 from supremix_reports.summaries.comparison_page import comparison_markdown, interval_columns
 from supremix_reports.tables import schema, storage
 from supremix_reports.tables.frames import best_trial
@@ -116,24 +116,24 @@ def comparison_rows(runs: Sequence[MethodRun]) -> list[Row]:
     }
     _check_same(tests)
     least = min(tests, key=lambda method: _mae(tests[method]), default=None)
-    differences = {} if least is None else _differences(runs, tests, least)
-    rows = [_row(run, tests.get(run.method), differences.get(run.method)) for run in runs]
+    differences = {} if least is None else _differences(runs, least)
+    rows = [_row(run, tests.get(run.method)) | differences.get(run.method, {}) for run in runs]
     return sorted(rows, key=lambda row: (_last(row[schema.TEST]), _last(row[schema.VAL])))
 
 
-def _row(run: MethodRun, test: pl.DataFrame | None, difference: Interval | None) -> Row:
-    val, every = _errors(run, schema.VAL), _errors(run, schema.TEST)
+def _row(run: MethodRun, test: pl.DataFrame | None) -> Row:
     row: Row = {
+        **dict.fromkeys(schema.column_names("comparison")),
         schema.DATASET: run.dataset,
         schema.METHOD: run.method,
         schema.RUN: run.run,
         schema.UNIT: run.unit,
         schema.REASON: run.reason,
         **_spent(run.trials),
-        **_columns(schema.VAL, None if val is None else _interval(val)),
-        **_columns(schema.TEST, None if every is None else _interval(every)),
-        **_columns(schema.DIFFERENCE, difference),
     }
+    for split in (schema.VAL, schema.TEST):
+        if (errors := _errors(run, split)) is not None:
+            row |= _interval(errors).row(split)
     if test is not None:
         row |= {schema.N: test.height, schema.GROUPS: test[schema.GROUP].n_unique()}
     return row
@@ -191,34 +191,14 @@ def _interval(part: pl.DataFrame) -> Interval:
     return seeds_interval(errors, groups, part[schema.SEED].to_numpy())
 
 
-def _differences(
-    runs: Sequence[MethodRun], tests: Mapping[str, pl.DataFrame], least: str
-) -> dict[str, Interval]:
-    """Each method's error less the least one, over patients, and seeds where both have several."""
-    reference, nan = tests[least], float("nan")
-    size, groups = reference.height, reference[schema.GROUP].n_unique()
-    found = {least: Interval(value=0.0, low=nan, high=nan, n=size, groups=groups)}
-    for method, test in tests.items():
-        if method != least:
-            found[method] = paired_difference(
-                test[schema.ERROR].to_numpy(),
-                reference[schema.ERROR].to_numpy(),
-                test[schema.GROUP].to_numpy(),
-            )
+def _differences(runs: Sequence[MethodRun], least: str) -> dict[str, Row]:
+    """Each method's error minus the least one, as a report has it; the least one's own is 0."""
     tested = [run.predictions for run in runs if run.predictions is not None]
-    for row in compare_methods(pl.concat(tested), reference=least).to_dicts():
-        if row[schema.SEEDS] is not None and row[schema.SEEDS] > 1:
-            value, low, high = (row[name] for name in interval_columns(schema.DIFFERENCE))
-            found[row[schema.METHOD]] = Interval(
-                value=value, low=low, high=high, n=size, groups=groups
-            )
-    return found
-
-
-def _columns(name: str, interval: Interval | None) -> Row:
-    numbers = (None,) * 3 if interval is None else (interval.value, interval.low, interval.high)
-    plain = [None if number is None or math.isnan(number) else number for number in numbers]
-    return dict(zip(interval_columns(name), plain, strict=True))
+    names = interval_columns(schema.DIFFERENCE)
+    return {least: {schema.DIFFERENCE: 0.0}} | {
+        row[schema.METHOD]: {name: row[name] for name in names}
+        for row in compare_methods(pl.concat(tested), reference=least).to_dicts()
+    }
 
 
 def _last(value: float | None) -> float:

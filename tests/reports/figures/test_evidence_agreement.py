@@ -16,9 +16,9 @@ from supremix_reports.errors import StatisticsError
 from supremix_reports.figures.model.embedding import embedding_plot
 from supremix_reports.statistics.agreement import (
     limits_of_agreement,
-    mean_interval,
     slope_interval,
 )
+from supremix_reports.statistics.intervals import mean_interval
 
 
 @pytest.fixture
@@ -124,11 +124,11 @@ def test_one_group_gives_a_value_without_an_interval() -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: limits_of_agreement([1.0, 2.0], ["a", "b"]), "at least 3 finite numbers"),
+        (lambda: limits_of_agreement([1.0, 2.0], ["a", "b"]), "Expected at least 3 finite numbers"),
         (lambda: limits_of_agreement([1.0, math.nan, 2.0], list("abc")), "1 not finite"),
         (lambda: limits_of_agreement([1.0, 3.0, 2.0], list("ab")), r"groups of shape \(2,\)"),
         (lambda: slope_interval([1.0, 3.0, 2.0], [5.0] * 3, list("abc")), "two distinct x"),
-        (lambda: mean_interval([], []), "at least 1 finite"),
+        (lambda: mean_interval([], []), "at least one finite number"),
     ],
 )
 def test_what_has_no_value_is_refused(call: Callable[[], object], message: str) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 from optuna.distributions import FloatDistribution
+from scipy import stats
 from sklearn.inspection import partial_dependence
 
 from supremix_reports.figures.plot import NotShown, Plot
@@ -71,7 +72,9 @@ def test_the_interval_of_a_bin_is_that_of_a_plain_bootstrap() -> None:
     g = np.random.default_rng(99)
     for part, low, high in zip(np.array_split(errors, 5), one.low, one.high, strict=True):
         drawn = [np.median(g.choice(part, len(part))) for _ in range(4000)]
-        np.testing.assert_allclose([low, high], np.quantile(drawn, [0.025, 0.975]), atol=0.2)
+        # A little further out than the level says, as everywhere: Student's t of eight trials.
+        tail = stats.norm.sf(stats.t.ppf(0.975, 7) * np.sqrt(8 / 7))
+        np.testing.assert_allclose([low, high], np.quantile(drawn, [tail, 1 - tail]), atol=0.2)
 
 
 def test_a_bin_of_two_trials_has_no_interval(search: Any, space: Any) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, Final
 
 import numpy as np
 import polars as pl
 
 from supremix_reports.figures.model.regions import PER_BIN, label_edges, label_rows
-from supremix_reports.figures.model.samples import Samples
+from supremix_reports.figures.model.samples import Samples, with_interval
 from supremix_reports.figures.plot import (
     BLACK,
     BLUE,
@@ -20,6 +19,7 @@ from supremix_reports.figures.plot import (
     drawing,
     many_dots,
     number,
+    whiskers,
 )
 from supremix_reports.statistics.agreement import slope_interval
 from supremix_reports.statistics.intervals import Interval
@@ -52,10 +52,10 @@ def bias_plot(name: str, of: Samples, words: str, target: str, unit: str) -> Plo
     slope = slope_interval(error, true, groups, **of.resampling.arguments())
     ends = "; ".join(
         f"{where} region ({number(row['from'])} to {number(row['to'])} {unit}) "
-        f"{_with_ends(row['bias'], row['bias_low'], row['bias_high'])} {unit}"
+        f"{with_interval(row['bias'], row['bias_low'], row['bias_high'])} {unit}"
         for where, row in (("lowest", rows[0]), ("highest", rows[-1]))
     )
-    line = f"slope {_interval_text(slope)}"
+    line = f"slope {with_interval(*slope.numbers)}"
     return Plot(
         name=name,
         title=_TITLE,
@@ -67,9 +67,7 @@ def bias_plot(name: str, of: Samples, words: str, target: str, unit: str) -> Plo
         alt=f"Dots of the error against true {target} of {words}: {line}; bias of the {ends}.",
         figure=_drawn(of, rows, slope, target, unit),
         data=pl.DataFrame(rows).with_columns(
-            slope=pl.lit(slope.value),
-            slope_low=pl.lit(_or_none(slope.low), dtype=pl.Float64),
-            slope_high=pl.lit(_or_none(slope.high), dtype=pl.Float64),
+            pl.lit(end, dtype=pl.Float64).alias(name) for name, end in slope.row("slope").items()
         ),
     )
 
@@ -85,31 +83,15 @@ def _expected(of: Samples) -> str:
     return (
         "Some regression to the mean is not a fault: predictions that are right on average for "
         f"what they say have the slope r² - 1, here {number(r * r - 1)}. Whether they are, shows "
-        f"in the slope of the error along the prediction, 0 if so: here {_interval_text(own)}."
+        f"in the slope of the error along the prediction, 0 if so: here "
+        f"{with_interval(*own.numbers)}."
     )
-
-
-def _interval_text(one: Interval) -> str:
-    return _with_ends(one.value, _or_none(one.low), _or_none(one.high))
-
-
-def _with_ends(value: float, low: float | None, high: float | None) -> str:
-    if low is None or high is None:
-        return f"{number(value)} (one patient: no interval)"
-    return f"{number(value)} ({number(low)} to {number(high)})"
-
-
-def _or_none(value: float) -> float | None:
-    return None if math.isnan(value) else value
 
 
 def _drawn(of: Samples, rows: list[dict[str, Any]], slope: Interval, target: str, unit: str) -> Any:
     x, y = of.each[schema.TARGET].to_numpy(), of.each[schema.ERROR].to_numpy()
     at = np.array([row["at"] for row in rows])
-    bias = np.array([row["bias"] for row in rows])
-    known = [i for i, row in enumerate(rows) if row["bias_low"] is not None]
-    low = [rows[i]["bias"] - rows[i]["bias_low"] for i in known]
-    high = [rows[i]["bias_high"] - rows[i]["bias"] for i in known]
+    bias, low, high = ([row[f"bias{end}"] for row in rows] for end in ("", "_low", "_high"))
     with drawing(height=3.5) as (figure, (axes,)):
         many = many_dots(len(x))
         axes.plot(
@@ -123,10 +105,7 @@ def _drawn(of: Samples, rows: list[dict[str, Any]], slope: Interval, target: str
             ends, mean + slope.value * (ends - centre), color=ORANGE, linestyle="--",
             label="least squares",
         )  # fmt: skip
-        axes.errorbar(
-            at[known], bias[known], np.array([low, high]).clip(0), fmt="none", ecolor=BLACK,
-            capsize=3, zorder=3,
-        )  # fmt: skip
+        whiskers(axes, at, bias, low, high, zorder=3)
         axes.plot(
             at, bias, "s", color=BLUE, markeredgecolor=BLACK, markersize=6, zorder=4,
             label="mean of a label region",

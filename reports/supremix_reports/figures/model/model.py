@@ -16,9 +16,9 @@ from supremix_reports.figures.model.samples import (
     HIGHEST,
     LOWEST,
     SEX,
-    Resampling,
     Samples,
     samples,
+    with_interval,
 )
 from supremix_reports.figures.model.samples import worst_cases as worst_cases
 from supremix_reports.figures.plot import (
@@ -35,6 +35,7 @@ from supremix_reports.figures.plot import (
     plot_name,
 )
 from supremix_reports.statistics.agreement import Agreement, limits_of_agreement
+from supremix_reports.statistics.bootstrap import Resampling
 from supremix_reports.statistics.intervals import LEVEL, RESAMPLES, metric_interval
 from supremix_reports.tables import schema
 
@@ -176,9 +177,7 @@ def agreement_plot(
         else ""
     )
     lines = (("bias", found.bias), ("lower limit", found.lower), ("upper limit", found.upper))
-    values = ", ".join(
-        f"{what} {number(i.value)} ({number(i.low)} to {number(i.high)})" for what, i in lines
-    )
+    values = ", ".join(f"{what} {with_interval(*one.numbers)}" for what, one in lines)
     data = _data(of, ids=ids).with_columns(
         ((pl.col(schema.TARGET) + pl.col(schema.PREDICTION)) / 2).alias("mean")
     )
@@ -205,12 +204,8 @@ def _numbers(of: Samples) -> dict[str, str]:
     found: dict[str, str] = {}
     for metric, label in (("mae", "MAE"), ("r2", "R²"), ("pearson", "Pearson r")):
         one = metric_interval(metric, *columns, groups, **settings)
-        if math.isnan(one.value):
-            found[label] = "not defined"
-        elif math.isnan(one.low):
-            found[label] = f"{number(one.value)} (one patient: no interval)"
-        else:
-            found[label] = f"{number(one.value)} ({number(one.low)} to {number(one.high)})"
+        known = not math.isnan(one.value)
+        found[label] = with_interval(*one.numbers) if known else "not defined"
     return found
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from supremix_reports.figures.model.samples import Resampling, Samples
+from supremix_reports.figures.model.samples import Samples
 from supremix_reports.figures.plot import (
     BLACK,
     BLUE,
@@ -19,9 +19,10 @@ from supremix_reports.figures.plot import (
     Plot,
     drawing,
     number,
+    whiskers,
 )
-from supremix_reports.statistics.agreement import mean_interval
-from supremix_reports.statistics.intervals import Array, Interval, seeds_interval
+from supremix_reports.statistics.bootstrap import Resampling
+from supremix_reports.statistics.intervals import Array, Interval, mean_interval, seeds_interval
 from supremix_reports.tables import schema
 
 PER_BIN: Final = 8
@@ -109,7 +110,8 @@ def label_plot(name: str, of: Samples, words: str, target: str, unit: str) -> Pl
         half = np.array([(row["to"] - row["from"]) / 2 for row in rows])
         axes.axhline(whole.value, color=GREY, linestyle="--", linewidth=1, label="all")
         axes.bar(x, [r["mae"] for r in rows], 2 * half * 0.96, color=BLUE, alpha=0.55)
-        _whiskers(axes, x, rows, "mae")
+        mae, low, high = ([row[f"mae{end}"] for row in rows] for end in ("", "_low", "_high"))
+        whiskers(axes, x, mae, low, high)
         axes.set_ylim(bottom=0)
         axes.set_xlabel(f"true {target} ({unit})")
         axes.set_ylabel(f"MAE ({unit})")
@@ -195,12 +197,8 @@ def _measures(rows: pl.DataFrame, resampling: Resampling) -> dict[str, Any]:
     mae = _mae(rows, resampling)
     columns = (rows[schema.ERROR].to_numpy(), rows[schema.GROUP].to_numpy())
     bias = mean_interval(*columns, **resampling.arguments())
-    found: dict[str, Any] = {"n": rows[schema.ID].n_unique(), "patients": mae.groups}
-    for name, interval in (("mae", mae), ("bias", bias)):
-        ends = (interval.low, interval.high)
-        low, high = (None if np.isnan(end) else end for end in ends)
-        found |= {name: interval.value, f"{name}_low": low, f"{name}_high": high}
-    return found
+    counts = {"n": rows[schema.ID].n_unique(), "patients": mae.groups}
+    return {**counts, **mae.row("mae"), **bias.row("bias")}
 
 
 def _mae(rows: pl.DataFrame, resampling: Resampling) -> Interval:
@@ -216,15 +214,8 @@ def _draw_parts(rows: Sequence[dict[str, Any]], column: str, whole: float, unit:
             (left, "mae", "o", BLUE),
             (right, "bias", "s", ORANGE),
         ):
-            values = np.array([row[what] for row in rows])
-            known = [i for i, row in enumerate(rows) if row[f"{what}_low"] is not None]
-            ends = np.array(
-                [[rows[i][what] - rows[i][f"{what}_low"] for i in known],
-                 [rows[i][f"{what}_high"] - rows[i][what] for i in known]]
-            )  # fmt: skip
-            axes.errorbar(
-                values[known], y[known], xerr=ends.clip(0), fmt="none", ecolor=BLACK, capsize=3
-            )
+            values, low, high = ([r[f"{what}{end}"] for r in rows] for end in ("", "_low", "_high"))
+            whiskers(axes, y, values, low, high, across=True)
             axes.plot(values, y, mark, color=colour, markeredgecolor=BLACK, markersize=6)
             axes.grid(visible=False, axis="y")
         left.axvline(whole, color=GREY, linestyle="--", linewidth=1)
@@ -235,16 +226,6 @@ def _draw_parts(rows: Sequence[dict[str, Any]], column: str, whole: float, unit:
         left.set_yticks(y, [f"{row[column]} ({row['n']})" for row in rows])
         left.set_ylim(len(rows) - 0.5, -0.5)
     return figure
-
-
-def _whiskers(axes: Any, x: Array, rows: Sequence[dict[str, Any]], what: str) -> None:
-    known = [i for i, row in enumerate(rows) if row[f"{what}_low"] is not None]
-    values = np.array([rows[i][what] for i in known])
-    low = values - np.array([rows[i][f"{what}_low"] for i in known])
-    high = np.array([rows[i][f"{what}_high"] for i in known]) - values
-    axes.errorbar(
-        x[known], values, np.stack([low, high]).clip(0), fmt="none", ecolor=BLACK, capsize=3
-    )
 
 
 def _counts(axes: Any, x: Array, rows: Sequence[dict[str, Any]]) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import math
+from dataclasses import dataclass
 from typing import Any, Final
 
 import polars as pl
 
-from supremix_reports.figures.plot import counted
-from supremix_reports.statistics.intervals import LEVEL, RESAMPLES, Array
+from supremix_reports.figures.plot import counted, number
+from supremix_reports.statistics.bootstrap import DEFAULT, Resampling
+from supremix_reports.statistics.intervals import Array
 from supremix_reports.tables import schema
 
 CASE: Final = "case"
@@ -16,30 +18,6 @@ SEX: Final = "sex"
 ABSOLUTE: Final = "absolute_error"
 LOWEST: Final = "lowest"
 HIGHEST: Final = "highest"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resampling:
-    """How the intervals are drawn; as in the tables beside the plots, or the two would differ.
-
-    Args:
-        level: probability that they are to cover.
-        resamples: number of bootstrap samples.
-        seed: seed of the drawing.
-    """
-
-    level: float = LEVEL
-    resamples: int = RESAMPLES
-    seed: int = 0
-
-    def arguments(self) -> dict[str, Any]:
-        """The same as arguments by name."""
-        return asdict(self)
-
-    @property
-    def percent(self) -> str:
-        """The level in words."""
-        return f"{100 * self.level:g} %"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +39,7 @@ class Samples:
     each: pl.DataFrame
     split: str
     missing: int
-    resampling: Resampling = Resampling()
+    resampling: Resampling = DEFAULT
 
     @property
     def seeds(self) -> int:
@@ -105,9 +83,14 @@ class Samples:
         return text + "."
 
 
-def samples(
-    predictions: pl.DataFrame, split: str, resampling: Resampling = Resampling()
-) -> Samples:
+def with_interval(value: float, low: float | None, high: float | None) -> str:
+    """Return a number with its interval as a caption has it."""
+    if low is None or high is None or math.isnan(low):
+        return f"{number(value)} (one patient: no interval)"
+    return f"{number(value)} ({number(low)} to {number(high)})"
+
+
+def samples(predictions: pl.DataFrame, split: str, resampling: Resampling = DEFAULT) -> Samples:
     """Gather the predictions of a split.
 
     Args:

@@ -195,7 +195,6 @@ def _can_be_judged(of: SearchTrials) -> bool:
 def _draw_errors(data: pl.DataFrame, methods: list[str]) -> Any:
     datasets = sorted(data[schema.DATASET].unique().to_list())
     height = 1.1 + len(datasets) * (0.12 + 0.2 * len(methods))
-    generator = np.random.default_rng(0)
     with drawing(height=height) as (figure, (axes,)):
         for k, method in enumerate(methods):
             for i, dataset in enumerate(datasets):
@@ -204,7 +203,8 @@ def _draw_errors(data: pl.DataFrame, methods: list[str]) -> Any:
                 )
                 x = own[RELATIVE].to_numpy()
                 y = i + (k - (len(methods) - 1) / 2) * 0.8 / len(methods)
-                jitter = generator.uniform(-0.2, 0.2, len(x)) / len(methods)
+                # Steps of the golden ratio keep neighbouring dots apart, always in the same way.
+                jitter = (np.arange(len(x)) * 0.618 % 1 - 0.5) * 0.4 / len(methods)
                 axes.plot(
                     x, y + jitter, marker_of(k), color=colour_of(k), alpha=0.7, markersize=4,
                     label=method if i == 0 else None, markeredgewidth=0,

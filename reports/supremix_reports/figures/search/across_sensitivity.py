@@ -20,17 +20,18 @@ from supremix_reports.figures.plot import (
     log_axis,
     marker_of,
     number,
+    whiskers,
 )
 from supremix_reports.figures.search.marginals import PARAMETERS, value_text, with_ratio
 from supremix_reports.figures.search.sensitivity import axis_numbers, scale_axis
 from supremix_reports.figures.search.trials import Setting, tried
-from supremix_reports.statistics.intervals import Array
+from supremix_reports.statistics.bootstrap import none_for_nan
+from supremix_reports.statistics.intervals import Array, median_interval
 from supremix_reports.tables import schema
 
 RELATIVE: Final = "relative_error"
 """An error over the median, or the least, of its dataset."""
 
-_RESAMPLES: Final = 1000
 _PER_BIN: Final = 6
 
 
@@ -109,33 +110,20 @@ def _bins(panel: _Pooled) -> list[dict[str, Any]]:
         parts = np.array_split(panel.places.argsort(kind="stable"), count)
     rows: list[dict[str, Any]] = []
     for part in parts:
-        low, high = _interval_over(panel.errors[part], panel.owners[part])
+        median = median_interval(panel.errors[part], panel.owners[part])
         rows.append(
             {
                 "parameter": panel.setting.name,
                 "place": float(np.median(panel.places[part])),
                 "value": value_text(panel.setting, float(np.median(panel.places[part]))),
-                RELATIVE: float(np.median(panel.errors[part])),
-                "low": low,
-                "high": high,
+                RELATIVE: median.value,
+                "low": none_for_nan(median.low),
+                "high": none_for_nan(median.high),
                 "trials": len(part),
-                "datasets": len(np.unique(panel.owners[part])),
+                "datasets": median.groups,
             }
         )
     return rows
-
-
-def _interval_over(errors: Array, owners: Array) -> tuple[float | None, float | None]:
-    """Draw datasets with replacement, each with its trials; the median's percentile interval."""
-    names = np.unique(owners)
-    if len(names) < 3:
-        return None, None
-    parts = [errors[owners == name] for name in names]
-    generator = np.random.default_rng(0)
-    drawn = generator.integers(0, len(parts), size=(_RESAMPLES, len(parts)))
-    medians = [np.median(np.concatenate([parts[i] for i in row])) for row in drawn]
-    low, high = np.quantile(medians, [0.025, 0.975])
-    return float(low), float(high)
 
 
 def _least_of(rows: list[dict[str, Any]], name: str) -> str:
@@ -174,13 +162,9 @@ def _draw_pooled(
             color=colour_of(i), alpha=0.55, markersize=3.5, markeredgewidth=0, label=dataset,
         )  # fmt: skip
     at = axis_numbers(setting, np.array([row["place"] for row in rows]))
-    middle = np.array([row[RELATIVE] for row in rows])
+    middle, low, high = ([row[name] for row in rows] for name in (RELATIVE, "low", "high"))
     axes.plot(at, middle, "s-", color=BLACK, linewidth=1.8)
-    known = [i for i, row in enumerate(rows) if row["low"] is not None]
-    low = [middle[i] - rows[i]["low"] for i in known]
-    high = [rows[i]["high"] - middle[i] for i in known]
-    ends = np.array([low, high]).reshape(2, -1).clip(0)
-    axes.errorbar(at[known], middle[known], ends, fmt="none", ecolor=BLACK, capsize=3)
+    whiskers(axes, at, middle, low, high)
     axes.axhline(1, color=FAINT, linewidth=0.8)
     axes.set_title(setting.name)
     scale_axis(axes, setting)

@@ -23,13 +23,13 @@ from supremix_reports.figures.plot import (
 )
 from supremix_reports.figures.search.trials import SearchTrials
 from supremix_reports.statistics.intervals import Array
+from supremix_reports.statistics.shuffles import SHUFFLES, best_in_shuffled_orders
 from supremix_reports.tables import schema
 
 RANK: Final = "rank"
 SPENT: Final = "spent_epochs"
 BEST: Final = "best_error"
 
-_SHUFFLES: Final = 500
 _WIDE: Final = 8.0  # ratio of the largest to the median error from which on an axis is logarithmic
 
 
@@ -113,7 +113,7 @@ def budget_plot(name: str, tried: SearchTrials, words: str, unit: str) -> Plot |
     bands = shuffled(tried) if rows[schema.RUN].n_unique() == 1 else None
     last = rows.filter(pl.col(BEST).is_not_null()).tail(1).to_dicts()[0]
     band = (
-        f" Band and dashed line: the same trials in {_SHUFFLES} shuffled orders (5 % to 95 %, "
+        f" Band and dashed line: the same trials in {SHUFFLES} shuffled orders (5 % to 95 %, "
         "median; after Dodge et al. 2019). A line below the band means that later trials profited "
         "from earlier ones; a best trial that came first by luck looks the same."
         if bands is not None
@@ -156,35 +156,11 @@ def best_so_far(tried: SearchTrials) -> pl.DataFrame:
     )
 
 
-def shuffled(tried: SearchTrials, *, seed: int = 0) -> tuple[Array, Array] | None:
-    """Return what the best error so far would be, had the trials come in another order.
-
-    Args:
-        tried: the trials, of one run.
-        seed: of the shuffling.
-
-    Returns:
-        Epochs (P,) and the 5 %, 50 % and 95 % quantiles (3, P) of the best error so far over
-        shuffled orders; epochs at which fewer than 95 % of the orders have an error are left out.
-        None for fewer than five finished trials.
-    """
+def shuffled(tried: SearchTrials) -> tuple[Array, Array] | None:
+    """Return `best_in_shuffled_orders` of the trials of one run."""
     rows = best_so_far(tried)
     epochs = rows[SPENT].diff().fill_null(rows[SPENT].first()).to_numpy().astype(np.float64)
-    errors = rows[schema.ERROR].fill_null(np.inf).to_numpy()
-    if np.isfinite(errors).sum() < 5:
-        return None
-    generator = np.random.default_rng(seed)
-    grid = np.linspace(0.0, epochs.sum(), 101)
-    drawn = np.empty((_SHUFFLES, len(grid)))
-    for k in range(_SHUFFLES):
-        order = generator.permutation(len(errors))
-        spent = np.cumsum(epochs[order])
-        best = np.concatenate([[np.inf], np.minimum.accumulate(errors[order])])
-        # An error counts once the last of its trial's epochs is spent.
-        drawn[k] = best[np.searchsorted(spent, grid * (1 + 1e-12), side="right")]
-    known = np.isfinite(drawn).mean(axis=0) >= 0.95
-    quantiles = np.quantile(drawn[:, known], [0.05, 0.5, 0.95], axis=0, method="inverted_cdf")
-    return grid[known], quantiles
+    return best_in_shuffled_orders(epochs, rows[schema.ERROR].fill_null(np.inf).to_numpy())
 
 
 def _without_error(tried: SearchTrials, curves: pl.DataFrame) -> str:

@@ -2,12 +2,11 @@
 
 With enough trials a random forest is fitted to the errors and averaged over the other parameters
 (partial dependence; Friedman 2001); with fewer, or without scikit-learn, the trials are binned by
-the parameter, and a bin's median has a bootstrap interval.
+the parameter, and a bin's median has an interval over its trials.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -18,7 +17,8 @@ from optuna.distributions import FloatDistribution
 
 from supremix_reports.figures.plot import number
 from supremix_reports.figures.search.trials import SearchTrials, Setting
-from supremix_reports.statistics.intervals import Array
+from supremix_reports.statistics.bootstrap import none_for_nan
+from supremix_reports.statistics.intervals import Array, median_interval
 
 ALPHA: Final = "alpha"
 BETA: Final = "beta"
@@ -36,7 +36,6 @@ TREES: Final = 100
 
 _GRID: Final = 25
 _ABSENT: Final = -1.0  # off every scale: what a forest is told of a parameter that a trial lacks
-_RESAMPLES: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +68,8 @@ class Marginal:
                 "how": self.how,
                 "value": value_text(self.setting, float(place)),
                 "error": float(middle),
-                "low": _or_none(low),
-                "high": _or_none(high),
+                "low": none_for_nan(low),
+                "high": none_for_nan(high),
                 "trials": int(trials),
             }
             for place, middle, low, high, trials in zip(
@@ -129,14 +128,13 @@ def marginals_of(tried: SearchTrials, names: Sequence[str]) -> list[Marginal]:
     return found
 
 
-def binned(setting: Setting, places: Array, errors: Array, *, seed: int = 0) -> Marginal:
+def binned(setting: Setting, places: Array, errors: Array) -> Marginal:
     """Return the medians of bins of trials, each with its 95 % bootstrap interval.
 
     Args:
         setting: the parameter.
         places: (N,) where on its scale each trial is.
         errors: (N,) of the trials.
-        seed: of the bootstrap.
 
     Returns:
         A bin a value of a choice; else two to five bins of about equally many trials, each at the
@@ -147,24 +145,16 @@ def binned(setting: Setting, places: Array, errors: Array, *, seed: int = 0) -> 
     else:
         order = places.argsort(kind="stable")
         parts = np.array_split(order, min(5, max(2, len(order) // 4)))
-    ends = [_median_interval(errors[part], seed) for part in parts]
+    medians = [median_interval(errors[part], np.arange(len(part))) for part in parts]
     return Marginal(
         setting=setting,
         how="binned",
         at=np.array([np.median(places[part]) for part in parts]),
-        middle=np.array([np.median(errors[part]) for part in parts]),
-        low=np.array([low for low, _ in ends]),
-        high=np.array([high for _, high in ends]),
+        middle=np.array([median.value for median in medians]),
+        low=np.array([median.low for median in medians]),
+        high=np.array([median.high for median in medians]),
         trials=np.array([len(part) for part in parts], dtype=np.float64),
     )
-
-
-def _median_interval(errors: Array, seed: int) -> tuple[float, float]:
-    if len(errors) < 3:
-        return math.nan, math.nan
-    drawn = np.random.default_rng(seed).choice(errors, size=(_RESAMPLES, len(errors)))
-    low, high = np.quantile(np.median(drawn, axis=1), [0.025, 0.975])
-    return float(low), float(high)
 
 
 def _grown(table: Array, errors: Array) -> Any:
@@ -206,7 +196,3 @@ def value_text(setting: Setting, place: float) -> str:
     if setting.options:
         return str(setting.options[round(place * (len(setting.options) - 1))])
     return number(setting.value(place))
-
-
-def _or_none(value: float) -> float | None:
-    return None if math.isnan(value) else float(value)

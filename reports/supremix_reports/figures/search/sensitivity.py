@@ -18,6 +18,7 @@ from supremix_reports.figures.plot import (
     listed,
     log_axis,
     number,
+    whiskers,
 )
 from supremix_reports.figures.search.marginals import (
     LEAST,
@@ -84,9 +85,7 @@ def draw_panel(axes: Any, one: Marginal, places: Array, errors: Array) -> None:
     if one.how == "forest" and not setting.options:
         axes.fill_between(x, one.low, one.high, color=BLUE, alpha=0.2, linewidth=0)
     else:
-        known = ~np.isnan(one.low)
-        ends = np.stack([one.middle - one.low, one.high - one.middle])[:, known]
-        axes.errorbar(x[known], one.middle[known], ends.clip(0), color=BLUE, fmt="none", capsize=3)
+        whiskers(axes, x, one.middle, one.low, one.high, ecolor=BLUE)
     axes.set_title(setting.name)
     scale_axis(axes, setting)
 
