@@ -36,7 +36,7 @@ from supremix_datasets.phantoms.folder import phantom_folder
 from supremix_datasets.registry import get
 from supremix_datasets.sources.files import filesystem, is_local
 from supremix_datasets.splits import assign
-from supremix_datasets.stores.build import CHUNK, UNREADABLE, Mapper, Progress
+from supremix_datasets.stores.build import CHUNK, Mapper, Progress, rejected_by
 from supremix_datasets.stores.conform import present
 
 PICTURES = 12
@@ -67,8 +67,8 @@ class _DecodeForCheck:
         try:
             image = Decoded.of(self.reader.decode(sample.address))
             pixels = present(self.card, image, sample.covariates).pixels
-        except UNREADABLE as error:
-            return Rejected(id=sample.id, reason=str(error), address=sample.address)
+        except Exception as error:  # noqa: BLE001 as preparing would exclude it
+            return rejected_by(error, sample)
         flat = picture(pixels, self.card) if sample.id in self.shown else None
         digest = hashlib.blake2b(np.ascontiguousarray(pixels).data, digest_size=16).digest()
         return _DecodedSample(" x ".join(map(str, image.pixels.shape)), digest, flat)

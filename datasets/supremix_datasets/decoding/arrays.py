@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import io
 import math
-import tokenize
 from typing import Any
 
 import numpy as np
 
 from supremix_datasets.cards.dataset import Decoded
+from supremix_datasets.decoding.reading import reading
 from supremix_datasets.errors import DecodeError
 
 MAGIC = b"\x93NUMPY"
 KINDS = "fiub"
 """Floats, signed and unsigned integers, booleans: what pixels may be."""
-
-
-_ERRORS = (ValueError, EOFError, OSError, SyntaxError, TypeError, tokenize.TokenError)
-"""What NumPy raises of a damaged header, which is a Python literal, and of what follows it."""
 
 
 def decode_npy(data: bytes, spacing: tuple[float, ...] | None) -> Decoded:
@@ -49,7 +45,7 @@ def decode_npy(data: bytes, spacing: tuple[float, ...] | None) -> Decoded:
 
 
 def _load(data: bytes) -> np.ndarray[Any, np.dtype[Any]]:
-    try:
+    with reading("NumPy array"):
         shape, dtype, start = _header(data)
         if dtype.kind not in KINDS:
             raise DecodeError(f"expected an array of numbers, found the type {dtype}")
@@ -60,8 +56,6 @@ def _load(data: bytes) -> np.ndarray[Any, np.dtype[Any]]:
                 f"bytes, the file holds {there}"
             )
         return np.load(io.BytesIO(data), allow_pickle=False)
-    except _ERRORS as error:
-        raise DecodeError(f"not a readable NumPy array: {error}") from error
 
 
 def _header(data: bytes) -> tuple[tuple[int, ...], np.dtype[Any], int]:

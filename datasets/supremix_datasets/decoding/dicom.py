@@ -1,6 +1,3 @@
-# nibabel carries few types
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
 """DICOM to pixels: one file (a picture, a film or a volume), or the files of a series.
 
 DICOM's axes point left, posterior and superior; volumes come out along right, anterior and
@@ -13,14 +10,13 @@ Source: DICOM PS3.3, C.7.6.2 (image plane), C.8.9.4 (PET image), C.7.6.16 (funct
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from nibabel import orientations
 from numpy.typing import NDArray
 
 from supremix_datasets.cards.dataset import Decoded
 from supremix_datasets.decoding.dicom_frames import Frame, read_frames
+from supremix_datasets.decoding.geometry import upright
 from supremix_datasets.errors import DecodeError
 
 SAME_POSITION = 0.02
@@ -102,19 +98,9 @@ def _volume(frames: Sequence[Frame]) -> Decoded:
     pixels = np.stack([_mean_over_time(times) for times in slices])
     # The array's axes are slice, row, column: along the normal, down a column, along a row.
     directions = np.stack([normal, axes[1], axes[0]], axis=1)
-    return _turned(pixels, directions, (step, *spacing))
-
-
-def _turned(
-    pixels: NDArray[np.float32], directions: NDArray[np.float64], spacing: tuple[float, ...]
-) -> Decoded:
-    """Axes swapped and mirrored so that they run as nearly as can be to right, front and top."""
     affine = np.eye(4)
-    affine[:3, :3] = LPS_TO_RAS @ directions * np.asarray(spacing)
-    turn = orientations.io_orientation(affine)
-    turned: Any = orientations.apply_orientation(pixels, turn)
-    order = np.argsort(turn[:, 0])
-    return Decoded(np.ascontiguousarray(turned), tuple(float(spacing[k]) for k in order))
+    affine[:3, :3] = LPS_TO_RAS @ directions * np.asarray((step, *spacing))
+    return upright(pixels, affine)
 
 
 def _check_alike(frames: Sequence[Frame]) -> None:

@@ -22,11 +22,12 @@ from numpy.typing import NDArray
 from pydicom import dcmread
 from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset
-from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.errors import InvalidDicomError
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
+from supremix_datasets.decoding.reading import reading
 from supremix_datasets.errors import DecodeError
 from supremix_datasets.sources.guards import check_pixels, check_size
 
@@ -35,23 +36,6 @@ GROUP_LENGTH = b"\x02\0\0\0UL\x04\0"
 
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 """Weights of red, green and blue in a grey value, ITU-R BT.601, as for other pictures."""
-
-_UNREADABLE = (
-    BytesLengthException,
-    InvalidDicomError,
-    ArithmeticError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    NotImplementedError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zlib.error,
-)
-"""What pydicom and its decoders raise of a damaged file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,17 +84,13 @@ def read_frames(data: bytes, *, quantities: bool = False) -> list[Frame]:
     Raises:
         DecodeError: the bytes are no DICOM image, or a damaged one.
     """
-    try:
-        # pydicom warns of every departure from the standard that it can live with; it raises of
-        # those that it cannot. Its check of values is off because it logs them: names of patients.
-        with warnings.catch_warnings(), disable_value_validation():
-            warnings.simplefilter("ignore")
-            dataset = _open(data)
-            planes = _planes(dataset, quantities or stands_in_space(dataset))
-            return [_frame(dataset, planes[k], k) for k in range(len(planes))]
-    except _UNREADABLE as error:
-        text = " ".join(str(error).split())[:200]
-        raise DecodeError(f"not a readable DICOM image: {text}") from error
+    # pydicom warns of every departure from the standard that it can live with; it raises of those
+    # that it cannot. Its check of values is off because it logs them: names of patients.
+    with reading("DICOM image"), warnings.catch_warnings(), disable_value_validation():
+        warnings.simplefilter("ignore")
+        dataset = _open(data)
+        planes = _planes(dataset, quantities or stands_in_space(dataset))
+        return [_frame(dataset, planes[k], k) for k in range(len(planes))]
 
 
 def stands_in_space(dataset: Dataset) -> bool:

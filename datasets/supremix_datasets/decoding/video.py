@@ -14,6 +14,7 @@ from av.stream import Disposition
 from numpy.typing import NDArray
 
 from supremix_datasets.cards.dataset import Decoded
+from supremix_datasets.decoding.reading import reading
 from supremix_datasets.errors import DatasetError, DecodeError
 
 VIDEOS = (".avi", ".mp4", ".m4v", ".mov")
@@ -31,6 +32,10 @@ LUMA_PLANES = frozenset(
     ["gray"] + [f"yuv{full}{kind}p" for full in ("", "j") for kind in (420, 422, 444)]
 )
 FULL_RANGE = 2
+ONE = 65536
+"""The number 1 in a display matrix."""
+
+_UPRIGHT = (1, 0, 0, 1)
 WHOLE = np.clip(np.rint((np.arange(256) - 16) * (255 / 219)), 0, 255).astype(np.uint8)
 """Luma of broadcast range, 16 to 235, as grey values from 0 to 255."""
 
@@ -56,12 +61,14 @@ def decode_video(data: bytes) -> Decoded:
     """
     if not data:
         raise DecodeError("the file is empty")
-    try:
-        with av.open(io.BytesIO(data), "r", options={"format_whitelist": FORMATS}) as container:
-            return Decoded(_frames(container))
-    except (FFmpegError, EOFError, OverflowError, ValueError) as error:
-        text = str(error).split("; last error log", 1)[0]
-        raise DecodeError(f"not a readable video: {text}") from error
+    with reading("video"):
+        try:
+            with av.open(io.BytesIO(data), "r", options={"format_whitelist": FORMATS}) as container:
+                return Decoded(_frames(container))
+        except FFmpegError as error:  # whose text ends in a log of other files
+            raise DecodeError(
+                f"not a readable video: {str(error).split('; last error log', 1)[0]}"
+            ) from error
 
 
 def encode_mjpg_avi(frames: Frames, fps: float) -> bytes:
@@ -116,6 +123,7 @@ def _frames(container: Any) -> Frames:
     if codec.name == "mjpeg":  # which would otherwise paint over what is damaged
         codec.options = {**codec.options, "err_detect": "explode"}
     frames: list[Frames] = []
+    turn = _UPRIGHT
     hidden = 0  # frames that an MP4's edit list cuts away
     for packet in container.demux(stream):
         if packet.is_corrupt:
@@ -126,9 +134,12 @@ def _frames(container: Any) -> Frames:
         for frame in packet.decode():
             _check_frame(frame, len(frames) + 1, shape)
             frames.append(_grey(frame))
+            if (matrix := _matrix(frame)) != turn and len(frames) > 1:
+                raise DecodeError(f"frame {len(frames)} is turned otherwise than the ones before")
+            turn = matrix
     if len(frames) < max(1, claimed - hidden):
         raise DecodeError(f"the video claims {claimed} frames, but {len(frames)} could be decoded")
-    return np.stack(frames)
+    return _turned(np.stack(frames), turn)
 
 
 def _video_stream(container: Any) -> Any:
@@ -159,7 +170,30 @@ def _check_frame(frame: Any, count: int, shape: tuple[int, int]) -> None:
         )
     if frame.is_corrupt:
         raise DecodeError(f"frame {count} is damaged")
+    bits = max(component.bits for component in frame.format.components)
+    if bits > 8:
+        raise DecodeError(f"the video has {bits} bits a sample, and 8 are read. Write it as 8 bits")
     _check_size(count, shape)  # the container may hold more than it claims
+
+
+def _matrix(frame: Any) -> tuple[int, ...]:
+    """How a frame is turned when it is shown: x to x, x to y, y to x, y to y, of 1, 0 and -1."""
+    data = next((one for one in frame.side_data if one.type.name == "DISPLAYMATRIX"), None)
+    if data is None:
+        return _UPRIGHT
+    numbers = np.frombuffer(bytes(data), np.int32).reshape(3, 3) / ONE
+    turn = tuple(float(number) for number in numbers[:2, :2].ravel())
+    if sorted(map(abs, turn)) != [0, 0, 1, 1] or abs(turn[0]) != abs(turn[3]):
+        raise DecodeError("the video is turned or stretched by other than a quarter turn")
+    return tuple(int(number) for number in turn)
+
+
+def _turned(frames: Frames, turn: tuple[int, ...]) -> Frames:
+    """Frames ``(T, H, W)`` as they are shown: transposed and mirrored."""
+    right, x_to_y, y_to_x, down = turn
+    if x_to_y:
+        frames, right, down = frames.transpose(0, 2, 1), y_to_x, x_to_y
+    return np.ascontiguousarray(frames[:, :: -1 if down < 0 else 1, :: -1 if right < 0 else 1])
 
 
 def _grey(frame: Any) -> Frames:

@@ -71,7 +71,7 @@ CARD = Card(
 class A4AmyloidReader:
     """Reads the downloaded folder; see the module's text for what it accepts."""
 
-    version: int = 1
+    version: int = 2
 
     def scan(self, source: str) -> Scan:
         """Pair images with the rows of the summary region; touches no pixel.

@@ -82,7 +82,7 @@ class AdniAmyloidReader:
         tracers: Which of :data:`TRACERS` to use; scans with others are excluded.
     """
 
-    version: int = 1
+    version: int = 2
     tracers: tuple[str, ...] = TRACERS
 
     def scan(self, source: str) -> Scan:

@@ -68,7 +68,7 @@ CARD = Card(
 class EchonetReader:
     """Reads the official folder; see the module's text for what it accepts."""
 
-    version: int = 1
+    version: int = 2
 
     def scan(self, source: str) -> Scan:
         """Pair the rows of the table with the videos; touches no pixel.

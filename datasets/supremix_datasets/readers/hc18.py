@@ -77,7 +77,7 @@ CARD = Card(
 class Hc18Reader:
     """Reads the official folder; see the module's text for what it accepts."""
 
-    version: int = 1
+    version: int = 2
 
     def scan(self, source: str) -> Scan:
         """Pair the rows of the table with the pictures; touches no pixel.

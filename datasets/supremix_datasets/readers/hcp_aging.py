@@ -97,7 +97,7 @@ CARD = Card(
 class HcpAgingReader:
     """Reads the downloaded folder; see the module's text for what it accepts."""
 
-    version: int = 1
+    version: int = 2
 
     def scan(self, source: str) -> Scan:
         """Pair scans with ages; touches no pixel.

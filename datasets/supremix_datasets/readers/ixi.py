@@ -76,7 +76,7 @@ CARD = Card(
 class IxiReader:
     """Reads the downloaded folder; see the module's text for what it accepts."""
 
-    version: int = 1
+    version: int = 2
 
     def scan(self, source: str) -> Scan:
         """Pair images with ages by the number of the patient; touches no pixel.

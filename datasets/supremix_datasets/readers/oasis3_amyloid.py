@@ -72,7 +72,7 @@ CARD = Card(
 class Oasis3AmyloidReader:
     """Reads the downloaded folder; see the module's text for what it accepts."""
 
-    version: int = 1
+    version: int = 2
 
     def scan(self, source: str) -> Scan:
         """Pair images with rows; touches no pixel.

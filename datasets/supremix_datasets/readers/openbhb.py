@@ -101,7 +101,7 @@ CARD = Card(
 class OpenBhbReader:
     """Reads the downloaded folder; see the module's text for what it accepts."""
 
-    version: int = 1
+    version: int = 2
 
     def scan(self, source: str) -> Scan:
         """Pair arrays with ages; touches no pixel.

@@ -1,34 +1,19 @@
-# nibabel carries few types
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
 """PET images as the archives hand them out: folders of DICOM slices, NIfTI files, time frames."""
 
 from __future__ import annotations
 
-import io
+import functools
 import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import nibabel as nib
-import numpy as np
-
 from supremix_datasets.cards.dataset import Decoded
 from supremix_datasets.decoding.dicom import decode_dicom_series
-from supremix_datasets.decoding.images import (
-    GZIP_START,
-    NIFTI2_START,
-    NIFTI_ERRORS,
-    NIFTI_HEAD,
-    VOLUMES,
-    decode_nifti,
-    value_bytes,
-)
+from supremix_datasets.decoding.images import VOLUMES, decode_nifti
 from supremix_datasets.errors import DecodeError
 from supremix_datasets.sources.files import filesystem, folder_files, read_bytes
-from supremix_datasets.sources.guards import SLACK, check_pixels, gunzip, gunzip_head
 
 SLICES = (".dcm", ".ima")
 PET = re.compile(
@@ -103,30 +88,13 @@ def decode_pet(address: str) -> Decoded:
     if address.lower().endswith(SLICES):
         return decode_dicom_series([read_bytes(address)], modality="PT")
     if address.lower().endswith(VOLUMES):
-        return decode_nifti(_mean_over_time(read_bytes(address), address))
+        return decode_nifti(
+            read_bytes(address), time_weights=functools.partial(_durations, address)
+        )
     raise DecodeError(
         f"expected a folder of DICOM files or a file ending in one of {VOLUMES + SLICES}, "
         f"found {address.rsplit('/', 1)[-1]!r}"
     )
-
-
-def _mean_over_time(data: bytes, address: str) -> bytes:
-    """A NIfTI file with several time frames as one with their mean; any other file as it is."""
-    try:
-        head = gunzip_head(data, NIFTI_HEAD) if data[:2] == GZIP_START else data[:NIFTI_HEAD]
-        kind: Any = nib.Nifti2Image if head[:4] == NIFTI2_START else nib.Nifti1Image
-        header: Any = kind.header_class.from_fileobj(io.BytesIO(head), check=False)
-        shape = tuple(int(n) for n in header.get_data_shape())
-        if len(shape) != 4 or shape[3] < 2:
-            return data
-        size = check_pixels(shape, max(4, value_bytes(header)))
-        limit = int(header.get_data_offset()) + size + SLACK
-        image: Any = kind.from_bytes(gunzip(data, limit) if data[:2] == GZIP_START else data)
-        frames = np.asarray(image.dataobj, dtype=np.float32)
-        mean = np.average(frames, axis=3, weights=_durations(address, shape[3]))
-        return bytes(kind(mean.astype(np.float32), image.affine).to_bytes())
-    except NIFTI_ERRORS as error:
-        raise DecodeError(f"not a readable NIfTI volume: {error}") from error
 
 
 def _durations(address: str, frames: int) -> Sequence[float] | None:

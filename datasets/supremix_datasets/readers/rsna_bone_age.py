@@ -79,7 +79,7 @@ CARD = Card(
 class RsnaBoneAgeReader:
     """Reads the official folders and the mirror; see the module's text for what it accepts."""
 
-    version: int = 1
+    version: int = 2
 
     def scan(self, source: str) -> Scan:
         """Pair pictures with the rows of their set's tables; touches no pixel.

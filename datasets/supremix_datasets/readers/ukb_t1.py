@@ -73,7 +73,7 @@ CARD = Card(
 class UkbT1Reader:
     """Reads the downloaded folder; see the module's text for what it accepts."""
 
-    version: int = 1
+    version: int = 2
 
     def scan(self, source: str) -> Scan:
         """Pair scans with ages; opens the directories of zips, but no image.

@@ -135,7 +135,12 @@ def gunzip_head(data: bytes, size: int) -> bytes:
     Raises:
         zlib.error: it is damaged.
     """
-    return zlib.decompressobj(wbits=31).decompress(data, size)
+    head = b""
+    while data and len(head) < size:
+        member = zlib.decompressobj(wbits=31)
+        head += member.decompress(data, size - len(head))
+        data = member.unused_data.lstrip(b"\0")
+    return head
 
 
 def check_pixels(shape: Sequence[int], itemsize: int) -> int:

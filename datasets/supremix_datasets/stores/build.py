@@ -29,7 +29,8 @@ from supremix_datasets.cache import file_digest, only_one, write_json
 from supremix_datasets.cards.card import Card
 from supremix_datasets.cards.dataset import Reader
 from supremix_datasets.cards.sample import Rejected, Sample, Scan
-from supremix_datasets.errors import CovariateError, DecodeError
+from supremix_datasets.decoding.reading import fault
+from supremix_datasets.errors import DatasetError
 from supremix_datasets.sources.files import relative
 from supremix_datasets.stores.conform import Presented, present
 from supremix_datasets.stores.store import FORMAT, IMAGES, INDEX, MANIFEST, QUARANTINE
@@ -41,9 +42,6 @@ Mapper = Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]]
 Progress = Callable[[int, int], None]
 Check = Callable[[dict[str, int], pl.DataFrame], None]
 WorkerResult = Presented | Rejected
-
-UNREADABLE = (DecodeError, CovariateError, OSError, EOFError, ValueError)
-"""What a reader may raise of one file without ending the preparation."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +58,16 @@ class DecodeChunk:
     def _one(self, sample: Sample) -> WorkerResult:
         try:
             return present(self.card, self.reader.decode(sample.address), sample.covariates)
-        except UNREADABLE as error:
-            return Rejected(id=sample.id, reason=str(error), address=sample.address)
+        except Exception as error:  # noqa: BLE001 any fault of one file excludes that file alone
+            return rejected_by(error, sample)
+
+
+def rejected_by(error: Exception, sample: Sample) -> Rejected:
+    """A sample that is excluded because decoding it raised an exception."""
+    reason = fault(error)
+    if not isinstance(error, DatasetError):
+        reason = f"cannot be decoded ({type(error).__name__}): {reason}"
+    return Rejected(id=sample.id, reason=reason, address=sample.address)
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,10 @@ def conform(image: Decoded | Array, card: Card) -> Array:
     for axis, (size, step) in enumerate(zip(card.frame_shape, steps, strict=True), start=first):
         pixels = _resample_axis(pixels, axis, size, step, card.fill)
     stored = _to_dtype(_normalised(pixels, card), card)
+    if stored.min() == stored.max():
+        raise DecodeError(
+            f"the image is empty on the card's grid {card.shape}: every pixel is {stored.flat[0]:g}"
+        )
     return stored if card.period is None else np.moveaxis(stored, 1, 0)
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import struct
+from fractions import Fraction
 from typing import Any
 
 import av
@@ -235,3 +236,33 @@ def test_a_header_that_claims_fewer_frames_does_not_lift_the_limit(
     monkeypatch.setattr(video, "MAX_PIXELS", 10 * 48 * 64)
     with pytest.raises(DecodeError, match="too large"):
         decode_video(short)
+
+
+QUARTER_TURNS = {0: (1, 0, 0, 1), 90: (0, -1, 1, 0), 180: (-1, 0, 0, -1), -90: (0, 1, -1, 0)}
+
+
+@pytest.mark.parametrize("degrees", sorted(QUARTER_TURNS))
+def test_a_turned_video_is_read_as_it_is_shown(degrees: int) -> None:
+    buffer = io.BytesIO()
+    pixels = np.full((48, 64), 30, np.uint8)
+    pixels[5:20, 5:30] = 200
+    with av.open(buffer, mode="w", format="mp4") as container:
+        stream: Any = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for index in range(4):
+            frame = av.VideoFrame.from_ndarray(pixels, format="gray").reformat(format="yuv420p")
+            frame.pts, frame.time_base = index, Fraction(1, 25)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    raw = bytearray(buffer.getvalue())
+    a, b, c, d = (65536 * number for number in QUARTER_TURNS[degrees])
+    struct.pack_into(">9i", raw, raw.index(b"tkhd") + 44, a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    upright = decode_video(buffer.getvalue()).pixels
+    with av.open(io.BytesIO(bytes(raw))) as container:
+        rotation = next(container.decode(video=0)).rotation
+    assert abs(rotation) == abs(degrees)
+    expected = np.rot90(upright, rotation // 90, axes=(1, 2))
+    np.testing.assert_array_equal(decode_video(bytes(raw)).pixels, expected)
+    struct.pack_into(">2i", raw, raw.index(b"tkhd") + 44, 46341, 46341)  # an eighth of a turn
+    with pytest.raises(DecodeError, match="other than a quarter turn"):
+        decode_video(bytes(raw))

@@ -144,3 +144,10 @@ def test_covariates_are_checked(covariates: dict[str, float], message: str) -> N
 def test_a_default_stands_in() -> None:
     volume = np.random.default_rng(0).random(BRAIN.shape)
     assert present(BRAIN, volume, {}).covariates.tolist() == [0.5]
+
+
+def test_an_image_that_is_constant_after_resampling_is_refused() -> None:
+    card = replace(HC18, shape=(8, 8))
+    board = (np.indices((800, 800)).sum(axis=0) % 2 * 255).astype(np.uint8)
+    with pytest.raises(DecodeError, match="empty on the card's grid"):
+        conform(board, card)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import builtins
 import gzip
 import multiprocessing
 import pickle
@@ -230,6 +231,7 @@ class Own:
     """A reader as a user may write it: bare arrays, plain exceptions, an official split."""
 
     version: int = 1
+    fault: str = "ValueError"
 
     def scan(self, source: str) -> Scan:
         def sample(n: int) -> Sample:
@@ -240,18 +242,25 @@ class Own:
 
     def decode(self, address: str) -> Decoded | np.ndarray:
         if address == "4":
-            raise ValueError("four is bad")
+            raise getattr(builtins, self.fault)("four is bad")
         return np.random.default_rng(int(address)).random((20, 30)) * 255
 
 
-def test_a_users_own_dataset(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "fault", ["ValueError", "KeyError", "MemoryError", "RecursionError", "TypeError"]
+)
+def test_a_users_own_dataset_and_any_fault_of_one_file(fault: str, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "file").write_text("x")
     card = replace(get("hc18").card, name="own", covariates=(), shape=(16, 24))
-    store = prepare(Dataset(card=card, reader=Own()), tmp_path / "data", cache=tmp_path / "c")
+    store = prepare(
+        Dataset(card=card, reader=Own(fault=fault)), tmp_path / "data", cache=tmp_path / "c"
+    )
     assert store.index["split"].to_list()[:3] == ["train", "val", "test"]
     assert store.covariates.shape == (8, 0)
-    assert store.quarantine["reason"].to_list() == ["four is bad"]
+    (reason,) = store.quarantine["reason"].to_list()
+    assert fault in reason
+    assert "four is bad" in reason
 
 
 @pytest.mark.parametrize("name", names())

@@ -67,7 +67,7 @@ class TableReader:
 
     layout: Layout | None = None
     channels: int = 1
-    version: int = 1
+    version: int = 2
 
     def scan(self, source: str) -> Scan:
         """Pair the rows of the table with the files; touches no pixel.
