@@ -2,8 +2,8 @@
 
     python benchmarks/phantoms.py [DATASET…] [--epochs 60] [--seed 0]
 
-All are fitted on the training split and judged once on the test split; what has to be chosen (the
-strength of the ridge regression, the resolution it sees) is chosen on the validation split. The
+All are fitted on the training split and evaluated once on the test split; what has to be chosen
+(the strength of the ridge regression, the resolution it sees) is chosen on the validation split. The
 network is the default one with the default L1 settings, its last epoch, no search. A phantom that
 a linear model solves teaches nothing, so the last column should be well above 1.
 """
@@ -54,8 +54,8 @@ def main() -> None:
 def linear(store: Store, split: NDArray[np.str_]) -> tuple[float, float]:
     """MAE on the test split of the training mean, and of the best ridge regression."""
     y = store.targets
-    fit, choose, judge = (split == part for part in ("train", "val", "test"))
-    mean = float(np.abs(y[judge] - y[fit].mean()).mean())
+    fit, choose, test = (split == part for part in ("train", "val", "test"))
+    mean = float(np.abs(y[test] - y[fit].mean()).mean())
     candidates: list[tuple[float, float]] = []
     for grain in GRAINS:
         x = pixels(store, grain)
@@ -65,7 +65,7 @@ def linear(store: Store, split: NDArray[np.str_]) -> tuple[float, float]:
         for strength in STRENGTHS:
             weights = np.linalg.solve(gram[fit] + strength * np.eye(int(fit.sum())), cross)
             error = np.abs(gram @ weights + y[fit].mean() - y)
-            candidates.append((float(error[choose].mean()), float(error[judge].mean())))
+            candidates.append((float(error[choose].mean()), float(error[test].mean())))
     return mean, min(candidates)[1]
 
 
@@ -96,8 +96,8 @@ def trained(store: Store, epochs: int, seed: int) -> float:
     run = TrialRun(Task(store=store.path, method="l1", epochs=epochs, seed=seed, flips=True), {})
     while not run.done:
         run.advance()
-    judged = run.judge("test")
-    return float(np.abs(judged["prediction"] - judged["target"]).mean())
+    evaluated = run.evaluate("test")
+    return float(np.abs(evaluated["prediction"] - evaluated["target"]).mean())
 
 
 if __name__ == "__main__":

@@ -84,7 +84,7 @@ def make_task(args: argparse.Namespace, folder: Path) -> Task:
 
 
 class Platform:
-    """The platform's loop: an epoch of steps, without the judging that follows it."""
+    """The platform's loop: an epoch of steps, without the evaluation that follows it."""
 
     def __init__(self, task: Task, batch: int) -> None:
         self.run = TrialRun(task, {"batch_size": batch})

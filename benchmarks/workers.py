@@ -99,11 +99,11 @@ def train(rank: int, world: int, threads: int, folder: str, task: Task, args: An
         collective=Distributed() if world > 1 else Solo(),
         device="cpu",
     )
-    stepper = run._stepper_for(0)  # noqa: SLF001  (steps alone, without the judging)
+    trainer = run.trainer_of(0)
     if wire is not None:
         # As a lambda: torch compares annotations, which are strings here, with its own classes.
         hook = lambda group, bucket: wire.hook(group, bucket)  # noqa: E731, PLW0108
-        stepper._module.register_comm_hook(None, hook)  # noqa: SLF001
+        trainer.module.register_comm_hook(None, hook)
     seconds: dict[str, list[float]] = defaultdict(list)
     work: dict[str, list[float]] = defaultdict(list)
     for number in range(args.rounds + 1):
@@ -113,12 +113,12 @@ def train(rank: int, world: int, threads: int, folder: str, task: Task, args: An
                 dist.barrier()
             started, worked = time.perf_counter(), time.process_time()
             run._train(0, number)  # noqa: SLF001
-            seconds[mode].append((time.perf_counter() - started) / stepper.batches.steps)
-            work[mode].append((time.process_time() - worked) / stepper.batches.steps)
+            seconds[mode].append((time.perf_counter() - started) / trainer.batches.steps)
+            work[mode].append((time.process_time() - worked) / trainer.batches.steps)
         if wire is not None and number == 0:  # the first round warms up
             wire.spent.clear()
             wire.messages.clear()
-    steps = args.rounds * stepper.batches.steps
+    steps = args.rounds * trainer.batches.steps
     result: dict[str, Any] = {
         "seconds": {mode: found[1:] for mode, found in seconds.items()},
         "work": {mode: found[1:] for mode, found in work.items()},

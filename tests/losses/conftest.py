@@ -1,4 +1,4 @@
-"""The judge of the losses: the formulas as plain loops over real mixture vectors."""
+"""The reference of the losses: the formulas as plain loops over real mixture vectors."""
 
 from __future__ import annotations
 

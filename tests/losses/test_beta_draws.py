@@ -26,9 +26,9 @@ def test_draws_follow_the_distribution(alpha, beta):
 @pytest.mark.parametrize(("alpha", "beta"), SHAPES)
 def test_moments_are_those_of_the_distribution(alpha, beta):
     draws = draw_beta(500, 500, alpha=alpha, beta=beta, generator=torch.Generator().manual_seed(4))
-    judge = stats.beta(alpha, beta)
-    assert float(draws.mean()) == pytest.approx(judge.mean(), abs=5 * judge.std() / 500)
-    assert float(draws.std()) == pytest.approx(judge.std(), rel=0.01)
+    reference = stats.beta(alpha, beta)
+    assert float(draws.mean()) == pytest.approx(reference.mean(), abs=5 * reference.std() / 500)
+    assert float(draws.std()) == pytest.approx(reference.std(), rel=0.01)
 
 
 @pytest.mark.parametrize(("alpha", "beta"), SHAPES)

@@ -58,9 +58,9 @@ def test_a_sample_alone_is_its_own_partner(count):
 def test_shares_follow_the_beta_distribution(alpha):
     shares = draw_mixing(20_000, alpha=alpha, generator=_generator(1))
     assert shares.shape == (20_000,)
-    judge = stats.beta(alpha, alpha)
+    reference = stats.beta(alpha, alpha)
     assert float(shares.mean()) == pytest.approx(0.5, abs=0.01)
-    assert float(shares.double().std()) == pytest.approx(judge.std(), rel=0.02)
+    assert float(shares.double().std()) == pytest.approx(reference.std(), rel=0.02)
 
 
 def test_mixing_is_what_loops_do():

@@ -133,8 +133,8 @@ def brute_soft(label, grid):
     masses = []
     for k in range(grid.count):
         low = grid.low + k * grid.label_bin
-        judge = stats.norm(label, grid.sigma)
-        masses.append(judge.cdf(low + grid.label_bin) - judge.cdf(low))
+        reference = stats.norm(label, grid.sigma)
+        masses.append(reference.cdf(low + grid.label_bin) - reference.cdf(low))
     return [m / sum(masses) for m in masses]
 
 

@@ -87,8 +87,8 @@ def test_gradcheck_without_stop_gradient(switches, batch):
         )
 
 
-# Finite differences move the mixtures along, which a stopped gradient must not see: the judge of
-# stop_gradient is autograd over detached mixtures, above. Without mixtures there is none to stop.
+# Finite differences move the mixtures along, which a stopped gradient must not see: the reference
+# of stop_gradient is autograd over detached mixtures, above. Without mixtures none is stopped.
 @pytest.mark.parametrize("weights", [True, False])
 def test_gradcheck_with_stop_gradient_and_no_mixtures(weights, batch):
     for seed in range(6):

@@ -209,8 +209,8 @@ def test_a_model_in_a_bucket_predicts_and_is_set_out_from(
     assert str(model_folder(f"{bucket}/run")) == there
     assert Initial.read(there).digest == Initial.read(tmp_path).digest
     again = TrialRun(dataclasses.replace(run.task, init=there), {"batch_size": 16})
-    weights = dict(again.network.encoder.state_dict())
-    for name, tensor in run.network.encoder.state_dict().items():
+    weights = dict(again.ema_model.encoder.state_dict())
+    for name, tensor in run.ema_model.encoder.state_dict().items():
         assert torch.equal(weights[name], tensor)
     np.testing.assert_equal(again.data.fit, run.data.fit)
 

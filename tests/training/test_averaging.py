@@ -43,7 +43,7 @@ def test_without_a_time_constant_it_is_the_network_itself(task: Task) -> None:
     run = TrialRun(dataclasses.replace(task, averaging=0.0), {})
     run.advance()
     state = run.state()
-    assert all(torch.equal(state["network"][n], state["trainee"][n]) for n in state["network"])
+    assert all(torch.equal(state["ema_model"][n], state["model"][n]) for n in state["ema_model"])
 
 
 def test_a_stage_sets_out_from_the_average(task: Task) -> None:

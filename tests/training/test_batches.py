@@ -58,8 +58,8 @@ def test_the_parts_of_the_workers_are_the_batch_of_one(task: Task, objective: Ob
     parts = [next(make(task, objective, 16, Part(r, 3)).epoch(1)) for r in range(3)]
     torch.testing.assert_close(torch.cat([p.images for p in parts]), whole.images)
     torch.testing.assert_close(torch.cat([p.covariates for p in parts]), whole.covariates)
-    assert {p.draws.initial_seed() for p in parts} == {whole.draws.initial_seed()}
-    after = {float(torch.rand((), generator=p.draws)) for p in (*parts, whole)}
+    assert {p.generator.initial_seed() for p in parts} == {whole.generator.initial_seed()}
+    after = {float(torch.rand((), generator=p.generator)) for p in (*parts, whole)}
     assert len(after) == 1
 
 

@@ -60,26 +60,26 @@ def begin(task: Task, collective: Any = None) -> tuple[TrialRun, Any, list[Batch
     values = METHODS.get(str(task.method), {})
     config = {"batch_size": BATCH, "projection_dim": 8, **values}
     run = TrialRun(task, config, collective=collective or Solo(), device="cpu")
-    stepper = run._stepper_for(0)
-    run._trainee.train()
-    return run, stepper, list(stepper.batches.epoch(0))
+    trainer = run.trainer_of(0)
+    run.model.train()
+    return run, trainer, list(trainer.batches.epoch(0))
 
 
 def gradients(run: TrialRun) -> list[Tensor]:
     """The parameters' gradients, which are taken away."""
-    found = [p.grad.clone() for p in run._trainee.parameters() if p.grad is not None]
-    run._trainee.zero_grad(set_to_none=True)
+    found = [p.grad.clone() for p in run.model.parameters() if p.grad is not None]
+    run.model.zero_grad(set_to_none=True)
     return found
 
 
 def steps(task: Task, collective: Any = None) -> list[list[Tensor]]:
     """Of the first and the last batch of an epoch: the loss, then the gradients."""
-    run, stepper, batches = begin(task, collective)
+    run, trainer, batches = begin(task, collective)
     results = []
     for batch in (batches[0], batches[-1]):
         # Whatever an encoder draws, it draws the same in every run.
         torch.manual_seed(5)
-        own = stepper._backward(batch)
+        own = trainer.backward(batch)
         results.append([run.collective.sum(own), *gradients(run)])
     return results
 
@@ -116,10 +116,10 @@ def test_chunks_on_two_and_three_workers_give_the_gradients_of_one(
 
 
 def test_dropout_is_the_same_in_both_passes(task: Task) -> None:
-    run, stepper, batches = begin(of(task, "supcon", 3, build_forgetful))
-    batch, network = batches[0], run._trainee
+    run, trainer, batches = begin(of(task, "supcon", 3, build_forgetful))
+    batch, network = batches[0], run.model
     torch.manual_seed(5)
-    loss = stepper._backward(batch)
+    loss = trainer.backward(batch)
     drawn = torch.rand(1)
     found = [loss, *gradients(run)]
     torch.manual_seed(5)
@@ -127,26 +127,26 @@ def test_dropout_is_the_same_in_both_passes(task: Task) -> None:
         network.features(images, covariates)
         for images, covariates in zip(batch.images.split(6), batch.covariates.split(6), strict=True)
     ]
-    whole = stepper._contrast(network.embed(torch.cat(parts)), batch)
+    whole = trainer.contrast(network.embed(torch.cat(parts)), batch)
     whole.backward()
     assert torch.equal(torch.rand(1), drawn)
     assert_same([found], [[whole.detach(), *gradients(run)]], "dropout")
 
 
 def test_no_forward_pass_is_larger_than_a_chunk(task: Task) -> None:
-    run, stepper, batches = begin(of(task, "simclr", 5))
+    run, trainer, batches = begin(of(task, "simclr", 5))
     seen: list[int] = []
-    run._trainee.encoder.register_forward_hook(lambda _, inputs, __: seen.append(len(inputs[0])))
-    stepper._backward(batches[0])
+    run.model.encoder.register_forward_hook(lambda _, inputs, __: seen.append(len(inputs[0])))
+    trainer.backward(batches[0])
     assert seen == 2 * [10, 10, 8]
 
 
 def test_the_loss_is_scaled_for_half_precision(task: Task) -> None:
-    run, stepper, batches = begin(of(task, "yaware", 5))
-    stepper._backward(batches[0])
+    run, trainer, batches = begin(of(task, "yaware", 5))
+    trainer.backward(batches[0])
     plain = gradients(run)
-    stepper.scaler.scale = lambda loss: 1024 * loss
-    stepper._backward(batches[0])
+    trainer.scaler.scale = lambda loss: 1024 * loss
+    trainer.backward(batches[0])
     assert_same([[g / 1024 for g in gradients(run)]], [plain], "scaled")
 
 

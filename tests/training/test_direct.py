@@ -87,8 +87,8 @@ def test_a_method_trains_and_goes_on_to_the_same_bits(
     resumed.advance()
     assert all(math.isfinite(row["loss"]) and math.isfinite(row["error"]) for row in rows(whole))
     assert rows(whole) == rows(resumed)
-    states = whole.state(), resumed.state()
-    for part in ("network", "trainee", "direct"):
+    states = [{**run.state(), **run.state()["trainer"]} for run in (whole, resumed)]
+    for part in ("ema_model", "model", "regression"):
         assert states[0][part].keys() == states[1][part].keys()
         assert all(torch.equal(t, states[1][part][n]) for n, t in states[0][part].items())
 
@@ -120,7 +120,7 @@ def test_a_loss_of_the_users_own_becomes_a_method(task: Task) -> None:
 def test_feature_smoothing_carries_its_statistics(task: Task) -> None:
     run = TrialRun(of(task, "fds"), {"batch_size": 18})
     run.advance()
-    state = run.state()["direct"]
+    state = run.state()["trainer"]["regression"]
     assert int(state["epochs"]) == 1
     assert int(state["seen"].sum()) > 10
     assert float(state["counts"].sum()) == 0
@@ -162,25 +162,25 @@ def steps(task: Task, collective: Any) -> dict[str, list[Tensor]]:
         # 54 images: batches of 14, 14, 13 and 13, which two and three workers share unevenly.
         config = {"batch_size": 16, **values}
         run = TrialRun(of(task, method), config, collective=collective, device="cpu")
-        stepper = run._stepper_for(0)
-        run._trainee.train()
-        batches = list(stepper.batches.epoch(1))
+        trainer = run.trainer_of(0)
+        run.model.train()
+        batches = list(trainer.batches.epoch(1))
         torch.manual_seed(0)
         with torch.no_grad():
-            for parameter in run._trainee.parameters():
+            for parameter in run.model.parameters():
                 parameter.copy_(torch.rand(parameter.shape) - 0.5)
             # An epoch of one step: features are smoothed by its statistics from now on.
-            found[method] = [collective.sum(stepper.direct.loss(stepper._module, batches[1]))]
-        stepper.direct.end_epoch()
+            found[method] = [collective.sum(trainer.regression.loss(trainer.module, batches[1]))]
+        trainer.regression.end_epoch()
         for batch in (batches[0], batches[-1]):
-            own = stepper._backward(batch)
+            own = trainer.backward(batch)
             found[method].append(collective.sum(own))
-            for parameter in run._trainee.parameters():
+            for parameter in run.model.parameters():
                 assert parameter.grad is not None
                 found[method].append(parameter.grad.clone())
                 parameter.grad = None
-        stepper.direct.end_epoch()
-        found[method] += [v.double() for v in stepper.direct.state_dict().values()]
+        trainer.regression.end_epoch()
+        found[method] += [v.double() for v in trainer.regression.state_dict().values()]
     return found
 
 
@@ -206,7 +206,7 @@ def test_two_and_three_workers_compute_what_one_process_computes(
 
 def load(task: Task, recipe_method: str, values: dict[str, Any]) -> tuple[TrialRun, Any]:
     run = TrialRun(of(task, recipe_method), {"batch_size": 18, **values})
-    return run, next(iter(run._stepper_for(0).batches.epoch(0)))
+    return run, next(iter(run.trainer_of(0).batches.epoch(0)))
 
 
 def test_inputs_are_mixed_with_their_partners_after_augmentation(task: Task) -> None:
@@ -219,8 +219,8 @@ def test_inputs_are_mixed_with_their_partners_after_augmentation(task: Task) -> 
     flat = mixed.shares[:, None]
     covariates = flat * plain.covariates + (1 - flat) * plain.covariates[mixed.partners]
     torch.testing.assert_close(batch.covariates, covariates)
-    direct = run._stepper_for(0).direct
-    truth = direct._truth(batch.members, mixed)
+    direct = run.trainer_of(0).regression
+    truth = direct.truth(batch.members, mixed)
     targets = run.data.targets[torch.from_numpy(batch.members)]
     expected = mixed.shares * targets + (1 - mixed.shares) * targets[mixed.partners]
     torch.testing.assert_close(truth.targets, expected)
@@ -229,7 +229,7 @@ def test_inputs_are_mixed_with_their_partners_after_augmentation(task: Task) -> 
 
 def test_mixed_features_and_targets_meet_in_the_loss(task: Task) -> None:
     run, batch = load(task, "c-mixup", {"where": "features"})
-    direct, network = run._stepper_for(0).direct, run._trainee
+    direct, network = run.trainer_of(0).regression, run.model
     with torch.no_grad():
         network.head.weight.normal_(generator=torch.Generator().manual_seed(0))
         loss = direct.loss(network, batch)
@@ -260,18 +260,16 @@ def test_mixtures_among_some_rows_are_those_of_all() -> None:
 
 def test_rare_labels_weigh_more(task: Task) -> None:
     run = TrialRun(of(task, "lds"), {"batch_size": 18, "reweight": "inverse"})
-    direct, fit = run._stepper_for(0).direct, run.data.fit
-    weights = direct._weights
+    direct, fit = run.trainer_of(0).regression, run.data.fit
+    weights = direct.weights
     wanted = DensityWeights(reweight="inverse")(torch.from_numpy(run.data.store.targets[fit]))
     torch.testing.assert_close(weights[fit], wanted.float())
     assert float(weights[fit].mean()) == pytest.approx(1)
     assert float(weights.sum()) == pytest.approx(len(fit), rel=1e-5)
-    batch = next(iter(run._stepper_for(0).batches.epoch(0)))
+    batch = next(iter(run.trainer_of(0).batches.epoch(0)))
     with torch.no_grad():
-        loss = direct.loss(run._trainee, batch)
-        errors = (
-            run._trainee(batch.images, batch.covariates) - run.data.targets[batch.members]
-        ).abs()
+        loss = direct.loss(run.model, batch)
+        errors = (run.model(batch.images, batch.covariates) - run.data.targets[batch.members]).abs()
     torch.testing.assert_close(loss, (errors * weights[batch.members]).mean())
 
 
@@ -279,14 +277,14 @@ def test_soft_labels_predict_the_expectation(task: Task) -> None:
     run = TrialRun(of(task, "soft-labels"), {"batch_size": 18, "label_bin": 2.0, "sigma": 3.0})
     stats = label_stats(run.data)
     grid = SoftLabels.covering(stats.labels, label_bin=2.0, sigma=3.0)
-    head = run.network.head
+    head = run.ema_model.head
     assert isinstance(head, BinnedHead)
     assert head.out_features == grid.count
     start = run.predict(run.data.fit)
     assert start.mean() == pytest.approx(float(stats.labels.mean()), abs=0.3)
     run.advance()
     positions = run.data.positions("val")
-    features = run._evaluator.features(positions)
+    features = run.evaluator.features(positions)
     expected = grid.expectation(head.logits(features).double())
     np.testing.assert_allclose(run.predict(positions), expected.detach(), rtol=1e-5)
 
@@ -307,8 +305,8 @@ def test_a_model_with_bins_predicts_what_its_run_predicts(
     np.testing.assert_allclose(found, run.predict(positions), rtol=1e-4)
     if flips:
         # The mean of the predictions of four views, not the prediction of their mean.
-        features = run._evaluator.features(positions, flips=True)
-        of_mean = run.data.target_scale.restore(run.network.head(features)).detach()
+        features = run.evaluator.features(positions, flips=True)
+        of_mean = run.data.target_scale.restore(run.ema_model.head(features)).detach()
         assert not np.allclose(found, of_mean, rtol=1e-5)
 
 

@@ -139,7 +139,7 @@ def test_the_trunk_is_one_storage_and_stems_heads_and_statistics_are_not(
     tasks: dict[str, Task],
 ) -> None:
     run = JointRun(list(tasks.values()), {})
-    for which in ("network", "trainee"):
+    for which in ("ema_model", "model"):
         nets = {name: getattr(member, which) for name, member in run.tasks.items()}
         grey, two, solid, discs = (nets[name] for name in ("grey", "two", "solid", "discs"))
         assert pointers(grey, "encoder.") == pointers(discs, "encoder.")
@@ -150,7 +150,7 @@ def test_the_trunk_is_one_storage_and_stems_heads_and_statistics_are_not(
         assert not set(pointers(solid, "").values()) & set(pointers(grey, "").values())
         assert len({net.head.weight.data_ptr() for net in nets.values()}) == 4
         assert len({net.encoder.bn1.running_mean.data_ptr() for net in nets.values()}) == 4
-    ours, theirs = run.tasks["grey"].network, run.tasks["grey"].trainee
+    ours, theirs = run.tasks["grey"].ema_model, run.tasks["grey"].model
     assert not set(pointers(ours, "").values()) & set(pointers(theirs, "").values())
     assert set(run.shared["grey"].values()) == {2, 3}
     assert run.shared["solid"] == {}
@@ -158,7 +158,7 @@ def test_the_trunk_is_one_storage_and_stems_heads_and_statistics_are_not(
 
 def test_projections_of_one_width_are_shared_whatever_the_axes(tasks: dict[str, Task]) -> None:
     run = JointRun(with_method(list(tasks.values()), "supremix", 2), SUPREMIX)
-    heads = {n: pointers(m.network, "projection.") for n, m in run.tasks.items()}
+    heads = {n: pointers(m.ema_model, "projection.") for n, m in run.tasks.items()}
     assert heads["grey"] == heads["two"] == heads["solid"]
     assert not set(heads["grey"].values()) & set(heads["discs"].values())  # a covariate more
     assert set(run.shared["solid"].values()) == {3}
@@ -168,15 +168,15 @@ def test_a_step_of_either_task_changes_the_trunk_and_no_head_but_its_own(
     tasks: dict[str, Task],
 ) -> None:
     run = JointRun([tasks["grey"], tasks["two"]], {"batch_size": 8})
-    nets = {name: member.trainee for name, member in run.tasks.items()}
-    steps = run._steps_of(0)
-    for place, (name, other) in enumerate([("grey", "two"), ("two", "grey")]):
+    nets = {name: member.model for name, member in run.tasks.items()}
+    steps = run.interleaver_of(0)
+    for turn, (name, other) in enumerate([("grey", "two"), ("two", "grey")]):
         before = {n: copied(net) for n, net in nets.items()}
         for net in nets.values():
             net.train()
-        batches = steps._turns[place].batches.epoch(0)
+        batches = steps.trainers[turn].batches.epoch(0)
         for _ in range(2):  # the head is zero at first: nothing passes it before the second step
-            steps._turns[place].take(next(batches))
+            steps.trainers[turn].step(next(batches))
         own, others = changed(before[name], nets[name]), changed(before[other], nets[other])
         assert {"encoder.layer4.0.conv2.weight", "head.weight", "encoder.conv1.weight"} <= own
         assert others == {n for n in run.shared[other] if n in others}
@@ -198,8 +198,8 @@ def test_of_one_task_it_is_the_trial_to_the_bit(
     alone, joint = finish(TrialRun(single, config)), finish(JointRun([single], config))
     ours = [curve(row["tasks"]["discs"]) for row in joint.history]
     assert ours == [curve(row) for row in alone.history]
-    member = joint.tasks["discs"].network
-    assert changed(copied(alone.network), member) == set()
+    member = joint.tasks["discs"].ema_model
+    assert changed(copied(alone.ema_model), member) == set()
 
 
 @pytest.mark.parametrize(("method", "stop"), [("l1", 1), ("supremix", 1), ("supremix", 2)])
@@ -219,7 +219,7 @@ def test_a_joint_run_that_was_stopped_goes_on_to_the_same_bits(
     finish(resumed)
     assert [curve(row) for row in resumed.history] == [curve(row) for row in whole.history]
     for name, member in whole.tasks.items():
-        assert changed(copied(member.network), resumed.tasks[name].network) == set()
+        assert changed(copied(member.ema_model), resumed.tasks[name].ema_model) == set()
 
 
 def test_a_row_holds_each_tasks_own(tasks: dict[str, Task]) -> None:
@@ -231,11 +231,11 @@ def test_a_row_holds_each_tasks_own(tasks: dict[str, Task]) -> None:
     assert row["error"] == pytest.approx(np.mean(errors))
     assert row["epoch"] == run.epoch == 1
     assert {own["seconds"] for own in row["tasks"].values()} == {row["seconds"]}
-    judged = run.judge("test")
-    assert sorted(set(judged["dataset"])) == ["discs", "solid"]
-    mine = judged["dataset"] == "solid"
+    evaluated = run.evaluate("test")
+    assert sorted(set(evaluated["dataset"])) == ["discs", "solid"]
+    mine = evaluated["dataset"] == "solid"
     np.testing.assert_array_equal(
-        judged["prediction"][mine], run.tasks["solid"].judge("test")["prediction"]
+        evaluated["prediction"][mine], run.tasks["solid"].evaluate("test")["prediction"]
     )
 
 
@@ -270,14 +270,14 @@ def test_one_label_unit_is_never_contrasted_with_another(
     run = JointRun(with_method([tasks["discs"], tasks["solid"]], "supremix", 2), SUPREMIX)
     seen: list[set[float]] = []
     labels = {n: set(m.data.store.targets.tolist()) for n, m in run.tasks.items()}
-    for turn in run._steps_of(0)._turns:
-        loss = turn._loss
+    for turn in run.interleaver_of(0).trainers:
+        loss = turn.loss
 
         def watched(embeddings: Tensor, y: Tensor, *, loss: Any = loss, **more: Any) -> Tensor:
             seen.append(set(y.tolist()))
             return loss(embeddings, y, **more)
 
-        monkeypatch.setattr(turn, "_loss", watched)
+        monkeypatch.setattr(turn, "loss", watched)
     run.advance()
     assert seen
     assert all(sum(batch <= own for own in labels.values()) == 1 for batch in seen)
@@ -341,8 +341,8 @@ def train(collective: Any, tasks: list[Task], config: dict[str, Any]) -> dict[st
     finish(run)
     return {
         "history": [curve(row) for row in run.history],
-        "networks": {n: m.network.state_dict() for n, m in run.tasks.items()},
-        "predictions": torch.from_numpy(run.judge("test")["prediction"]),
+        "networks": {n: m.ema_model.state_dict() for n, m in run.tasks.items()},
+        "predictions": torch.from_numpy(run.evaluate("test")["prediction"]),
     }
 
 

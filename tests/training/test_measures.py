@@ -1,4 +1,4 @@
-"""Measures of a representation, with scipy, scikit-learn and plain loops as judges."""
+"""Measures of a representation, with scipy, scikit-learn and plain loops as references."""
 
 from __future__ import annotations
 
@@ -20,18 +20,17 @@ from torch import Tensor
 from supremix._errors import NonFiniteLossError
 from supremix.losses import RnCLoss
 from supremix.training import Stage, Task, TrialRun, load_checkpoint, save_checkpoint
-from supremix.training.evaluation.measure_schedule import is_measured
+from supremix.training.evaluation.measures import RepresentationMeasures, are_due
 from supremix.training.evaluation.representation import (
     chord_residual,
-    classify,
     distances,
     knn_mae,
     ordinality,
     rnc_bound,
     rnc_excess,
     sample,
-    site_leakage,
 )
+from supremix.training.evaluation.site_leakage import classify, site_leakage
 
 NAMES = {
     "ordinality", "rnc_excess", "rnc_excess_flat", "knn_mae", "chord_residual", "site_accuracy",
@@ -65,8 +64,8 @@ def all_measures(v: Tensor, y: Tensor) -> list[float]:
         ordinality(v, y),
         *rnc_excess(v, y),
         knn_mae(v[::2], y[::2], v[1::2], y[1::2]),
-        chord_residual(v, y, window=5, draws=draws()),
-        *site_leakage(v, sites, groups, draws=draws()),
+        chord_residual(v, y, window=5, generator=draws()),
+        *site_leakage(v, sites, groups, generator=draws()),
     ]
 
 
@@ -90,7 +89,7 @@ def test_a_line_is_in_perfect_order_and_locally_linear() -> None:
     y = torch.linspace(0, 10, 50, dtype=torch.float64) ** 1.5
     v = y[:, None] * torch.tensor([1.0, -2.0, 0.5]) + 4
     assert ordinality(v, y) == pytest.approx(1)
-    assert chord_residual(v, y, window=4, draws=draws()) == pytest.approx(0, abs=1e-12)
+    assert chord_residual(v, y, window=4, generator=draws()) == pytest.approx(0, abs=1e-12)
     excess, flat = rnc_excess(v, y)
     assert 0 <= excess < 0.15 * flat
 
@@ -101,7 +100,7 @@ def test_features_without_the_label_measure_as_chance() -> None:
     y = torch.rand(250, generator=g)
     excess, flat = rnc_excess(v, y)
     assert abs(ordinality(v, y)) < 0.05
-    assert chord_residual(v, y, window=0.2, draws=draws()) == pytest.approx(1, abs=0.05)
+    assert chord_residual(v, y, window=0.2, generator=draws()) == pytest.approx(1, abs=0.05)
     assert 0.97 * flat < excess <= flat
 
 
@@ -144,8 +143,8 @@ def test_the_excess_is_the_least_of_several_temperatures() -> None:
 @pytest.mark.parametrize("neighbours", [1, 5])
 def test_nearest_neighbours_are_those_of_scikit_learn(neighbours: int) -> None:
     (v, y), (w, z) = made(80), made(50, seed=2)
-    judge = KNeighborsRegressor(neighbours).fit(v, y)
-    expected = np.abs(judge.predict(w.numpy()) - z.numpy()).mean()
+    reference = KNeighborsRegressor(neighbours).fit(v, y)
+    expected = np.abs(reference.predict(w.numpy()) - z.numpy()).mean()
     assert knn_mae(v, y, w, z, neighbours=neighbours) == pytest.approx(expected, rel=1e-9)
 
 
@@ -171,7 +170,7 @@ def test_the_chord_residual_equals_plain_loops_over_all_triples() -> None:
         if terms:
             counted.append(np.mean(terms, axis=0))
     off, chance = np.mean(counted, axis=0)
-    found = chord_residual(v, y, window=9, draws=draws(), triples=100_000)
+    found = chord_residual(v, y, window=9, generator=draws(), triples=100_000)
     assert found == pytest.approx(math.sqrt(off / chance), rel=0.01)
 
 
@@ -182,9 +181,9 @@ def test_the_probe_for_the_site_is_scikit_learns_ridge_classifier(number: int) -
     classes = np.minimum(g.geometric(0.5, 90) - 1, number - 1)
     x[np.arange(90), classes] += 1
     scaler = StandardScaler().fit(x)
-    judge = RidgeClassifier(alpha=1.0, class_weight="balanced", solver="svd")
-    judge.fit(scaler.transform(x), classes)
-    expected = judge.predict(scaler.transform(new))
+    reference = RidgeClassifier(alpha=1.0, class_weight="balanced", solver="svd")
+    reference.fit(scaler.transform(x), classes)
+    expected = reference.predict(scaler.transform(new))
     found = classify(*(torch.from_numpy(a) for a in (x, classes, new)), number)
     np.testing.assert_array_equal(found, expected)
 
@@ -194,11 +193,11 @@ def test_a_site_that_shows_is_found_and_one_that_does_not_is_guessed() -> None:
     v = torch.randn(600, 8, generator=g)
     sites = [("a", "b", "c")[k % 3] if k % 10 else None for k in range(600)]
     groups = [str(k // 6 * 3 + k % 3) for k in range(600)]
-    hidden, chance = site_leakage(v, sites, groups, draws=draws())
+    hidden, chance = site_leakage(v, sites, groups, generator=draws())
     assert chance == pytest.approx(1 / 3)
     assert hidden == pytest.approx(1 / 3, abs=0.06)
     v[:, :3] += 9 * torch.eye(3).repeat(200, 1)
-    assert site_leakage(v, sites, groups, draws=draws())[0] > 0.98
+    assert site_leakage(v, sites, groups, generator=draws())[0] > 0.98
 
 
 def test_patients_do_not_lie_on_both_sides_of_a_fold() -> None:
@@ -208,7 +207,7 @@ def test_patients_do_not_lie_on_both_sides_of_a_fold() -> None:
     v = torch.randn(60, 40, generator=g)[patients] + 0.01 * torch.randn(240, 40, generator=g)
     lot = torch.randint(0, 2, (60,), generator=g)[patients]
     sites = ["ab"[int(s)] for s in lot]
-    accuracy, _ = site_leakage(v, sites, [str(int(p)) for p in patients], draws=draws())
+    accuracy, _ = site_leakage(v, sites, [str(int(p)) for p in patients], generator=draws())
     assert accuracy < 0.7
 
 
@@ -217,7 +216,7 @@ def test_patients_do_not_lie_on_both_sides_of_a_fold() -> None:
 )
 def test_without_two_sites_there_is_no_leakage(sites: list[str | None]) -> None:
     v, _ = made(30)
-    found = site_leakage(v, sites, [str(k) for k in range(30)], draws=draws())
+    found = site_leakage(v, sites, [str(k) for k in range(30)], generator=draws())
     assert all(math.isnan(x) for x in found)
 
 
@@ -226,10 +225,10 @@ def test_what_is_not_defined_is_nan() -> None:
     assert math.isnan(ordinality(v, y))
     assert all(math.isnan(x) for x in rnc_excess(v, y))
     assert math.isnan(knn_mae(v[:0], y[:0], v, y))
-    assert math.isnan(chord_residual(v, y, window=99, draws=draws()))
+    assert math.isnan(chord_residual(v, y, window=99, generator=draws()))
     equal = torch.ones(9, 3)
     assert math.isnan(ordinality(equal, torch.arange(9.0)))
-    assert math.isnan(chord_residual(equal, torch.arange(9.0), window=5, draws=draws()))
+    assert math.isnan(chord_residual(equal, torch.arange(9.0), window=5, generator=draws()))
     flat = rnc_excess(equal, torch.arange(9.0))
     assert flat[0] == flat[1] > 0
 
@@ -255,9 +254,9 @@ def stage(objective: Any, epochs: int) -> Stage:
 
 def test_they_are_taken_after_the_last_contrast_and_at_the_end() -> None:
     stages = [stage("contrastive", 2), stage("contrastive", 2), stage("regression", 3)]
-    due = [(i, e) for i in range(3) for e in range(stages[i].epochs) if is_measured(stages, i, e)]
+    due = [(i, e) for i in range(3) for e in range(stages[i].epochs) if are_due(stages, i, e)]
     assert due == [(1, 1), (2, 2)]
-    assert is_measured([stage("regression", 2)], 0, 1)
+    assert are_due([stage("regression", 2)], 0, 1)
 
 
 class TestInATrial:
@@ -271,7 +270,7 @@ class TestInATrial:
         assert math.isnan(taken["site_accuracy"])  # the discs have no sites
         assert taken != rows[3]["measures"]
 
-    def test_a_judged_split_is_measured_with_features_of_its_own(self, task: Task) -> None:
+    def test_an_evaluated_split_has_measures_of_its_own_features(self, task: Task) -> None:
         run = TrialRun(dataclasses.replace(task, epochs=1), {})
         taken = run.advance()["measures"]
         seen, known = run.embed("val"), run.embed("train")
@@ -298,10 +297,11 @@ class TestInATrial:
         final = dataclasses.replace(task, train_splits=("train", "val"), eval_split=None, epochs=1)
         assert "measures" not in TrialRun(final, {}).advance()
 
-    def test_features_that_are_not_finite_are_told(self, task: Task) -> None:
+    def test_features_that_are_not_finite_are_refused(self, task: Task) -> None:
         run = TrialRun(dataclasses.replace(task, epochs=1), {})
+        measures = RepresentationMeasures(run.evaluator, run.data, run.task)
         with pytest.raises(NonFiniteLossError, match="features of the encoder are not finite"):
-            run._measurer.take(torch.full((3, 2), torch.nan), None)
+            measures.compute(torch.full((3, 2), torch.nan), None)
 
 
 CONFIG = {"batch_size": 20, "pretrain_share": 0.5, "projection_dim": 8, "window": 6.0}

@@ -24,7 +24,7 @@ def run(task: Task) -> TrialRun:
 
 def files(run: TrialRun, folder: Path) -> tuple[list[str], list[float]]:
     """Files of the test split, and the pixel sizes in their names."""
-    ids = run.judge("test")["id"][:4]
+    ids = run.evaluate("test")["id"][:4]
     paths = [next(folder.glob(f"{name}_*.npy")) for name in ids]
     return [str(p) for p in paths], [float(p.stem.split("_")[2]) for p in paths]
 

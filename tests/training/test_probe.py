@@ -22,9 +22,9 @@ def test_it_is_scikit_learns_ridge_with_generalised_cross_validation(
     ours = fit_ridge(torch.from_numpy(x), torch.from_numpy(y), grid=grid)
     scaler = StandardScaler().fit(x)
     # scikit-learn's score is the leave-one-out error; hand it our strength and compare the fit.
-    judge = RidgeCV(alphas=[ours.alpha]).fit(scaler.transform(x), y)
+    reference = RidgeCV(alphas=[ours.alpha]).fit(scaler.transform(x), y)
     np.testing.assert_allclose(
-        ours.predict(torch.from_numpy(x)).numpy(), judge.predict(scaler.transform(x)), rtol=1e-8
+        ours.predict(torch.from_numpy(x)).numpy(), reference.predict(scaler.transform(x)), rtol=1e-8
     )
     assert ours.alpha == pytest.approx(gcv_choice(scaler.transform(x), y, grid))
 
@@ -48,8 +48,8 @@ def test_the_picked_strength_is_near_what_leave_one_out_picks() -> None:
     y = x[:, 0] + 2 * rng.normal(size=60)
     grid = tuple(np.logspace(-2, 4, 13).tolist())
     ours = fit_ridge(torch.from_numpy(x), torch.from_numpy(y), grid=grid)
-    judge = RidgeCV(alphas=list(grid)).fit(StandardScaler().fit_transform(x), y)
-    assert abs(np.log10(ours.alpha / judge.alpha_)) <= 0.51
+    reference = RidgeCV(alphas=list(grid)).fit(StandardScaler().fit_transform(x), y)
+    assert abs(np.log10(ours.alpha / reference.alpha_)) <= 0.51
 
 
 def test_constant_and_repeated_columns_do_no_harm() -> None:

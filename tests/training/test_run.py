@@ -84,11 +84,11 @@ def test_the_probe_stage_leaves_the_encoder_as_it_was(task: Task) -> None:
     run = TrialRun(supremix(task, 3), {**SUPREMIX, "head": "probe"})
     run.advance()
     run.advance()
-    before = run.state()["network"]
+    before = run.state()["ema_model"]
     row = run.advance()
     assert row["error"] == row["probe_mae"] == run.history[1]["error"]
     assert math.isnan(row["loss"])
-    assert same(before, run.state()["network"])
+    assert same(before, run.state()["ema_model"])
 
 
 def test_fine_tuning_starts_from_the_probes_solution(task: Task) -> None:
@@ -118,7 +118,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bits(
     finish(resumed)
     for other in (stopped, resumed):
         assert curve(other) == curve(whole)
-        assert same(other.network.state_dict(), whole.network.state_dict())
+        assert same(other.ema_model.state_dict(), whole.ema_model.state_dict())
 
 
 def test_a_fresh_process_resumes_to_the_same_bits(task: Task, tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_a_fresh_process_resumes_to_the_same_bits(task: Task, tmp_path: Path) ->
     subprocess.run(command, check=True, env=environment, timeout=120)
     there = load_checkpoint(tmp_path / "end")
     finish(run)
-    assert same(there["network"], run.state()["network"])
+    assert same(there["ema_model"], run.state()["ema_model"])
     assert [row["error"] for row in there["history"]] == [row["error"] for row in run.history]
 
 
@@ -224,22 +224,22 @@ def test_no_epoch_is_left_after_the_last(task: Task) -> None:
         run.advance()
 
 
-def test_a_final_fit_judges_nothing_on_the_way(task: Task) -> None:
+def test_a_final_fit_evaluates_nothing_on_the_way(task: Task) -> None:
     final = dataclasses.replace(task, train_splits=("train", "val"), eval_split=None, epochs=1)
     run = finish(TrialRun(final, {}))
     assert math.isnan(run.history[0]["error"])
     assert len(run.data.fit) == len(run.data.positions("train", "val"))
 
 
-def test_judging_gives_the_rows_of_a_split(task: Task, store: Store) -> None:
+def test_an_evaluation_gives_the_rows_of_a_split(task: Task, store: Store) -> None:
     run = TrialRun(task, {})
-    judged = run.judge("test")
-    assert judged.keys() == {"id", "group", "target", "prediction", "site", "sex"}
+    evaluated = run.evaluate("test")
+    assert evaluated.keys() == {"id", "group", "target", "prediction", "site", "sex"}
     positions = run.data.positions("test")
-    assert judged["id"].tolist() == store.index["id"][positions.tolist()].to_list()
-    np.testing.assert_array_equal(judged["target"], store.targets[positions])
-    assert judged["prediction"].shape == positions.shape
-    assert {len(column) for column in judged.values()} == {len(positions)}
+    assert evaluated["id"].tolist() == store.index["id"][positions.tolist()].to_list()
+    np.testing.assert_array_equal(evaluated["target"], store.targets[positions])
+    assert evaluated["prediction"].shape == positions.shape
+    assert {len(column) for column in evaluated.values()} == {len(positions)}
 
 
 def test_a_share_of_the_labels_keeps_groups_whole(task: Task) -> None:
@@ -278,7 +278,7 @@ def test_precision_can_be_chosen(task: Task, precision: str) -> None:
         ({"precision": "half"}, "precision must be one of auto, fp32"),
         ({"epochs": 0}, "epochs must be at least 1"),
         ({"threads": 0}, "threads must be at least 1"),
-        ({"eval_split": "train"}, "also fitted"),
+        ({"eval_split": "train"}, "is also in train_splits"),
         ({"train_splits": ()}, "at least one split"),
         ({"label_fraction": 0.0}, "label_fraction"),
         ({"fractions": (0.5, 0.5, 0.5)}, "adding up to 1"),

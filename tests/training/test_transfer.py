@@ -46,13 +46,13 @@ def described(model: Path, **changes: Any) -> Path:
 def test_the_encoder_sets_out_from_the_models_and_nothing_else_does(
     task: Task, model: Path
 ) -> None:
-    fresh = TrialRun(task, {}).network.state_dict()
+    fresh = TrialRun(task, {}).ema_model.state_dict()
     begun = TrialRun(dataclasses.replace(task, init=str(model)), {})
     weights = load_file(model / "model.safetensors")
-    for name, tensor in begun.network.state_dict().items():
-        judge = weights if name.startswith("encoder.") else fresh
-        torch.testing.assert_close(tensor, judge[name], rtol=0, atol=0)
-    for ours, trained in zip(begun.network.parameters(), begun._trainee.parameters(), strict=True):
+    for name, tensor in begun.ema_model.state_dict().items():
+        reference = weights if name.startswith("encoder.") else fresh
+        torch.testing.assert_close(tensor, reference[name], rtol=0, atol=0)
+    for ours, trained in zip(begun.ema_model.parameters(), begun.model.parameters(), strict=True):
         assert torch.equal(ours, trained)
 
 

@@ -60,7 +60,7 @@ def test_a_method_trains_and_goes_on_to_the_same_bits(
     assert all(math.isfinite(row["error"]) for row in whole.history)
     assert math.isnan(whole.history[1]["loss"]) == (head == "probe")
     assert rows(whole) == rows(resumed)
-    states = whole.network.state_dict(), resumed.network.state_dict()
+    states = whole.ema_model.state_dict(), resumed.ema_model.state_dict()
     assert all(torch.equal(tensor, states[1][name]) for name, tensor in states[0].items())
 
 
@@ -105,7 +105,7 @@ def test_rank_n_contrast_projects_only_what_has_to_be_joined(task: Task, store: 
     assert pretraining("rnc", bare, projection=True, projection_dim=9).projection_dim == 9
     two = dataclasses.replace(task, method="rnc", epochs=2)
     run = TrialRun(two, {"batch_size": 16, "projection": False})
-    assert run.network.projection is None
+    assert run.ema_model.projection is None
     assert math.isfinite(run.advance()["loss"])
 
 

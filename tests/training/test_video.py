@@ -1,4 +1,4 @@
-"""Videos: clips in training, the mean over clips in judgement; a pulse whose beats are counted."""
+"""Videos: clips in training, the mean over clips in evaluation; a pulse whose beats are counted."""
 
 from __future__ import annotations
 
@@ -94,11 +94,11 @@ def test_a_prediction_is_the_mean_over_clips_that_cover_the_video(
     run.advance()
     run.advance()
     positions = run.data.positions("test")
-    judged = run.predict(positions)
+    evaluated = run.predict(positions)
     run.export(tmp_path)
     model = TrainedModel.load(tmp_path)
     reader = PingReader()
-    for position, value in zip(positions, judged, strict=True):
+    for position, value in zip(positions, evaluated, strict=True):
         video = reader.decode(pings.index["id"][int(position)]).pixels
         assert model.predict(video) == pytest.approx(value, abs=1e-4)
         starts = covering_starts(len(video), run.data.card, clip_step(run.data.card, thorough=True))
@@ -112,8 +112,10 @@ def _one_clip(run: TrialRun, clip: np.ndarray) -> float:
     shown = torch.from_numpy(clip)[None].float() / 64
     views = [shown, shown.flip(3), shown.flip(4), shown.flip(3, 4)]
     with torch.no_grad():
-        features = torch.stack([run.network.features(v, torch.zeros(1, 0)) for v in views]).mean(0)
-        return float(run.data.target_scale.restore(run.network.head(features))[0])
+        features = torch.stack([run.ema_model.features(v, torch.zeros(1, 0)) for v in views]).mean(
+            0
+        )
+        return float(run.data.target_scale.restore(run.ema_model.head(features))[0])
 
 
 def test_supremix_trains_on_clips_and_resumes(task: Task) -> None:

@@ -58,7 +58,7 @@ def normalise(collective: Any, images: torch.Tensor, weights: torch.Tensor) -> d
         "input": x.grad,
         "gradients": gradients,
         "buffers": [b.double() for b in module.buffers()],
-        "judged": module(x).detach(),
+        "evaluated": module(x).detach(),
     }
 
 
@@ -68,7 +68,7 @@ def test_batch_norm_over_workers_is_batch_norm_of_the_whole_batch(tmp_path: Path
     weights = torch.rand(7, 12, generator=generator, dtype=torch.float64)
     alone = normalise(Solo(), images, weights)
     parts = on_workers(2, tmp_path, normalise, images, weights)
-    for name in ("output", "input", "judged"):
+    for name in ("output", "input", "evaluated"):
         joined = torch.cat([part[name] for part in parts])
         torch.testing.assert_close(joined, alone[name], rtol=1e-4, atol=1e-6)
     for part in parts:
@@ -88,7 +88,7 @@ def train(collective: Any, task: Task, config: dict[str, Any], folder: str) -> d
         run.advance()
     if collective.rank == 0:
         save_checkpoint(run.state(), Path(folder) / f"of{collective.world}")
-    judged = run.judge("test")
+    evaluated = run.evaluate("test")
     return {
         "history": [
             {
@@ -98,8 +98,8 @@ def train(collective: Any, task: Task, config: dict[str, Any], folder: str) -> d
             }
             for r in run.history
         ],
-        "network": run.state()["network"],
-        "predictions": torch.from_numpy(judged["prediction"]),
+        "ema_model": run.state()["ema_model"],
+        "predictions": torch.from_numpy(evaluated["prediction"]),
     }
 
 
@@ -125,8 +125,8 @@ def test_many_workers_train_what_one_process_trains(
                     assert ours[name] == value
                 else:
                     np.testing.assert_allclose(ours[name], value, rtol=2e-3, err_msg=name)
-        for name, value in alone["network"].items():
-            torch.testing.assert_close(result["network"][name], value, rtol=2e-3, atol=2e-4)
+        for name, value in alone["ema_model"].items():
+            torch.testing.assert_close(result["ema_model"][name], value, rtol=2e-3, atol=2e-4)
         torch.testing.assert_close(
             result["predictions"], alone["predictions"], rtol=2e-3, atol=2e-3
         )

@@ -1,4 +1,4 @@
-"""The networks of a trial, and the words that tell whose state is whose."""
+"""The networks of a trial, and the fingerprint of its training state."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from supremix.training.task import Task
 from supremix_datasets.cards.card import Card
 
 
-def build_twins(
+def build_models(
     task: Task,
     card: Card,
     stages: Sequence[Stage],
@@ -34,11 +34,11 @@ def build_twins(
     device: torch.device,
     stats: LabelStats,
 ) -> tuple[Network, Network]:
-    """A fresh network to be judged, and a twin of it, with the same weights, to be trained.
+    """The averaged network, which is evaluated, and the one in training, with the same weights.
 
-    A head of label bins takes its bins from the stats.
-    Weights depend on the task's seed alone, those of the encoder on `task.init` where there is one.
-    The twin's batch norms see the batch of all workers.
+    A head of label bins takes its bins from the label statistics. Weights depend on the task's
+    seed alone, those of the encoder on `task.init` where there is one. The batch norms of the
+    network in training see the batch of all workers.
     """
     bins = _bins(stages)
     grid = None if bins is None else bins.grid(stats)
@@ -64,15 +64,15 @@ def build_twins(
         initial.check(task.encoder, card)
         initial.load_into(network.encoder)
     if len(card.shape) == 2:
-        _channels_last(network)
+        use_channels_last(network)
     network = network.to(device)
-    twin = copy.deepcopy(network)
-    synchronise_norms(twin, collective, device)
-    return network.requires_grad_(False), twin
+    model = copy.deepcopy(network)
+    synchronise_norms(model, collective, device)
+    return network.requires_grad_(False), model
 
 
 def fingerprint(task: Task, config: Any, store_key: str) -> str:
-    """What a training state belongs to, readable; states of another are refused."""
+    """Readable identity of a training state; states of another are refused."""
     parts = {
         "method": get_method(task.method).name,
         "config": asdict(config),
@@ -80,7 +80,7 @@ def fingerprint(task: Task, config: Any, store_key: str) -> str:
         "store": store_key,
         "epochs": task.epochs,
         "seed": task.seed,
-        # What it holds, not where it lies.
+        # Its content, not its address.
         "init": None if task.init is None else Initial.read(task.init).digest,
         "split": [task.split_seed, list(task.fractions), list(task.train_splits)],
         "training": {
@@ -92,7 +92,7 @@ def fingerprint(task: Task, config: Any, store_key: str) -> str:
 
 
 def _bins(stages: Sequence[Stage]) -> SoftBins | None:
-    """The head that the stages want: of bins if a stage does, and then all stages have to."""
+    """The bins of the head; where one stage wants some, all have to."""
     wanted = {None if stage.recipe is None else stage.recipe.bins for stage in stages}
     if len(wanted) > 1:
         raise ConfigError(
@@ -103,7 +103,7 @@ def _bins(stages: Sequence[Stage]) -> SoftBins | None:
     return next(iter(wanted), None)
 
 
-def _channels_last(network: Network) -> None:
+def use_channels_last(network: Network) -> None:
     """The layout in which convolutions over few channels are half as fast again."""
     # By the module: it also marks weights of one channel, whose two layouts are one in memory.
     module: Any = network

@@ -1,4 +1,4 @@
-"""What can be known to be wrong before a worker starts."""
+"""Checks of a configuration before a worker starts."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ def preflight(task: Task, config: Mapping[str, Any], *, workers: int = 1) -> int
     """Check that a configuration can be trained, without building a network.
 
     Args:
-        task: as for `TrialRun`.
-        config: as for `TrialRun`.
-        workers: that would train together.
+        task: Task of the trial.
+        config: Parameters of the method by name.
+        workers: Number of workers that would train together.
 
     Returns:
         The number of samples that would be fitted.
 
     Raises:
-        TrainingError: it cannot be trained; the message says what to change.
+        TrainingError: It cannot be trained; the message says what to change.
     """
     data = TrialData(task, torch.device("cpu"))
     method = get_method(task.method)

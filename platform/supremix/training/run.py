@@ -5,29 +5,24 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-import polars as pl
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from supremix._errors import CheckpointError, TrainingError
 from supremix.methods.registry import get_method, make_config
-from supremix.models import RegressionHead
 from supremix.storage.paths import Address
 from supremix.training.artifacts.checkpoint import State, frozen
 from supremix.training.artifacts.export import export_model
-from supremix.training.build import build_twins, fingerprint
-from supremix.training.data.randomness import generator
+from supremix.training.build import build_models, fingerprint
+from supremix.training.data.randomness import seeded_generator
 from supremix.training.data.trial_data import Positions, TrialData
 from supremix.training.distributed.collective import Collective, Solo
+from supremix.training.evaluation.epoch import EpochEvaluation
 from supremix.training.evaluation.evaluator import Evaluator
-from supremix.training.evaluation.measure_schedule import Measurer, Measures, is_measured
-from supremix.training.evaluation.metrics import METRICS, regression_metrics
-from supremix.training.evaluation.probe import fit_ridge
+from supremix.training.evaluation.predictions import prediction_columns
 from supremix.training.evaluation.representation import sample
 from supremix.training.preflight import check_batches
 from supremix.training.steps.isolation import isolated
@@ -40,7 +35,7 @@ _STATE_FORMAT = 1
 
 
 class TrialRun:
-    """Trains one configuration; knows nothing of who calls it.
+    """Trains one configuration; knows nothing of its caller.
 
     Weights, order, augmentation and mixing are functions of (task.seed, stage, epoch, step), so a
     run that is saved after any epoch and loaded in another process goes on to the same bits, and
@@ -48,17 +43,21 @@ class TrialRun:
     the regression head holds a usable readout: during pretraining that is the ridge probe's.
 
     Args:
-        task: what to train on.
-        config: parameters of the method by name; what is missing takes its default.
-        collective: the workers that train together; all of them call the same functions.
-        device: where to train; CUDA when there is one, else the CPU.
+        task: Data, encoder and length of the training.
+        config: Parameters of the method by name; a missing one takes its default.
+        collective: The workers that train together; all of them call the same functions.
+        device: Device to train on; CUDA when there is one, else the CPU.
 
     Raises:
-        TrainingError: the task or the configuration cannot be trained; nothing was started.
+        TrainingError: The task or the configuration cannot be trained; nothing was started.
 
     Attributes:
-        total: number of epochs. epoch: how many are done. history: a row for each, see `advance`.
-        network: the network as it is judged and kept, the running average of the one in training.
+        total: Number of epochs.
+        epoch: Number of epochs that are done.
+        history: A row for each of them, see `advance`.
+        model: The network in training.
+        ema_model: The running average of its weights, which is evaluated and kept.
+        evaluator: Computes features and predictions of `ema_model`.
     """
 
     def __init__(
@@ -82,7 +81,7 @@ class TrialRun:
         self.total = sum(stage.epochs for stage in self.stages)
         self.epoch = 0
         self.history: list[dict[str, Any]] = []
-        self.network, self._trainee = build_twins(
+        self.ema_model, self.model = build_models(
             task,
             self.data.card,
             self.stages,
@@ -90,17 +89,24 @@ class TrialRun:
             device=self.device,
             stats=label_stats(self.data),
         )
-        self._evaluator = Evaluator(
-            self.network,
+        self.evaluator = Evaluator(
+            self.ema_model,
             self.data,
             collective=self.collective,
             precision=self.precision,
             batch=task.eval_batch,
         )
-        self._measurer = Measurer(self._evaluator, self.data, task)
+        self._evaluation = EpochEvaluation(
+            self.ema_model,
+            self.evaluator,
+            data=self.data,
+            task=task,
+            stages=self.stages,
+            collective=self.collective,
+        )
         self._fingerprint = fingerprint(task, self.config, self.data.store.key)
-        self._stepper: StageTrainer | None = None
-        self._stepper_stage = -1
+        self._trainer: StageTrainer | None = None
+        self._stage = -1
 
     @property
     def done(self) -> bool:
@@ -108,35 +114,35 @@ class TrialRun:
         return self.epoch >= self.total
 
     def advance(self) -> dict[str, Any]:
-        """Train exactly one epoch and judge the network.
+        """Train exactly one epoch and evaluate the network.
 
         Returns:
             epoch (1 for the first), stage, error (MAE on `eval_split` in the task's unit: of the
             ridge probe while pretraining, of the head after), loss, mae, rmse, r2, pearson,
-            probe_mae (NaN outside of pretraining), lr, seconds. NaN where nothing was judged.
-            After the last epoch of pretraining and that of the trial also measures, what
-            `Measurer.take` returns, where a split is judged.
+            probe_mae (NaN outside of pretraining), lr, seconds. NaN where nothing was evaluated.
+            After the last epoch of pretraining and that of the trial also measures, see
+            `RepresentationMeasures.compute`, where a split is evaluated.
 
         Raises:
-            NonFiniteLossError: the training diverged.
-            TrainingError: no epoch is left.
+            NonFiniteLossError: The training diverged.
+            TrainingError: No epoch is left.
         """
         if self.done:
             raise TrainingError(f"all {self.total} epochs of this run are done")
         started = time.perf_counter()
-        index, epoch = self._locate(self.epoch)
+        index, epoch = self.locate(self.epoch)
         stage = self.stages[index]
         with isolated(self.device, self.task.threads):
-            loss, lr = self._train(index, epoch)
-            judged, measures = self._judge_epoch(index, epoch)
+            loss, lr = self.train_epoch(index, epoch)
+            metrics, measures = self._evaluation.after(index, epoch, self.history)
         self.epoch += 1
         row: dict[str, Any] = {
             "epoch": self.epoch,
             "stage": stage.name,
-            "error": judged["mae"],
+            "error": metrics["mae"],
             "loss": loss,
-            **judged,
-            "probe_mae": math.nan if stage.objective == "regression" else judged["mae"],
+            **metrics,
+            "probe_mae": math.nan if stage.objective == "regression" else metrics["mae"],
             "lr": lr,
             "seconds": time.perf_counter() - started,
         }
@@ -147,27 +153,22 @@ class TrialRun:
 
     def state(self) -> State:
         """Everything that is needed to go on, copied to the CPU; see `load_checkpoint`."""
-        stepper = self._stepper
         return {
             "format": _STATE_FORMAT,
             "fingerprint": self._fingerprint,
             "epoch": self.epoch,
             "history": frozen(self.history),
-            "network": frozen(self.network.state_dict()),
-            "trainee": frozen(self._trainee.state_dict()),
-            "stage": self._stepper_stage,
-            "optimizer": None if stepper is None else frozen(stepper.optimizer.state_dict()),
-            "scaler": None if stepper is None else frozen(stepper.scaler.state_dict()),
-            "direct": None
-            if stepper is None or stepper.direct is None
-            else frozen(stepper.direct.state_dict()),
+            "ema_model": frozen(self.ema_model.state_dict()),
+            "model": frozen(self.model.state_dict()),
+            "stage": self._stage,
+            "trainer": None if self._trainer is None else self._trainer.state_dict(),
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Take up a state; the next `advance` is the epoch after it.
+        """Load a state; the next `advance` is the epoch after it.
 
         Raises:
-            CheckpointError: the state is of another task, configuration or version.
+            CheckpointError: The state is of another task, configuration or version.
         """
         if state.get("format") != _STATE_FORMAT:
             raise CheckpointError(
@@ -181,77 +182,73 @@ class TrialRun:
             )
         self.epoch = int(state["epoch"])
         self.history = [dict(row) for row in state["history"]]
-        self.network.load_state_dict(state["network"])
-        self._trainee.load_state_dict(state["trainee"])
-        self._stepper, self._stepper_stage = None, -1
+        self.ema_model.load_state_dict(state["ema_model"])
+        self.model.load_state_dict(state["model"])
+        self._trainer, self._stage = None, -1
         if state["stage"] >= 0:
-            stepper = self._stepper_for(int(state["stage"]))
-            stepper.optimizer.load_state_dict(frozen(state["optimizer"]))
-            stepper.scaler.load_state_dict(state["scaler"])
-            if stepper.direct is not None:
-                stepper.direct.load_state_dict(state.get("direct") or {})
+            self.trainer_of(int(state["stage"])).load_state_dict(state["trainer"])
 
     def predict(self, positions: Positions) -> NDArray[np.float64]:
-        """Predictions (N,) in the task's unit for places in the store's index. Collective."""
+        """Predictions (N,) in the task's unit for indices in the store. Collective."""
         with isolated(self.device, self.task.threads):
-            return self._evaluator.predict(positions, flips=self.task.flips).cpu().numpy()
+            return self.evaluator.predict(positions, flips=self.task.flips).cpu().numpy()
 
-    def judge(self, split: str) -> dict[str, NDArray[Any]]:
-        """Predictions beside the truth for a whole split. Collective.
+    def evaluate(self, split: str) -> dict[str, NDArray[Any]]:
+        """Predictions and truth of a whole split. Collective.
 
         Returns:
             id, group, target, prediction, site and sex, each (N,).
         """
         positions = self.data.positions(split)
-        index = self.data.store.index[positions.tolist()]
-        columns = {name: np.array(index[name].to_list(), dtype=object) for name in ("id", "group")}
-        return {
-            **columns,
-            "target": self.data.store.targets[positions],
-            "prediction": self.predict(positions),
-            "site": np.array(index["site"].to_list(), dtype=object),
-            "sex": np.array(sexes(index), dtype=object),
-        }
+        return prediction_columns(self.data, positions, self.predict(positions))
 
     def embed(self, split: str, *, most: int = 2000) -> dict[str, NDArray[Any]]:
-        """Features of a split, or of as many of its samples, drawn by the split's seed. Collective.
+        """Features of a split, or of `most` samples drawn by the split's seed. Collective.
 
         Returns:
             features (n, F) float32 as the head sees them, and target (n,) in the task's unit.
         """
-        every, draws = self.data.positions(split), generator(self.task.split_seed, "embed")
-        positions = every[sample(len(every), most, draws)]
+        every, generator = (
+            self.data.positions(split),
+            seeded_generator(self.task.split_seed, "embed"),
+        )
+        positions = every[sample(len(every), most, generator)]
         with isolated(self.device, self.task.threads):
-            features = self._evaluator.features(positions).float().cpu().numpy()
+            features = self.evaluator.features(positions).float().cpu().numpy()
         return {"features": features, "target": self.data.store.targets[positions]}
 
     def export(self, path: Address) -> None:
         """Write model.safetensors and model.json into the folder; only rank 0 has to."""
         export_model(path, self)
 
-    def _locate(self, epoch: int) -> tuple[int, int]:
-        """The stage an epoch belongs to, and its number within the stage."""
+    def locate(self, epoch: int) -> tuple[int, int]:
+        """The stage of an epoch, and its number within the stage."""
         for index, stage in enumerate(self.stages):
             if epoch < stage.epochs:
                 return index, epoch
             epoch -= stage.epochs
         raise TrainingError(f"epoch {epoch} lies behind the last one")
 
-    def _train(self, index: int, epoch: int) -> tuple[float, float]:
+    def start_stage(self) -> None:
+        """Let a stage start from the weights that were evaluated, with the head solved for it."""
+        self.model.load_state_dict(self.ema_model.state_dict())
+
+    def train_epoch(self, index: int, epoch: int) -> tuple[float, float]:
+        """Take the steps of one epoch of a stage; the mean loss and the last learning rate."""
         if self.stages[index].objective == "probe":
             return math.nan, 0.0
         if epoch == 0:
-            # A stage sets out from what was judged, with the head solved for it.
-            self._trainee.load_state_dict(self.network.state_dict())
-        return self._stepper_for(index).epoch(epoch)
+            self.start_stage()
+        return self.trainer_of(index).epoch(epoch)
 
-    def _stepper_for(self, index: int) -> StageTrainer:
-        if self._stepper is None or self._stepper_stage != index:
-            self._stepper = StageTrainer(
+    def trainer_of(self, index: int) -> StageTrainer:
+        """The trainer of a stage; a new one where the last was of another stage."""
+        if self._trainer is None or self._stage != index:
+            self._trainer = StageTrainer(
                 self.stages[index],
-                self._trainee,
+                self.model,
                 self.data,
-                average=self.network,
+                average=self.ema_model,
                 averaging=self.task.averaging,
                 key=(self.task.seed, index),
                 augment=self.task.augment,
@@ -259,54 +256,5 @@ class TrialRun:
                 collective=self.collective,
                 chunk=self.task.chunk,
             )
-            self._stepper_stage = index
-        return self._stepper
-
-    def _judge_epoch(self, index: int, epoch: int) -> tuple[dict[str, float], Measures]:
-        """The metrics after an epoch of a stage, and the measures where they are due."""
-        stage, fitted = self.stages[index], None
-        if stage.objective != "regression":
-            last = epoch == stage.epochs - 1
-            if not last and (self.epoch + 1) % self.task.probe_every:
-                known = self.history[-1] if self.history else {}
-                return {name: known.get(name, math.nan) for name in METRICS}, {}
-            fitted = self._solve_head(self.data.fit if last else self._probe_samples())
-        if self.task.eval_split is None:
-            return dict.fromkeys(METRICS, math.nan), {}
-        positions = self.data.positions(self.task.eval_split)
-        features, predictions = self._evaluator.judge(positions)
-        labels = self.data.labels[torch.from_numpy(positions).to(self.device)]
-        metrics = regression_metrics(predictions, labels)
-        due = is_measured(self.stages, index, epoch)
-        return asdict(metrics), self._measurer.take(features, fitted) if due else {}
-
-    def _solve_head(self, positions: Positions) -> tuple[Positions, Tensor]:
-        """Put the ridge solution on frozen features into the head; returns these features."""
-        features = self._evaluator.features(positions)
-        targets = self.data.targets[torch.from_numpy(positions).to(self.device)]
-        ridge = fit_ridge(features, targets)
-        # Rank 0's, lest workers of different make end with different last digits.
-        weight, bias = self.collective.broadcast((ridge.weight.cpu(), ridge.bias.cpu()))
-        head = self.network.head
-        if not isinstance(head, RegressionHead):
-            raise TrainingError("a probe is a linear readout, and this network has another head")
-        head.set_solution(weight, bias)
-        return positions, features
-
-    def _probe_samples(self) -> Positions:
-        fit, most = self.data.fit, self.task.probe_samples
-        if len(fit) <= most:
-            return fit
-        drawn: Tensor = torch.randperm(len(fit), generator=generator(self.task.seed, "probe"))
-        return np.sort(fit[drawn[:most].numpy()])
-
-
-def sexes(index: pl.DataFrame) -> list[str | None]:
-    """``(N,)`` female or male, None where it is not known, from the covariates of a store's index.
-
-    Datasets call the covariate sex or male; it is 1 for male, 0 for female and 0.5 for not known.
-    """
-    name = next((name for name in ("sex", "male") if name in index.columns), None)
-    if name is None:
-        return [None] * len(index)
-    return [{0.0: "female", 1.0: "male"}.get(value) for value in index[name].to_list()]
+            self._stage = index
+        return self._trainer

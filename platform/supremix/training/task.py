@@ -1,4 +1,4 @@
-"""The task: everything a trial needs beside its configuration."""
+"""The task: everything a trial needs in addition to its configuration."""
 
 from __future__ import annotations
 
@@ -15,43 +15,42 @@ _TRANSFORMS = ("none", "log")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Task:
-    """What is trained, on what, how long. Small and picklable: it travels to the workers.
+    """Data, encoder, length and precision of a training; small and picklable for the workers.
 
     Args:
-        store: address of the prepared store: a local folder, or any fsspec address, from where
+        store: Address of the prepared store: a local folder, or any fsspec address, from where
             it is fetched once to the disk of each node that trains.
-        cache: folder for what is fetched; None for the node's default.
-        method: a name of `method_names()`, or a `Method` of the user's own (picklable).
-        encoder: the encoder to build.
-        epochs: all epochs of a trial, both stages together.
-        seed: of everything random in the training: weights, order, augmentation, mixing.
-        split_seed: of the split where the dataset has no official one.
-        fractions: shares of train, val and test in such a split, adding up to 1.
-        train_splits: the splits to fit.
-        eval_split: the split whose error is reported after every epoch; None for no such report
+        cache: Folder for what is fetched; None for the node's default.
+        method: A name of `method_names()`, or a `Method` of the user's own (picklable).
+        encoder: The encoder to build.
+        epochs: All epochs of a trial, both stages together.
+        seed: Seed of everything random in the training: weights, order, augmentation, mixing.
+        split_seed: Seed of the split where the dataset has no official one.
+        fractions: Shares of train, val and test in such a split, adding up to 1.
+        train_splits: The splits to fit.
+        eval_split: The split whose error is reported after every epoch; None for no such report
             (the final fit on train and val, say), the error is then NaN.
         precision: "fp32", "bf16" or "fp16" (autocast; fp16 scales the loss); "auto" is bf16 on
             CUDA and fp32 on a CPU.
         threads: CPU threads of this trial; None keeps the process's setting. Results on a CPU are
             the same to the bit only for the same number.
-        eval_batch: images a forward pass of the evaluation takes, of each worker.
-        label_fraction: share of the groups of the fit split that is used, in (0, 1].
-        augment: whether the dataset's augmentation is applied.
-        probe_every: epochs between two probes of the pretraining; its last epoch has one always.
-        probe_samples: at most so many samples are used for a probe (drawn once, by the seed), so
-            that on a large dataset it stays a fraction of an epoch; the last one uses all.
-        fusion: how covariates join the features, see `supremix.models.Network`.
+        eval_batch: Images a forward pass of the evaluation takes, of each worker.
+        label_fraction: Share of the groups of the fit split that is used, in (0, 1].
+        augment: Whether the dataset's augmentation is applied.
+        probe_every: Epochs between two probes of the pretraining; its last epoch has one always.
+        probe_samples: Largest number of samples of a probe (drawn once, by the seed), so that on
+            a large dataset it stays a fraction of an epoch; the last one uses all.
+        fusion: How covariates join the features, see `supremix.models.Network`.
         target_transform: "none", or "log" to fit the logarithm of the target; None takes the
             dataset card's, if it has one.
-        averaging: what is judged and kept is a running average of the weights; its time constant
-            as a share of the steps of a stage, in [0, 1). 0 judges and keeps the weights as they
-            are.
-        init: folder of an exported model, visible to all workers, whose encoder the trial's sets
-            out from; None for fresh weights. See `supremix.training.artifacts.pretrained`.
-        flips: average the final predictions over the flips the augmentation allows.
-        chunk: images a forward pass of a contrastive step takes on each worker, for batches whose
+        averaging: Time constant of the running average of the weights, which is evaluated and
+            kept, as a share of the steps of a stage, in [0, 1). 0 takes the weights themselves.
+        init: Folder of an exported model, visible to all workers, whose encoder the trial starts
+            from; None for fresh weights. See `supremix.training.artifacts.pretrained`.
+        flips: Whether to average the final predictions over the flips the augmentation allows.
+        chunk: Images a forward pass of a contrastive step takes on each worker, for batches whose
             activations do not fit its memory; None for all at once. Costs a second forward pass,
-            and wants an encoder without batch normalisation; see `caching`.
+            and wants an encoder without batch normalisation; see `steps.gradient_cache`.
     """
 
     store: str
@@ -94,11 +93,11 @@ class Task:
         if not 0 <= self.averaging < 1:
             raise TaskError(f"averaging must lie in [0, 1), found {self.averaging}")
         if not self.train_splits:
-            raise TaskError('fit_on must name at least one split, such as ("train",)')
+            raise TaskError('train_splits must name at least one split, such as ("train",)')
         if self.eval_split in self.train_splits:
             raise TaskError(
-                f"judge_on={self.eval_split!r} is also fitted; its error would be no judgement. "
-                "Take another split, or judge_on=None"
+                f"eval_split={self.eval_split!r} is also in train_splits; its error would be that "
+                "of samples that were fitted. Take another split, or eval_split=None"
             )
         if len(self.fractions) != 3 or not math.isclose(sum(self.fractions), 1):
             raise TaskError(

@@ -207,7 +207,7 @@ class TrialWorker:
         rows: list[Row] = []
         for split in wanted.splits:
             with self._within(request, f"predictions of {split}"):
-                rows += _rows(run.judge(split), {**wanted.columns, "split": split})
+                rows += _rows(run.evaluate(split), {**wanted.columns, "split": split})
         if self._collective.rank == 0:
             with self._within(request, "predictions", STORAGE_LIMIT):
                 write_predictions(wanted.address, rows)

@@ -19,33 +19,33 @@ from supremix.training.data.trial_data import TrialData
 from supremix.training.task import Task
 
 
-class Trained(Protocol):
-    """What an export needs of a run; `TrialRun` has it."""
+class ExportableRun(Protocol):
+    """The attributes of a run that an export needs; `TrialRun` has them."""
 
     task: Task
     method: Method
     config: Any
     data: TrialData
-    network: Network
+    ema_model: Network
     epoch: int
 
 
-def export_model(address: Address, run: Trained) -> None:
+def export_model(address: Address, run: ExportableRun) -> None:
     """Write model.safetensors and model.json of a run into a folder, each whole or not at all.
 
     The description comes last, so a folder with one has its weights. The projection head, of no
     use after training, is left out. Storage that fails for a while is waited for.
 
     Args:
-        address: path or fsspec address of the folder, which is made when missing.
-        run: what was trained.
+        address: Path or fsspec address of the folder, which is made when missing.
+        run: The trained run.
 
     Raises:
         RunFolderError: the storage went on failing for `WORKER_PATIENCE` seconds.
         OSError: the storage refuses, and would again.
     """
     folder = to_path(address)
-    weights = save(_weights(run.network.state_dict()))
+    weights = save(_weights(run.ema_model.state_dict()))
     text = json.dumps(describe(run), indent=1, sort_keys=True)
 
     def write() -> None:
@@ -55,9 +55,9 @@ def export_model(address: Address, run: Trained) -> None:
     with_retries(write, f"the model {folder}", patience=WORKER_PATIENCE)
 
 
-def describe(run: Trained) -> dict[str, Any]:
-    """What is needed beside the weights to rebuild the network and use it, as plain values."""
-    task, data, head = run.task, run.data, run.network.head
+def describe(run: ExportableRun) -> dict[str, Any]:
+    """Description that, with the weights, rebuilds the network, as plain values."""
+    task, data, head = run.task, run.data, run.ema_model.head
     return {
         "format": FORMAT,
         "card": data.card.to_dict(),

@@ -1,4 +1,4 @@
-"""Transfer: a trial whose encoder sets out from that of a trained model, of another dataset say."""
+"""Transfer: a trial whose encoder starts from that of a trained model, of another dataset say."""
 
 from __future__ import annotations
 
@@ -33,9 +33,11 @@ class Initial:
     """The encoder of an exported model.
 
     Attributes:
-        folder: where it lies. encoder: `EncoderSpec.to_dict()` of it.
-        dimensions: spatial dimensions of its images, 2 or 3. channels: of its images.
-        dataset: what the model was trained on.
+        folder: Folder of the model.
+        encoder: `EncoderSpec.to_dict()` of it.
+        dimensions: Spatial dimensions of its images, 2 or 3.
+        channels: Channels of its images.
+        dataset: Dataset that the model was trained on.
         digest: SHA-256 of its weights' file.
     """
 
@@ -48,7 +50,7 @@ class Initial:
 
     @classmethod
     def read(cls, folder: Address) -> Initial:
-        """Look at a model, without its weights.
+        """Read the description of a model.
 
         Raises:
             TaskError: there is no model in the folder, or one of another version.

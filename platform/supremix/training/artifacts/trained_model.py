@@ -1,4 +1,4 @@
-"""A trained model: loaded from two files without executing anything, and asked for predictions."""
+"""A trained model, loaded from two files without executing anything, and its predictions."""
 
 from __future__ import annotations
 
@@ -189,8 +189,7 @@ def _network(description: dict[str, Any], builder: EncoderBuilder | None) -> Net
             shape=tuple(card["shape"]),
             covariates=len(card["covariates"]),
             fusion=description["fusion"],
-            # Models of the time before other heads came up have a linear one.
-            bins=description.get("bins"),
+            bins=description["bins"],
         )
 
 

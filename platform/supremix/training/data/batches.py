@@ -1,4 +1,4 @@
-"""Batches on the device: whose turn it is, augmented, with the covariates that belong to them."""
+"""Batches on the device: their samples in random order, augmented, with their covariates."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from supremix.methods.base import Stage
 from supremix.methods.mixing import Mixed
-from supremix.training.data.randomness import generator
+from supremix.training.data.randomness import seeded_generator
 from supremix.training.data.trial_data import Positions, TrialData
 from supremix.training.distributed.collective import Collective, share
 from supremix_datasets.augment import Augmenter
@@ -26,11 +26,11 @@ class Batch:
         images: (V n, C, *shape) float32, V views of each of this worker's n images, image by
             image: row V i + v is view v of image i. Where inputs are mixed, the mixtures.
         covariates: (V n, K) standardised, adapted to the zoom of each view, mixed like images.
-        members: positions in the store of the whole batch, of all workers.
-        own: the rows of `members` that are this worker's.
+        members: (M,) indices in the store of the whole batch, of all workers.
+        own: Rows of `members` that are this worker's.
         views: V.
-        draws: the step's generator, in the same state on every worker.
-        mixed: the mixtures of the whole batch, of inputs or yet to be made of features.
+        generator: Generator of the step, in the same state on every worker.
+        mixed: Mixtures of the whole batch, of inputs or yet to be made of features.
     """
 
     images: Tensor
@@ -38,15 +38,15 @@ class Batch:
     members: Positions
     own: slice
     views: int
-    draws: torch.Generator
+    generator: torch.Generator
     mixed: Mixed | None = None
 
 
 @dataclass(slots=True)
 class _Views:
-    """Every view of the whole batch: its place in the store, and what was drawn for it."""
+    """Every view of the whole batch: its index in the store, and what was drawn for it."""
 
-    places: Positions
+    indices: Positions
     starts: Positions | None = None
     augmentation: dict[str, Tensor] = field(default_factory=dict)
 
@@ -59,11 +59,11 @@ class Batches:
     loss of negatives.
 
     Args:
-        stage: its objective (two views when contrastive), batch size and mixing.
-        data: the samples; `data.fit` are iterated.
-        key: seed and stage, from which everything random is derived.
-        augment: whether images are augmented.
-        collective: the workers a batch is shared among.
+        stage: Stage with its objective (two views when contrastive), batch size and mixing.
+        data: The samples, of which `data.fit` are iterated.
+        key: Seed and stage, from which everything random is derived.
+        augment: Whether images are augmented.
+        collective: The workers a batch is shared among.
     """
 
     def __init__(
@@ -84,21 +84,23 @@ class Batches:
     def epoch(self, epoch: int) -> Iterator[Batch]:
         """The batches of an epoch, a function of the key and the epoch."""
         count = len(self._data.fit)
-        order = torch.randperm(count, generator=generator(*self._key, epoch, "order")).numpy()
+        order = torch.randperm(
+            count, generator=seeded_generator(*self._key, epoch, "order")
+        ).numpy()
         for step in range(self.steps):
             members = self._data.fit[order[share(count, step, self.steps)]]
-            yield self._load(members, generator(*self._key, epoch, "step", step))
+            yield self._load(members, seeded_generator(*self._key, epoch, "step", step))
 
-    def _load(self, members: Positions, draws: torch.Generator) -> Batch:
+    def _load(self, members: Positions, generator: torch.Generator) -> Batch:
         own = share(len(members), self._collective.rank, self._collective.world)
         views = _Views(np.repeat(members, self._views))
-        views.starts = self._data.draw_starts(views.places, draws)
+        views.starts = self._data.draw_starts(views.indices, generator)
         if self._augmenter is not None:
-            views.augmentation = self._augmenter.draw(len(views.places), draws)
+            views.augmentation = self._augmenter.draw(len(views.indices), generator)
         mixed = None
         if self._mixing is not None:
             labels = torch.from_numpy(self._data.store.targets[members])
-            mixed = self._mixing.draw(labels, draws)
+            mixed = self._mixing.draw(labels, generator)
         if mixed is not None and mixed.inputs:
             images, covariates = self._mixtures(views, own, mixed)
         else:
@@ -110,13 +112,13 @@ class Batches:
             members=members,
             own=own,
             views=self._views,
-            draws=draws,
+            generator=generator,
             mixed=mixed,
         )
 
     def _inputs(self, views: _Views, rows: slice | Positions) -> tuple[Tensor, Tensor]:
         """Images and covariates of some rows of the batch's views."""
-        mine = views.places[rows]
+        mine = views.indices[rows]
         images = self._images(views, rows)
         covariates = self._data.covariates[torch.from_numpy(mine).to(images.device)]
         if self._augmenter is not None:
@@ -136,12 +138,12 @@ class Batches:
 
     def _images(self, views: _Views, rows: slice | Positions) -> Tensor:
         """An image is read once for all its views, a video gives each its own clip."""
-        places = views.places[rows]
+        indices = views.indices[rows]
         if views.starts is not None:
-            return self._data.images(places, views.starts[rows])
+            return self._data.images(indices, views.starts[rows])
         if self._views == 1:
-            return self._data.images(places)
-        return self._data.images(places[:: self._views]).repeat_interleave(self._views, 0)
+            return self._data.images(indices)
+        return self._data.images(indices[:: self._views]).repeat_interleave(self._views, 0)
 
     def _zoomed(self, mine: Positions, params: dict[str, Tensor]) -> Tensor:
         """By how much the standardised covariates (n, K) change with the zoom of each view."""

@@ -25,6 +25,6 @@ def derive(*key: int | str) -> int:
     return int.from_bytes(digest, "big") >> 1
 
 
-def generator(*key: int | str) -> torch.Generator:
+def seeded_generator(*key: int | str) -> torch.Generator:
     """A CPU generator seeded by the key."""
     return torch.Generator().manual_seed(derive(*key))

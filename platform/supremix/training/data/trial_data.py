@@ -1,4 +1,4 @@
-"""A store as training sees it: which samples are fitted, and how they get onto the device."""
+"""The samples of a trial: those that are fitted, and their way onto the device."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from supremix_datasets.stores.shared import open_shared
 from supremix_datasets.stores.store import Store
 
 Positions = NDArray[np.int64]
-"""Places in the store's index, 0 <= position < len(store)."""
+"""Indices of samples in the store, 0 <= index < len(store)."""
 
 _RESIDENT_BYTES = 4 << 30
 
@@ -33,8 +33,8 @@ class TrialData:
     the page cache does the same without a copy.
 
     Args:
-        task: which store, splits and share of labels.
-        device: where images, targets and covariates are delivered.
+        task: Store, splits and share of labels.
+        device: Device that images, targets and covariates are delivered to.
     """
 
     def __init__(self, task: Task, device: torch.device) -> None:
@@ -82,8 +82,8 @@ class TrialData:
         """(B, C, *shape) float32 on the device, (stored - offset) * gain.
 
         Args:
-            positions: places in the index.
-            starts: of videos, the first frame of the clip in each.
+            positions: (B,) indices in the store.
+            starts: (B,) first frame of the clip in each video; None for images.
         """
         if self._resident is not None:
             rows = torch.from_numpy(self._rows(positions, starts)).to(self.device)
@@ -107,25 +107,25 @@ class TrialData:
         ]
         return first[:, None] + np.stack(inside)
 
-    def draw_starts(self, positions: Positions, draws: torch.Generator) -> Positions | None:
+    def draw_starts(self, positions: Positions, generator: torch.Generator) -> Positions | None:
         """A random clip of each video, as its first frame, (B,); None for images."""
         if self.card.period is None:
             return None
-        uniform = torch.rand(len(positions), generator=draws, dtype=torch.float64).numpy()
+        uniform = torch.rand(len(positions), generator=generator, dtype=torch.float64).numpy()
         return (uniform * start_count(self.store.lengths[positions], self.card)).astype(np.int64)
 
     def clips(
         self, positions: Positions, *, thorough: bool = False
     ) -> tuple[Positions, Positions | None, Tensor]:
-        """What has to be looked at to judge samples: every image, or clips of every video.
+        """The inputs of an evaluation: every image, or clips of every video.
 
         Args:
-            positions: places in the index.
-            thorough: of videos, clips whose starts are an eighth of a clip apart, instead of the
-                fewest clips that cover the video.
+            positions: (N,) indices in the store.
+            thorough: Whether to take, of videos, clips whose starts are an eighth of a clip apart,
+                instead of the fewest clips that cover the video.
 
         Returns:
-            places (R,), first frames (R,) or None, and the row (R,) of `positions` of each.
+            Indices (R,), first frames (R,) or None, and the row (R,) of `positions` of each.
         """
         if self.card.period is None:
             return positions, None, torch.arange(len(positions))
@@ -144,7 +144,7 @@ class TrialData:
 
 
 def to_input(stored: Tensor, offset: float, gain: float) -> Tensor:
-    """What a network takes, (stored - offset) * gain in float32, from the stored type."""
+    """The input of a network, (stored - offset) * gain in float32, from the stored type."""
     values = stored.float()
     if offset:
         values.sub_(offset)

@@ -1,4 +1,4 @@
-"""What the training loop needs from its fellow workers, without knowing who runs them."""
+"""The operations of a group of workers that a training needs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Collective(Protocol):
 
     @property
     def rank(self) -> int:
-        """This worker's place, 0 <= rank < world."""
+        """Rank of this worker, 0 <= rank < world."""
         ...
 
     @property

@@ -20,11 +20,11 @@ class Evaluator:
     Every worker takes a contiguous share and all get the result for all.
 
     Args:
-        network: the network, already on the device.
-        data: the samples.
-        collective: who shares the work.
-        precision: of the forward pass.
-        batch: images of a forward pass.
+        network: The network, already on the device.
+        data: The samples.
+        collective: The workers that share the work.
+        precision: Precision of the forward pass.
+        batch: Images of a forward pass.
     """
 
     def __init__(
@@ -46,16 +46,16 @@ class Evaluator:
         Of a video, the mean over its clips; with flips, over more of them, and the mean over all
         combinations of the card's flip axes.
         """
-        return self._look(positions, flips)[:, : self._network.width]
+        return self._run(positions, flips)[:, : self._network.width]
 
     @torch.no_grad()
-    def judge(self, positions: Positions, *, flips: bool = False) -> tuple[Tensor, Tensor]:
+    def evaluate(self, positions: Positions, *, flips: bool = False) -> tuple[Tensor, Tensor]:
         """Features as above, and predictions (N,) in the unit of the task, float64.
 
         Where features are averaged, so are standardised predictions; of a linear head the
         prediction of the mean is the same.
         """
-        seen = self._look(positions, flips)
+        seen = self._run(positions, flips)
         features = seen[:, : self._network.width]
         head = self._network.head
         predictions = head(features) if head.linear else seen[:, -1]
@@ -64,17 +64,17 @@ class Evaluator:
     @torch.no_grad()
     def predict(self, positions: Positions, *, flips: bool = False) -> Tensor:
         """Predictions (N,) in the unit of the task, float64."""
-        return self.judge(positions, flips=flips)[1]
+        return self.evaluate(positions, flips=flips)[1]
 
-    def _look(self, positions: Positions, flips: bool) -> Tensor:
-        """What `mean_views` gives, in the order of the positions."""
+    def _run(self, positions: Positions, flips: bool) -> Tensor:
+        """The result of `mean_views`, in the order of the positions."""
         world, rank = self._collective.world, self._collective.rank
         mine = positions[share(len(positions), rank, world)]
         self._network.eval()
-        places, starts, owner = self._data.clips(mine, thorough=flips)
+        indices, starts, owner = self._data.clips(mine, thorough=flips)
         parts = [
-            self._forward(places[rows], None if starts is None else starts[rows], flips)
-            for rows in _chunks(len(places), self._batch)
+            self._forward(indices[rows], None if starts is None else starts[rows], flips)
+            for rows in _chunks(len(indices), self._batch)
         ]
         width = self._network.width + (not self._network.head.linear)
         own = torch.cat(parts) if parts else self._data.covariates.new_zeros(0, width)

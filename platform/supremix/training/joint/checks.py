@@ -1,4 +1,4 @@
-"""Whether several tasks can be trained together, and which settings are whose."""
+"""Checks of tasks that are to be trained together, and the parameters of each."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def check_tasks(tasks: Sequence[Task]) -> list[str]:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise TaskError(
-            f"tasks that are trained together are told apart by their datasets, found "
+            f"tasks that are trained together need a dataset of their own each, found "
             f"{', '.join(twice)} more than once; give the second one a name of its own"
         )
     return names

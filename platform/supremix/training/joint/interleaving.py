@@ -13,9 +13,7 @@ from torch import Tensor, nn
 from supremix._errors import NonFiniteLossError
 from supremix.methods.base import Stage
 from supremix.models import Network
-from supremix.training.artifacts.checkpoint import frozen
-from supremix.training.data.batches import Batch
-from supremix.training.data.randomness import derive, generator
+from supremix.training.data.randomness import derive, seeded_generator
 from supremix.training.data.trial_data import TrialData
 from supremix.training.distributed.collective import Collective
 from supremix.training.steps.ema import Averager
@@ -26,27 +24,22 @@ from supremix.training.task import Task
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Part:
-    """One task of a stage: what to train, and on what.
+class StageTask:
+    """One task in a stage of joint training.
 
     Attributes:
-        task: its settings. stage: of this task. data: its samples.
-        network: what is trained. average: what follows as the average of its weights.
+        task: The task.
+        stage: Its stage.
+        data: Its samples.
+        model: The network in training.
+        ema_model: The running average of its weights.
     """
 
     task: Task
     stage: Stage
     data: TrialData
-    network: Network
-    average: Network
-
-
-class TurnStepper(StageTrainer):
-    """The steps of one task; optimizer and schedule are those of all."""
-
-    def take(self, batch: Batch) -> Tensor:
-        """One step; this worker's part of the loss."""
-        return self._step(batch)
+    model: Network
+    ema_model: Network
 
 
 class Interleaver:
@@ -56,34 +49,37 @@ class Interleaver:
     task: it changes that task's own weights and the shared ones, and no other's.
 
     Args:
-        parts: the tasks, their stages alike but for loss and batch size.
-        key: seed and stage, from which everything random is derived.
-        precision: of the forward pass.
-        collective: fellow workers; their gradients are averaged.
+        tasks: The tasks, their stages alike but for loss and batch size.
+        key: Seed and stage, from which everything random is derived.
+        precision: Precision of the forward pass.
+        collective: Fellow workers; their gradients are averaged.
+
+    Attributes:
+        trainers: Of each task, whose optimizer and scaler are those of all.
     """
 
     def __init__(
         self,
-        parts: Sequence[Part],
+        tasks: Sequence[StageTask],
         *,
         key: tuple[int | str, ...],
         precision: Precision,
         collective: Collective,
     ) -> None:
-        self._parts, self._key, self._collective = parts, key, collective
-        self._stage = parts[0].stage
-        self._turns = [self._turn(part, precision) for part in parts]
-        union = nn.ModuleList([part.network for part in parts])
-        averages = nn.ModuleList([part.average for part in parts])
+        self._tasks, self._key, self._collective = tasks, key, collective
+        self._stage = tasks[0].stage
+        self.trainers = [self._trainer(one, precision) for one in tasks]
+        union = nn.ModuleList([one.model for one in tasks])
+        averages = nn.ModuleList([one.ema_model for one in tasks])
         self._optimizer = build_optimizer(
             union, lr=self._stage.lr, weight_decay=self._stage.weight_decay
         )
         self._scaler = precision.scaler()
-        for turn in self._turns:
-            turn.optimizer, turn.scaler = self._optimizer, self._scaler
-        self._per_epoch = sum(turn.batches.steps for turn in self._turns)
+        for trainer in self.trainers:
+            trainer.optimizer, trainer.scaler = self._optimizer, self._scaler
+        self._per_epoch = sum(trainer.batches.steps for trainer in self.trainers)
         self._steps = self._stage.epochs * self._per_epoch
-        averaging = parts[0].task.averaging
+        averaging = tasks[0].task.averaging
         self._averager = Averager(union, averages, steps=averaging * self._steps)
 
     def epoch(self, epoch: int) -> list[tuple[float, float]]:
@@ -92,68 +88,64 @@ class Interleaver:
         Raises:
             NonFiniteLossError: a mean loss is NaN or infinite.
         """
-        for part in self._parts:
-            part.network.train()
-        zero = torch.zeros((), dtype=torch.float64, device=self._parts[0].data.device)
-        totals, lr = [zero.clone() for _ in self._parts], self._stage.lr
+        for one in self._tasks:
+            one.model.train()
+        zero = torch.zeros((), dtype=torch.float64, device=self._tasks[0].data.device)
+        totals, lr = [zero.clone() for _ in self._tasks], self._stage.lr
         # Dropout in a user's encoder draws from the global generator of the worker.
         torch.manual_seed(derive(*self._key, epoch, "global", self._collective.rank))
-        batches = [turn.batches.epoch(epoch) for turn in self._turns]
-        for step, place in enumerate(self._order(epoch), start=epoch * self._per_epoch):
+        batches = [trainer.batches.epoch(epoch) for trainer in self.trainers]
+        for step, turn in enumerate(self._order(epoch), start=epoch * self._per_epoch):
             lr = rate(step, self._steps, self._stage.lr, warmup=self._stage.warmup)
             set_rate(self._optimizer, lr)
-            batch = next(batches[place])
-            totals[place] += self._turns[place].take(batch) * len(batch.members)
+            batch = next(batches[turn])
+            totals[turn] += self.trainers[turn].step(batch) * len(batch.members)
             self._averager.update(step)
-        for turn in self._turns:
-            if turn.direct is not None:
-                turn.direct.end_epoch()
+        for trainer in self.trainers:
+            if trainer.regression is not None:
+                trainer.regression.end_epoch()
         return [(self._mean(i, total, epoch), lr) for i, total in enumerate(totals)]
 
     def state_dict(self) -> dict[str, Any]:
-        """What changes beside the networks, copied to the CPU."""
-        direct = [None if t.direct is None else t.direct.state_dict() for t in self._turns]
-        return {
-            "optimizer": frozen(self._optimizer.state_dict()),
-            "scaler": frozen(self._scaler.state_dict()),
-            "direct": frozen(direct),
-        }
+        """Everything that changes apart from the networks, copied to the CPU."""
+        # Optimizer and scaler are those of all: the first one's state is enough.
+        regression = [trainer.regression_state() for trainer in self.trainers]
+        return {**self.trainers[0].state_dict(), "regression": regression}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take up a state."""
-        self._optimizer.load_state_dict(frozen(state["optimizer"]))
-        self._scaler.load_state_dict(state["scaler"])
-        for turn, direct in zip(self._turns, state["direct"], strict=True):
-            if turn.direct is not None:
-                turn.direct.load_state_dict(direct)
+        """Load a state."""
+        first, *others = state["regression"]
+        self.trainers[0].load_state_dict({**state, "regression": first})
+        for trainer, regression in zip(self.trainers[1:], others, strict=True):
+            trainer.load_regression_state(regression)
 
-    def _turn(self, part: Part, precision: Precision) -> TurnStepper:
-        return TurnStepper(
-            part.stage,
-            part.network,
-            part.data,
-            average=part.average,
-            averaging=part.task.averaging,
+    def _trainer(self, one: StageTask, precision: Precision) -> StageTrainer:
+        return StageTrainer(
+            one.stage,
+            one.model,
+            one.data,
+            average=one.ema_model,
+            averaging=one.task.averaging,
             key=self._key,
-            augment=part.task.augment,
+            augment=one.task.augment,
             precision=precision,
             collective=self._collective,
-            chunk=part.task.chunk,
+            chunk=one.task.chunk,
         )
 
     def _order(self, epoch: int) -> Iterator[int]:
-        """Whose turn it is at each step of an epoch."""
-        counts = torch.tensor([turn.batches.steps for turn in self._turns])
+        """The task of each step of an epoch, by its index."""
+        counts = torch.tensor([trainer.batches.steps for trainer in self.trainers])
         turns = torch.repeat_interleave(torch.arange(len(counts)), counts)
-        draws = generator(*self._key, epoch, "turns")
-        yield from turns[torch.randperm(len(turns), generator=draws)].tolist()
+        generator = seeded_generator(*self._key, epoch, "turns")
+        yield from turns[torch.randperm(len(turns), generator=generator)].tolist()
 
-    def _mean(self, place: int, total: Tensor, epoch: int) -> float:
-        part = self._parts[place]
-        loss = float(self._collective.sum(total)) / len(part.data.fit)
+    def _mean(self, turn: int, total: Tensor, epoch: int) -> float:
+        one = self._tasks[turn]
+        loss = float(self._collective.sum(total)) / len(one.data.fit)
         if not math.isfinite(loss):
             raise NonFiniteLossError(
-                f"the loss of {part.data.card.name} in stage {part.stage.name!r} became {loss} in "
-                f"its epoch {epoch + 1}; the learning rate {part.stage.lr:g} is probably too high"
+                f"the loss of {one.data.card.name} in stage {one.stage.name!r} became {loss} in "
+                f"its epoch {epoch + 1}; the learning rate {one.stage.lr:g} is probably too high"
             )
         return loss

@@ -1,7 +1,7 @@
 """Joint training: one encoder on several datasets at once, as `TrialRun` trains it on one.
 
-What the networks of the tasks have in common is told in `sharing`, how their steps take turns in
-`interleaving`. Each task is judged, saved and exported as a trial of its own would be.
+`sharing` decides which weights the networks of the tasks have in common, `interleaving` how their
+steps take turns. Each task is evaluated, saved and exported as a trial of its own would be.
 """
 
 from __future__ import annotations
@@ -16,12 +16,11 @@ import torch
 from numpy.typing import NDArray
 
 from supremix._errors import CheckpointError, TrainingError
-from supremix.models import Network
 from supremix.storage.paths import Address, to_path
 from supremix.training.artifacts.checkpoint import State
 from supremix.training.distributed.collective import Collective, Solo
 from supremix.training.joint.checks import check_stages, check_tasks, split_config
-from supremix.training.joint.interleaving import Interleaver, Part
+from supremix.training.joint.interleaving import Interleaver, StageTask
 from supremix.training.joint.sharing import share_parameters
 from supremix.training.run import TrialRun
 from supremix.training.steps.isolation import isolated
@@ -33,67 +32,56 @@ _STATE_FORMAT = 1
 class JointMember(TrialRun):
     """One task of a joint run: everything of a trial but its steps, which are taken elsewhere."""
 
-    _outcome: tuple[float, float] = (math.nan, 0.0)
-
-    @property
-    def trainee(self) -> Network:
-        """The network in training, whose average is `network`."""
-        return self._trainee
+    _steps_taken: tuple[float, float] = (math.nan, 0.0)
 
     @property
     def label_spread(self) -> float:
         """Standard deviation of the labels that are fitted, in the task's unit."""
         return float(self.data.store.targets[self.data.fit].std())
 
-    def part(self, index: int) -> Part:
-        """What an `Interleaver` needs of this task for a stage."""
-        return Part(
+    def stage_task(self, index: int) -> StageTask:
+        """This task in a stage, as an `Interleaver` takes it."""
+        return StageTask(
             task=self.task,
             stage=self.stages[index],
             data=self.data,
-            network=self._trainee,
-            average=self.network,
+            model=self.model,
+            ema_model=self.ema_model,
         )
 
-    def set_out(self) -> None:
-        """Let a stage set out from what was judged, with the head solved for it."""
-        self._trainee.load_state_dict(self.network.state_dict())
-
-    def locate(self) -> tuple[int, int]:
-        """The stage that the next epoch belongs to, and its number within the stage."""
-        return self._locate(self.epoch)
-
-    def conclude(self, loss: float, lr: float) -> dict[str, Any]:
-        """Judge an epoch whose steps were taken, with this mean loss and last rate; its row."""
-        self._outcome = loss, lr
+    def finish_epoch(self, loss: float, lr: float) -> dict[str, Any]:
+        """Evaluate an epoch whose steps were taken, with this mean loss and last rate; its row."""
+        self._steps_taken = loss, lr
         return self.advance()
 
-    def _train(self, index: int, epoch: int) -> tuple[float, float]:
-        return self._outcome
+    def train_epoch(self, index: int, epoch: int) -> tuple[float, float]:
+        """The mean loss and the last rate of the steps that were taken."""
+        return self._steps_taken
 
 
 class JointRun:
-    """Trains one configuration on several tasks; knows nothing of who calls it.
+    """Trains one configuration on several tasks; knows nothing of its caller.
 
     Like a `TrialRun` it can stop after any epoch and go on to the same bits, and W workers compute
     what one process would. Of one task it is that task's `TrialRun`, to the bit. Draws are those
     of each task's own `TrialRun`: the same batches, augmentation and mixtures.
 
     Args:
-        tasks: what to train on, each of another dataset; alike in method, encoder, epochs, seed,
-            averaging, precision, threads and init.
-        config: parameters of the method by name, for all tasks; "DATASET.NAME" is for the task of
+        tasks: Tasks, each of another dataset; alike in method, encoder, epochs, seed, averaging,
+            precision, threads and init.
+        config: Parameters of the method by name, for all tasks; "DATASET.NAME" is for the task of
             that dataset alone, as a length on the label axis has to be.
-        collective: the workers that train together; all of them call the same functions.
-        device: where to train; CUDA when there is one, else the CPU.
+        collective: The workers that train together; all of them call the same functions.
+        device: Device to train on; CUDA when there is one, else the CPU.
 
     Raises:
-        TrainingError: they cannot be trained together; nothing was started.
+        TrainingError: They cannot be trained together; nothing was started.
 
     Attributes:
-        tasks: the members' runs by the name of their dataset. shared: of each, the names of its
-            parameters that others hold as well, with how many hold each.
-        total: number of epochs.
+        tasks: The members' runs by the name of their dataset.
+        shared: By dataset, the names of its parameters that others hold as well, with how many
+            hold each.
+        total: Number of epochs.
     """
 
     def __init__(
@@ -114,8 +102,8 @@ class JointRun:
         members = list(self.tasks.values())
         check_stages({name: member.stages for name, member in self.tasks.items()})
         axes = [len(member.data.card.shape) for member in members]
-        shared = share_parameters([member.network for member in members], axes)
-        share_parameters([member.trainee for member in members], axes)
+        shared = share_parameters([member.ema_model for member in members], axes)
+        share_parameters([member.model for member in members], axes)
         self.shared = dict(zip(names, shared, strict=True))
         self._first = members[0]
         self.total = self._first.total
@@ -138,25 +126,25 @@ class JointRun:
         return [self._row(epoch) for epoch in range(self.epoch)]
 
     def advance(self) -> dict[str, Any]:
-        """Train exactly one epoch of every task and judge their networks.
+        """Train exactly one epoch of every task and evaluate their networks.
 
         Returns:
             epoch (1 for the first), stage, error (the mean over the tasks of their MAE in standard
-            deviations of the labels they fit; NaN where one was not judged), lr, seconds, and
+            deviations of the labels they fit; NaN where one was not evaluated), lr, seconds, and
             tasks: by dataset, a row as `TrialRun.advance` returns it, its seconds those of all.
 
         Raises:
-            NonFiniteLossError: the training diverged.
-            TrainingError: no epoch is left.
+            NonFiniteLossError: The training diverged.
+            TrainingError: No epoch is left.
         """
         if self.done:
             raise TrainingError(f"all {self.total} epochs of this run are done")
         started = time.perf_counter()
-        index, epoch = self._first.locate()
+        index, epoch = self._first.locate(self.epoch)
         with isolated(self._first.device, self._first.task.threads):
-            outcomes = self._train(index, epoch)
+            taken = self._train(index, epoch)
         members = self.tasks.values()
-        rows = [m.conclude(*outcome) for m, outcome in zip(members, outcomes, strict=True)]
+        rows = [m.finish_epoch(*steps) for m, steps in zip(members, taken, strict=True)]
         seconds = time.perf_counter() - started
         for row in rows:
             row["seconds"] = seconds
@@ -172,10 +160,10 @@ class JointRun:
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Take up a state; the next `advance` is the epoch after it.
+        """Load a state; the next `advance` is the epoch after it.
 
         Raises:
-            CheckpointError: the state is of other tasks, of another configuration or version.
+            CheckpointError: The state is of other tasks, of another configuration or version.
         """
         if state.get("joint_format") != _STATE_FORMAT:
             raise CheckpointError(
@@ -191,22 +179,22 @@ class JointRun:
             member.load(state["tasks"][name])
         self._interleaver, self._stage = None, -1
         if state["stage"] >= 0:
-            self._steps_of(int(state["stage"])).load_state_dict(state["steps"])
+            self.interleaver_of(int(state["stage"])).load_state_dict(state["steps"])
 
     def predict(self, name: str, positions: NDArray[np.int64]) -> NDArray[np.float64]:
         """Predictions (N,) of one task, see `TrialRun.predict`. Collective."""
         return self.tasks[name].predict(positions)
 
-    def judge(self, split: str) -> dict[str, NDArray[Any]]:
-        """Predictions beside the truth for a split of every task. Collective.
+    def evaluate(self, split: str) -> dict[str, NDArray[Any]]:
+        """Predictions and truth of a split of every task. Collective.
 
         Returns:
             dataset, id, group, target, prediction, site and sex, each (N,), task after task.
         """
-        judged = {name: member.judge(split) for name, member in self.tasks.items()}
-        sizes = [len(columns["id"]) for columns in judged.values()]
-        names = np.repeat(np.array(list(judged), dtype=object), sizes)
-        columns = {c: np.concatenate([j[c] for j in judged.values()]) for c in judged[names[0]]}
+        found = {name: member.evaluate(split) for name, member in self.tasks.items()}
+        sizes = [len(columns["id"]) for columns in found.values()]
+        names = np.repeat(np.array(list(found), dtype=object), sizes)
+        columns = {c: np.concatenate([f[c] for f in found.values()]) for c in found[names[0]]}
         return {"dataset": names, **columns}
 
     def embed(self, split: str, *, most: int = 2000) -> dict[str, dict[str, NDArray[Any]]]:
@@ -233,13 +221,14 @@ class JointRun:
             return [(math.nan, 0.0)] * len(self.tasks)
         if epoch == 0:
             for member in self.tasks.values():
-                member.set_out()
-        return self._steps_of(index).epoch(epoch)
+                member.start_stage()
+        return self.interleaver_of(index).epoch(epoch)
 
-    def _steps_of(self, index: int) -> Interleaver:
+    def interleaver_of(self, index: int) -> Interleaver:
+        """The steps of a stage; new ones where the last were of another stage."""
         if self._interleaver is None or self._stage != index:
             self._interleaver = Interleaver(
-                [member.part(index) for member in self.tasks.values()],
+                [member.stage_task(index) for member in self.tasks.values()],
                 key=(self._first.task.seed, index),
                 precision=self._first.precision,
                 collective=self.collective,

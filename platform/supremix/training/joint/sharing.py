@@ -1,13 +1,13 @@
-"""Which weights the networks of several tasks have in common, and making them so.
+"""Sharing of weights among the networks of several tasks.
 
 Weights are shared one by one, as the same tensor in several networks: those of the encoder where
 the number of spatial axes, name and shape agree. So tasks of as many axes have everything in common
 but the layers that see their channels, the stem, and tasks of as many channels have that as well. A
 convolution over two axes and one over three have nothing that could be shared.
 
-The projection head is shared by all tasks whose joined features are as wide, whatever their axes.
-What covariates pass through and the regression head speak of one dataset and stay its own. So do
-the running statistics of every normalisation: a batch is of one task, and its judge has to
+The projection head is shared by all tasks whose joined features are as wide, with any number of
+axes. The layers of covariates and the regression head belong to one dataset and stay its own. So do
+the running statistics of every normalisation: a batch is of one task, and its evaluation has to
 normalise as the training did (domain-specific statistics, after Chang et al. 2019,
 arXiv 1906.03950).
 """
@@ -27,8 +27,8 @@ def share_parameters(networks: Sequence[Network], axes: Sequence[int]) -> list[d
     """Let networks have every parameter in common that they can; the first one's values stay.
 
     Args:
-        networks: of one encoder specification; changed in place.
-        axes: number of spatial axes of the images of each, 2 or 3.
+        networks: Networks of one encoder specification; changed in place.
+        axes: Number of spatial axes of the images of each, 2 or 3.
 
     Returns:
         For each network the names of its shared parameters, with the number of networks, two or
@@ -49,7 +49,7 @@ def share_parameters(networks: Sequence[Network], axes: Sequence[int]) -> list[d
 
 
 def _keys(network: Network, axes: int) -> dict[str, _Key]:
-    """Of each parameter that may be shared, what another's has to equal."""
+    """By name of each parameter that may be shared, the key that another's has to equal."""
     keys: dict[str, _Key] = {}
     # Weights that an encoder uses twice have two names, and both have to lead to the shared one.
     for name, parameter in network.named_parameters(remove_duplicate=False):

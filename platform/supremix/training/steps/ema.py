@@ -1,4 +1,4 @@
-"""A running average of a network's weights, which is what gets judged and kept.
+"""A running average of a network's weights, which is evaluated and kept.
 
 At the high rates in the middle of a cycle the weights jump about, and so does their validation
 error; their average does not, and a pruner that compares trials there compares like with like.
@@ -16,9 +16,9 @@ class Averager:
     """Keeps `average` at the exponential moving average of `network`, statistics of norms too.
 
     Args:
-        network: what is trained: a network, or several, with parameters in common or not.
-        average: the same of the same make, changed in place.
-        steps: time constant in steps; below 1 the average is the network itself. It is reached
+        network: The network in training, or several, with parameters in common or not.
+        average: Network of the same make, changed in place.
+        steps: Time constant in steps; below 1 the average is the network itself. It is reached
             gradually, by min(1 - 1/steps, (1 + t) / (10 + t)), so that the start is forgotten.
     """
 
@@ -32,7 +32,7 @@ class Averager:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Take in the network as it is after the step, counted from 0 in its stage."""
+        """Move towards the network as it is after the step, counted from 0 in its stage."""
         kept = min(self._most, (1 + step) / (10 + step)) if self._most else 0.0
         averages: list[Tensor] = [a for a, _ in self._floats]
         # One call for all tensors: there are many and they are small.

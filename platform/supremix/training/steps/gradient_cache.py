@@ -38,10 +38,10 @@ class ChunkedStep:
     """Forward and backward pass of contrastive steps, a chunk at a time.
 
     Args:
-        network: what is trained, of every worker; not wrapped: gradients are added up here.
-        chunk: images of a forward pass, each with all its views.
-        precision: of the forward passes.
-        collective: fellow workers.
+        network: The network in training, not wrapped: gradients are added up here.
+        chunk: Images of a forward pass, each with all its views.
+        precision: Precision of the forward passes.
+        collective: Fellow workers.
     """
 
     def __init__(
@@ -59,20 +59,21 @@ class ChunkedStep:
         """Leave the gradient of the batch of all workers in the parameters.
 
         Args:
-            batch: this worker's part.
-            objective: its embeddings (V n, D) -> its part of the loss.
-            scale: applied to the loss before it is differentiated, as mixed precision needs.
+            batch: This worker's part.
+            objective: Function of its embeddings (V n, D) that returns its part of the loss.
+            scale: Function applied to the loss before it is differentiated, as mixed precision
+                needs.
 
         Returns:
             This worker's part of the loss.
         """
         rows = list(self._rows(batch))
-        features, states = self._look(batch, rows)
+        features, states = self._forward(batch, rows)
         with self._precision.autocast():
             embeddings = self._network.embed(features)
         loss = objective(embeddings)
         scale(loss).backward()
-        self._learn(batch, rows, features, states)
+        self._backward(batch, rows, features, states)
         self._add_up()
         return loss.detach()
 
@@ -82,8 +83,8 @@ class ChunkedStep:
             yield slice(start, start + step)
 
     @torch.no_grad()
-    def _look(self, batch: Batch, rows: Sequence[slice]) -> tuple[Tensor, list[_RandomState]]:
-        """Features of all images, as a leaf of the graph, and what each chunk's dropout drew of."""
+    def _forward(self, batch: Batch, rows: Sequence[slice]) -> tuple[Tensor, list[_RandomState]]:
+        """Features of all images, a leaf of the graph, and the random state before each chunk."""
         parts: list[Tensor] = []
         states: list[_RandomState] = []
         for part in rows:
@@ -91,7 +92,7 @@ class ChunkedStep:
             parts.append(self._features(batch, part))
         return torch.cat(parts).requires_grad_(), states
 
-    def _learn(
+    def _backward(
         self,
         batch: Batch,
         rows: Sequence[slice],
@@ -125,9 +126,9 @@ def check_chunk(task: Task, stages: Sequence[Stage], network: Network | None = N
     """Raise ConfigError where `task.chunk` has nothing to cut, or would change what is computed.
 
     Args:
-        task: what is to be trained.
-        stages: of the method.
-        network: what was built for it, where it has been.
+        task: The task to be trained.
+        stages: Stages of the method.
+        network: The network built for it, where it has been.
     """
     if task.chunk is None:
         return

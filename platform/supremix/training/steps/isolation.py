@@ -1,4 +1,4 @@
-"""Training neither takes from its host process nor leaves anything behind."""
+"""Isolation of a training from the random state and the threads of its process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mixed precision: which type the forward pass computes in, and the scaling that fp16 needs."""
+"""Mixed precision: the type of the forward pass, and the scaling that fp16 needs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Precision:
 
     Args:
         name: "auto", "fp32", "bf16" or "fp16", see `Task.precision`.
-        device: where it runs.
+        device: Device of the training.
     """
 
     def __init__(self, name: str, device: torch.device) -> None:

@@ -1,4 +1,4 @@
-"""The loss of a step that trains end to end, with all that its recipe adds."""
+"""The loss of a regression step, with all that its recipe adds."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from supremix.training.steps.precision import Precision
 
 
 def label_stats(data: TrialData) -> LabelStats:
-    """What recipes are told of the samples to fit."""
+    """Labels and scale of the samples to fit."""
     labels = torch.from_numpy(data.store.targets[data.fit]).double()
     return LabelStats(labels=labels, scale=data.target_scale)
 
 
 def check_recipes(stages: Sequence[Stage], data: TrialData) -> None:
-    """Raise ConfigError where what a stage does beside its loss cannot be done on this data."""
+    """Raise ConfigError where the recipe of a stage cannot be used on this data."""
     stats = label_stats(data)
     for stage in stages:
         if stage.recipe is not None:
@@ -36,8 +36,8 @@ def check_recipes(stages: Sequence[Stage], data: TrialData) -> None:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Truth:
-    """Of the whole batch: labels (M,), standardised targets (M,) and weights (M,) or None."""
+class Truth:
+    """Labels (M,), standardised targets (M,) and weights (M,) or None of the whole batch."""
 
     labels: Tensor
     targets: Tensor
@@ -48,11 +48,12 @@ class RegressionStep:
     """Computes this worker's part of the loss of a batch, from images to the scalar.
 
     Args:
-        stage: its loss and recipe.
-        network: what is trained, its head included.
-        data: samples.
-        precision: of the encoder's pass; with a recipe the head is computed in full precision.
-        collective: fellow workers.
+        stage: Stage with its loss and recipe.
+        network: The network in training, its head included.
+        data: The samples.
+        precision: Precision of the encoder's pass; with a recipe the head is computed in full
+            precision.
+        collective: Fellow workers.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class RegressionStep:
         stats = label_stats(data)
         self._loss = bound(stage.loss, stats)
         self._terms = [bound(term, stats) for term in recipe.terms]
-        self._weights = _weights(recipe, data, stats)
+        self.weights = _weights(recipe, data, stats)
         self._smoothing: FeatureSmoothing | None = None
         if recipe.smoothing is not None:
             smoothing = recipe.smoothing.build(network.width, stats.labels)
@@ -83,45 +84,45 @@ class RegressionStep:
         """This worker's part of the mean loss over the whole batch.
 
         Args:
-            module: the network, or its data-parallel wrapper.
-            batch: this worker's part, of one view.
+            module: The network, or its data-parallel wrapper.
+            batch: This worker's part, of one view.
         """
         with self._precision.autocast():
             output: Tensor = module(batch.images, batch.covariates, False, self._plain)
         if not self._plain:
-            return self._follow(output.float(), batch)
+            return self._with_recipe(output.float(), batch)
         mine = torch.from_numpy(batch.members[batch.own]).to(output.device)
         losses = self._loss(output.float(), self._data.targets[mine])
         return losses.sum() / len(batch.members)
 
     def end_epoch(self) -> None:
-        """Take in what was collected. Collective."""
+        """Update the statistics of the smoothing. Collective."""
         if self._smoothing is not None:
             self._smoothing.finish(self._collective.sum)
 
     def state_dict(self) -> dict[str, Any]:
-        """What changes from epoch to epoch beside the network."""
+        """The statistics that change from epoch to epoch."""
         return {} if self._smoothing is None else dict(self._smoothing.state_dict())
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take up a state."""
+        """Load a state."""
         if self._smoothing is not None:
             self._smoothing.load_state_dict(state)
 
-    def _follow(self, features: Tensor, batch: Batch) -> Tensor:
+    def _with_recipe(self, features: Tensor, batch: Batch) -> Tensor:
         mixed, own = batch.mixed, batch.own
-        shown = self._truth(batch.members, mixed if mixed is not None and mixed.inputs else None)
+        shown = self.truth(batch.members, mixed if mixed is not None and mixed.inputs else None)
         seen = self._smooth(features, shown.labels[own])
         wanted = shown
         if mixed is not None and not mixed.inputs:
             seen = mixed.mix(self._gather(seen, batch))[own]
-            wanted = self._truth(batch.members, mixed)
+            wanted = self.truth(batch.members, mixed)
         loss = self._compare(seen, wanted, batch)
         if self._terms:
             loss = loss + self._added(features, shown.labels, batch)
         return loss
 
-    def _compare(self, seen: Tensor, truth: _Truth, batch: Batch) -> Tensor:
+    def _compare(self, seen: Tensor, truth: Truth, batch: Batch) -> Tensor:
         """The stage's loss of what the head makes of features (n, F)."""
         own, head = batch.own, self._network.head
         if self._recipe.coupled:
@@ -138,14 +139,14 @@ class RegressionStep:
     def _added(self, features: Tensor, labels: Tensor, batch: Batch) -> Tensor:
         with torch.no_grad():
             predictions = self._data.target_scale.restore(self._network.head(features))
-        whole = GlobalBatch(
+        everyone = GlobalBatch(
             features=self._gather(features, batch),
             labels=labels,
             predictions=self._gather(predictions, batch),
             anchors=batch.own,
-            generator=batch.draws,
+            generator=batch.generator,
         )
-        return torch.stack([term(whole) for term in self._terms]).sum()
+        return torch.stack([term(everyone) for term in self._terms]).sum()
 
     def _smooth(self, features: Tensor, labels: Tensor) -> Tensor:
         if self._smoothing is None:
@@ -154,24 +155,24 @@ class RegressionStep:
         self._smoothing.collect(features, labels)
         return calibrated
 
-    def _truth(self, members: Positions, mixed: Mixed | None) -> _Truth:
-        """What is true of the whole batch, or of its mixtures."""
-        places = torch.from_numpy(members).to(self._data.device)
-        labels, targets = self._data.labels[places], self._data.targets[places]
-        weights = None if self._weights is None else self._weights[places]
+    def truth(self, members: Positions, mixed: Mixed | None) -> Truth:
+        """Labels, targets and weights of the whole batch, or of its mixtures."""
+        rows = torch.from_numpy(members).to(self._data.device)
+        labels, targets = self._data.labels[rows], self._data.targets[rows]
+        weights = None if self.weights is None else self.weights[rows]
         if mixed is not None:
             # On the scale that is fitted, where the head is linear; labels follow.
             targets = mixed.mix(targets)
             labels = self._data.target_scale.restore(targets)
             weights = None if weights is None else mixed.mix(weights)
-        return _Truth(labels=labels, targets=targets, weights=weights)
+        return Truth(labels=labels, targets=targets, weights=weights)
 
     def _gather(self, own: Tensor, batch: Batch) -> Tensor:
         return self._collective.gather(own, shares(len(batch.members), self._collective.world))
 
 
 def _weights(recipe: Recipe, data: TrialData, stats: LabelStats) -> Tensor | None:
-    """Weights by place in the store, 0 for what is not fitted."""
+    """Weights by index in the store, 0 for what is not fitted."""
     if recipe.density is None:
         return None
     weights = torch.zeros(len(data.labels))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,6 +14,7 @@ from torch.nn.utils import clip_grad_norm_
 from supremix._errors import ConfigError, NonFiniteLossError
 from supremix.methods.base import Stage
 from supremix.models import Network
+from supremix.training.artifacts.checkpoint import frozen
 from supremix.training.data.batches import Batch, Batches
 from supremix.training.data.randomness import derive
 from supremix.training.data.trial_data import TrialData
@@ -27,16 +30,23 @@ class StageTrainer:
     """Optimizer, schedule and loss of a stage, applied to a network.
 
     Args:
-        stage: what to do.
-        network: what to do it to, on the device, its norms synchronised where needed.
-        average: a network that follows as the average of its weights.
-        averaging: time constant of that average, as a share of the stage's steps.
-        data: samples.
-        key: seed and stage, from which everything random is derived.
-        augment: whether images are augmented.
-        precision: of the forward pass.
-        collective: fellow workers; their gradients are averaged.
-        chunk: images of a forward pass of a contrastive step, None for all; see `caching`.
+        stage: The stage.
+        network: The network to train, on the device, its norms synchronised where needed.
+        average: Network that follows as the average of its weights.
+        averaging: Time constant of that average, as a share of the stage's steps.
+        data: The samples.
+        key: Seed and stage, from which everything random is derived.
+        augment: Whether images are augmented.
+        precision: Precision of the forward pass.
+        collective: Fellow workers; their gradients are averaged.
+        chunk: Images of a forward pass of a contrastive step, None for all; see
+            `gradient_cache`.
+
+    Attributes:
+        loss: The loss of the stage.
+        module: The network, or its data-parallel wrapper.
+        regression: Computes the loss of a regression stage, None in a contrastive one.
+        batches: The batches of an epoch.
     """
 
     def __init__(
@@ -55,7 +65,7 @@ class StageTrainer:
     ) -> None:
         if stage.loss is None:
             raise ConfigError(f"stage {stage.name!r} is to be trained and has no loss")
-        self.stage, self._network, self._data, self._loss = stage, network, data, stage.loss
+        self.stage, self._network, self._data, self.loss = stage, network, data, stage.loss
         self._key, self._precision, self._collective = key, precision, collective
         self._contrastive = stage.objective == "contrastive"
         network.train_for(project=self._contrastive)
@@ -64,8 +74,8 @@ class StageTrainer:
             if chunk is not None and self._contrastive
             else None
         )
-        self._module = network if self._chunked else _parallel(network, collective)
-        self.direct = (
+        self.module = network if self._chunked else _parallel(network, collective)
+        self.regression = (
             None
             if self._contrastive
             else RegressionStep(stage, network, data, precision=precision, collective=collective)
@@ -92,10 +102,10 @@ class StageTrainer:
             lr = rate(step, self._steps, self.stage.lr, warmup=self.stage.warmup)
             set_rate(self.optimizer, lr)
             # Summed on the device: reading a number every step would make the device wait.
-            total += self._step(batch) * len(batch.members)
+            total += self.step(batch) * len(batch.members)
             self._averager.update(step)
-        if self.direct is not None:
-            self.direct.end_epoch()
+        if self.regression is not None:
+            self.regression.end_epoch()
         loss = float(self._collective.sum(total)) / len(self._data.fit)
         if not math.isfinite(loss):
             raise NonFiniteLossError(
@@ -104,8 +114,32 @@ class StageTrainer:
             )
         return loss, lr
 
-    def _step(self, batch: Batch) -> Tensor:
-        loss = self._backward(batch)
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that changes apart from the networks, copied to the CPU."""
+        return {
+            "optimizer": frozen(self.optimizer.state_dict()),
+            "scaler": frozen(self.scaler.state_dict()),
+            "regression": self.regression_state(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Load a state."""
+        self.optimizer.load_state_dict(frozen(state["optimizer"]))
+        self.scaler.load_state_dict(state["scaler"])
+        self.load_regression_state(state["regression"])
+
+    def regression_state(self) -> dict[str, Any]:
+        """What changes in the loss of a regression, copied to the CPU."""
+        return {} if self.regression is None else frozen(self.regression.state_dict())
+
+    def load_regression_state(self, state: Mapping[str, Any]) -> None:
+        """Load what `regression_state` returned."""
+        if self.regression is not None:
+            self.regression.load_state_dict(state)
+
+    def step(self, batch: Batch) -> Tensor:
+        """Take one step; this worker's part of the loss."""
+        loss = self.backward(batch)
         if self.stage.clip is not None:
             self.scaler.unscale_(self.optimizer)
             clip_grad_norm_(self._trained, self.stage.clip)
@@ -114,31 +148,33 @@ class StageTrainer:
         self.optimizer.zero_grad(set_to_none=True)
         return loss
 
-    def _backward(self, batch: Batch) -> Tensor:
+    def backward(self, batch: Batch) -> Tensor:
         """Leave the batch's gradient in the parameters; returns this worker's part of the loss."""
         if self._chunked is not None:
             return self._chunked.backward(
-                batch, lambda embeddings: self._contrast(embeddings, batch), self.scaler.scale
+                batch, lambda embeddings: self.contrast(embeddings, batch), self.scaler.scale
             )
-        loss = self._whole(batch) if self.direct is None else self.direct.loss(self._module, batch)
+        regression = self.regression
+        loss = self._at_once(batch) if regression is None else regression.loss(self.module, batch)
         # Losses of the workers add up to the batch's; the wrapper averages gradients over them.
         self.scaler.scale(loss * self._collective.world).backward()
         return loss.detach()
 
-    def _whole(self, batch: Batch) -> Tensor:
+    def _at_once(self, batch: Batch) -> Tensor:
         """The contrastive loss, all images in one forward pass."""
         with self._precision.autocast():
-            embeddings: Tensor = self._module(batch.images, batch.covariates, True)
-        return self._contrast(embeddings, batch)
+            embeddings: Tensor = self.module(batch.images, batch.covariates, True)
+        return self.contrast(embeddings, batch)
 
-    def _contrast(self, embeddings: Tensor, batch: Batch) -> Tensor:
+    def contrast(self, embeddings: Tensor, batch: Batch) -> Tensor:
+        """This worker's part of the loss, from its embeddings (V n, D)."""
         views, own = batch.views, batch.own
         sizes = [views * n for n in shares(len(batch.members), self._collective.world)]
         everyone = self._collective.gather(embeddings.float(), sizes)
         members = torch.from_numpy(batch.members).to(everyone.device)
         labels = self._data.labels[members].repeat_interleave(views)
         anchors = slice(views * own.start, views * own.stop)
-        return self._loss(everyone, labels, generator=batch.draws, anchors=anchors)
+        return self.loss(everyone, labels, generator=batch.generator, anchors=anchors)
 
 
 def _parallel(network: Network, collective: Collective) -> torch.nn.Module:
