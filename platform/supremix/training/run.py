@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from supremix._errors import CheckpointError, TrainingError
 from supremix.methods.registry import get_method, make_config
 from supremix.storage.paths import Address
-from supremix.training.artifacts.checkpoint import State, frozen
+from supremix.training.artifacts.checkpoint import State
 from supremix.training.artifacts.export import export_model
 from supremix.training.build import build_models, fingerprint
 from supremix.training.data.randomness import seeded_generator
@@ -29,6 +29,7 @@ from supremix.training.steps.isolation import isolated
 from supremix.training.steps.precision import Precision
 from supremix.training.steps.regression_step import check_recipes, label_stats
 from supremix.training.steps.stage_trainer import StageTrainer
+from supremix.training.steps.state import frozen
 from supremix.training.task import Task
 
 _STATE_FORMAT = 1

@@ -100,15 +100,3 @@ def checkpoint_exists(address: Address) -> bool:
     """Whether there is a checkpoint; one that is there is whole."""
     path = to_path(address)
     return with_retries(path.exists, str(path), patience=WORKER_PATIENCE)
-
-
-def frozen(value: Any) -> Any:
-    """A copy of a nested state on the CPU that later training steps do not change."""
-    if isinstance(value, torch.Tensor):
-        return value.detach().to("cpu", copy=True)
-    if isinstance(value, Mapping):
-        items = cast(Mapping[Any, Any], value).items()
-        return {key: frozen(item) for key, item in items}
-    if isinstance(value, (list, tuple)):
-        return [frozen(item) for item in cast("list[Any]", value)]
-    return value

@@ -14,7 +14,6 @@ from torch.nn.utils import clip_grad_norm_
 from supremix._errors import ConfigError, NonFiniteLossError
 from supremix.methods.base import Stage
 from supremix.models import Network
-from supremix.training.artifacts.checkpoint import frozen
 from supremix.training.data.batches import Batch, Batches
 from supremix.training.data.randomness import derive
 from supremix.training.data.trial_data import TrialData
@@ -24,6 +23,7 @@ from supremix.training.steps.gradient_cache import ChunkedStep
 from supremix.training.steps.precision import Precision
 from supremix.training.steps.regression_step import RegressionStep
 from supremix.training.steps.schedule import build_optimizer, rate, set_rate
+from supremix.training.steps.state import frozen
 
 
 class StageTrainer:
