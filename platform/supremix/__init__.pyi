@@ -1,9 +1,9 @@
 from supremix.benchmark.benchmark import Benchmark as Benchmark
 from supremix.benchmark.comparison import Comparison as Comparison
-from supremix.benchmark.comparison import ComparisonResult as ComparisonResult
-from supremix.benchmark.multi_dataset import MultiDatasetResult as MultiDatasetResult
 from supremix.benchmark.multi_dataset import MultiDatasetSearch as MultiDatasetSearch
 from supremix.benchmark.result import BenchmarkResult as BenchmarkResult
+from supremix.benchmark.result import ComparisonResult as ComparisonResult
+from supremix.benchmark.result import MultiDatasetResult as MultiDatasetResult
 from supremix.data import check as check
 from supremix.data import datasets as datasets
 from supremix.data import phantom as phantom

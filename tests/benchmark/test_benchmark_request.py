@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import supremix
+from supremix.benchmark.grid import Grid
 from supremix.errors import RunFolderError, SpecError, TrainingError, UnknownNameError
 from supremix.runs.folder import RunFolder
 from supremix.runs.grids import BENCHMARK
@@ -26,13 +27,13 @@ def ask(datasets: Any = DATASETS, methods: Any = METHODS, **more: Any) -> suprem
 def begun(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every search that is asked for has begun, and no more."""
 
-    def run(folder: Path, specs: Any, runs: list[RunFolder], *rest: Any) -> None:
-        rest[-1](runs)  # writes down what it is from now on
-        for one in runs:
-            Path(one.ledger).write_text('{"event":"session"}\n')
+    def run(grid: Grid) -> None:
+        grid.save()
+        for cell in grid.cells:
+            Path(cell.run.ledger).write_text('{"event":"session"}\n')
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("supremix.benchmark.benchmark.run_benchmark", run)
+    monkeypatch.setattr("supremix.benchmark.driver.run_searches", run)
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def refused(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*arguments: Any) -> None:
         raise SpecError("dataset hcp-aging: its images cannot be used")
 
-    monkeypatch.setattr("supremix.benchmark.benchmark.run_benchmark", refuse)
+    monkeypatch.setattr("supremix.benchmark.driver.run_searches", refuse)
 
 
 def cells(benchmark: supremix.Benchmark) -> set[tuple[Any, Any]]:
@@ -142,7 +143,7 @@ def test_it_grows_to_what_would_have_been_asked_for_at_once(there: Path) -> None
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({"test_seeds": 2}, "judged with 3 seeds, and those stay; got test_seeds=2"),
+        ({"test_seeds": 2}, "tested with 3 seeds, and those stay; got test_seeds=2"),
         ({"sources": {"ukb-t1": "x"}}, "sources for ukb-t1, which are no new datasets"),
         ({"methods": ["supremx"]}, "unknown method: 'supremx'"),
         ({"epochs": 5}, "takes no epochs"),

@@ -49,8 +49,12 @@ def test_a_file_of_settings_goes_to_the_methods_that_have_them(tmp_path: Path) -
     ("methods", "more", "message"),
     [
         (("l1", "supremx"), {}, r"unknown method: 'supremx'; known are .*l1.*'supremix'"),
-        (("l1",), {}, "at least two methods, each once; got l1"),
-        (("l1", "supremix", "l1"), {}, "each once; got l1, supremix, l1"),
+        (("l1",), {}, "at least two methods; got 1"),
+        (
+            ("l1", "supremix", "l1"),
+            {},
+            "name each .* once; ukb-t1 with l1 is there twice",
+        ),
         ((), {"overrides": ("temprature=1",)}, r"unknown parameter.*'temprature'.*'temperature'"),
         ((), {"space": Space({"lr": Fixed(0.1)})}, "a Space is one method's"),
         ((), {"trials": None}, "needs a budget"),
@@ -81,7 +85,7 @@ def refused(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*arguments: Any) -> None:
         raise SpecError("method l1: its batch is too large")
 
-    monkeypatch.setattr("supremix.benchmark.comparison.run_comparison", refuse)
+    monkeypatch.setattr("supremix.benchmark.driver.run_searches", refuse)
 
 
 @pytest.mark.usefixtures("refused")
@@ -102,11 +106,11 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
 def test_the_folder_has_a_run_a_method_and_is_taken_up_with_the_same_searches(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def run(folder: Path, *rest: Any) -> None:
-        (folder / "l1" / "ledger.jsonl").write_text('{"event":"session"}\n')
+    def run(grid: supremix.Comparison) -> None:
+        (grid.path / "l1" / "ledger.jsonl").write_text('{"event":"session"}\n')
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("supremix.benchmark.comparison.run_comparison", run)
+    monkeypatch.setattr("supremix.benchmark.driver.run_searches", run)
     comparison = ask(out=tmp_path / "run", overrides=("temperature=0.5",))
     with pytest.raises(KeyboardInterrupt):
         comparison.run()

@@ -13,7 +13,6 @@ import supremix
 from supremix import cli
 from supremix.cli.views.benchmark import show_benchmark
 from supremix.errors import SearchInterrupted
-from supremix.runs.folder import RunFolder
 from supremix_reports import (
     MethodRun,
     config_text,
@@ -79,9 +78,8 @@ def test_sources_are_told_by_name_or_for_the_only_dataset(
 def begun(folder: Path) -> Path:
     """A benchmark that was asked for, and no more."""
     benchmark = supremix.Benchmark(["ukb-t1"], methods=["l1"], trials=2, out=folder)
-    benchmark._write()
-    assert list(benchmark._create([RunFolder(folder / "ukb-t1" / "l1")]))
-    return folder
+    with benchmark.created():
+        return folder
 
 
 def test_resume_takes_what_is_to_be_added_and_nothing_else(

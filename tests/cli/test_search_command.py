@@ -166,7 +166,7 @@ def test_every_dataset_of_a_search_goes_on_in_the_new_place(
     def interrupt(*_: Any) -> None:
         raise errors.SearchInterrupted(str(tmp_path))
 
-    monkeypatch.setattr("supremix.benchmark.multi_dataset.run_many", interrupt)
+    monkeypatch.setattr("supremix.benchmark.driver.run_searches", interrupt)
     datasets = ("hc18", "rsna-bone-age")
     options: dict[str, Any] = {"trials": 3, "out": tmp_path / "run", "address": "old:6379"}
     search = supremix.MultiDatasetSearch(

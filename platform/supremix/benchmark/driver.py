@@ -1,84 +1,205 @@
-"""The searches of a benchmark, run by the same worker groups, and what follows from all of them."""
+"""The driver of a grid: from its creation to the tables that follow from all its searches."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+import math
+from collections.abc import Generator, Mapping, Sequence
 
-from upath import UPath
-
-from supremix.benchmark.many_driver import dataset_name, prepare_all
-from supremix.benchmark.shared_session import together
-from supremix.errors import SearchFailedError
+from supremix.benchmark.cells import Cell
+from supremix.benchmark.grid import Grid
+from supremix.cluster import Executor
+from supremix.errors import USER_ERRORS, SearchFailedError, SearchInterrupted, SpecError
 from supremix.progress.progress import Listener, Progress
 from supremix.runs.folder import RunFolder
+from supremix.runs.grids import RATIO
 from supremix.search.driver import search_all, started_executor
 from supremix.search.final_evaluation import write_tables
+from supremix.search.prepare import (
+    PreparedSearch,
+    Resources,
+    find_resources,
+    keep_space,
+    prepare_search,
+)
 from supremix.search.session import SearchSession
-from supremix.search.spec import SearchSpec
+from supremix.search.shared_session import SharedSession, named_part, shared_session
 from supremix.storage.retry import with_retries
-from supremix.tuning.study.scheduler import overlapping_studies
-from supremix_reports import MethodRun, write_benchmark
+from supremix_datasets import Store
+from supremix_reports import MethodRun
 
 
-def run_benchmark(
-    folder: UPath,
-    specs: Sequence[SearchSpec],
-    runs: Sequence[RunFolder],
-    reference: str,
-    listen: Listener,
-    grow: Callable[[Sequence[RunFolder]], None],
-) -> None:
-    """Run or go on with the searches of a benchmark, and write what follows from them together.
+def run_grid(grid: Grid) -> None:
+    """Create a grid, or resume it, and run its searches until all are concluded.
 
     Args:
-        folder: Of the benchmark.
-        specs: A search for each dataset and method; they differ in those alone.
-        runs: Their folders, created.
-        reference: Name of the method that the others are compared with.
-        listen: Told of every step.
-        grow: Writes down what the benchmark is from now on; called with its runs as soon as they
-            are held by this process alone and known to be possible.
+        grid: The searches, in the order in which they begin where they cost the same.
 
     Raises:
         USER_ERRORS: Something is wrong with one of the searches; nothing was trained.
-        SearchFailedError: None came to a result.
-        SearchInterrupted: Ctrl-C or SIGTERM; the benchmark can be resumed.
+        SearchFailedError: No search came to a result. One that does not, while others do, does not
+            end the grid: the tables have the reason.
+        SearchInterrupted: Ctrl-C or SIGTERM; the grid can be resumed.
     """
-    names = ", ".join(dict.fromkeys(map(dataset_name, specs)))
-    with together(folder, runs, specs[0], names, listen) as held:
-        settings = prepare_all(specs, runs, held.listen, folder)
-        grow(runs)
-        works = [SearchSession(s.run, held.ledger(s.run, s.listen), [s]) for s in settings]
-        pending = [work for work in works if not work.concluded]
-        held.listen(Progress(message=f"{len(works) - len(pending)} of {len(works)} searches done"))
-        for work in works:
-            if work.concluded:
-                write_tables(work)
-        reasons: dict[str, str] = {}
-        if pending:
-            plan = settings[0].plan
-            with started_executor(plan, held.listen) as executor:
-                failures = search_all(pending, executor, overlapping_studies(plan.count))
-            reasons = {name: str(error) for name, error in failures.items()}
-        held.check()
-        with_retries(lambda: _write(folder, works, reasons, reference), str(folder))
-    if len(reasons) == len(works):
-        causes = "; ".join(f"{name}: {why}" for name, why in reasons.items())
-        raise SearchFailedError(f"no search of the benchmark came to a result. {causes}")
+    with grid.created():
+        run_searches(grid)
 
 
-def _write(
-    folder: UPath, works: Sequence[SearchSession], reasons: dict[str, str], reference: str
-) -> None:
-    runs = [
-        MethodRun.read(
-            str(folder),
-            dataset=work.setting.store.card.name,
-            method=work.spec.resolve_method().name,
-            run=f"{work.run.path.parent.name}/{work.run.path.name}",
-            unit=work.unit,
-            reason=reasons.get(work.run.name),
-        )
-        for work in works
-    ]
-    write_benchmark(str(folder), runs, reference=reference)
+def run_searches(grid: Grid) -> None:
+    """Run the searches of a grid whose folders are there; raises what `run_grid` does."""
+    runs, names = [cell.run for cell in grid.cells], ", ".join(grid.datasets)
+    interrupted = SearchInterrupted(str(grid.path), grid.kind.command)
+    with shared_session(
+        grid.path, runs, grid.specs[0], names, grid.listen, interrupted=interrupted
+    ) as session:
+        prepared = _prepare(grid, session.listen)
+        grid.save()
+        GridDriver(grid, prepared, session).run()
+
+
+def _prepare(grid: Grid, listen: Listener) -> list[PreparedSearch]:
+    """Prepare the searches, those on datasets with the least to compute first.
+
+    The order matters: later studies learn from earlier ones, and a joint objective prunes bad
+    trials before they reach the expensive datasets.
+    """
+    resources: dict[str, Resources] = {}
+    for cell in grid.cells:
+        if cell.dataset not in resources:
+            with _named(f"dataset {cell.dataset}" if len(grid.datasets) > 1 else ""):
+                tell = named_part(listen, cell.dataset) if len(grid.datasets) > 1 else listen
+                resources[cell.dataset] = find_resources(cell.spec, tell)
+    cells = sorted(grid.cells, key=lambda cell: _cost(resources[cell.dataset].store))
+    found: list[PreparedSearch] = []
+    for cell, part in zip(cells, _parts(grid, cells), strict=True):
+        method = f"method {cell.method}" if len(grid.methods) > 1 else ""
+        dataset = f"dataset {cell.dataset}" if len(grid.datasets) > 1 else ""
+        with _named(" on ".join(filter(None, (method, dataset)))):
+            tell = listen if grid.sharing == "joint objective" else named_part(listen, part)
+            found.append(
+                prepare_search(cell.spec, cell.run, resources[cell.dataset], tell, grid.path)
+            )
+    return found
+
+
+def _parts(grid: Grid, cells: Sequence[Cell]) -> list[str]:
+    """Names of the searches in what is shown of their progress."""
+    names = [grid.kind.run(cell.dataset, cell.method) for cell in cells]
+    if grid.sharing != "in turn":
+        return names
+    return [f"{name} ({number} of {len(names)})" for number, name in enumerate(names, start=1)]
+
+
+def _cost(store: Store) -> tuple[int, str]:
+    """Estimate the cost of an epoch: the images' number times their size."""
+    return len(store.index) * math.prod(store.card.shape), store.card.name
+
+
+@contextlib.contextmanager
+def _named(search: str) -> Generator[None]:
+    """Name the search that cannot be carried out, where there are several."""
+    try:
+        yield
+    except USER_ERRORS as error:
+        raise (SpecError(f"{search}: {error}") if search else error) from error
+
+
+class GridDriver:
+    """Runs the prepared searches of a grid, and writes what follows from all of them.
+
+    Args:
+        grid: The grid.
+        prepared: Its searches, in the order in which they begin.
+        session: Locks, listener and ledgers.
+    """
+
+    def __init__(
+        self, grid: Grid, prepared: Sequence[PreparedSearch], session: SharedSession
+    ) -> None:
+        self._grid, self._prepared, self._session = grid, prepared, session
+        self._searches = self._open()
+        self._reasons: dict[str, str] = {}
+
+    def _open(self) -> list[SearchSession]:
+        """A search for each cell, or one for all of them."""
+        session = self._session
+        if self._grid.sharing != "joint objective":
+            return [
+                SearchSession(one.run, session.ledger(one.run, one.listen), [one])
+                for one in self._prepared
+            ]
+        _check_references(self._prepared)
+        whole = RunFolder(self._grid.path)
+        keep_space(whole, self._prepared[0].space)
+        ledger = session.ledger(whole, session.listen)
+        return [SearchSession(whole, ledger, self._prepared, unit=RATIO)]
+
+    def run(self) -> None:
+        """Run the searches that are not concluded.
+
+        Raises:
+            SearchFailedError: None came to a result.
+        """
+        batches = self._batches()
+        while batches:
+            with started_executor(self._prepared[0].plan, self._session.listen) as executor:
+                # A search that fails may have taken the worker groups with it: new ones then.
+                while batches and self._search(batches.pop(0), executor):
+                    pass
+        self._write()
+        if len(self._reasons) == len(self._searches):
+            causes = "; ".join(f"{name}: {why}" for name, why in self._reasons.items())
+            raise SearchFailedError(f"no search came to a result. {causes}")
+
+    def _batches(self) -> list[list[SearchSession]]:
+        """The searches still to run, those that run in parallel in one list."""
+        every = self._searches
+        pending = [search for search in every if not search.concluded]
+        done = len(every) - len(pending)
+        self._session.listen(Progress(message=f"{done} of {len(every)} searches done"))
+        for search in every:
+            if search not in pending:
+                write_tables(search)
+        if self._grid.sharing == "in turn":
+            return [[search] for search in pending]
+        # With warm starts later studies learn from all earlier ones, the concluded ones as well.
+        batch = every if pending and every[0].spec.warm_start else pending
+        return [batch] if batch else []
+
+    def _search(self, batch: list[SearchSession], executor: Executor) -> bool:
+        """Run searches in parallel; says whether all came to a result."""
+        studies = self._grid.concurrent_studies(executor.plan.count)
+        failures = search_all(batch, executor, studies)
+        self._reasons |= {name: str(error) for name, error in failures.items()}
+        self._write()
+        return not failures
+
+    def _write(self) -> None:
+        self._session.check()
+        whole = self._reasons.get(self._grid.path.name)
+        runs = [_method_run(self._grid, one, whole, self._reasons) for one in self._prepared]
+        with_retries(lambda: self._grid.write_tables(runs), str(self._grid.path))
+
+
+def _method_run(
+    grid: Grid, one: PreparedSearch, whole: str | None, reasons: Mapping[str, str]
+) -> MethodRun:
+    dataset, method = one.store.card.name, one.spec.resolve_method().name
+    return MethodRun.read(
+        str(grid.path),
+        dataset=dataset,
+        method=method,
+        run=grid.kind.run(dataset, method),
+        unit=one.store.card.unit,
+        reason=whole or reasons.get(one.run.name),
+    )
+
+
+def _check_references(prepared: Sequence[PreparedSearch]) -> None:
+    for one in prepared:
+        if not one.reference > 0:
+            raise SpecError(
+                f"the validation labels of {one.store.card.name} are all the median of the "
+                "training labels, so no ratio to that error can be formed. Leave the dataset out, "
+                "or search it alone."
+            )

@@ -1,62 +1,57 @@
-"""Searching several datasets at once: `MultiDatasetSearch`, `MultiDatasetResult`."""
+"""Searching on several datasets at once: `MultiDatasetSearch`."""
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import polars as pl
-from upath import UPath
-
-from supremix.benchmark.many_driver import run_many
-from supremix.errors import USER_ERRORS, RunFolderError, SearchInterrupted, SpecError
-from supremix.progress.progress import Listener, Progress
-from supremix.runs.folder import (
-    RunFolder,
-    check_new,
-    new_run_folder,
-    read_json,
-    write_json,
-)
-from supremix.runs.grids import MULTI_DATASET
-from supremix.runs.result import Result
-from supremix.search.search import Search
+from supremix.benchmark.cells import new_specs, resumed_specs
+from supremix.benchmark.driver import run_grid
+from supremix.benchmark.grid import Grid, Sharing
+from supremix.benchmark.result import MultiDatasetResult, read_index
+from supremix.errors import SpecError
+from supremix.progress.progress import Listener
+from supremix.runs.folder import new_run_folder
+from supremix.runs.grids import JOINT_OBJECTIVE, MULTI_DATASET
 from supremix.search.spec import SearchSpec
-from supremix.storage.paths import Address, discard_tree, to_path
+from supremix.storage.paths import Address, to_path
 from supremix.training import Method
-from supremix.tuning.ledger.ledger import read_events
 from supremix_datasets import Dataset
-from supremix_reports import read_table
+from supremix_reports import MethodRun, write_multi_dataset
 
-OBJECTIVES = ("per-dataset", "joint")
+PER_DATASET = "per-dataset"
+OBJECTIVES = (PER_DATASET, JOINT_OBJECTIVE)
 
 
-class MultiDatasetSearch:
+class MultiDatasetSearch(Grid):
     """One search over several datasets, with the same worker groups.
 
     With the objective ``"per-dataset"`` each has a study of its own, an ordinary run in a folder of
     its own, and learns from those before it and from earlier searches beside it. With ``"joint"``
-    one study looks for the settings that are best for all: a trial is trained on one dataset after
-    the other, those with the least to compute first, and is given up as soon as it falls behind;
-    its error is the geometric mean of the datasets' errors, each divided by that of predicting the
-    training labels' median. Settings are carried over by their place in their range.
+    one study looks for the hyperparameters that are best for all: a trial is trained on one dataset
+    after the other, those with the least to compute first, and is pruned as soon as it falls
+    behind; its error is the geometric mean of the datasets' errors, each divided by that of
+    predicting the training labels' median. Hyperparameters are carried over by their position in
+    their range.
 
     Args:
-        datasets: Names of datasets, or `Dataset` of your own; at least two.
-        sources: By a dataset's name the folder or address of its images; datasets that are not in
+        datasets: Names of datasets, or `Dataset` objects of your own; at least two.
+        sources: Folder or address of the images, by the dataset's name; datasets that are not in
             there have phantoms.
-        method: As for `Search`.
+        method: Name of a method, or an object of your own, as for `Search`.
         objective: ``"per-dataset"`` or ``"joint"``.
         warm_start: As for `Search`, with the objective ``"per-dataset"``; on where it is left out.
-        out: Folder of the whole, or its fsspec address; None for a new one below ``runs/``.
-        progress: Called with a `Progress` at every step; its `part` names the dataset.
-        options: The other arguments of `Search`, for every dataset. `trials`, `time` and
+        out: Folder of the search, or its fsspec address; None for a new one below ``runs/``.
+        progress: Function that is called with a `Progress` at every step; its `part` names the
+            dataset.
+        options: Other arguments of `Search`, for every dataset. `trials`, `time` and
             `gpu_hours` are the budget of each; of all together with a joint objective.
 
     Raises:
         USER_ERRORS: Of `supremix.errors`: the request cannot be carried out.
     """
+
+    kind = MULTI_DATASET
 
     def __init__(
         self,
@@ -64,31 +59,19 @@ class MultiDatasetSearch:
         sources: Mapping[str, str] | None = None,
         method: str | Method = "supremix",
         *,
-        objective: str = "per-dataset",
+        objective: str = PER_DATASET,
         warm_start: bool | None = None,
         out: Address | None = None,
         progress: Listener | None = None,
         **options: Any,
     ) -> None:
-        if objective not in OBJECTIVES:
-            raise SpecError(f"an objective is {' or '.join(OBJECTIVES)}; got {objective!r}.")
-        learns = objective == "per-dataset" if warm_start is None else warm_start
-        if learns and objective == "joint":
-            raise SpecError("a joint objective starts from nothing else; leave warm_start out.")
-        known = dict(sources or {})
-        # Each is checked as a search of its own would be; the folder is not needed for that.
-        searches = [
-            Search(one, known.pop(_name(one), None), method, out=".", warm_start=learns, **options)
-            for one in datasets
-        ]
-        self.specs = tuple(one.spec for one in searches)
-        self.objective = objective
-        _check(self.specs, known)
-        label = f"{len(self.specs)}-datasets" if objective == "per-dataset" else "joint"
-        name = self.specs[0].resolve_method().name
-        self.path = to_path(new_run_folder(label, name) if out is None else out)
-        self._listen: Listener = progress or _silent
-        self._begun = False
+        learns = _learns(objective, warm_start)
+        shared = {**options, "warm_start": learns}
+        specs = new_specs(datasets, sources, [method], shared, lenient=False)
+        if len(specs) < 2:
+            raise SpecError(f"a search over several datasets needs at least two; got {len(specs)}.")
+        self.sharing = _sharing(objective)
+        super().__init__(specs, _new_folder(specs, objective) if out is None else out, progress)
 
     @classmethod
     def resume(
@@ -97,8 +80,8 @@ class MultiDatasetSearch:
         """A search that goes on where the one in `run` ended; what is concluded stays.
 
         Args:
-            run: Folder of the whole.
-            progress: As for `MultiDatasetSearch`.
+            run: Folder of the search.
+            progress: Function that is called with a `Progress` at every step.
             objects: Objects of your own that it was started with, and where to run, as for
                 `Search.resume`.
 
@@ -107,19 +90,17 @@ class MultiDatasetSearch:
             SpecError: As for `Search.resume`.
         """
         path = to_path(run)
-        content = _read(path)
+        index = read_index(cls.kind, path)
         search = cls.__new__(cls)
-        vars(search).update(
-            specs=tuple(
-                SearchSpec.from_dict(RunFolder(path / name).read_spec(), **objects)
-                for name in content["datasets"]
-            ),
-            objective=content["objective"],
-            path=path,
-            _listen=progress or _silent,
-            _begun=True,
-        )
+        search.sharing = _sharing(index["objective"])
+        specs = resumed_specs(cls.kind, path, index, objects=objects)
+        Grid.__init__(search, specs, path, progress, begun=True)
         return search
+
+    @property
+    def objective(self) -> str:
+        """The objective, ``"per-dataset"`` or ``"joint"``."""
+        return JOINT_OBJECTIVE if self.sharing == "joint objective" else PER_DATASET
 
     def run(self) -> MultiDatasetResult:
         """Search; returns when every dataset's search is concluded.
@@ -128,105 +109,30 @@ class MultiDatasetSearch:
             USER_ERRORS: See `supremix.errors`. A dataset that comes to no result does not end the
                 search: the table has the reason.
         """
-        whole, fresh = RunFolder(self.path), not self._begun
-        runs = [RunFolder(self.path / _name(spec.dataset)) for spec in self.specs]
-        if fresh:
-            self._create(runs)
-        try:
-            run_many(whole, self.specs, runs, self.objective, self._listen)
-        except SearchInterrupted:
-            raise
-        except USER_ERRORS:
-            # A request that was refused leaves no folder in the way of the corrected one.
-            if fresh and not any(read_events(run.ledger) for run in (whole, *runs)):
-                discard_tree(self.path)
-                self._begun = False
-            raise
+        run_grid(self)
         return MultiDatasetResult(self.path)
 
-    def _create(self, runs: Sequence[RunFolder]) -> None:
-        check_new(self.path)
-        for run, spec in zip(runs, self.specs, strict=True):
-            run.create(spec.to_dict())
-        names = [run.path.name for run in runs]
-        # Last, so that a folder with it is whole.
-        write_json(
-            self.path / MULTI_DATASET.index, {"datasets": names, "objective": self.objective}
-        )
-        self._begun = True
+    def write_tables(self, runs: Sequence[MethodRun]) -> None:
+        """Write the table of datasets, and the page with it."""
+        write_multi_dataset(str(self.path), runs, self.shared_request())
+
+    def more_index(self) -> dict[str, Any]:
+        """The objective."""
+        return {"objective": self.objective}
 
 
-class MultiDatasetResult:
-    """What a search over several datasets found, read from its folder.
-
-    Args:
-        path: Folder of the whole, or its fsspec address.
-
-    Raises:
-        RunFolderError: The folder is not that of such a search.
-    """
-
-    def __init__(self, path: Address) -> None:
-        self.path = to_path(path)
-        content = _read(self.path)
-        self.datasets: tuple[str, ...] = tuple(content["datasets"])
-        self.objective: str = content["objective"]
-
-    @functools.cached_property
-    def table(self) -> pl.DataFrame:
-        """A row a dataset; the columns are those of `comparison.parquet`."""
-        return read_table(str(self.path), "comparison")
-
-    @functools.cached_property
-    def mae(self) -> pl.DataFrame:
-        """A row a dataset, split and metric: the table `mae` of all datasets."""
-        return read_table(str(self.path), "mae")
-
-    @functools.cached_property
-    def trials(self) -> pl.DataFrame | None:
-        """With a joint objective a row a trial, its error the geometric mean; else None."""
-        return read_table(str(self.path), "trials") if self.objective == "joint" else None
-
-    @property
-    def failures(self) -> dict[str, str]:
-        """The datasets that came to no result, and why."""
-        lacking = self.table.filter(pl.col("reason").is_not_null())
-        return dict(lacking.select("dataset", "reason").iter_rows())
-
-    @property
-    def results(self) -> dict[str, Result]:
-        """What was found on each dataset that came to a result."""
-        return {
-            name: Result(self.path / name) for name in self.datasets if name not in self.failures
-        }
+def _sharing(objective: str) -> Sharing:
+    return "joint objective" if objective == JOINT_OBJECTIVE else "in parallel"
 
 
-def _check(specs: Sequence[SearchSpec], unused: Mapping[str, str]) -> None:
-    names = [_name(spec.dataset) for spec in specs]
-    if len(set(names)) < max(2, len(names)):
-        raise SpecError(
-            "a search over several datasets needs at least two, each once; got "
-            f"{', '.join(names) or 'none'}."
-        )
-    if unused:
-        raise SpecError(
-            f"there are sources for {', '.join(unused)}, which are not among the datasets "
-            f"{', '.join(names)}."
-        )
+def _learns(objective: str, warm_start: bool | None) -> bool:
+    if objective not in OBJECTIVES:
+        raise SpecError(f"an objective is {' or '.join(OBJECTIVES)}; got {objective!r}.")
+    if warm_start and objective == JOINT_OBJECTIVE:
+        raise SpecError("a joint objective starts from nothing else; leave warm_start out.")
+    return objective == PER_DATASET if warm_start is None else warm_start
 
 
-def _name(dataset: str | Dataset) -> str:
-    return dataset if isinstance(dataset, str) else dataset.card.name
-
-
-def _read(folder: UPath) -> dict[str, Any]:
-    if not MULTI_DATASET.is_in(folder):
-        raise RunFolderError(
-            f"{folder} has no {MULTI_DATASET.index}, so it is not the folder of a search over "
-            "several datasets. Name the folder that 'supremix search' printed."
-        )
-    return read_json(folder / MULTI_DATASET.index)
-
-
-def _silent(progress: Progress) -> None:
-    """For those who do not want to know."""
+def _new_folder(specs: Sequence[SearchSpec], objective: str) -> Address:
+    label = f"{len(specs)}-datasets" if objective == PER_DATASET else "joint"
+    return new_run_folder(label, specs[0].resolve_method().name)

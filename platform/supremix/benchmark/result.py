@@ -1,24 +1,121 @@
-"""What a benchmark found, read from its folder: `BenchmarkResult`."""
+"""What grids of searches found, read from their folders."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, ClassVar, Generic, TypeVar
 
 import polars as pl
 from upath import UPath
 
 from supremix.errors import RunFolderError
 from supremix.runs.folder import read_json
-from supremix.runs.grids import BENCHMARK
+from supremix.runs.grids import BENCHMARK, COMPARISON, JOINT_OBJECTIVE, MULTI_DATASET, GridKind
 from supremix.runs.result import Result
 from supremix.storage.paths import Address, to_path
-from supremix_reports import read_table
+from supremix_reports import comparison_verdict, read_table
+
+Key = TypeVar("Key", str, tuple[str, str])
 
 
-class BenchmarkResult:
-    """What a benchmark found, read from its folder.
+class GridResult(Generic[Key]):
+    """What the searches of a grid found, read from its folder.
+
+    Args:
+        path: Folder of the grid, or its fsspec address.
+
+    Raises:
+        RunFolderError: The folder is not that of such a grid.
+    """
+
+    kind: ClassVar[GridKind]
+    columns: ClassVar[tuple[str, ...]]
+    """Columns of the tables that tell the searches apart."""
+
+    def __init__(self, path: Address) -> None:
+        self.path = to_path(path)
+        self._index = read_index(self.kind, self.path)
+        self.datasets: tuple[str, ...] = tuple(self._index["datasets"])
+        self.methods: tuple[str, ...] = tuple(self._index["methods"])
+
+    @functools.cached_property
+    def table(self) -> pl.DataFrame:
+        """A row a search; the columns are those of `comparison.parquet`."""
+        return read_table(str(self.path), "comparison")
+
+    @functools.cached_property
+    def mae(self) -> pl.DataFrame:
+        """A row a search, split and metric: the table `mae` of all searches."""
+        return read_table(str(self.path), "mae")
+
+    @property
+    def failures(self) -> dict[Key, str]:
+        """The searches that came to no result, and why."""
+        lacking = self.table.filter(pl.col("reason").is_not_null())
+        return {self._key(row): row["reason"] for row in lacking.iter_rows(named=True)}
+
+    @property
+    def results(self) -> dict[Key, Result]:
+        """What each search found, of those that came to a result."""
+        failed = self.failures
+        names = [{"dataset": d, "method": m} for d in self.datasets for m in self.methods]
+        return {
+            self._key(name): Result(self.path / self.kind.run(**name))
+            for name in names
+            if self._key(name) not in failed
+        }
+
+    def _key(self, row: dict[str, Any]) -> Key:
+        key: Any = tuple(row[column] for column in self.columns)
+        return key if len(key) > 1 else key[0]
+
+
+class ComparisonResult(GridResult[str]):
+    """What a comparison found, by method, read from its folder.
+
+    Args:
+        path: Folder of the comparison, or its fsspec address.
+
+    Raises:
+        RunFolderError: The folder is not that of a comparison.
+    """
+
+    kind = COMPARISON
+    columns = ("method",)
+
+    @property
+    def verdict(self) -> str:
+        """Whether a winner is shown, in plain sentences."""
+        return comparison_verdict(self.table.to_dicts())
+
+
+class MultiDatasetResult(GridResult[str]):
+    """What a search over several datasets found, by dataset, read from its folder.
+
+    Args:
+        path: Folder of the search, or its fsspec address.
+
+    Raises:
+        RunFolderError: The folder is not that of such a search.
+    """
+
+    kind = MULTI_DATASET
+    columns = ("dataset",)
+
+    @property
+    def objective(self) -> str:
+        """The objective, ``"per-dataset"`` or ``"joint"``."""
+        return self._index["objective"]
+
+    @functools.cached_property
+    def trials(self) -> pl.DataFrame | None:
+        """With a joint objective a row a trial, its error the geometric mean; else None."""
+        joint = self.objective == JOINT_OBJECTIVE
+        return read_table(str(self.path), "trials") if joint else None
+
+
+class BenchmarkResult(GridResult[tuple[str, str]]):
+    """What a benchmark found, by dataset and method, read from its folder.
 
     Args:
         path: Folder of the benchmark, or its fsspec address.
@@ -27,68 +124,34 @@ class BenchmarkResult:
         RunFolderError: The folder is not that of a benchmark.
     """
 
-    def __init__(self, path: Address) -> None:
-        self.path = to_path(path)
-        content = read_index(self.path)
-        self.datasets: tuple[str, ...] = tuple(content["datasets"])
-        self.methods: tuple[str, ...] = tuple(content["methods"])
-        self.test_seeds: int = content["test_seeds"]
-        self.reference: str = content["reference"]
-        self._cells = tuple(cells_of(content))
+    kind = BENCHMARK
+    columns = ("dataset", "method")
 
-    @functools.cached_property
-    def table(self) -> pl.DataFrame:
-        """A row a dataset and method; the columns are those of `comparison.parquet`."""
-        return read_table(str(self.path), "comparison")
+    @property
+    def test_seeds(self) -> int:
+        """Number of test seeds."""
+        return self._index["test_seeds"]
 
-    @functools.cached_property
-    def mae(self) -> pl.DataFrame:
-        """A row a dataset, method, split and metric: the table `mae` of all searches."""
-        return read_table(str(self.path), "mae")
+    @property
+    def reference(self) -> str:
+        """Name of the method that the others are compared with."""
+        return self._index["reference"]
 
     @functools.cached_property
     def gains(self) -> pl.DataFrame:
         """A row a dataset and method: its test error against that of the reference method."""
         return read_table(str(self.path), "gains")
 
-    @property
-    def failures(self) -> dict[tuple[str, str], str]:
-        """The datasets and methods that came to no result, and why."""
-        lacking = self.table.filter(pl.col("reason").is_not_null())
-        rows = lacking.select("dataset", "method", "reason").iter_rows()
-        return {(dataset, method): reason for dataset, method, reason in rows}
 
-    @property
-    def results(self) -> dict[tuple[str, str], Result]:
-        """What each search found, by dataset and method, of those that came to a result."""
-        return {
-            cell: Result(cell_folder(self.path, *cell))
-            for cell in self._cells
-            if cell not in self.failures
-        }
-
-
-def cell_folder(folder: UPath, dataset: str, method: str) -> UPath:
-    """The run of a method on a dataset, in the folder of a benchmark."""
-    return folder / dataset / method
-
-
-def cells_of(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Every dataset with every method, as a benchmark's index names them."""
-    for dataset in content["datasets"]:
-        for method in content["methods"]:
-            yield dataset, method
-
-
-def read_index(folder: UPath) -> dict[str, Any]:
-    """The file that says what a benchmark consists of.
+def read_index(kind: GridKind, folder: UPath) -> dict[str, Any]:
+    """The file that says which datasets and methods a grid has.
 
     Raises:
-        RunFolderError: The folder is not that of a benchmark.
+        RunFolderError: The folder is not that of a grid of this kind.
     """
-    if not BENCHMARK.is_in(folder):
+    if not kind.is_in(folder):
         raise RunFolderError(
-            f"{folder} has no {BENCHMARK.index}, so it is not the folder of a benchmark. Name the "
-            "folder that 'supremix benchmark' printed."
+            f"{folder} has no {kind.index}, so it is not the folder of {kind.title}. Name the "
+            f"folder that 'supremix {kind.command}' printed."
         )
-    return read_json(folder / BENCHMARK.index)
+    return read_json(folder / kind.index)

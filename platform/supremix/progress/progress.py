@@ -118,3 +118,8 @@ def _left(budget: Budget, total: int | None, done: int, elapsed: float) -> float
 
 def silent(progress: Progress) -> None:
     """Listen to nothing."""
+
+
+def messages(listen: Listener) -> Callable[[str], None]:
+    """A function that tells a listener a sentence."""
+    return lambda sentence: listen(Progress(message=sentence))

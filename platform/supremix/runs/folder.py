@@ -26,18 +26,19 @@ It may lie at any address that fsspec knows, such as ``s3://bucket/runs/first``.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import platform
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Generator, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from upath import UPath
 
-from supremix.errors import RunFolderError
+from supremix.errors import USER_ERRORS, RunFolderError, SearchInterrupted
 from supremix.runs.grids import grid_kind, run_name
 from supremix.storage.paths import (
     Address,
@@ -193,6 +194,23 @@ def _copy_model(model: UPath, target: UPath) -> None:
     # The description last: a folder with one has its weights.
     for name in (WEIGHTS, DESCRIPTION):
         write_bytes(target / name, read_bytes(model / name))
+
+
+@contextlib.contextmanager
+def removed_if_refused(remove: Callable[[], None]) -> Generator[None]:
+    """Keep the folder of a request that is refused free for the corrected one.
+
+    Args:
+        remove: Removes what was created for the request, unless work on it has begun. It is not
+            called when the work is interrupted, which can be resumed.
+    """
+    try:
+        yield
+    except SearchInterrupted:
+        raise
+    except USER_ERRORS:
+        remove()
+        raise
 
 
 def check_new(folder: Address) -> None:

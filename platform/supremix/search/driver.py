@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
-from supremix.cluster import Executor, WorkerGroupPlan, ray_runtime
-from supremix.cluster.interrupts import interrupts
+from supremix.cluster import Executor, WorkerGroupPlan
 from supremix.cluster.tune.runner import run_studies
 from supremix.cluster.tune.trackers import Tracker, make_trackers
-from supremix.errors import SearchFailedError, SearchInterrupted
-from supremix.progress.notify import notified
-from supremix.progress.progress import Listener, Progress
+from supremix.errors import SearchFailedError
+from supremix.progress.progress import Listener, Progress, messages
 from supremix.runs.folder import RunFolder
 from supremix.search.final_evaluation import evaluate_all, write_tables
-from supremix.search.prepare import PreparedSearch, find_resources, prepare_search
+from supremix.search.prepare import find_resources, prepare_search
 from supremix.search.session import SearchSession
+from supremix.search.shared_session import shared_session
 from supremix.search.spec import SearchSpec
-from supremix.storage.locks import locked
-from supremix.tuning.ledger.ledger import SESSION, Ledger
+from supremix.tuning.ledger.ledger import SESSION
 from supremix.tuning.study.scheduler import ScheduledStudy, StudyScheduler, concurrent_studies
 
 
@@ -37,30 +35,16 @@ def run_search(spec: SearchSpec, run: RunFolder, listen: Listener) -> None:
         SearchFailedError: Every trial failed, or none was finished within the budget.
         SearchInterrupted: Ctrl-C or SIGTERM; the search can be resumed.
     """
-    try:
-        with (
-            locked(run.path) as lock,
-            Ledger(run.ledger, tell=telling(listen), guard=lock.check) as ledger,
-            ray_runtime(spec.address, wheel=spec.wheel),
-            interrupts.handled(),
-            notified(
-                spec.webhook,
-                str(run.path),
-                spec.resolve_dataset().card.name,
-                listen,
-                stall=spec.stall,
-            ) as told,
-        ):
-            setting = prepare_search(spec, run, find_resources(spec, told), told)
-            with started_executor(setting.plan, told) as executor:
-                search(setting, ledger, executor)
-    except KeyboardInterrupt as error:
-        raise SearchInterrupted(str(run.path)) from error
-
-
-def telling(listen: Listener) -> Callable[[str], None]:
-    """A way for what goes on in the background to say a sentence."""
-    return lambda sentence: listen(Progress(message=sentence))
+    name = spec.resolve_dataset().card.name
+    with shared_session(run.path, (), spec, name, listen) as session:
+        tell = session.listen
+        ledger = session.ledger(run, tell)
+        prepared = prepare_search(spec, run, find_resources(spec, tell), tell)
+        work = SearchSession(run, ledger, [prepared])
+        with started_executor(prepared.plan, tell) as executor:
+            failures = search_all([work], executor)
+        if failures:
+            raise failures[run.name]
 
 
 @contextmanager
@@ -72,17 +56,6 @@ def started_executor(plan: WorkerGroupPlan, listen: Listener) -> Generator[Execu
         Executor(plan, scratch) as executor,
     ):
         yield executor
-
-
-def search(setting: PreparedSearch, ledger: Ledger, executor: Executor) -> None:
-    """Run the trials that the ledger lacks on a executor, and conclude the search.
-
-    Raises:
-        SearchFailedError: Every trial failed, or none was finished within the budget.
-    """
-    failures = search_all([SearchSession(setting.run, ledger, [setting])], executor)
-    if failures:
-        raise next(iter(failures.values()))
 
 
 def search_all(
@@ -123,14 +96,15 @@ def search_all(
 @contextmanager
 def _trackers(works: Sequence[SearchSession]) -> Generator[list[Tracker]]:
     """TensorBoard and MLflow, where they are asked for."""
-    # Of a benchmark only one search may be left to do: it is called as among all of them.
-    first, several = works[0], len(works) > 1 or "/" in works[0].part
+    # Of a grid only one search may be left to do: it is named as among all of them.
+    first = works[0]
+    several = first.setting.whole != first.run.path
     trackers = make_trackers(
         tensorboard=first.spec.tensorboard,
         mlflow=first.spec.mlflow,
         run=first.setting.whole.name if several else first.run.path.name,
         names=[work.part.replace("/", "-") for work in works] if several else (),
-        warn=telling(first.setting.listen),
+        warn=messages(first.setting.listen),
     )
     try:
         yield trackers

@@ -8,10 +8,9 @@ from typing import Any
 
 from upath import UPath
 
-from supremix.errors import USER_ERRORS, SearchInterrupted
 from supremix.models import EncoderSpec
 from supremix.progress.progress import Listener, silent
-from supremix.runs.folder import RunFolder, new_run_folder
+from supremix.runs.folder import RunFolder, new_run_folder, removed_if_refused
 from supremix.runs.result import Result
 from supremix.search.driver import run_search
 from supremix.search.spec import SearchSpec
@@ -229,14 +228,11 @@ class Search:
         if fresh:
             self._run.create(self.spec.to_dict())
             self._begun = True
-        try:
+        with removed_if_refused(self._remove if fresh else lambda: None):
             run_search(self.spec, self._run, self._listen)
-        except SearchInterrupted:
-            raise
-        except USER_ERRORS:
-            # A request that was refused leaves no folder in the way of the corrected one.
-            if fresh and not read_events(self._run.ledger):
-                self._run.remove()
-                self._begun = False
-            raise
         return Result(self._run.path)
+
+    def _remove(self) -> None:
+        if not read_events(self._run.ledger):
+            self._run.remove()
+            self._begun = False

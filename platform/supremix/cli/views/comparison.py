@@ -13,7 +13,7 @@ from supremix.cli.parsing.values import format_duration
 from supremix.cli.views.search import files_table
 
 if TYPE_CHECKING:
-    from supremix.benchmark.comparison import ComparisonResult
+    from supremix.benchmark.result import ComparisonResult
 
 FILES = {
     "comparison.md": "the result on a page",

@@ -14,7 +14,7 @@ from supremix.cli.views.comparison import trials_text
 from supremix.cli.views.search import files_table
 
 if TYPE_CHECKING:
-    from supremix.benchmark.multi_dataset import MultiDatasetResult
+    from supremix.benchmark.result import MultiDatasetResult
 
 FILES = {
     "multi_dataset.md": "the result on a page",
