@@ -80,7 +80,7 @@ def test_what_cannot_be_trained_leaves_no_folder(
     tmp_path: Path, local_ray: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heads = str(write_heads(tmp_path / "heads", 30))
-    monkeypatch.setattr(joint_work, "started_crew", None)
+    monkeypatch.setattr(joint_work, "started_executor", None)
     with pytest.raises(TrainingError, match="take a batch_size of at most"):
         train(tmp_path / "run", heads, config={"hc18.batch_size": 500})
     with pytest.raises(TrainingError, match="'hc17', which is not trained"):
