@@ -57,8 +57,9 @@ def conclude(search: SearchSession) -> None:
     for one in search.settings:
         write_trials(one.run, one.store.card.name, one.spec.resolve_method().name)
     search.ledger.append(FINAL, trial=0, predictions={})
+    name = search.setting.store.card.name
     for seed in search.test_seeds:
-        search.ledger.append(TESTED, trial=0, seed=seed, leg=0, predictions=[])
+        search.ledger.append(TESTED, trial=0, seed=seed, dataset=name, predictions=[])
 
 
 def write_trials(run: RunFolder, dataset: str, method: str) -> None:
