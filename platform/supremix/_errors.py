@@ -2,6 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from supremix_datasets.errors import did_you_mean
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
+    """The message for a name that stands for nothing.
+
+    Args:
+        kind: What the name should stand for, such as ``"method"``.
+        name: The name as given.
+        known: The names there are.
+    """
+    names = list(known)
+    return f"unknown {kind} {name!r}; there are: {', '.join(names)}.{did_you_mean(name, names)}"
+
 
 class SupremixError(Exception):
     """Head of the platform's exceptions; the message is meant for the user."""

@@ -20,13 +20,13 @@ whatever has a message meant for the user.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 from supremix._errors import ModelError as ModelError
 from supremix._errors import RunFolderError as RunFolderError
 from supremix._errors import SupremixError as SupremixError
 from supremix._errors import TrainingError as TrainingError
+from supremix._errors import unknown_name
 from supremix_datasets.errors import DatasetError
 from supremix_reports.errors import ReportError
 from supremix_spaces.errors import SpaceError
@@ -63,10 +63,7 @@ class UnknownNameError(SpecError):
     """
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
-        choices = sorted(known)
-        close = difflib.get_close_matches(name, choices, n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
-        super().__init__(f"unknown {kind} {name!r}; there are: {', '.join(choices)}.{hint}")
+        super().__init__(unknown_name(kind, name, sorted(known)))
 
 
 class ResourceError(SupremixError):

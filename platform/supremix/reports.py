@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import supremix_reports
-from supremix.storage.paths import Address, to_path
+from supremix.storage.paths import Address, to_path, write_bytes
 from supremix.storage.retry import storage_errors
-from supremix_reports import Store, collect, write_atomic
+from supremix_reports import Store, collect
 
 if TYPE_CHECKING:
     import polars as pl
@@ -166,10 +166,10 @@ def open_store(store: Address | Sequence[Address]) -> Store:
 
 
 def write_file(address: Address, content: bytes) -> None:
-    """Write a file whole, at any address.
+    """Write a file whole or not at all, at any address.
 
     Raises:
-        RunFolderError: The place is out of reach, or refuses.
+        RunFolderError: The storage is out of reach, or refuses.
     """
     with storage_errors(str(address)):
-        write_atomic(str(to_path(address)), content)
+        write_bytes(to_path(address), content)

@@ -48,7 +48,7 @@ def test_a_file_of_settings_goes_to_the_methods_that_have_them(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("methods", "more", "message"),
     [
-        (("l1", "supremx"), {}, r"unknown method: 'supremx'; known are .*l1.*'supremix'"),
+        (("l1", "supremx"), {}, r"unknown method 'supremx'; there are: .*l1.*'supremix'"),
         (("l1",), {}, "at least two methods; got 1"),
         (
             ("l1", "supremix", "l1"),

@@ -83,6 +83,14 @@ def test_a_held_run_whose_trial_makes_no_epochs_stalls(tmp_path: Path) -> None:
     assert (found.state, found.silence) == ("stalled", pytest.approx(601.0))
 
 
+def test_a_stall_is_what_the_search_was_asked_to_call_one(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", *UNDER_WAY, stall=30.0)
+    written = Path(run.ledger).stat().st_mtime
+    with locked(run.path):
+        assert Watch(run.path, clock=lambda: written + 29).look().state == "running"
+        assert Watch(run.path, clock=lambda: written + 31).look().state == "stalled"
+
+
 def test_a_concluded_run_stays_concluded(tmp_path: Path) -> None:
     found = supremix.status(write_run(tmp_path / "run", *DONE).path)
     assert (found.state, found.over, found.left, found.seconds) == ("concluded", True, None, 12.0)

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from scipy.stats import gmean
 
-from supremix.cluster.tune.trial_template import FIRST_LIMIT, LEAST_LIMIT, TrialTask, TrialTemplate
+from supremix.cluster.tune.trial_template import TrialTask, TrialTemplate
+from supremix.progress.stalls import FIRST_LIMIT, LEAST_LIMIT
 from supremix.training import Task
 from supremix.tuning.ledger.records import TrialRecord
 from supremix_spaces import Float, Space

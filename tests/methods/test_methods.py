@@ -21,7 +21,7 @@ from supremix_spaces import space_for, space_names
 def test_the_built_in_methods() -> None:
     assert method_names() == space_names()
     with pytest.raises(
-        UnknownMethodError, match=r"known are supremix, .*; did you mean 'supremix'"
+        UnknownMethodError, match=r"there are: supremix, .* Did you mean 'supremix'"
     ):
         get_method("supermix")
     with pytest.raises(UnknownMethodError, match="needs a name, a config dataclass"):
@@ -48,7 +48,7 @@ def test_numbers_from_tables_are_taken_for_what_they_are() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"temprature": 1}, "unknown parameter of supremix: 'temprature'.*'temperature'"),
+        ({"temprature": 1}, "unknown parameter of supremix 'temprature'.*'temperature'"),
         ({"batch_size": 3.5}, "batch_size must be of type int, found 3.5"),
         ({"batch_size": True}, "batch_size must be of type int, found True"),
         ({"head": "mlp"}, "one of probe, finetune, found 'mlp'"),

@@ -82,9 +82,9 @@ def test_an_encoder_that_is_not_pooled_is_refused() -> None:
 
 
 def test_unknown_names_are_refused_with_the_known_ones() -> None:
-    with pytest.raises(UnknownEncoderError, match=r"known are densenet.*did you mean 'resnet'"):
+    with pytest.raises(UnknownEncoderError, match=r"there are: densenet.*Did you mean 'resnet'"):
         EncoderSpec(name="resnt")
-    with pytest.raises(UnknownEncoderError, match="known are batch, group, instance"):
+    with pytest.raises(UnknownEncoderError, match="there are: batch, group, instance"):
         EncoderSpec(norm="layer")
     with pytest.raises(ModelError, match="positive whole numbers"):
         EncoderSpec(width=0)

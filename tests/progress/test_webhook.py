@@ -13,7 +13,8 @@ from receiver import Receiver
 from supremix.errors import SearchFailedError, SpecError
 from supremix.progress.notify import notified
 from supremix.progress.progress import SEARCHING, Progress
-from supremix.progress.webhook import Stalls, Webhook
+from supremix.progress.stalls import LIMIT_FACTOR, StallWatch, epoch_limit
+from supremix.progress.webhook import Webhook
 
 
 def hook(url: str, note: Any = pytest.fail, **more: Any) -> Webhook:
@@ -108,12 +109,12 @@ def test_an_address_that_is_none_is_refused(url: str) -> None:
 class Told:
     """Stalls on a clock that is set by hand, and what it told."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float | None) -> None:
         self.now, self.heard = 0.0, list[str]()
-        self.stalls = Stalls(
-            seconds,
+        self.stalls = StallWatch(
             lambda silence: self.heard.append(f"stalled {silence:g}"),
             lambda: self.heard.append("resumed"),
+            seconds,
             clock=lambda: self.now,
         )
 
@@ -143,16 +144,29 @@ def test_epochs_that_come_in_time_are_nothing_to_tell() -> None:
     assert told.heard == []
 
 
+def test_silence_is_measured_by_the_longest_epoch() -> None:
+    told = Told(None)
+    told.at(epoch_limit(None) - 1)
+    assert told.heard == []
+    told.stalls.moved(100.0)
+    told.stalls.moved(40.0)
+    start = told.now
+    told.at(start + 100 * LIMIT_FACTOR - 1)
+    assert told.heard == []
+    told.at(start + 100 * LIMIT_FACTOR)
+    assert told.heard == [f"stalled {100 * LIMIT_FACTOR:g}"]
+
+
 def test_a_thread_notices_silence_by_itself() -> None:
     heard = threading.Event()
-    stalls = Stalls(0.05, lambda silence: heard.set(), lambda: None)
+    stalls = StallWatch(lambda silence: heard.set(), lambda: None, 0.05)
     with stalls.watching():
         assert heard.wait(60)
 
 
 def test_no_time_at_all_is_refused() -> None:
     with pytest.raises(SpecError, match="above 0 s"):
-        Stalls(0.0, lambda silence: None, lambda: None)
+        StallWatch(lambda silence: None, lambda: None, 0.0)
 
 
 def searching(done: int, part: str = "") -> Progress:

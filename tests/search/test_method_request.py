@@ -52,5 +52,5 @@ def test_chunks_want_an_encoder_without_batch_normalisation() -> None:
 
 
 def test_an_unknown_normalisation_is_refused() -> None:
-    with pytest.raises(UnknownEncoderError, match="did you mean 'group'"):
+    with pytest.raises(UnknownEncoderError, match="Did you mean 'group'"):
         ask(norm="groop")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from typing import Any
 
 import torch
 
-from supremix._errors import ConfigError, UnknownMethodError
+from supremix._errors import ConfigError, UnknownMethodError, unknown_name
 from supremix.methods.base import Method
 from supremix.methods.contrastive import CONTRASTIVE
 from supremix.methods.density import DENSITIES
@@ -34,7 +33,7 @@ def get_method(method: str | Method) -> Method:
         )
     if method in _METHODS:
         return _METHODS[method]
-    raise UnknownMethodError(_unknown("method", method, tuple(_METHODS)))
+    raise UnknownMethodError(unknown_name("method", method, _METHODS))
 
 
 def method_names() -> tuple[str, ...]:
@@ -54,7 +53,7 @@ def make_config(method: Method, values: Mapping[str, Any]) -> Any:
     known = {f.name: f for f in fields(method.config)}
     for name in values:
         if name not in known:
-            text = _unknown(f"parameter of {method.name}", name, tuple(known))
+            text = unknown_name(f"parameter of {method.name}", name, known)
             raise ConfigError(text)
     missing = [n for n, f in known.items() if n not in values and _required(f)]
     if missing:
@@ -89,9 +88,3 @@ def _check_type(name: str, value: Any, kind: str) -> None:
     if isinstance(value, expected) and isinstance(value, bool) == (expected is bool):
         return
     raise ConfigError(f"{name} must be of type {kind}, found {value!r}")
-
-
-def _unknown(kind: str, name: str, known: tuple[str, ...]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
-    return f"unknown {kind}: {name!r}; known are {', '.join(known)}{hint}"

@@ -7,7 +7,6 @@ seconds and a user's own builder needs none of it.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -16,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from supremix._errors import ModelError
+from supremix._errors import ModelError, unknown_name
 from supremix.models.norms import NORMS, replace_norms
 
 EncoderBuilder = Callable[[int, int], nn.Module]
@@ -50,9 +49,9 @@ class EncoderSpec:
 
     def __post_init__(self) -> None:
         if self.builder is None and self.name not in _FAMILIES:
-            raise UnknownEncoderError(_unknown("encoder", self.name, encoder_names()))
+            raise UnknownEncoderError(unknown_name("encoder", self.name, encoder_names()))
         if self.norm not in NORMS:
-            raise UnknownEncoderError(_unknown("norm", self.norm, NORMS))
+            raise UnknownEncoderError(unknown_name("norm", self.norm, NORMS))
         depths = (self.depth,) if isinstance(self.depth, int) else tuple(self.depth)
         if not depths or min(depths) < 1 or self.width < 1:
             raise ModelError(
@@ -204,9 +203,3 @@ def _blocks(spec: EncoderSpec, base: tuple[int, ...]) -> list[int]:
             f"found {spec.depth!r}"
         )
     return list(spec.depth)
-
-
-def _unknown(kind: str, name: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
-    return f"unknown {kind} {name!r}, known are {', '.join(known)}{hint}"

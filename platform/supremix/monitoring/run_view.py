@@ -7,18 +7,13 @@ from typing import Any
 
 import supremix_datasets
 from supremix.monitoring.status import RunState, Status, finalists_of, running_of
+from supremix.progress.stalls import epoch_limit
 from supremix.runs.folder import RunFolder, read_json
 from supremix.runs.grids import JOINT_OBJECTIVE, RATIO
 from supremix.storage.liveness import Liveness
 from supremix.tuning.ledger.counters import RunCounters, finite
 from supremix.tuning.ledger.records import best_record
 from supremix.tuning.ledger.tail import Rewound, Tail
-
-QUIET = 600.0
-"""Seconds without an event that no trial needs to explain."""
-
-SLOW = 10.0
-"""How many times the longest epoch so far an epoch may take before its trial seems to hang."""
 
 STATES = ("running", "finished", "pruned", "stopped", "failed")
 """Of a trial, in the order they are shown in."""
@@ -53,6 +48,7 @@ class RunView:
         # Runs of before there were several test seeds have none such events.
         self._tests = int(spec.get("test_seeds", 0)) * max(1, len(datasets))
         self._tests *= bool(spec.get("test", True))
+        self._stall: float | None = spec.get("stall")
         self._tail, self._counters = Tail(folder.ledger), RunCounters()
         self._presence = Liveness(folder.path)
         self._unit: str | None = RATIO if datasets else None
@@ -139,8 +135,8 @@ class RunView:
             return "concluded"
         if held:
             # Between the trials and the end a model is trained, of which the ledger tells nothing.
-            quiet = max(QUIET, SLOW * counters.longest)
-            hangs = counters.states["running"] and (silence or 0.0) > quiet
+            limit = epoch_limit(counters.longest or None, self._stall)
+            hangs = counters.states["running"] and (silence or 0.0) > limit
             return "stalled" if hangs else "running"
         vain = (
             counters.searched and not counters.states["running"] and not counters.states["finished"]

@@ -6,11 +6,11 @@ import math
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from supremix.cluster import WorkerGroupPlan
 from supremix.planning.calibration import Calibration
 from supremix.planning.estimate import Effort
+from supremix.storage.paths import is_local, to_path
 from supremix.tuning.study.budget import HOUR, Budget
 
 GIB = 1 << 30
@@ -154,9 +154,9 @@ def disk_problems(out: str, needed: float) -> Iterator[Problem]:
 
 def free_space(address: str) -> int | None:
     """Free bytes of the disk that a local folder is or would be on; None for other addresses."""
-    if "://" in address:
+    folder = to_path(address)
+    if not is_local(folder):
         return None
-    folder = Path(address).absolute()
     there = next(path for path in (folder, *folder.parents) if path.exists())
     return shutil.disk_usage(there).free
 

@@ -9,27 +9,25 @@ from typing import Any
 
 from supremix.errors import SearchInterrupted
 from supremix.progress.progress import Listener, Progress
-from supremix.progress.webhook import Kind, Stalls, Webhook
-
-STALL = 3600.0
-"""Seconds without an epoch after which a search counts as stalled, where nobody says else."""
+from supremix.progress.stalls import StallWatch
+from supremix.progress.webhook import Kind, Webhook
 
 
 @contextmanager
 def notified(
     url: str | None, run: str, dataset: str, listen: Listener, *, stall: float | None = None
 ) -> Generator[Listener]:
-    """Tell a webhook how what is done in the block ends, and when it stalls meanwhile.
+    """Notify a webhook of how the work in the block ends, and when it stalls meanwhile.
 
     Args:
-        url: The webhook's address; None for none.
-        run: Name or address of the run, for people.
+        url: Address of the webhook; None for none.
+        run: Name or address of the run, for the messages.
         dataset: Name of its dataset or datasets.
-        listen: Who is told of every step in any case.
-        stall: Seconds without an epoch that count as a stall; None for `STALL`.
+        listen: Listener that is called at every step in any case.
+        stall: Seconds without an epoch that count as a stall; None for `epoch_limit`.
 
     Yields:
-        The listener for what is done in the block.
+        The listener for the work in the block.
 
     Raises:
         SpecError: `url` is no http or https address.
@@ -38,18 +36,18 @@ def notified(
         yield listen
         return
     with Webhook(url, run, dataset, note=lambda text: listen(Progress(message=text))) as webhook:
-        speaker = _Speaker(webhook, listen, stall or STALL)
-        with speaker.ending(), speaker.watching:
-            yield speaker
+        notifier = _Notifier(webhook, listen, stall)
+        with notifier.ending(), notifier.watching:
+            yield notifier
 
 
-class _Speaker:
-    """A listener that remembers what a message has to say."""
+class _Notifier:
+    """A listener that remembers the latest progress for the messages to the webhook."""
 
-    def __init__(self, webhook: Webhook, listen: Listener, stall: float) -> None:
+    def __init__(self, webhook: Webhook, listen: Listener, stall: float | None) -> None:
         self._webhook, self._listen = webhook, listen
         self._latest: dict[str, Progress] = {}
-        self._stalls = Stalls(stall, self._stalled, lambda: self._send("resumed"))
+        self._stalls = StallWatch(self._stalled, lambda: self._send("resumed"), stall)
         self.watching = contextlib.ExitStack()
 
     def __call__(self, progress: Progress) -> None:
@@ -58,7 +56,7 @@ class _Speaker:
             if not self._latest:  # what comes before the trials may take as long as it likes
                 self.watching.enter_context(self._stalls.watching())
             self._latest[progress.part] = progress
-        self._stalls.moved()
+        self._stalls.moved(progress.longest)
         self._listen(progress)
 
     @contextmanager

@@ -29,7 +29,8 @@ class Progress:
         best_trial: Its number.
         unit: Unit of the target.
         elapsed: Seconds since the first trial, or what else is being done, began.
-        left: Seconds that it will take still, as far as can be told.
+        left: Seconds that it will still take, as far as that can be estimated.
+        longest: Seconds of the longest epoch so far; None before the first.
     """
 
     message: str
@@ -44,6 +45,7 @@ class Progress:
     unit: str = ""
     elapsed: float = 0.0
     left: float | None = None
+    longest: float | None = None
 
     @property
     def about_trials(self) -> bool:
@@ -87,8 +89,17 @@ class Steps:
         )
 
 
-def study_progress(study: Study, budget: Budget, unit: str) -> Progress:
-    """The state of a study's trials; those that train the best settings anew are counted too."""
+def study_progress(
+    study: Study, budget: Budget, unit: str, longest: float | None = None
+) -> Progress:
+    """The state of a study's trials, replicates included.
+
+    Args:
+        study: The study.
+        budget: Its limits.
+        unit: Unit of the errors.
+        longest: Seconds of its longest epoch so far; None before the first.
+    """
     states, best = study.states, study.best
     done, elapsed = sum(states.values()) - states["running"], study.clock.now()
     total = None if budget.trials is None else budget.trials + study.planned_replicates
@@ -104,6 +115,7 @@ def study_progress(study: Study, budget: Budget, unit: str) -> Progress:
         unit=unit,
         elapsed=elapsed,
         left=_left(budget, total, done, elapsed),
+        longest=longest,
     )
 
 

@@ -6,12 +6,10 @@ import json
 import math
 import queue
 import threading
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from http.client import HTTPException
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -194,64 +192,3 @@ def _shown(url: str) -> str:
     parts = urllib.parse.urlsplit(url)
     port = "" if parts.port is None else f":{parts.port}"
     return f"{parts.scheme}://{parts.hostname}{port}"
-
-
-class Stalls:
-    """Notices that no epoch has been done for long, once until there is one again.
-
-    Args:
-        seconds: What counts as long, above 0.
-        stalled: Called with the seconds of silence.
-        resumed: Called when there is an epoch after that.
-        clock: Seconds that go by.
-
-    Raises:
-        SpecError: `seconds` is not above 0.
-    """
-
-    def __init__(
-        self,
-        seconds: float,
-        stalled: Callable[[float], None],
-        resumed: Callable[[], None],
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        if not seconds > 0:
-            raise SpecError(f"expected the time without an epoch to be above 0 s, got {seconds:g}.")
-        self._seconds, self._stalled, self._resumed = seconds, stalled, resumed
-        self._clock, self._last, self._told = clock, clock(), False
-        self._lock = threading.Lock()
-
-    def moved(self) -> None:
-        """Take note of an epoch; cheap."""
-        with self._lock:
-            self._last, told, self._told = self._clock(), self._told, False
-        if told:
-            self._resumed()
-
-    def check(self) -> None:
-        """See whether it has been long."""
-        with self._lock:
-            silence = self._clock() - self._last
-            if self._told or silence < self._seconds:
-                return
-            self._told = True
-        self._stalled(silence)
-
-    @contextmanager
-    def watching(self) -> Generator[None]:
-        """Check from a thread until the end of the block; its beginning counts as an epoch."""
-        over = threading.Event()
-        self.moved()
-
-        def work() -> None:
-            while not over.wait(min(1.0, self._seconds / 4)):
-                self.check()
-
-        thread = threading.Thread(target=work, name="stalls", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            over.set()
-            thread.join()

@@ -80,7 +80,8 @@ class Search:
         tensorboard: Folder for TensorBoard's logs of the trials.
         mlflow: Tracking address of an MLflow server or store that the trials are logged to.
         webhook: Address that is told when the search ends or stalls.
-        stall: Seconds without an epoch after which a search counts as stalled; None for an hour.
+        stall: Seconds without an epoch after which a search counts as stalled; None for
+            20 times the longest epoch so far, at least ten minutes, and an hour before the first.
         out: Run folder, or its fsspec address; None for a new one below ``runs/``.
         progress: Called with a `Progress` at every step.
 

@@ -51,6 +51,7 @@ class SearchSession:
         self.writing = threading.Lock()
         """Held while one of several trainings at the end of the search notes what came of it."""
         self._swept = 0.0
+        self._longest: float | None = None
         self._logs = TrialLogs(run.path, lambda text: self._listen(Progress(message=text)))
 
     @property
@@ -175,9 +176,11 @@ class SearchSession:
         study = self.study
         if study is None:
             return
-        self._listen(study_progress(study, self.spec.budget(), self.unit))
         if number is not None:
             self._logs.note(number, log)
+            last = study.records[number].rows[-1:]
+            self._longest = max([self._longest or 0.0, *(row["seconds"] for row in last)])
+        self._listen(study_progress(study, self.spec.budget(), self.unit, self._longest))
         if time.monotonic() > self._swept + SWEEP:
             self._swept = time.monotonic()
             self.run.sweep(self._needed(study))

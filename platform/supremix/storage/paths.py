@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
 from upath import UPath
 
@@ -66,7 +67,7 @@ def read_bytes(path: UPath) -> bytes:
     """The content of a file.
 
     Raises:
-        OSError: Or another of `persistence.failures`; FileNotFoundError where there is none.
+        OSError: Or another of `retry.failures`; FileNotFoundError where there is none.
     """
     data = path.read_bytes() if is_local(path) else path.fs.cat_file(path.path)
     return cast("bytes", data)
@@ -78,27 +79,48 @@ def write_bytes(path: UPath, data: bytes) -> None:
     In a bucket that is one PUT; elsewhere the file gets its name when it is whole. Folders are
     made where there are any.
     """
+    write_file(path, lambda file: file.write(data))
+
+
+def write_file(path: UPath, write: Callable[[BinaryIO], object]) -> None:
+    """Write a file as `write_bytes` does; on a disk straight to it, without a copy in memory.
+
+    Args:
+        path: Path of the file.
+        write: Called with a binary file to write the content to.
+    """
+    if is_local(path):
+        _write_local(path, write)
+        return
+    buffer = io.BytesIO()
+    write(buffer)
     if in_bucket(path):
-        path.fs.pipe_file(path.path, data)
+        path.fs.pipe_file(path.path, buffer.getvalue())
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
+    draft = _draft(path)
     try:
-        if is_local(path):
-            _write_local(draft, data)
-            os.replace(str(draft), str(path))
-        else:
-            path.fs.pipe_file(draft.path, data)
-            path.fs.mv(draft.path, path.path)
+        path.fs.pipe_file(draft.path, buffer.getvalue())
+        path.fs.mv(draft.path, path.path)
     finally:
         discard(draft)
 
 
-def _write_local(draft: UPath, data: bytes) -> None:
-    with draft.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+def _write_local(path: UPath, write: Callable[[BinaryIO], object]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = _draft(path)
+    try:
+        with draft.open("wb") as file:
+            write(cast("BinaryIO", file))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(str(draft), str(path))
+    finally:
+        discard(draft)
+
+
+def _draft(path: UPath) -> UPath:
+    return path.with_name(f".{path.name}-{uuid.uuid4().hex}")
 
 
 def in_bucket(path: UPath) -> bool:

@@ -268,7 +268,8 @@ def search(
         typer.Option(
             parser=options.read_time,
             metavar="TIME",
-            help="Time without an epoch after which it counts as stalled; an hour by default.",
+            help="Time without an epoch after which it counts as stalled; by default 20 times "
+            "the longest epoch so far, at least 10 minutes.",
             rich_help_panel=RUN,
         ),
     ] = None,

@@ -9,14 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from supremix.cluster import WorkerRequest
+from supremix.progress.stalls import epoch_limit
 from supremix.training import Task
 from supremix.tuning.ledger.records import TrialRecord, trial_key
 from supremix.tuning.study.warm_start import transfer_config
 from supremix_spaces import Space
-
-LEAST_LIMIT, LIMIT_FACTOR, FIRST_LIMIT = 600.0, 20.0, 3600.0
-"""An epoch may take 20 times the longest one of its trial so far, at least ten minutes; a trial's
-first epoch an hour."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -152,9 +149,7 @@ class TrialTemplate:
 
     def time_limit(self, longest: float | None) -> float:
         """Seconds an epoch may take, given the longest of its trial so far (None: none yet)."""
-        if self.limit is not None:
-            return self.limit
-        return FIRST_LIMIT if longest is None else max(LEAST_LIMIT, LIMIT_FACTOR * longest)
+        return epoch_limit(longest, self.limit)
 
 
 def _geometric_mean(ratios: Sequence[float]) -> float:

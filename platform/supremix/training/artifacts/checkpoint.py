@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-import os
 import pickle
-import uuid
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -13,7 +11,7 @@ import torch
 from upath import UPath
 
 from supremix._errors import CheckpointError
-from supremix.storage.paths import Address, discard, is_local, read_bytes, to_path, write_bytes
+from supremix.storage.paths import Address, is_local, read_bytes, to_path, write_file
 from supremix.storage.retry import WORKER_PATIENCE, failures, with_retries
 
 State = dict[str, Any]
@@ -35,26 +33,11 @@ def save_checkpoint(state: Mapping[str, Any], address: Address) -> None:
     """
     target = to_path(address)
     content = dict(state)
-    with_retries(lambda: _write(content, target), str(target), patience=WORKER_PATIENCE)
-
-
-def _write(state: State, target: UPath) -> None:
-    if not is_local(target):
-        buffer = io.BytesIO()
-        torch.save(state, buffer)
-        write_bytes(target, buffer.getvalue())
-        return
-    # Straight to the disk: a copy in memory of all that a trial has would be one too many.
-    target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_name(f".{target.name}-{uuid.uuid4().hex}")
-    try:
-        with draft.open("wb") as file:
-            _save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(str(draft), str(target))
-    finally:
-        discard(draft)
+    with_retries(
+        lambda: write_file(target, lambda file: _save(content, file)),
+        str(target),
+        patience=WORKER_PATIENCE,
+    )
 
 
 def _save(state: State, file: Any) -> None:
