@@ -158,7 +158,7 @@ def free_space(address: str) -> int | None:
     if not is_local(folder):
         return None
     there = next(path for path in (folder, *folder.parents) if path.exists())
-    return shutil.disk_usage(there).free
+    return shutil.disk_usage(str(there)).free
 
 
 def gpu_hours(seconds: float, plan: WorkerGroupPlan) -> float:

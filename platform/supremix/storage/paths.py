@@ -111,7 +111,7 @@ def _write_local(path: UPath, write: Callable[[BinaryIO], object]) -> None:
     draft = _draft(path)
     try:
         with draft.open("wb") as file:
-            write(cast("BinaryIO", file))
+            write(file)
             file.flush()
             os.fsync(file.fileno())
         os.replace(str(draft), str(path))
