@@ -283,7 +283,7 @@ def test_every_trial_fails_when_no_worker_group_will_come_back() -> None:
                 found.failure
             )
             assert found.cluster_failure
-        assert await pool.lost(0, "it was told to") is None
+        assert await pool.lost(0, "it was asked to") is None
         assert not await pool.join(0, "new", 1, Member(rank=0, node="node-0"))
 
     asyncio.run(story())

@@ -27,7 +27,7 @@ def free_port() -> int:
 
 
 class Node:
-    """One `ray start --block`, and whatever it started."""
+    """One `ray start --block`, and the processes it started."""
 
     def __init__(self, folder: Path, *arguments: str) -> None:
         self.mark = f"SUPREMIX_LIVE_MARK={uuid.uuid4().hex}"

@@ -47,7 +47,7 @@ def local_ray() -> Iterator[None]:
 
 @pytest.fixture
 def drive(tmp_path: Path, heads: str, cache: Path) -> Iterator[Callable[..., Driver]]:
-    """Starts `supremix search` on the tiny folder; what is left of it ends with the test."""
+    """Starts `supremix search` on the tiny folder; its processes end with the test."""
     drivers: list[Driver] = []
 
     def start(name: str, *more: str) -> Driver:

@@ -95,7 +95,7 @@ class Subject:
         return {int(path.name.split("-")[1]) for path in self.folder.glob("held-*")}
 
     def wait_until_held(self, by_other_than: set[int] | None = None) -> set[int]:
-        """Wait until a worker is in the middle of a step, and nowhere else."""
+        """Wait until a worker is in the middle of a step."""
         known = by_other_than or set()
         wait_until(lambda: self.held() - known, "a worker in the middle of a step")
         return self.held() - known
@@ -198,7 +198,7 @@ class Watch:
 
 
 def processes(mark: str, name: str) -> list[int]:
-    """Processes of this run's Ray, told by a mark in their environment, whose title has a name."""
+    """Processes with a mark in their environment and a name in their title."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:

@@ -72,7 +72,7 @@ def write_heads(folder: Path, count: int = HEADS) -> Path:
 
 
 class Driver:
-    """`supremix` in a process of its own, whose every descendant can be told by a mark."""
+    """`supremix` in a process of its own, whose descendants have a mark in their environment."""
 
     def __init__(
         self, run: Path, *arguments: str, cache: Path, command: tuple[str, ...] | None = None
@@ -185,7 +185,7 @@ def assert_same_tables(run: Path, other: Path) -> None:
 def assert_nothing_left(cpus: float = 2) -> None:
     """No actor and no placement group is left in the Ray of this process, and all CPUs are free.
 
-    All but one: Ray keeps one coordinator a cluster, for whatever uses Ray Train or Ray Data next.
+    All but one: Ray keeps one coordinator per cluster for the next use of Ray Train or Ray Data.
     """
 
     def actors() -> list[str]:

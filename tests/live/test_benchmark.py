@@ -49,7 +49,7 @@ def whole(
     ).run()
 
 
-def test_every_method_is_judged_with_the_same_seeds_on_the_same_samples(
+def test_every_method_is_tested_with_the_same_seeds_on_the_same_samples(
     whole: supremix.BenchmarkResult,
 ) -> None:
     assert whole.failures == {}
@@ -72,7 +72,7 @@ def test_every_method_is_judged_with_the_same_seeds_on_the_same_samples(
     assert {*whole.gains["method"]} == {"huber"}
 
 
-def test_the_seeds_are_different_models_of_the_same_settings(
+def test_the_seeds_are_different_models_of_the_same_hyperparameters(
     whole: supremix.BenchmarkResult,
 ) -> None:
     result = whole.results["a", "l1"]

@@ -37,9 +37,9 @@ def test_from_the_official_files_to_a_result(
     before = {path: path.read_bytes() for path in source.rglob("*") if path.is_file()}
 
     supremix("check", name, "--source", str(source), "--full", "--out", str(sheets))
-    told = capsys.readouterr().out
-    assert f"{COUNT} " in told
-    assert get(name).card.unit in told
+    output = capsys.readouterr().out
+    assert f"{COUNT} " in output
+    assert get(name).card.unit in output
     for split in ("train", "val", "test"):
         with Image.open(sheets / f"{split}.png") as sheet:
             assert len(sheet.convert("L").getcolors(1 << 16) or []) > 20

@@ -1,4 +1,4 @@
-"""Faults of nodes: one is taken away, one comes, one is announced to go."""
+"""Faults of nodes: one is taken away, one joins, the removal of one is announced."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_a_trial_goes_on_elsewhere_when_its_node_is_taken_away(
         watch.start()
         wait_until(lambda: not pending.done and leases(executor).count(None) == 1, "the loss")
         watch.stop("node taken away: noticed")
-        # Held for so long, lest it be done before its node is missed.
+        # Held until then, so that it is not done before the loss of its node is noticed.
         wait_until(lambda: not any(map(alive, first.held())), "its worker to end")
         first.undo("hold")
         # The other worker group ends its trial; the first one comes before any new one then.

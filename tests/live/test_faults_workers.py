@@ -40,7 +40,7 @@ LIMIT = 5.0
 
 @pytest.fixture(scope="module")
 def mark() -> Iterator[str]:
-    """A Ray whose processes can be told from those of any other."""
+    """A Ray whose processes have a mark in their environment."""
     value = uuid.uuid4().hex
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(MARK, value)

@@ -47,7 +47,7 @@ def test_a_search_goes_on_in_a_new_cluster_when_the_head_and_the_driver_are_kill
     whole = drive("whole", "--trials", "4", "--concurrent-trials", "2")
     assert whole.process.wait() == 0, whole.errors.read_text()
 
-    run, gone, watch = f"{bucket}/runs/first", Watch(record_property), Watch(record_property)
+    run, orphaned, watch = f"{bucket}/runs/first", Watch(record_property), Watch(record_property)
     command = ("--trials", "4", "--concurrent-trials", "2", "--or-resume", "--out", run)
     command += ("--stores", f"{bucket}/stores")
     with scratch_folder() as scratch, contextlib.ExitStack() as nodes:
@@ -57,7 +57,7 @@ def test_a_search_goes_on_in_a_new_cluster_when_the_head_and_the_driver_are_kill
         head.kill()
         first.signal_group(signal.SIGKILL)
         first.process.wait()
-        gone.start()
+        orphaned.start()
         before = events(run)
         assert [e["event"] for e in before].count(FINAL) == 0
 
@@ -70,7 +70,7 @@ def test_a_search_goes_on_in_a_new_cluster_when_the_head_and_the_driver_are_kill
         assert again.process.wait() == 0, again.errors.read_text()
         wait_for_none(lambda: [str(pid) for pid in orphan.left()], "the orphaned node", 300)
         orphan.process.wait()
-        gone.stop("the second node had ended by itself")
+        orphaned.stop("the second node had ended by itself")
 
     found = events(run)
     assert found[: len(before)] == before

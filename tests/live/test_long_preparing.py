@@ -56,8 +56,8 @@ def test_two_thousand_videos_killed_in_the_middle(tmp_path: Path) -> None:
     assert len(before) < VIDEOS // CHUNK
     assert not list((tmp_path / "cache-killed" / "stores").iterdir())
 
-    told = finish(run("killed", tmp_path, *words))
-    first = int(re.search(r"preparing images (\d+) of", told)[1])  # type: ignore[index]
+    output = finish(run("killed", tmp_path, *words))
+    first = int(re.search(r"preparing images (\d+) of", output)[1])  # type: ignore[index]
     assert first >= len(before) * CHUNK > VIDEOS // 2 - CHUNK
     whole, store = the_store(tmp_path, "whole"), the_store(tmp_path, "killed")
     assert store.key == whole.key

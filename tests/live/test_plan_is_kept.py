@@ -1,4 +1,4 @@
-"""A plan beside the search it is for."""
+"""A plan compared with the search it is for."""
 
 from __future__ import annotations
 

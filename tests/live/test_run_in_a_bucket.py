@@ -88,6 +88,6 @@ def test_a_bucket_that_is_missing_is_refused_before_anything_starts(
 ) -> None:
     driver = search(*asked("s3://there-is-none/run", heads))
     assert driver.process.wait() == 2
-    told = driver.errors.read_text()
-    assert "Expected a bucket or disk of that name" in told
-    assert "starting workers" not in told
+    output = driver.errors.read_text()
+    assert "Expected a bucket or disk of that name" in output
+    assert "starting workers" not in output

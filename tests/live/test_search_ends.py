@@ -48,8 +48,8 @@ def moody_method() -> Method:
                 sick = config.mood == "sick"
                 return (predictions - targets).abs() * (float("nan") if sick else 1.0)
 
-            settings = plain.config(batch_size=16, lr=config.lr)
-            (stage,) = plain.stages(settings, epochs=epochs, card=card)
+            own = plain.config(batch_size=16, lr=config.lr)
+            (stage,) = plain.stages(own, epochs=epochs, card=card)
             return (replace(stage, loss=loss),)
 
     return Moody()
@@ -188,7 +188,7 @@ def test_used_up_time_ends_a_search_in_order(
     search = supremix.Search(source=heads, out=tmp_path / "run", progress=note, **arguments)
     states = search.run().trials.sort("trial")["state"].to_list()
     assert states[:3] == ["finished"] * 3
-    # What ran when the time was up, and the best settings trained anew, which comes after it.
+    # The trial that ran when the time was up, and the best one trained with a new seed after it.
     assert states[3:] in (["finished"], ["stopped", "finished"])
     assert_nothing_left()
 

@@ -1,4 +1,4 @@
-"""Searches by two worker groups: one table whatever the timing, several datasets, one for all."""
+"""Searches by two worker groups: one table at any timing, several datasets, joint searches."""
 
 from __future__ import annotations
 

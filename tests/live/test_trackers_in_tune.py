@@ -46,12 +46,12 @@ class Training(Trainable):
 
 
 def described(number: int) -> dict[str, Any]:
-    settings = {"lr": 0.1 * (number + 1), "batch_size": None}
-    trial = {"part": 0, "number": number, "epoch": 0, "seed": 1, "config": settings}
-    return {"trial": json.dumps(trial), "settings": settings}
+    config = {"lr": 0.1 * (number + 1), "batch_size": None}
+    trial = {"study": 0, "number": number, "epoch": 0, "seed": 1, "config": config}
+    return {"trial": json.dumps(trial)}
 
 
-def test_what_tune_tells_arrives(tmp_path: Path) -> None:
+def test_the_calls_of_tune_arrive(tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # within MLflow

@@ -66,14 +66,14 @@ class ProcessControl(Protocol):
         ...
 
     async def kill(self, member: Member) -> None:
-        """End a worker's process at once, whatever state it is in."""
+        """End a worker's process at once, in any state."""
         ...
 
 
 def memory_kills() -> int:
     """Processes that this node's kernel has killed for a lack of memory; 0 where it does not say.
 
-    A worker that the kernel kills can tell nobody why; a count that has grown since it started can.
+    A worker that the kernel kills cannot report it; a count that has grown since its start can.
     """
     try:
         lines = VMSTAT.read_text().splitlines()

@@ -23,7 +23,7 @@ class AsyncCheckpointer:
         self._writing: Future[None] | None = None
 
     def save(self, state: State, address: str) -> None:
-        """Begin to write a state, a copy that nobody changes.
+        """Begin to write a state, a copy that is not changed afterwards.
 
         Raises:
             Exception: The error of the checkpoint before it, see `wait`.

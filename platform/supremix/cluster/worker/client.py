@@ -67,7 +67,7 @@ class PoolClient:
         try:
             return ray.get(self._pool.exchange.remote(*arguments))
         except (ActorDiedError, ActorUnavailableError, TaskCancelledError):
-            return Message(kind="quit")  # the run is over, there is nobody left to work for
+            return Message(kind="quit")  # the run is over
 
     def begin(self, number: int) -> None:
         """Note the number of the request that is executed from now on."""

@@ -47,7 +47,7 @@ class NodeDrainsError(RuntimeError):
 
 
 def serve(config: Mapping[str, Any]) -> None:
-    """Ask for a request, execute it, hand over its result, until told to quit; on each worker.
+    """Ask for a request, execute it, hand over its result, until the pool says quit.
 
     Args:
         config: ``pool`` (actor handle), ``worker_group`` (number) and ``gpus``.

@@ -1,4 +1,4 @@
-"""Looking on from other processes while a driver works, is down, and works again."""
+"""Monitoring from other processes while a driver works, is down, and works again."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.long]
 WORDS = {"finished": "Complete", "pruned": "Pruned", "stopped": "Pruned", "failed": "Fail"}
 
 
-class Onlooker:
-    """A command of supremix that looks on, and the lines that it has written so far."""
+class Monitor:
+    """A command of supremix that monitors a run, and the lines that it has written so far."""
 
     def __init__(self, *words: str) -> None:
         self.lines: list[str] = []
@@ -68,17 +68,17 @@ class Onlooker:
 
 
 @pytest.fixture
-def look_on() -> Iterator[Callable[..., Onlooker]]:
-    """Starts a command that looks on; it ends with the test."""
-    onlookers: list[Onlooker] = []
+def monitor_run() -> Iterator[Callable[..., Monitor]]:
+    """Starts a command that monitors a run; it ends with the test."""
+    monitors: list[Monitor] = []
 
-    def start(*words: str) -> Onlooker:
-        onlookers.append(Onlooker(*words))
-        return onlookers[-1]
+    def start(*words: str) -> Monitor:
+        monitors.append(Monitor(*words))
+        return monitors[-1]
 
     yield start
-    for onlooker in onlookers:
-        onlooker.end()
+    for monitor in monitors:
+        monitor.end()
 
 
 def get(address: str) -> Any:
@@ -103,16 +103,16 @@ def ended(status: Status) -> int:
     return sum(count for state, count in status.trials.items() if state != "running")
 
 
-def test_a_run_is_seen_and_told_of_from_its_start_over_an_interruption_to_its_end(
+def test_a_run_is_watched_and_notified_from_its_start_over_an_interruption_to_its_end(
     tmp_path: Path,
     heads: str,
     local_ray: None,
-    look_on: Callable[..., Onlooker],
+    monitor_run: Callable[..., Monitor],
     receiver: Receiver,
 ) -> None:
     run, seen = tmp_path / "run", []
 
-    def told() -> list[str]:
+    def notified() -> list[str]:
         return [message["event"] for message in receiver.messages]
 
     def look_and_interrupt(progress: Progress) -> None:
@@ -121,11 +121,13 @@ def test_a_run_is_seen_and_told_of_from_its_start_over_an_interruption_to_its_en
             return
         if seen:
             raise KeyboardInterrupt
-        seen.extend((look_on("watch", str(run)), look_on("dashboard", str(run), "--port", "0")))
+        seen.extend(
+            (monitor_run("watch", str(run)), monitor_run("dashboard", str(run), "--port", "0"))
+        )
         seen[0].wait_for("^running · .* epochs")
         seen.append(seen[1].wait_for(r"http://\S+")[0])
         assert states_at(seen[2]) == states_in(run)
-        wait_until(lambda: told()[-1:] == ["stalled"], "the receiver to hear of the stall")
+        wait_until(lambda: notified()[-1:] == ["stalled"], "the receiver to hear of the stall")
 
     search = supremix.Search(
         **TINY,
@@ -145,7 +147,7 @@ def test_a_run_is_seen_and_told_of_from_its_start_over_an_interruption_to_its_en
     message = receiver.messages[-1]
     assert (message["event"], message["run"]) == ("interrupted", str(run))
     assert (message["best_error"], message["trials"]) == (status.best_error, ended(status))
-    assert told()[-3:-1] == ["stalled", "resumed"]
+    assert notified()[-3:-1] == ["stalled", "resumed"]
     wait_until(lambda: states_at(dashboard) == states_in(run), "the dashboard to catch up")
     assert watch.process.poll() is None
 
