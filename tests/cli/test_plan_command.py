@@ -10,12 +10,12 @@ import supremix
 from supremix import cli
 from supremix.cluster import WorkerGroupPlan
 from supremix.errors import SpecError
-from supremix.planning.estimate import Range, exactly
+from supremix.planning.costs import Range, exactly
 from supremix.planning.plan import Plan
-from supremix.planning.problems import Problem
+from supremix.planning.problems import PlanProblem
 from supremix.planning.study_plan import StageSeconds, StudyPlan
 
-TIGHT = Problem(what="the disk is full.", remedy="Free some.")
+TIGHT = PlanProblem(what="the disk is full.", remedy="Free some.")
 
 
 def study(dataset: str = "ukb-t1", **changes: Any) -> StudyPlan:
@@ -24,13 +24,13 @@ def study(dataset: str = "ukb-t1", **changes: Any) -> StudyPlan:
         "method": "supremix",
         "trials": 8,
         "ends_by": "trials",
-        "whole": 20,
+        "trial_epochs": 20,
         "epochs": Range(low=40, likely=80, high=160),
         "stages": (StageSeconds(dataset=dataset, stage="pretrain", batch=32, seconds=1.5),),
         "search": Range(low=60, likely=600, high=9000),
-        "confirmations": 6,
-        "confirming": exactly(300),
-        "concluding": exactly(60),
+        "replicates": 6,
+        "replicate_seconds": exactly(300),
+        "final_seconds": exactly(60),
         "seconds": Range(low=420, likely=960, high=9360),
         "busy": exactly(2000),
         "gpu_hours": exactly(0),
@@ -45,7 +45,7 @@ def study(dataset: str = "ukb-t1", **changes: Any) -> StudyPlan:
     return StudyPlan(**(values | changes))
 
 
-def a_plan(*studies: StudyPlan, problems: tuple[Problem, ...] = (), gpus: float = 0) -> Plan:
+def a_plan(*studies: StudyPlan, problems: tuple[PlanProblem, ...] = (), gpus: float = 0) -> Plan:
     return Plan(
         worker_groups=WorkerGroupPlan(count=2, workers=1, cpus=1, gpus=gpus),
         nodes=1,
@@ -169,7 +169,7 @@ def test_the_plan_is_shown(fake: FakePlan, capsys: pytest.CaptureFixture[str]) -
         "epochs about 80, 10.0 a trial; at most 160, 20 a trial",
         "an epoch 1.50 s of pretrain on ukb-t1, batch 32",
         "trials' time about 10 min (60 s to 2.5 h)",
-        "last word 6 training(s), 5 min",
+        "new seeds 6 training(s) of the best, 5 min",
         "final model 60 s",
         "images 1.0 MiB, checkpoints 3.0 MiB",
         "a worker 1.0 GiB of memory at most",

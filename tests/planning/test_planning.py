@@ -1,13 +1,10 @@
-"""The arithmetic of a plan, against simulations and sums done by hand."""
+"""The arithmetic of a plan, against simulated searches and sums done by hand."""
 
 from __future__ import annotations
 
 import dataclasses
-import random
-from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
@@ -17,20 +14,18 @@ from supremix.cluster import WorkerGroupPlan
 from supremix.errors import SpecError, TrainingError
 from supremix.planning import calibration as planning_calibration
 from supremix.planning import plan as planning
-from supremix.planning.calibration import Calibration, Epoch, Measured, space_batches
-from supremix.planning.estimate import (
-    Costs,
-    Effort,
-    Range,
+from supremix.planning.calibration import Calibration, Measured, space_batches
+from supremix.planning.costs import (
+    TrialCosts,
     draw,
-    effort,
     epoch_seconds,
     exactly,
-    mean_costs,
-    trial_costs,
-    wall,
+    stage_seconds,
+    trial_seconds,
+    whole_trial,
 )
-from supremix.planning.expected_halving import GRID, Course, chance
+from supremix.planning.estimate import Limit, SearchEstimate
+from supremix.planning.measure import EpochCost
 from supremix.planning.problems import (
     budget_problems,
     describe_bytes,
@@ -40,95 +35,11 @@ from supremix.planning.problems import (
     workers_on,
 )
 from supremix.training import Stage, Task, get_method
-from supremix.tuning.pruners.halving import SuccessiveHalving
-from supremix.tuning.pruners.none import NoPruning
-from supremix.tuning.pruners.pruner import Rungs
 from supremix.tuning.study.budget import Budget
-from supremix.tuning.study.rung import Rung
 from supremix_spaces import Choice, Fixed, Float, Int, Space, space_for
 
 GIB = 1 << 30
-
-
-def halved(rungs: Rungs, trials: int, lead: int, errors: Sequence[float]) -> list[int]:
-    """Epochs of each trial, by the halving itself: one trial after the other, whole or given up."""
-    places = [Rung(lead) for _ in rungs.epochs]
-    epochs: list[int] = []
-    for number in range(trials):
-        lasted = rungs.total
-        for rung, epoch in zip(places, rungs.epochs, strict=True):
-            reached = lasted == rungs.total
-            rung.settle(number, errors[number] if reached else None)
-            if (
-                reached
-                and number > 0
-                and not SuccessiveHalving(reduction=rungs.reduction).keeps(
-                    [errors[number]], rung.peers(number)
-                )
-            ):
-                lasted = epoch
-        epochs.append(lasted)
-    return epochs
-
-
-def simulated(rungs: Rungs, trials: int, lead: int, times: int = 300) -> float:
-    """Mean of all epochs over many searches whose trials come in random order."""
-    draws = random.Random(3)
-    searches = [[draws.random() for _ in range(trials)] for _ in range(times)]
-    return sum(sum(halved(rungs, trials, lead, errors)) for errors in searches) / times
-
-
-@pytest.mark.parametrize(
-    ("trials", "lead", "reduction"),
-    [(1, 1, 3.0), (8, 1, 3.0), (30, 1, 3.0), (30, 4, 3.0), (60, 8, 2.0), (12, 16, 3.0)],
-)
-def test_expected_epochs_are_those_of_simulated_searches(
-    trials: int, lead: int, reduction: float
-) -> None:
-    rungs = SuccessiveHalving(reduction=reduction).rungs(27)
-    course = Course(rungs=rungs, lead=lead, costs=[1.0] * 27)
-
-    assert course.total(trials) == pytest.approx(simulated(rungs, trials, lead), rel=0.1)
-
-
-def test_trials_that_meet_nobody_are_never_given_up() -> None:
-    course = Course(rungs=SuccessiveHalving().rungs(27), lead=10, costs=[1.0] * 27)
-
-    assert course.total(10) == 270
-    assert course.total(40) < 40 * 27
-
-
-def test_without_rungs_every_trial_is_whole() -> None:
-    course = Course(rungs=NoPruning().rungs(5), costs=[3.0, 1.0, 1.0, 1.0, 1.0])
-
-    assert course.total(100) == 700
-
-
-def test_the_number_that_a_budget_is_enough_for_is_the_inverse_of_the_total() -> None:
-    course = Course(rungs=SuccessiveHalving().rungs(27), lead=2, costs=[2.0] * 27)
-
-    for trials in (1, 7, 100):
-        assert course.within(course.total(trials) + 1e-6) == trials
-        assert course.within(course.total(trials) - 1e-6) == trials - 1
-
-
-@pytest.mark.parametrize(("others", "share"), [(0, 1), (1, 1), (2, 1 / 3), (3, 1 / 2), (8, 1 / 3)])
-def test_among_equals_the_chance_is_that_of_a_place_among_the_best(
-    others: int, share: float
-) -> None:
-    assert chance(others, GRID, 3.0).mean() == pytest.approx(share, abs=1e-3)
-
-
-def test_the_chance_is_that_of_the_halving_itself() -> None:
-    draws, others, passed = random.Random(1), 6, 0
-    for _ in range(4000):
-        rung = Rung()
-        for number in range(others):
-            rung.settle(number, draws.random())
-        passed += SuccessiveHalving().keeps([0.4], rung.peers(others))
-
-    found = chance(others, np.full_like(GRID, 0.4), 3.0)
-    assert passed / 4000 == pytest.approx(found[0], abs=0.03)
+LIMITS: tuple[Limit, ...] = ("time", "gpu_hours")
 
 
 def measured(batch: int, pretrain: float, regress: float, more: float = 0.0) -> Measured:
@@ -136,8 +47,8 @@ def measured(batch: int, pretrain: float, regress: float, more: float = 0.0) -> 
         batch=batch,
         timed=True,
         epochs=(
-            Epoch(objective="contrastive", stage="pretrain", batch=batch, seconds=pretrain),
-            Epoch(
+            EpochCost(objective="contrastive", stage="pretrain", batch=batch, seconds=pretrain),
+            EpochCost(
                 objective="regression",
                 stage="regress",
                 batch=batch // 2,
@@ -199,19 +110,39 @@ def test_a_trial_costs_its_stages() -> None:
     known = calibration(measured=(measured(32, 4.0, 1.0, more=0.25),))
     stages = [stage("contrastive", 2, 32), stage("regression", 3, 16)]
 
-    assert trial_costs(known, stages, 5) == [4, 4, 1, 1, 1.25]
+    assert stage_seconds(known, stages, 5) == [4, 4, 1, 1, 1.25]
 
 
-def test_the_mean_of_a_space_is_over_its_settings() -> None:
-    card = supremix_datasets.get("hc18").card
+def costs(dataset: str = "hc18", epochs: int = 20) -> TrialCosts:
+    card = supremix_datasets.get(dataset).card
     space = space_for("supremix", window=card.window, label_bin=card.label_bin, train_size=500)
-    found = mean_costs(calibration(), get_method("supremix"), space, card, 20)
+    method = get_method("supremix")
+    return TrialCosts(
+        calibration=calibration(), method=method, space=space, card=card, epochs=epochs
+    )
 
-    assert len(found.train) == len(found.around) == 20
-    assert 20 * 1.0 < sum(found.train) < 20 * 4.0
-    assert found.cheap <= 1 <= found.dear
-    assert found.around[0] == 2.5
-    assert set(found.around[1:]) == {0.5}
+
+def test_a_whole_trial_costs_what_configurations_of_the_space_do() -> None:
+    found = whole_trial([costs()])
+
+    assert 20 * 1.0 < found.low < found.likely < found.high <= 20 * 4.0
+    configs = [costs().space.defaults(), *draw(costs().space, 100)]
+    totals = [sum(costs().seconds(config)) for config in configs]
+    assert found.likely == pytest.approx(sum(totals) / 101)
+    assert sum(total < found.low for total in totals) == pytest.approx(10, abs=5)
+
+
+def test_a_joint_trial_goes_on_from_dataset_to_dataset() -> None:
+    both = [costs("hc18", 4), costs("ukb-t1", 6)]
+    config = both[0].space.defaults()
+
+    assert len(trial_seconds(both, config)) == 10
+    assert trial_seconds(both, config)[:4] == both[0].seconds(config)
+
+
+def test_a_configuration_that_a_trial_would_fail_with_costs_what_the_defaults_do() -> None:
+    one = costs()
+    assert one.seconds({**one.space.defaults(), "lr": -1.0}) == one.seconds(one.space.defaults())
 
 
 def test_settings_drawn_are_of_the_space_and_always_the_same() -> None:
@@ -232,71 +163,20 @@ def test_the_batches_of_a_space(parameter: Any, batches: list[int]) -> None:
     assert space_batches(Space({"lr": Fixed(0.1)})) == []
 
 
-def flat(seconds: float, epochs: int, around: float = 0.0) -> Costs:
-    return Costs(train=(seconds,) * epochs, around=(around,) * epochs, cheap=0.5, dear=2.0)
-
-
-def test_trials_alone_are_all_begun() -> None:
-    work = effort(flat(2.0, 9), NoPruning().rungs(9), Budget(trials=10), worker_groups=1, gpus=0)
-
-    assert (work.trials, work.ends_by) == (10, "trials")
-    assert work.epochs == exactly(90)
-    assert work.busy == Range(low=90, likely=180, high=360)
-    assert work.seconds == work.busy  # one worker group is never idle
-
-
-def test_time_ends_a_search_when_its_gangs_have_used_it() -> None:
-    work = effort(
-        flat(2.0, 10, 0.5), NoPruning().rungs(10), Budget(seconds=100), worker_groups=3, gpus=0
-    )
-
-    assert (work.trials, work.ends_by) == (12, "time")
-    assert work.seconds == exactly(100)
-
-
-def test_gpu_hours_count_all_gpus_of_a_gang() -> None:
-    budget = Budget(trials=100, gpu_hours=1)
-    work = effort(flat(10.0, 10), NoPruning().rungs(10), budget, worker_groups=4, gpus=2)
-
-    assert (work.trials, work.ends_by) == (18, "gpu_hours")
-
-
-def test_halving_lies_between_the_best_it_can_do_and_nothing() -> None:
-    rungs = SuccessiveHalving().rungs(27)
-    work = effort(flat(1.0, 27), rungs, Budget(trials=50), worker_groups=4, gpus=0)
-
-    assert work.epochs.low == pytest.approx(50 * rungs.mean)
-    assert work.epochs.low < work.epochs.likely < work.epochs.high == 50 * 27
-
-
-def test_no_search_ends_before_a_whole_trial() -> None:
-    assert wall(exactly(40.0), 8, 100, whole=20.0) == exactly(20.0)
-
-
-def test_many_gangs_share_the_trials() -> None:
-    likely = wall(exactly(1000.0), 100, 10, whole=20.0).likely
-
-    assert 100 < likely < 110
-
-
-def test_a_joint_trial_goes_on_from_dataset_to_dataset() -> None:
-    both = flat(1.0, 4).joined(flat(3.0, 4))
-
-    assert both.train == (1.0,) * 4 + (3.0,) * 4
-    assert (both.cheap, both.dear) == (0.5, 2.0)
-
-
 def worker_groups(count: int = 2, *, gpus: float = 0.0, cpus: float = 1.0) -> WorkerGroupPlan:
     return WorkerGroupPlan(count=count, workers=1, cpus=cpus, gpus=gpus)
 
 
-def work(trials: int, ends_by: Any, seconds: float = 3600.0) -> Effort:
-    return Effort(
+def needed(trials: int, seconds: float = 3600.0) -> SearchEstimate:
+    return SearchEstimate(
         trials=trials,
-        ends_by=ends_by,
+        ends_by="trials",
         epochs=exactly(1),
         seconds=exactly(seconds),
         busy=exactly(2 * seconds),
+        replicates=0,
+        replicate_seconds=exactly(0),
+        replicate_busy=exactly(0),
     )
 
 
@@ -304,9 +184,9 @@ def test_a_budget_that_is_too_tight_is_told_with_the_one_that_is_not() -> None:
     budget = Budget(trials=40, seconds=600, gpu_hours=9)
     told = [
         str(problem)
-        for ends_by in ("time", "gpu_hours")
+        for ends_by in LIMITS
         for problem in budget_problems(
-            "l1 on x", budget, work(7, ends_by), work(40, "trials"), 60.0, gpus=2
+            "l1 on x", budget, 7, ends_by, needed(40), 60.0, worker_groups(gpus=2)
         )
     ]
 
@@ -322,15 +202,15 @@ def test_a_budget_that_is_too_tight_is_told_with_the_one_that_is_not() -> None:
     ("budget", "option"), [(Budget(seconds=50), "--time"), (Budget(gpu_hours=0.02), "--gpu-hours")]
 )
 def test_a_budget_below_one_trial_is_told(budget: Budget, option: str) -> None:
-    (problem,) = budget_problems("l1 on x", budget, work(1, "time"), None, 60.0, gpus=2)
+    plan = worker_groups(gpus=2)
+    (problem,) = budget_problems("l1 on x", budget, 1, "time", None, 60.0, plan)
 
     assert f"a whole one takes about 60 s and {option} leaves it" in problem.what
 
 
 def test_a_budget_that_is_enough_is_no_problem() -> None:
-    enough = budget_problems(
-        "l1 on x", Budget(trials=4, seconds=600), work(4, "trials"), work(4, "trials"), 60.0, gpus=0
-    )
+    budget = Budget(trials=4, seconds=600)
+    enough = budget_problems("l1 on x", budget, 4, "trials", None, 60.0, worker_groups())
 
     assert list(enough) == []
 

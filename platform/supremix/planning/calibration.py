@@ -11,8 +11,7 @@ from typing import Any
 from supremix.cluster import WorkerGroupPlan
 from supremix.cluster.run_once import run_once
 from supremix.errors import TrainingError
-from supremix.planning.measure import Epoch as Epoch
-from supremix.planning.measure import Request, measure
+from supremix.planning.measure import EpochCost, MeasureRequest, measure
 from supremix.training import Task
 from supremix_spaces import Choice, Fixed, Int, Space
 
@@ -37,7 +36,7 @@ class Measured:
 
     batch: int | None
     timed: bool
-    epochs: tuple[Epoch, ...]
+    epochs: tuple[EpochCost, ...]
     setup: float
     save: float
     checkpoint: int
@@ -106,12 +105,12 @@ def _measure_all(
 ) -> tuple[list[Measured | Failure], float]:
     """Measure settings on one group; where that dies, on one for each. And the seconds of it."""
     try:
-        return _measure(Request(task=task, configs=configs), plan)
+        return _measure(MeasureRequest(task=task, configs=configs), plan)
     except TrainingError:
-        found, spent = _measure(Request(task=task, configs=configs[:1]), plan)
+        found, spent = _measure(MeasureRequest(task=task, configs=configs[:1]), plan)
     for config in configs[1:]:
         try:
-            more, seconds = _measure(Request(task=task, configs=(config,)), plan)
+            more, seconds = _measure(MeasureRequest(task=task, configs=(config,)), plan)
         except TrainingError as error:
             found.append((config["batch_size"], str(error)))
         else:
@@ -119,7 +118,9 @@ def _measure_all(
     return found, spent
 
 
-def _measure(request: Request, plan: WorkerGroupPlan) -> tuple[list[Measured | Failure], float]:
+def _measure(
+    request: MeasureRequest, plan: WorkerGroupPlan
+) -> tuple[list[Measured | Failure], float]:
     answer = run_once(measure, request, plan)
     return [_read(one) for one in answer["found"]], answer["spent"]
 
@@ -127,7 +128,7 @@ def _measure(request: Request, plan: WorkerGroupPlan) -> tuple[list[Measured | F
 def _read(one: dict[str, Any]) -> Measured | Failure:
     if "failed" in one:
         return one["batch"], one["failed"]
-    values: dict[str, Any] = {**one, "epochs": tuple(Epoch(**epoch) for epoch in one["epochs"])}
+    values: dict[str, Any] = {**one, "epochs": tuple(EpochCost(**epoch) for epoch in one["epochs"])}
     return Measured(**values)
 
 

@@ -30,7 +30,7 @@ FEW = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Request:
+class MeasureRequest:
     """What is to be measured on one worker group: a task, and settings one after the other."""
 
     task: Task
@@ -38,7 +38,7 @@ class Request:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Epoch:
+class EpochCost:
     """What an epoch of one kind took.
 
     Args:
@@ -56,7 +56,9 @@ class Epoch:
     more: float = 0.0
 
 
-def measure(collective: Collective, device: torch.device, request: Request) -> dict[str, Any]:
+def measure(
+    collective: Collective, device: torch.device, request: MeasureRequest
+) -> dict[str, Any]:
     """What every worker of the worker group does: train with each of the settings, and take notes.
 
     Returns:
@@ -146,7 +148,7 @@ def _epochs(run: TrialRun) -> list[dict[str, Any]]:
     for stage in run.stages:
         seconds = [row["seconds"] for row in run.history[done : done + stage.epochs]]
         done += stage.epochs
-        epoch = Epoch(
+        epoch = EpochCost(
             objective=stage.objective,
             stage=stage.name,
             batch=stage.batch_size,

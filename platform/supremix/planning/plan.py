@@ -15,9 +15,9 @@ from supremix.benchmark.multi_dataset import OBJECTIVES, MultiDatasetSearch
 from supremix.cluster import WorkerGroupPlan, cluster_nodes, ray_runtime
 from supremix.errors import ResourceError, SpecError
 from supremix.planning.calibration import calibrate
-from supremix.planning.estimate import Range, exactly, mean_costs
-from supremix.planning.problems import Problem, disk_problems, free_space
-from supremix.planning.study_plan import Part, StudyPlan, plan_study, study_problems
+from supremix.planning.costs import Range, TrialCosts, exactly, whole_trial
+from supremix.planning.problems import PlanProblem, disk_problems, free_space
+from supremix.planning.study_plan import CalibratedSearch, StudyPlan, plan_study, study_problems
 from supremix.progress.progress import Listener, Progress
 from supremix.runs.folder import RunFolder
 from supremix.search.prepare import Resources, check_budget, find_resources, prepare_search
@@ -39,7 +39,7 @@ class Plan:
         nodes: Nodes of the cluster.
         studies: A row a search: a method on a dataset, or on several of a joint objective.
         seconds: Wall time of all of it, from the start of the workers, in s.
-        gpu_hours: Of all epochs, confirmations and final trainings included; 0 without GPUs.
+        gpu_hours: GPU hours of all epochs, replicates and final trainings included; 0 without GPUs.
         cpu_hours: Likewise.
         storage: Bytes of the run folders at their largest.
         free: Free bytes of their disk, None where they are not on a disk of this machine.
@@ -54,7 +54,7 @@ class Plan:
     cpu_hours: Range
     storage: float
     free: int | None
-    problems: tuple[Problem, ...]
+    problems: tuple[PlanProblem, ...]
 
     @property
     def fits(self) -> bool:
@@ -79,7 +79,8 @@ def plan(
     """Find out what a search will take, and what of it does not fit. No search is started.
 
     The images are prepared if they are not; then a few epochs are trained on one worker group with
-    the default settings and with the smallest and the largest batch of the space, and reckoned up.
+    the default hyperparameters and with the smallest and the largest batch of the space, and the
+    real study is run on a simulated cluster with these costs.
 
     Args:
         dataset: As for `Search`; several as for `MultiDatasetSearch`, with several methods as for
@@ -140,19 +141,19 @@ class _Planner:
     def __init__(self, scratch: Path, listen: Listener) -> None:
         self._scratch, self._listen = scratch, listen
         self._nodes = cluster_nodes()
-        self._problems: list[Problem] = []
+        self._problems: list[PlanProblem] = []
 
     def plan(self, specs: Sequence[SearchSpec], joint: bool, out: str) -> Plan:
         """The plan of searches, or of the one search that is `joint`."""
-        grounds = self._find_grounds(specs)
-        worker_groups = grounds[0].plan
-        studies = list(self._studies(specs, grounds, joint))
+        resources = self._find_resources(specs)
+        groups = resources[0].plan
+        studies = list(self._studies(specs, resources, joint))
         storage = sum(study.storage for study in studies)
         self._problems += disk_problems(out, storage)
-        cpus = worker_groups.cpus * worker_groups.workers
+        cpus = groups.cpus * groups.workers
         start = exactly(max(study.start for study in studies))
         return Plan(
-            worker_groups=worker_groups,
+            worker_groups=groups,
             nodes=len(self._nodes),
             studies=tuple(studies),
             seconds=_sum(start, *(study.seconds for study in studies)),
@@ -163,70 +164,67 @@ class _Planner:
             problems=tuple(dict.fromkeys(self._problems)),
         )
 
-    def _find_grounds(self, specs: Sequence[SearchSpec]) -> list[Resources]:
+    def _find_resources(self, specs: Sequence[SearchSpec]) -> list[Resources]:
         """The groups and images of each search; with as many groups as fit, where fewer do."""
         try:
-            return self._grounds(specs)
+            return self._resources(specs)
         except ResourceError as error:
             if specs[0].concurrent_trials is None:
                 raise
-            grounds = self._grounds(
+            found = self._resources(
                 [dataclasses.replace(spec, concurrent_trials=None) for spec in specs]
             )
-            self._problems.append(
-                Problem(
-                    what=str(error),
-                    remedy=f"The plan is made for the {grounds[0].plan.count} that fit.",
-                )
-            )
-            return grounds
+            remedy = f"The plan is made for the {found[0].plan.count} that fit."
+            self._problems.append(PlanProblem(what=str(error), remedy=remedy))
+            return found
 
-    def _grounds(self, specs: Sequence[SearchSpec]) -> list[Resources]:
-        """Methods that are compared stand on the same one."""
+    def _resources(self, specs: Sequence[SearchSpec]) -> list[Resources]:
+        """Methods that are compared share those of their dataset."""
         found: dict[str, Resources] = {}
-        for spec in specs:
-            name = spec.resolve_dataset().card.name
+        names = [spec.resolve_dataset().card.name for spec in specs]
+        for name, spec in zip(names, specs, strict=True):
             if name not in found:
                 found[name] = find_resources(spec, self._listen)
-        return [found[spec.resolve_dataset().card.name] for spec in specs]
+        return [found[name] for name in names]
 
     def _studies(
-        self, specs: Sequence[SearchSpec], grounds: Sequence[Resources], joint: bool
+        self, specs: Sequence[SearchSpec], resources: Sequence[Resources], joint: bool
     ) -> Iterator[StudyPlan]:
-        worker_groups = grounds[0].plan
-        parts = [self._part(*pair) for pair in zip(specs, grounds, strict=True)]
-        # A joint trial begins with the datasets that cost the least.
-        parts.sort(key=lambda part: sum(part.costs.train) if joint else 0)
-        sharing = 1
-        if not joint and len({part.spec.resolve_dataset().card.name for part in parts}) > 1:
-            sharing = concurrent_studies(
-                worker_groups.count, len(parts), warm_start=specs[0].warm_start
-            )
-        if sharing > 1 and len({part.spec.resolve_method().name for part in parts}) > 1:
-            sharing = min(len(parts), overlapping_studies(worker_groups.count))
-        for group in [parts] if joint else [[part] for part in parts]:
-            study = plan_study(group, worker_groups, sharing=sharing)
-            self._problems += study_problems(
-                study, group, worker_groups, self._nodes, sharing=sharing
-            )
+        groups = resources[0].plan
+        searches = [self._calibrated(*pair) for pair in zip(specs, resources, strict=True)]
+        if joint:  # a trial begins with the datasets that cost the least
+            searches.sort(key=lambda search: whole_trial([search.costs]).likely)
+        sharing = 1 if joint else _sharing(searches, groups.count)
+        for group in [searches] if joint else [[search] for search in searches]:
+            study = plan_study(group, groups, sharing=sharing)
+            self._problems += study_problems(study, group, groups, self._nodes, sharing=sharing)
             yield study
 
-    def _part(self, spec: SearchSpec, ground: Resources) -> Part:
-        """One method on one dataset, checked as a search would be, and calibrated."""
-        check_budget(spec.budget(), ground.plan)
-        method, card = spec.resolve_method(), ground.store.card
+    def _calibrated(self, spec: SearchSpec, resources: Resources) -> CalibratedSearch:
+        """One method on one dataset, checked as a search would be, and measured."""
+        check_budget(spec.budget(), resources.plan)
+        method, card = spec.resolve_method(), resources.store.card
         run = RunFolder(self._scratch / f"{card.name}-{method.name}")
         run.create(spec.to_dict())
-        setting = prepare_search(spec, run, ground, self._listen)
-        message = f"training a few epochs of {method.name} on {card.name}"
-        self._listen(Progress(message=message))
-        calibration = calibrate(setting.task, setting.space, ground.plan)
-        return Part(
-            spec=spec,
-            ground=ground,
-            calibration=calibration,
-            costs=mean_costs(calibration, method, setting.space, card, spec.epochs),
+        prepared = prepare_search(spec, run, resources, self._listen)
+        self._listen(Progress(message=f"training a few epochs of {method.name} on {card.name}"))
+        costs = TrialCosts(
+            calibration=calibrate(prepared.task, prepared.space, resources.plan),
+            method=method,
+            space=prepared.space,
+            card=card,
+            epochs=spec.epochs,
         )
+        return CalibratedSearch(spec=spec, resources=resources, costs=costs)
+
+
+def _sharing(searches: Sequence[CalibratedSearch], worker_groups: int) -> int:
+    """How many searches run at the same time: methods on one dataset come one after the other."""
+    if len({search.dataset for search in searches}) == 1:
+        return 1
+    if len({search.spec.resolve_method().name for search in searches}) > 1:
+        return min(len(searches), overlapping_studies(worker_groups))
+    return concurrent_studies(worker_groups, len(searches), warm_start=searches[0].spec.warm_start)
 
 
 def _sum(first: Range, *more: Range) -> Range:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from supremix.cluster import WorkerGroupPlan
 from supremix.planning.calibration import Calibration
-from supremix.planning.estimate import Effort
+from supremix.planning.estimate import Limit, SearchEstimate
 from supremix.storage.paths import is_local, to_path
 from supremix.tuning.study.budget import HOUR, Budget
 
@@ -19,12 +19,12 @@ SLACK = 1.1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Problem:
+class PlanProblem:
     """Something that does not fit.
 
     Args:
-        what: It, with the numbers.
-        remedy: What to do.
+        what: The problem, with its numbers.
+        remedy: What to do about it.
     """
 
     what: str
@@ -52,55 +52,56 @@ def describe_bytes(count: float) -> str:
 
 
 def budget_problems(
-    name: str, budget: Budget, effort: Effort, needed: Effort | None, whole: float, gpus: float
-) -> Iterator[Problem]:
+    name: str,
+    budget: Budget,
+    trials: int,
+    ends_by: Limit,
+    needed: SearchEstimate | None,
+    whole: float,
+    plan: WorkerGroupPlan,
+) -> Iterator[PlanProblem]:
     """Budgets that end a search before it has done what it was asked for.
 
     Args:
-        name: Of the search.
+        name: Name of the search.
         budget: Its limits.
-        effort: What it comes to within them.
-        needed: What the trials asked for come to without other limits; None where no number was
-            asked for.
+        trials: Trials that will be done within them.
+        ends_by: The limit that is reached first.
+        needed: What the trials asked for take without other limits; None where that is no question.
         whole: Seconds of a trial that is not given up.
-        gpus: GPUs of a worker group.
+        plan: The worker groups.
     """
-    tight = [(budget.seconds, "--time"), (None, "")]
+    limits = {"--time": budget.seconds}
     if budget.gpu_hours is not None:
-        tight[1] = (budget.gpu_hours * HOUR / gpus, "--gpu-hours")
-    for limit, option in tight:
+        limits["--gpu-hours"] = budget.gpu_hours * HOUR / plan.group_gpus
+    for option, limit in limits.items():
         if limit is not None and limit < whole:
-            yield Problem(
+            yield PlanProblem(
                 what=f"{name}: no trial would be finished, for a whole one takes about "
                 f"{describe_time(whole)} and {option} leaves it {describe_time(limit)}.",
                 remedy=f"Give more {option}, or fewer --epochs.",
             )
             return
-    if needed is None or effort.ends_by == "trials":
+    if needed is None or ends_by == "trials":
         return
-    yield _too_tight(name, effort, needed, gpus)
-
-
-def _too_tight(name: str, effort: Effort, needed: Effort, gpus: float) -> Problem:
-    if effort.ends_by == "time":
+    if ends_by == "time":
         enough = f"--time {math.ceil(needed.seconds.likely * SLACK / 60)}m"
         over = "the time is"
     else:
-        enough = f"--gpu-hours {needed.busy.likely * gpus / HOUR * SLACK:.2g}"
+        enough = f"--gpu-hours {needed.busy.likely * plan.group_gpus / HOUR * SLACK:.2g}"
         over = "the GPU hours are"
-    return Problem(
-        what=f"{name}: of {needed.trials} trials about {effort.trials} will be done when {over} "
-        "used up.",
-        remedy=f"Give {enough}, or --trials {effort.trials}.",
+    yield PlanProblem(
+        what=f"{name}: of {budget.trials} trials about {trials} will be done when {over} used up.",
+        remedy=f"Give {enough}, or --trials {trials}.",
     )
 
 
 def memory_problems(
     name: str, plan: WorkerGroupPlan, nodes: Sequence[Mapping[str, float]], calibration: Calibration
-) -> Iterator[Problem]:
+) -> Iterator[PlanProblem]:
     """Workers that together need more memory than a node or a GPU has, or that could not train."""
     for batch, reason in calibration.failed:
-        yield Problem(
+        yield PlanProblem(
             what=f"{name}: trials with batch_size={batch} would fail: {reason}.",
             remedy="Search smaller batches (--set batch_size=…), cut the forward passes "
             "(--chunk), or share a batch among more --workers.",
@@ -109,7 +110,7 @@ def memory_problems(
     one = calibration.default
     sharing = max(1, math.floor(1 / plan.gpus + 1e-6)) if 0 < plan.gpus < 1 else 1
     if sharing * calibration.device > one.device_total > 0:
-        yield Problem(
+        yield PlanProblem(
             what=f"{name}: {sharing} worker(s) on a GPU need "
             f"{describe_bytes(sharing * calibration.device)} of its "
             f"{describe_bytes(one.device_total)}.",
@@ -119,12 +120,12 @@ def memory_problems(
 
 def _node_problems(
     name: str, plan: WorkerGroupPlan, nodes: Sequence[Mapping[str, float]], resident: int
-) -> Iterator[Problem]:
+) -> Iterator[PlanProblem]:
     for node in nodes:
         has = node.get("memory", 0.0) + node.get("object_store_memory", 0.0)
         workers = workers_on(node, plan)
         if has and workers * resident > has:
-            yield Problem(
+            yield PlanProblem(
                 what=f"{name}: {workers} worker(s) with {describe_bytes(resident)} each need "
                 f"more memory than the {describe_bytes(has)} of a node.",
                 remedy=f"Let at most {int(has // resident)} of them run on it: fewer "
@@ -141,11 +142,11 @@ def workers_on(node: Mapping[str, float], plan: WorkerGroupPlan) -> int:
     return min(int(fit + 1e-6), plan.count * plan.workers)
 
 
-def disk_problems(out: str, needed: float) -> Iterator[Problem]:
+def disk_problems(out: str, needed: float) -> Iterator[PlanProblem]:
     """A run folder that does not fit its disk; nothing where it is not on one of this machine."""
     free = free_space(out)
     if free is not None and needed > free:
-        yield Problem(
+        yield PlanProblem(
             what=f"the run needs about {describe_bytes(needed)}, and the disk of {out} has "
             f"{describe_bytes(free)} free.",
             remedy="Free some, or name a folder on another disk (--out).",
@@ -159,8 +160,3 @@ def free_space(address: str) -> int | None:
         return None
     there = next(path for path in (folder, *folder.parents) if path.exists())
     return shutil.disk_usage(str(there)).free
-
-
-def gpu_hours(seconds: float, plan: WorkerGroupPlan) -> float:
-    """GPU hours of so many seconds of one worker group."""
-    return seconds * plan.group_gpus / HOUR

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from supremix.cluster import WorkerGroupPlan
 from supremix.planning.calibration import Calibration
-from supremix.planning.estimate import Costs, Effort, Limit, Range, effort
-from supremix.planning.problems import Problem, budget_problems, gpu_hours, memory_problems
+from supremix.planning.costs import Range, TrialCosts, trial_seconds, whole_trial
+from supremix.planning.estimate import Limit, SearchEstimate, estimate
+from supremix.planning.problems import PlanProblem, budget_problems, memory_problems
 from supremix.search.prepare import Resources
 from supremix.search.spec import SearchSpec
-from supremix.tuning.study.budget import Budget
+from supremix.tuning.simulation.cluster import SimulatedCluster
+from supremix.tuning.study.budget import HOUR, Budget
+from supremix.tuning.study.scheduler import parallel_trials
 
 COPIES = 2.5
 """How often an epoch's row is kept: in the ledger, in the tables, and in the log of its trial."""
@@ -24,24 +27,39 @@ PREDICTION = 100
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
-    """A method on one dataset, as it was calibrated."""
+class CalibratedSearch:
+    """A method on one dataset, with the measured costs of its trials.
+
+    Args:
+        spec: The search.
+        resources: Its worker groups and images.
+        costs: The costs of its trials.
+    """
 
     spec: SearchSpec
-    ground: Resources
-    calibration: Calibration
-    costs: Costs
+    resources: Resources
+    costs: TrialCosts
+
+    @property
+    def calibration(self) -> Calibration:
+        """The measured epochs."""
+        return self.costs.calibration
+
+    @property
+    def dataset(self) -> str:
+        """Name of the dataset."""
+        return self.resources.store.card.name
 
     @property
     def images(self) -> dict[str, int]:
         """Images of each split."""
-        splits = self.ground.splits
+        splits = self.resources.splits
         return {name: int((splits == name).sum()) for name in ("train", "val", "test")}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StageSeconds:
-    """Seconds of an epoch of one stage, with the default settings."""
+    """Seconds of an epoch of one stage, with the default hyperparameters."""
 
     dataset: str
     stage: str
@@ -56,18 +74,18 @@ class StudyPlan:
     Args:
         dataset: Name of the dataset; of several with plus signs between them.
         method: Name of the method.
-        trials: Trials that will be begun.
+        trials: Trials that will be done.
         ends_by: The limit that ends them: ``"trials"``, ``"time"`` or ``"gpu_hours"``.
-        whole: Epochs of a trial that is not given up.
-        epochs: Of all trials; `high` is at most so many.
+        trial_epochs: Epochs of a trial that is not given up.
+        epochs: Epochs of all trials together.
         stages: Seconds of an epoch of each stage.
         search: Wall time of the trials in s.
-        confirmations: Trainings of the best settings with new seeds.
-        confirming: Their wall time in s.
-        concluding: Wall time in s of the final trainings on training and validation data.
+        replicates: Trainings of the best hyperparameters with new seeds.
+        replicate_seconds: Their wall time in s.
+        final_seconds: Wall time in s of the final trainings on training and validation data.
         seconds: Wall time of all that in s.
         busy: Seconds that worker groups train in all that, added up over the worker groups.
-        gpu_hours: Likewise times the GPUs of a worker group.
+        gpu_hours: GPU hours of all that.
         start: Seconds for the workers to start and end.
         store: Bytes of the prepared images.
         checkpoints: Bytes of the checkpoints that are there at once.
@@ -81,13 +99,13 @@ class StudyPlan:
     method: str
     trials: int
     ends_by: Limit
-    whole: int
+    trial_epochs: int
     epochs: Range
     stages: tuple[StageSeconds, ...]
     search: Range
-    confirmations: int
-    confirming: Range
-    concluding: Range
+    replicates: int
+    replicate_seconds: Range
+    final_seconds: Range
     seconds: Range
     busy: Range
     gpu_hours: Range
@@ -106,114 +124,119 @@ class StudyPlan:
 
 
 def plan_study(
-    parts: Sequence[Part], worker_groups: WorkerGroupPlan, *, sharing: int = 1
+    searches: Sequence[CalibratedSearch], plan: WorkerGroupPlan, *, sharing: int = 1
 ) -> StudyPlan:
-    """Reckon up one search.
+    """Estimate one search.
 
     Args:
-        parts: Its datasets, in their order; several are those of a joint objective.
-        worker_groups: What it runs on.
-        sharing: Searches that share these worker groups, and the time.
+        searches: Its datasets, in their order; several are those of a joint objective.
+        plan: The worker groups it runs on.
+        sharing: Searches that share these worker groups. The times are those that the search would
+            take with all of them, so that the times of searches add up.
     """
-    spec, costs = parts[0].spec, _costs(parts)
-    work = _effort(parts, costs, _budget(spec, sharing), worker_groups)
-    confirmations = spec.finalists * spec.confirm_seeds
-    whole = Range(
-        low=sum(costs.all) * costs.cheap, likely=sum(costs.all), high=sum(costs.all) * costs.dear
-    )
-    confirming = _confirming(whole, confirmations, worker_groups.count)
+    spec, costs = searches[0].spec, [search.costs for search in searches]
+    found = _estimate(searches, spec.budget(), plan, sharing)
     tests = spec.test_seeds if spec.test else 0
-    final = whole.times(_growth(parts))
-    busy = work.busy + whole.times(confirmations) + final.times(tests)
-    concluding = final.times(-(-tests // worker_groups.count))
+    final = _whole(costs).times(_growth(searches))
+    final_seconds = final.times(-(-tests // plan.count))
+    busy = found.busy + found.replicate_busy + final.times(tests)
+    search, replicate_seconds = (
+        seconds.times(1 / sharing) for seconds in (found.seconds, found.replicate_seconds)
+    )
     return StudyPlan(
-        dataset=" + ".join(part.ground.store.card.name for part in parts),
+        dataset=" + ".join(search.dataset for search in searches),
         method=spec.resolve_method().name,
-        trials=work.trials,
-        ends_by=work.ends_by,
-        whole=len(costs.train),
-        epochs=work.epochs,
-        stages=tuple(_stages(parts)),
-        search=work.seconds,
-        confirmations=confirmations,
-        confirming=confirming,
-        concluding=concluding,
-        seconds=work.seconds + confirming + concluding,
+        trials=found.trials,
+        ends_by=found.ends_by,
+        trial_epochs=spec.epochs * len(searches),
+        epochs=found.epochs,
+        stages=tuple(_stages(searches)),
+        search=search,
+        replicates=found.replicates,
+        replicate_seconds=replicate_seconds,
+        final_seconds=final_seconds,
+        seconds=search + replicate_seconds + final_seconds,
         busy=busy,
-        gpu_hours=Range(
-            low=gpu_hours(busy.low, worker_groups),
-            likely=gpu_hours(busy.likely, worker_groups),
-            high=gpu_hours(busy.high, worker_groups),
-        ),
-        start=max(part.calibration.start for part in parts),
-        **_bytes(parts, work, worker_groups, confirmations),
+        gpu_hours=busy.times(plan.group_gpus / HOUR),
+        start=max(search.calibration.start for search in searches),
+        **_bytes(searches, found, plan),
     )
 
 
 def study_problems(
     study: StudyPlan,
-    parts: Sequence[Part],
-    worker_groups: WorkerGroupPlan,
+    searches: Sequence[CalibratedSearch],
+    plan: WorkerGroupPlan,
     nodes: Sequence[Mapping[str, float]],
     sharing: int = 1,
-) -> Iterator[Problem]:
+) -> Iterator[PlanProblem]:
     """What of one search does not fit."""
-    name, costs = f"{study.method} on {study.dataset}", _costs(parts)
-    budget = _budget(parts[0].spec, sharing)
+    budget = searches[0].spec.budget()
     needed = None
-    if budget.trials is not None:
-        needed = _effort(parts, costs, Budget(trials=budget.trials), worker_groups)
-    work = _effort(parts, costs, budget, worker_groups)
-    yield from budget_problems(name, budget, work, needed, sum(costs.all), worker_groups.group_gpus)
-    for part in parts:
-        mine = f"{study.method} on {part.ground.store.card.name}"
-        yield from memory_problems(mine, worker_groups, nodes, part.calibration)
+    if budget.trials is not None and study.ends_by != "trials":
+        needed = _estimate(searches, Budget(trials=budget.trials), plan, sharing)
+    whole = _whole([search.costs for search in searches]).likely
+    name = f"{study.method} on {study.dataset}"
+    yield from budget_problems(name, budget, study.trials, study.ends_by, needed, whole, plan)
+    for search in searches:
+        mine = f"{study.method} on {search.dataset}"
+        yield from memory_problems(mine, plan, nodes, search.calibration)
 
 
-def _costs(parts: Sequence[Part]) -> Costs:
-    return functools.reduce(Costs.joined, (part.costs for part in parts))
+def _whole(costs: Sequence[TrialCosts]) -> Range:
+    """Seconds for which a whole trial keeps its worker group busy."""
+    around = sum(one.setup + one.save * one.epochs for one in costs)
+    found = whole_trial(costs)
+    return Range(low=found.low + around, likely=found.likely + around, high=found.high + around)
 
 
-def _budget(spec: SearchSpec, sharing: int) -> Budget:
-    budget = spec.budget()
-    if budget.seconds is None:
-        return budget
-    return dataclasses.replace(budget, seconds=budget.seconds / sharing)
-
-
-def _effort(
-    parts: Sequence[Part], costs: Costs, budget: Budget, worker_groups: WorkerGroupPlan
-) -> Effort:
-    spec = parts[0].spec
-    rungs = spec.pruner().rungs(spec.epochs, len(parts))
-    return effort(
-        costs,
-        rungs,
-        budget,
-        worker_groups=worker_groups.count,
-        gpus=worker_groups.group_gpus,
+def _estimate(
+    searches: Sequence[CalibratedSearch], budget: Budget, plan: WorkerGroupPlan, sharing: int
+) -> SearchEstimate:
+    """Estimate a search on its share of the worker groups; times are those of its own clock."""
+    spec, costs = searches[0].spec, [search.costs for search in searches]
+    share = plan.count / sharing
+    worker_groups = max(1, int(share))
+    slower = worker_groups / share  # a share of less than a group is one that others use as well
+    if budget.seconds is not None:
+        budget = dataclasses.replace(budget, seconds=budget.seconds / slower)
+    config = spec.study_config(
+        datasets=len(searches),
+        parallel=parallel_trials(plan.count, sharing),
+        gpus=plan.group_gpus,
+    )
+    whole = whole_trial(costs)
+    found = estimate(
+        costs[0].space,
+        dataclasses.replace(config, budget=budget),
+        partial(trial_seconds, costs),
+        SimulatedCluster(
+            worker_groups=worker_groups,
+            setup=costs[0].setup,
+            save=max(one.save for one in costs),
+        ),
+        cheap=whole.low / whole.likely,
+        dear=whole.high / whole.likely,
+    )
+    return dataclasses.replace(
+        found,
+        seconds=found.seconds.times(slower),
+        replicate_seconds=found.replicate_seconds.times(slower),
     )
 
 
-def _confirming(whole: Range, count: int, worker_groups: int) -> Range:
-    if count == 0:
-        return whole.times(0)
-    rounds = -(-count // worker_groups)
-    return whole.times(rounds)
-
-
-def _growth(parts: Sequence[Part]) -> float:
+def _growth(searches: Sequence[CalibratedSearch]) -> float:
     """How much longer an epoch is when the validation images are fitted as well."""
-    images = [part.images for part in parts]
+    images = [search.images for search in searches]
     fitted = sum(one["train"] for one in images)
     return (fitted + sum(one["val"] for one in images)) / fitted
 
 
-def _stages(parts: Sequence[Part]) -> Iterator[StageSeconds]:
-    for part in parts:
-        for epoch in part.calibration.default.epochs:
+def _stages(searches: Sequence[CalibratedSearch]) -> Iterator[StageSeconds]:
+    for search in searches:
+        for epoch in search.calibration.default.epochs:
             yield StageSeconds(
-                dataset=part.ground.store.card.name,
+                dataset=search.dataset,
                 stage=epoch.stage,
                 batch=epoch.batch,
                 seconds=epoch.seconds,
@@ -221,21 +244,21 @@ def _stages(parts: Sequence[Part]) -> Iterator[StageSeconds]:
 
 
 def _bytes(
-    parts: Sequence[Part], work: Effort, worker_groups: WorkerGroupPlan, confirmations: int
+    searches: Sequence[CalibratedSearch], found: SearchEstimate, plan: WorkerGroupPlan
 ) -> dict[str, int]:
-    spec, ones = parts[0].spec, [part.calibration.default for part in parts]
+    spec, ones = searches[0].spec, [search.calibration.default for search in searches]
     # Of the trials under way, of the best ones, and of the final training.
-    kept = worker_groups.count + max(1, spec.finalists) + (spec.test_seeds if spec.test else 0)
-    epochs = work.epochs.likely + (confirmations + 1) * len(parts) * spec.epochs
-    judged = sum(part.images["val"] + part.images["test"] for part in parts)
+    kept = plan.count + max(1, spec.finalists) + (spec.test_seeds if spec.test else 0)
+    epochs = found.epochs.likely + (found.replicates + 1) * len(searches) * spec.epochs
+    predicted = sum(search.images["val"] + search.images["test"] for search in searches)
     rows = max(one.row for one in ones) * COPIES * epochs
     return {
-        "store": sum(_size(Path(part.ground.store.path)) for part in parts),
+        "store": sum(_size(Path(search.resources.store.path)) for search in searches),
         "checkpoints": kept * max(one.checkpoint for one in ones),
-        "records": round(rows + judged * PREDICTION),
+        "records": round(rows + predicted * PREDICTION),
         "model": max(one.model for one in ones),
-        "resident": max(part.calibration.resident for part in parts),
-        "device": max(part.calibration.device for part in parts),
+        "resident": max(search.calibration.resident for search in searches),
+        "device": max(search.calibration.device for search in searches),
     }
 
 

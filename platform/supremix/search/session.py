@@ -17,7 +17,6 @@ from supremix.search.prepare import PreparedSearch
 from supremix.search.spec import SearchSpec
 from supremix.tuning.ledger.ledger import FINAL, SESSION, TESTED, WARM_START, Event, Ledger
 from supremix.tuning.ledger.records import TrialRecord, read_records, trial_key
-from supremix.tuning.study.config import StudyConfig
 from supremix.tuning.study.scheduler import parallel_trials
 from supremix.tuning.study.study import Study
 from supremix.tuning.study.warm_start import WarmStart
@@ -92,19 +91,6 @@ class SearchSession:
             rungs=frozenset(self.spec.pruner().rungs(self.spec.epochs, len(self.settings)).epochs),
         )
 
-    def _config(self, abreast: int) -> StudyConfig:
-        spec, plan = self.spec, self.setting.plan
-        return StudyConfig(
-            budget=spec.budget(),
-            epochs=spec.epochs,
-            datasets=len(self.settings),
-            pruner=spec.pruner(),
-            parallel=parallel_trials(*self._first_session(abreast)),
-            top_k=spec.finalists,
-            replicates=spec.confirm_seeds,
-            gpus=plan.gpus * plan.workers,
-        )
-
     def open(self, abreast: int = 1, known: Sequence[SearchSession] = ()) -> Study:
         """Begin, or take up, its study.
 
@@ -117,7 +103,11 @@ class SearchSession:
             space=self.setting.space,
             seed=self.spec.seed,
             ledger=_Heard(self.ledger, self._logs),
-            config=self._config(abreast),
+            config=self.spec.study_config(
+                datasets=len(self.settings),
+                parallel=parallel_trials(*self._first_session(abreast)),
+                gpus=self.setting.plan.group_gpus,
+            ),
             warm_start=self._prior(known) if self.spec.warm_start else None,
         )
         finals = {final_key(place) for place in range(len(self.test_seeds))}

@@ -17,6 +17,7 @@ from supremix.training.steps.gradient_cache import check_encoder
 from supremix.tuning.pruners.pruner import Pruner
 from supremix.tuning.pruners.registry import make_pruner
 from supremix.tuning.study.budget import Budget
+from supremix.tuning.study.config import StudyConfig
 from supremix_datasets import Dataset
 from supremix_spaces import Parameter, Space, load_parameters, parse_overrides, space_for
 
@@ -125,6 +126,25 @@ class SearchSpec:
         """The stopping rule."""
         halving = {"grace": self.grace, "reduction": self.reduction}
         return make_pruner("halving", **halving) if self.prune else make_pruner("none")
+
+    def study_config(self, *, datasets: int, parallel: int, gpus: float) -> StudyConfig:
+        """The configuration of its study.
+
+        Args:
+            datasets: Datasets that a trial goes through.
+            parallel: Trials that run at once.
+            gpus: GPUs that a trial occupies.
+        """
+        return StudyConfig(
+            budget=self.budget(),
+            epochs=self.epochs,
+            datasets=datasets,
+            pruner=self.pruner(),
+            parallel=parallel,
+            top_k=self.finalists,
+            replicates=self.confirm_seeds,
+            gpus=gpus,
+        )
 
     def resolve_dataset(self) -> Dataset:
         """The dataset, by name or as given; one that its source describes is read from there.

@@ -10,7 +10,7 @@ from rich.text import Text
 from supremix.planning.problems import describe_bytes, describe_time
 
 if TYPE_CHECKING:
-    from supremix.planning.estimate import Range
+    from supremix.planning.costs import Range
     from supremix.planning.plan import Plan
     from supremix.planning.study_plan import StudyPlan
 
@@ -56,7 +56,7 @@ def _study(study: StudyPlan, *, gpus: bool) -> Iterator[Text]:
     yield _line(
         "epochs",
         f"about {epochs.likely:.0f}, {epochs.likely / study.trials:.1f} a trial; at most "
-        f"{study.whole * study.trials}, {study.whole} a trial",
+        f"{study.trial_epochs * study.trials}, {study.trial_epochs} a trial",
     )
     for stage in study.stages:
         yield _line(
@@ -64,10 +64,11 @@ def _study(study: StudyPlan, *, gpus: bool) -> Iterator[Text]:
             f"{stage.seconds:.2f} s of {stage.stage} on {stage.dataset}, batch {stage.batch}",
         )
     yield _line("trials' time", _times(study.search))
-    if study.confirmations:
-        yield _line("last word", f"{study.confirmations} training(s), {_times(study.confirming)}")
-    if study.concluding.likely:
-        yield _line("final model", _times(study.concluding))
+    if study.replicates:
+        times = _times(study.replicate_seconds)
+        yield _line("new seeds", f"{study.replicates} training(s) of the best, {times}")
+    if study.final_seconds.likely:
+        yield _line("final model", _times(study.final_seconds))
     yield _line(
         "storage",
         f"images {describe_bytes(study.store)}, checkpoints {describe_bytes(study.checkpoints)}, "
