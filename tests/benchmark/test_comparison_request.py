@@ -76,7 +76,7 @@ def test_an_unknown_setting_of_a_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_no_argument_of_a_search_is_made_up() -> None:
-    with pytest.raises(TypeError, match="trails"):
+    with pytest.raises(SpecError, match=r"trails.*Did you mean .trials."):
         ask(trails=3)
 
 

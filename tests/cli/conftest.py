@@ -41,7 +41,15 @@ def trials() -> pl.DataFrame:
         (3, "failed", None, 0, CONFIGS[2]),
     ]
     table = [
-        {"trial": n, "state": s, "error": e, "epochs": k, "config": json.dumps(c), "unit": "mm"}
+        {
+            "trial": n,
+            "state": s,
+            "error": e,
+            "epochs": k,
+            "config": json.dumps(c),
+            "unit": "mm",
+            "replicate_of": None,
+        }
         for n, s, e, k, c in rows
     ]
     return trials_frame(pl.DataFrame(table))

@@ -119,7 +119,7 @@ def test_a_search_is_resumed_by_the_same_option_whatever_it_is(
 
 def test_without_a_dataset_it_says_what_to_name(capsys: pytest.CaptureFixture[str]) -> None:
     run("benchmark", "--trials", "2", code=2)
-    assert "name datasets" in " ".join(capsys.readouterr().err.split())
+    assert "name a dataset" in " ".join(capsys.readouterr().err.split())
 
 
 def finished(folder: Path, method: str, shift: float) -> MethodRun:

@@ -53,8 +53,9 @@ def called(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 def test_every_option_reaches_the_training(called: dict[str, Any]) -> None:
     code = run(
         "joint", "--dataset", "a, b-c", "--source", "a=s3://there", "--shape", "b-c=3,4,5",
-        "--phantoms", "9", "--split-seed", "5", "--method", "l1", "--set", "lr=0.1",
-        "--set", "b-c.window=none", "--set", "head=probe", "--seed", "3", "--epochs", "4",
+        "--phantoms", "9", "--split-seed", "5", "--fractions", "0.5,0.3,0.2",
+        "--method", "l1", "--set", "lr=0.1", "--set", "b-c.window=none", "--set", "head=probe",
+        "--seed", "3", "--epochs", "4",
         "--no-alone", "--encoder", "densenet", "--width", "8", "--depth", "2", "--norm", "group",
         "--precision", "bf16", "--workers", "2", "--cpus-per-worker", "1.5", "--gpus-per-worker",
         "0.5", "--address", "auto", "--cache", "c", "--stores", "s3://b", "--out", "o", "--quiet",
@@ -63,7 +64,8 @@ def test_every_option_reaches_the_training(called: dict[str, Any]) -> None:
     assert code == 0
     assert called == {
         "datasets": ["a", "b-c"], "sources": {"a": "s3://there"}, "shapes": {"b-c": (3, 4, 5)},
-        "phantoms": 9, "split_seed": 5, "method": "l1", "seed": 3, "epochs": 4, "alone": False,
+        "phantoms": 9, "split_seed": 5, "fractions": (0.5, 0.3, 0.2), "method": "l1", "seed": 3,
+        "epochs": 4, "alone": False,
         "config": {"lr": 0.1, "b-c.window": None, "head": "probe"},
         "encoder": "densenet", "width": 8, "depth": 2, "norm": "group", "precision": "bf16",
         "workers": 2, "cpus_per_worker": 1.5, "gpus_per_worker": 0.5, "address": "auto",

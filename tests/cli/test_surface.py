@@ -13,8 +13,9 @@ from supremix import cli
 SURFACE = {
     "search": {
         "--dataset", "--source", "--shape", "--phantoms", "--split-seed", "--label-fraction",
-        "--method", "--space", "--set", "--seed", "--objective", "--warm-start",
-        "--trials", "--time", "--gpu-hours", "--epochs", "--prune", "--grace", "--test",
+        "--fractions", "--method", "--space", "--set", "--seed", "--objective", "--warm-start",
+        "--trials", "--time", "--gpu-hours", "--epochs", "--prune", "--grace", "--reduction",
+        "--test",
         "--finalists", "--confirm-seeds", "--test-seeds",
         "--encoder", "--width", "--depth", "--norm", "--precision", "--chunk", "--pretrained",
         "--workers", "--concurrent-trials", "--cpus-per-worker", "--gpus-per-worker",
@@ -23,7 +24,7 @@ SURFACE = {
         "--out", "--resume", "--or-resume", "--quiet",
     },
     "joint": {
-        "--dataset", "--source", "--shape", "--phantoms", "--split-seed",
+        "--dataset", "--source", "--shape", "--phantoms", "--split-seed", "--fractions",
         "--method", "--set", "--seed", "--epochs", "--alone",
         "--encoder", "--width", "--depth", "--norm", "--precision",
         "--workers", "--cpus-per-worker", "--gpus-per-worker", "--address", "--cache",

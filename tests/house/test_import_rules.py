@@ -8,6 +8,7 @@ import pytest
 from structure import PACKAGES, imports, modules, package_of, within
 
 ERRORS = "supremix._errors"  # the heads of the exceptions import nothing, so anyone may have them
+CHOICES = "supremix._choices"  # so do the legal values of options
 
 # Room -> the modules of ours that it may import, beside itself.
 OURS: dict[str, set[str]] = {
@@ -15,10 +16,11 @@ OURS: dict[str, set[str]] = {
     "supremix_spaces": set(),
     "supremix_reports": set(),
     "supremix.losses": {ERRORS},
-    "supremix.models": {ERRORS},
+    "supremix.models": {ERRORS, CHOICES},
     "supremix.methods": {ERRORS, "supremix.losses", "supremix.models", "supremix_datasets"},
     "supremix.storage": {ERRORS, "supremix.errors", "supremix_datasets"},
     "supremix.training": {
+        CHOICES,
         ERRORS,
         "supremix.errors",
         "supremix.losses",

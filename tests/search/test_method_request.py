@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from supremix.errors import SpecError
-from supremix.models import EncoderSpec, UnknownEncoderError
+from supremix.errors import SpecError, UnknownNameError
+from supremix.models import EncoderSpec
 from supremix.search.spec import SearchSpec
 from supremix.training import ConfigError, method_names
 from supremix_spaces import Fixed, Space
@@ -45,12 +45,12 @@ def test_the_cards_label_scale_reaches_the_space() -> None:
 def test_chunks_want_an_encoder_without_batch_normalisation() -> None:
     with pytest.raises(ConfigError, match=r"chunk=8 needs an encoder.*--norm group"):
         ask(chunk=8)
-    with pytest.raises(SpecError, match="chunk must be at least 1 image, or None for all; got 0"):
+    with pytest.raises(SpecError, match="chunk has to be at least 1; got 0"):
         ask(chunk=0, norm="group")
     spec = ask(chunk=8, norm="group")
     assert SearchSpec.from_dict(spec.to_dict()) == spec
 
 
 def test_an_unknown_normalisation_is_refused() -> None:
-    with pytest.raises(UnknownEncoderError, match="Did you mean 'group'"):
+    with pytest.raises(UnknownNameError, match="Did you mean 'group'"):
         ask(norm="groop")

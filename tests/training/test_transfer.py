@@ -162,7 +162,7 @@ def test_a_smaller_share_of_the_labels_is_part_of_a_larger(task: Task, store: St
 
 @pytest.mark.parametrize("labels", [0.0, 1.5, -1.0])
 def test_a_share_outside_of_its_range_is_refused(labels: float) -> None:
-    with pytest.raises(SpecError, match="label_fraction is the share of the training patients"):
+    with pytest.raises(SpecError, match="label_fraction has to be above 0 and at most 1"):
         SearchSpec(dataset="hc18", source="x", trials=1, label_fraction=labels)
 
 

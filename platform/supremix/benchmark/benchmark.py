@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 from supremix.benchmark.cells import new_specs, resumed_specs
 from supremix.benchmark.driver import run_grid
@@ -13,16 +13,16 @@ from supremix.errors import SpecError
 from supremix.progress.progress import Listener
 from supremix.runs.folder import new_run_folder
 from supremix.runs.grids import BENCHMARK
+from supremix.search.request.keywords import SearchKeywords
+from supremix.search.request.python import checked, takes_options
 from supremix.storage.paths import Address, to_path
 from supremix.training import Method
 from supremix.tuning.study.scheduler import overlapping_studies
 from supremix_datasets import Dataset
 from supremix_reports import MethodRun, write_benchmark
 
-TEST_SEEDS = 3
-"""Default number of seeds with which the best hyperparameters are tested."""
 
-
+@takes_options("benchmark")
 class Benchmark(Grid):
     """Searches of several methods on several datasets, and their best settings judged with seeds.
 
@@ -30,22 +30,20 @@ class Benchmark(Grid):
     settings are retrained on training and validation data with `test_seeds` seeds, the same for
     all, and each of these models is judged once on the test split. Each search is an ordinary run
     in the folder ``<dataset>/<method>`` of the benchmark, and none learns from another, so that
-    what is added later comes out as if it had been there from the start.
+    what is added later comes out as if it had been there from the start. Values in `overrides` and
+    in a file given as `space` go to the methods that have the hyperparameter. With one of
+    `test_seeds` no significance is claimed.
 
     Args:
         datasets: Names of datasets, or `Dataset` of your own.
         sources: By a dataset's name the folder or address of its images; datasets that are not in
             there have phantoms.
         methods: Names of methods, or objects of your own.
-        test_seeds: Seeds with which the best settings are judged, at least 1; no significance is
-            claimed with one.
         reference: Method that the others are compared with; None for ``"l1"`` where it is one of
             them, else the last of them.
         out: Folder of the benchmark, or its fsspec address; None for a new one below ``runs/``.
         progress: Called with a `Progress` at every step; its `part` names dataset and method.
-        options: The other arguments of `Search`, for every one; `trials`, `time` and `gpu_hours`
-            are the budget of each. Values in `overrides` and in a file given as `space` go to the
-            methods that have the parameter.
+        **options: The options of every search.
 
     Raises:
         USER_ERRORS: Of `supremix.errors`: the request cannot be carried out.
@@ -60,14 +58,12 @@ class Benchmark(Grid):
         sources: Mapping[str, str] | None = None,
         methods: Sequence[str | Method] = (),
         *,
-        test_seeds: int = TEST_SEEDS,
         reference: str | None = None,
         out: Address | None = None,
         progress: Listener | None = None,
-        **options: Any,
+        **options: Unpack[SearchKeywords],
     ) -> None:
-        _check_options(options)
-        shared = {**options, "test_seeds": test_seeds}
+        shared = checked(Benchmark, _own_options(options))
         specs = new_specs(datasets, sources, methods, shared, lenient=True)
         if not specs:
             raise SpecError("a benchmark needs at least one dataset and one method; got none.")
@@ -175,11 +171,13 @@ def _more_seeds(before: int, test_seeds: int | None) -> int:
     return before if test_seeds is None else test_seeds
 
 
-def _check_options(options: Mapping[str, Any]) -> None:
+def _own_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options without those of a single search, which have to be at their defaults."""
     if options.get("warm_start"):
         raise SpecError(
             "the searches of a benchmark do not learn from each other, so that one that is added "
             "later comes out the same; leave warm_start out."
         )
     if not options.get("test", True):
-        raise SpecError("a benchmark judges its methods on the test split; leave test out.")
+        raise SpecError("a benchmark tests its methods on the test split; leave test out.")
+    return {name: options[name] for name in options if name not in ("warm_start", "test")}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 from supremix.benchmark.cells import dataset_name, new_specs, resumed_specs
 from supremix.benchmark.driver import run_grid
@@ -13,17 +13,22 @@ from supremix.errors import SpecError
 from supremix.progress.progress import Listener
 from supremix.runs.folder import new_run_folder
 from supremix.runs.grids import COMPARISON
+from supremix.search.request.keywords import SearchKeywords
+from supremix.search.request.python import checked, takes_options
 from supremix.storage.paths import Address, to_path
 from supremix.training import Method
 from supremix_datasets import Dataset
 from supremix_reports import MethodRun, write_comparison
 
 
+@takes_options("search")
 class Comparison(Grid):
     """Searches of several methods on the same images, split, seed, encoder and budget each.
 
     The methods are searched one after the other on the same worker groups. Each has a run folder of
     its own, named like it, inside that of the comparison; what works on a run works on those.
+    `trials`, `time` and `gpu_hours` are the budget of each method. Values in `overrides` and in a
+    file given as `space` go to the methods that have the hyperparameter.
 
     Args:
         dataset: Name of a dataset, or a `Dataset` of your own, as for `Search`.
@@ -31,9 +36,7 @@ class Comparison(Grid):
         methods: Names of methods, or objects of your own; at least two.
         out: Folder of the comparison, or its fsspec address; None for a new one below ``runs/``.
         progress: Function that is called with a `Progress` at every step.
-        options: Other arguments of `Search`, for every method. `trials` and `time` are the
-            budget of each. Values in `overrides` and in a file given as `space` go to the methods
-            that have the parameter.
+        **options: The options of each method's search.
 
     Raises:
         USER_ERRORS: Of `supremix.errors`: the request cannot be carried out.
@@ -50,10 +53,11 @@ class Comparison(Grid):
         *,
         out: Address | None = None,
         progress: Listener | None = None,
-        **options: Any,
+        **options: Unpack[SearchKeywords],
     ) -> None:
+        given = checked(Comparison, options)
         sources = {} if source is None else {dataset_name(dataset): source}
-        specs = new_specs([dataset], sources, methods, options, lenient=True)
+        specs = new_specs([dataset], sources, methods, given, lenient=True)
         if len(specs) < 2:
             raise SpecError(f"a comparison needs at least two methods; got {len(specs)}.")
         name = specs[0].resolve_dataset().card.name

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Unpack
 
+from supremix._choices import JOINT_OBJECTIVE, OBJECTIVES, PER_DATASET
 from supremix.benchmark.cells import new_specs, resumed_specs
 from supremix.benchmark.driver import run_grid
 from supremix.benchmark.grid import Grid, Sharing
 from supremix.benchmark.result import MultiDatasetResult, read_index
-from supremix.errors import SpecError
+from supremix.errors import SpecError, UnknownNameError
 from supremix.progress.progress import Listener
 from supremix.runs.folder import new_run_folder
-from supremix.runs.grids import JOINT_OBJECTIVE, MULTI_DATASET
+from supremix.runs.grids import MULTI_DATASET
+from supremix.search.request.keywords import SearchKeywords
+from supremix.search.request.python import checked, takes_options
 from supremix.search.spec import SearchSpec
 from supremix.storage.paths import Address, to_path
 from supremix.training import Method
 from supremix_datasets import Dataset
 from supremix_reports import MethodRun, write_multi_dataset
 
-PER_DATASET = "per-dataset"
-OBJECTIVES = (PER_DATASET, JOINT_OBJECTIVE)
 
-
+@takes_options("search")
 class MultiDatasetSearch(Grid):
     """One search over several datasets, with the same worker groups.
 
@@ -32,7 +33,9 @@ class MultiDatasetSearch(Grid):
     after the other, those with the least to compute first, and is pruned as soon as it falls
     behind; its error is the geometric mean of the datasets' errors, each divided by that of
     predicting the training labels' median. Hyperparameters are carried over by their position in
-    their range.
+    their range. `trials`, `time` and `gpu_hours` are the budget of each dataset; with the objective
+    ``"joint"`` of all together. `warm_start` is on unless the objective is ``"joint"``, which has
+    none.
 
     Args:
         datasets: Names of datasets, or `Dataset` objects of your own; at least two.
@@ -40,12 +43,10 @@ class MultiDatasetSearch(Grid):
             there have phantoms.
         method: Name of a method, or an object of your own, as for `Search`.
         objective: ``"per-dataset"`` or ``"joint"``.
-        warm_start: As for `Search`, with the objective ``"per-dataset"``; on where it is left out.
         out: Folder of the search, or its fsspec address; None for a new one below ``runs/``.
         progress: Function that is called with a `Progress` at every step; its `part` names the
             dataset.
-        options: Other arguments of `Search`, for every dataset. `trials`, `time` and
-            `gpu_hours` are the budget of each; of all together with a joint objective.
+        **options: The options of each dataset's search.
 
     Raises:
         USER_ERRORS: Of `supremix.errors`: the request cannot be carried out.
@@ -60,13 +61,12 @@ class MultiDatasetSearch(Grid):
         method: str | Method = "supremix",
         *,
         objective: str = PER_DATASET,
-        warm_start: bool | None = None,
         out: Address | None = None,
         progress: Listener | None = None,
-        **options: Any,
+        **options: Unpack[SearchKeywords],
     ) -> None:
-        learns = _learns(objective, warm_start)
-        shared = {**options, "warm_start": learns}
+        shared = checked(MultiDatasetSearch, options)
+        shared["warm_start"] = _learns(objective, shared["warm_start"])
         specs = new_specs(datasets, sources, [method], shared, lenient=False)
         if len(specs) < 2:
             raise SpecError(f"a search over several datasets needs at least two; got {len(specs)}.")
@@ -127,7 +127,7 @@ def _sharing(objective: str) -> Sharing:
 
 def _learns(objective: str, warm_start: bool | None) -> bool:
     if objective not in OBJECTIVES:
-        raise SpecError(f"an objective is {' or '.join(OBJECTIVES)}; got {objective!r}.")
+        raise UnknownNameError("objective", objective, OBJECTIVES)
     if warm_start and objective == JOINT_OBJECTIVE:
         raise SpecError("a joint objective starts from nothing else; leave warm_start out.")
     return objective == PER_DATASET if warm_start is None else warm_start

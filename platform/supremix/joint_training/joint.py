@@ -1,12 +1,11 @@
-"""Joint training from the outside: one encoder on several datasets, beside each dataset alone."""
+"""Joint training from Python: one encoder on several datasets, and each dataset alone."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import polars as pl
 from upath import UPath
@@ -16,7 +15,10 @@ from supremix.joint_training.driver import JointSpec, run_joint
 from supremix.joint_training.report import ALONE, JOINT, JointRow, joint_rows
 from supremix.progress.progress import Listener, Progress
 from supremix.runs.folder import RunFolder, new_run_folder
-from supremix.search.spec import PLACE, SearchSpec
+from supremix.search.request.declaration import MACHINE
+from supremix.search.request.keywords import TrainingKeywords
+from supremix.search.request.python import checked, takes_options
+from supremix.search.spec import SearchSpec
 from supremix.storage.paths import Address, children
 from supremix.storage.retry import storage_errors
 from supremix.training import Method, TrainedModel
@@ -27,7 +29,7 @@ from supremix_reports import read_table
 
 @dataclass(frozen=True)
 class JointResult:
-    """What a joint training came to, read from its run folder.
+    """The result of a joint training, read from its run folder.
 
     Args:
         path: The run folder.
@@ -43,17 +45,17 @@ class JointResult:
 
     @property
     def predictions(self) -> pl.DataFrame:
-        """A row a sample of validation and test, of every model."""
+        """Predictions: one row for each model and sample of validation and test."""
         return self._table("predictions")
 
     @property
     def curves(self) -> pl.DataFrame:
-        """A row an epoch and dataset, of every model."""
+        """Learning curves: one row for each model, dataset and epoch."""
         return self._table("curves")
 
     @property
     def mae(self) -> pl.DataFrame:
-        """A row a model, split and metric."""
+        """Errors: one row for each model, split and metric."""
         return self._table("mae")
 
     def load(self, dataset: str, *, alone: bool = False, **objects: Any) -> TrainedModel:
@@ -75,89 +77,46 @@ class JointResult:
         return self._cache[name]
 
 
+@takes_options("joint", but=("shape", "overrides"))
 def joint(
     datasets: Sequence[str | Dataset],
     sources: Mapping[str, str] | None = None,
     method: str | Method = "supremix",
     *,
     config: Mapping[str, Any] | None = None,
-    epochs: int = 60,
-    seed: int = 0,
     alone: bool = True,
-    encoder: str = "resnet",
-    width: int | None = None,
-    depth: int | None = None,
-    norm: str | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
-    phantoms: int | None = None,
-    fractions: tuple[float, float, float] = (0.6, 0.2, 0.2),
-    split_seed: int = 0,
-    workers: int = 1,
-    cpus_per_worker: float | None = None,
-    gpus_per_worker: float | None = None,
-    precision: str = "auto",
-    cache: str | Path | None = None,
-    stores: str | None = None,
-    address: str | None = None,
     out: Address | None = None,
     progress: Listener | None = None,
+    **options: Unpack[TrainingKeywords],
 ) -> JointResult:
-    """Train one encoder on several datasets at once, and on each alone at the same budget.
+    """Train one encoder on several datasets at once, and on each alone with the same budget.
 
     Args:
-        datasets: Names of datasets, or `Dataset` objects, each once; the first one's weights are
-            what the shared ones set out from.
-        sources: By dataset the folder of its images; as `Search` has it where one is left out.
+        datasets: Names of datasets, or `Dataset` objects, each once; the shared weights start from
+            those of the first one's network.
+        sources: By dataset the folder of its images; phantoms where one is left out and has some.
         method: Name of a method, or an object of your own.
-        config: Settings of the method in place of its defaults; "DATASET.NAME" for one dataset.
-        epochs: Epochs of each training, both stages together.
-        seed: Same seed and machine, same numbers.
+        config: Hyperparameters of the method in place of its defaults; "DATASET.NAME" for one
+            dataset.
         alone: Whether each dataset is trained alone as well.
-        encoder: Name of the encoder.
-        width: Its first stage's channels.
-        depth: Its depth.
-        norm: Its normalisation, "batch", "group" or "instance".
         shapes: By dataset the grid of its prepared images, where that is not the card's.
-        phantoms: Number of phantoms to generate for each dataset whose images are these.
-        fractions: Shares of training, validation and test where there is no official split.
-        split_seed: Of that split.
-        workers: Ray Train workers that share a batch.
-        cpus_per_worker: CPUs (and torch threads) a worker.
-        gpus_per_worker: GPUs a worker, may be a fraction.
-        precision: "auto", "fp32", "bf16" or "fp16".
-        cache: Folder of the prepared stores.
-        stores: Address where prepared stores are shared between nodes.
-        address: Ray cluster; None for this machine alone.
         out: Run folder, or its fsspec address; None for a new one below ``runs/``. One that holds
-            the same joint training is gone on with, from the last epoch of the part it was at.
+            the same joint training is continued, from the last epoch of the part it was at.
         progress: Called with a `Progress` at every step.
+        **options: The options of each training.
 
     Returns:
-        What came out.
+        The errors, and the models.
 
     Raises:
         USER_ERRORS: Of `supremix.errors`: the request cannot be carried out.
-        SearchInterrupted: Ctrl-C or SIGTERM; the same call with the same `out` goes on.
+        SearchInterrupted: Ctrl-C or SIGTERM; the same call with the same `out` continues.
     """
     common = {
+        **checked(joint, options),
         "method": method,
-        "epochs": epochs,
-        "seed": seed,
-        "encoder": encoder,
-        "width": width,
-        "depth": depth,
-        "norm": norm,
-        "phantoms": phantoms,
-        "fractions": fractions,
-        "split_seed": split_seed,
-        "workers": workers,
         "concurrent_trials": 1,
-        "cpus_per_worker": cpus_per_worker,
-        "gpus_per_worker": gpus_per_worker,
-        "precision": precision,
-        "cache": None if cache is None else str(cache),
-        "stores": stores,
-        "address": address,
         "trials": 1,
     }
     parts = _parts(datasets, sources or {}, shapes or {}, common)
@@ -173,7 +132,7 @@ def _parts(
     shapes: Mapping[str, Sequence[int]],
     common: Mapping[str, Any],
 ) -> dict[str, SearchSpec]:
-    """What each dataset alone would be asked for, by its name."""
+    """The specification of each dataset's own training, by the dataset's name."""
     if not datasets:
         raise SpecError("name the datasets to train on together, such as ukb-t1 and adni-amyloid.")
     parts: dict[str, SearchSpec] = {}
@@ -182,7 +141,7 @@ def _parts(
         source, shape = sources.get(given), shapes.get(given)
         part = SearchSpec(
             dataset=dataset,
-            source=None if source is None else str(source),
+            source=source,
             shape=None if shape is None else tuple(shape),
             **common,
         )
@@ -207,8 +166,8 @@ def _run(spec: JointSpec, run: RunFolder, listen: Listener) -> JointResult:
         run.create(spec.to_dict())
     elif _asked(run.read_spec()) != _asked(json.loads(json.dumps(spec.to_dict()))):
         raise RunFolderError(
-            f"{run.path} holds another run. Go on with it by the same call or command that began "
-            f"it (its {run.spec.name} says what was asked for), or name another folder."
+            f"{run.path} holds another run. Continue it by the same call or command that started "
+            f"it (its {run.spec.name} holds the request), or name another folder."
         )
     try:
         run_joint(spec, run, listen)
@@ -223,11 +182,11 @@ def _run(spec: JointSpec, run: RunFolder, listen: Listener) -> JointResult:
 
 
 def _asked(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """What was asked for, without where it is to be worked on, which may change."""
+    """The request without where it runs, which may change."""
     parts = dict(spec.get("joint", {}))
     return {
         **spec,
-        "joint": {n: {k: v for k, v in p.items() if k not in PLACE} for n, p in parts.items()},
+        "joint": {n: {k: v for k, v in p.items() if k not in MACHINE} for n, p in parts.items()},
     }
 
 

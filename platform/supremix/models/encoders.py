@@ -15,8 +15,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from supremix._choices import ENCODERS, NORMS
 from supremix._errors import ModelError, unknown_name
-from supremix.models.norms import NORMS, replace_norms
+from supremix.models.norms import replace_norms
 
 EncoderBuilder = Callable[[int, int], nn.Module]
 """builder(spatial_dims, channels) -> a module that maps (B, C, *shape) to (B, F)."""
@@ -187,11 +188,9 @@ _EFFICIENTNET_B0 = [
     "r4_k5_s22_e6_i112_o192_se0.25",
     "r1_k3_s11_e6_i192_o320_se0.25",
 ]
-_FAMILIES: dict[str, Callable[[EncoderSpec, int, int], nn.Module]] = {
-    "resnet": _resnet,
-    "densenet": _densenet,
-    "efficientnet": _efficientnet,
-}
+_FAMILIES: dict[str, Callable[[EncoderSpec, int, int], nn.Module]] = dict(
+    zip(ENCODERS, (_resnet, _densenet, _efficientnet), strict=True)
+)
 
 
 def _blocks(spec: EncoderSpec, base: tuple[int, ...]) -> list[int]:

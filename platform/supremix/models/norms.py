@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from torch import nn
 
-NORMS = ("batch", "group", "instance")
 _CHANNELS_PER_GROUP = 8
 
 BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d

@@ -7,11 +7,12 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
+from supremix._choices import OBJECTIVES
 from supremix.benchmark.benchmark import Benchmark
 from supremix.benchmark.comparison import Comparison
-from supremix.benchmark.multi_dataset import OBJECTIVES, MultiDatasetSearch
+from supremix.benchmark.multi_dataset import MultiDatasetSearch
 from supremix.cluster import WorkerGroupPlan, cluster_nodes, ray_runtime
 from supremix.errors import ResourceError, SpecError
 from supremix.planning.calibration import calibrate
@@ -21,6 +22,8 @@ from supremix.planning.study_plan import CalibratedSearch, StudyPlan, plan_study
 from supremix.progress.progress import Listener, Progress
 from supremix.runs.folder import RunFolder
 from supremix.search.prepare import Resources, check_budget, find_resources, prepare_search
+from supremix.search.request.keywords import SearchKeywords
+from supremix.search.request.python import takes_options
 from supremix.search.search import Search
 from supremix.search.spec import SearchSpec
 from supremix.storage.paths import Address
@@ -66,15 +69,16 @@ class Plan:
         return {**dataclasses.asdict(self), "fits": self.fits}
 
 
+@takes_options("plan")
 def plan(
     dataset: str | Dataset | Sequence[str | Dataset],
     source: str | Mapping[str, str] | None = None,
     method: str | Method | Sequence[str | Method] = "supremix",
     *,
-    objective: str = "per-dataset",
+    objective: str = OBJECTIVES[0],
     out: Address | None = None,
     progress: Listener | None = None,
-    **options: Any,
+    **options: Unpack[SearchKeywords],
 ) -> Plan:
     """Find out what a search will take, and what of it does not fit. No search is started.
 
@@ -90,8 +94,7 @@ def plan(
         objective: Of several datasets: ``"per-dataset"``, a search each, or ``"joint"``.
         out: Where the run would be written; looked at for its free space, never made.
         progress: Called with a `Progress` at every step.
-        options: The other arguments of `Search`; for several methods on several datasets those of
-            `Benchmark`.
+        **options: The options of the search or benchmark.
 
     Returns:
         The plan; `Plan.fits` says whether there is a problem.
@@ -224,7 +227,9 @@ def _sharing(searches: Sequence[CalibratedSearch], worker_groups: int) -> int:
         return 1
     if len({search.spec.resolve_method().name for search in searches}) > 1:
         return min(len(searches), overlapping_studies(worker_groups))
-    return concurrent_studies(worker_groups, len(searches), warm_start=searches[0].spec.warm_start)
+    return concurrent_studies(
+        worker_groups, len(searches), warm_start=bool(searches[0].spec.warm_start)
+    )
 
 
 def _sum(first: Range, *more: Range) -> Range:

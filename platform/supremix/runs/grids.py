@@ -8,12 +8,10 @@ from typing import Any, Literal
 
 from upath import UPath
 
+from supremix._choices import JOINT_OBJECTIVE as JOINT_OBJECTIVE
 from supremix.storage.paths import Address, to_path
 from supremix.storage.retry import storage_errors
 from supremix_reports import run_layout
-
-JOINT_OBJECTIVE = "joint"
-"""Objective of a search over several datasets whose trials are trained on all of them."""
 
 RATIO = "× the median's error"
 """Unit of a joint objective: errors as ratios to those of always predicting the median."""

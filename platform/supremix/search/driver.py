@@ -72,7 +72,7 @@ def search_all(
         The searches, by their run's name, that came to no result, and why.
     """
     together = concurrent_studies(
-        executor.plan.count, len(works), warm_start=works[0].spec.warm_start
+        executor.plan.count, len(works), warm_start=bool(works[0].spec.warm_start)
     )
     if abreast is not None:
         together = abreast

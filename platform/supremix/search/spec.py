@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
+
+from upath import UPath
 
 import supremix_datasets
 from supremix.errors import SpecError, UnknownNameError
 from supremix.models import EncoderSpec
 from supremix.progress.webhook import check_url
+from supremix.search.request.declaration import MACHINE, Request
+from supremix.search.request.option import declared
 from supremix.search.serialization import plain, restored
 from supremix.training import Method, get_method
 from supremix.training.steps.gradient_cache import check_encoder
@@ -24,99 +28,55 @@ from supremix_spaces import Parameter, Space, load_parameters, parse_overrides, 
 PHANTOM = "phantom"
 """The source that stands for generated data, written in the dataset's official layout."""
 
-PLACE = ("address", "wheel", "cache")
-"""Where and on what a search runs: what may be another when it goes on."""
-
-_OBJECTS = ("dataset", "method", "space", "encoder")
+OBJECTS = ("dataset", "method", "space", "encoder")
+"""Options whose value may be an object of the user's own."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class SearchSpec:
-    """What a search is asked to do; the arguments are those of `supremix.Search`."""
+class SearchSpec(Request):
+    """What one search is asked to do, checked: the options of `Request` for one dataset and method.
 
-    dataset: str | Dataset
-    source: str | None = None
-    method: str | Method = "supremix"
-    trials: int | None = None
-    time: float | None = None
-    gpu_hours: float | None = None
-    seed: int = 0
-    warm_start: bool = False
-    space: str | Space | None = None
-    overrides: tuple[str, ...] = ()
-    encoder: str | EncoderSpec | Callable[..., Any] = "resnet"
-    width: int | None = None
-    depth: int | None = None
-    norm: str | None = None
-    epochs: int = 60
-    shape: tuple[int, ...] | None = None
-    phantoms: int | None = None
-    fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
-    split_seed: int = 0
-    workers: int = 1
-    concurrent_trials: int | None = None
-    cpus_per_worker: float | None = None
-    gpus_per_worker: float | None = None
-    prune: bool = True
-    grace: int | None = None
-    reduction: float = 3.0
-    finalists: int = 3
-    confirm_seeds: int = 2
-    test: bool = True
-    test_seeds: int = 1
-    label_fraction: float = 1.0
-    pretrained: str | None = None
-    precision: str = "auto"
-    chunk: int | None = None
-    cache: str | None = None
-    stores: str | None = None
-    address: str | None = None
-    wheel: str | None = None
-    epoch_limit: float | None = None
-    tensorboard: str | None = None
-    mlflow: str | None = None
-    webhook: str | None = None
-    stall: float | None = None
+    Args:
+        lenient: Whether values of hyperparameters that the method does not have are ignored, for
+            where several methods share them. The caller checks that each is some method's.
+
+    Raises:
+        SpecError: An option has an illegal value, or there is no budget.
+        UnknownNameError: A name stands for nothing.
+    """
+
     lenient: bool = False
-    """Whether values for parameters that the method does not have are passed over, as where several
-    methods share them. The caller sees to it that each is one of some method's."""
 
     def __post_init__(self) -> None:
+        self._normalise()
         self.budget()
         self.pruner()
-        if self.epochs < 2:
-            raise SpecError(
-                f"a trial needs at least 2 epochs, one for each stage; got epochs={self.epochs}."
-            )
-        if not 0 < self.label_fraction <= 1:
-            raise SpecError(
-                f"label_fraction is the share of the training patients whose labels are used, "
-                f"above 0 and at most 1; got label_fraction={self.label_fraction:g}."
-            )
-        if self.precision not in ("auto", "fp32", "bf16", "fp16"):
-            raise UnknownNameError("precision", self.precision, ("auto", "fp32", "bf16", "fp16"))
-        self._check_numbers()
-        supremix_datasets.get(self.dataset)
-        self.resolve_method()
-        self._check_chunk()
-
-    def _check_numbers(self) -> None:
-        if self.finalists < 1 or self.confirm_seeds < 0:
-            raise SpecError(
-                "at the end at least 1 finalist is trained with 0 or more new seeds; got "
-                f"finalists={self.finalists}, confirm_seeds={self.confirm_seeds}."
-            )
-        if self.test_seeds < 1:
-            raise SpecError(
-                "the best settings are judged on the test split with at least 1 seed; got "
-                f"test_seeds={self.test_seeds}. To leave the test split alone, turn test off."
-            )
-        for name in ("epoch_limit", "stall"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise SpecError(f"{name} is a time above 0 s, or None; got {value:g}.")
+        self._check_legal()
         if self.webhook is not None:
             check_url(self.webhook)
+        supremix_datasets.get(self.dataset)
+        self.resolve_method()
+        check_encoder(self.chunk, self.encoder_spec())
+
+    def _normalise(self) -> None:
+        """Paths become text and sequences tuples, so that a specification equals its file."""
+        for one in declared(type(self)):
+            value = getattr(self, one.name)
+            if isinstance(value, Path | UPath):
+                object.__setattr__(self, one.name, str(value))
+            elif value is not None and one.type.startswith("tuple"):
+                object.__setattr__(self, one.name, tuple(value))
+        object.__setattr__(self, "warm_start", bool(self.warm_start))
+
+    def _check_legal(self) -> None:
+        for one in declared(type(self)):
+            value = getattr(self, one.name)
+            if one.allows(value):
+                continue
+            if one.choices:
+                raise UnknownNameError(one.name, value, one.choices)
+            meaning = one.help.partition(". ")[0].rstrip(".")
+            raise SpecError(f"{one.name} has to be {one.legal}; got {value!r}. It is: {meaning}.")
 
     def budget(self) -> Budget:
         """The limits of the search."""
@@ -186,12 +146,6 @@ class SearchSpec:
             norm=usual.norm if self.norm is None else self.norm,
         )
 
-    def _check_chunk(self) -> None:
-        encoder = self.encoder_spec()
-        if self.chunk is not None and self.chunk < 1:
-            raise SpecError(f"chunk must be at least 1 image, or None for all; got {self.chunk}.")
-        check_encoder(self.chunk, encoder)
-
     def resolve_space(
         self, *, window: float, label_bin: float, train_size: int, label_scale: float | None = None
     ) -> Space:
@@ -233,24 +187,24 @@ class SearchSpec:
         """Rebuild a specification.
 
         Args:
-            data: As `to_dict` gave it.
-            objects: Again what could not be stored; and where to run, if not as stored (`PLACE`).
+            data: What `to_dict` gave.
+            objects: Objects that could not be stored, and where to run (`MACHINE`) if that is
+                different now.
 
         Raises:
-            SpecError: An object of the user's own cannot be imported and was not given, or one of
-                `objects` would make it another search.
+            SpecError: An object of the user's own cannot be imported and was not given, one of
+                `objects` would make it another search, or `data` has an option that there is not.
         """
         _check_given(objects)
-        known = {f.name for f in fields(cls)}
-        values = {
-            name: restored(name, value)
-            for name, value in data.items()
-            if name in known and name not in objects
-        }
-        given: dict[str, Any] = {
-            name: str(v) if isinstance(v, Path) else v for name, v in objects.items()
-        }
-        return cls(**values, **given)
+        known = {one.name for one in fields(cls)}
+        if unknown := data.keys() - known:
+            raise SpecError(
+                f"the specification has {', '.join(sorted(unknown))}, which this version of "
+                "supremix does not know. Resume the run with the version that began it."
+            )
+        stored = {name: value for name, value in data.items() if name not in objects}
+        values = {name: restored(name, value) for name, value in stored.items()}
+        return cls(**values, **objects)
 
 
 def parameter_names(method: Method) -> tuple[str, ...]:
@@ -260,11 +214,11 @@ def parameter_names(method: Method) -> tuple[str, ...]:
 
 def _check_given(objects: Collection[str]) -> None:
     for name in objects:
-        if name not in (*_OBJECTS, *PLACE):
+        if name not in (*OBJECTS, *MACHINE):
             raise SpecError(
                 f"a resumed search keeps to its specification, so it takes no {name}: only where "
-                f"to run ({', '.join(PLACE)}), and objects of your own that it was started with "
-                f"({', '.join(_OBJECTS)}). Leave {name} out."
+                f"to run ({', '.join(MACHINE)}), and objects of your own that it was started with "
+                f"({', '.join(OBJECTS)}). Leave {name} out."
             )
 
 

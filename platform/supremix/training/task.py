@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+from supremix._choices import PRECISIONS
 from supremix._errors import TaskError
 from supremix.methods.base import Method
 from supremix.models import FUSIONS, EncoderSpec
 
-_PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 _TRANSFORMS = ("none", "log")
 
 
@@ -78,7 +78,7 @@ class Task:
     chunk: int | None = None
 
     def __post_init__(self) -> None:
-        _one_of("precision", self.precision, _PRECISIONS)
+        _one_of("precision", self.precision, PRECISIONS)
         _one_of("fusion", self.fusion, FUSIONS)
         if self.target_transform is not None:
             _one_of("target_transform", self.target_transform, _TRANSFORMS)

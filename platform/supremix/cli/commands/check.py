@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from supremix.cli.parsing import options
+from supremix.cli.parsing.dispatch import request_values
+from supremix.cli.parsing.signature import takes_options_of
 from supremix.cli.views.progress import Display
+from supremix.search.request.option import CHECK
 
 if TYPE_CHECKING:
     from supremix_datasets import CheckReport
@@ -22,40 +24,13 @@ MOST = 12
 """Lines that one list takes at most."""
 
 
-def check(
-    dataset: Annotated[
-        str,
-        typer.Argument(
-            help="Name of the dataset; see `supremix datasets`.", rich_help_panel=options.DATA
-        ),
-    ],
-    source: options.Source = None,
-    full: Annotated[
-        bool,
-        typer.Option(
-            "--full",
-            help="Decode every image, not a handful of each split.",
-            rich_help_panel=options.DATA,
-        ),
-    ] = False,
-    out: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FOLDER",
-            help="Where the contact sheets go; by default a folder in the cache.",
-            rich_help_panel=options.RUN,
-        ),
-    ] = None,
-    shape: options.Shape = None,
-    cache: options.Cache = None,
-    address: options.Address = None,
-    quiet: options.Quiet = False,
-) -> None:
-    """Tell whether a folder is what the dataset's reader expects, and show some of its images.
+@takes_options_of(CHECK)
+def check(**given: Any) -> None:
+    """Check that a folder is what the dataset's reader expects, and show some of its images.
 
-    Counts images, labels, people and splits, draws the histogram of the labels, names what is
-    missing, doubled or damaged, and writes a contact sheet of each split. Nothing is written into
-    the folder. Ends with code 1 where the folder cannot be used.
+    Counts images, labels, patients and splits, draws the histogram of the labels, lists what is
+    missing, duplicated or damaged, and writes a contact sheet of each split. Nothing is written
+    into the folder. Ends with code 1 where the folder cannot be used.
 
     \b
     Examples:
@@ -65,18 +40,10 @@ def check(
     import supremix
     from supremix_datasets import CardError, LabelTableError, SourceError
 
+    title = f"checking {given['dataset']}"
     try:
-        with Display(Console(stderr=True), f"checking {dataset}", quiet=quiet) as display:
-            report = supremix.check(
-                dataset,
-                source,
-                full=full,
-                out=out,
-                cache=cache,
-                shape=options.read_shape(shape),
-                address=address,
-                progress=display,
-            )
+        with Display(Console(stderr=True), title, quiet=given["quiet"]) as display:
+            report = supremix.check(**request_values(given), progress=display)
     except (SourceError, LabelTableError, CardError) as error:
         Console(stderr=True, soft_wrap=True).print(f"[bold red]not usable[/]: {escape(str(error))}")
         raise typer.Exit(1) from error

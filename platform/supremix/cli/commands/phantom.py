@@ -7,43 +7,25 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from supremix.cli.parsing import options
 from supremix.cli.views.progress import Display
 
 
 def phantom(
     dataset: Annotated[
-        str,
-        typer.Argument(
-            help="Name of a dataset with phantoms; see `supremix datasets`.",
-            rich_help_panel=options.DATA,
-        ),
+        str, typer.Argument(help="Name of a dataset with phantoms; see `supremix datasets`.")
     ],
-    out: Annotated[
-        str,
-        typer.Option(
-            metavar="FOLDER", help="A new or an empty folder.", rich_help_panel=options.DATA
-        ),
-    ],
+    out: Annotated[str, typer.Option(metavar="FOLDER", help="A new or an empty folder.")],
     n: Annotated[
         int | None,
-        typer.Option(
-            "--n",
-            min=1,
-            help="How many; by default the dataset's own number.",
-            rich_help_panel=options.DATA,
-        ),
+        typer.Option("--n", min=1, help="How many; by default the dataset's own number."),
     ] = None,
-    seed: Annotated[
-        int,
-        typer.Option(min=0, help="Same seed and number, same files.", rich_help_panel=options.DATA),
-    ] = 0,
-    quiet: options.Quiet = False,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed and number, same files.")] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show only the result.")] = False,
 ) -> None:
     """Write phantoms, synthetic images with known labels, in a dataset's official layout.
 
-    A search without --source makes its own and keeps them in the cache; these are for looking at,
-    for trying things out, and for seeing what the official folder looks like.
+    A search without --source generates its own and keeps them in the cache; these are for viewing,
+    for trying commands, and as an example of the official folder.
 
     \b
     Examples:

@@ -1,53 +1,30 @@
-"""`supremix plan`: what the search of the same command line would take."""
+"""`supremix plan`: what the search of the same command line will take."""
 
 from __future__ import annotations
 
-import inspect
 import json
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
 
-from supremix.cli.commands.search import search
-from supremix.cli.parsing import options as reading
-from supremix.cli.parsing.dispatch import listed, sources
+from supremix.cli.parsing.dispatch import dataset_names, method_names, request_values, sources
+from supremix.cli.parsing.signature import given_on_command_line, takes_options_of
 from supremix.cli.views.progress import Display
+from supremix.search.request.option import PLAN
 
 if TYPE_CHECKING:
-    from supremix.planning.plan import Plan
-
-LEFT_OUT = {"context", "resume", "or_resume"}
-"""Parameters of the search that a plan has not: they are about a run that is there already."""
-
-PLAN = "Plan"
-
-Json = Annotated[bool, typer.Option("--json", help="Print the plan as JSON.", rich_help_panel=PLAN)]
+    from supremix import Plan
 
 
-def like_search(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of `supremix search`, but for a few, beside its own ``json``."""
-    taken = [
-        parameter
-        for parameter in inspect.signature(search, eval_str=True).parameters.values()
-        if parameter.name not in LEFT_OUT
-    ]
-    own = inspect.Parameter(
-        "as_json", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=False, annotation=Json
-    )
-    vars(command)["__signature__"] = inspect.Signature([*taken, own])
-    return command
+@takes_options_of(PLAN)
+def plan(context: typer.Context, **given: Any) -> None:
+    """Estimate what a search will take before it starts: trials, hours, memory, storage.
 
-
-@like_search
-def plan(**given: Any) -> None:
-    """Tell what a search will take before it starts: trials, hours, GPU hours, memory, storage.
-
-    Takes the options of `supremix search`. The images are prepared if they are not, and a few
-    epochs are trained on one worker group, to see what they cost; then it is all reckoned up, and
-    what does not fit is named with what to do. No search is started and no run folder made. Ends
-    with code 1 where something does not fit.
+    Takes the options of `supremix search`. The images are prepared if they are not yet, and a few
+    epochs are trained on one worker group to measure their cost. What does not fit is listed with
+    what to do about it. No search is started and no run folder is made. Ends with code 1 where
+    something does not fit.
 
     \b
     Examples:
@@ -57,12 +34,11 @@ def plan(**given: Any) -> None:
     """
     import supremix
 
-    as_json, quiet = given.pop("as_json"), given.pop("quiet")
-    request = as_arguments(given)
+    values = plan_values(given, given_on_command_line(context))
     title = f"planning {given['method']} on {given['dataset']}"
-    with Display(Console(stderr=True), title, quiet=quiet) as display:
-        found = supremix.plan(progress=display, **request)
-    if as_json:
+    with Display(Console(stderr=True), title, quiet=given["quiet"]) as display:
+        found = supremix.plan(progress=display, **values)
+    if given["as_json"]:
         typer.echo(json.dumps(found.to_dict(), indent=2))
     else:
         show_plan(found, Console())
@@ -70,32 +46,28 @@ def plan(**given: Any) -> None:
         raise typer.Exit(1)
 
 
-def as_arguments(given: dict[str, Any]) -> dict[str, Any]:
-    """The options of a command line as arguments of `supremix.plan`.
+def plan_values(given: dict[str, Any], written: set[str]) -> dict[str, Any]:
+    """The arguments of `supremix.plan`: a search's defaults may differ from a benchmark's.
+
+    Args:
+        given: The options.
+        written: Names of those that the user wrote.
 
     Raises:
         typer.BadParameter: One of them cannot be read.
     """
-    values = dict(given)
-    if values["dataset"] is None:
-        raise typer.BadParameter(
-            "name a dataset (see `supremix datasets`).", param_hint="--dataset"
-        )
-    datasets = listed(values["dataset"], "--dataset", "hc18,ukb-t1")
-    methods = listed(values["method"], "--method", "supremix,rnc,l1")
-    if len(datasets) > 1:
-        values["source"] = sources(values["source"], datasets)
-    values["dataset"] = datasets if len(datasets) > 1 else datasets[0]
-    values["method"] = methods if len(methods) > 1 else methods[0]
-    if values.get("warm_start") is None:
-        values.pop("warm_start", None)
-    values["shape"] = reading.read_shape(values["shape"])
-    values["overrides"] = tuple(values["overrides"] or ())
-    return values
+    values = request_values(given)
+    datasets, methods = dataset_names(values["dataset"]), method_names(values["method"])
+    named: dict[str, Any] = {
+        "dataset": datasets if len(datasets) > 1 else datasets[0],
+        "source": sources(values["source"], datasets) if len(datasets) > 1 else values["source"],
+        "method": methods if len(methods) > 1 else methods[0],
+    }
+    return {name: value for name, value in values.items() if name in written} | named
 
 
 def show_plan(found: Plan, console: Console) -> None:
-    """Print a plan: machine, a block a search, the sum, and what does not fit."""
+    """Print a plan: machine, a block for each search, the sum, and what does not fit."""
     from supremix.cli.views.plan import lines
 
     for line in lines(found):

@@ -1,27 +1,35 @@
-"""What a command line of `search` stands for: one search, several, or one that was begun."""
+"""From the options of a command line to the request that they describe, or the run to continue."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 if TYPE_CHECKING:
     from supremix import Benchmark, Comparison, MultiDatasetSearch, Search
 
-SearchSession = Callable[..., "Search | Comparison | MultiDatasetSearch | Benchmark"]
+Prepared = Callable[..., "Search | Comparison | MultiDatasetSearch | Benchmark"]
+
+METHODS = "supremix,rnc,l1"
+"""What a benchmark compares unless it is given methods."""
 
 
-def asked(
-    dataset: str, source: str | None, method: str, objective: str, warm_start: bool | None
-) -> SearchSession:
-    """A search, a comparison of methods, or a search over several datasets; its first arguments."""
+def searched(given: Mapping[str, Any]) -> Prepared:
+    """The search, comparison of methods, or search over several datasets that options describe.
+
+    Raises:
+        typer.BadParameter: They describe none of these.
+    """
     import supremix
 
-    datasets = listed(dataset, "--dataset", "hc18,ukb-t1")
-    methods = listed(method, "--method", "supremix,rnc,l1")
+    values = request_values(given)
+    dataset, source, method, objective = (
+        values.pop(name) for name in ("dataset", "source", "method", "objective")
+    )
+    datasets, methods = dataset_names(dataset), method_names(method)
     if len(datasets) > 1 and len(methods) > 1:
         raise typer.BadParameter(
             "several datasets are searched with one method, and several methods are compared on "
@@ -29,29 +37,51 @@ def asked(
             param_hint="--method",
         )
     if len(datasets) > 1:
-        return functools.partial(
-            supremix.MultiDatasetSearch,
-            datasets,
-            sources(source, datasets),
-            methods[0],
-            objective=objective,
-            warm_start=warm_start,
-        )
+        kind, named = supremix.MultiDatasetSearch, sources(source, datasets)
+        return functools.partial(kind, datasets, named, methods[0], objective=objective, **values)
     if objective != "per-dataset":
         raise typer.BadParameter("an objective is for several datasets.", param_hint="--objective")
-    more = {"dataset": dataset, "source": source, "warm_start": bool(warm_start)}
+    values |= {"dataset": dataset, "source": source}
     if len(methods) > 1:
-        return functools.partial(supremix.Comparison, methods=methods, **more)
-    return functools.partial(supremix.Search, method=methods[0], **more)
+        return functools.partial(supremix.Comparison, methods=methods, **values)
+    return functools.partial(supremix.Search, method=methods[0], **values)
 
 
-def listed(text: str, option: str, example: str) -> list[str]:
-    """Names with commas between them.
+def request_values(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a request among those of a command.
+
+    Raises:
+        typer.BadParameter: No dataset is named.
+    """
+    if given["dataset"] is None:
+        resumable = ", or a run folder to --resume" if "resume" in given else ""
+        raise typer.BadParameter(
+            f"name a dataset (see `supremix datasets`){resumable}.", param_hint="--dataset"
+        )
+    left_out = ("resume", "or_resume", "quiet", "report", "as_json")
+    values = {name: value for name, value in given.items() if name not in left_out}
+    if "overrides" in values:
+        values["overrides"] = tuple(values["overrides"] or ())
+    return values
+
+
+def dataset_names(text: str | None) -> list[str]:
+    """The names of `--dataset`; none where it is left out."""
+    return names_of(text, "--dataset", "hc18,ukb-t1")
+
+
+def method_names(text: str | None) -> list[str]:
+    """The names of `--method`; none where it is left out."""
+    return names_of(text, "--method", METHODS)
+
+
+def names_of(text: str | None, option: str, example: str) -> list[str]:
+    """Names that are separated by commas.
 
     Raises:
         typer.BadParameter: There is a comma too many.
     """
-    names = [name.strip() for name in text.split(",")]
+    names = [name.strip() for name in text.split(",")] if text else []
     if not all(names):
         raise typer.BadParameter(
             f"{text!r} has a comma too many; write it like {example}.", param_hint=option
@@ -60,13 +90,15 @@ def listed(text: str, option: str, example: str) -> list[str]:
 
 
 def sources(text: str | None, datasets: Sequence[str]) -> dict[str, str]:
-    """Folders of several datasets, written ``hc18=path,ukb-t1=path``.
+    """Folders by dataset, written ``hc18=path,ukb-t1=path``; a folder alone for the only dataset.
 
     Raises:
-        typer.BadParameter: They are written otherwise.
+        typer.BadParameter: They are written in another way.
     """
     if text is None or text == "phantom":
         return dict.fromkeys(datasets, "phantom") if text else {}
+    if len(datasets) == 1 and not text.startswith(f"{datasets[0]}="):
+        return {datasets[0]: text}
     pairs = [pair.partition("=") for pair in text.split(",")]
     if not all(name.strip() and folder.strip() for name, _, folder in pairs):
         raise typer.BadParameter(
@@ -77,21 +109,32 @@ def sources(text: str | None, datasets: Sequence[str]) -> dict[str, str]:
     return {name.strip(): folder.strip() for name, _, folder in pairs}
 
 
-def begun(out: str | None) -> bool:
-    """Whether there is a run to go on with in the folder that --out names."""
+def is_started(out: str | None, *, benchmark: bool = False) -> bool:
+    """Whether the folder that --out names holds a run to continue.
+
+    Args:
+        out: The folder.
+        benchmark: Whether only a benchmark counts.
+
+    Raises:
+        typer.BadParameter: No folder is named.
+    """
     from supremix.runs.folder import RunFolder
-    from supremix.runs.grids import grid_kind
+    from supremix.runs.grids import BENCHMARK, grid_kind
 
     if out is None:
         raise typer.BadParameter(
             "name the run folder with --out, so that the next start finds it.",
             param_hint="--or-resume",
         )
-    return grid_kind(out) is not None or RunFolder(out).spec.is_file()
+    kind = grid_kind(out)
+    if benchmark:
+        return kind is BENCHMARK
+    return kind is not None or RunFolder(out).spec.is_file()
 
 
-def resumed(run: str) -> SearchSession:
-    """What goes on with a run, whatever kind of search it is."""
+def resumed(run: str) -> Prepared:
+    """What continues a run, for any kind of search."""
     import supremix
     from supremix.runs.grids import grid_kind
 

@@ -1,7 +1,8 @@
-"""Values as people type them: times and assignments, in and out."""
+"""Values as they are written on the command line: times, grids, fractions, assignments."""
 
 from __future__ import annotations
 
+import math
 import re
 
 SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0}
@@ -83,6 +84,30 @@ def parse_shape(text: str) -> tuple[int, ...]:
     if len(parts) not in (2, 3) or not all(part.isdecimal() and int(part) for part in parts):
         raise ValueError(f"{text!r} is no shape; write two or three whole numbers, e.g. 48,56,48")
     return tuple(map(int, parts))
+
+
+def parse_fractions(text: str) -> tuple[float, float, float]:
+    """Read the fractions of a split.
+
+    Args:
+        text: Such as `0.6,0.2,0.2`.
+
+    Returns:
+        The three numbers, adding up to 1.
+
+    Raises:
+        ValueError: For anything else.
+    """
+    try:
+        train, val, test = map(float, text.split(","))
+    except ValueError:
+        train = val = test = math.nan
+    if not (min(train, val, test) >= 0 and math.isclose(train + val + test, 1)):
+        raise ValueError(
+            f"{text!r} are no fractions of a split; write three numbers that add up to 1, e.g. "
+            "0.6,0.2,0.2"
+        )
+    return train, val, test
 
 
 def format_setting(value: object) -> str:

@@ -6,14 +6,19 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
-_TYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+from supremix._choices import PRECISIONS
+
+# "auto", the first of the names, is one of the others, depending on the device.
+_TYPES: dict[str, torch.dtype | None] = dict(
+    zip(PRECISIONS[1:], (None, torch.bfloat16, torch.float16), strict=True)
+)
 
 
 class Precision:
     """Autocast and gradient scaling of a run.
 
     Args:
-        name: "auto", "fp32", "bf16" or "fp16", see `Task.precision`.
+        name: One of `PRECISIONS`, see `Task.precision`.
         device: Device of the training.
     """
 

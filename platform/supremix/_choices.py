@@ -1,0 +1,14 @@
+"""Legal values of the options that name something, each list stated here once.
+
+The modules that implement the values key their tables by these names. Nothing is imported here, so
+that ``supremix search --help`` can list them without waiting for torch.
+"""
+
+from __future__ import annotations
+
+ENCODERS = ("resnet", "densenet", "efficientnet")
+NORMS = ("batch", "group", "instance")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+PER_DATASET = "per-dataset"
+JOINT_OBJECTIVE = "joint"
+OBJECTIVES = (PER_DATASET, JOINT_OBJECTIVE)

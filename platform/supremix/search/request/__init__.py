@@ -1,0 +1,1 @@
+"""The options of a request: each declared once, for command line, Python, files and docs."""

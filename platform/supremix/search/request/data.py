@@ -1,0 +1,119 @@
+"""The images, and how they are split."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from supremix.search.request.option import (
+    BENCHMARK,
+    CHECK,
+    COMMANDS,
+    DATA,
+    JOINT,
+    OPTIONAL,
+    PLAN,
+    PREPARE,
+    SEARCH,
+    TRAININGS,
+    option,
+)
+
+if TYPE_CHECKING:
+    from supremix_datasets import Dataset
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataOptions:
+    """The images, and how they are split."""
+
+    dataset: str | Dataset = option(
+        help="Name of the dataset; see `supremix datasets`. Several names, separated by commas, "
+        "are searched at once by the same worker groups.",
+        group=DATA,
+        commands=COMMANDS,
+        metavar="NAME,…",
+        changes={
+            SEARCH: OPTIONAL,
+            PLAN: OPTIONAL,
+            BENCHMARK: {
+                **OPTIONAL,
+                "help": "Names of the datasets, separated by commas; see `supremix datasets`. When "
+                "a run is resumed: those to add.",
+                "resumable": True,
+            },
+            JOINT: {
+                "help": "Names of the datasets, separated by commas; see `supremix datasets`.",
+                "metavar": "NAME,NAME,…",
+            },
+            PREPARE: {"help": "Name of the dataset; see `supremix datasets`.", "metavar": "NAME"},
+            CHECK: {"help": "Name of the dataset; see `supremix datasets`.", "flag": "dataset"},
+        },
+    )
+    source: str | None = option(
+        None,
+        help="The dataset's official folder, on disk or at any fsspec address (s3://…). "
+        "'phantom' generates images, and is the default where the dataset has phantoms. For "
+        "several datasets: NAME=FOLDER,NAME=FOLDER.",
+        group=DATA,
+        commands=COMMANDS,
+        metavar="FOLDER",
+        changes={
+            BENCHMARK: {"resumable": True},
+            JOINT: {
+                "help": "Official folder of one dataset, on disk or at any fsspec address; by "
+                "default phantoms, where the dataset has some. Repeat it for more datasets.",
+                "form": "texts",
+                "metavar": "NAME=FOLDER",
+            },
+        },
+    )
+    shape: tuple[int, ...] | None = option(
+        None,
+        help="Grid that the images are resampled to, in pixels or voxels; by default the dataset "
+        "card's. A smaller grid is faster.",
+        group=DATA,
+        commands=COMMANDS,
+        form="shape",
+        metavar="N,N,…",
+        changes={
+            JOINT: {
+                "help": "Grid that the images of one dataset are resampled to, in pixels or "
+                "voxels; by default its card's. Repeat it for more datasets.",
+                "form": "texts",
+                "metavar": "NAME=N,N,…",
+            }
+        },
+    )
+    phantoms: int | None = option(
+        None,
+        help="Number of phantoms to generate for a dataset; by default the dataset's own number.",
+        group=DATA,
+        commands=TRAININGS,
+        least=1,
+    )
+    fractions: tuple[float, float, float] = option(
+        (0.6, 0.2, 0.2),
+        help="Fractions of the patients in training, validation and test, adding up to 1, where "
+        "the dataset has no official split.",
+        group=DATA,
+        commands=TRAININGS,
+        form="fractions",
+        metavar="F,F,F",
+    )
+    split_seed: int = option(
+        0,
+        help="Seed of the split into training, validation and test, where the dataset has no "
+        "official one; use the same for all searches that are to be compared.",
+        group=DATA,
+        commands=TRAININGS,
+    )
+    label_fraction: float = option(
+        1.0,
+        help="Fraction of the training patients whose labels are used; validation and test keep "
+        "all of theirs.",
+        group=DATA,
+        above=0,
+        most=1,
+        metavar="FRACTION",
+    )

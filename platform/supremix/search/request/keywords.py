@@ -1,0 +1,61 @@
+"""The keyword arguments for type checkers; a test compares them with the declaration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict
+
+if TYPE_CHECKING:
+    from supremix.models import EncoderSpec
+    from supremix_spaces import Space
+
+
+class TrainingKeywords(TypedDict, total=False):
+    """Keyword arguments of everything that trains: `joint` takes these."""
+
+    phantoms: int | None
+    fractions: tuple[float, float, float]
+    split_seed: int
+    epochs: int
+    seed: int
+    encoder: str | EncoderSpec | Callable[..., Any]
+    width: int | None
+    depth: int | None
+    norm: str | None
+    precision: str
+    workers: int
+    cpus_per_worker: float | None
+    gpus_per_worker: float | None
+    address: str | None
+    cache: str | Path | None
+    stores: str | None
+
+
+class SearchKeywords(TrainingKeywords, total=False):
+    """Keyword arguments of `Search`, `Comparison`, `MultiDatasetSearch`, `Benchmark` and `plan`."""
+
+    shape: Sequence[int] | None
+    label_fraction: float
+    trials: int | None
+    time: float | None
+    gpu_hours: float | None
+    space: str | Path | Space | None
+    overrides: Sequence[str]
+    warm_start: bool | None
+    prune: bool
+    grace: int | None
+    reduction: float
+    finalists: int
+    confirm_seeds: int
+    test: bool
+    test_seeds: int
+    pretrained: str | Path | None
+    chunk: int | None
+    epoch_limit: float | None
+    concurrent_trials: int | None
+    wheel: str | Path | None
+    tensorboard: str | Path | None
+    mlflow: str | None
+    webhook: str | None
+    stall: float | None

@@ -1,0 +1,167 @@
+"""What is searched, for how long, and how the result is confirmed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from supremix.search.request.option import (
+    BENCHMARK,
+    BUDGET,
+    EVALUATION,
+    JOINT,
+    OPTIONAL,
+    PLAN,
+    SEARCH,
+    SETTINGS,
+    TRAININGS,
+    option,
+)
+
+if TYPE_CHECKING:
+    from supremix.training import Method
+    from supremix_spaces import Space
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyOptions:
+    """What is searched, for how long, and how the result is confirmed."""
+
+    trials: int | None = option(
+        None,
+        help="Number of trials of each search. A search ends when `trials`, `time` or "
+        "`gpu_hours` is used up, whichever is first; give at least one of them.",
+        group=BUDGET,
+        least=1,
+    )
+    time: float | None = option(
+        None,
+        help="Wall time of each search, in seconds or written like 30m, 1h30m, 90s.",
+        group=BUDGET,
+        above=0,
+        form="time",
+    )
+    gpu_hours: float | None = option(
+        None,
+        help="Hours that GPUs train in each search, added up over all GPUs.",
+        group=BUDGET,
+        above=0,
+    )
+    epochs: int = option(
+        60,
+        help="Epochs of a whole trial, all stages together.",
+        group=BUDGET,
+        commands=TRAININGS,
+        least=2,
+    )
+    method: str | Method = option(
+        "supremix",
+        help="How a trial trains: 'supremix' (contrastive pretraining, then regression), 'l1' "
+        "(end to end), or another name of docs/methods.md. Several names, separated by commas, "
+        "are compared on the same images, split, seed and budget.",
+        group=SETTINGS,
+        commands=TRAININGS,
+        metavar="NAME,…",
+        changes={
+            BENCHMARK: {
+                **OPTIONAL,
+                "help": "Names of the methods, separated by commas; see docs/methods.md. By "
+                "default supremix,rnc,l1. When a run is resumed: those to add.",
+                "resumable": True,
+            },
+            JOINT: {"help": "How to train; see docs/methods.md.", "metavar": "NAME"},
+        },
+    )
+    space: str | Space | None = option(
+        None,
+        help="TOML or JSON file with hyperparameters to search, in place of those of the method's "
+        "preset; in Python also a `Space`.",
+        group=SETTINGS,
+        metavar="FILE",
+    )
+    overrides: tuple[str, ...] = option(
+        (),
+        help="Search other values of one hyperparameter: NAME=0.1 (fixed), NAME=0.05..1.0 (range; "
+        "end it with :log for a logarithmic one), NAME=16,32,64 (choice). Repeat it for more.",
+        group=SETTINGS,
+        commands=TRAININGS,
+        form="texts",
+        flag="--set",
+        metavar="NAME=VALUES",
+        changes={
+            JOINT: {
+                "help": "Value of a hyperparameter: NAME=0.1 for all datasets, DATASET.NAME=0.1 "
+                "for one. Repeat it for more.",
+                "metavar": "NAME=VALUE",
+            }
+        },
+    )
+    seed: int = option(
+        0,
+        help="Seed of the search and of every training: the same seed on the same machine gives "
+        "the same numbers.",
+        group=SETTINGS,
+        commands=TRAININGS,
+    )
+    warm_start: bool | None = option(
+        None,
+        help="Start from what earlier searches of the same method found, on this dataset and "
+        "others, whose run folders lie in the same folder; by default with several datasets only.",
+        group=SETTINGS,
+        commands=(SEARCH, PLAN),
+    )
+    prune: bool = option(
+        True,
+        help="Stop trials early that fall behind (asynchronous successive halving).",
+        group=SETTINGS,
+    )
+    grace: int | None = option(
+        None,
+        help="Epochs before a trial may be stopped; by default half of `epochs`.",
+        group=SETTINGS,
+        least=1,
+    )
+    reduction: float = option(
+        3.0,
+        help="Factor of the halving: one in so many trials continues at a rung, and the next rung "
+        "is at so many times the epochs.",
+        group=SETTINGS,
+        above=1,
+    )
+    finalists: int = option(
+        3,
+        help="Number of best trials that are trained again with new seeds at the end, before one "
+        "is named best.",
+        group=EVALUATION,
+        least=1,
+    )
+    confirm_seeds: int = option(
+        2,
+        help="Number of new seeds that each of the `finalists` is trained with; with 0 the trial "
+        "with the lowest error is named best, which is partly luck.",
+        group=EVALUATION,
+        least=0,
+    )
+    test: bool = option(
+        True,
+        help="At the end, retrain the best hyperparameters on training and validation data and "
+        "evaluate the model once on the test split.",
+        group=EVALUATION,
+        commands=(SEARCH, PLAN),
+    )
+    test_seeds: int = option(
+        1,
+        help="Number of seeds of that retraining: `seed` and those after it. The model of `seed` "
+        "is kept.",
+        group=EVALUATION,
+        least=1,
+        changes={
+            BENCHMARK: {
+                "default": 3,
+                "help": "Number of seeds with which the best hyperparameters are retrained and "
+                "evaluated on the test split, the same for all methods. When a run is resumed: "
+                "the number from now on.",
+                "resumable": True,
+            }
+        },
+    )

@@ -1,0 +1,172 @@
+"""Options of a request: declared once, and arriving in Python, in files and in the checks."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import supremix
+from supremix.errors import SpecError, UnknownNameError
+from supremix.models import EncoderSpec, encoder_names
+from supremix.search.request.declaration import OPTIONS, request_options
+from supremix.search.request.keywords import SearchKeywords, TrainingKeywords
+from supremix.search.request.option import COMMANDS, JOINT, SEARCH, Command, Option
+from supremix.search.spec import SearchSpec
+from supremix.tuning.pruners.registry import make_pruner
+from supremix.tuning.study.budget import Budget
+
+POSITIONAL = {"dataset", "source", "method"}
+FRONTS: list[tuple[Callable[..., Any], Command, set[str]]] = [
+    (supremix.Search, "search", set()),
+    (supremix.Comparison, "search", set()),
+    (supremix.MultiDatasetSearch, "search", set()),
+    (supremix.Benchmark, "benchmark", set()),
+    (supremix.plan, "plan", set()),
+    (supremix.joint, "joint", {"shape", "overrides"}),
+]
+BOUNDED = [one for one in OPTIONS if not (one.least is one.above is one.most is None)]
+
+
+def spec(**values: Any) -> SearchSpec:
+    return SearchSpec(**{"dataset": "ukb-t1", "trials": 1} | values)
+
+
+def named(one: Option) -> str:
+    return one.name
+
+
+def outside(one: Option) -> list[float]:
+    """The nearest illegal numbers, and what is no number."""
+    below = [one.least - 1] if one.least is not None else []
+    above = [one.most + 1] if one.most is not None else []
+    return [*below, *([one.above] if one.above is not None else []), *above, math.nan]
+
+
+@pytest.mark.parametrize(("front", "command", "left_out"), FRONTS, ids=lambda x: str(x)[:40])
+def test_a_front_takes_the_options_of_its_command(
+    front: Callable[..., Any], command: Command, left_out: set[str]
+) -> None:
+    declared = {
+        one.name: one for one in request_options(command) if one.name not in POSITIONAL | left_out
+    }
+    parameters = inspect.signature(front).parameters
+    keywords = {
+        name: parameter.default
+        for name, parameter in parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY and name in {one.name for one in OPTIONS}
+    }
+
+    assert keywords == {name: one.default for name, one in declared.items()}
+    assert not any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    text = " ".join((inspect.getdoc(front) or "").split())
+    assert [name for name, one in declared.items() if f"{name}: {one.text}" not in text] == []
+
+
+def test_type_checkers_know_the_options_that_are_declared() -> None:
+    wider = {"Sequence[int]": "tuple[int, ...]", "Sequence[str]": "tuple[str, ...]", " | Path": ""}
+
+    def narrow(annotation: str) -> str:
+        for wide, declared in wider.items():
+            annotation = annotation.replace(wide, declared)
+        return annotation
+
+    for keywords, commands, left_out in (
+        (TrainingKeywords, (JOINT,), {"shape", "overrides"}),
+        (SearchKeywords, (SEARCH,), set[str]()),
+    ):
+        known = {
+            name: narrow(text.__forward_arg__)
+            for base in (TrainingKeywords, keywords)
+            for name, text in inspect.get_annotations(base).items()
+        }
+        declared = {
+            one.name: one.type for command in commands for one in request_options(command)
+            if one.name not in POSITIONAL | left_out
+        }  # fmt: skip
+        assert known == declared
+
+
+def test_a_misspelt_option_is_refused_with_the_right_one() -> None:
+    with pytest.raises(UnknownNameError, match=r"option of Search 'trails'.*mean 'trials'"):
+        supremix.Search("ukb-t1", trails=3)  # type: ignore[call-arg]
+    with pytest.raises(UnknownNameError, match="option of joint 'trials'"):
+        supremix.joint(["ukb-t1"], trials=3)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("one", BOUNDED, ids=named)
+def test_an_illegal_number_is_refused_by_name(one: Option) -> None:
+    for value in outside(one):
+        with pytest.raises(SpecError, match=rf"\b{one.name}\b"):
+            spec(**{one.name: value})
+    with pytest.raises((SpecError, TypeError)):
+        spec(**{one.name: "many"})
+
+
+@pytest.mark.parametrize("one", BOUNDED, ids=named)
+def test_the_nearest_legal_number_is_taken(one: Option) -> None:
+    value = one.least if one.least is not None else one.most
+    if value is not None:
+        assert getattr(spec(**{one.name: value, "norm": "group"}), one.name) == value
+
+
+@pytest.mark.parametrize(
+    ("made", "name"),
+    [
+        (lambda value: Budget(trials=value), "trials"),
+        (lambda value: Budget(seconds=value), "time"),
+        (lambda value: Budget(gpu_hours=value), "gpu_hours"),
+        (lambda value: make_pruner("halving", grace=value), "grace"),
+        (lambda value: make_pruner("halving", reduction=value), "reduction"),
+    ],
+)
+def test_the_study_refuses_the_numbers_that_the_declaration_calls_illegal(
+    made: Callable[[Any], Any], name: str
+) -> None:
+    one = next(one for one in OPTIONS if one.name == name)
+    for value in outside(one)[:-1]:
+        with pytest.raises(SpecError, match=name):
+            made(value)
+    made(one.least if one.least is not None else one.above + 1e-6)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("name", ["encoder", "norm", "precision"])
+def test_an_illegal_name_is_refused_with_those_that_there_are(name: str) -> None:
+    one = next(one for one in OPTIONS if one.name == name)
+    with pytest.raises(UnknownNameError, match=f"unknown {name} 'nothing'.*{one.choices[0]}"):
+        spec(**{name: "nothing"})
+    for choice in one.choices:
+        assert getattr(spec(**{name: choice}), name) == choice
+
+
+def test_the_encoders_are_those_that_can_be_built() -> None:
+    one = next(one for one in OPTIONS if one.name == "encoder")
+    assert set(one.choices) == set(encoder_names())
+    assert spec(encoder=EncoderSpec(name="densenet")).encoder_spec().name == "densenet"
+
+
+def test_a_specification_is_kept_in_full_and_restored() -> None:
+    full = spec(
+        source=Path("a"), shape=[8, 8, 8], overrides=["lr=0.1"], cache=Path("c"), warm_start=None,
+        label_fraction=0.5,
+    )  # fmt: skip
+    stored = json.loads(json.dumps(full.to_dict()))
+
+    assert stored.keys() == {one.name for one in OPTIONS} | {"lenient"}
+    assert (stored["source"], stored["shape"], stored["warm_start"]) == ("a", [8, 8, 8], False)
+    assert SearchSpec.from_dict(stored) == full
+    with pytest.raises(SpecError, match="has dropout, which this version"):
+        SearchSpec.from_dict(stored | {"dropout": 1})
+
+
+def test_every_option_says_what_it_does_and_who_takes_it() -> None:
+    for one in OPTIONS:
+        assert one.help.endswith("."), one.name
+        assert one.help[0].isupper(), one.name
+        assert set(one.commands) <= set(COMMANDS)
+        assert set(one.changes) <= set(one.commands)
