@@ -1,4 +1,4 @@
-"""What an epoch costs: a few of them are trained, on one worker group, and measured."""
+"""Measurement of what an epoch costs: a few are trained on one worker group."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from supremix_spaces import Choice, Fixed, Int, Space
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Measured:
-    """What one configuration came to on one worker group.
+    """The measurements of one configuration on one worker group.
 
     Args:
-        batch: The setting `batch_size`, None where the method has none.
+        batch: Its `batch_size`, None where the method has none.
         timed: Whether the epochs were whole ones; else only the memory is of use.
         epochs: One for each stage.
         setup: Seconds to build a trial.
@@ -53,10 +53,10 @@ Failure = tuple[int, str]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Calibration:
-    """What the measured configurations came to.
+    """The measurements of all configurations that were tried.
 
     Args:
-        measured: The default settings' first, then those with other batches; the timed ones.
+        measured: The defaults' first, then those with other batches; the timed ones.
         resident: Most bytes of memory of a worker, over all that were tried.
         device: Most bytes of GPU memory of a worker, likewise.
         start: Seconds for worker groups to start and end.
@@ -71,7 +71,7 @@ class Calibration:
 
     @property
     def default(self) -> Measured:
-        """With the default settings."""
+        """The measurements of the defaults."""
         return self.measured[0]
 
 

@@ -1,4 +1,4 @@
-"""What an epoch costs: the part that runs on the workers of one worker group."""
+"""The part of the measurement that runs on the workers of one worker group."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def _train(
 
 
 def _shortened(task: Task, config: Mapping[str, Any], device: torch.device) -> Task:
-    """The task with a few batches of images and no judgement."""
+    """The task with a few batches of images and no evaluation."""
     images = len(TrialData(task, device).fit)
     share = min(1.0, FEW * int(config["batch_size"]) / images)
     return dataclasses.replace(task, label_fraction=task.label_fraction * share, eval_split=None)

@@ -32,7 +32,7 @@ SMALL = 128
 
 
 class Segment(NamedTuple):
-    """An object's place in the ledger."""
+    """An object with some of the ledger's lines."""
 
     generation: int
     first: int
@@ -47,8 +47,8 @@ class Segment(NamedTuple):
 def read_segments(folder: UPath) -> tuple[list[bytes], list[Segment]]:
     """The lines of a ledger, and all the objects that lie there.
 
-    Where there are none, the lines are those of a ``ledger.jsonl`` beside the folder: that of a run
-    that began on a disk and was copied here.
+    Where there are none, the lines are those of a ``ledger.jsonl`` next to the folder: that of a
+    run that began on a disk and was copied here.
 
     Raises:
         RunFolderError: Lines are missing.

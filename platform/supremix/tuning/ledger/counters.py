@@ -1,4 +1,4 @@
-"""What a ledger comes to, kept up event by event in little memory."""
+"""Counts of a ledger's events, kept up event by event in little memory."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ FAILURES = 3
 class RunCounters:
     """Counts of a run's trials, epochs and time.
 
-    Of an ended trial its last row is kept, and its settings where they may still be the best: a
-    hundred thousand trials have to fit into the memory of whoever looks on.
+    Of an ended trial its last row is kept, and its hyperparameters where they may still be the
+    best: a hundred thousand trials have to fit into the memory of the process that monitors.
     """
 
     records: dict[int, TrialRecord] = field(default_factory=dict[int, TrialRecord])
@@ -35,7 +35,7 @@ class RunCounters:
     """Of the last session."""
     concluded: bool = False
     tested: int = 0
-    """Times that the best settings were judged on a test split."""
+    """Times that the best hyperparameters were evaluated on a test split."""
     sessions: list[float] = field(default_factory=list[float])
     """When each began, in s since 1970, as far as it is known."""
     _gpus: float = 0.0

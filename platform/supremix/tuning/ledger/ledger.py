@@ -2,8 +2,8 @@
 
 It is the truth of a run. Optuna's journal, Tune's state and the result tables are rebuilt from it
 and never read back. On a disk it is one file, which a killed process leaves with at most a torn
-last line; the next reader sets that aside. Objects in a bucket cannot be appended to, so there it
-is a folder of segments; see `ledger_segments`.
+last line, which the next reader leaves out. Objects in a bucket cannot be appended to, so there it
+is a folder of segments; see `bucket_sink`.
 
 What a search decides is a function of what stands in the ledger. Events that are lost with a
 killed driver, or with its storage, are therefore decided again, and the same way; only the epochs
@@ -27,8 +27,8 @@ from supremix.tuning.ledger.writer import Sink, Writer
 Event = dict[str, Any]
 
 SESSION, TRIAL, EPOCH, END, FINAL = "session", "trial", "epoch", "end", "final"
-"""Kinds of event: a driver begins; a trial gets its settings; an epoch of it is done; it ends; the
-search is concluded."""
+"""Kinds of event: a driver begins; a trial gets its hyperparameters; an epoch of it is done; it
+ends; the search is concluded."""
 
 WARM_START = "warm_start"
 """Kind of event: what earlier runs found, from which the search starts."""
@@ -82,8 +82,8 @@ class Ledger:
     Args:
         address: The file on a disk, which is made when missing and freed of a torn last line, or
             the folder of segments at a remote address (also a copy of one on a disk).
-        tell: Told in a sentence when an outage of the storage begins and when it is over, from a
-            thread of the ledger's own; None for the log.
+        tell: Called with a sentence when an outage of the storage begins and when it is over, from
+            a thread of the ledger's own; None for the log.
         guard: Called before each event; raises where this process may no longer write, as
             `supremix.storage.locks.Lock.check` does.
         patience: Seconds after which a failing storage is given up.

@@ -1,4 +1,4 @@
-"""What is known of a run's trials, read off its ledger."""
+"""The trials of a run, read from its ledger."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class TrialRecord:
 
 
 def trial_key(number: int) -> str:
-    """What a trial is called where worker groups and checkpoint files are concerned."""
+    """The name of a trial in messages to worker groups and in checkpoint files."""
     return f"{number:05d}"
 
 
@@ -71,7 +71,7 @@ def read_records(events: Iterable[Event]) -> dict[int, TrialRecord]:
 def apply_event(records: dict[int, TrialRecord], event: Event) -> None:
     """Bring the records up to date with one more event; others than trials' are passed over.
 
-    A trial that had trained on while its verdict was awaited loses the epochs that do not count.
+    A trial that had trained on while a decision was awaited loses the epochs that do not count.
     """
     match event["event"]:
         case kind if kind == TRIAL:

@@ -12,7 +12,7 @@ from supremix.tuning.ledger.ledger import Event, read_events
 
 
 class Rewound(RunFolderError):
-    """Events that were read are not in the ledger any more; begin again with a new `Tail`.
+    """Events that were read are no longer in the ledger; begin again with a new `Tail`.
 
     A driver that is killed may take along what its storage had not confirmed yet.
     """
@@ -35,10 +35,10 @@ class Tail:
         self._last: Event | None = None
 
     def new(self) -> Iterator[Event]:
-        """The events that were added; to be gone through to the end.
+        """The events that were added; to be read to the end.
 
         Raises:
-            Rewound: Events that were given before are gone.
+            Rewound: Events that were given before are missing.
             RunFolderError: The ledger is damaged.
         """
         if is_local(self._path) and not self._path.is_dir():

@@ -1,4 +1,4 @@
-"""Hands the lines of a ledger to their storage, and goes on trying where that fails."""
+"""A thread that writes the lines of a ledger, and tries again where the storage fails."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ class Writer:
     """A thread that writes lines in their order, in groups.
 
     Args:
-        sink: Where to.
-        what: What it writes, for messages.
-        tell: Told of outages; None for the log.
+        sink: The storage.
+        what: Name of what it writes, for messages.
+        tell: Called with a sentence at an outage; None for the log.
         patience: Seconds after which an outage is too long.
         linger: Seconds for which a line that is not urgent may wait for others.
     """
