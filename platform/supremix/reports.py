@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import supremix_reports
 from supremix.storage.paths import Address, to_path, write_bytes
 from supremix.storage.retry import storage_errors
-from supremix_reports import Store, collect
+from supremix_reports import Catalog, collect
 
 if TYPE_CHECKING:
     import polars as pl
@@ -150,7 +150,7 @@ def addresses_of(store: Address | Sequence[Address]) -> list[str]:
     return [str(to_path(store))]
 
 
-def open_store(store: Address | Sequence[Address]) -> Store:
+def open_store(store: Address | Sequence[Address]) -> Catalog:
     """Collect all runs at some addresses, to be asked in SQL; close it after use.
 
     Args:
@@ -162,7 +162,7 @@ def open_store(store: Address | Sequence[Address]) -> Store:
     """
     addresses = addresses_of(store)
     with storage_errors(", ".join(addresses)):
-        return Store(collect(addresses))
+        return Catalog(collect(addresses))
 
 
 def write_file(address: Address, content: bytes) -> None:

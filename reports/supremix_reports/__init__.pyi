@@ -3,7 +3,7 @@ from supremix_reports.catalog.collection import Run as Run
 from supremix_reports.catalog.collection import collect as collect
 from supremix_reports.catalog.collection import to_pandas as to_pandas
 from supremix_reports.catalog.discovery import Problem as Problem
-from supremix_reports.catalog.sql import Store as Store
+from supremix_reports.catalog.sql import Catalog as Catalog
 from supremix_reports.catalog.sql import results as results
 from supremix_reports.errors import QueryError as QueryError
 from supremix_reports.errors import ReportError as ReportError

@@ -21,7 +21,7 @@ def lazy_exports(
 
     Args:
         package: Name of the package, its `__name__`.
-        file: Path of its `__init__.py`, beside which the stub `__init__.pyi` lies.
+        file: Path of its `__init__.py`, next to the stub `__init__.pyi`.
     """
     modules = {
         alias.name: node.module or package

@@ -16,10 +16,10 @@ from supremix_reports.catalog.lazy_tables import Source, damage, scan
 from supremix_reports.tables import schema
 
 SMALL: Final = 2**20
-"""Bytes of a file that is read to its end to know that it is whole, whatever table it holds."""
+"""Bytes of a file that is read to its end to know that it is whole, of any table."""
 
 WHOLE: Final = ("trials", "predictions", "mae")
-"""Tables that are read to their end whatever their size."""
+"""Tables that are read to their end at any size."""
 
 _COUNT: Final = "_count"
 _Row = Mapping[str, Any]
@@ -113,11 +113,12 @@ def prediction_problems(
     """Tell what is wrong with predictions, and leave out the splits that no error follows from.
 
     Where one prediction is no number, the run's whole split is left out: the error of the other
-    samples would flatter the method.
+    samples would be optimistically biased.
 
     Args:
         predictions: rows of the table `predictions`.
-        test_seeds: by run with how many seeds its benchmark has settings trained; None outside one.
+        test_seeds: Number of seeds of each run with which its benchmark retrains the best
+            hyperparameters; None outside one.
 
     Returns:
         The problems, and the rows that can be used.
@@ -133,11 +134,11 @@ def prediction_problems(
         problems += _of_split(run, split, rows, test_seeds.get(run))
         if any(row["odd"] for row in rows):
             unusable.append((run, split))
-    judged = {key[0] for key in by_split if key[3] == "test"}
+    tested = {key[0] for key in by_split if key[3] == "test"}
     for run in dict.fromkeys(key[0] for key in by_split):
-        if run not in judged:
+        if run not in tested:
             reason = (
-                "There are no predictions on the test split: the search was not judged on it. It "
+                "There are no predictions on the test split: it was not evaluated on it. It "
                 "has no test error."
             )
             problems.append(Problem(run, "predictions", reason))
@@ -170,7 +171,8 @@ def _of_split(run: str, split: str, rows: Sequence[_Row], wanted: int | None) ->
     if odd:
         reason = (
             f"{odd} of {count} rows have a target or prediction that is no finite number. The "
-            "split of this run is left out: an error of the other samples alone would flatter it."
+            "split of this run is left out: an error of the other samples alone would be "
+            "optimistically biased."
         )
         yield Problem(run, what, reason)
     same = [row[schema.SEED] for row in rows if row["same"] and row[_COUNT] > 1 and not row["odd"]]

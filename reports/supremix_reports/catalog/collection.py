@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import polars as pl
 
 from supremix_reports.catalog.checks import checked, prediction_problems, trial_problems
-from supremix_reports.catalog.discovery import Place, Problem, find_runs
+from supremix_reports.catalog.discovery import Problem, RunLocation, find_runs
 from supremix_reports.catalog.lazy_tables import Source, scan
 from supremix_reports.catalog.run_folder import Loaded, load
 from supremix_reports.errors import SchemaError, TableError
@@ -152,8 +152,8 @@ def collect(addresses: Iterable[str] | str, *, predictions: bool = True) -> Coll
     given = (addresses,) if isinstance(addresses, str) else tuple(map(str, addresses))
     if not given:
         raise TableError("No address was given to collect runs from. Name a run or a folder.")
-    places, problems = find_runs(given)
-    loaded = _loaded(places, [n for n in TABLES if predictions or n != PREDICTIONS])
+    locations, problems = find_runs(given)
+    loaded = _loaded(locations, [n for n in TABLES if predictions or n != PREDICTIONS])
     names = _names(loaded)
     runs = tuple(_run(one, name) for one, name in zip(loaded, names, strict=True))
     for one, name in zip(loaded, names, strict=True):
@@ -164,10 +164,10 @@ def collect(addresses: Iterable[str] | str, *, predictions: bool = True) -> Coll
     return Collection(given, runs, tuple(problems), **frames, files=files, sources=owned)
 
 
-def _loaded(places: Sequence[Place], tables: Sequence[str]) -> list[Loaded]:
-    remote = any(not storage.is_local(place.address) for place in places)
+def _loaded(locations: Sequence[RunLocation], tables: Sequence[str]) -> list[Loaded]:
+    remote = any(not storage.is_local(location.address) for location in locations)
     with ThreadPoolExecutor(_THREADS_REMOTE if remote else _THREADS_LOCAL) as pool:
-        return list(pool.map(lambda place: load(place, tables), places))
+        return list(pool.map(lambda location: load(location, tables), locations))
 
 
 def _frames(
@@ -185,7 +185,7 @@ def _frames(
         frames[name] = scan(name, sources, owners if name == "mae" else renamed)
         used[name] = {owners[source.address]: source for source in sources}
     problems += trial_problems(frames["trials"])
-    seeds = {name: one.place.test_seeds for one, name in zip(loaded, names, strict=True)}
+    seeds = {name: one.location.test_seeds for one, name in zip(loaded, names, strict=True)}
     found, frames[PREDICTIONS] = prediction_problems(frames[PREDICTIONS], seeds)
     problems += found
     return frames, used
@@ -214,7 +214,7 @@ def to_pandas(frame: pl.LazyFrame | pl.DataFrame) -> pd.DataFrame:
 
 def _run(loaded: Loaded, name: str) -> Run:
     return Run(
-        address=loaded.place.address,
+        address=loaded.location.address,
         name=name,
         kind=loaded.kind,
         dataset=loaded.dataset,
@@ -232,11 +232,11 @@ def _names(loaded: Sequence[Loaded]) -> list[str]:
     for one in loaded:
         name = one.name
         if count[name] > 1:
-            name = "/".join(one.place.names)
+            name = "/".join(one.location.names)
         taken = 1
         while name in names or (name in count and name != one.name):
             taken += 1
-            name = f"{'/'.join(one.place.names)} ({taken})"
+            name = f"{'/'.join(one.location.names)} ({taken})"
         if name != one.name:
             reason = (
                 f"{count[one.name]} runs are called {one.name!r}; in the tables this one is called "

@@ -39,7 +39,7 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class RunLocation:
     """A run folder.
 
     Args:
@@ -48,7 +48,8 @@ class Place:
         label: its name; of a part of a whole, after that of the whole.
         files: the sizes in bytes of its files.
         ledger: whether a search has begun in it.
-        test_seeds: with how many seeds a benchmark has its best settings trained; None outside.
+        test_seeds: Number of seeds with which a benchmark retrains its best hyperparameters; None
+            outside one.
     """
 
     address: str
@@ -70,10 +71,10 @@ class _Folder:
 
     @classmethod
     def at(cls, address: str) -> _Folder:
-        place = storage.local_path(address) if storage.is_local(address) else address
-        place = place.rstrip("/") or "/"
+        location = storage.local_path(address) if storage.is_local(address) else address
+        location = location.rstrip("/") or "/"
         # The last name alone: it tells no one where on a disk the folder lies.
-        return cls(place, (place.rsplit("/", 1)[-1] or place,))
+        return cls(location, (location.rsplit("/", 1)[-1] or location,))
 
     @property
     def depth(self) -> int:
@@ -91,23 +92,23 @@ class _Folder:
 
 @dataclass(slots=True)
 class _Look:
-    """What one look into a folder came to.
+    """What was found in one folder.
 
     Args:
-        place: itself, where it is a run.
+        location: itself, where it is a run.
         further: the folders in it to look into.
         parts: of a whole the names that its runs are to have, and what is wrong where one is not
             there.
         problems: what is wrong with it.
     """
 
-    place: Place | None = None
+    location: RunLocation | None = None
     further: list[_Folder] = field(default_factory=list[_Folder])
     parts: dict[tuple[str, ...], Problem] = field(default_factory=dict[tuple[str, ...], "Problem"])
     problems: list[Problem] = field(default_factory=list[Problem])
 
 
-def find_runs(addresses: Iterable[str]) -> tuple[list[Place], list[Problem]]:
+def find_runs(addresses: Iterable[str]) -> tuple[list[RunLocation], list[Problem]]:
     """Find all run folders, each once.
 
     Args:
@@ -121,19 +122,19 @@ def find_runs(addresses: Iterable[str]) -> tuple[list[Place], list[Problem]]:
     Raises:
         TableError: when there is nothing at an address, or it is out of reach.
     """
-    places: dict[str, Place] = {}
+    locations: dict[str, RunLocation] = {}
     problems: list[Problem] = []
     with ThreadPoolExecutor(_THREADS) as pool:
         for address in addresses:
             found = _walk(str(address), pool, problems)
-            places |= {place.address: place for place in found}
+            locations |= {location.address: location for location in found}
             if not found:
                 name = _Folder.at(str(address)).label
                 problems.append(Problem(name, "folder", "There is no run in this folder."))
-    return list(places.values()), list(dict.fromkeys(problems))
+    return list(locations.values()), list(dict.fromkeys(problems))
 
 
-def _walk(address: str, pool: ThreadPoolExecutor, problems: list[Problem]) -> list[Place]:
+def _walk(address: str, pool: ThreadPoolExecutor, problems: list[Problem]) -> list[RunLocation]:
     """Level by level, so that remote folders are looked into at the same time."""
     top = _Folder.at(address)
     level, looks, deep = [top], list[_Look](), 0
@@ -143,17 +144,17 @@ def _walk(address: str, pool: ThreadPoolExecutor, problems: list[Problem]) -> li
         level = [folder for folder in further if folder.depth <= DEPTH]
         deep += len(further) - len(level)
         looks += found
-    places = {look.place.names: look.place for look in looks if look.place is not None}
+    locations = {look.location.names: look.location for look in looks if look.location is not None}
     for look in looks:
         problems += look.problems
-        problems += [problem for names, problem in look.parts.items() if names not in places]
+        problems += [problem for names, problem in look.parts.items() if names not in locations]
     if deep:
         reason = (
             f"{deep} folders lie more than {DEPTH} deep and were not looked into; name a folder "
             "nearer to their runs."
         )
         problems.append(Problem(top.label, "folder", reason))
-    return [places[names] for names in sorted(places)]
+    return [locations[names] for names in sorted(locations)]
 
 
 def _look(folder: _Folder) -> _Look:
@@ -169,8 +170,10 @@ def _look(folder: _Folder) -> _Look:
     whole = next((name for name in (BENCHMARK, COMPARISON, MULTI_DATASET) if name in files), None)
     if whole is None and _is_run(files):
         ledger = any(name in files or name in folders for name in _LEDGERS)
-        place = Place(folder.address, folder.names, folder.label, files, ledger, folder.test_seeds)
-        return _Look(place=place)
+        location = RunLocation(
+            folder.address, folder.names, folder.label, files, ledger, folder.test_seeds
+        )
+        return _Look(location=location)
     return _below(folder, folders, whole)
 
 

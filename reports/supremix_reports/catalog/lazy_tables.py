@@ -161,10 +161,10 @@ def _only_value(footer: Any, column: int) -> str | None:
     """The value of which the file says that it is the least and the greatest; None for several."""
     values: set[str] = set()
     for group in range(footer.num_row_groups):
-        told = footer.row_group(group).column(column).statistics
-        if told is None or not told.has_min_max:
+        statistics = footer.row_group(group).column(column).statistics
+        if statistics is None or not statistics.has_min_max:
             return None
-        values |= {str(told.min), str(told.max)}
+        values |= {str(statistics.min), str(statistics.max)}
     return values.pop() if len(values) == 1 else None
 
 

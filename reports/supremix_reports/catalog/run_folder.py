@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
-from supremix_reports.catalog.discovery import Place
+from supremix_reports.catalog.discovery import RunLocation
 from supremix_reports.catalog.lazy_tables import Source, look
 from supremix_reports.errors import ReportError
 from supremix_reports.run_layout import ENVIRONMENT, SPACE, SPEC
@@ -31,13 +31,13 @@ class Loaded:
     """What is in a run folder.
 
     Args:
-        place: where it is.
+        location: where it is.
         small: the contents of its JSON files by their names, as far as they can be read.
         sources: its tables by their names, as far as they can be used.
         problems: what is amiss, each a file or table and the reason.
     """
 
-    place: Place
+    location: RunLocation
     small: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
     sources: dict[str, Source] = field(default_factory=dict[str, Source])
     problems: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
@@ -55,15 +55,15 @@ class Loaded:
     @property
     def name(self) -> str:
         """As its tables have it, else as its folder is called."""
-        return self._constant(schema.RUN) or self.place.label
+        return self._constant(schema.RUN) or self.location.label
 
     @property
     def dataset(self) -> str:
         """As its tables have it, else as it was asked for; "?" where neither tells."""
         if self.kind == "joint":
             return "+".join(self.spec["joint"])
-        told = self.small.get(ENVIRONMENT, {}).get(schema.DATASET)
-        return self._constant(schema.DATASET) or _named(told or self.spec.get(schema.DATASET))
+        known = self.small.get(ENVIRONMENT, {}).get(schema.DATASET)
+        return self._constant(schema.DATASET) or _named(known or self.spec.get(schema.DATASET))
 
     @property
     def method(self) -> str:
@@ -78,25 +78,25 @@ class Loaded:
         return next((value for value in values if value), None)
 
 
-def load(place: Place, tables: Sequence[str]) -> Loaded:
+def load(location: RunLocation, tables: Sequence[str]) -> Loaded:
     """Look at a run folder; what cannot be read becomes a problem.
 
     Args:
-        place: where it is.
+        location: where it is.
         tables: names of the tables to look for.
     """
-    loaded = Loaded(place)
+    loaded = Loaded(location)
     for name in (SPEC, SPACE, ENVIRONMENT):
         _take_small(loaded, name)
     for name in tables:
-        if f"{name}.parquet" in place.files:
+        if f"{name}.parquet" in location.files:
             _take_table(loaded, name)
-    _miss(loaded, [name for name in tables if f"{name}.parquet" not in place.files])
+    _miss(loaded, [name for name in tables if f"{name}.parquet" not in location.files])
     return loaded
 
 
 def _take_small(loaded: Loaded, name: str) -> None:
-    if name not in loaded.place.files:
+    if name not in loaded.location.files:
         if name == SPEC:
             reason = (
                 "There is no spec.json, so what was asked for is not known. The tables are taken."
@@ -104,7 +104,7 @@ def _take_small(loaded: Loaded, name: str) -> None:
             loaded.problems.append((name, reason))
         return
     try:
-        content = json.loads(storage.read_bytes(storage.join(loaded.place.address, name)))
+        content = json.loads(storage.read_bytes(storage.join(loaded.location.address, name)))
     except (OSError, ValueError) as error:
         content = error
     if isinstance(content, dict):
@@ -115,9 +115,9 @@ def _take_small(loaded: Loaded, name: str) -> None:
 
 
 def _take_table(loaded: Loaded, name: str) -> None:
-    address = table_address(loaded.place.address, name)
+    address = table_address(loaded.location.address, name)
     try:
-        source = look(loaded.place.address, name, loaded.place.files[f"{name}.parquet"])
+        source = look(loaded.location.address, name, loaded.location.files[f"{name}.parquet"])
     except ReportError as error:
         loaded.problems.append((f"{name}.parquet", f"{private(error, address)} It is left out."))
         return
@@ -131,8 +131,8 @@ def private(error: ReportError, address: str) -> str:
 
 def _miss(loaded: Loaded, missing: Sequence[str]) -> None:
     """Say of the tables that are not there what that means."""
-    if "trials" in missing and loaded.kind == "search" and SPEC in loaded.place.files:
-        reason = _UNDER_WAY if loaded.place.ledger else _NOT_BEGUN
+    if "trials" in missing and loaded.kind == "search" and SPEC in loaded.location.files:
+        reason = _UNDER_WAY if loaded.location.ledger else _NOT_BEGUN
         loaded.problems.append(("trials", reason))
         return
     for name in missing:

@@ -1,6 +1,6 @@
 """SQL over the tables of many runs: DuckDB reads the frames, and nothing else of the machine.
 
-with Store(collect("runs")) as store:
+with Catalog(collect("runs")) as store:
     store.sql("SELECT dataset, min(error) FROM trials GROUP BY dataset")
 """
 
@@ -36,7 +36,7 @@ _SETTINGS: Final[dict[str, str | bool | int | float | list[str]]] = {
 }
 
 
-class Store:
+class Catalog:
     """The tables of a collection, to be asked in SQL.
 
     The tables are views in a database in memory, which can read no file but those of the tables,
@@ -49,7 +49,7 @@ class Store:
     def __init__(self, collection: Collection) -> None:
         self.collection = collection
         self._connection = duckdb.connect(":memory:", config=_SETTINGS)
-        for name, frame in store_frames(collection).items():
+        for name, frame in catalog_frames(collection).items():
             if files := collection.files.get(name):
                 self._view(name, list(files))
             else:
@@ -64,7 +64,7 @@ class Store:
         columns = ", ".join(f'"{column}"' for column in schema.column_names(name))
         self._connection.read_parquet(files).project(columns).create_view(name)
 
-    def __enter__(self) -> Store:
+    def __enter__(self) -> Catalog:
         return self
 
     def __exit__(
@@ -136,7 +136,7 @@ def results(
     Args:
         store: path or fsspec address of a folder of runs (or of one run), or several.
         table: "trials", "curves", "predictions", "measures", "mae", "runs" or "problems".
-        where: as for `Store.select`.
+        where: as for `Catalog.select`.
         columns: likewise.
 
     Returns:
@@ -144,20 +144,20 @@ def results(
         is refused at once.
 
     Raises:
-        QueryError: as of `Store.select`.
+        QueryError: as of `Catalog.select`.
         TableError: when there is nothing at an address, or it is out of reach.
     """
     collection = collect(store, predictions=table in ("predictions", PROBLEMS))
     if where is None and columns is None:
-        return store_frames(collection)[_known(table)]
-    with Store(collection) as opened:
+        return catalog_frames(collection)[_known(table)]
+    with Catalog(collection) as opened:
         fields = opened.select(table, where, columns, limit=0).schema
 
     def read(
         wanted: list[str] | None, predicate: pl.Expr | None, rows: int | None, _batch: int | None
     ) -> Iterator[pl.DataFrame]:
         limit = rows if predicate is None else None
-        with Store(collection) as opened:
+        with Catalog(collection) as opened:
             found = opened.select(table, where, columns, limit=limit)
         chosen = narrowed(found, wanted, predicate)
         yield chosen if rows is None else chosen.head(rows)
@@ -165,7 +165,7 @@ def results(
     return register_io_source(read, schema=fields)
 
 
-def store_frames(collection: Collection) -> dict[str, pl.LazyFrame]:
+def catalog_frames(collection: Collection) -> dict[str, pl.LazyFrame]:
     """Return the frames of `NAMES` by their names.
 
     Args:

@@ -1,4 +1,4 @@
-"""A report as one page of HTML that needs nothing beside itself: no file, no network."""
+"""A report as one page of HTML that needs nothing else: no file, no network."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def code(lines: Sequence[str]) -> str:
 
 
 def word(value: object) -> object:
-    """Return a setting's value as it is named: None is one too, and is called none."""
+    """Return an option's value as it is named: None is one too, and is called none."""
     return "none" if value is None else value
 
 

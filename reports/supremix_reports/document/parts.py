@@ -1,4 +1,4 @@
-"""What a report is made of, whatever it is written as: sections of text, tables and pictures.
+"""What a report is made of, in any format: sections of text, tables and pictures.
 
 Each part has a `kind`, which the renderers look at: the page's template, Markdown and LaTeX.
 """
@@ -235,17 +235,17 @@ def number_cell(
     """
     if not _is_number(value):
         return Cell(text=DASH)
-    places = decimals([value]) if digits is None else digits
+    digits_shown = decimals([value]) if digits is None else digits
     plus = "+" if sign else ""
-    ends = [_written(end, places, plus) for end in (low, high) if _is_number(end)]
+    ends = [_written(end, digits_shown, plus) for end in (low, high) if _is_number(end)]
     detail = f"({ends[0]} to {ends[1]})" if len(ends) == 2 else ""
-    return Cell(text=_written(value, places, plus), detail=detail, order=value, best=best)
+    return Cell(text=_written(value, digits_shown, plus), detail=detail, order=value, best=best)
 
 
 def decimals(values: Sequence[float | None], significant: int = 3) -> int:
     """How many decimals give the largest of the values so many significant digits, at most 6.
 
-    Numbers beside each other are rounded alike, so that they can be compared by eye.
+    Numbers next to each other are rounded alike, so that they can be compared by eye.
     """
     largest = max((abs(value) for value in values if _is_number(value)), default=0.0)
     if largest == 0:
@@ -264,8 +264,8 @@ def _is_number(value: float | None) -> TypeGuard[float]:
     return value is not None and math.isfinite(value)
 
 
-def _written(value: float | None, places: int, plus: str) -> str:
-    text = f"{value:{plus}.{places}f}"
+def _written(value: float | None, digits_shown: int, plus: str) -> str:
+    text = f"{value:{plus}.{digits_shown}f}"
     # What is rounded to nothing has no sign.
-    zero = f"{0:.{places}f}"
+    zero = f"{0:.{digits_shown}f}"
     return zero if text in (f"-{zero}", f"+{zero}") else text.replace("-", "\u2212")

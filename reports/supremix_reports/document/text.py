@@ -36,7 +36,7 @@ def render_markdown(report: Report, *, pictures: bool) -> str:
 
     Args:
         report: what is in it.
-        pictures: whether `figures/<name>.png` lies beside the text; where it does not, the
+        pictures: whether `figures/<name>.png` is next to the text; where it does not, the
             caption alone stands for a figure.
     """
     blocks = [f"# {plain(report.title)}", f"supremix {report.version}", f"Written on {report.date}"]

@@ -11,7 +11,7 @@ from supremix_reports.statistics.ranks import Ranks
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# All lengths are inches, so that text and lines keep their places whatever the figure's size.
+# All lengths are inches, so that text and lines keep their positions at any size of the figure.
 _SCALE: Final = 3.6
 _LINE: Final = 0.72
 _ROW: Final = 0.24
@@ -38,7 +38,7 @@ class _Page:
 
 
 def critical_difference_figure(ranks: Ranks) -> Figure:
-    """Draw mean ranks on a line, best left; bars join methods that are not told apart.
+    """Draw mean ranks on a line, best left; bars join methods that do not differ significantly.
 
     Args:
         ranks: of two datasets and two methods at least.

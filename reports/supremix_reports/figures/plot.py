@@ -10,18 +10,20 @@ from __future__ import annotations
 import io
 import math
 import re
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib import figure as matplotlib_figure
+
+T = TypeVar("T")
 
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW, BLACK = COLOURS = (
     "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#000000",
@@ -101,7 +103,7 @@ class Plot:
     title: str
     caption: str
     alt: str
-    figure: Figure
+    figure: matplotlib_figure.Figure
     data: pl.DataFrame
 
     def svg(self) -> str:
@@ -140,6 +142,25 @@ class Plot:
             figure: Any = self.figure
             figure.savefig(buffer, format=kind, metadata=undated, **options)
         return buffer.getvalue()
+
+
+@dataclass(frozen=True, slots=True)
+class FigureSpec(Generic[T]):
+    """One figure of a list of figures, all of which are drawn from data of one kind.
+
+    Args:
+        key: Its part of the plot's name: lower case letters and hyphens.
+        title: The line above it, also where it cannot be drawn.
+        draw: Takes the plot's name and the data.
+    """
+
+    key: str
+    title: str
+    draw: Callable[[str, T], Plot | NotShown]
+
+    def missing(self, name: str, reason: str) -> NotShown:
+        """Return what stands where there is nothing to draw it from."""
+        return NotShown(name=name, title=self.title, reason=reason)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Methods beside each other in a report: differences to the reference, gains, ranks."""
+"""Methods compared in a report: differences to the reference, gains, ranks."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from supremix_reports.document.parts import (
 )
 from supremix_reports.figures.critical_difference import critical_difference_figure
 from supremix_reports.figures.plot import BLUE, GREY, Plot, drawing, whiskers
+from supremix_reports.report.data import ReportData
 from supremix_reports.report.evidence import pictured
-from supremix_reports.report.material import ReportData
 from supremix_reports.report.results import gains_sentences, gains_table
 from supremix_reports.statistics.bootstrap import Resampling
 from supremix_reports.statistics.comparisons import average_gain, compare_methods
@@ -50,45 +50,45 @@ class Compared:
     ranks: Ranks
 
 
-def compare_material(
-    material: ReportData, reference: str | None, resampling: Resampling
+def compare_report_data(
+    data: ReportData, reference: str | None, resampling: Resampling
 ) -> Compared | str:
     """Compare the methods of a report, or say why that cannot be done.
 
     Args:
-        material: the runs.
+        data: the runs.
         reference: the method that the others are compared with; None with a single method.
         resampling: how intervals are drawn.
     """
     if reference is None:
         return "there is one method only."
-    tested = material.predictions[schema.METHOD].unique().to_list()
+    tested = data.predictions[schema.METHOD].unique().to_list()
     if reference not in tested:
-        return f"{reference} has no predictions on {material.split} that can be used."
+        return f"{reference} has no predictions on {data.split} that can be used."
     units = {
         e.run.dataset: e.unit
-        for e in material.entries
-        if e.unit is not None and e.run.name not in material.apart
+        for e in data.entries
+        if e.unit is not None and e.run.name not in data.apart
     }
-    words: dict[str, Any] = {"reference": reference, "split": material.split}
-    gains = compare_methods(material.predictions, units=units, **words, **resampling.arguments())
+    words: dict[str, Any] = {"reference": reference, "split": data.split}
+    gains = compare_methods(data.predictions, units=units, **words, **resampling.arguments())
     return Compared(
         reference=reference,
-        gains=_in_order(gains, material),
-        averages=average_gain(material.predictions, **words, **resampling.arguments()),
-        ranks=rank_methods(material.mae, split=material.split, level=resampling.level),
+        gains=_in_order(gains, data),
+        averages=average_gain(data.predictions, **words, **resampling.arguments()),
+        ranks=rank_methods(data.mae, split=data.split, level=resampling.level),
     )
 
 
-def _in_order(gains: pl.DataFrame, material: ReportData) -> pl.DataFrame:
+def _in_order(gains: pl.DataFrame, data: ReportData) -> pl.DataFrame:
     """Datasets and methods in the order of the report."""
     places = [
         pl.col(column).replace_strict(
             {name: i for i, name in enumerate(names)}, default=len(names), return_dtype=pl.Int64
         )
         for column, names in (
-            (schema.DATASET, material.datasets),
-            (schema.METHOD, material.methods),
+            (schema.DATASET, data.datasets),
+            (schema.METHOD, data.methods),
         )
     ]
     return gains.sort(*places, maintain_order=True) if gains.height else gains
@@ -165,11 +165,14 @@ def _ranks(ranks: Ranks, endings: Sequence[str]) -> list[Part]:
     if ranks.reason is not None or ranks.critical_difference is None:
         reason = ranks.reason or "there is no critical difference."
         return [*parts, Missing(title="Test of the ranks", reason=reason)]
-    told = (
+    tests = (
         ("Friedman's test", f"χ² = {ranks.statistic:.3g}, p = {ranks.p:.2g}"),
         ("Critical difference", f"{ranks.critical_difference:.3g} of mean ranks, at level "
          f"{1 - ranks.level:.2g}"),
-        ("Not told apart", "; ".join(", ".join(names) for names in ranks.cliques) or "none"),
+        (
+            "No significant difference",
+            "; ".join(", ".join(names) for names in ranks.cliques) or "none",
+        ),
     )  # fmt: skip
     plot = Plot(
         name="critical-difference",
@@ -183,7 +186,7 @@ def _ranks(ranks: Ranks, endings: Sequence[str]) -> list[Part]:
         figure=critical_difference_figure(ranks),
         data=ranks.table,
     )
-    return [*parts, Listing(entries=told), *pictured([plot], endings)]
+    return [*parts, Listing(entries=tests), *pictured([plot], endings)]
 
 
 def _ranks_table(ranks: Ranks) -> Table:

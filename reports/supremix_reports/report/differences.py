@@ -1,4 +1,4 @@
-"""What runs differ in: what was asked for, versions, best settings, errors."""
+"""What runs differ in: what was asked for, versions, best hyperparameters, errors."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from supremix_reports.document.parts import (
     text_cell,
 )
 from supremix_reports.errors import TableError
-from supremix_reports.report.entries import Entry, settings_of
-from supremix_reports.report.material import ReportData, read_material
+from supremix_reports.report.data import ReportData, read_report_data
+from supremix_reports.report.entries import Entry, hyperparameters_of
 from supremix_reports.report.privacy import shown_spec, without_places, without_secrets
 from supremix_reports.report.results import verdict
 from supremix_reports.report.setup import packages_of, shown
@@ -41,7 +41,7 @@ Row = dict[str, Any]
 _PARTS: Final = {
     "specification": "Specification",
     "versions": "Versions",
-    "best_settings": "Best settings",
+    "best_hyperparameters": "Best hyperparameters",
 }
 
 
@@ -52,10 +52,10 @@ class Differences:
     Args:
         runs: names of the runs.
         split: the split whose errors are compared.
-        specification: the settings of the request that differ, with each run's value; None where
-            it was not given.
+        specification: Options of the request that differ, with each run's value; None where it
+            was not given.
         versions: the packages that differ, with each run's version.
-        best_settings: the settings of the best trials that differ, with each run's value.
+        best_hyperparameters: Hyperparameters of the best trials that differ, with each run's value.
         errors: a row a run: run, dataset, method, trial (the best one), mae, low, high, n, groups,
             seeds, unit, and against the first run on the same dataset: against, difference,
             difference_low, difference_high, p, p_adjusted, significant, note. Null where there
@@ -67,7 +67,7 @@ class Differences:
     split: str
     specification: Mapping[str, tuple[Any, ...]]
     versions: Mapping[str, tuple[Any, ...]]
-    best_settings: Mapping[str, tuple[Any, ...]]
+    best_hyperparameters: Mapping[str, tuple[Any, ...]]
     errors: tuple[Row, ...]
     problems: tuple[Problem, ...]
 
@@ -104,7 +104,7 @@ class Differences:
         return Table(
             name=key,
             caption=f"{title}: what differs.",
-            columns=(Column(name="Setting"), *(Column(name=name) for name in columns)),
+            columns=(Column(name="Option"), *(Column(name=name) for name in columns)),
             rows=tuple(rows),
         )
 
@@ -137,38 +137,36 @@ def compare_runs(
         ReportError: as `collect` and `compare_methods` do.
     """
     resampling = Resampling(level=level, seed=seed)
-    material = read_material(addresses, split=split, resampling=resampling)
-    names = [entry.run.name for entry in material.entries]
+    data = read_report_data(addresses, split=split, resampling=resampling)
+    names = [entry.run.name for entry in data.entries]
     if len(names) < 2:
         raise TableError(
             f"Differences need two runs, and there is one: {', '.join(names)}. Name another one."
         )
-    specs = [shown_spec(entry.run.spec, paths=paths) for entry in material.entries]
-    best = [best_trial(material.trials(entry)) for entry in material.entries]
+    specs = [shown_spec(entry.run.spec, paths=paths) for entry in data.entries]
+    best = [best_trial(data.trials(entry)) for entry in data.entries]
     configs, unread = _configs(names, best)
-    gains = _gains(material, replace(resampling, resamples=resamples))
+    gains = _gains(data, replace(resampling, resamples=resamples))
     clean: Callable[[str], str] = without_secrets if paths else without_places
     return Differences(
         runs=tuple(names),
         split=split,
         specification=_differing(specs),
-        versions=_differing([packages_of(entry) for entry in material.entries]),
-        best_settings=_differing(configs),
+        versions=_differing([packages_of(entry) for entry in data.entries]),
+        best_hyperparameters=_differing(configs),
         errors=tuple(
-            _error_row(entry, one, material, gains)
-            for entry, one in zip(material.entries, best, strict=True)
+            _error_row(entry, one, data, gains)
+            for entry, one in zip(data.entries, best, strict=True)
         ),
-        problems=tuple(
-            Problem(p.run, p.what, clean(p.reason)) for p in (*material.problems, *unread)
-        ),
+        problems=tuple(Problem(p.run, p.what, clean(p.reason)) for p in (*data.problems, *unread)),
     )
 
 
 def _configs(
     names: Sequence[str], best: Sequence[Row | None]
 ) -> tuple[list[dict[str, Any]], list[Problem]]:
-    """The settings of the best trials; of those that cannot be read a problem."""
-    found = [{} if one is None else settings_of(one) for one in best]
+    """The hyperparameters of the best trials; of those that cannot be read a problem."""
+    found = [{} if one is None else hyperparameters_of(one) for one in best]
     unread = [
         Problem(n, "trials", c) for n, c in zip(names, found, strict=True) if isinstance(c, str)
     ]
@@ -181,14 +179,14 @@ def _differing(values: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Any, ...]
     return {name: own for name, own in found.items() if len({shown(one) for one in own}) > 1}
 
 
-def _gains(material: ReportData, resampling: Resampling) -> dict[str, Row]:
+def _gains(data: ReportData, resampling: Resampling) -> dict[str, Row]:
     """By run its difference to the first run on its dataset that can be compared with."""
-    tested = set(material.predictions[schema.RUN].unique().to_list())
+    tested = set(data.predictions[schema.RUN].unique().to_list())
     labels: dict[str, str] = {}
     runs: dict[tuple[str, str], str] = {}
     firsts: dict[str, str] = {}
     counts: Counter[str] = Counter()
-    for entry in material.entries:
+    for entry in data.entries:
         name, dataset = entry.run.name, entry.run.dataset
         if name in tested:
             # The first one of every dataset has the same label: that of the reference.
@@ -199,9 +197,9 @@ def _gains(material: ReportData, resampling: Resampling) -> dict[str, Row]:
     if len(runs) == len(firsts):
         return {}
     labelled = pl.col(schema.RUN).replace_strict(labels, return_dtype=pl.String)
-    predictions = material.predictions.with_columns(labelled.alias(schema.METHOD))
+    predictions = data.predictions.with_columns(labelled.alias(schema.METHOD))
     rows = compare_methods(
-        predictions, reference="0000", split=material.split, **resampling.arguments()
+        predictions, reference="0000", split=data.split, **resampling.arguments()
     )
     return {
         runs[key]: {**row, "against": firsts[row[schema.DATASET]]}
@@ -210,10 +208,8 @@ def _gains(material: ReportData, resampling: Resampling) -> dict[str, Row]:
     }
 
 
-def _error_row(
-    entry: Entry, best: Row | None, material: ReportData, gains: Mapping[str, Row]
-) -> Row:
-    own = material.mae.filter(
+def _error_row(entry: Entry, best: Row | None, data: ReportData, gains: Mapping[str, Row]) -> Row:
+    own = data.mae.filter(
         pl.col(schema.RUN) == entry.run.name, pl.col(schema.METRIC) == schema.MAE
     ).to_dicts()
     measured = own[0] if own else {}

@@ -37,7 +37,7 @@ class Entry:
 
 
 def entries_of(
-    collection: Collection, trials: pl.DataFrame, mae: pl.DataFrame, plan: Mapping[str, Any]
+    collection: Collection, trials: pl.DataFrame, mae: pl.DataFrame, benchmark: Mapping[str, Any]
 ) -> tuple[Entry, ...]:
     """Return the runs to report on; those of a benchmark in the order in which it was asked for.
 
@@ -45,7 +45,7 @@ def entries_of(
         collection: what was collected.
         trials: its table of that name.
         mae: likewise.
-        plan: what a benchmark was asked for; empty where it is none.
+        benchmark: what a benchmark was asked for; empty where it is none.
 
     Returns:
         An entry a run; of a joint training one for each dataset and method in its tables, as those
@@ -68,7 +68,9 @@ def entries_of(
     ]
 
     def place(entry: Entry) -> tuple[int, int]:
-        return _rank(plan, "datasets", entry.run.dataset), _rank(plan, "methods", entry.run.method)
+        return _rank(benchmark, "datasets", entry.run.dataset), _rank(
+            benchmark, "methods", entry.run.method
+        )
 
     return tuple(sorted(entries, key=place))
 
@@ -93,8 +95,8 @@ def labelled(frame: pl.DataFrame, entries: Sequence[Entry]) -> pl.DataFrame:
     )
 
 
-def settings_of(trial: Mapping[str, Any]) -> dict[str, Any] | str:
-    """Return the settings of a trial, or say why they cannot be read.
+def hyperparameters_of(trial: Mapping[str, Any]) -> dict[str, Any] | str:
+    """Return the hyperparameters of a trial, or say why they cannot be read.
 
     Args:
         trial: a row of the table `trials`.
@@ -103,9 +105,9 @@ def settings_of(trial: Mapping[str, Any]) -> dict[str, Any] | str:
     try:
         config = cast("object", json.loads(text))
     except json.JSONDecodeError as error:
-        return f"The settings of trial {number} are not JSON: {error}."
+        return f"The hyperparameters of trial {number} are not JSON: {error}."
     if not isinstance(config, dict):
-        return f"The settings of trial {number} are no JSON object, but {text[:40]}."
+        return f"The hyperparameters of trial {number} are no JSON object, but {text[:40]}."
     return cast("dict[str, Any]", config)
 
 
@@ -149,9 +151,9 @@ def _units(frame: pl.DataFrame, runs: Sequence[Run]) -> dict[str, str]:
     return dict(rows.iter_rows())
 
 
-def _rank(plan: Mapping[str, Any], key: str, name: str) -> int:
-    """The place of a name in a list of the plan; behind all where it is not in there."""
-    found = plan.get(key)
+def _rank(benchmark: Mapping[str, Any], key: str, name: str) -> int:
+    """The place of a name in a list of the benchmark; behind all where it is not in there."""
+    found = benchmark.get(key)
     names = cast("list[object]", found) if isinstance(found, list) else []
     return names.index(name) if name in names else len(names)
 

@@ -24,8 +24,8 @@ from supremix_reports.figures.model.embedding import TITLE, embedding_plot
 from supremix_reports.figures.model.model import model_plots, worst_cases
 from supremix_reports.figures.plot import NotShown, Plot, plot_name
 from supremix_reports.figures.search.search import across_plots, search_plots
-from supremix_reports.report.entries import Entry, settings_of
-from supremix_reports.report.material import ReportData
+from supremix_reports.report.data import ReportData
+from supremix_reports.report.entries import Entry, hyperparameters_of
 from supremix_reports.report.setup import shown
 from supremix_reports.tables import schema
 from supremix_reports.tables.frames import best_trial
@@ -56,16 +56,16 @@ def pictured(plots: Iterable[Plot | NotShown], endings: Sequence[str]) -> list[P
     return parts
 
 
-def search_section(material: ReportData, endings: Sequence[str]) -> Section:
+def search_section(data: ReportData, endings: Sequence[str]) -> Section:
     """Return the evidence about the searches: over all of them, then of each.
 
     Args:
-        material: the runs.
+        data: the runs.
         endings: the files to draw of each figure.
     """
-    several = len(material.entries) > 1
-    plots = across_plots(material.comparable_trials()) if several else []
-    sections = [_search_of(material, entry, endings, folded=several) for entry in material.entries]
+    several = len(data.entries) > 1
+    plots = across_plots(data.comparable_trials()) if several else []
+    sections = [_search_of(data, entry, endings, folded=several) for entry in data.entries]
     return Section(
         key="search",
         title="The search",
@@ -74,10 +74,8 @@ def search_section(material: ReportData, endings: Sequence[str]) -> Section:
     )
 
 
-def _search_of(
-    material: ReportData, entry: Entry, endings: Sequence[str], *, folded: bool
-) -> Section:
-    trials, unit = material.trials(entry), entry.unit or _UNKNOWN
+def _search_of(data: ReportData, entry: Entry, endings: Sequence[str], *, folded: bool) -> Section:
+    trials, unit = data.trials(entry), entry.unit or _UNKNOWN
     title = f"{entry.method} on {entry.run.dataset}"
     key = plot_name("search", entry.run.name)
     if trials.is_empty():
@@ -87,7 +85,7 @@ def _search_of(
     own = {schema.DATASET: entry.run.dataset}
     trials, curves = (
         frame.with_columns(pl.lit(value).alias(name) for name, value in own.items())
-        for frame in (trials, material.curves(entry))
+        for frame in (trials, data.curves(entry))
     )
     space = dict(entry.run.space) if entry.run.space else None
     plots = search_plots(trials, curves, space, **source)
@@ -98,8 +96,8 @@ def _search_of(
 def _best_settings(entry: Entry, trials: pl.DataFrame, key: str) -> list[Part]:
     best = best_trial(trials)
     if best is None:
-        return [Paragraph(text="No trial came to an error.", tone="warning")]
-    config = settings_of(best)
+        return [Paragraph(text="No trial has an error.", tone="warning")]
+    config = hyperparameters_of(best)
     if isinstance(config, str):
         return [Paragraph(text=config, tone="warning")]
     space = entry.run.space or {}
@@ -108,13 +106,13 @@ def _best_settings(entry: Entry, trials: pl.DataFrame, key: str) -> list[Part]:
         for name, value in config.items()
     ]
     if not rows:
-        return [Paragraph(text="The method has no settings.")]
+        return [Paragraph(text="The method has no hyperparameters.")]
     return [
         Table(
             name=f"best-{key}",
-            caption=f"The best settings of {entry.method} on {entry.run.dataset}: trial "
+            caption=f"The best hyperparameters of {entry.method} on {entry.run.dataset}: trial "
             f"{best[schema.TRIAL]}.",
-            columns=tuple(Column(name=name) for name in ("Setting", "Best", "Searched")),
+            columns=tuple(Column(name=name) for name in ("Hyperparameter", "Best", "Searched")),
             rows=tuple(rows),
             note="Picked by the error on validation. A dash: not searched.",
         )
@@ -143,20 +141,18 @@ def _bound(value: object) -> str:
     return f"{value:g}" if isinstance(value, int | float) else shown(value)
 
 
-def model_section(material: ReportData, endings: Sequence[str], *, ids: bool) -> Section:
+def model_section(data: ReportData, endings: Sequence[str], *, ids: bool) -> Section:
     """Return the evidence about the models: a section a dataset and method.
 
     Args:
-        material: the runs.
+        data: the runs.
         endings: the files to draw of each figure.
         ids: whether the worst cases are named.
     """
-    several = len(material.entries) > 1
-    sections = [
-        _model_of(material, entry, endings, ids=ids, folded=several) for entry in material.entries
-    ]
+    several = len(data.entries) > 1
+    sections = [_model_of(data, entry, endings, ids=ids, folded=several) for entry in data.entries]
     text = (
-        f"Every figure is of the predictions on {material.split}; where there are several seeds, "
+        f"Every figure is of the predictions on {data.split}; where there are several seeds, "
         "of all of them."
     )
     parts = (Paragraph(text=text),)
@@ -164,21 +160,21 @@ def model_section(material: ReportData, endings: Sequence[str], *, ids: bool) ->
 
 
 def _model_of(
-    material: ReportData, entry: Entry, endings: Sequence[str], *, ids: bool, folded: bool
+    data: ReportData, entry: Entry, endings: Sequence[str], *, ids: bool, folded: bool
 ) -> Section:
-    own = material.predicted(entry)
+    own = data.predicted(entry)
     unit, dataset = entry.unit or _UNKNOWN, entry.run.dataset
     key = plot_name("model", entry.run.name)
     title = f"{entry.method} on {dataset}"
     parts: list[Part] = []
     if own.is_empty():
-        reason = f"there are no predictions on {material.split} that can be used."
+        reason = f"there are no predictions on {data.split} that can be used."
         parts.append(Missing(title="The model", reason=reason))
     else:
         words = {"dataset": dataset, "method": entry.method, "unit": unit, "target": "label"}
         # Drawn as for the table of errors, so that the same error has the same interval.
-        asked: dict[str, Any] = {**words, "ids": ids, "split": material.split}
-        plots = model_plots(own, **asked, **material.resampling.arguments())
+        asked: dict[str, Any] = {**words, "ids": ids, "split": data.split}
+        plots = model_plots(own, **asked, **data.resampling.arguments())
         parts += pictured(plots, endings)
         parts.append(_worst_table(own, entry, key, ids=ids))
     parts += _embedding(entry, key, endings)

@@ -46,14 +46,14 @@ def methods_section(
         seed: seed of the drawing.
         reference: the method that others are compared with; None where nothing is compared.
     """
-    told = [
+    entries = [
         (
             "Errors",
             f"Mean absolute error on {split} over all images, averaged over the seeds; so is every "
             "other measure: computed of each seed's predictions, then averaged. On test: "
-            "the best settings by validation error, trained anew on training and validation data, "
-            "each seed's model measured once. On validation: the best trial, whose error flatters, "
-            "since it was picked by it.",
+            "the best hyperparameters by validation error, retrained on training and validation "
+            "data, each seed's model measured once. On validation: the best trial, whose error is "
+            "optimistically biased, since it was picked by it.",
         ),
         (
             "Intervals",
@@ -66,8 +66,8 @@ def methods_section(
         ),
     ]
     if reference is not None:
-        told += _comparing(reference, level, comparing)
-    told += [
+        entries += _comparing(reference, level, comparing)
+    entries += [
         (
             "Searches",
             "Importance of parameters by Optuna: fANOVA (Hutter et al. 2014) where scikit-learn is "
@@ -87,7 +87,7 @@ def methods_section(
     return Section(
         key="methods",
         title="How it was computed",
-        parts=(Listing(entries=tuple(told)), Paragraph(text=text)),
+        parts=(Listing(entries=tuple(entries)), Paragraph(text=text)),
         sections=(citations,),
     )
 
@@ -116,6 +116,6 @@ def _comparing(reference: str, level: float, resamples: int) -> list[tuple[str, 
             "Ranks",
             "Mean rank over datasets, 1 for the least error; Friedman's test (1937) and the "
             "critical difference of Nemenyi (1963), after Demšar (2006). They are made for ten "
-            "datasets and more: of fewer, that nothing is told apart says little.",
+            "datasets and more: of fewer, that no difference is significant says little.",
         ),
     ]

@@ -35,12 +35,12 @@ from supremix_reports.document.parts import (
 from supremix_reports.errors import ReportError
 from supremix_reports.report.comparison import (
     Compared,
-    compare_material,
+    compare_report_data,
     comparison_section,
 )
+from supremix_reports.report.data import ReportData, choose_reference, read_report_data
 from supremix_reports.report.evidence import model_section, search_section
 from supremix_reports.report.files import FORMATS, check_target, files_of, put_down
-from supremix_reports.report.material import ReportData, choose_reference, read_material
 from supremix_reports.report.methods import methods_section
 from supremix_reports.report.privacy import last_name, without_places, without_secrets
 from supremix_reports.report.results import error_table, gains_sentences, measures_table
@@ -144,41 +144,41 @@ def write_report(
     chosen = options or Options()
     check_target(out)
     resampling = Resampling(level=chosen.level, resamples=chosen.resamples, seed=chosen.seed)
-    material = read_material(addresses, split=chosen.split, resampling=resampling)
-    reference = choose_reference(material, chosen.reference)
+    data = read_report_data(addresses, split=chosen.split, resampling=resampling)
+    reference = choose_reference(data, chosen.reference)
     resampling = replace(resampling, resamples=chosen.comparing)
-    compared = compare_material(material, reference, resampling)
-    report = build_report(material, compared, chosen, again=_again(addresses, chosen))
-    files = put_down(out, files_of(report, chosen.formats), _tables(material, compared))
+    compared = compare_report_data(data, reference, resampling)
+    report = build_report(data, compared, chosen, again=_again(addresses, chosen))
+    files = put_down(out, files_of(report, chosen.formats), _tables(data, compared))
     return WrittenReport(
         path=out,
         files=files,
-        problems=shown_problems(material.problems, paths=chosen.paths),
-        mae=material.mae,
+        problems=shown_problems(data.problems, paths=chosen.paths),
+        mae=data.mae,
         gains=None if isinstance(compared, str) else compared.gains,
     )
 
 
 def build_report(
-    material: ReportData, compared: Compared | str, options: Options, *, again: str
+    data: ReportData, compared: Compared | str, options: Options, *, again: str
 ) -> Report:
     """Put a report together.
 
     Args:
-        material: the runs.
+        data: the runs.
         compared: what came out of comparing the methods, or why nothing was compared.
         options: how it is written.
         again: the command that writes it.
     """
-    problems = shown_problems(material.problems, paths=options.paths)
+    problems = shown_problems(data.problems, paths=options.paths)
     reference = None if isinstance(compared, str) else compared.reference
     sections = (
-        _summary(material, compared, problems),
-        _errors(material, options),
+        _summary(data, compared, problems),
+        _errors(data, options),
         comparison_section(compared, level=options.level, endings=options.endings),
-        *_evidence(material, options),
+        *_evidence(data, options),
         _problems(problems),
-        setup_section(material, again=again, paths=options.paths),
+        setup_section(data, again=again, paths=options.paths),
         methods_section(
             split=options.split,
             level=options.level,
@@ -189,20 +189,20 @@ def build_report(
         ),
     )
     return Report(
-        title=options.title or _title(material),
+        title=options.title or _title(data),
         date=options.date or datetime.now(UTC).date().isoformat(),
         version=version("supremix"),
         sections=named_apart(sections),
     )
 
 
-def _evidence(material: ReportData, options: Options) -> tuple[Section, ...]:
+def _evidence(data: ReportData, options: Options) -> tuple[Section, ...]:
     """The figures, which tables for a paper have no use for and which take most of the time."""
     if set(options.formats) == {"tex"}:
         return ()
     return (
-        search_section(material, options.endings),
-        model_section(material, options.endings, ids=options.ids),
+        search_section(data, options.endings),
+        model_section(data, options.endings, ids=options.ids),
     )
 
 
@@ -215,22 +215,20 @@ def shown_problems(problems: Iterable[Problem], *, paths: bool) -> tuple[Problem
     return tuple(Problem(p.run, p.what, clean(p.reason)) for p in problems)
 
 
-def _title(material: ReportData) -> str:
+def _title(data: ReportData) -> str:
     def named(names: list[str], thing: str) -> str:
         return ", ".join(names) if len(names) <= 3 else f"{len(names)} {thing}"
 
-    return f"{named(material.methods, 'methods')} on {named(material.datasets, 'datasets')}"
+    return f"{named(data.methods, 'methods')} on {named(data.datasets, 'datasets')}"
 
 
-def _summary(
-    material: ReportData, compared: Compared | str, problems: Sequence[Problem]
-) -> Section:
-    seeds = sorted(material.predictions[schema.SEED].unique().to_list())
+def _summary(data: ReportData, compared: Compared | str, problems: Sequence[Problem]) -> Section:
+    seeds = sorted(data.predictions[schema.SEED].unique().to_list())
     entries = (
-        ("Datasets", ", ".join(material.datasets)),
-        ("Methods", ", ".join(material.methods)),
-        ("Runs", str(len(material.entries))),
-        (f"Seeds measured on {material.split}", ", ".join(map(str, seeds)) or "none"),
+        ("Datasets", ", ".join(data.datasets)),
+        ("Methods", ", ".join(data.methods)),
+        ("Runs", str(len(data.entries))),
+        (f"Seeds measured on {data.split}", ", ".join(map(str, seeds)) or "none"),
     )
     parts: list[Part] = [Listing(entries=entries)]
     if isinstance(compared, Compared):
@@ -239,13 +237,13 @@ def _summary(
     if problems:
         count = len(problems)
         words = "1 problem was" if count == 1 else f"{count} problems were"
-        text = f"{words} found in the runs; each is told under Problems."
+        text = f"{words} found in the runs; each is listed under Problems."
         parts.append(Paragraph(text=text, tone="warning"))
     return Section(key="summary", title="Summary", parts=tuple(parts))
 
 
-def _errors(material: ReportData, options: Options) -> Section:
-    mae, split, level = material.mae, options.split, options.level
+def _errors(data: ReportData, options: Options) -> Section:
+    mae, split, level = data.mae, options.split, options.level
     parts: tuple[Part, ...]
     if mae.is_empty():
         text = f"No run has an error on {split}: see Problems."
@@ -284,8 +282,8 @@ def _again(addresses: Sequence[str], options: Options) -> str:
     return " ".join(words)
 
 
-def _tables(material: ReportData, compared: Compared | str) -> dict[str, pl.DataFrame]:
+def _tables(data: ReportData, compared: Compared | str) -> dict[str, pl.DataFrame]:
     """What the tables of results are made from, so that others can compute with it."""
     if isinstance(compared, str):
-        return {"mae": material.mae}
-    return {"mae": material.mae, "gains": compared.gains, "ranks": compared.ranks.table}
+        return {"mae": data.mae}
+    return {"mae": data.mae, "gains": compared.gains, "ranks": compared.ranks.table}

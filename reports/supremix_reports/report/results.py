@@ -30,7 +30,7 @@ _BOLD: Final = (
 _VERDICTS: Final = {
     "better": "significantly better",
     "worse": "significantly worse",
-    "not told apart": "not told apart",
+    "no significant difference": "no significant difference",
     "no verdict": "without a verdict",
 }
 _OTHERS: Final = {
@@ -144,7 +144,7 @@ def gains_table(gains: pl.DataFrame, *, reference: str, level: float) -> Table:
         f"{level:.0%} intervals.",
         columns=tuple(Column(name=n, number=n not in texts) for n in (*names, *counts)),
         rows=tuple(_gain_row(row) for row in gains.to_dicts()),
-        note=f"Difference: mean absolute error less that of {reference}; below 0 the method is "
+        note=f"Difference: mean absolute error minus that of {reference}; below 0 the method is "
         "better. Gain: how much smaller its error is, in percent of the reference's. Corrected: "
         "the larger of the two p values, by Holm's method for all comparisons of the table. The "
         "intervals are of each row alone (not corrected for the number of methods).",
@@ -176,7 +176,7 @@ def verdict(row: Mapping[str, Any]) -> str:
     if row["significant"] is None:
         return f"no verdict: {row['note']}" if row["note"] else "no verdict"
     if not row["significant"]:
-        return "not told apart"
+        return "no significant difference"
     return "better" if row["difference"] < 0 else "worse"
 
 
@@ -196,13 +196,13 @@ def gains_sentences(gains: pl.DataFrame, averages: pl.DataFrame, reference: str)
     sentences: list[str] = []
     for (method,), part in gains.group_by([schema.METHOD], maintain_order=True):
         verdicts = [verdict(row).split(":")[0] for row in part.to_dicts()]
-        told = [
+        verdicts_said = [
             f"{words} on {verdicts.count(kind)}"
             for kind, words in _VERDICTS.items()
             if kind in verdicts
         ]
         count = counted(len(verdicts), "dataset")
-        sentence = f"{method} against {reference}: {', '.join(told)} of {count}"
+        sentence = f"{method} against {reference}: {', '.join(verdicts_said)} of {count}"
         sentences.append(f"{sentence}{_mean_gain(means.get(str(method)))}.")
     return sentences
 

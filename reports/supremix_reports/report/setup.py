@@ -22,7 +22,7 @@ from supremix_reports.document.parts import (
     count_cell,
     text_cell,
 )
-from supremix_reports.report.material import Entry, ReportData
+from supremix_reports.report.data import Entry, ReportData
 from supremix_reports.report.privacy import shown_command, shown_spec
 from supremix_reports.tables import schema
 
@@ -33,43 +33,43 @@ _UNREADABLE: Final = "not readable"
 """Stands for what a run's file has in another form than this version writes."""
 
 
-def setup_section(material: ReportData, *, again: str, paths: bool) -> Section:
+def setup_section(data: ReportData, *, again: str, paths: bool) -> Section:
     """Return the section about specification, versions, seeds, hardware, splits and commands.
 
     Args:
-        material: the runs.
+        data: the runs.
         again: the command that writes the report.
         paths: whether paths and addresses are shown whole.
     """
-    specs = {e.run.name: shown_spec(e.run.spec, paths=paths) for e in material.entries}
+    specs = {e.run.name: shown_spec(e.run.spec, paths=paths) for e in data.entries}
     parts: list[Part] = [
-        _runs_table(material),
+        _runs_table(data),
         *_settings("specification", "Specification", specs),
-        *_settings("versions", "Versions", {e.run.name: packages_of(e) for e in material.entries}),
-        *_settings("hardware", "Hardware", {e.run.name: _hardware(e) for e in material.entries}),
+        *_settings("versions", "Versions", {e.run.name: packages_of(e) for e in data.entries}),
+        *_settings("hardware", "Hardware", {e.run.name: _hardware(e) for e in data.entries}),
     ]
     sections = (
-        Section(key="repeat", title="To repeat it", parts=_commands(material, again, paths=paths)),
+        Section(key="repeat", title="To repeat it", parts=_commands(data, again, paths=paths)),
     )
     return Section(key="setup", title="What was done", parts=tuple(parts), sections=sections)
 
 
-def _runs_table(material: ReportData) -> Table:
+def _runs_table(data: ReportData) -> Table:
     names = ("Run", "Dataset", "Method", "Trials", "Early", "Failed", "Epochs", "Time")
     splits = ("Train", "Validation", "Test")
     columns = [
         Column(name=n, number=n not in ("Run", "Dataset", "Method", "Test seeds"))
         for n in (*names, *splits, "Test seeds")
     ]
-    trials = _trial_counts(material.all_trials())
-    seeds = _test_seeds(material)
+    trials = _trial_counts(data.all_trials)
+    seeds = _test_seeds(data)
     return Table(
         name="runs",
         caption="The runs: trials, what they took, and the images of each split.",
         columns=tuple(columns),
-        rows=tuple(_run_row(entry, trials, seeds) for entry in material.entries),
+        rows=tuple(_run_row(entry, trials, seeds) for entry in data.entries),
         note="Early: trials that were pruned or stopped. Epochs and time: of all trials together. "
-        f"Test seeds: those of the models measured on {material.split}.",
+        f"Test seeds: those of the models measured on {data.split}.",
     )
 
 
@@ -85,8 +85,8 @@ def _trial_counts(trials: pl.DataFrame) -> dict[str, dict[str, Any]]:
     return {row[schema.RUN]: row for row in rows.iter_rows(named=True)}
 
 
-def _test_seeds(material: ReportData) -> dict[str, str]:
-    rows = material.predictions.group_by(schema.RUN).agg(pl.col(schema.SEED).unique().sort())
+def _test_seeds(data: ReportData) -> dict[str, str]:
+    rows = data.predictions.group_by(schema.RUN).agg(pl.col(schema.SEED).unique().sort())
     return {run: ", ".join(map(str, seeds)) for run, seeds in rows.iter_rows()}
 
 
@@ -193,7 +193,7 @@ def _settings(key: str, title: str, values: Mapping[str, Mapping[str, Any]]) -> 
 
 
 def shown(value: object) -> str:
-    """Return a setting's value as it is read: a list with commas, a mapping as JSON."""
+    """Return an option's value as it is read: a list with commas, a mapping as JSON."""
     if value is None:
         return DASH
     if isinstance(value, bool):
@@ -205,8 +205,8 @@ def shown(value: object) -> str:
     return json.dumps(value) if isinstance(value, Mapping) else str(value)
 
 
-def _commands(material: ReportData, again: str, *, paths: bool) -> tuple[Part, ...]:
-    found = [str((e.run.environment or {}).get("command") or "") for e in material.entries]
+def _commands(data: ReportData, again: str, *, paths: bool) -> tuple[Part, ...]:
+    found = [str((e.run.environment or {}).get("command") or "") for e in data.entries]
     commands = [shown_command(text, paths=paths) if text else None for text in found]
     given = tuple(dict.fromkeys(command for command in commands if command is not None))
     python = sum(command is None for command in commands) - found.count("")

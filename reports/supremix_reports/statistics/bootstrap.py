@@ -242,8 +242,8 @@ def vector(values: npt.ArrayLike, what: str) -> Array:
 def _drawn_means(sums: Sums, measure: Measure, resamples: int, seed: int) -> Array:
     """Draw groups once for all seeds; return the means (R,) over seeds of each one's measure."""
     models, groups, kinds = sums.values.shape
-    beside = sums.values.transpose(1, 0, 2).reshape(groups, models * kinds)
-    parts = _resampled(beside, resamples, seed)
+    joined = sums.values.transpose(1, 0, 2).reshape(groups, models * kinds)
+    parts = _resampled(joined, resamples, seed)
     # Where seeds have different samples, a draw may hold none of one of them: 0 / 0, left out.
     with np.errstate(divide="ignore", invalid="ignore"):
         means = [measure(part.reshape(-1, models, kinds)).mean(axis=1) for part in parts]

@@ -1,7 +1,7 @@
 """Errors by how many training samples have such a label: many, median, few; and the balanced MAE.
 
 Labels fall into bins of one width, [k w, (k + 1) w). A bin's density is the number of training
-samples in it, and a sample's region follows from the density of its bin, whatever split it is of
+samples in it, and a sample's region follows from the density of its bin, in any split
 (Yang et al. 2021, "Delving into Deep Imbalanced Regression").
 """
 

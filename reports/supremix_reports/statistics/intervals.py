@@ -170,7 +170,7 @@ def paired_difference(
         seed: seed of the drawing; the same gives the same interval.
 
     Returns:
-        MAE of A less MAE of B; above 0 where B is better.
+        MAE of A minus MAE of B; above 0 where B is better.
 
     Raises:
         StatisticsError: when there are no errors, one is not finite, or the lengths differ.

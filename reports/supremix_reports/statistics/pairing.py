@@ -21,7 +21,7 @@ SAME = [schema.ID, schema.GROUP, schema.TARGET]
 
 @dataclass(frozen=True, slots=True)
 class MethodPredictions:
-    """What a method came to on the samples of a split.
+    """The errors of a method on the samples of a split.
 
     Args:
         samples: id, group and target of N samples, sorted by id.
@@ -85,7 +85,7 @@ class Pair:
         return Spread.joined([seeds_spread(method, measure), seeds_spread(reference, measure)])
 
     def differences(self) -> Array:
-        """Mean error of the method less that of the reference, of each group (G,)."""
+        """Mean error of the method minus that of the reference, of each group (G,)."""
         sums = self.sums
         return (sums[:, 1] - sums[:, 2]) / sums[:, 0]
 
@@ -97,7 +97,7 @@ class Pair:
 
 
 def difference(sums: Array) -> Array:
-    """Of sums (..., 3): the method's error less the reference's."""
+    """Of sums (..., 3): the method's error minus the reference's."""
     return (sums[..., 1] - sums[..., 2]) / sums[..., 0]
 
 

@@ -36,8 +36,9 @@ class Ranks:
         statistic: Friedman's chi-square, corrected for ties; None without datasets or methods
             enough.
         p: its p value: how probable such ranks are if the methods are all alike.
-        critical_difference: mean ranks that differ by less are not told apart (Nemenyi).
-        cliques: groups of methods, in order, that are not told apart, each as large as can be.
+        critical_difference: Mean ranks that differ by less do not differ significantly (Nemenyi).
+        cliques: Groups of methods, in order, without a significant difference, each as large as
+            can be.
         level: 1 − level is the probability of telling any two apart if all are alike.
         left_out: what was not ranked: dataset and why.
         reason: why there are no ranks or no test; None where there is.

@@ -93,7 +93,7 @@ def seeds_spread(sums: Sums, measure: Measure) -> Spread:
 
     The measures of S seeds on the same G groups differ by the seeds and by how each seed happens
     to meet these groups. The second part is in the bootstrap over groups already; it is taken off.
-    Where seeds have different samples it cannot be told apart and stays in: a wider interval.
+    Where seeds have different samples it cannot be separated and stays in: a wider interval.
     """
     models, groups, _ = sums.values.shape
     if models < 2:

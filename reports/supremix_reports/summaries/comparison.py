@@ -1,4 +1,4 @@
-"""Methods beside each other: a row a method, differences on the same test samples, a verdict.
+"""Methods compared: a row a method, differences on the same test samples, a verdict.
 
 The methods of a comparison were searched on the same store, split, seed and budget, each in a run
 folder of its own inside that of the comparison. From their tables follow
@@ -33,7 +33,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MethodRun:
-    """One method of a comparison and what its run came to so far.
+    """One method of a comparison and the results of its run so far.
 
     Args:
         dataset: name of the dataset.

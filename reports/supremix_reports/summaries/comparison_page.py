@@ -56,11 +56,11 @@ def comparison_markdown(rows: Sequence[Mapping[str, Any]], spec: Mapping[str, ob
         f"**{comparison_verdict(rows)}**",
         table(_HEAD, [_cells(row) for row in rows]),
         f"Mean absolute errors in {unit} with 95 % intervals (bootstrap over groups, the "
-        "patients). *Test*: the best settings, retrained on training and validation data and "
-        "measured once. *Difference*: that less the least one, paired, so that both methods are "
-        "measured on the same drawn groups. *Validation*: the best trial; it was picked by this "
-        "error, which flatters. *Early*: trials that were pruned or stopped. Epochs and time are "
-        "those of all trials together.",
+        "patients). *Test*: the best hyperparameters, retrained on training and validation data "
+        "and measured once. *Difference*: that minus the least one, paired, so that both methods "
+        "are measured on the same drawn groups. *Validation*: the best trial; it was picked by "
+        "this error, which is optimistically biased. *Early*: trials that were pruned or stopped. "
+        "Epochs and time are those of all trials together.",
         "The methods had the same images, split, seed, encoder and, each, the same budget. Each "
         "has a run folder of its own, named like it.",
         "## Without a result\n\n" + table(["method", "why"], lacking) if lacking else "",

@@ -1,4 +1,4 @@
-"""Searches on several datasets beside each other: a row a dataset, and that on a page."""
+"""Searches on several datasets: a row a dataset, and that on a page."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ def multi_dataset_markdown(rows: Sequence[Mapping[str, Any]], spec: Mapping[str,
         f"# {rows[0][schema.METHOD]} on {len(rows)} datasets",
         table(_HEAD, [_cells(row) for row in rows]),
         "Mean absolute errors with 95 % intervals (bootstrap over groups, the patients). *Test*: "
-        "the best settings, retrained on training and validation data and measured once. "
-        "*Validation*: the best settings, trained with new seeds where that was asked for. Each "
-        "dataset has a run folder of its own, named like it.",
+        "the best hyperparameters, retrained on training and validation data and measured once. "
+        "*Validation*: the best hyperparameters, trained with new seeds where that was asked for. "
+        "Each dataset has a run folder of its own, named like it.",
         "## Without a result\n\n" + table(["dataset", "why"], lacking) if lacking else "",
         specification(spec),
     ]

@@ -57,19 +57,19 @@ def summary_markdown(
 
     Args:
         spec: the run's specification. Its plain values are listed; under "space" the searched
-            parameters are looked for (`Space.to_dict()`), to stand beside the best settings, under
-            "label_regions" the words that say what many, median and few are.
+            parameters are looked for (`Space.to_dict()`), to stand with the best hyperparameters,
+            under "label_regions" the words that say what many, median and few are.
         trials: the table `trials`.
         predictions: the table `predictions`, if there is one; those of the best trial give its
             interval.
         mae: the table `mae`, if there is one; its errors by label density are shown.
         measures: the table `measures`, if there is one; those of the best trial are shown.
-        picture: whether `embedding.png` lies beside the summary.
+        picture: whether `embedding.png` is next to the summary.
     """
     best = best_trial(trials)
     parts = [
         _title(spec, trials),
-        "No trial came to an error." if best is None else _best(best, predictions),
+        "No trial has an error." if best is None else _best(best, predictions),
         "" if best is None else _settings(best, spec),
         "" if mae is None else _densities(mae, spec),
         "" if best is None or measures is None else _representation(best, measures),
@@ -130,8 +130,8 @@ def _settings(best: Mapping[str, Any], spec: Mapping[str, object]) -> str:
     config = cast("dict[str, object]", json.loads(best[schema.CONFIG]))
     searched = _mapping(spec.get("space"))
     rows = [[name, word(value), _range(searched.get(name))] for name, value in config.items()]
-    head = ["setting", "best", "searched"]
-    return "## Best settings\n\n" + table(head, rows) if rows else ""
+    head = ["hyperparameter", "best", "searched"]
+    return "## Best hyperparameters\n\n" + table(head, rows) if rows else ""
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

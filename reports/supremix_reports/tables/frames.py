@@ -1,4 +1,4 @@
-"""The trials as a frame to look at: settings as columns, ranked, the measures with intervals."""
+"""The trials as a frame to look at: hyperparameters as columns, ranked."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from supremix_reports.tables import schema
 from supremix_reports.tables.ranking import TrialOutcome, best_outcome, rank_key
 
 CONFIG_PREFIX: Final = "config_"
-"""What the columns of settings begin with, so that none is taken for a result."""
+"""What the columns of hyperparameters begin with, so that none is taken for a result."""
 
 
 def trials_frame(trials: pl.DataFrame) -> pl.DataFrame:
-    """Return a table of trials with each setting in a column of its own.
+    """Return a table of trials with each hyperparameter in a column of its own.
 
     Args:
         trials: rows of the table `trials`.
 
     Returns:
-        The same rows; in place of the column `config`, a column `config_<name>` for each setting
-        of any trial, null where a trial does not have it.
+        The same rows; in place of the column `config`, a column `config_<name>` for each
+        hyperparameter of any trial, null where a trial does not have it.
     """
     configs: list[dict[str, Any]] = [json.loads(text) for text in trials[schema.CONFIG]]
     names = dict.fromkeys(name for config in configs for name in config)

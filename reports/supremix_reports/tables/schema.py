@@ -68,7 +68,7 @@ HIGH: Final = "high"
 N: Final = "n"
 GROUPS: Final = "groups"
 SEEDS: Final = "seeds"
-# A method beside others: how many of its trials ended how, what came out.
+# A method among others: how many of its trials ended how, what came out.
 VAL: Final = "val"
 VAL_LOW: Final = "val_low"
 VAL_HIGH: Final = "val_high"
@@ -96,7 +96,7 @@ STOPPED: Final = "stopped"
 FAILED: Final = "failed"
 STATES: Final = (FINISHED, PRUNED, STOPPED, FAILED)
 """Finished: had all its epochs. Pruned: ended early by the scheduler. Stopped: ended early by the
-budget or the user. Failed: ended by an error, told in `reason`."""
+budget or the user. Failed: ended by an error, named in `reason`."""
 
 
 def _field(name: str, kind: Any, meaning: str, *, null: bool = False) -> Any:
@@ -151,12 +151,12 @@ TRIALS: Final = _schema(
     _field(
         REPLICATE_OF,
         pa.int32(),
-        "number of the trial whose settings this one trained anew with another seed, at the end "
-        "of the search; null for a trial that tried settings of its own",
+        "number of the trial whose hyperparameters this one retrains with another seed, at the end "
+        "of the search; null for a trial that tried hyperparameters of its own",
         null=True,
     ),
     _field(REASON, pa.string(), "why the trial ended early or failed", null=True),
-    _field(CONFIG, pa.string(), "the trial's settings, a JSON object"),
+    _field(CONFIG, pa.string(), "the trial's hyperparameters, a JSON object"),
     _UNIT,
 )
 
@@ -240,7 +240,7 @@ COMPARISON: Final = _schema(
     ),
     *_interval(
         DIFFERENCE,
-        "its test error less that of the method with the least one, whose own is 0",
+        "its test error minus that of the method with the least one, whose own is 0",
         "its 95 % paired bootstrap interval over groups: both methods on the same drawn groups",
     ),
     _field(N, pa.int64(), "number of test samples", null=True),
@@ -276,7 +276,7 @@ GAINS: Final = _schema(
     _field(REFERENCE, pa.string(), "name of the method that this one is compared with"),
     *_interval(
         DIFFERENCE,
-        "its mean absolute error less that of the reference on the same samples, in the unit; "
+        "its mean absolute error minus that of the reference on the same samples, in the unit; "
         "below 0 where the method is better",
         "its interval over groups and, where both have several, seeds",
     ),

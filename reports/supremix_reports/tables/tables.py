@@ -129,7 +129,7 @@ def table_address(folder: str, name: str) -> str:
 
 
 def config_text(config: Mapping[str, object]) -> str:
-    """Return the settings of a trial as they stand in the column `config`."""
+    """Return the hyperparameters of a trial as they stand in the column `config`."""
     return json.dumps(dict(config), allow_nan=False)
 
 

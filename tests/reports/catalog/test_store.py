@@ -11,7 +11,7 @@ from benchmark_folder import write_cell
 from pyarrow import parquet
 from store_writers import check_written, write_at_once
 
-from supremix_reports import QueryError, Store, collect, results, to_pandas
+from supremix_reports import Catalog, QueryError, collect, results, to_pandas
 from supremix_reports.catalog.collection import TABLES
 
 
@@ -58,7 +58,7 @@ def test_results_go_on_lazily(runs: Path) -> None:
 
 
 def test_a_query_joins_tables_and_reads_settings(runs: Path) -> None:
-    with Store(collect(str(runs))) as store:
+    with Catalog(collect(str(runs))) as store:
         answer = store.sql(
             "SELECT t.dataset, count(*) AS n, min(CAST(t.config->>'lr' AS DOUBLE)) AS lr "
             "FROM trials t JOIN runs r ON t.run = r.run WHERE r.method = 'l1' "
@@ -83,7 +83,7 @@ def test_files_of_different_age_are_one_table(runs: Path, tmp_path: Path) -> Non
     # DuckDB reads the files itself where all have all columns, else what polars makes of them.
     assert {"trials", "curves"} <= set(young.files)
     assert "trials" not in mixed.files
-    with Store(young) as first, Store(mixed) as second:
+    with Catalog(young) as first, Catalog(mixed) as second:
         left, right = first.select("trials"), second.select("trials")
     assert left.equals(young.trials.collect())
     assert right.equals(mixed.trials.collect())
@@ -120,7 +120,7 @@ def test_runs_and_problems_can_be_asked(runs: Path, tmp_path: Path) -> None:
     ],
 )
 def test_what_is_no_answerable_question_is_refused(runs: Path, query: str, message: str) -> None:
-    with Store(collect(str(runs))) as store, pytest.raises(QueryError, match=message):
+    with Catalog(collect(str(runs))) as store, pytest.raises(QueryError, match=message):
         store.sql(query)
 
 
@@ -147,7 +147,7 @@ def test_nothing_but_the_tables_can_be_read_or_written(
     secret = pl.DataFrame({"word": ["secret"]})  # a variable of the program is no table either
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
 
-    with Store(collect(str(runs))) as store, pytest.raises(QueryError):
+    with Catalog(collect(str(runs))) as store, pytest.raises(QueryError):
         store.sql(query.format(file=file))
 
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before

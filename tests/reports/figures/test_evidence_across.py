@@ -14,7 +14,7 @@ from supremix_reports.figures.search.across_budget import budget_gaps, method_ga
 from supremix_reports.figures.search.across_sensitivity import across_sensitivity_plot
 from supremix_reports.figures.search.curves import best_so_far
 from supremix_reports.figures.search.importance import importances
-from supremix_reports.figures.search.trials import tried
+from supremix_reports.figures.search.trials import search_trials
 
 CELLS = [("one", "l1"), ("one", "supremix"), ("two", "l1"), ("two", "supremix")]
 
@@ -74,7 +74,7 @@ def test_gaps_are_those_of_a_plain_walk_through_the_budget(trials: pl.DataFrame)
         for (dataset,), part in trials.group_by("dataset")
     }
     for (dataset, method), part in trials.group_by("dataset", "method"):
-        rows = best_so_far(tried(part, None)).to_dicts()
+        rows = best_so_far(search_trials(part, None)).to_dicts()
         own = gaps.filter(pl.col("dataset") == dataset, pl.col("method") == method)
         for share, gap in own.select("share", "gap").iter_rows():
             spent = share * rows[-1]["spent_epochs"]
@@ -98,7 +98,7 @@ def test_a_line_of_a_method_is_the_mean_over_its_datasets(
 
 def test_the_map_holds_the_importances_of_each_dataset(trials: pl.DataFrame) -> None:
     own = trials.filter(pl.col("method") == "l1")
-    parts = {d: tried(own.filter(pl.col("dataset") == d), None) for d in ("one", "two")}
+    parts = {d: search_trials(own.filter(pl.col("dataset") == d), None) for d in ("one", "two")}
     rows = importance_rows(parts)
     for dataset, of in parts.items():
         expected = {

@@ -11,7 +11,7 @@ from scipy import stats
 from sklearn.metrics import mean_absolute_error, r2_score
 
 from supremix_reports import mae_rows, seeds_interval
-from supremix_reports.figures.model.model import model_plots, worst_cases
+from supremix_reports.figures.model.model import FIGURES, model_plots, worst_cases
 from supremix_reports.figures.model.regions import label_edges, label_rows, part_rows, regions
 from supremix_reports.figures.model.samples import samples
 from supremix_reports.figures.plot import NotShown, Plot, number
@@ -30,7 +30,7 @@ def test_several_seeds_show_everything_and_twice_the_same(predicted: Any) -> Non
     sexes = pl.Series("sex", ["F", "F", "M", "M"] * (table.height // 4))
     table = table.with_columns(sexes)
     one, other = plots(table), plots(table.sample(fraction=1, shuffle=True, seed=1))
-    assert list(one) == ["predicted", "agreement", "regions", "bias", "site", "sex"]
+    assert list(one) == [figure.key for figure in FIGURES]
     for first, second in zip(one.values(), other.values(), strict=True):
         assert isinstance(first, Plot)
         assert first.svg() == second.svg()
@@ -76,13 +76,13 @@ def test_the_numbers_are_those_of_single_models(predicted: Any) -> None:
 
 def test_an_error_has_the_interval_that_the_tables_have(predicted: Any) -> None:
     table = apart(predicted(seeds=3)).with_columns(run=pl.lit("r"))
-    settings = {"level": 0.9, "resamples": 300, "seed": 5}
-    (mae,) = (row for row in mae_rows(table, unit="years", **settings) if row["metric"] == "mae")
-    caption = plots(table, **settings)["predicted"].caption
+    parameters = {"level": 0.9, "resamples": 300, "seed": 5}
+    (mae,) = (row for row in mae_rows(table, unit="years", **parameters) if row["metric"] == "mae")
+    caption = plots(table, **parameters)["predicted"].caption
     words = f"MAE {number(mae['value'])} ({number(mae['low'])} to {number(mae['high'])})"
     assert words in caption
     assert "90 % intervals over patients and seeds" in caption
-    one = plots(table.filter(seed=0), **settings)["predicted"].caption
+    one = plots(table.filter(seed=0), **parameters)["predicted"].caption
     assert "90 % intervals over patients: " in one
 
 

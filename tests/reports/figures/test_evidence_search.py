@@ -17,7 +17,7 @@ from supremix_reports.figures.search import marginals as evidence_marginals
 from supremix_reports.figures.search.curves import best_so_far, learning_curves, shuffled
 from supremix_reports.figures.search.importance import importance_plot, importances
 from supremix_reports.figures.search.search import search_plots
-from supremix_reports.figures.search.trials import tried
+from supremix_reports.figures.search.trials import search_trials
 
 WORDS = {"dataset": "made", "method": "supremix", "unit": "years"}
 NAMES = [
@@ -71,7 +71,7 @@ def by_hand(trials: pl.DataFrame) -> optuna.Study:
 @pytest.mark.filterwarnings("ignore::UserWarning:optuna")
 def test_importance_is_that_of_optuna_on_the_same_study(search: Any, space: Any) -> None:
     trials, _ = search()
-    rows = pl.DataFrame(importances(tried(trials, space)))
+    rows = pl.DataFrame(importances(search_trials(trials, space)))
     study = by_hand(trials)
     judges = {
         "fANOVA": FanovaImportanceEvaluator(seed=0),
@@ -87,17 +87,17 @@ def test_importance_is_that_of_optuna_on_the_same_study(search: Any, space: Any)
 
 
 def test_the_parameter_that_makes_the_error_is_the_most_important(search: Any, space: Any) -> None:
-    first = importances(tried(search(n=60)[0], space))[0]
+    first = importances(search_trials(search(n=60)[0], space))[0]
     assert (first["parameter"], first["evaluator"]) == ("temperature", "fANOVA")
     assert first["importance"] > 0.8
 
 
 def test_only_ped_anova_judges_a_conditional_parameter(search: Any, space: Any) -> None:
-    plot = importance_plot("p", tried(search()[0], space), "words")
+    plot = importance_plot("p", search_trials(search()[0], space), "words")
     assert isinstance(plot, Plot)
     judged = plot.data.filter(pl.col("parameter") == "label_scale")["evaluator"].to_list()
     assert judged == ["PED-ANOVA"]
-    assert "fANOVA cannot judge label_scale" in plot.caption
+    assert "fANOVA cannot evaluate label_scale" in plot.caption
 
 
 def test_without_scikit_learn_the_caption_says_so(
@@ -105,7 +105,7 @@ def test_without_scikit_learn_the_caption_says_so(
 ) -> None:
     for module in (evidence_importance, evidence_marginals):
         monkeypatch.setattr(module, "find_spec", lambda name: None)
-    of = tried(search(n=40)[0], space)
+    of = search_trials(search(n=40)[0], space)
     plot = importance_plot("p", of, "words")
     assert isinstance(plot, Plot)
     assert plot.data["evaluator"].unique().to_list() == ["PED-ANOVA"]
@@ -115,38 +115,38 @@ def test_without_scikit_learn_the_caption_says_so(
 
 def test_without_a_space_the_ranges_are_those_of_the_values_tried(search: Any) -> None:
     trials, _ = search()
-    of = tried(trials, None)
+    of = search_trials(trials, None)
     plot = importance_plot("p", of, "words")
     assert isinstance(plot, Plot)
     assert "The space is not recorded" in plot.caption
     low, high = trials["config"].str.json_path_match("$.alpha").cast(pl.Float64).sort()[[0, -1]]
-    alpha = next(s for s in of.settings if s.name == "alpha")
+    alpha = next(s for s in of.parameters if s.name == "alpha")
     assert (alpha.value(0), alpha.value(1)) == pytest.approx((low, high))
     assert alpha.log
 
 
 def test_a_place_on_a_scale_is_undone_by_its_value(search: Any, space: Any) -> None:
-    for setting in tried(search()[0], space).settings:
-        if setting.options:
-            assert [setting.place(o) for o in setting.options] == [0, 1]
+    for parameter in search_trials(search()[0], space).parameters:
+        if parameter.options:
+            assert [parameter.position(o) for o in parameter.options] == [0, 1]
         else:
-            places = np.linspace(0, 1, 7)
-            values = [setting.value(p) for p in places]
-            assert [setting.place(v) for v in values] == pytest.approx(places.tolist())
-        assert np.isnan(setting.place("elsewhere"))
+            positions = np.linspace(0, 1, 7)
+            values = [parameter.value(p) for p in positions]
+            assert [parameter.position(v) for v in values] == pytest.approx(positions.tolist())
+        assert np.isnan(parameter.position("elsewhere"))
 
 
 def test_true_is_no_number_among_the_settings(search: Any) -> None:
     trials, _ = search()
     texts = [json.dumps({"mixed": [True, 1, 0.5][i % 3]}) for i in range(trials.height)]
-    (setting,) = tried(trials.with_columns(config=pl.Series(texts)), None).settings
-    assert setting.options == (0.5, 1, True)
-    assert [setting.place(o) for o in setting.options] == [0, 0.5, 1]
+    (parameter,) = search_trials(trials.with_columns(config=pl.Series(texts)), None).parameters
+    assert parameter.options == (0.5, 1, True)
+    assert [parameter.position(o) for o in parameter.options] == [0, 0.5, 1]
 
 
 def test_error_against_budget_is_the_running_minimum(search: Any, space: Any) -> None:
     trials, _ = search()
-    rows = best_so_far(tried(trials, space))
+    rows = best_so_far(search_trials(trials, space))
     spent, best, expected = 0, None, []
     for row in trials.sort("trial").to_dicts():
         if row["replicate_of"] is not None:
@@ -159,7 +159,7 @@ def test_error_against_budget_is_the_running_minimum(search: Any, space: Any) ->
 
 
 def test_the_shuffled_orders_end_where_the_search_ends(search: Any, space: Any) -> None:
-    of = tried(search()[0], space)
+    of = search_trials(search()[0], space)
     bands = shuffled(of)
     assert bands is not None
     epochs, (low, middle, high) = bands
@@ -172,20 +172,20 @@ def test_the_shuffled_orders_end_where_the_search_ends(search: Any, space: Any) 
 
 
 def test_trials_that_all_have_one_error_leave_no_band_to_speak_of(search: Any, space: Any) -> None:
-    bands = shuffled(tried(search()[0].with_columns(error=pl.lit(2.0)), space))
+    bands = shuffled(search_trials(search()[0].with_columns(error=pl.lit(2.0)), space))
     assert bands is not None
     assert (bands[1] == 2.0).all()
 
 
 def test_learning_curves_are_ranked_by_their_final_error(search: Any, space: Any) -> None:
     trials, curves = search()
-    rows = learning_curves(tried(trials, space), curves)
+    rows = learning_curves(search_trials(trials, space), curves)
     ended = rows.group_by("trial").agg(pl.col("error").last(), pl.col("rank", "state").first())
     done = ended.filter(pl.col("state") == "finished").sort("rank")
     assert done["rank"].to_list() == list(range(1, 23))
     assert done["error"].is_sorted()
     assert ended.filter(pl.col("state") == "pruned")["rank"].to_list() == [None]
-    assert rows.height == curves.height - 4, "the settings trained anew are left out"
+    assert rows.height == curves.height - 4, "the parameters trained anew are left out"
 
 
 def test_what_was_left_out_is_said(search: Any, space: Any) -> None:
@@ -237,5 +237,5 @@ def test_trials_of_others_are_left_aside(search: Any, space: Any) -> None:
 @pytest.mark.parametrize("broken", [{"x": {}}, {"alpha": {"type": "float", "low": 2, "high": 1}}])
 def test_a_space_that_cannot_be_read_counts_as_none(search: Any, broken: Any) -> None:
     trials, _ = search()
-    assert tried(trials, broken).settings == tried(trials, None).settings
-    assert not tried(trials, broken).recorded
+    assert search_trials(trials, broken).parameters == search_trials(trials, None).parameters
+    assert not search_trials(trials, broken).recorded

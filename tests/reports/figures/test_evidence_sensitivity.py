@@ -14,19 +14,19 @@ from supremix_reports.figures.plot import NotShown, Plot
 from supremix_reports.figures.search import marginals as evidence_marginals
 from supremix_reports.figures.search.marginals import RATIO, binned, marginals_of, with_ratio
 from supremix_reports.figures.search.sensitivity import sensitivity_plot
-from supremix_reports.figures.search.trials import SearchTrials, Setting, tried
+from supremix_reports.figures.search.trials import SearchedParameter, SearchTrials, search_trials
 from supremix_reports.statistics.intervals import median_interval
 
 
 @pytest.fixture
 def large(search: Any, space: Any) -> SearchTrials:
-    return tried(search(n=60)[0], space)
+    return search_trials(search(n=60)[0], space)
 
 
 def test_a_forest_finds_the_valley_that_made_the_errors(large: SearchTrials) -> None:
     (one,) = marginals_of(large, ["temperature"])
     assert one.how == "forest"
-    least = one.setting.value(float(one.at[one.middle.argmin()]))
+    least = one.parameter.value(float(one.at[one.middle.argmin()]))
     assert 0.15 < least < 0.4
     assert one.middle[0] > one.middle.min() + 0.5
     assert ((one.low <= one.middle) & (one.middle <= one.high)).all()
@@ -57,29 +57,29 @@ def test_the_average_of_the_forest_is_the_partial_dependence_of_scikit_learn(
 
 def test_bins_are_medians_of_about_equally_many_trials() -> None:
     g = np.random.default_rng(1)
-    places, errors = g.uniform(size=17), g.normal(size=17)
-    one = binned(Setting("x", FloatDistribution(0, 1)), places, errors)
-    order = sorted(range(17), key=lambda i: places[i])
+    positions, errors = g.uniform(size=17), g.normal(size=17)
+    one = binned(SearchedParameter("x", FloatDistribution(0, 1)), positions, errors)
+    order = sorted(range(17), key=lambda i: positions[i])
     parts = [order[:5], order[5:9], order[9:13], order[13:]]
     assert one.trials.tolist() == [5, 4, 4, 4]
     assert one.middle.tolist() == [float(np.median(errors[part])) for part in parts]
-    assert one.at.tolist() == [float(np.median(places[part])) for part in parts]
+    assert one.at.tolist() == [float(np.median(positions[part])) for part in parts]
 
 
 def test_the_interval_of_a_bin_is_that_of_the_median_of_its_trials() -> None:
     errors = np.random.default_rng(2).normal(size=40)
-    one = binned(Setting("x", FloatDistribution(0, 1)), np.linspace(0, 1, 40), errors)
+    one = binned(SearchedParameter("x", FloatDistribution(0, 1)), np.linspace(0, 1, 40), errors)
     medians = [median_interval(part, range(8)) for part in np.array_split(errors, 5)]
     assert one.middle.tolist() == [np.median(part) for part in np.array_split(errors, 5)]
     assert list(zip(one.low, one.high, strict=True)) == [(m.low, m.high) for m in medians]
 
 
 def test_a_bin_of_two_trials_has_no_interval(search: Any, space: Any) -> None:
-    of = tried(search(n=10)[0], space)
+    of = search_trials(search(n=10)[0], space)
     (one,) = marginals_of(of, ["depth"])
     assert one.how == "binned"
     errors = np.array([3.0, 1.0])
-    both = binned(Setting("x", FloatDistribution(0, 1)), np.array([0.0, 1.0]), errors)
+    both = binned(SearchedParameter("x", FloatDistribution(0, 1)), np.array([0.0, 1.0]), errors)
     assert both.middle.tolist() == [3, 1]
     assert np.isnan(both.low).all()
 
@@ -93,7 +93,7 @@ def test_the_mixup_ratio_is_the_mean_share_of_the_anchor(large: SearchTrials) ->
 
 
 def test_a_panel_a_parameter_and_the_words_say_how(search: Any, space: Any) -> None:
-    small = sensitivity_plot("p", tried(search(n=12)[0], space), "words", "years")
+    small = sensitivity_plot("p", search_trials(search(n=12)[0], space), "words", "years")
     assert isinstance(small, Plot)
     panels = ["alpha", "beta", RATIO, "temperature", "batch_size"]
     assert small.data["parameter"].unique(maintain_order=True).to_list() == panels
@@ -104,13 +104,15 @@ def test_a_panel_a_parameter_and_the_words_say_how(search: Any, space: Any) -> N
 
 def test_one_parameter_alone_fills_one_panel(search: Any, space: Any) -> None:
     one = sensitivity_plot(
-        "p", tried(search(n=12)[0], {"temperature": space["temperature"]}), "words", "years"
+        "p", search_trials(search(n=12)[0], {"temperature": space["temperature"]}), "words", "years"
     )
     assert isinstance(one, Plot)
     assert one.data["parameter"].unique().to_list() == ["temperature"]
 
 
 def test_a_method_without_such_parameters_says_so(search: Any, space: Any) -> None:
-    none = sensitivity_plot("p", tried(search(n=12)[0], {"depth": space["depth"]}), "words", "y")
+    none = sensitivity_plot(
+        "p", search_trials(search(n=12)[0], {"depth": space["depth"]}), "words", "y"
+    )
     assert isinstance(none, NotShown)
     assert "none was searched" in none.reason

@@ -1,4 +1,4 @@
-"""Plots as files: the same bytes, fit for a page, no trace of the user's settings."""
+"""Plots as files: the same bytes, fit for a page, no trace of the user's parameters."""
 
 from __future__ import annotations
 

@@ -37,15 +37,15 @@ def test_only_what_differs_is_told(store: Path) -> None:
 
     assert found.specification == {"method": ("l1", "supremix"), "epochs": (4, 6)}
     assert found.versions == {"torch": ("2.13.0", "2.14.0")}
-    assert set(found.best_settings) <= {"lr", "temperature", "alpha", "beta", "batch_size"}
-    assert found.best_settings["lr"][0] != found.best_settings["lr"][1]
+    assert set(found.best_hyperparameters) <= {"lr", "temperature", "alpha", "beta", "batch_size"}
+    assert found.best_hyperparameters["lr"][0] != found.best_hyperparameters["lr"][1]
 
 
 def test_a_run_differs_from_itself_in_nothing(store: Path, tmp_path: Path) -> None:
     (tmp_path / "copy").symlink_to(store / "first", target_is_directory=True)
     found = compare_runs([str(store / "first"), str(tmp_path / "copy")], resamples=100)
 
-    assert (found.specification, found.versions, found.best_settings) == ({}, {}, {})
+    assert (found.specification, found.versions, found.best_hyperparameters) == ({}, {}, {})
     assert found.errors[1]["difference"] == 0
 
 

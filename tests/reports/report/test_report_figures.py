@@ -13,7 +13,7 @@ from benchmark_folder import write_cell
 from supremix_reports import TableError, read_table
 from supremix_reports.document.text import section_markdown
 from supremix_reports.figures.model.model import worst_cases
-from supremix_reports.report.material import read_material
+from supremix_reports.report.data import read_report_data
 from supremix_reports.report.report import Options, write_report
 from supremix_reports.report.setup import setup_section
 from supremix_reports.statistics.bootstrap import Resampling
@@ -142,7 +142,7 @@ def test_an_environment_of_another_shape_is_said_to_be_so(
 ) -> None:
     run = write_cell(tmp_path / "run", patients=6, trials=2, environment=environment)
     found = setup_section(
-        read_material([str(run)], split="test", resampling=Resampling(resamples=100)),
+        read_report_data([str(run)], split="test", resampling=Resampling(resamples=100)),
         again="supremix report run",
         paths=False,
     )

@@ -181,7 +181,7 @@ class TestSummary:
     def test_follows_from_its_inputs_alone(self, folder: str, trials: pl.DataFrame) -> None:
         assert Path(write_summary(folder, SPEC)).read_text() == summary_markdown(SPEC, trials)
 
-    def test_best_settings_stand_beside_what_was_searched(self, trials: pl.DataFrame) -> None:
+    def test_best_hyperparameters_stand_with_what_was_searched(self, trials: pl.DataFrame) -> None:
         text = summary_markdown(SPEC, trials)
         assert "| lr | 0.004 | 0.0001 to 0.01 (log) |" in text
         assert "| head | finetune | finetune, probe |" in text
@@ -222,12 +222,12 @@ class TestSummary:
     def test_a_run_without_trials(self, tmp_path: Path) -> None:
         write_table(str(tmp_path), "trials", [])
         text = Path(write_summary(str(tmp_path), SPEC)).read_text()
-        assert text.startswith("# supremix on hc18\n\nNo trial came to an error.")
+        assert text.startswith("# supremix on hc18\n\nNo trial has an error.")
         assert "0 trials (none ran)" in text
 
     def test_all_failed(self, trials: pl.DataFrame) -> None:
         text = summary_markdown(SPEC, trials.filter(pl.col("state") == "failed"))
-        assert "No trial came to an error." in text
+        assert "No trial has an error." in text
         assert "## Failed trials" in text
 
     def test_a_folder_without_tables(self, tmp_path: Path) -> None:

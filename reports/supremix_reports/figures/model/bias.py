@@ -25,7 +25,7 @@ from supremix_reports.statistics.agreement import slope_interval
 from supremix_reports.statistics.intervals import Interval
 from supremix_reports.tables import schema
 
-_TITLE: Final = "Bias along the label"
+TITLE: Final = "Bias along the label"
 
 
 def bias_plot(name: str, of: Samples, words: str, target: str, unit: str) -> Plot | NotShown:
@@ -42,7 +42,7 @@ def bias_plot(name: str, of: Samples, words: str, target: str, unit: str) -> Plo
     if len(edges) < 3:
         return NotShown(
             name=name,
-            title=_TITLE,
+            title=TITLE,
             reason=f"Two label regions of {PER_BIN} samples each, apart in their true values, are "
             f"needed; there are {of.describe()}",
         )
@@ -58,9 +58,9 @@ def bias_plot(name: str, of: Samples, words: str, target: str, unit: str) -> Plo
     line = f"slope {with_interval(*slope.numbers)}"
     return Plot(
         name=name,
-        title=_TITLE,
-        caption=f"Prediction less truth against the true {target}, {words}. Squares: mean of label "
-        "regions of about equally many samples; line: least squares; "
+        title=TITLE,
+        caption=f"Prediction minus truth against the true {target}, {words}. Squares: mean of "
+        "label regions of about equally many samples; line: least squares; "
         f"{of.resampling.percent} bootstrap intervals over {of.over_patients}. "
         f"{line[0].upper()}{line[1:]} (0: none; -1: predictions that do not follow the label). "
         f"{_expected(of)} Bias of the {ends}. {of.describe()}",
@@ -111,6 +111,6 @@ def _drawn(of: Samples, rows: list[dict[str, Any]], slope: Interval, target: str
             label="mean of a label region",
         )  # fmt: skip
         axes.set_xlabel(f"true {target} ({unit})")
-        axes.set_ylabel(f"prediction less truth ({unit})")
+        axes.set_ylabel(f"prediction minus truth ({unit})")
         figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=2)
     return figure

@@ -25,12 +25,12 @@ def embedding_plot(name: str, table: pl.DataFrame, words: str, target: str) -> P
         return NotShown(name=name, title=TITLE, reason="The run's table of features is empty.")
     splits = ", ".join(sorted(table[schema.SPLIT].unique().to_list()))
     shares = table.select(schema.FIRST_SHARE, schema.SECOND_SHARE).row(0)
-    told = " and ".join(f"{share:.0%}" for share in shares)
+    both = " and ".join(f"{share:.0%}" for share in shares)
     return Plot(
         name=name,
         title=TITLE,
         caption=f"The features of {words} along their first two principal components, which have "
-        f"{told} of their variance; {counted(table.height, 'sample')} of the split {splits}; the "
+        f"{both} of their variance; {counted(table.height, 'sample')} of the split {splits}; the "
         f"colour is the true {target}.",
         alt=f"Scatter of the features of {words} along two principal components, each dot coloured "
         f"by its true {target}.",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 import polars as pl
 
+from supremix_reports.figures.model import bias, regions
 from supremix_reports.figures.model.bias import bias_plot
 from supremix_reports.figures.model.regions import label_plot, parts_plot
 from supremix_reports.figures.model.samples import (
@@ -27,6 +28,7 @@ from supremix_reports.figures.plot import (
     FAINT,
     GREY,
     RED,
+    FigureSpec,
     NotShown,
     Plot,
     drawing,
@@ -39,18 +41,36 @@ from supremix_reports.statistics.bootstrap import Resampling
 from supremix_reports.statistics.intervals import LEVEL, RESAMPLES, metric_interval
 from supremix_reports.tables import schema
 
-TITLES: Final = {
-    "predicted": "Predicted against true",
-    "agreement": "Agreement (Bland-Altman)",
-    "regions": "Error by label region",
-    "bias": "Bias along the label",
-    "site": "Error by site",
-    "sex": "Error by sex",
-}
+PREDICTED: Final = "Predicted against true"
+AGREEMENT: Final = "Agreement (Bland-Altman)"
 LEAST: Final = 3
 """Samples below which there is nothing to see."""
 
 _NAMED: Final = 5  # of the worst, with ids
+
+
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """What the figures of the models of one dataset and method are drawn from.
+
+    Args:
+        samples: The predictions.
+        words: Method and dataset, as captions have them.
+        target: Name of the label.
+        unit: Unit of the label.
+        ids: Whether samples are named.
+    """
+
+    samples: Samples
+    words: str
+    target: str
+    unit: str
+    ids: bool
+
+    @property
+    def label(self) -> tuple[Samples, str, str, str]:
+        """Samples, words, target and unit, as most figures take them."""
+        return self.samples, self.words, self.target, self.unit
 
 
 def model_plots(
@@ -87,7 +107,7 @@ def model_plots(
         Predicted against true, Bland-Altman, error by label region, bias along the label, error by
         site and by sex; each as a plot, or with the reason why there is none.
     """
-    names = {key: plot_name(dataset, method, key) for key in TITLES}
+    names = {figure.key: plot_name(dataset, method, figure.key) for figure in FIGURES}
     own = (pl.col(schema.DATASET) == dataset) & (pl.col(schema.METHOD) == method)
     resampling = Resampling(level=level, resamples=resamples, seed=seed)
     of, words = samples(predictions.filter(own), split, resampling), f"{method} on {dataset}"
@@ -97,16 +117,9 @@ def model_plots(
             f"At least {LEAST} samples with a prediction are needed; {words} has {of.each.height} "
             f"on the {split} split{lacking}."
         )
-        return [NotShown(name=names[key], title=TITLES[key], reason=reason) for key in TITLES]
-    makers: dict[str, Callable[[str], Plot | NotShown]] = {
-        "predicted": lambda name: predicted_plot(name, of, words, target, unit, ids=ids),
-        "agreement": lambda name: agreement_plot(name, of, words, target, unit, ids=ids),
-        "regions": lambda name: label_plot(name, of, words, target, unit),
-        "bias": lambda name: bias_plot(name, of, words, target, unit),
-        "site": lambda name: parts_plot(name, of, schema.SITE, words, unit),
-        "sex": lambda name: parts_plot(name, of, SEX, words, unit),
-    }
-    return [makers[key](name) for key, name in names.items()]
+        return [figure.missing(names[figure.key], reason) for figure in FIGURES]
+    data = Predicted(of, words, target, unit, ids)
+    return [figure.draw(names[figure.key], data) for figure in FIGURES]
 
 
 def predicted_plot(
@@ -134,7 +147,7 @@ def predicted_plot(
     worst = " Named are the five with the largest absolute errors." if ids else ""
     return Plot(
         name=name,
-        title=TITLES["predicted"],
+        title=PREDICTED,
         caption=f"Predicted against true {target} of {words}{bars}, with "
         f"{of.resampling.percent} intervals over {of.over}: {shown}. Line: prediction "
         f"equals truth.{averaged}{worst} {of.describe()}",
@@ -160,7 +173,7 @@ def agreement_plot(
     if of.groups < 2:
         return NotShown(
             name=name,
-            title=TITLES["agreement"],
+            title=AGREEMENT,
             reason="Limits of agreement need two patients; all samples are of one.",
         )
     columns = (of.column(schema.ERROR), of.rows[schema.GROUP].to_numpy())
@@ -183,8 +196,8 @@ def agreement_plot(
     )
     return Plot(
         name=name,
-        title=TITLES["agreement"],
-        caption=f"Prediction less truth against their mean, {words}. Bias and 95 % limits of "
+        title=AGREEMENT,
+        caption=f"Prediction minus truth against their mean, {words}. Bias and 95 % limits of "
         f"agreement (bias ± 1.96 standard deviations), in {unit}: {values}; intervals (bands, "
         f"{of.resampling.percent}) {how}.{seeds} {of.describe()}",
         alt=f"Bland-Altman plot of {words}, in {unit}: {values}.",
@@ -274,5 +287,22 @@ def _draw_agreement(data: pl.DataFrame, found: Agreement, target: str, unit: str
                 fontsize=8, annotation_clip=False,
             )  # fmt: skip
         axes.set_xlabel(f"mean of true and predicted {target} ({unit})")
-        axes.set_ylabel(f"prediction less truth ({unit})")
+        axes.set_ylabel(f"prediction minus truth ({unit})")
     return figure
+
+
+FIGURES: Final[tuple[FigureSpec[Predicted], ...]] = (
+    FigureSpec("predicted", PREDICTED, lambda n, of: predicted_plot(n, *of.label, ids=of.ids)),
+    FigureSpec("agreement", AGREEMENT, lambda n, of: agreement_plot(n, *of.label, ids=of.ids)),
+    FigureSpec("regions", regions.TITLE, lambda n, of: label_plot(n, *of.label)),
+    FigureSpec("bias", bias.TITLE, lambda n, of: bias_plot(n, *of.label)),
+    FigureSpec(
+        "site",
+        "Error by site",
+        lambda n, of: parts_plot(n, of.samples, schema.SITE, of.words, of.unit),
+    ),
+    FigureSpec(
+        "sex", "Error by sex", lambda n, of: parts_plot(n, of.samples, SEX, of.words, of.unit)
+    ),
+)
+"""The figures of a model, in the order of a report; a new one is a line here."""

@@ -32,6 +32,7 @@ MOST: Final = 6
 SHOWN: Final = 20
 """Sites that get a line of their own; the rest is taken together."""
 
+TITLE: Final = "Error by label region"
 _UNKNOWN: Final = "not known"
 
 
@@ -93,12 +94,11 @@ def label_plot(name: str, of: Samples, words: str, target: str, unit: str) -> Pl
         target: name of the label.
         unit: of the label.
     """
-    title = "Error by label region"
     edges = label_edges(of.each[schema.TARGET].to_numpy())
     if len(edges) < 3:
         return NotShown(
             name=name,
-            title=title,
+            title=TITLE,
             reason=f"Two label regions of {PER_BIN} samples each, apart in their true values, are "
             f"needed; there are {of.describe()}",
         )
@@ -119,7 +119,7 @@ def label_plot(name: str, of: Samples, words: str, target: str, unit: str) -> Pl
         axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return Plot(
         name=name,
-        title=title,
+        title=TITLE,
         caption=f"Mean absolute error of {words} by region of the true {target}, in regions of "
         f"about equally many samples, with {of.resampling.percent} intervals over {of.over}; the "
         f"numbers are those of samples. Dashed: of all samples, {number(whole.value)} {unit}. "
@@ -153,7 +153,7 @@ def parts_plot(name: str, of: Samples, column: str, words: str, unit: str) -> Pl
     return Plot(
         name=name,
         title=title,
-        caption=f"Mean absolute error and bias (prediction less truth) of {words} by {column}, "
+        caption=f"Mean absolute error and bias (prediction minus truth) of {words} by {column}, "
         f"with {of.resampling.percent} intervals{_two_kinds(of)} (none for a single patient); "
         "behind each name the number of samples. Dashed: MAE of all, "
         f"{number(whole.value)} {unit}.{rest} "

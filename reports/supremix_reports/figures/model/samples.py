@@ -26,7 +26,7 @@ class Samples:
 
     Args:
         rows: those that are complete, a row a sample and seed, by target, prediction and id; with
-            the column `error`, prediction less target.
+            the column `error`, prediction minus target.
         each: a row a sample: id, group, target, `prediction`, the mean over seeds, `lowest` and
             `highest` of the seeds, `error`, `absolute_error`, the mean of the seeds' absolute
             errors, `seeds`; by target, prediction and id.
@@ -140,13 +140,13 @@ def worst_cases(
         predictions: rows of the table `predictions`.
         n: number of samples of each dataset and method.
         ids: with the names of sample and patient, site and sex, and exact numbers; without, the
-            numbers are rounded to two significant digits, so that nobody is told by them.
+            numbers are rounded to two significant digits, so that nobody is recognised by them.
         split: "train", "val" or "test".
 
     Returns:
         Columns dataset, method, case ("case 1" is the worst), with `ids` id and group, and site
         and sex where they are known, target, prediction (mean over seeds), lowest, highest (of the
-        seeds), error (prediction less target, mean over seeds), absolute_error (mean of the
+        seeds), error (prediction minus target, mean over seeds), absolute_error (mean of the
         seeds' absolute errors, which ranks), seeds. Predictions that are no numbers are not
         ranked.
     """

@@ -31,7 +31,7 @@ from supremix_reports.figures.search.across_budget import across_budget_plot
 from supremix_reports.figures.search.across_sensitivity import RELATIVE, across_sensitivity_plot
 from supremix_reports.figures.search.importance import FANOVA, PED_ANOVA, WHAT, importances
 from supremix_reports.figures.search.importance import LEAST as LEAST_IMPORTANCE
-from supremix_reports.figures.search.trials import SearchTrials, tried
+from supremix_reports.figures.search.trials import SearchTrials, search_trials
 from supremix_reports.tables import schema
 
 
@@ -42,7 +42,7 @@ def across_plots(trials: pl.DataFrame) -> list[Plot | NotShown]:
         trials: rows of the table `trials`, of any runs, datasets and methods.
 
     Returns:
-        The errors of all trials beside each other, the best error against the budget, and for each
+        The errors of all trials side by side, the best error against the budget, and for each
         method the importance of its parameters over the datasets and the sensitivity to single
         ones; each as a plot, or with the reason why there is none.
     """
@@ -74,7 +74,7 @@ def errors_plot(name: str, trials: pl.DataFrame) -> Plot | NotShown:
         return NotShown(
             name=name,
             title=title,
-            reason="Errors are set beside each other for two datasets or methods with finished "
+            reason="Errors are drawn side by side for two datasets or methods with finished "
             f"trials; there is {'one' if pairs else 'none'}.",
         )
     methods = sorted(data[schema.METHOD].unique().to_list())
@@ -87,8 +87,9 @@ def errors_plot(name: str, trials: pl.DataFrame) -> Plot | NotShown:
         title=title,
         caption="Validation MAE of every finished trial, divided by the least one of any method on "
         "its dataset: 1 is the best trial there. Bars: medians. How far the dots of a method "
-        "spread tells how much its settings matter, and what a small budget risks. Validation "
-        f"picked the best, which flatters it. Settings trained anew are left out.{rest}",
+        "spread tells how much its hyperparameters matter, and what a small budget risks. "
+        "Validation picked the best, which is therefore optimistically biased. Trials that "
+        f"retrain hyperparameters with new seeds are left out.{rest}",
         alt=f"Dots of the relative errors of {counted(data.height, 'trial')} by dataset, "
         f"methods {listed(methods)}. Median over all datasets: {medians}.",
         figure=_draw_errors(data, methods),
@@ -137,7 +138,7 @@ def importance_map(name: str, trials: pl.DataFrame, method: str) -> Plot | NotSh
             f"needed; {method} has {len(parts)}.",
         )
     data = importance_rows(parts)
-    judge = data["evaluator"][0]
+    evaluator = data["evaluator"][0]
     means = (
         data.group_by("parameter")
         .agg(pl.col("importance").sum() / len(parts))
@@ -150,10 +151,10 @@ def importance_map(name: str, trials: pl.DataFrame, method: str) -> Plot | NotSh
         name=name,
         title=title,
         caption=f"Importance of each parameter of {method} on each dataset, in percent, by Optuna. "
-        f"{WHAT[judge]}. Ranges are those of the values tried; a dash: not judged, as not all "
-        f"trials have it. The last row is the mean over {counted(len(parts), 'dataset')}. With few "
-        "trials a single cell means little; a parameter that is strong on every dataset is worth "
-        f"searching first.{rest}",
+        f"{WHAT[evaluator]}. Ranges are those of the values tried; a dash: not evaluated, as not "
+        f"all trials have it. The last row is the mean over {counted(len(parts), 'dataset')}. With "
+        "few trials a single cell means little; a parameter that is strong on every dataset is "
+        f"worth searching first.{rest}",
         alt=f"A map of importance by parameter and dataset for {method}. Largest means: {first}.",
         figure=_draw_map(data, means["parameter"].to_list(), list(parts)),
         data=data,
@@ -170,25 +171,25 @@ def importance_rows(parts: Mapping[str, SearchTrials]) -> pl.DataFrame:
         Columns dataset, parameter, evaluator, importance.
     """
     found = [(dataset, row) for dataset, of in parts.items() for row in importances(of)]
-    judge = FANOVA if any(row["evaluator"] == FANOVA for _, row in found) else PED_ANOVA
+    evaluator = FANOVA if any(row["evaluator"] == FANOVA for _, row in found) else PED_ANOVA
     columns = ("parameter", "evaluator", "importance")
     return pl.DataFrame(
         [
             {schema.DATASET: dataset, **{name: row[name] for name in columns}}
             for dataset, row in found
-            if row["evaluator"] == judge
+            if row["evaluator"] == evaluator
         ]
     )
 
 
 def _by_dataset(trials: pl.DataFrame) -> dict[str, SearchTrials]:
     names = sorted(trials[schema.DATASET].unique().to_list())
-    return {d: tried(trials.filter(pl.col(schema.DATASET) == d), None) for d in names}
+    return {d: search_trials(trials.filter(pl.col(schema.DATASET) == d), None) for d in names}
 
 
 def _can_be_judged(of: SearchTrials) -> bool:
-    which = of.judged
-    enough = len(which) >= LEAST_IMPORTANCE and bool(of.settings)
+    which = of.comparable
+    enough = len(which) >= LEAST_IMPORTANCE and bool(of.parameters)
     return enough and bool(np.ptp(of.errors(which)) > 0)
 
 

@@ -59,8 +59,8 @@ def across_budget_plot(name: str, trials: pl.DataFrame) -> Plot | NotShown:
         caption="Best validation MAE so far, divided by the least one that any method has reached "
         "on the dataset, against the share of the epochs of the search that is spent. Lines: "
         f"means of a method over its datasets ({datasets} in all), from where each of them has a "
-        "finished trial; bands: from the least to the largest of them. Settings trained anew are "
-        f"left out.{rest if lacking else ''}",
+        "finished trial; bands: from the least to the largest of them. Trials that "
+        f"retrain hyperparameters with new seeds are left out.{rest if lacking else ''}",
         alt=f"Falling lines of the relative best error of {counted(len(methods), 'method')} over "
         f"{counted(datasets, 'dataset')}; at the end {listed(ends)}.",
         figure=_drawn(data, methods),
@@ -79,7 +79,7 @@ def budget_gaps(trials: pl.DataFrame) -> pl.DataFrame:
     keys = [schema.DATASET, schema.METHOD, schema.RUN]
     frames: list[pl.DataFrame] = []
     for part in trials.sort(*keys, schema.TRIAL).partition_by(keys, maintain_order=True):
-        rows = best_so_far(SearchTrials(rows=part, configs=(), settings=(), recorded=False))
+        rows = best_so_far(SearchTrials(rows=part, configs=(), parameters=(), recorded=False))
         known = rows.filter(pl.col(BEST).is_not_null())
         if known.is_empty() or float(str(rows[SPENT].max())) <= 0:
             continue

@@ -24,7 +24,7 @@ from supremix_reports.figures.plot import (
 )
 from supremix_reports.figures.search.marginals import PARAMETERS, value_text, with_ratio
 from supremix_reports.figures.search.sensitivity import axis_numbers, scale_axis
-from supremix_reports.figures.search.trials import Setting, tried
+from supremix_reports.figures.search.trials import SearchedParameter, search_trials
 from supremix_reports.statistics.bootstrap import none_for_nan
 from supremix_reports.statistics.intervals import Array, median_interval
 from supremix_reports.tables import schema
@@ -39,8 +39,8 @@ _PER_BIN: Final = 6
 class _Pooled:
     """Trials of several datasets along one parameter."""
 
-    setting: Setting
-    places: Array
+    parameter: SearchedParameter
+    positions: Array
     errors: Array
     owners: Array
 
@@ -67,7 +67,7 @@ def across_sensitivity_plot(name: str, trials: pl.DataFrame, method: str) -> Plo
     used = {str(owner) for panel in panels for owner in panel.owners}
     lacking = sorted(set(trials[schema.DATASET].unique()) - used)
     rest = f" Not shown, with too few finished trials: {listed(lacking)}." if lacking else ""
-    least = " ".join(_least_of(rows, panel.setting.name) for panel in panels)
+    least = " ".join(_least_of(rows, panel.parameter.name) for panel in panels)
     return Plot(
         name=name,
         title=title,
@@ -77,15 +77,15 @@ def across_sensitivity_plot(name: str, trials: pl.DataFrame, method: str) -> Plo
         "over datasets (none for fewer than three in a bin). The other parameters are as they "
         f"were tried, not held.{rest}",
         alt=f"Panels of the relative error of {method} along "
-        f"{listed([panel.setting.name for panel in panels])}. {least}",
+        f"{listed([panel.parameter.name for panel in panels])}. {least}",
         figure=_draw_panels(panels, rows),
         data=pl.DataFrame(rows),
     )
 
 
 def _pooled(trials: pl.DataFrame) -> list[_Pooled]:
-    of = with_ratio(tried(trials, None))
-    which = of.judged
+    of = with_ratio(search_trials(trials, None))
+    which = of.comparable
     names = np.array([of.rows[schema.DATASET][i] for i in which])
     errors = of.errors(which)
     medians = {name: float(np.median(errors[names == name])) for name in np.unique(names)}
@@ -94,28 +94,30 @@ def _pooled(trials: pl.DataFrame) -> list[_Pooled]:
     relative = errors / np.array([medians[name] or 1.0 for name in names])
     panels: list[_Pooled] = []
     for wanted in PARAMETERS:
-        for setting in (s for s in of.settings if s.name == wanted):
-            places = of.places(which, setting)
-            known = kept & ~np.isnan(places)
-            if len(np.unique(names[known])) >= 2 and np.ptp(places[known]) > 0:
-                panels.append(_Pooled(setting, places[known], relative[known], names[known]))
+        for parameter in (s for s in of.parameters if s.name == wanted):
+            positions = of.positions(which, parameter)
+            known = kept & ~np.isnan(positions)
+            if len(np.unique(names[known])) >= 2 and np.ptp(positions[known]) > 0:
+                panels.append(_Pooled(parameter, positions[known], relative[known], names[known]))
     return panels
 
 
 def _bins(panel: _Pooled) -> list[dict[str, Any]]:
-    if panel.setting.options:
-        parts = [np.flatnonzero(panel.places == place) for place in np.unique(panel.places)]
+    if panel.parameter.options:
+        parts = [
+            np.flatnonzero(panel.positions == position) for position in np.unique(panel.positions)
+        ]
     else:
-        count = min(5, max(2, len(panel.places) // _PER_BIN))
-        parts = np.array_split(panel.places.argsort(kind="stable"), count)
+        count = min(5, max(2, len(panel.positions) // _PER_BIN))
+        parts = np.array_split(panel.positions.argsort(kind="stable"), count)
     rows: list[dict[str, Any]] = []
     for part in parts:
         median = median_interval(panel.errors[part], panel.owners[part])
         rows.append(
             {
-                "parameter": panel.setting.name,
-                "place": float(np.median(panel.places[part])),
-                "value": value_text(panel.setting, float(np.median(panel.places[part]))),
+                "parameter": panel.parameter.name,
+                "position": float(np.median(panel.positions[part])),
+                "value": value_text(panel.parameter, float(np.median(panel.positions[part]))),
                 RELATIVE: median.value,
                 "low": none_for_nan(median.low),
                 "high": none_for_nan(median.high),
@@ -138,7 +140,7 @@ def _draw_panels(panels: list[_Pooled], rows: list[dict[str, Any]]) -> Any:
     datasets = sorted({str(owner) for panel in panels for owner in panel.owners})
     with drawing(lines, columns, height=0.9 + 2.2 * lines, sharey=True) as (figure, grid):
         for k, (axes, panel) in enumerate(zip(grid, panels, strict=False)):
-            own = [row for row in rows if row["parameter"] == panel.setting.name]
+            own = [row for row in rows if row["parameter"] == panel.parameter.name]
             _draw_pooled(axes, panel, own, datasets)
             if k % columns == 0:
                 axes.set_ylabel("validation MAE / median")
@@ -154,17 +156,17 @@ def _draw_panels(panels: list[_Pooled], rows: list[dict[str, Any]]) -> Any:
 def _draw_pooled(
     axes: Any, panel: _Pooled, rows: list[dict[str, Any]], datasets: list[str]
 ) -> None:
-    setting = panel.setting
+    parameter = panel.parameter
     for i, dataset in enumerate(datasets):
         own = panel.owners == dataset
         axes.plot(
-            axis_numbers(setting, panel.places[own]), panel.errors[own], marker_of(i),
+            axis_numbers(parameter, panel.positions[own]), panel.errors[own], marker_of(i),
             color=colour_of(i), alpha=0.55, markersize=3.5, markeredgewidth=0, label=dataset,
         )  # fmt: skip
-    at = axis_numbers(setting, np.array([row["place"] for row in rows]))
+    at = axis_numbers(parameter, np.array([row["position"] for row in rows]))
     middle, low, high = ([row[name] for row in rows] for name in (RELATIVE, "low", "high"))
     axes.plot(at, middle, "s-", color=BLACK, linewidth=1.8)
     whiskers(axes, at, middle, low, high)
     axes.axhline(1, color=FAINT, linewidth=0.8)
-    axes.set_title(setting.name)
-    scale_axis(axes, setting)
+    axes.set_title(parameter.name)
+    scale_axis(axes, parameter)

@@ -26,6 +26,8 @@ from supremix_reports.statistics.intervals import Array
 from supremix_reports.statistics.shuffles import SHUFFLES, best_in_shuffled_orders
 from supremix_reports.tables import schema
 
+LEARNING: Final = "Learning curves"
+BUDGET: Final = "Error against budget"
 RANK: Final = "rank"
 SPENT: Final = "spent_epochs"
 BEST: Final = "best_error"
@@ -34,36 +36,36 @@ _WIDE: Final = 8.0  # ratio of the largest to the median error from which on an 
 
 
 def learning_plot(
-    name: str, tried: SearchTrials, curves: pl.DataFrame, words: str, unit: str
+    name: str, trials: SearchTrials, curves: pl.DataFrame, words: str, unit: str
 ) -> Plot | NotShown:
     """Draw the validation error of each trial over its epochs.
 
     Args:
         name: of the plot.
-        tried: the trials.
+        trials: The trials.
         curves: rows of the table `curves`.
         words: what they are of.
         unit: of the error.
     """
-    title = "Learning curves"
-    rows = learning_curves(tried, curves)
+    rows = learning_curves(trials, curves)
     if rows.is_empty():
         return NotShown(
-            name=name, title=title, reason="No trial has an error after any of its epochs."
+            name=name, title=LEARNING, reason="No trial has an error after any of its epochs."
         )
     lines = rows.select(schema.RUN, schema.TRIAL, schema.STATE).unique()
     early = lines.filter(pl.col(schema.STATE) != schema.FINISHED).height
     best = rows.filter(pl.col(RANK) == 1)
     final = f"{number(best[schema.ERROR][-1])} {unit}" if best.height else "none"
-    missing = _without_error(tried, curves)
+    missing = _without_error(trials, curves)
     return Plot(
         name=name,
-        title=title,
+        title=LEARNING,
         caption=f"Validation MAE of each trial of {words} after each epoch: of a probe on frozen "
         "features while pretraining, of the model afterwards; a dot where the second stage "
         "begins. Finished trials are coloured by their rank, the best one is thick; grey and "
         f"dashed are those that ended early or failed ({early} of {lines.height}). "
-        f"The best trial ends at {final}. Settings trained anew at the end are left out.{missing}",
+        f"The best trial ends at {final}. Trials that retrain hyperparameters with "
+        f"new seeds are left out.{missing}",
         alt=f"Lines of the validation error over epochs of {counted(lines.height, 'trial')} of "
         f"{words}; {early} ended early. The best trial ends at {final}.",
         figure=_draw_curves(rows, unit),
@@ -71,7 +73,7 @@ def learning_plot(
     )
 
 
-def learning_curves(tried: SearchTrials, curves: pl.DataFrame) -> pl.DataFrame:
+def learning_curves(trials: SearchTrials, curves: pl.DataFrame) -> pl.DataFrame:
     """Return the epochs that have an error, with each trial's state and rank.
 
     Returns:
@@ -79,7 +81,7 @@ def learning_curves(tried: SearchTrials, curves: pl.DataFrame) -> pl.DataFrame:
         others), epoch, stage, error; sorted.
     """
     keys = [schema.RUN, schema.TRIAL]
-    own = tried.rows.filter(pl.col(schema.REPLICATE_OF).is_null())
+    own = trials.rows.filter(pl.col(schema.REPLICATE_OF).is_null())
     ranks = (
         own.filter(
             pl.col(schema.STATE) == schema.FINISHED,
@@ -97,20 +99,19 @@ def learning_curves(tried: SearchTrials, curves: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def budget_plot(name: str, tried: SearchTrials, words: str, unit: str) -> Plot | NotShown:
+def budget_plot(name: str, trials: SearchTrials, words: str, unit: str) -> Plot | NotShown:
     """Draw the best error so far against the epochs spent.
 
     Args:
         name: of the plot.
-        tried: the trials.
+        trials: The trials.
         words: what they are of.
         unit: of the error.
     """
-    title = "Error against budget"
-    rows = best_so_far(tried)
+    rows = best_so_far(trials)
     if rows[BEST].drop_nulls().is_empty():
-        return NotShown(name=name, title=title, reason="No trial was finished with an error.")
-    bands = shuffled(tried) if rows[schema.RUN].n_unique() == 1 else None
+        return NotShown(name=name, title=BUDGET, reason="No trial was finished with an error.")
+    bands = shuffled(trials) if rows[schema.RUN].n_unique() == 1 else None
     last = rows.filter(pl.col(BEST).is_not_null()).tail(1).to_dicts()[0]
     band = (
         f" Band and dashed line: the same trials in {SHUFFLES} shuffled orders (5 % to 95 %, "
@@ -121,11 +122,11 @@ def budget_plot(name: str, tried: SearchTrials, words: str, unit: str) -> Plot |
     )
     return Plot(
         name=name,
-        title=title,
+        title=BUDGET,
         caption=f"Least validation MAE of the finished trials of {words} so far, against the "
         "epochs that all trials up to there have cost, those that ended early included, in the "
-        "order of their numbers; settings trained anew at the end are left out. Dots: the "
-        f"finished trials.{band}",
+        "order of their numbers; trials that retrain hyperparameters with new seeds are left out. "
+        f"Dots: the finished trials.{band}",
         alt=f"A falling staircase: the best validation error of {words} reaches "
         f"{number(last[BEST])} {unit} after {last[SPENT]} epochs.",
         figure=_draw_budget(rows, bands, unit),
@@ -133,17 +134,18 @@ def budget_plot(name: str, tried: SearchTrials, words: str, unit: str) -> Plot |
     )
 
 
-def best_so_far(tried: SearchTrials) -> pl.DataFrame:
+def best_so_far(trials: SearchTrials) -> pl.DataFrame:
     """Return the running minimum of the error over the trials.
 
     Returns:
-        A row a trial that tried settings of its own, in the order of the numbers: run, trial,
-        state, error (null unless finished), spent_epochs, best_error; each run begins anew.
+        A row a trial that tried hyperparameters of its own, in the order of the numbers: run,
+        trial, state, error (null unless finished), spent_epochs, best_error; of each run for
+        itself.
     """
     finished = pl.col(schema.STATE) == schema.FINISHED
     error = pl.when(finished & pl.col(schema.ERROR).is_finite()).then(pl.col(schema.ERROR))
     return (
-        tried.rows.filter(pl.col(schema.REPLICATE_OF).is_null())
+        trials.rows.filter(pl.col(schema.REPLICATE_OF).is_null())
         .with_columns(error.alias(schema.ERROR))
         .select(
             schema.RUN,
@@ -156,18 +158,18 @@ def best_so_far(tried: SearchTrials) -> pl.DataFrame:
     )
 
 
-def shuffled(tried: SearchTrials) -> tuple[Array, Array] | None:
+def shuffled(trials: SearchTrials) -> tuple[Array, Array] | None:
     """Return `best_in_shuffled_orders` of the trials of one run."""
-    rows = best_so_far(tried)
+    rows = best_so_far(trials)
     epochs = rows[SPENT].diff().fill_null(rows[SPENT].first()).to_numpy().astype(np.float64)
     return best_in_shuffled_orders(epochs, rows[schema.ERROR].fill_null(np.inf).to_numpy())
 
 
-def _without_error(tried: SearchTrials, curves: pl.DataFrame) -> str:
+def _without_error(trials: SearchTrials, curves: pl.DataFrame) -> str:
     keys = [schema.RUN, schema.TRIAL]
-    unknown = curves.join(tried.rows.select(keys), on=keys, how="anti").height
+    unknown = curves.join(trials.rows.select(keys), on=keys, how="anti").height
     lacking = curves.filter(~pl.col(schema.ERROR).is_finite().fill_null(value=False))
-    count = lacking.join(tried.rows.select(keys), on=keys, how="semi").height
+    count = lacking.join(trials.rows.select(keys), on=keys, how="semi").height
     words = f" {counted(count, 'epoch')} without an error not drawn." if count else ""
     return words + (f" {counted(unknown, 'epoch')} of no known trial not drawn." if unknown else "")
 

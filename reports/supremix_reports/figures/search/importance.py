@@ -22,7 +22,7 @@ from supremix_reports.figures.plot import (
     listed,
     number,
 )
-from supremix_reports.figures.search.trials import SearchTrials, Setting
+from supremix_reports.figures.search.trials import SearchedParameter, SearchTrials
 
 FANOVA: Final = "fANOVA"
 PED_ANOVA: Final = "PED-ANOVA"
@@ -31,7 +31,7 @@ BEST: Final = 5
 LEAST: Final = 10
 """Trials below which a share of the variance is an accident."""
 
-_TITLE: Final = "Importance of the parameters"
+TITLE: Final = "Importance of the parameters"
 WHAT: Final[Mapping[str, str]] = {
     FANOVA: (
         "fANOVA (Hutter et al. 2014): share of the variance of the error over the searched space "
@@ -45,36 +45,36 @@ WHAT: Final[Mapping[str, str]] = {
 """What each evaluator's number is."""
 
 
-def importance_plot(name: str, tried: SearchTrials, words: str) -> Plot | NotShown:
+def importance_plot(name: str, trials: SearchTrials, words: str) -> Plot | NotShown:
     """Draw the importance of each parameter.
 
     Args:
         name: of the plot.
-        tried: the trials.
+        trials: The trials.
         words: what they are of, for caption and alt text.
     """
-    which = tried.judged
+    which = trials.comparable
     if len(which) < LEAST:
         return NotShown(
             name=name,
-            title=_TITLE,
+            title=TITLE,
             reason=f"The importance of parameters needs at least {LEAST} finished trials with an "
-            f"error, and there are {len(which)}.{tried.left_out()}",
+            f"error, and there are {len(which)}.{trials.left_out()}",
         )
-    if not tried.settings:
-        return NotShown(name=name, title=_TITLE, reason="No parameter took more than one value.")
-    if np.ptp(tried.errors(which)) == 0:
-        return NotShown(name=name, title=_TITLE, reason="All finished trials have the same error.")
-    rows = importances(tried)
+    if not trials.parameters:
+        return NotShown(name=name, title=TITLE, reason="No parameter took more than one value.")
+    if np.ptp(trials.errors(which)) == 0:
+        return NotShown(name=name, title=TITLE, reason="All finished trials have the same error.")
+    rows = importances(trials)
     if not rows:
-        reason = "No finished trial has a setting within the recorded space."
-        return NotShown(name=name, title=_TITLE, reason=reason)
+        reason = "No finished trial has a parameter within the recorded space."
+        return NotShown(name=name, title=TITLE, reason=reason)
     names = list(dict.fromkeys(row["parameter"] for row in rows))
     top = rows[0]
     return Plot(
         name=name,
-        title=_TITLE,
-        caption=_caption(tried, rows, words),
+        title=TITLE,
+        caption=_caption(trials, rows, words),
         alt=f"Bars: importance of {counted(len(names), 'parameter')} of {words}. The largest is "
         f"{top['parameter']} with {top['importance']:.0%} by {top['evaluator']}.",
         figure=_drawn(rows, names),
@@ -82,29 +82,29 @@ def importance_plot(name: str, tried: SearchTrials, words: str) -> Plot | NotSho
     )
 
 
-def importances(tried: SearchTrials) -> list[dict[str, Any]]:
+def importances(trials: SearchTrials) -> list[dict[str, Any]]:
     """Return the importance of each parameter, by every evaluator at hand.
 
-    fANOVA judges the parameters that all finished trials have; PED-ANOVA also those that exist
+    fANOVA evaluates the parameters that all finished trials have; PED-ANOVA also those that exist
     under a condition. fANOVA needs scikit-learn and is left out without it.
 
     Args:
-        tried: the trials; at least ten are judged, and not all have one error.
+        trials: The trials; at least ten are comparable, and not all have one error.
 
     Returns:
         A row a parameter and evaluator: `parameter`, `evaluator`, `importance` (those of an
         evaluator add up to 1), `trials`; the largest first, by the first evaluator. No rows where
-        no setting is within its range.
+        no parameter is within its range.
     """
     # Imported here: it brings scikit-learn along, which takes a while.
     from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator
 
-    study, count = _study(tried)
-    always = [s.name for s in tried.settings if _everywhere(tried, s)]
+    study, count = _study(trials)
+    always = [s.name for s in trials.parameters if _everywhere(trials, s)]
     shares: dict[str, dict[str, float]] = {}
     if find_spec("sklearn") and always:
         shares[FANOVA] = _judged(study, FanovaImportanceEvaluator(seed=0), always)
-    everything = [s.name for s in tried.settings if _somewhere(study, s)]
+    everything = [s.name for s in trials.parameters if _somewhere(study, s)]
     if not everything:
         return []
     ped = PedAnovaImportanceEvaluator(target_quantile=max(0.1, BEST / count))
@@ -112,21 +112,21 @@ def importances(tried: SearchTrials) -> list[dict[str, Any]]:
     first = next(iter(shares.values()))
     order = sorted(everything, key=lambda name: (-first.get(name, -1.0), name))
     return [
-        {"parameter": name, "evaluator": judge, "importance": of[name], "trials": count}
+        {"parameter": name, "evaluator": evaluator, "importance": of[name], "trials": count}
         for name in order
-        for judge, of in shares.items()
+        for evaluator, of in shares.items()
         if name in of
     ]
 
 
-def _study(tried: SearchTrials) -> tuple[optuna.Study, int]:
-    """Put the judged trials into a study in memory; settings off the scale are no part of it."""
+def _study(trials: SearchTrials) -> tuple[optuna.Study, int]:
+    """Put the comparable trials into a study in memory; values off the scale are no part of it."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # else it tells of every new study
     study = optuna.create_study(direction="minimize")
-    which = tried.judged
-    for i, error in zip(which, tried.errors(which).tolist(), strict=True):
-        config = tried.configs[i]
-        known = [s for s in tried.settings if s.name in config and s.within(config[s.name])]
+    which = trials.comparable
+    for i, error in zip(which, trials.errors(which).tolist(), strict=True):
+        config = trials.configs[i]
+        known = [s for s in trials.parameters if s.name in config and s.within(config[s.name])]
         study.add_trial(
             optuna.trial.create_trial(
                 value=error,
@@ -147,28 +147,28 @@ def _judged(study: optuna.Study, evaluator: Any, names: Sequence[str]) -> dict[s
     return {name: float(value) for name, value in found.items() if math.isfinite(value)}
 
 
-def _everywhere(tried: SearchTrials, setting: Setting) -> bool:
-    """Whether all judged trials have the parameter, and not all the same value of it."""
-    places = tried.places(tried.judged, setting)
-    return bool(not np.isnan(places).any() and np.ptp(places) > 0)
+def _everywhere(trials: SearchTrials, parameter: SearchedParameter) -> bool:
+    """Whether all comparable trials have the parameter, and not all the same value of it."""
+    positions = trials.positions(trials.comparable, parameter)
+    return bool(not np.isnan(positions).any() and np.ptp(positions) > 0)
 
 
-def _somewhere(study: optuna.Study, setting: Setting) -> bool:
-    return any(setting.name in trial.params for trial in study.get_trials(deepcopy=False))
+def _somewhere(study: optuna.Study, parameter: SearchedParameter) -> bool:
+    return any(parameter.name in trial.params for trial in study.get_trials(deepcopy=False))
 
 
-def _caption(tried: SearchTrials, rows: Sequence[dict[str, Any]], words: str) -> str:
-    judges = list(dict.fromkeys(row["evaluator"] for row in rows))
-    parts = [f"{WHAT[judge]}." for judge in judges]
+def _caption(trials: SearchTrials, rows: Sequence[dict[str, Any]], words: str) -> str:
+    evaluators = list(dict.fromkeys(row["evaluator"] for row in rows))
+    parts = [f"{WHAT[evaluator]}." for evaluator in evaluators]
     by_forest = {row["parameter"] for row in rows if row["evaluator"] == FANOVA}
     others = sorted({row["parameter"] for row in rows} - by_forest)
     if by_forest and others:
         parts.append(
-            f"fANOVA cannot judge {listed(others)}, which not all trials have (conditions)."
+            f"fANOVA cannot evaluate {listed(others)}, which not all trials have (conditions)."
         )
     if not by_forest:
         parts.append("fANOVA is left out: it needs scikit-learn, which is not installed.")
-    if not tried.recorded:
+    if not trials.recorded:
         parts.append("The space is not recorded: ranges are those of the values tried.")
     count = rows[0]["trials"]
     parts.append(
@@ -177,20 +177,24 @@ def _caption(tried: SearchTrials, rows: Sequence[dict[str, Any]], words: str) ->
     )
     return (
         f"Importance of each searched parameter for {words}, by Optuna, from "
-        f"{counted(count, 'finished trial')}. {' '.join(parts)}{tried.left_out()}"
+        f"{counted(count, 'finished trial')}. {' '.join(parts)}{trials.left_out()}"
     )
 
 
 def _drawn(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> Any:
-    judges = list(dict.fromkeys(row["evaluator"] for row in rows))
-    size = 0.8 / len(judges)
+    evaluators = list(dict.fromkeys(row["evaluator"] for row in rows))
+    size = 0.8 / len(evaluators)
     with drawing(height=0.9 + 0.34 * len(names)) as (figure, (axes,)):
-        for k, judge in enumerate(judges):
-            of = {row["parameter"]: row["importance"] for row in rows if row["evaluator"] == judge}
-            at = [i + (k - (len(judges) - 1) / 2) * size for i, n in enumerate(names) if n in of]
+        for k, evaluator in enumerate(evaluators):
+            of = {
+                row["parameter"]: row["importance"] for row in rows if row["evaluator"] == evaluator
+            }
+            at = [
+                i + (k - (len(evaluators) - 1) / 2) * size for i, n in enumerate(names) if n in of
+            ]
             values = [of[name] for name in names if name in of]
             axes.barh(
-                at, values, height=size * 0.92, label=judge, color=(BLUE, ORANGE)[k],
+                at, values, height=size * 0.92, label=evaluator, color=(BLUE, ORANGE)[k],
                 hatch=("", "///")[k], edgecolor="white", linewidth=0.5,
             )  # fmt: skip
             for y, value in zip(at, values, strict=True):

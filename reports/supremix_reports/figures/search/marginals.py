@@ -1,4 +1,4 @@
-"""The error along one parameter of a search, whatever the others are.
+"""The error along one parameter of a search, with the others as they were tried.
 
 With enough trials a random forest is fitted to the errors and averaged over the other parameters
 (partial dependence; Friedman 2001); with fewer, or without scikit-learn, the trials are binned by
@@ -16,7 +16,7 @@ import numpy as np
 from optuna.distributions import FloatDistribution
 
 from supremix_reports.figures.plot import number
-from supremix_reports.figures.search.trials import SearchTrials, Setting
+from supremix_reports.figures.search.trials import SearchedParameter, SearchTrials
 from supremix_reports.statistics.bootstrap import none_for_nan
 from supremix_reports.statistics.intervals import Array, median_interval
 
@@ -35,7 +35,7 @@ TREES: Final = 100
 """Trees of the forest."""
 
 _GRID: Final = 25
-_ABSENT: Final = -1.0  # off every scale: what a forest is told of a parameter that a trial lacks
+_ABSENT: Final = -1.0  # off every scale: what a forest is given for a parameter that a trial lacks
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +43,16 @@ class Marginal:
     """The error along one parameter.
 
     Args:
-        setting: the parameter.
+        parameter: the parameter.
         how: "forest" or "binned".
-        at: (K,) places on its scale.
+        at: (K,) positions on its scale.
         middle: (K,) error there.
-        low: (K,) lower end; NaN where it cannot be told.
+        low: (K,) lower end; NaN where it is not known.
         high: (K,) upper end.
         trials: (K,) number of trials of a bin; of all trials for a forest.
     """
 
-    setting: Setting
+    parameter: SearchedParameter
     how: str
     at: Array
     middle: Array
@@ -61,95 +61,95 @@ class Marginal:
     trials: Array
 
     def rows(self) -> list[dict[str, Any]]:
-        """A row a place: parameter, how, value, error, low, high, trials."""
+        """A row a position: parameter, how, value, error, low, high, trials."""
         return [
             {
-                "parameter": self.setting.name,
+                "parameter": self.parameter.name,
                 "how": self.how,
-                "value": value_text(self.setting, float(place)),
+                "value": value_text(self.parameter, float(position)),
                 "error": float(middle),
                 "low": none_for_nan(low),
                 "high": none_for_nan(high),
                 "trials": int(trials),
             }
-            for place, middle, low, high, trials in zip(
+            for position, middle, low, high, trials in zip(
                 self.at, self.middle, self.low, self.high, self.trials, strict=True
             )
         ]
 
 
-def with_ratio(tried: SearchTrials) -> SearchTrials:
+def with_ratio(trials: SearchTrials) -> SearchTrials:
     """Add the mixup ratio, alpha / (alpha + beta), as a parameter where both were searched."""
-    names = {s.name for s in tried.settings}
+    names = {s.name for s in trials.parameters}
     if not {ALPHA, BETA} <= names:
-        return tried
-    ratios = [_ratio(config) for config in tried.configs]
+        return trials
+    ratios = [_ratio(config) for config in trials.configs]
     known = [r for r in ratios if r is not None]
     configs = tuple(
         config if ratio is None else {**config, RATIO: ratio}
-        for config, ratio in zip(tried.configs, ratios, strict=True)
+        for config, ratio in zip(trials.configs, ratios, strict=True)
     )
-    setting = Setting(RATIO, FloatDistribution(min(known), max(known)))
-    return replace(tried, configs=configs, settings=(*tried.settings, setting))
+    parameter = SearchedParameter(RATIO, FloatDistribution(min(known), max(known)))
+    return replace(trials, configs=configs, parameters=(*trials.parameters, parameter))
 
 
-def marginals_of(tried: SearchTrials, names: Sequence[str]) -> list[Marginal]:
+def marginals_of(trials: SearchTrials, names: Sequence[str]) -> list[Marginal]:
     """Return the error along parameters.
 
     Args:
-        tried: the trials.
+        trials: The trials.
         names: of the parameters wanted.
 
     Returns:
-        One a parameter, in this order; those that fewer than six judged trials have, or that had
-        one value in these, are left out.
+        One a parameter, in this order; those that fewer than six comparable trials have, or that
+        had one value in these, are left out.
     """
-    which = tried.judged
-    errors = tried.errors(which)
-    places = {s.name: tried.places(which, s) for s in tried.settings}
+    which = trials.comparable
+    errors = trials.errors(which)
+    positions = {s.name: trials.positions(which, s) for s in trials.parameters}
     forests: dict[bool, Any] = {}
     found: list[Marginal] = []
-    for setting in (s for name in names for s in tried.settings if s.name == name):
-        at = places[setting.name]
+    for parameter in (s for name in names for s in trials.parameters if s.name == name):
+        at = positions[parameter.name]
         known = ~np.isnan(at)
         if known.sum() < LEAST or np.ptp(at[known]) == 0:
             continue
         if len(which) < FOREST or not find_spec("sklearn"):
-            found.append(binned(setting, at[known], errors[known]))
+            found.append(binned(parameter, at[known], errors[known]))
             continue
-        # The ratio takes alpha's place in a forest of its own: it cannot move while both are held.
-        ratio = setting.name == RATIO
-        names_of = [s for s in places if s != (ALPHA if ratio else RATIO)]
-        table = np.column_stack([np.nan_to_num(places[s], nan=_ABSENT) for s in names_of])
+        # The ratio replaces alpha in a forest of its own: it cannot move while both are held.
+        ratio = parameter.name == RATIO
+        names_of = [s for s in positions if s != (ALPHA if ratio else RATIO)]
+        table = np.column_stack([np.nan_to_num(positions[s], nan=_ABSENT) for s in names_of])
         if ratio not in forests:
             forests[ratio] = _grown(table, errors)
-        column = names_of.index(setting.name)
-        found.append(_averaged(setting, forests[ratio], table, column, known))
+        column = names_of.index(parameter.name)
+        found.append(_averaged(parameter, forests[ratio], table, column, known))
     return found
 
 
-def binned(setting: Setting, places: Array, errors: Array) -> Marginal:
+def binned(parameter: SearchedParameter, positions: Array, errors: Array) -> Marginal:
     """Return the medians of bins of trials, each with its 95 % bootstrap interval.
 
     Args:
-        setting: the parameter.
-        places: (N,) where on its scale each trial is.
+        parameter: the parameter.
+        positions: (N,) where on its scale each trial is.
         errors: (N,) of the trials.
 
     Returns:
         A bin a value of a choice; else two to five bins of about equally many trials, each at the
-        median place of its trials. A bin of fewer than three trials has no interval.
+        median position of its trials. A bin of fewer than three trials has no interval.
     """
-    if setting.options:
-        parts = [np.flatnonzero(places == place) for place in np.unique(places)]
+    if parameter.options:
+        parts = [np.flatnonzero(positions == position) for position in np.unique(positions)]
     else:
-        order = places.argsort(kind="stable")
+        order = positions.argsort(kind="stable")
         parts = np.array_split(order, min(5, max(2, len(order) // 4)))
     medians = [median_interval(errors[part], np.arange(len(part))) for part in parts]
     return Marginal(
-        setting=setting,
+        parameter=parameter,
         how="binned",
-        at=np.array([np.median(places[part]) for part in parts]),
+        at=np.array([np.median(positions[part]) for part in parts]),
         middle=np.array([median.value for median in medians]),
         low=np.array([median.low for median in medians]),
         high=np.array([median.high for median in medians]),
@@ -158,25 +158,27 @@ def binned(setting: Setting, places: Array, errors: Array) -> Marginal:
 
 
 def _grown(table: Array, errors: Array) -> Any:
-    """Fit a forest to places (N, P) and errors (N,)."""
+    """Fit a forest to positions (N, P) and errors (N,)."""
     from sklearn.ensemble import RandomForestRegressor
 
     forest: Any = RandomForestRegressor(n_estimators=TREES, min_samples_leaf=3, random_state=0)
     return forest.fit(table, errors)
 
 
-def _averaged(setting: Setting, forest: Any, table: Array, column: int, known: Any) -> Marginal:
+def _averaged(
+    parameter: SearchedParameter, forest: Any, table: Array, column: int, known: Any
+) -> Marginal:
     """Average a forest over the other parameters as they were tried; the spread is of its trees."""
     table = table[known]
     found = np.unique(table[:, column])
-    grid = found if setting.options else np.linspace(found[0], found[-1], _GRID)
+    grid = found if parameter.options else np.linspace(found[0], found[-1], _GRID)
     tiled = np.tile(table, (len(grid), 1))
     tiled[:, column] = np.repeat(grid, len(table))
     trees = np.stack([tree.predict(tiled) for tree in forest.estimators_])
     means = trees.reshape(TREES, len(grid), len(table)).mean(axis=2)
     low, high = np.quantile(means, [0.025, 0.975], axis=0)
     return Marginal(
-        setting=setting,
+        parameter=parameter,
         how="forest",
         at=grid,
         middle=means.mean(axis=0),
@@ -191,8 +193,8 @@ def _ratio(config: dict[str, Any]) -> float | None:
     return None if alpha is None or beta is None else float(alpha / (alpha + beta))
 
 
-def value_text(setting: Setting, place: float) -> str:
-    """Return the value at a place of a parameter's scale as it stands in a text."""
-    if setting.options:
-        return str(setting.options[round(place * (len(setting.options) - 1))])
-    return number(setting.value(place))
+def value_text(parameter: SearchedParameter, position: float) -> str:
+    """Return the value at a position of a parameter's scale as it stands in a text."""
+    if parameter.options:
+        return str(parameter.options[round(position * (len(parameter.options) - 1))])
+    return number(parameter.value(position))

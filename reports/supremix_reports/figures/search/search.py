@@ -2,28 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 import polars as pl
 
 from supremix_reports.errors import TableError
-from supremix_reports.figures.plot import NotShown, Plot, plot_name
+from supremix_reports.figures.plot import FigureSpec, NotShown, Plot, plot_name
+from supremix_reports.figures.search import curves as progress
+from supremix_reports.figures.search import importance, parallel, sensitivity
 from supremix_reports.figures.search.across import across_plots as across_plots
 from supremix_reports.figures.search.curves import budget_plot, learning_plot
 from supremix_reports.figures.search.importance import importance_plot
 from supremix_reports.figures.search.parallel import parallel_plot
 from supremix_reports.figures.search.sensitivity import sensitivity_plot
-from supremix_reports.figures.search.trials import SearchTrials, tried
+from supremix_reports.figures.search.trials import SearchTrials, search_trials
 from supremix_reports.tables import schema
 
-TITLES: Final = {
-    "importance": "Importance of the parameters",
-    "sensitivity": "Sensitivity to single parameters",
-    "budget": "Error against budget",
-    "curves": "Learning curves",
-    "parallel": "Settings and errors of the trials",
-}
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """What the figures of one search are drawn from.
+
+    Args:
+        trials: The trials.
+        curves: Rows of the table `curves`.
+        words: Method and dataset, as captions have them.
+        unit: Unit of the error.
+    """
+
+    trials: SearchTrials
+    curves: pl.DataFrame
+    words: str
+    unit: str
+
+
+FIGURES: Final[tuple[FigureSpec[Searched], ...]] = (
+    FigureSpec(
+        "importance", importance.TITLE, lambda n, of: importance_plot(n, of.trials, of.words)
+    ),
+    FigureSpec(
+        "sensitivity",
+        sensitivity.TITLE,
+        lambda n, of: sensitivity_plot(n, of.trials, of.words, of.unit),
+    ),
+    FigureSpec(
+        "budget", progress.BUDGET, lambda n, of: budget_plot(n, of.trials, of.words, of.unit)
+    ),
+    FigureSpec(
+        "curves",
+        progress.LEARNING,
+        lambda n, of: learning_plot(n, of.trials, of.curves, of.words, of.unit),
+    ),
+    FigureSpec(
+        "parallel", parallel.TITLE, lambda n, of: parallel_plot(n, of.trials, of.words, of.unit)
+    ),
+)
+"""The figures of a search, in the order of a report; a new one is a line here."""
 
 
 def search_plots(
@@ -50,25 +86,16 @@ def search_plots(
         Importance of the parameters, sensitivity to single ones, error against budget, learning
         curves and parallel coordinates; each as a plot, or with the reason why there is none.
     """
-    names = {key: plot_name(dataset, method, key) for key in TITLES}
     own = (pl.col(schema.DATASET) == dataset) & (pl.col(schema.METHOD) == method)
     trials, curves = trials.filter(own), curves.filter(own)
     words = f"{method} on {dataset}"
-    if trials.is_empty():
-        return _none(names, f"There are no trials of {words}.")
+    names = {figure.key: plot_name(dataset, method, figure.key) for figure in FIGURES}
     try:
-        found = tried(trials, space)
+        found = search_trials(trials, space)
     except TableError as error:
-        return _none(names, str(error))
-    makers: dict[str, Callable[[str, SearchTrials], Plot | NotShown]] = {
-        "importance": lambda name, of: importance_plot(name, of, words),
-        "sensitivity": lambda name, of: sensitivity_plot(name, of, words, unit),
-        "budget": lambda name, of: budget_plot(name, of, words, unit),
-        "curves": lambda name, of: learning_plot(name, of, curves, words, unit),
-        "parallel": lambda name, of: parallel_plot(name, of, words, unit),
-    }
-    return [makers[key](name, found) for key, name in names.items()]
-
-
-def _none(names: Mapping[str, str], reason: str) -> list[Plot | NotShown]:
-    return [NotShown(name=name, title=TITLES[key], reason=reason) for key, name in names.items()]
+        return [figure.missing(names[figure.key], str(error)) for figure in FIGURES]
+    if trials.is_empty():
+        reason = f"There are no trials of {words}."
+        return [figure.missing(names[figure.key], reason) for figure in FIGURES]
+    of = Searched(found, curves, words, unit)
+    return [figure.draw(names[figure.key], of) for figure in FIGURES]

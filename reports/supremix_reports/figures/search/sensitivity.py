@@ -30,89 +30,93 @@ from supremix_reports.figures.search.marginals import (
     value_text,
     with_ratio,
 )
-from supremix_reports.figures.search.trials import SearchTrials, Setting
+from supremix_reports.figures.search.trials import SearchedParameter, SearchTrials
 from supremix_reports.statistics.intervals import Array
 
 _WIDE: Final = 8.0  # ratio of the largest to the median error from which on an axis is logarithmic
-_TITLE: Final = "Sensitivity to single parameters"
+TITLE: Final = "Sensitivity to single parameters"
 
 
-def sensitivity_plot(name: str, tried: SearchTrials, words: str, unit: str) -> Plot | NotShown:
+def sensitivity_plot(name: str, trials: SearchTrials, words: str, unit: str) -> Plot | NotShown:
     """Draw the error along mixup parameters, temperature and batch size, a panel each.
 
     Args:
         name: of the plot.
-        tried: the trials.
+        trials: The trials.
         words: what they are of.
         unit: of the error.
     """
-    tried = with_ratio(tried)
-    marginals = marginals_of(tried, PARAMETERS)
+    trials = with_ratio(trials)
+    marginals = marginals_of(trials, PARAMETERS)
     if not marginals:
-        wanted = [p for p in PARAMETERS if p in {s.name for s in tried.settings}]
+        wanted = [p for p in PARAMETERS if p in {s.name for s in trials.parameters}]
         found = f"searched here: {listed(wanted)}" if wanted else "none was searched"
         return NotShown(
             name=name,
-            title=_TITLE,
+            title=TITLE,
             reason="The sensitivity to mixup ratio, temperature and batch size needs at least "
             f"{LEAST} finished trials with an error and one of these parameters with two values; "
-            f"{found}, with {counted(len(tried.judged), 'such trial')}.{tried.left_out()}",
+            f"{found}, with {counted(len(trials.comparable), 'such trial')}.{trials.left_out()}",
         )
     return Plot(
         name=name,
-        title=_TITLE,
-        caption=_caption(tried, marginals, words),
+        title=TITLE,
+        caption=_caption(trials, marginals, words),
         alt=f"Panels of the validation error of {words} along "
-        f"{listed([m.setting.name for m in marginals])}. {' '.join(map(_least, marginals))}",
-        figure=_drawn(tried, marginals, unit),
+        f"{listed([m.parameter.name for m in marginals])}. {' '.join(map(_least, marginals))}",
+        figure=_drawn(trials, marginals, unit),
         data=pl.DataFrame([row for m in marginals for row in m.rows()]),
     )
 
 
-def draw_panel(axes: Any, one: Marginal, places: Array, errors: Array) -> None:
+def draw_panel(axes: Any, one: Marginal, positions: Array, errors: Array) -> None:
     """Draw one marginal over its trials.
 
     Args:
         axes: where.
         one: the marginal.
-        places: (N,) of the trials on its scale.
+        positions: (N,) of the trials on its scale.
         errors: (N,) of the trials.
     """
-    setting = one.setting
-    x = axis_numbers(setting, one.at)
-    axes.plot(axis_numbers(setting, places), errors, "o", color=GREY, alpha=0.6, markersize=3.5)
+    parameter = one.parameter
+    x = axis_numbers(parameter, one.at)
+    axes.plot(
+        axis_numbers(parameter, positions), errors, "o", color=GREY, alpha=0.6, markersize=3.5
+    )
     axes.plot(x, one.middle, color=BLUE, marker="" if one.how == "forest" else "s")
-    if one.how == "forest" and not setting.options:
+    if one.how == "forest" and not parameter.options:
         axes.fill_between(x, one.low, one.high, color=BLUE, alpha=0.2, linewidth=0)
     else:
         whiskers(axes, x, one.middle, one.low, one.high, ecolor=BLUE)
-    axes.set_title(setting.name)
-    scale_axis(axes, setting)
+    axes.set_title(parameter.name)
+    scale_axis(axes, parameter)
 
 
-def scale_axis(axes: Any, setting: Setting) -> None:
+def scale_axis(axes: Any, parameter: SearchedParameter) -> None:
     """Show the whole range of a parameter, so that it is seen which part of it was tried."""
-    if setting.options:
-        axes.set_xticks(range(len(setting.options)), [str(option) for option in setting.options])
-        axes.set_xlim(-0.4, len(setting.options) - 0.6)
+    if parameter.options:
+        axes.set_xticks(
+            range(len(parameter.options)), [str(option) for option in parameter.options]
+        )
+        axes.set_xlim(-0.4, len(parameter.options) - 0.6)
         return
-    if setting.log:
-        log_axis(axes.xaxis, setting.value(0.0), setting.value(1.0))
+    if parameter.log:
+        log_axis(axes.xaxis, parameter.value(0.0), parameter.value(1.0))
     else:
         axes.locator_params(axis="x", nbins=4)
-    axes.set_xlim(setting.value(-0.04), setting.value(1.04))
+    axes.set_xlim(parameter.value(-0.04), parameter.value(1.04))
 
 
-def axis_numbers(setting: Setting, places: Array) -> Array:
-    """Return places as they stand on the axis: values, or the numbers of the options."""
-    if setting.options:
-        return places * (len(setting.options) - 1)
-    return np.array([setting.value(place) for place in places])
+def axis_numbers(parameter: SearchedParameter, positions: Array) -> Array:
+    """Return positions as they stand on the axis: values, or the numbers of the options."""
+    if parameter.options:
+        return positions * (len(parameter.options) - 1)
+    return np.array([parameter.value(position) for position in positions])
 
 
-def _caption(tried: SearchTrials, marginals: list[Marginal], words: str) -> str:
-    forest = [m.setting.name for m in marginals if m.how == "forest"]
-    bins = [m.setting.name for m in marginals if m.how == "binned"]
+def _caption(trials: SearchTrials, marginals: list[Marginal], words: str) -> str:
+    forest = [m.parameter.name for m in marginals if m.how == "forest"]
+    bins = [m.parameter.name for m in marginals if m.how == "binned"]
     parts = [f"Validation MAE of the finished trials of {words} along single parameters."]
     if forest:
         parts.append(
@@ -125,28 +129,28 @@ def _caption(tried: SearchTrials, marginals: list[Marginal], words: str) -> str:
             f"{listed(bins)}: medians of bins of trials with 95 % bootstrap intervals (none below "
             "three trials); the other parameters are as they were tried, not held."
         )
-    if any(m.setting.name == RATIO for m in marginals):
+    if any(m.parameter.name == RATIO for m in marginals):
         parts.append(
             "The mixup ratio is alpha / (alpha + beta), the mean share of the anchor in a mixture."
         )
-    parts.append("Dots are trials. The search tried good settings more often than others.")
-    return " ".join(parts) + tried.left_out()
+    parts.append("Dots are trials. The search tried good hyperparameters more often than others.")
+    return " ".join(parts) + trials.left_out()
 
 
 def _least(one: Marginal) -> str:
     i = int(one.middle.argmin())
-    value, error = value_text(one.setting, float(one.at[i])), number(float(one.middle[i]))
-    return f"{one.setting.name}: least near {value} ({error})."
+    value, error = value_text(one.parameter, float(one.at[i])), number(float(one.middle[i]))
+    return f"{one.parameter.name}: least near {value} ({error})."
 
 
-def _drawn(tried: SearchTrials, marginals: list[Marginal], unit: str) -> Any:
+def _drawn(trials: SearchTrials, marginals: list[Marginal], unit: str) -> Any:
     columns = min(3, len(marginals))
     rows = math.ceil(len(marginals) / columns)
-    which = tried.judged
-    errors = tried.errors(which)
+    which = trials.comparable
+    errors = trials.errors(which)
     with drawing(rows, columns, height=0.5 + 2.2 * rows, sharey=True) as (figure, panels):
         for k, (axes, one) in enumerate(zip(panels, marginals, strict=False)):
-            at = tried.places(which, one.setting)
+            at = trials.positions(which, one.parameter)
             draw_panel(axes, one, at, errors)
             if k % columns == 0:
                 axes.set_ylabel(f"validation MAE ({unit})")

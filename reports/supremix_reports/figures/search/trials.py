@@ -29,7 +29,7 @@ be logarithmic."""
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class SearchedParameter:
     """A parameter that was searched.
 
     Args:
@@ -62,7 +62,7 @@ class Setting:
             return any(_same(value, option) for option in self.options)
         return _is_number(value) and self._low <= cast("float", value) <= self._high
 
-    def place(self, value: object) -> float:
+    def position(self, value: object) -> float:
         """Return where on its scale, from 0 to 1, a value lies; NaN for one not of the scale."""
         if not self.within(value):
             return math.nan
@@ -74,11 +74,11 @@ class Setting:
             low, high, at = math.log(low), math.log(high), math.log(at)
         return 0.5 if high == low else (at - low) / (high - low)
 
-    def value(self, place: float) -> float:
-        """Return the number at a place of a range, the inverse of `place`."""
+    def value(self, position: float) -> float:
+        """Return the number at a position of a range, the inverse of `position`."""
         if self.log:
-            return float(self._low * (self._high / self._low) ** place)
-        return float(self._low + place * (self._high - self._low))
+            return float(self._low * (self._high / self._low) ** position)
+        return float(self._low + position * (self._high - self._low))
 
     @property
     def _low(self) -> float:
@@ -95,22 +95,22 @@ class SearchTrials:
 
     Args:
         rows: of the table `trials`, by run and number.
-        configs: the settings of each.
-        settings: the parameters that were searched and took more than one value.
+        configs: the hyperparameters of each.
+        parameters: the parameters that were searched and took more than one value.
         recorded: whether their ranges are those of the search; else those of the values tried.
     """
 
     rows: pl.DataFrame
     configs: tuple[Config, ...]
-    settings: tuple[Setting, ...]
+    parameters: tuple[SearchedParameter, ...]
     recorded: bool
 
     @property
-    def judged(self) -> list[int]:
-        """Which trials tried settings of their own, had all their epochs and have an error.
+    def comparable(self) -> list[int]:
+        """The trials that tried hyperparameters of their own, had all their epochs, have an error.
 
-        The error of one that ended early was measured on another footing, and settings trained
-        anew were picked for being good.
+        The error of one that ended early was measured after fewer epochs, and hyperparameters that
+        were retrained had been picked for being good.
         """
         return [
             i
@@ -124,12 +124,12 @@ class SearchTrials:
         """The errors of trials, (K,)."""
         return self.rows[schema.ERROR].cast(pl.Float64).to_numpy()[list(which)]
 
-    def places(self, which: Sequence[int], setting: Setting) -> Array:
+    def positions(self, which: Sequence[int], parameter: SearchedParameter) -> Array:
         """Where on its scale a parameter was in trials, (K,); NaN where it did not exist."""
-        return np.array([setting.place(self.configs[i].get(setting.name)) for i in which])
+        return np.array([parameter.position(self.configs[i].get(parameter.name)) for i in which])
 
     def left_out(self) -> str:
-        """Say in words which trials are not among the judged; empty when all are."""
+        """Say in words which trials are not comparable; empty when all are."""
         counts = [
             (self._count(schema.PRUNED), "pruned"),
             (self._count(schema.STOPPED), "stopped"),
@@ -137,7 +137,7 @@ class SearchTrials:
             (self.rows.filter(pl.col(schema.REPLICATE_OF).is_not_null()).height, "retrained"),
         ]
         words = [f"{count} {state}" for count, state in counts if count]
-        lacking = self.rows.height - len(self.judged) - sum(count for count, _ in counts)
+        lacking = self.rows.height - len(self.comparable) - sum(count for count, _ in counts)
         words += [f"{lacking} without an error"] if lacking > 0 else []
         return f" Left out: {', '.join(words)}." if words else ""
 
@@ -146,15 +146,15 @@ class SearchTrials:
         return self.rows.filter(own, pl.col(schema.STATE) == state).height
 
 
-def tried(trials: pl.DataFrame, space: Mapping[str, Any] | None) -> SearchTrials:
-    """Read the settings of trials.
+def search_trials(trials: pl.DataFrame, space: Mapping[str, Any] | None) -> SearchTrials:
+    """Read the hyperparameters of trials.
 
     Args:
         trials: rows of the table `trials`, of one dataset and method.
         space: the search space as `space.json` holds it; None takes the values that were tried.
 
     Raises:
-        TableError: the settings of a trial are no JSON object.
+        TableError: the hyperparameters of a trial are no JSON object.
     """
     rows = trials.sort(schema.RUN, schema.TRIAL)
     numbers, texts = rows[schema.TRIAL].to_list(), rows[schema.CONFIG].to_list()
@@ -162,28 +162,32 @@ def tried(trials: pl.DataFrame, space: Mapping[str, Any] | None) -> SearchTrials
     declared = _declared(space) if space else None
     found = _observed(configs) if declared is None else declared
     varied = tuple(s for s in found if len(_values(configs, s.name)) > 1)
-    return SearchTrials(rows=rows, configs=configs, settings=varied, recorded=declared is not None)
+    return SearchTrials(
+        rows=rows, configs=configs, parameters=varied, recorded=declared is not None
+    )
 
 
 def _config(number: int, text: str) -> Config:
-    """Read the settings of a trial; a value that is none of a parameter's stands as its text."""
+    """Read the hyperparameters of a trial; a list or mapping stands as its text."""
     try:
         config = cast("object", json.loads(text))
     except json.JSONDecodeError as error:
-        raise TableError(f"The settings of trial {number} are not JSON: {error}.") from error
+        raise TableError(f"The hyperparameters of trial {number} are not JSON: {error}.") from error
     if not isinstance(config, dict):
-        raise TableError(f"The settings of trial {number} are no JSON object, but {text[:40]}.")
+        raise TableError(
+            f"The hyperparameters of trial {number} are no JSON object, but {text[:40]}."
+        )
     plain = cast("Config", config)
     return {k: json.dumps(v) if isinstance(v, list | dict) else v for k, v in plain.items()}
 
 
-def _declared(space: Mapping[str, Any]) -> list[Setting] | None:
+def _declared(space: Mapping[str, Any]) -> list[SearchedParameter] | None:
     """Read a space from `space.json`; None where it is none, which `recorded` tells."""
     try:
         found = {name: _distribution(entry) for name, entry in space.items()}
     except (AttributeError, KeyError, TypeError, ValueError):
         return None
-    return [Setting(name, one) for name, one in found.items() if one is not None]
+    return [SearchedParameter(name, one) for name, one in found.items() if one is not None]
 
 
 def _distribution(entry: Mapping[str, Any]) -> BaseDistribution | None:
@@ -198,9 +202,9 @@ def _distribution(entry: Mapping[str, Any]) -> BaseDistribution | None:
     return None
 
 
-def _observed(configs: Sequence[Config]) -> list[Setting]:
+def _observed(configs: Sequence[Config]) -> list[SearchedParameter]:
     """Take ranges and options from the values that were tried."""
-    settings: list[Setting] = []
+    parameters: list[SearchedParameter] = []
     for name in sorted({name for config in configs for name in config}):
         values = _values(configs, name)
         if len(values) < 2:
@@ -208,10 +212,10 @@ def _observed(configs: Sequence[Config]) -> list[Setting]:
         if any(isinstance(value, float) for value in values) and all(map(_is_number, values)):
             low, high = float(min(values)), float(max(values))
             log = low > 0 and high >= _LOG_FACTOR * low
-            settings.append(Setting(name, FloatDistribution(low, high, log=log)))
+            parameters.append(SearchedParameter(name, FloatDistribution(low, high, log=log)))
         else:
-            settings.append(Setting(name, CategoricalDistribution(values)))
-    return settings
+            parameters.append(SearchedParameter(name, CategoricalDistribution(values)))
+    return parameters
 
 
 def _values(configs: Sequence[Config], name: str) -> list[Any]:
@@ -230,7 +234,7 @@ def _is_number(value: object) -> bool:
 
 
 def _same(a: object, b: object) -> bool:
-    # True equals 1 in Python, but not as a setting.
+    # True equals 1 in Python, but not as a parameter.
     return a == b and isinstance(a, bool) == isinstance(b, bool)
 
 

@@ -14,9 +14,9 @@ from benchmark_folder import write_benchmark, write_cell
 
 from supremix_reports import SchemaError, collect, read_table, write_table
 from supremix_reports.catalog import lazy_tables as scanning
+from supremix_reports.report.data import ReportData, read_report_data
 from supremix_reports.report.differences import compare_runs
 from supremix_reports.report.evidence import searched
-from supremix_reports.report.material import ReportData, read_material
 from supremix_reports.report.report import Options, write_report
 
 QUICK = Options(resamples=100, comparing=200, date="2026-01-31", formats=("md",))
@@ -44,8 +44,8 @@ def changed(cell: Path, table: str, **columns: Any) -> None:
     write_table(str(cell), table, rows.to_dicts())
 
 
-def errors_of(material: ReportData) -> dict[tuple[str, str], float]:
-    rows = material.mae.filter(pl.col("metric") == "mae")
+def errors_of(data: ReportData) -> dict[tuple[str, str], float]:
+    rows = data.mae.filter(pl.col("metric") == "mae")
     found = {(d, m): value for d, m, value in rows.select("dataset", "method", "value").iter_rows()}
     assert len(found) == rows.height
     return found
@@ -55,22 +55,22 @@ def test_each_model_of_a_joint_training_has_an_error_of_its_own(tmp_path: Path) 
     folder = write_joint(tmp_path / "together", tmp_path / "parts", "brains", "hearts")
     predictions = read_table(str(folder), "predictions").filter(pl.col("split") == "test")
 
-    material = read_material([str(folder)], split="test")
+    data = read_report_data([str(folder)], split="test")
 
-    assert material.datasets == ["brains", "hearts"]
-    assert material.methods == ["joint-rnc", "rnc"]
+    assert data.datasets == ["brains", "hearts"]
+    assert data.methods == ["joint-rnc", "rnc"]
     expected = {
         (dataset, method): part.select(
             (pl.col("prediction") - pl.col("target")).abs().mean()
         ).item()
         for (dataset, method), part in predictions.group_by(["dataset", "method"])
     }
-    assert errors_of(material) == pytest.approx(expected)
-    units = set(material.mae.select("dataset", "unit").iter_rows())
+    assert errors_of(data) == pytest.approx(expected)
+    units = set(data.mae.select("dataset", "unit").iter_rows())
     assert units == set(read_table(str(folder), "mae").select("dataset", "unit").iter_rows())
-    for entry in material.entries:
-        assert material.curves(entry)["dataset"].unique().to_list() == [entry.run.dataset]
-        assert material.predicted(entry)["method"].unique().to_list() == [entry.method]
+    for entry in data.entries:
+        assert data.curves(entry)["dataset"].unique().to_list() == [entry.run.dataset]
+        assert data.predicted(entry)["method"].unique().to_list() == [entry.method]
 
 
 def test_a_report_takes_joint_trainings_over_overlapping_datasets(tmp_path: Path) -> None:
@@ -111,10 +111,10 @@ def test_a_joint_training_without_results_is_told(tmp_path: Path) -> None:
     spec = {"joint": {"brains": {"method": "rnc"}}, "config": {}}
     (tmp_path / "together" / "spec.json").write_text(json.dumps(spec))
 
-    material = read_material([str(cell), str(tmp_path / "together")], split="test")
+    data = read_report_data([str(cell), str(tmp_path / "together")], split="test")
 
-    assert list(errors_of(material)) == [("brains", "supremix")]
-    assert "together" in {problem.run for problem in material.problems}
+    assert list(errors_of(data)) == [("brains", "supremix")]
+    assert "together" in {problem.run for problem in data.problems}
 
 
 def test_a_run_in_another_unit_is_in_no_table(tmp_path: Path) -> None:
@@ -128,8 +128,8 @@ def test_a_run_in_another_unit_is_in_no_table(tmp_path: Path) -> None:
     assert written.mae["run"].unique().to_list() == ["first"]
     assert "furlong" not in written.mae["unit"].to_list()
     assert any("its errors are left out" in problem.reason for problem in written.problems)
-    material = read_material([str(first), str(other)], split="test")
-    assert material.comparable_trials()["run"].unique().to_list() == ["first"]
+    data = read_report_data([str(first), str(other)], split="test")
+    assert data.comparable_trials()["run"].unique().to_list() == ["first"]
 
 
 def test_the_unit_of_a_run_without_trials_is_that_of_its_errors(tmp_path: Path) -> None:
@@ -138,9 +138,9 @@ def test_the_unit_of_a_run_without_trials_is_that_of_its_errors(tmp_path: Path) 
     (other / "trials.parquet").unlink()
     changed(other, "mae", unit=pl.lit("furlong"))
 
-    material = read_material([str(first), str(other)], split="test")
+    data = read_report_data([str(first), str(other)], split="test")
 
-    assert list(errors_of(material)) == [("brains", "l1")]
+    assert list(errors_of(data)) == [("brains", "l1")]
 
 
 def test_an_error_that_follows_from_no_number_is_not_taken_as_written(tmp_path: Path) -> None:
@@ -151,8 +151,8 @@ def test_an_error_that_follows_from_no_number_is_not_taken_as_written(tmp_path: 
 
     runs = [str(first), str(other)]
 
-    assert read_material(runs, split="test").mae["run"].unique().to_list() == ["first"]
-    assert read_material(runs, split="val").mae["run"].n_unique() == 2
+    assert read_report_data(runs, split="test").mae["run"].unique().to_list() == ["first"]
+    assert read_report_data(runs, split="val").mae["run"].n_unique() == 2
 
 
 @pytest.fixture
@@ -182,11 +182,10 @@ def test_a_file_is_not_read_more_often_where_there_are_more_runs(
     checking = dict(counted)
     counted.clear()
 
-    material = read_material([address], split="test")
-    for entry in material.entries:
-        assert material.trials(entry).height == 2
-        assert material.curves(entry)["run"].unique().to_list() == [entry.run.name]
-    material.all_trials()
+    data = read_report_data([address], split="test")
+    for entry in data.entries:
+        assert data.trials(entry).height == 2
+        assert data.curves(entry)["run"].unique().to_list() == [entry.run.name]
 
     again = {file: counted[file] - checking.get(file, 0) for file in counted}
     assert {file.rpartition("/")[2] for file in again} >= {"trials.parquet", "curves.parquet"}
@@ -219,7 +218,7 @@ def test_settings_that_cannot_be_read_are_told(tmp_path: Path, text: str, words:
 
     assert words in (tmp_path / "report" / "report.md").read_text()
     assert any(p.run == "odd" and words in p.reason for p in found.problems)
-    assert found.best_settings["lr"][1] is None
+    assert found.best_hyperparameters["lr"][1] is None
 
 
 def test_a_range_with_an_end_that_is_a_text_is_shown_as_it_is() -> None:
@@ -235,6 +234,6 @@ def test_a_benchmark_file_of_another_shape_is_taken(tmp_path: Path, odd: object)
     index = json.loads((bench / "benchmark.json").read_text())
     (bench / "benchmark.json").write_text(json.dumps(index | {"datasets": odd, "reference": odd}))
 
-    material = read_material([str(bench)], split="test")
+    data = read_report_data([str(bench)], split="test")
 
-    assert (material.methods, material.reference) == (["l1"], None)
+    assert (data.methods, data.reference) == (["l1"], None)

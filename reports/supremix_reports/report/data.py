@@ -33,7 +33,7 @@ class ReportData:
     Args:
         collection: what was collected.
         entries: the runs; of a joint training its parts.
-        tried: the trials of all runs, in the order of the entries.
+        all_trials: the trials of all runs, in the order of the entries.
         predictions: those of the split that is looked at, in the same order.
         mae: rows of the table `mae` of that split, those of the usual measures computed from the
             predictions where there are any.
@@ -47,7 +47,7 @@ class ReportData:
 
     collection: Collection
     entries: tuple[Entry, ...]
-    tried: pl.DataFrame
+    all_trials: pl.DataFrame
     predictions: pl.DataFrame
     mae: pl.DataFrame
     problems: tuple[Problem, ...]
@@ -70,7 +70,7 @@ class ReportData:
 
     def trials(self, entry: Entry) -> pl.DataFrame:
         """The trials of a run."""
-        return self._trials.get(entry.run.name, self.tried.clear())
+        return self._trials.get(entry.run.name, self.all_trials.clear())
 
     def curves(self, entry: Entry) -> pl.DataFrame:
         """The curves of a run, read from its own file."""
@@ -80,16 +80,12 @@ class ReportData:
         """The predictions of a run on the split."""
         return self._predicted.get(entry.run.name, self.predictions.clear())
 
-    def all_trials(self) -> pl.DataFrame:
-        """The trials of all runs, in their order."""
-        return self.tried
-
     def comparable_trials(self) -> pl.DataFrame:
-        """The same without runs whose errors are in another unit than those beside them."""
-        return self.tried.filter(~pl.col(schema.RUN).is_in(sorted(self.apart)))
+        """The same without runs whose errors are in another unit than the runs before them."""
+        return self.all_trials.filter(~pl.col(schema.RUN).is_in(sorted(self.apart)))
 
 
-def read_material(
+def read_report_data(
     addresses: Iterable[str], *, split: str, resampling: Resampling = DEFAULT
 ) -> ReportData:
     """Collect runs for a report.
@@ -110,23 +106,23 @@ def read_material(
     if not collection.runs:
         reasons = " ".join(problem.reason for problem in collection.problems)
         raise TableError(f"There is no run to report on. {reasons}".strip())
-    plan = _plan(given)
-    reference = plan.get("reference")
-    # Each table is read once, whatever the number of runs.
+    benchmark = _benchmark(given)
+    reference = benchmark.get("reference")
+    # Each table is read once, for any number of runs.
     trials, mae = collection.trials.collect(), collection.mae.collect()
-    entries = entries_of(collection, trials, mae, plan)
+    entries = entries_of(collection, trials, mae, benchmark)
     odd = _other_units(entries)
     problems = [*collection.problems, *odd]
     own = collection.predictions.filter(pl.col(schema.SPLIT) == split).collect()
     apart = frozenset(problem.run for problem in odd)
-    predictions, tried = _left(labelled(own, entries), apart), labelled(trials, entries)
+    predictions, all_trials = _left(labelled(own, entries), apart), labelled(trials, entries)
     refused = apart | _dropped(entries, predictions, split, problems)
     written = labelled(mae.filter(pl.col(schema.SPLIT) == split), entries)
     rows = _mae(entries, predictions, _left(written, refused), resampling)
     return ReportData(
         collection=collection,
         entries=entries,
-        tried=tried,
+        all_trials=all_trials,
         predictions=predictions,
         mae=rows,
         problems=(*problems, *_untested(entries, predictions, split, problems)),
@@ -134,16 +130,16 @@ def read_material(
         reference=reference if isinstance(reference, str) else None,
         apart=apart,
         resampling=resampling,
-        _trials=_by_run(tried),
+        _trials=_by_run(all_trials),
         _predicted=_by_run(predictions),
     )
 
 
-def choose_reference(material: ReportData, wanted: str | None) -> str | None:
+def choose_reference(data: ReportData, wanted: str | None) -> str | None:
     """Return the method that others are compared with.
 
     Args:
-        material: the runs.
+        data: the runs.
         wanted: the one asked for; None for the one that the benchmark was asked for with, else
             `REFERENCE`, and where that is not among the methods the first one.
 
@@ -153,25 +149,25 @@ def choose_reference(material: ReportData, wanted: str | None) -> str | None:
     Raises:
         TableError: when the one asked for is not among them.
     """
-    methods: list[str] = material.methods
+    methods: list[str] = data.methods
     if wanted is not None and wanted not in methods:
         raise TableError(
             f"There is no method {wanted!r} to compare with. Methods: {', '.join(methods)}."
         )
     if len(methods) < 2:
         return None
-    preferred = (wanted, material.reference, REFERENCE)
+    preferred = (wanted, data.reference, REFERENCE)
     return next((name for name in preferred if name in set(methods)), methods[0])
 
 
-def _plan(addresses: Sequence[str]) -> dict[str, Any]:
+def _benchmark(addresses: Sequence[str]) -> dict[str, Any]:
     """What a benchmark was asked for, where the report is about one alone."""
     address = storage.join(addresses[0], BENCHMARK)
     if len(addresses) > 1 or not storage.exists(address):
         return {}
     try:
         content = json.loads(storage.read_bytes(address))
-    except ValueError:  # told among the problems of the collection
+    except ValueError:  # named among the problems of the collection
         return {}
     return cast("dict[str, Any]", content) if isinstance(content, dict) else {}
 
@@ -197,8 +193,8 @@ def _dropped(
     The error that such a run wrote itself follows from those predictions.
     """
     there = set(predictions[schema.RUN].unique().to_list())
-    told = {problem.run for problem in problems if problem.what == f"predictions, {split}"}
-    return {e.run.name for e in entries if e.run.name not in there and e.whole in told}
+    known = {problem.run for problem in problems if problem.what == f"predictions, {split}"}
+    return {e.run.name for e in entries if e.run.name not in there and e.whole in known}
 
 
 def _other_units(entries: Sequence[Entry]) -> list[Problem]:
@@ -220,16 +216,18 @@ def _untested(
     entries: Sequence[Entry],
     predictions: pl.DataFrame,
     split: str,
-    known: Sequence[Problem],
+    problems: Sequence[Problem],
 ) -> list[Problem]:
     """Runs without predictions of the split of which nothing has been said yet."""
     there = set(predictions[schema.RUN].unique().to_list())
-    told = {problem.run for problem in known if re.search("predictions|trials|unit", problem.what)}
+    known = {
+        problem.run for problem in problems if re.search("predictions|trials|unit", problem.what)
+    }
     reason = f"It has no predictions on {split}, so it is in no table of errors."
     return [
         Problem(entry.run.name, "predictions", reason)
         for entry in entries
-        if entry.run.name not in there and not {entry.run.name, entry.whole} & told
+        if entry.run.name not in there and not {entry.run.name, entry.whole} & known
     ]
 
 
