@@ -33,9 +33,11 @@ def _hard_negatives(z, y, i, negatives, lam):
         yield part * z[i] + (1 - part) * z[k], part * y[i] + (1 - part) * y[k]
 
 
-def _hard_positives(z, y, i, window):
-    """Mix-pos of anchor i: vectors."""
-    for j, k in itertools.product(range(len(y)), repeat=2):
+def _hard_positives(z, y, i, window, label_bin):
+    """Mix-pos of anchor i, of two distinct negatives: vectors."""
+    home = _bin_of(y[i], label_bin)
+    others = [j for j in range(len(y)) if _bin_of(y[j], label_bin) != home]
+    for j, k in itertools.product(others, repeat=2):
         if y[j] < y[i] < y[k] and y[i] - y[j] < window and y[k] - y[i] < window:
             part = (y[k] - y[i]) / (y[k] - y[j])
             yield part * z[j] + (1 - part) * z[k]
@@ -64,7 +66,7 @@ def brute_supremix(
     for i in range(len(y)):
         same, different = _real_terms(y, i, label_bin)
         hard = list(_hard_negatives(z, y, i, different, lam)) if mix_neg else []
-        mixed = list(_hard_positives(z, y, i, window)) if mix_pos else []
+        mixed = list(_hard_positives(z, y, i, window, label_bin)) if mix_pos else []
         if normalize_mixtures:
             hard = [(functional.normalize(vector, dim=0), label) for vector, label in hard]
             mixed = [functional.normalize(vector, dim=0) for vector in mixed]

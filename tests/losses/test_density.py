@@ -25,6 +25,9 @@ def brute_weights(labels, width, kernel, size, sigma, reweight):
     counts = {}
     for label in labels:
         counts[math.floor(label / width)] = counts.get(math.floor(label / width), 0) + 1
+    if reweight == "inverse":
+        every = range(min(counts), max(counts) + 1)
+        counts = {k: min(max(counts.get(k, 0), 5), 1000) for k in every}
     window, half = brute_window(kernel, size, sigma), size // 2
     weights = []
     for label in labels:
@@ -52,6 +55,12 @@ def test_rare_labels_weigh_more_and_neighbours_alike():
     weights = DensityWeights(reweight="inverse")(labels)
     assert weights[99] > 3 * weights[92]
     assert weights[92] < 2 * weights[0]
+
+
+def test_the_inverse_is_clipped_so_that_one_rare_label_does_not_outweigh_all():
+    labels = torch.cat((torch.full((3000,), 1.0), torch.tensor([40.0])))
+    weights = DensityWeights(reweight="inverse", size=1)(labels)
+    assert weights[-1] / weights[0] == pytest.approx(1000 / 5)
 
 
 def test_labels_on_the_grid_fall_in_their_own_bins_despite_rounding():
@@ -129,8 +138,11 @@ class Loops:
             return feature
         mean, variance = self.known[b]
         new_mean, new_variance = self.smooth(b)
-        scale = (new_variance / variance.clamp(min=1e-12)).clamp(0.1, 10).sqrt()
-        return (feature - mean) * scale + new_mean
+        moved = [
+            float((f - m) * min(max(n / v, 0.1), 10) ** 0.5 + n_m) if v > 0 else float(f)
+            for f, m, v, n_m, n in zip(feature, mean, variance, new_mean, new_variance, strict=True)
+        ]
+        return torch.tensor(moved, dtype=feature.dtype)
 
 
 def _epoch(seed, count=40, spread=25.0):
@@ -155,6 +167,18 @@ def test_features_are_calibrated_like_in_plain_loops(momentum):
         wanted = [theirs.calibrate(f, y) for f, y in zip(fresh, where.tolist(), strict=True)]
         torch.testing.assert_close(ours(fresh, where), torch.stack(wanted))
     assert not torch.allclose(ours(fresh, where), fresh)
+
+
+def test_a_feature_that_does_not_vary_in_its_bin_stays_as_it_is():
+    module = FeatureSmoothing(2, low=0.0, high=10.0)
+    labels = torch.tensor([1.5, 1.5, 2.5, 2.5])
+    features = torch.tensor([[3.0, 0.1], [3.0, 0.5], [4.0, 0.2], [5.0, 0.9]])
+    module.collect(features, labels)
+    module.finish()
+    moved = module(features, labels)
+    assert torch.equal(moved[:2, 0], features[:2, 0])
+    assert (moved[:2, 1] != features[:2, 1]).all()
+    assert (moved[2:] != features[2:]).all()
 
 
 def test_features_stay_before_the_start_and_in_evaluation():

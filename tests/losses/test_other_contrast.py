@@ -61,7 +61,7 @@ def brute_adacon(embeddings, labels, *, temperature, margin, label_bin, referenc
     known = y if reference is None else list(reference)
 
     def place(label):
-        return sum(r <= label for r in known) / len(known)
+        return sum((r < label) + (r <= label) for r in known) / (2 * len(known))
 
     def alike(one, other):
         if label_bin == 0:
@@ -175,6 +175,17 @@ def test_adacon_at_the_papers_scale_equals_the_brute_force(batch):
     options = {"temperature": 1 / 150, "margin": 2.0, "label_bin": 1.0, "reference": None}
     theirs = brute_adacon(embeddings, labels, normalize=True, **options)
     _assert_same(AdaConLoss()(embeddings, labels), theirs, embeddings)
+
+
+def test_equal_labels_lie_in_the_middle_of_their_step():
+    # Two thirds of the labels equal: a right-continuous distribution would put 2 at 2/3 from 1.
+    embeddings = torch.eye(3, dtype=torch.float64, requires_grad=True)
+    loss = AdaConLoss(temperature=1.0, label_bin=1.5, reference=(1.0, 2.0, 2.0))
+    # 1 at mid-rank 1/6, 2 at 2/3, 3.5 at 1: margins of twice their distances.
+    labels = torch.tensor([1.0, 2.0, 2.0])
+    margin = 2 * (2 / 3 - 1 / 6)
+    wanted = math.log(1 + math.exp(margin))
+    assert loss(embeddings, labels).item() == pytest.approx(wanted)
 
 
 def test_adacon_without_margin_is_supcon(batch):

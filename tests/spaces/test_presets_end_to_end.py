@@ -18,7 +18,7 @@ STARTS = {
     "c-mixup": {"alpha": 2.0, "bandwidth": 20.0, "where": "inputs"},
     "adacon": {"weight": 0.75, "temperature": 1 / 150},
     "ranksim": {"gamma": 100.0, "lam": 2.0},
-    "ordinal-entropy": {"spread": 1e-3, "tightness": 1e-3},
+    "ordinal-entropy": {"spread": 1.0, "tightness": 1.0},
     "conr": {"weight": 4.0, "temperature": 0.07, "window": 4.0},
     "lds": {"size": 5, "sigma": 2.0, "reweight": "sqrt_inverse"},
     "fds": {"size": 5, "sigma": 2.0, "momentum": 0.9},

@@ -46,7 +46,8 @@ BATCH: dict[str, Any] = {
     "expw-cauchy": ExpLoss(kernel="cauchy"),
     "adacon": AdaConLoss(temperature=0.1),
     "ranksim": RankSimLoss(gamma=1.0),
-    "ordinal-entropy": OrdinalEntropyLoss(spread=0.1, tightness=0.1),
+    "ordinal-entropy": OrdinalEntropyLoss(),
+    "ordinal-entropy-scaled": OrdinalEntropyLoss(label_scale=2.0),
 }
 # Losses that look at predictions as well, or at nothing else; scalars too.
 WITH_PREDICTIONS: dict[str, Any] = {"conr": ConRLoss(window=3.0), "balanced-mse": BalancedMSELoss()}
@@ -86,7 +87,8 @@ def in_other_unit(loss: T, factor: float) -> T:
     """The loss whose hyperparameters follow labels that are multiplied by a factor."""
     known: Any = loss
     lengths = {f.name for f in fields(known)} & set(LENGTHS)
-    changes = {name: factor * getattr(known, name) for name in lengths}
+    given = {name: getattr(known, name) for name in lengths}
+    changes = {name: factor * value for name, value in given.items() if value is not None}
     if isinstance(loss, ConRLoss):
         changes["push"] = loss.push / factor
     return replace(known, **changes)

@@ -21,7 +21,8 @@ class AdaConLoss(ContrastiveLoss):
 
     The logit of a negative is ``(cos_ij + m_ij) / temperature`` with
     ``m_ij = margin * |F(y_i) - F(y_j)|``, at most 2, where F is the empirical distribution
-    function of the labels: how much apart two labels are is how many labels lie between them.
+    function of the labels, at mid-ranks where labels are equal: the distance of two labels is the
+    share of labels between them.
     The paper adds 0.75 times this to a regression loss on a second head.
 
     Args:
@@ -66,6 +67,8 @@ class AdaConLoss(ContrastiveLoss):
             labels = labels.double()
         known = labels if self.reference is None else labels.new_tensor(self.reference)
         ordered = known.sort().values
-        quantile = torch.searchsorted(ordered, labels, right=True).double() / len(ordered)
+        ends = (torch.searchsorted(ordered, labels, right=right) for right in (False, True))
+        # Mid-ranks: equal labels lie in the middle of their step.
+        quantile = sum(ends, torch.zeros_like(labels)).double() / (2 * len(ordered))
         apart = (quantile[slice(*span)].unsqueeze(1) - quantile).abs_()
         return apart.mul_(self.margin).clamp_(max=2).masked_fill_(positives_of(bins, *span), 0)

@@ -18,6 +18,7 @@ from supremix.losses.common.labels import grid_steps
 _KERNELS = ("gaussian", "triangular", "laplace")
 REWEIGHTINGS = ("inverse", "sqrt_inverse")
 _MOST_BINS = 1_000_000
+_CLIP = (5, 1000)
 
 
 def smoothing_window(kernel: str = "gaussian", *, size: int = 5, sigma: float = 2.0) -> Tensor:
@@ -84,7 +85,9 @@ class DensityWeights:
         kernel: Kernel of the smoothing, see ``smoothing_window``.
         size: Number of bins it spans, odd.
         sigma: Its width in bins.
-        reweight: "inverse" of the smoothed density, or "sqrt_inverse", its square root.
+        reweight: "inverse" of the smoothed density, or "sqrt_inverse", its square root. For
+            "inverse" the counts of all bins between the outermost labels are first clipped to 5 to
+            1000, as published: else a rare label outweighs all others.
 
     Raises:
         LossInputError: A value is not legal.
@@ -119,7 +122,10 @@ class DensityWeights:
         """
         window = smoothing_window(self.kernel, size=self.size, sigma=self.sigma)
         bins = _bins(labels, self.label_bin)
-        density = smoothed(torch.bincount(bins).double(), window.to(labels.device))[bins]
+        counts = torch.bincount(bins).double()
+        if self.reweight == "inverse":
+            counts.clamp_(*_CLIP)
+        density = smoothed(counts, window.to(labels.device))[bins]
         weight = 1 / density
         if self.reweight == "sqrt_inverse":
             weight = weight.sqrt()

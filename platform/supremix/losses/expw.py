@@ -16,7 +16,9 @@ class ExpLoss(KernelLoss):
     """The exp loss: attraction by a kernel of the label distance, repulsion by what is left of it.
 
     ``L_i = -sum_k (w_ik / sum_l w_il) log [ exp(s_ik) / sum_{t != i} exp(s_it (1 - w_it)) ]``,
-    averaged over all anchors. It can be negative.
+    averaged over all anchors. It can be negative. The published figures belong to code that
+    subtracts each row's largest similarity inside ``exp(s_it (1 - w_it))``, where, unlike in a
+    plain softmax, it does not cancel; this is the formula of the paper.
 
     Args:
         temperature: Number that similarities are divided by, above 0.

@@ -20,6 +20,8 @@ from supremix.losses.density import smoothed, smoothing_window
 # By how much the variance of a feature may be changed at most, as in the paper's experiments.
 _LEAST, _MOST = 0.1, 10.0
 _MOST_BINS = 100_000
+# A variance this small relative to the square of the mean is rounding.
+_ROUNDING = 1e-12
 
 
 class FeatureSmoothing(nn.Module):
@@ -93,7 +95,8 @@ class FeatureSmoothing(nn.Module):
     def forward(self, features: Tensor, labels: Tensor) -> Tensor:
         """Calibrate features ``(B, D)`` of labels ``(B,)``; the same shape and type.
 
-        A feature keeps its gradient, times the factor its variance is changed by.
+        A feature keeps its gradient, times the factor its standard deviation is changed by. One
+        that does not vary in its bin stays as it is, as published.
 
         Raises:
             LossInputError: the two do not form a batch.
@@ -102,10 +105,12 @@ class FeatureSmoothing(nn.Module):
             return features
         index = self._bin_of(features, labels)
         mean, variance = self._smooth()
-        scale = (variance / self.variance.clamp(min=1e-12)).clamp_(_LEAST, _MOST).sqrt_()
-        # A bin never seen has no distribution of its own to be moved from.
-        scale = torch.where(self.seen.unsqueeze(1), scale, 1.0)
-        offset = torch.where(self.seen.unsqueeze(1), mean - scale * self.mean, 0.0)
+        # A bin never seen, and a feature that does not vary in its bin, has no distribution of its
+        # own to be moved from.
+        known = self.seen.unsqueeze(1) & (self.variance > _ROUNDING * self.mean.square())
+        ratio = variance / torch.where(known, self.variance, 1.0)
+        scale = torch.where(known, ratio.clamp_(_LEAST, _MOST).sqrt_(), 1.0)
+        offset = torch.where(known, mean - scale * self.mean, 0.0)
         with torch.autocast(device_type=features.device.type, enabled=False):
             moved = features.double() * scale[index] + offset[index]
         return moved.to(features.dtype)

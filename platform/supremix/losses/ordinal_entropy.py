@@ -6,46 +6,60 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from supremix.losses.common.base import BatchLoss, not_negative, positive
-from supremix.losses.common.checks import nothing
+from supremix.losses.common.base import BatchLoss, not_negative
+from supremix.losses.common.checks import check_positive, nothing
 from supremix.losses.common.distances import row_distances
 from supremix.losses.common.labels import bin_ids
+
+# Squared distances below so many roundings are none; several sums make up a centre.
+_ROUNDING = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrdinalEntropyLoss(BatchLoss):
     """The ordinal entropy regulariser, to be added to a regression loss.
 
-    With z at unit length and the centre c_b the mean of z over the samples of label bin b, of C
-    bins in the batch,
+    With z at unit length and the centre c_b the mean of z over the samples of label bin b, brought
+    to unit length, of C bins in the batch,
     ``tightness * mean_i |z_i - c_b(i)| - spread * mean_{b != b'} |y_b - y_b'| / label_scale *
-    |c_b - c_b'|``, where y_b is the mean label of the bin.
+    |c_b - c_b'|``, where y_b is the mean label of the bin. A sample alone in its bin is its centre.
 
     Args:
-        spread: weight of the distances between centres, at least 0.
-        tightness: weight of the distances from the own centre, at least 0.
-        label_bin: width of the grid on which labels are the same; 0 for exact equality.
-        label_scale: label distance that counts as 1, above 0.
+        spread: Weight of the distances between centres, at least 0.
+        tightness: Weight of the distances from the own centre, at least 0.
+        label_bin: Width of the grid on which labels are the same; 0 for exact equality.
+        label_scale: Label distance that counts as 1, above 0; None for the largest among the bins
+            of the batch, so that the weights lie within [0, 1] (the published way for images).
 
     Raises:
-        LossInputError: a value is outside what is legal.
+        LossInputError: A value is not legal.
     """
 
-    spread: float = not_negative(1e-3)
-    tightness: float = not_negative(1e-3)
+    spread: float = not_negative(1.0)
+    tightness: float = not_negative(1.0)
     label_bin: float = not_negative(1.0)
-    label_scale: float = positive(1.0)
+    label_scale: float | None = None
+
+    def __post_init__(self) -> None:
+        BatchLoss.__post_init__(self)
+        if self.label_scale is not None:
+            check_positive("label_scale", self.label_scale)
 
     def _value(self, z: Tensor, labels: Tensor, span: tuple[int, int]) -> Tensor:
         bins = bin_ids(labels, self.label_bin)
-        size = torch.bincount(bins).to(z.dtype)
-        centres = z.new_zeros(len(size), z.shape[1]).index_add(0, bins, z)
-        centres = centres / size.unsqueeze(1)
+        size = torch.bincount(bins)
+        total = z.new_zeros(len(size), z.shape[1]).index_add(0, bins, z)
+        centres = functional.normalize(total, dim=1, eps=1e-8)
         own = bins[slice(*span)]
-        apart = torch.linalg.vector_norm(z[slice(*span)] - centres[own], dim=1)
-        held = apart.sum() / len(z)
-        return self.tightness * held - self.spread * self._apart(centres, labels, bins, own)
+        offset = z[slice(*span)] - centres[own]
+        # What is at its centre up to rounding has no direction to it.
+        here = offset.detach().square().sum(1) <= _ROUNDING * torch.finfo(z.dtype).eps
+        alone = (size[own] == 1) | here
+        held = torch.linalg.vector_norm(offset.masked_fill(alone.unsqueeze(1), 0), dim=1)
+        apart = self._apart(centres, labels, bins, own)
+        return self.tightness * held.sum() / len(z) - self.spread * apart
 
     def _apart(self, centres: Tensor, labels: Tensor, bins: Tensor, own: Tensor) -> Tensor:
         """The anchors' part in the weighted distance of centres.
@@ -59,7 +73,8 @@ class OrdinalEntropyLoss(BatchLoss):
         values = labels.double()
         middle = torch.zeros(count, dtype=torch.float64, device=values.device)
         middle = middle.index_add(0, bins, values - values.mean()) / size
-        weight = (middle.unsqueeze(1) - middle).abs() / self.label_scale
+        weight = (middle.unsqueeze(1) - middle).abs()
+        weight = weight / (weight.max() if self.label_scale is None else self.label_scale)
         distance = row_distances(centres, 0, count)
         rows = (weight.to(distance) * distance).sum(1) / (count * (count - 1))
         return (rows / size)[own].sum()

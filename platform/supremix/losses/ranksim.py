@@ -22,10 +22,10 @@ class RankSimLoss(BatchLoss):
     """The RankSim regulariser, to be added to a regression loss.
 
     For every anchor ``L_i = gamma * mean_j (rank_j(-|y_i - y_j|) - rank_j(cos(v_i, v_j)))^2``,
-    ranks as shares of the number of samples, equal ones at their mean rank; then the mean over
-    anchors (the paper sums), so that gamma does not depend on the size of the batch. The
-    perturbation behind the gradient is that of an anchor's own loss, gamma included; scaling the
-    result afterwards scales the gradient and nothing else.
+    ranks as shares of the number of samples, equal ones at their mean rank; the sum over the
+    anchors, as published, so that the strength grows with the batch. The perturbation behind the
+    gradient is that of an anchor's own loss, gamma included; scaling the result afterwards scales
+    the gradient and nothing else.
 
     Args:
         gamma: weight, above 0.
@@ -52,9 +52,9 @@ class RankSimLoss(BatchLoss):
         ranks = row_ranks(cosine)
         error = ranks - target
         # Even NaN has a rank: without the second term it would go unseen.
-        loss = error.square().sum() * (self.gamma / count**2) + 0 * cosine.sum()
+        loss = error.square().sum() * (self.gamma / count) + 0 * cosine.sum()
         if not wanted:
             return loss, None
         moved = cosine.add_(error, alpha=self.lam * self.gamma * 2 / count)
-        change = row_ranks(moved).sub_(ranks).div_(self.lam * count)
+        change = row_ranks(moved).sub_(ranks).div_(self.lam)
         return loss, to_embeddings(change, change, z, start, 1.0)

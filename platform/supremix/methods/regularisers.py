@@ -60,18 +60,17 @@ class OrdinalEntropyConfig(TermConfig):
     Args:
         spread, tightness: Weights, see `supremix.losses.OrdinalEntropyLoss`.
         label_bin: Width in which labels are the same, in the task's unit; None takes the card's.
-        label_scale: Label distance that counts as one; None takes the card's.
+        label_scale: Label distance that counts as one; None takes the largest of each batch.
     """
 
-    spread: float = 1e-3
-    tightness: float = 1e-3
+    spread: float = 1.0
+    tightness: float = 1.0
     label_bin: float | None = None
     label_scale: float | None = None
 
     def term(self, card: Card) -> _Added:
         """The regulariser; it carries its own weights."""
-        lengths = {"label_bin": card.label_bin, "label_scale": card.label_scale}
-        return from_config(OrdinalEntropyLoss, self, **lengths), 1.0
+        return from_config(OrdinalEntropyLoss, self, label_bin=card.label_bin), 1.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

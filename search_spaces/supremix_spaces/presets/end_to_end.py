@@ -68,8 +68,8 @@ _OWN: dict[str, Parameters] = {
         **_ON_FEATURES,
     },
     "ordinal-entropy": {
-        "spread": Float(1e-4, 1.0, log=True, default=1e-3),
-        "tightness": Float(1e-4, 1.0, log=True, default=1e-3),
+        "spread": Float(1e-2, 10.0, log=True, default=1.0),
+        "tightness": Float(1e-2, 10.0, log=True, default=1.0),
         "label_bin": Fixed(None),
         "label_scale": Fixed(None),
         **_ON_FEATURES,

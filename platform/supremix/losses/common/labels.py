@@ -70,7 +70,7 @@ def positives_of(groups: Tensor, start: int, stop: int) -> Tensor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Neighbours:
-    """The neighbours of every anchor in label, as runs of positions in ``order``.
+    """The neighbours of every anchor in label, of other bins, as runs of positions in ``order``.
 
     Args:
         values: ``(M,)`` float64 labels, in the batch's order.
@@ -96,18 +96,26 @@ class Neighbours:
         return left * right
 
 
-def find_neighbours(labels: Tensor, window: float) -> Neighbours:
-    """Find the runs of labels strictly within ``window`` of each label, below and above it.
+def find_neighbours(labels: Tensor, window: float, bins: Tensor) -> Neighbours:
+    """Find the runs of labels of other bins strictly within ``window`` of each label.
 
-    Compared are the labels themselves, not their bins: a mixture of Mix-pos has exactly the
-    anchor's label whatever the grid.
+    The window compares the labels themselves: a mixture of Mix-pos has exactly the anchor's label.
+
+    Args:
+        labels: ``(M,)``, finite.
+        window: Reach in the unit of the labels.
+        bins: ``(M,)`` ids of ``bin_ids``. Both parents of a mixture are negatives of the anchor:
+            labels of its own bin are positives, and left out.
     """
     values = labels.double()
     ordered, order = torch.sort(values, stable=True)
     rounding = rounding_of(labels)
     reach = window * (1 - rounding) - rounding * values.abs()
-    below, stop = torch.searchsorted(ordered, torch.stack((values, values + reach)))
-    start, above = torch.searchsorted(ordered, torch.stack((values - reach, values)), right=True)
+    stop = torch.searchsorted(ordered, values + reach)
+    start = torch.searchsorted(ordered, values - reach, right=True)
+    sorted_bins = bins[order]
+    below = torch.searchsorted(sorted_bins, bins)
+    above = torch.searchsorted(sorted_bins, bins, right=True)
     # With an empty window (0) the outer ends pass the inner ones.
     left = torch.stack((torch.minimum(start, below), below))
     right = torch.stack((above, torch.maximum(stop, above)))

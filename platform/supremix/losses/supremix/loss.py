@@ -162,7 +162,7 @@ class SupReMixLoss(Loss):
         """What the batch means to the kernel, None when no anchor at all has a positive."""
         bins = bin_ids(labels, self.label_bin)
         positives = torch.bincount(bins)[bins] - 1
-        neighbours = find_neighbours(labels, self.window) if self.mix_pos else None
+        neighbours = find_neighbours(labels, self.window, bins) if self.mix_pos else None
         if neighbours is not None:
             positives = positives + neighbours.pairs
         effective = int((positives > 0).sum())
