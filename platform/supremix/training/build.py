@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 import torch
+from torch import nn
 
 from supremix._errors import ConfigError
 from supremix.methods.base import Stage
@@ -63,7 +64,7 @@ def build_models(
         initial = Initial.read(task.init)
         initial.check(task.encoder, card)
         initial.load_into(network.encoder)
-    if len(card.shape) == 2:
+    if len(card.shape) == 2 and channels_last_is_safe(network, device):
         use_channels_last(network)
     network = network.to(device)
     model = copy.deepcopy(network)
@@ -101,6 +102,17 @@ def _bins(stages: Sequence[Stage]) -> SoftBins | None:
             "the same bins in their recipe (a contrastive or probe stage needs a linear head)"
         )
     return next(iter(wanted), None)
+
+
+def channels_last_is_safe(network: Network, device: torch.device) -> bool:
+    """Whether the convolutions may be laid out with their channels last.
+
+    On a CPU the backward pass of oneDNN (3.12, in torch 2.13) writes beyond its buffers where a
+    convolution in that layout has 4, 8 or 12 output channels, the batch is odd and there are two
+    threads or more: the heap is corrupted. Multiples of 16, which fill its vectors, are safe.
+    """
+    convolutions = (m for m in network.modules() if isinstance(m, nn.Conv2d))
+    return device.type == "cuda" or all(m.out_channels % 16 == 0 for m in convolutions)
 
 
 def use_channels_last(network: Network) -> None:
