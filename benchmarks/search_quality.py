@@ -39,7 +39,7 @@ from curve_forest import ForestCurves
 from optuna.samplers import TPESampler
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 
-from supremix.search.earlier_runs import Earlier, earlier_of, prior_for
+from supremix.search.earlier_runs import EarlierSearch, earlier_search, warm_start_from
 from supremix.tuning.ledger.ledger import END
 from supremix.tuning.ledger.records import TrialRecord
 from supremix.tuning.pruners.halving import SuccessiveHalving
@@ -235,13 +235,13 @@ def study_of(task: Task, space: Space, total: int, ledger: MemoryLedger) -> Any:
 
 def warm_start(task: Task, space: Space) -> WarmStart:
     """What searches of `SCHOOL` trainings' worth of epochs on the other datasets have to teach."""
-    earlier: list[Earlier] = []
+    earlier: list[EarlierSearch] = []
     for other in task.others:
         before = replace(task, name=other, strategy=replace(task.strategy, warm_start=False))
         study = search(before, lambda _, spent: spent >= SCHOOL).study
-        found = earlier_of(other, get(other).card, study.space, study.records.values())
+        found = earlier_search(other, get(other).card, study.space, study.records.values())
         earlier += [] if found is None else [found]
-    return prior_for(get(task.name).card, space, earlier)
+    return warm_start_from(get(task.name).card, space, earlier)
 
 
 @dataclass(frozen=True, kw_only=True)

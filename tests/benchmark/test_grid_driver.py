@@ -52,12 +52,12 @@ class Searches:
 
 
 def conclude(search: SearchSession) -> None:
-    if search.concluded:
+    if search.is_evaluated:
         return
-    for one in search.settings:
+    for one in search.prepared:
         write_trials(one.run, one.store.card.name, one.spec.resolve_method().name)
     search.ledger.append(FINAL, trial=0, predictions={})
-    name = search.setting.store.card.name
+    name = search.first.store.card.name
     for seed in search.test_seeds:
         search.ledger.append(TESTED, trial=0, seed=seed, dataset=name, predictions=[])
 

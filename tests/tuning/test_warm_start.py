@@ -9,7 +9,13 @@ from typing import Any
 import pytest
 
 from supremix.runs.folder import RunFolder, write_json
-from supremix.search.earlier_runs import POINTS, Earlier, earlier_in, earlier_of, prior_for
+from supremix.search.earlier_runs import (
+    POINTS,
+    EarlierSearch,
+    earlier_search,
+    find_earlier_searches,
+    warm_start_from,
+)
 from supremix.tuning.ledger.ledger import Ledger
 from supremix.tuning.ledger.records import TrialRecord
 from supremix.tuning.study.budget import Budget
@@ -77,9 +83,9 @@ def finished(number: int, error: float, **config: Any) -> TrialRecord:
     )
 
 
-def earlier(dataset: str, run: str, window: float) -> Earlier:
+def earlier(dataset: str, run: str, window: float) -> EarlierSearch:
     records = [finished(0, 4.0), finished(1, 2.0, window=window)]
-    one = earlier_of(run, get(dataset).card, YEARS, records)
+    one = earlier_search(run, get(dataset).card, YEARS, records)
     assert one is not None
     return one
 
@@ -92,15 +98,15 @@ def test_similar_datasets_come_first_and_points_are_tried_once() -> None:
         earlier("ukb-t1", "d", 7.0),
         earlier("rsna-bone-age", "e", 9.0),
     ]
-    prior = prior_for(get("ukb-t1").card, YEARS, others)
+    prior = warm_start_from(get("ukb-t1").card, YEARS, others)
     assert [round(point["window"], 6) for point in prior.points][:2] == [7.0, 5.0]
     assert len(prior.points) == POINTS
     assert [trial.score for trial in prior.trials if trial.dataset == "ukb-t1"] == [0.5, 1.0]
 
 
 def test_a_search_whose_defaults_never_ended_teaches_nothing() -> None:
-    assert earlier_of("a", get("hc18").card, YEARS, [finished(1, 2.0)]) is None
-    assert earlier_of("a", get("hc18").card, YEARS, [finished(0, math.nan)]) is None
+    assert earlier_search("a", get("hc18").card, YEARS, [finished(1, 2.0)]) is None
+    assert earlier_search("a", get("hc18").card, YEARS, [finished(0, math.nan)]) is None
 
 
 def test_run_folders_beside_a_run_are_found_and_others_passed_over(tmp_path: Path) -> None:
@@ -114,7 +120,9 @@ def test_run_folders_beside_a_run_are_found_and_others_passed_over(tmp_path: Pat
             ledger.append("end", number=0, state="finished", reason=None)
     (tmp_path / "store" / "three").mkdir()
     (tmp_path / "store" / "three" / "spec.json").write_text("{")
-    found = earlier_in(tmp_path / "store", "supremix", but=tmp_path / "store" / "own")
+    found = find_earlier_searches(
+        tmp_path / "store", "supremix", excluded=tmp_path / "store" / "own"
+    )
     assert [one.run for one in found] == ["one"]
 
 

@@ -154,7 +154,7 @@ class GridDriver:
     def _batches(self) -> list[list[SearchSession]]:
         """The searches still to run, those that run in parallel in one list."""
         every = self._searches
-        pending = [search for search in every if not search.concluded]
+        pending = [search for search in every if not search.is_evaluated]
         done = len(every) - len(pending)
         self._session.listen(Progress(message=f"{done} of {len(every)} searches done"))
         for search in every:

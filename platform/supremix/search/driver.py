@@ -40,9 +40,9 @@ def run_search(spec: SearchSpec, run: RunFolder, listen: Listener) -> None:
         tell = session.listen
         ledger = session.ledger(run, tell)
         prepared = prepare_search(spec, run, find_resources(spec, tell), tell)
-        work = SearchSession(run, ledger, [prepared])
+        searching = SearchSession(run, ledger, [prepared])
         with started_executor(prepared.plan, tell) as executor:
-            failures = search_all([work], executor)
+            failures = search_all([searching], executor)
         if failures:
             raise failures[run.name]
 
@@ -59,52 +59,51 @@ def started_executor(plan: WorkerGroupPlan, listen: Listener) -> Generator[Execu
 
 
 def search_all(
-    works: Sequence[SearchSession], executor: Executor, abreast: int | None = None
+    sessions: Sequence[SearchSession], executor: Executor, concurrent: int | None = None
 ) -> dict[str, SearchFailedError]:
-    """Run the trials that the ledgers of several searches lack, and conclude each search.
+    """Run the trials that the ledgers of several searches lack, and evaluate each search.
 
     Args:
-        works: The searches, in the order in which they begin.
+        sessions: The searches, in the order in which they begin.
         executor: The worker groups.
-        abreast: How many are worked on at the same time; None for what suits their number.
+        concurrent: Number of searches at the same time; None for what suits their number.
 
     Returns:
-        The searches, by their run's name, that came to no result, and why.
+        The errors of the searches without a result, by the names of their runs.
     """
-    together = concurrent_studies(
-        executor.plan.count, len(works), warm_start=bool(works[0].spec.warm_start)
-    )
-    if abreast is not None:
-        together = abreast
+    if concurrent is None:
+        warm_start = bool(sessions[0].spec.warm_start)
+        concurrent = concurrent_studies(executor.plan.count, len(sessions), warm_start=warm_start)
+    limit = concurrent
     parts = [
         ScheduledStudy(
-            lambda k=k, work=work: work.open(together, works[: max(0, k + 1 - together)])
+            lambda k=k, session=session: session.open(limit, sessions[: max(0, k + 1 - limit)])
         )
-        for k, work in enumerate(works)
+        for k, session in enumerate(sessions)
     ]
 
     def watch(part: int, number: int | None, log: str) -> None:
-        works[part].watch(number, log)
+        sessions[part].watch(number, log)
 
-    storage = f"{executor.storage}/{works[0].run.path.name}"
-    templates = [work.template for work in works]
-    with _trackers(works) as trackers, _session(works, together):
-        run_studies(StudyScheduler(parts, together), executor, templates, watch, storage, trackers)
-        return evaluate_all(works, executor)
+    storage = f"{executor.storage}/{sessions[0].run.path.name}"
+    templates = [session.template for session in sessions]
+    with _trackers(sessions) as trackers, _sessions_noted(sessions, limit):
+        run_studies(StudyScheduler(parts, limit), executor, templates, watch, storage, trackers)
+        return evaluate_all(sessions, executor)
 
 
 @contextmanager
-def _trackers(works: Sequence[SearchSession]) -> Generator[list[Tracker]]:
-    """TensorBoard and MLflow, where they are asked for."""
+def _trackers(sessions: Sequence[SearchSession]) -> Generator[list[Tracker]]:
+    """The trackers that are asked for: TensorBoard and MLflow."""
     # Of a grid only one search may be left to do: it is named as among all of them.
-    first = works[0]
-    several = first.setting.whole != first.run.path
+    session = sessions[0]
+    several = session.first.whole != session.run.path
     trackers = make_trackers(
-        tensorboard=first.spec.tensorboard,
-        mlflow=first.spec.mlflow,
-        run=first.setting.whole.name if several else first.run.path.name,
-        names=[work.part.replace("/", "-") for work in works] if several else (),
-        warn=messages(first.setting.listen),
+        tensorboard=session.spec.tensorboard,
+        mlflow=session.spec.mlflow,
+        run=session.first.whole.name if several else session.run.path.name,
+        names=[one.path_in_group.replace("/", "-") for one in sessions] if several else (),
+        warn=messages(session.first.listen),
     )
     try:
         yield trackers
@@ -114,25 +113,25 @@ def _trackers(works: Sequence[SearchSession]) -> Generator[list[Tracker]]:
 
 
 @contextmanager
-def _session(works: Sequence[SearchSession], abreast: int) -> Generator[None]:
-    """Note that work on searches begins; their tables are written also when it is interrupted."""
-    for work in works:
-        plan = work.setting.plan
-        work.ledger.append(
+def _sessions_noted(sessions: Sequence[SearchSession], concurrent: int) -> Generator[None]:
+    """Note in the ledgers that a session begins; an interrupted one still writes its tables."""
+    for session in sessions:
+        plan = session.first.plan
+        session.ledger.append(
             SESSION,
             worker_groups=plan.count,
             workers=plan.workers,
             cpus=plan.cpus,
             gpus=plan.gpus,
-            abreast=abreast,
+            concurrent_studies=concurrent,
             time=round(time.time(), 3),
         )
     try:
         yield
     except KeyboardInterrupt:
-        for work in works:
-            write_tables(work)
+        for session in sessions:
+            write_tables(session)
         raise
     finally:
-        for work in works:
-            work.close()
+        for session in sessions:
+            session.close()

@@ -24,7 +24,7 @@ TRIALS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class Earlier:
+class EarlierSearch:
     """An earlier search of the same method, as far as its trials have ended.
 
     Args:
@@ -42,21 +42,21 @@ class Earlier:
     defaults: float
 
 
-def earlier_in(store: Address, method: str, *, but: Address) -> list[Earlier]:
+def find_earlier_searches(store: Address, method: str, *, excluded: Address) -> list[EarlierSearch]:
     """The searches of a method in a results store: its run folders, and those in folders of runs.
 
-    Folders that are no runs, cannot be read or have nothing to teach are passed over.
+    Folders that are no runs, cannot be read or have no finished defaults are passed over.
 
     Args:
         store: Folder or fsspec address with run folders in it.
         method: Name of the method.
-        but: A run folder, or a folder of them, that is left out.
+        excluded: A run folder, or a folder of them, that is passed over.
     """
-    found: list[Earlier] = []
+    found: list[EarlierSearch] = []
     for folder in _folders(store, depth=3):
-        if str(folder) == str(to_path(but)) or str(folder).startswith(f"{to_path(but)}/"):
+        if str(folder) == str(to_path(excluded)) or str(folder).startswith(f"{to_path(excluded)}/"):
             continue
-        earlier = read_earlier(folder, method)
+        earlier = read_earlier_search(folder, method)
         if earlier is not None:
             found.append(earlier)
     return found
@@ -71,8 +71,8 @@ def _folders(store: Address, depth: int) -> Iterable[Address]:
                 yield from _folders(folder, depth - 1)
 
 
-def read_earlier(folder: Address, method: str) -> Earlier | None:
-    """One earlier search; None where the folder has none of that method to learn from."""
+def read_earlier_search(folder: Address, method: str) -> EarlierSearch | None:
+    """Read one earlier search; None where the folder has none of that method to start from."""
     run = RunFolder(folder)
     try:
         if not (run.spec.is_file() and run.space.is_file()):
@@ -83,15 +83,15 @@ def read_earlier(folder: Address, method: str) -> Earlier | None:
         records = read_records(read_events(run.ledger))
         space = Space.from_dict(read_json(run.space))
         card = get(spec["dataset"]).card
-        return earlier_of(run.path.name, card, space, records.values())
+        return earlier_search(run.path.name, card, space, records.values())
     except (RunFolderError, SpaceError, DatasetError):
         return None
 
 
-def earlier_of(
+def earlier_search(
     run: str, card: Card, space: Space, records: Iterable[TrialRecord]
-) -> Earlier | None:
-    """What a search has to teach; None before its defaults have come to an end."""
+) -> EarlierSearch | None:
+    """A search as others may start from it; None before its defaults are finished."""
     known = list(records)
     finished = ranking(known)
     defaults = next((r.error for r in finished if r.number == 0), None)
@@ -99,16 +99,16 @@ def earlier_of(
     if best is None or defaults is None or not (math.isfinite(defaults) and defaults > 0):
         return None
     others = [record for record in finished if record is not best]
-    return Earlier(run=run, card=card, space=space, trials=(best, *others), defaults=defaults)
+    return EarlierSearch(run=run, card=card, space=space, trials=(best, *others), defaults=defaults)
 
 
-def prior_for(card: Card, space: Space, earlier: Sequence[Earlier]) -> WarmStart:
-    """First points and a prior for a study, from earlier searches, those of similar datasets first.
+def warm_start_from(card: Card, space: Space, earlier: Sequence[EarlierSearch]) -> WarmStart:
+    """The warm start of a study from earlier searches, those on similar datasets first.
 
     Args:
-        card: Of the study's dataset.
-        space: That it searches.
-        earlier: What there is to learn from.
+        card: Card of the study's dataset.
+        space: Space that it searches.
+        earlier: Earlier searches.
     """
     nearest = sorted(earlier, key=lambda one: (_distance(card, one.card), one.run))
     points: list[dict[str, Any]] = [space.defaults()]
@@ -116,12 +116,12 @@ def prior_for(card: Card, space: Space, earlier: Sequence[Earlier]) -> WarmStart
         point = transfer_config(one.trials[0].config, one.space, space)
         if not any(_same(point, known) for known in points) and len(points) <= POINTS:
             points.append(point)
-    trials = [learned for one in nearest for learned in _learned(one, space)]
+    trials = [learned for one in nearest for learned in _transferred(one, space)]
     return WarmStart(points=tuple(points[1:]), trials=tuple(trials))
 
 
 def _same(point: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two settings are one, but for the rounding of being carried over."""
+    """Whether two points are one, but for the rounding of being carried over."""
     return point.keys() == other.keys() and all(
         math.isclose(value, other[name], rel_tol=1e-6)
         if isinstance(value, float) and isinstance(other[name], float)
@@ -130,7 +130,7 @@ def _same(point: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     )
 
 
-def _learned(one: Earlier, space: Space) -> list[WarmStartTrial]:
+def _transferred(one: EarlierSearch, space: Space) -> list[WarmStartTrial]:
     return [
         WarmStartTrial(
             config=transfer_config(record.config, one.space, space),

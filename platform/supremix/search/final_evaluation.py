@@ -69,7 +69,7 @@ def _jobs(session: SearchSession, executor: Executor) -> list[Job]:
     return jobs + [
         functools.partial(_test, session, index, executor, best, number)
         for number, seed in enumerate(session.test_seeds)
-        for index in range(len(session.settings))
+        for index in range(len(session.prepared))
         if not session.is_tested(seed, index)
     ]
 
@@ -88,26 +88,26 @@ def _finish(session: SearchSession, futures: Sequence[Future[None]]) -> SearchFa
     session.run.sweep(set())
     if session.study is not None:
         progress = study_progress(session.study, session.spec.budget(), session.unit)
-        session.setting.listen(dataclasses.replace(progress, message=DONE))
+        session.first.listen(dataclasses.replace(progress, message=DONE))
     return None
 
 
 def write_tables(session: SearchSession) -> None:
     """Write the tables of what a search has found so far."""
     events = session.ledger.events
-    if len(session.settings) > 1:
+    if len(session.prepared) > 1:
         write_joint_search_tables(
-            session.run, session.settings, session.template, events, unit=session.unit
+            session.run, session.prepared, session.template, events, unit=session.unit
         )
     else:
-        write_search_tables(session.setting, events)
+        write_search_tables(session.first, events)
 
 
 def _validate(session: SearchSession, executor: Executor, best: TrialRecord) -> None:
     """Predict the validation splits with the best hyperparameters, and note that they are best."""
     files = {
-        setting.store.card.name: _validate_on(session, index, executor, best)
-        for index, setting in enumerate(session.settings)
+        prepared.store.card.name: _validate_on(session, index, executor, best)
+        for index, prepared in enumerate(session.prepared)
     }
     clock = {} if session.study is None else {"clock": session.study.clock.now()}
     with session.writing:
@@ -118,7 +118,7 @@ def _validate_on(
     session: SearchSession, index: int, executor: Executor, best: TrialRecord
 ) -> list[str]:
     """Have the validation split of one dataset predicted; returns the files in its run folder."""
-    prepared = session.settings[index]
+    prepared = session.prepared[index]
     files: list[str] = []
     for number, record in enumerate(_models(session, best)):
         first = number == 0
@@ -189,13 +189,13 @@ def _test(
         best: The best trial.
         number: Index of the test seed.
     """
-    prepared, seed = session.settings[index], session.test_seeds[number]
+    prepared, seed = session.prepared[index], session.test_seeds[number]
     # Validation has done its work; its images are too many to leave out of the final model.
     task = dataclasses.replace(
         prepared.task, train_splits=("train", "val"), eval_split=None, seed=seed
     )
     file = f"{trial_key(best.number)}-test-{seed}.parquet"
-    name = final_key(number, index if len(session.settings) > 1 else None)
+    name = final_key(number, index if len(session.prepared) > 1 else None)
     request = WorkerRequest(
         key=session.template.key(name),
         task=task,

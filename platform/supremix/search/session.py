@@ -1,4 +1,4 @@
-"""A search under way: its settings, its ledger, its study, what its trials share."""
+"""A search under way: its run folder, its ledger and its study."""
 
 from __future__ import annotations
 
@@ -12,7 +12,12 @@ from supremix.cluster.tune.trial_template import TrialTask, TrialTemplate
 from supremix.progress.progress import Progress, study_progress
 from supremix.runs.folder import RunFolder, final_key
 from supremix.runs.trial_log import TrialLogs
-from supremix.search.earlier_runs import Earlier, earlier_in, earlier_of, prior_for
+from supremix.search.earlier_runs import (
+    EarlierSearch,
+    earlier_search,
+    find_earlier_searches,
+    warm_start_from,
+)
 from supremix.search.prepare import PreparedSearch
 from supremix.search.spec import SearchSpec
 from supremix.tuning.ledger.ledger import FINAL, SESSION, TESTED, WARM_START, Event, Ledger
@@ -29,58 +34,58 @@ class SearchSession:
     """One search under way.
 
     Args:
-        run: Its run folder.
-        ledger: Its ledger, open.
-        settings: What it stands on: one setting, or one for each dataset of a joint objective, the
-            first of which gives the space and the trials' settings.
-        unit: Unit of its trials' errors; None for that of its dataset.
+        run: Run folder.
+        ledger: Ledger of the run, open.
+        prepared: The prepared search, or one for each dataset of a joint objective; the first gives
+            the space that hyperparameters are drawn from.
+        unit: Unit of the trials' errors; None for that of the dataset.
     """
 
     def __init__(
         self,
         run: RunFolder,
         ledger: Ledger,
-        settings: Sequence[PreparedSearch],
+        prepared: Sequence[PreparedSearch],
         *,
         unit: str | None = None,
     ) -> None:
-        self.run, self.ledger, self.settings = run, ledger, tuple(settings)
-        self.unit = unit or self.settings[0].store.card.unit
+        self.run, self.ledger, self.prepared = run, ledger, tuple(prepared)
+        self.unit = unit or self.prepared[0].store.card.unit
         self.study: Study | None = None
         self.writing = threading.Lock()
-        """Held while one of several trainings at the end of the search notes what came of it."""
+        """Held while one of several threads of the final evaluation writes an event."""
         self._swept = 0.0
         self._longest: float | None = None
         self._logs = TrialLogs(run.path, lambda text: self._listen(Progress(message=text)))
 
     @property
-    def setting(self) -> PreparedSearch:
-        """The first of its settings, or the only one."""
-        return self.settings[0]
+    def first(self) -> PreparedSearch:
+        """The search prepared on the first dataset, or the only one."""
+        return self.prepared[0]
 
     @property
-    def part(self) -> str:
-        """Where its folder lies in that of the whole it is a part of."""
-        whole = str(self.setting.whole)
+    def path_in_group(self) -> str:
+        """Path of its run folder in that of the group it is part of; else the folder's name."""
+        whole = str(self.first.whole)
         return str(self.run.path).removeprefix(whole).strip("/") or self.run.path.name
 
     @property
     def spec(self) -> SearchSpec:
-        """What is searched, on the first dataset."""
-        return self.setting.spec
+        """The specification, on the first dataset."""
+        return self.first.spec
 
     @cached_property
     def template(self) -> TrialTemplate:
-        """What its trials share."""
-        first = self.setting.space
+        """Everything that its trials have in common."""
+        space = self.first.space
         tasks = [
             TrialTask(
-                dataset=setting.store.card.name,
-                task=setting.task,
-                reference=setting.reference,
-                spaces=None if setting is self.setting else (first, setting.space),
+                dataset=prepared.store.card.name,
+                task=prepared.task,
+                reference=prepared.reference,
+                spaces=None if prepared is self.first else (space, prepared.space),
             )
-            for setting in self.settings
+            for prepared in self.prepared
         ]
         return TrialTemplate(
             run=self.run.name,
@@ -88,35 +93,34 @@ class SearchSession:
             epochs=self.spec.epochs,
             checkpoints=str(self.run.checkpoints),
             limit=self.spec.epoch_limit,
-            rungs=frozenset(self.spec.pruner().rungs(self.spec.epochs, len(self.settings)).epochs),
+            rungs=frozenset(self.spec.pruner().rungs(self.spec.epochs, len(self.prepared)).epochs),
         )
 
-    def open(self, abreast: int = 1, known: Sequence[SearchSession] = ()) -> Study:
-        """Begin, or take up, its study.
+    def open(self, concurrent: int = 1, others: Sequence[SearchSession] = ()) -> Study:
+        """Begin the study, or resume it from the ledger.
 
         Args:
-            abreast: Searches that share the worker groups.
-            known: Those of the same campaign whose trials have ended: there may be something to
-                learn from them.
+            concurrent: Number of searches that share the worker groups.
+            others: Searches of the same group whose trials have ended, as a warm start.
         """
         self.study = Study(
-            space=self.setting.space,
+            space=self.first.space,
             seed=self.spec.seed,
-            ledger=_Heard(self.ledger, self._logs),
+            ledger=_LoggedLedger(self.ledger, self._logs),
             config=self.spec.study_config(
-                datasets=len(self.settings),
-                parallel=parallel_trials(*self._first_session(abreast)),
-                gpus=self.setting.plan.group_gpus,
+                datasets=len(self.prepared),
+                parallel=parallel_trials(*self._first_session(concurrent)),
+                gpus=self.first.plan.group_gpus,
             ),
-            warm_start=self._prior(known) if self.spec.warm_start else None,
+            warm_start=self._warm_start(others) if self.spec.warm_start else None,
         )
-        finals = {final_key(place) for place in range(len(self.test_seeds))}
+        finals = {final_key(number) for number in range(len(self.test_seeds))}
         self.run.sweep(self._needed(self.study) | finals)
         return self.study
 
     @property
     def best(self) -> TrialRecord | None:
-        """The trial with the best settings, once all have ended; None where none came to an end."""
+        """The trial with the best hyperparameters, once all have ended; None if none finished."""
         final = self._last(FINAL)
         if final is not None:
             return read_records(self.ledger.events).get(final["trial"])
@@ -132,7 +136,7 @@ class SearchSession:
 
     @property
     def test_seeds(self) -> tuple[int, ...]:
-        """Seeds with which the best settings are judged on the test split; none if not asked."""
+        """Seeds with which the best hyperparameters are tested; none if the test is turned off."""
         spec = self.spec
         return tuple(spec.seed + k for k in range(spec.test_seeds)) if spec.test else ()
 
@@ -143,7 +147,7 @@ class SearchSession:
 
     def is_tested(self, seed: int, index: int = 0) -> bool:
         """Whether the best hyperparameters were tested with a seed, on the dataset of an index."""
-        wanted = self._best_number, seed, self.settings[index].store.card.name
+        wanted = self._best_number, seed, self.prepared[index].store.card.name
         return any(
             (event["trial"], event["seed"], event["dataset"]) == wanted
             for event in self.ledger.events
@@ -151,82 +155,88 @@ class SearchSession:
         )
 
     @property
-    def concluded(self) -> bool:
+    def is_evaluated(self) -> bool:
         """Whether nothing is left to be trained."""
-        legs = range(len(self.settings))
+        datasets = range(len(self.prepared))
         return self.is_validated and all(
-            self.is_tested(s, leg) for s in self.test_seeds for leg in legs
+            self.is_tested(seed, index) for seed in self.test_seeds for index in datasets
         )
 
     def _last(self, kind: str) -> Event | None:
         return next((e for e in reversed(self.ledger.events) if e["event"] == kind), None)
 
     def watch(self, number: int | None, log: str) -> None:
-        """Take note that a trial has done something (None: it has ended), and what it wrote."""
+        """Report progress, and keep the log of a trial.
+
+        Args:
+            number: Index of the trial that did an epoch; None for one that has ended.
+            log: Text that its worker logged.
+        """
         study = self.study
         if study is None:
             return
         if number is not None:
             self._logs.note(number, log)
             last = study.records[number].rows[-1:]
-            self._longest = max([self._longest or 0.0, *(row["seconds"] for row in last)])
+            seconds = [row["seconds"] for row in last]
+            self._longest = max([*seconds, self._longest or 0.0]) if seconds else self._longest
         self._listen(study_progress(study, self.spec.budget(), self.unit, self._longest))
         if time.monotonic() > self._swept + SWEEP:
             self._swept = time.monotonic()
             self.run.sweep(self._needed(study))
 
     def close(self) -> None:
-        """Write what the logs of its trials still wait for."""
+        """Write the lines of its trials' logs that are not written yet."""
         self._logs.close()
 
     def _listen(self, progress: Progress) -> None:
-        self.setting.listen(progress)
+        self.first.listen(progress)
 
-    def _first_session(self, abreast: int) -> tuple[int, int]:
+    def _first_session(self, concurrent: int) -> tuple[int, int]:
         """Worker groups of the run's first session, and the searches that shared them.
 
-        All its decisions go on to reckon with those.
+        The study decides as with these for good, so that a resumed search decides the same.
         """
         for event in self.ledger.events:
             if event["event"] == SESSION:
-                return event["worker_groups"], event.get("abreast", abreast)
-        return self.setting.plan.count, abreast
+                return event["worker_groups"], event["concurrent_studies"]
+        return self.first.plan.count, concurrent
 
     def _needed(self, study: Study) -> set[str]:
-        """Names of the checkpoints that may still be asked for."""
+        """Names of the checkpoints that may still be needed."""
         numbers = {*study.running, *study.replicates}
         if study.best is not None:
             numbers.add(study.best.number)
         return {trial_key(number) for number in numbers}
 
-    def lesson(self) -> Earlier | None:
-        """What others of the campaign may learn: from its trials, whatever confirms them later."""
+    def as_earlier_search(self) -> EarlierSearch | None:
+        """This search as a warm start for others: its trials, without their replicates."""
         if self.study is None:
             return None
         tried = [r for r in self.study.records.values() if r.replicate_of is None]
-        return earlier_of(self.run.name, self.setting.store.card, self.setting.space, tried)
+        return earlier_search(self.run.name, self.first.store.card, self.first.space, tried)
 
-    def _prior(self, known: Sequence[SearchSession]) -> WarmStart:
-        """What it starts from: as its ledger says, else what there is to learn now."""
+    def _warm_start(self, others: Sequence[SearchSession]) -> WarmStart:
+        """The warm start that the ledger notes, else one from the earlier searches there are."""
         for event in self.ledger.events:
             if event["event"] == WARM_START:
                 return WarmStart.from_event(event)
-        lessons = [lesson for work in known if (lesson := work.lesson()) is not None]
-        whole = self.setting.whole
+        found = [one for session in others if (one := session.as_earlier_search()) is not None]
+        whole = self.first.whole
         method = self.spec.resolve_method().name
-        prior = prior_for(
-            self.setting.store.card,
-            self.setting.space,
-            [*lessons, *earlier_in(whole.parent, method, but=whole)],
+        warm_start = warm_start_from(
+            self.first.store.card,
+            self.first.space,
+            [*found, *find_earlier_searches(whole.parent, method, excluded=whole)],
         )
-        self.ledger.append(WARM_START, **prior.to_event())
-        if prior.trials:
-            sources = ", ".join(dict.fromkeys(learned.dataset for learned in prior.trials))
-            self._listen(Progress(message=f"learning from earlier searches on {sources}"))
-        return prior
+        self.ledger.append(WARM_START, **warm_start.to_event())
+        if warm_start.trials:
+            sources = ", ".join(dict.fromkeys(learned.dataset for learned in warm_start.trials))
+            self._listen(Progress(message=f"warm start from earlier searches on {sources}"))
+        return warm_start
 
 
-class _Heard:
+class _LoggedLedger:
     """A ledger whose events are also written into the trials' logs."""
 
     def __init__(self, ledger: Ledger, logs: TrialLogs) -> None:
