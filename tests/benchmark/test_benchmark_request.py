@@ -145,7 +145,7 @@ def test_it_grows_to_what_would_have_been_asked_for_at_once(there: Path) -> None
     [
         ({"test_seeds": 2}, "tested with 3 seeds, and those stay; got test_seeds=2"),
         ({"sources": {"ukb-t1": "x"}}, "sources for ukb-t1, which are no new datasets"),
-        ({"methods": ["supremx"]}, "unknown method: 'supremx'"),
+        ({"methods": ["supremx"]}, "unknown method 'supremx'"),
         ({"epochs": 5}, "takes no epochs"),
     ],
 )

@@ -79,7 +79,9 @@ class FakeComparison:
             for method in methods
         ]  # fmt: skip
         write_comparison(str(self.folder), runs, {})
-        (self.folder / "comparison.json").write_text(json.dumps({"methods": methods}))
+        (self.folder / "comparison.json").write_text(
+            json.dumps({"datasets": ["hc18"], "methods": methods})
+        )
         return supremix.ComparisonResult(self.folder)
 
 
@@ -129,7 +131,7 @@ def test_a_method_without_a_result_is_told_and_is_a_failure(
 
 
 def test_a_comparison_is_resumed_by_its_folder(comparison: FakeComparison, tmp_path: Path) -> None:
-    (tmp_path / "comparison.json").write_text("{}")
+    (tmp_path / "comparison.json").write_text('{"datasets": ["hc18"], "methods": ["l1", "rnc"]}')
     assert run("search", "--resume", str(tmp_path), "--quiet") == 0
     assert comparison.resumed == str(tmp_path)
 
