@@ -13,19 +13,15 @@ from supremix.cluster import (
     WorkerRequest,
     WorkerResult,
     cluster_nodes,
-    plan_worker_groups,
-    ray_runtime,
 )
-from supremix.cluster.interrupts import interrupts
 from supremix.errors import JointInterrupted, SearchFailedError
 from supremix.joint_training.report import ALONE, JOINT, Trained, is_reported, write_joint_tables
 from supremix.progress.progress import Listener, Progress, Steps
-from supremix.runs.folder import RunFolder, describe_environment, write_json
+from supremix.runs.folder import RunFolder, describe_environment, write_json_once
 from supremix.search.driver import started_executor
-from supremix.search.prepare import prepare_store
+from supremix.search.prepare import find_resources, make_task
+from supremix.search.shared_session import SharedSession, shared_session
 from supremix.search.spec import SearchSpec
-from supremix.storage.locks import Lock, locked
-from supremix.storage.retry import storage_errors
 from supremix.training import Task, joint_preflight, split_config
 from supremix_datasets import Store
 
@@ -73,33 +69,28 @@ def run_joint(spec: JointSpec, run: RunFolder, listen: Listener) -> None:
     """
     if is_reported(run.path):
         return
-    try:
-        with locked(run.path) as lock, ray_runtime(spec.first.address), interrupts.handled():
-            _train(spec, run, _guarded(listen, lock))
-    except KeyboardInterrupt as error:
-        raise JointInterrupted(str(run.path)) from error
+    names, interrupted = ", ".join(spec.parts), JointInterrupted(str(run.path))
+    with shared_session(
+        run.path, (), spec.first, names, listen, interrupted=interrupted
+    ) as session:
+        _train(spec, run, _guarded(session))
 
 
-def _guarded(listen: Listener, lock: Lock) -> Listener:
+def _guarded(session: SharedSession) -> Listener:
     """A listener that ends the training where another process has taken its folder over."""
 
     def tell(progress: Progress) -> None:
-        lock.check()
-        listen(progress)
+        session.check()
+        session.listen(progress)
 
     return tell
 
 
 def _train(spec: JointSpec, run: RunFolder, listen: Listener) -> None:
-    plan = plan_worker_groups(
-        cluster_nodes(),
-        workers=spec.first.workers,
-        count=1,
-        cpus=spec.first.cpus_per_worker,
-        gpus=spec.first.gpus_per_worker,
-    )
-    stores = {name: prepare_store(part, listen) for name, part in spec.parts.items()}
-    tasks = {name: _task(part, stores[name], plan) for name, part in spec.parts.items()}
+    resources = {name: find_resources(part, listen) for name, part in spec.parts.items()}
+    plan = next(iter(resources.values())).plan
+    stores = {name: one.store for name, one in resources.items()}
+    tasks = {name: make_task(part, stores[name], plan) for name, part in spec.parts.items()}
     sizes = joint_preflight(list(tasks.values()), spec.config, workers=plan.workers)
     _describe(run, plan, stores, sizes)
     with started_executor(plan, listen) as executor:
@@ -146,29 +137,9 @@ def _trainings(spec: JointSpec, run: RunFolder, tasks: Mapping[str, Task]) -> li
     return [joint, *alone]
 
 
-def _task(part: SearchSpec, store: Store, plan: WorkerGroupPlan) -> Task:
-    return Task(
-        store=store.path if part.stores is None else f"{part.stores.rstrip('/')}/{store.name}",
-        cache=part.cache,
-        method=part.method,
-        encoder=part.encoder_spec(),
-        epochs=part.epochs,
-        seed=part.seed,
-        split_seed=part.split_seed,
-        fractions=part.fractions,
-        precision=part.precision,
-        threads=plan.threads,
-        flips=True,
-    )
-
-
 def _describe(
     run: RunFolder, plan: WorkerGroupPlan, stores: Mapping[str, Store], sizes: Mapping[str, int]
 ) -> None:
-    with storage_errors(str(run.path)):
-        known = run.environment.exists()
-    if known:
-        return  # a resumed run keeps what it began with
     content = describe_environment(
         cluster_nodes(),
         plan=asdict(plan),
@@ -176,7 +147,7 @@ def _describe(
         fitted=dict(sizes),
         excluded={name: len(store.quarantine) for name, store in stores.items()},
     )
-    write_json(run.environment, content)
+    write_json_once(run.environment, content)
 
 
 def _execute(

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Unpack
 
 import polars as pl
 from upath import UPath
 
-from supremix.errors import USER_ERRORS, RunFolderError, SearchInterrupted, SpecError
+from supremix.errors import RunFolderError, SpecError
 from supremix.joint_training.driver import JointSpec, run_joint
 from supremix.joint_training.report import ALONE, JOINT, JointRow, joint_rows
-from supremix.progress.progress import Listener, Progress
-from supremix.runs.folder import RunFolder, new_run_folder
+from supremix.progress.progress import Listener, silent
+from supremix.runs.folder import RunFolder, new_run_folder, removed_if_refused
 from supremix.search.request.declaration import MACHINE
 from supremix.search.request.keywords import TrainingKeywords
 from supremix.search.request.python import checked, takes_options
@@ -36,27 +37,26 @@ class JointResult:
     """
 
     path: UPath
-    _cache: dict[str, Any] = field(default_factory=dict[str, Any], repr=False, compare=False)
 
     @property
     def rows(self) -> list[JointRow]:
         """Each dataset's errors on validation and test, trained jointly and alone."""
         return joint_rows(self.predictions, self.mae)
 
-    @property
+    @functools.cached_property
     def predictions(self) -> pl.DataFrame:
         """Predictions: one row for each model and sample of validation and test."""
-        return self._table("predictions")
+        return read_table(str(self.path), "predictions")
 
-    @property
+    @functools.cached_property
     def curves(self) -> pl.DataFrame:
         """Learning curves: one row for each model, dataset and epoch."""
-        return self._table("curves")
+        return read_table(str(self.path), "curves")
 
-    @property
+    @functools.cached_property
     def mae(self) -> pl.DataFrame:
         """Errors: one row for each model, split and metric."""
-        return self._table("mae")
+        return read_table(str(self.path), "mae")
 
     def load(self, dataset: str, *, alone: bool = False, **objects: Any) -> TrainedModel:
         """The model of a dataset, to predict with; `objects` as for `supremix.load`.
@@ -70,11 +70,6 @@ class JointResult:
         if not found:
             raise RunFolderError(f"there is no model in {folder}; see the folder {folder.parent}.")
         return TrainedModel.load(folder, **objects)
-
-    def _table(self, name: str) -> pl.DataFrame:
-        if name not in self._cache:
-            self._cache[name] = read_table(str(self.path), name)
-        return self._cache[name]
 
 
 @takes_options("joint", but=("shape", "overrides"))
@@ -123,7 +118,7 @@ def joint(
     spec = JointSpec(parts=parts, config=dict(config or {}), alone=alone)
     names = "+".join(parts), parts[next(iter(parts))].resolve_method().name
     run = RunFolder(new_run_folder(names[0], f"joint-{names[1]}") if out is None else out)
-    return _run(spec, run, progress or _silent)
+    return _run(spec, run, progress or silent)
 
 
 def _parts(
@@ -169,15 +164,13 @@ def _run(spec: JointSpec, run: RunFolder, listen: Listener) -> JointResult:
             f"{run.path} holds another run. Continue it by the same call or command that started "
             f"it (its {run.spec.name} holds the request), or name another folder."
         )
-    try:
-        run_joint(spec, run, listen)
-    except SearchInterrupted:
-        raise
-    except USER_ERRORS:
-        # A request that was refused leaves no folder in the way of the corrected one.
+
+    def remove() -> None:
         if fresh and not any(children(run.checkpoints)):
             run.remove()
-        raise
+
+    with removed_if_refused(remove):
+        run_joint(spec, run, listen)
     return JointResult(run.path)
 
 
@@ -188,7 +181,3 @@ def _asked(spec: Mapping[str, Any]) -> dict[str, Any]:
         **spec,
         "joint": {n: {k: v for k, v in p.items() if k not in MACHINE} for n, p in parts.items()},
     }
-
-
-def _silent(progress: Progress) -> None:
-    """For those who do not want to know."""

@@ -263,6 +263,18 @@ def write_json(path: UPath, content: Mapping[str, Any]) -> None:
         with_retries(lambda: write_bytes(path, data), str(path))
 
 
+def write_json_once(path: UPath, content: Mapping[str, Any]) -> None:
+    """Write a JSON file where there is none yet: a resumed run keeps what it began with.
+
+    Raises:
+        RunFolderError: The storage fails for too long, or refuses.
+    """
+    with storage_errors(str(path)):
+        known = path.exists()
+    if not known:
+        write_json(path, content)
+
+
 def read_json(path: UPath) -> dict[str, Any]:
     """Read what `write_json` wrote.
 

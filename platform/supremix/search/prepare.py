@@ -19,9 +19,8 @@ from upath import UPath
 import supremix_datasets
 from supremix.cluster import WorkerGroupPlan, cluster_nodes, plan_worker_groups, ray_map
 from supremix.progress.progress import Listener, Steps
-from supremix.runs.folder import RunFolder, describe_environment, write_json
+from supremix.runs.folder import RunFolder, describe_environment, write_json_once
 from supremix.search.spec import SearchSpec
-from supremix.storage.retry import storage_errors
 from supremix.training import Initial, Task, fitted, model_folder, preflight
 from supremix.training.steps.gradient_cache import cuts
 from supremix.tuning.study.budget import Budget
@@ -103,6 +102,34 @@ def find_resources(spec: SearchSpec, listen: Listener) -> Resources:
     return Resources(plan=plan, store=store, splits=splits)
 
 
+def make_task(spec: SearchSpec, store: Store, plan: WorkerGroupPlan) -> Task:
+    """The task that the trials of a search share; a pretrained encoder is left out.
+
+    Args:
+        spec: What to search.
+        store: The prepared images.
+        plan: The worker groups.
+    """
+    shared = spec.stores
+    return Task(
+        store=store.path
+        if shared is None
+        else supremix_datasets.shared_address(shared, store.name),
+        cache=spec.cache,
+        method=spec.method,
+        encoder=spec.encoder_spec(),
+        epochs=spec.epochs,
+        seed=spec.seed,
+        split_seed=spec.split_seed,
+        fractions=spec.fractions,
+        precision=spec.precision,
+        threads=plan.threads,
+        label_fraction=spec.label_fraction,
+        flips=True,
+        chunk=spec.chunk,
+    )
+
+
 def prepare_search(
     spec: SearchSpec,
     run: RunFolder,
@@ -123,24 +150,9 @@ def prepare_search(
         USER_ERRORS: It cannot be carried out; nothing was trained.
     """
     plan, store, splits = ground.plan, ground.store, ground.splits
-    task = Task(
-        store=store.path
-        if spec.stores is None
-        else supremix_datasets.shared_address(spec.stores, store.name),
-        cache=spec.cache,
-        method=spec.method,
-        encoder=spec.encoder_spec(),
-        epochs=spec.epochs,
-        seed=spec.seed,
-        split_seed=spec.split_seed,
-        fractions=spec.fractions,
-        precision=spec.precision,
-        threads=plan.threads,
-        label_fraction=spec.label_fraction,
-        init=None if spec.pretrained is None else _initial(spec.pretrained, spec, run, store),
-        flips=True,
-        chunk=spec.chunk,
-    )
+    task = make_task(spec, store, plan)
+    if spec.pretrained is not None:
+        task = dataclasses.replace(task, init=_initial(spec.pretrained, spec, run, store))
     fit, card = fitted(task, store, splits), store.card
     space = spec.resolve_space(
         window=card.window,
@@ -170,10 +182,7 @@ def prepare_search(
 
 def keep_space(run: RunFolder, space: Space) -> None:
     """Write down what is searched; a resumed run keeps what it began with."""
-    with storage_errors(str(run.path)):
-        known = run.space.exists()
-    if not known:
-        write_json(run.space, space.to_dict())
+    write_json_once(run.space, space.to_dict())
 
 
 def _reference(fitted_to: Any, judged_on: Any) -> float:
@@ -192,9 +201,6 @@ def _initial(init: str, spec: SearchSpec, run: RunFolder, store: Store) -> str:
 def _describe(
     run: RunFolder, plan: WorkerGroupPlan, store: Store, splits: Any, labelled: int
 ) -> None:
-    with storage_errors(str(run.path)):
-        if run.environment.exists():
-            return  # a resumed run keeps what it began with
     counts = {name: int((splits == name).sum()) for name in ("train", "val", "test")}
     content = describe_environment(
         cluster_nodes(),
@@ -206,7 +212,7 @@ def _describe(
         labelled=labelled,
         excluded=len(store.quarantine),
     )
-    write_json(run.environment, content)
+    write_json_once(run.environment, content)
 
 
 def check_budget(budget: Budget, plan: WorkerGroupPlan) -> None:
