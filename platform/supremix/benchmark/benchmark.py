@@ -24,19 +24,19 @@ from supremix_reports import MethodRun, write_benchmark
 
 @takes_options("benchmark")
 class Benchmark(Grid):
-    """Searches of several methods on several datasets, and their best settings judged with seeds.
+    """Searches of several methods on several datasets; the best of each tested with several seeds.
 
     For each dataset and method there is a search of its own under the same budget; its best
-    settings are retrained on training and validation data with `test_seeds` seeds, the same for
-    all, and each of these models is judged once on the test split. Each search is an ordinary run
+    hyperparameters are retrained on training and validation data with `test_seeds` seeds, the same for
+    all, and each of these models is tested once on the test split. Each search is an ordinary run
     in the folder ``<dataset>/<method>`` of the benchmark, and none learns from another, so that
     what is added later comes out as if it had been there from the start. Values in `overrides` and
     in a file given as `space` go to the methods that have the hyperparameter. With one of
     `test_seeds` no significance is claimed.
 
     Args:
-        datasets: Names of datasets, or `Dataset` of your own.
-        sources: By a dataset's name the folder or address of its images; datasets that are not in
+        datasets: Names of datasets, or `Dataset` objects of your own.
+        sources: Folder or address of the images, by the dataset's name; datasets that are not in
             there have phantoms.
         methods: Names of methods, or objects of your own.
         reference: Method that the others are compared with; None for ``"l1"`` where it is one of

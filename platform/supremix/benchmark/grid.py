@@ -85,7 +85,7 @@ class Grid(ABC):
         """
 
     def more_index(self) -> dict[str, Any]:
-        """What the index says beside datasets, their sources, and methods."""
+        """Other content of the index than datasets, their sources, and methods."""
         return {}
 
     def shared_request(self) -> dict[str, Any]:

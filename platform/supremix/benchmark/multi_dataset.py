@@ -28,10 +28,10 @@ class MultiDatasetSearch(Grid):
     """One search over several datasets, with the same worker groups.
 
     With the objective ``"per-dataset"`` each has a study of its own, an ordinary run in a folder of
-    its own, and learns from those before it and from earlier searches beside it. With ``"joint"``
-    one study looks for the hyperparameters that are best for all: a trial is trained on one dataset
-    after the other, those with the least to compute first, and is pruned as soon as it falls
-    behind; its error is the geometric mean of the datasets' errors, each divided by that of
+    its own, and learns from those before it and from earlier searches in the same folder. With
+    ``"joint"`` one study looks for the hyperparameters that are best for all: a trial is trained on
+    one dataset after the other, those with the least to compute first, and is pruned as soon as it
+    falls behind; its error is the geometric mean of the datasets' errors, each divided by that of
     predicting the training labels' median. Hyperparameters are carried over by their position in
     their range. `trials`, `time` and `gpu_hours` are the budget of each dataset; with the objective
     ``"joint"`` of all together. `warm_start` is on unless the objective is ``"joint"``, which has
