@@ -18,7 +18,7 @@ from torch import Tensor
 
 import supremix
 from supremix.training import Method, Stage, get_method
-from supremix.tuning.ledger.ledger import read_events
+from supremix.tuning.ledger.ledger import WARM_START, read_events
 from supremix_datasets import Card, Dataset, get
 from supremix_reports import read_table
 from supremix_spaces import Space, space_for
@@ -161,6 +161,6 @@ def test_several_datasets_killed_and_resumed_give_the_tables_of_an_undisturbed_s
     index = json.loads((torn.run / "multi_dataset.json").read_text())
     assert index["datasets"] == ["hc18", "ukb-t1"]
     assert read_table(str(torn.run), "comparison").height == 2
-    prior = next(e for e in events_of(torn.run / "ukb-t1") if e["event"] == "prior")
-    assert prior["points"] == []  # two studies at a time: there was nothing to learn from yet
+    start = next(e for e in events_of(torn.run / "ukb-t1") if e["event"] == WARM_START)
+    assert start["points"] == []  # two studies at a time: there was nothing to learn from yet
     torn.wait_for_processes_to_end()
