@@ -26,10 +26,10 @@ from supremix_reports import MethodRun, write_benchmark
 class Benchmark(Grid):
     """Searches of several methods on several datasets; the best of each tested with several seeds.
 
-    For each dataset and method there is a search of its own under the same budget; its best
-    hyperparameters are retrained on training and validation data with `test_seeds` seeds, the same for
-    all, and each of these models is tested once on the test split. Each search is an ordinary run
-    in the folder ``<dataset>/<method>`` of the benchmark, and none learns from another, so that
+    Each dataset and method has a search of its own under the same budget. Its best hyperparameters
+    are retrained on training and validation data with `test_seeds` seeds, the same for all, and
+    each of these models is tested once on the test split. Each search is an ordinary run in the
+    folder ``<dataset>/<method>`` of the benchmark, and none learns from another, so that
     what is added later comes out as if it had been there from the start. Values in `overrides` and
     in a file given as `space` go to the methods that have the hyperparameter. With one of
     `test_seeds` no significance is claimed.
