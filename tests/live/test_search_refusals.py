@@ -51,7 +51,7 @@ class TestWithoutRay:
     def test_unknown_names(self, tmp_path: Path, heads: str) -> None:
         with pytest.raises(DatasetError, match=r"hc81.*hc18"):
             search(tmp_path, heads, dataset="hc81")
-        with pytest.raises(TrainingError, match=r"unknown method: 'supremx'.*'supremix'"):
+        with pytest.raises(TrainingError, match=r"unknown method 'supremx'.*'supremix'"):
             search(tmp_path, heads, method="supremx")
         with pytest.raises(SpecError, match=r"unknown precision 'fp61'.*'fp16'"):
             search(tmp_path, heads, precision="fp61")
