@@ -76,6 +76,7 @@ class TrialRun:
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.precision = Precision(task.precision, self.device)
         self.data = TrialData(task, self.device)
+        self.precision.check(len(self.data.card.shape))
         self.stages = self.method.stages(self.config, epochs=task.epochs, card=self.data.card)
         check_batches(self.stages, len(self.data.fit), self.collective.world)
         check_recipes(self.stages, self.data)

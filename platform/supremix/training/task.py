@@ -31,7 +31,7 @@ class Task:
         eval_split: The split whose error is reported after every epoch; None for no such report
             (the final fit on train and val, say), the error is then NaN.
         precision: "fp32", "bf16" or "fp16" (autocast; fp16 scales the loss); "auto" is bf16 on
-            CUDA and fp32 on a CPU.
+            CUDA and fp32 on a CPU, where bf16 is refused for 3-D images: its gradients are wrong.
         threads: CPU threads of this trial; None keeps the process's setting. Results on a CPU are
             the same to the bit only for the same number.
         eval_batch: Images a forward pass of the evaluation takes, of each worker.

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 
 from supremix._choices import PRECISIONS
+from supremix._errors import TaskError
 
 # "auto", the first of the names, is one of the others, depending on the device.
 _TYPES: dict[str, torch.dtype | None] = dict(
@@ -26,6 +27,15 @@ class Precision:
         self.name = name if name != "auto" else ("bf16" if device.type == "cuda" else "fp32")
         self.dtype = _TYPES[self.name]
         self._device = device
+
+    def check(self, axes: int) -> None:
+        """Raise TaskError where the gradients of images of so many axes would be wrong."""
+        if self.name == "bf16" and self._device.type == "cpu" and axes == 3:
+            # Seen in torch 2.13 (oneDNN 3.12): weight gradients at right angles to the true ones.
+            raise TaskError(
+                "precision='bf16' on a CPU gives wrong gradients in 3-D convolutions (a fault of "
+                "torch's CPU kernels); use precision='fp32' or 'auto', or train on a GPU"
+            )
 
     def autocast(self) -> AbstractContextManager[object]:
         """The context of a forward pass."""
