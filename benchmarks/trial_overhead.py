@@ -44,7 +44,7 @@ def on_a_gang(folder: Path, trials: int) -> tuple[float, float]:
         phantoms=PHANTOMS,
         width=WIDTH,
         epochs=EPOCHS,
-        prune=False,
+        pruner="none",
         test=False,
         concurrent_trials=1,
         cpus_per_worker=1,

@@ -12,3 +12,6 @@ PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 PER_DATASET = "per-dataset"
 JOINT_OBJECTIVE = "joint"
 OBJECTIVES = (PER_DATASET, JOINT_OBJECTIVE)
+
+PRUNERS = ("halving", "median", "none")
+"""Stopping rules by name, those of `supremix.tuning.pruners.registry`."""

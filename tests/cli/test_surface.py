@@ -14,7 +14,7 @@ SURFACE = {
     "search": {
         "--dataset", "--source", "--shape", "--phantoms", "--split-seed", "--label-fraction",
         "--fractions", "--method", "--space", "--set", "--seed", "--objective", "--warm-start",
-        "--trials", "--time", "--gpu-hours", "--epochs", "--prune", "--grace", "--reduction",
+        "--trials", "--time", "--gpu-hours", "--epochs", "--pruner", "--grace", "--reduction",
         "--test",
         "--finalists", "--confirm-seeds", "--test-seeds",
         "--encoder", "--width", "--depth", "--norm", "--precision", "--chunk", "--pretrained",

@@ -184,7 +184,7 @@ def test_used_up_time_ends_a_search_in_order(
 
     real = Clock.now
     monkeypatch.setattr(Clock, "now", now)
-    arguments: dict[str, Any] = {**TINY, "method": "l1", "prune": False, "time": 1e5}
+    arguments: dict[str, Any] = {**TINY, "method": "l1", "pruner": "none", "time": 1e5}
     search = supremix.Search(source=heads, out=tmp_path / "run", progress=note, **arguments)
     states = search.run().trials.sort("trial")["state"].to_list()
     assert states[:3] == ["finished"] * 3

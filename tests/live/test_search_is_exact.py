@@ -40,7 +40,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("local_ray")]
 TRIALS, EPOCHS, TENTH = 14, 4, 9
 THREE_OF_FOUR: dict[str, Any] = {
     "overrides": ("head=finetune", "pretrain_share=0.75"),
-    "prune": False,
+    "pruner": "none",
 }
 """Trials of supremix with three epochs of pretraining, none of them cut short."""
 

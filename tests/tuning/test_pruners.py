@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from supremix import _choices
 from supremix.errors import SpecError, UnknownNameError
 from supremix.tuning.ledger.records import TrialRecord
 from supremix.tuning.pruners.median import STARTUP, MedianRule
@@ -92,6 +93,10 @@ def test_the_median_rule_compares_every_quarter_from_the_grace_on() -> None:
     assert MedianRule().rungs(60) == Rungs(epochs=(30, 45), total=60, reduction=2.0)
     assert MedianRule(grace=6).rungs(60).epochs == (6, 21, 36, 51)
     assert MedianRule(grace=1).rungs(4, 2).epochs == (1, 2, 3, 4)
+
+
+def test_the_option_has_the_rules_that_there_are() -> None:
+    assert set(_choices.PRUNERS) == set(PRUNERS)
 
 
 def test_peers_are_counted_without_those_that_are_excluded() -> None:

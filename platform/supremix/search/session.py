@@ -87,13 +87,14 @@ class SearchSession:
             )
             for prepared in self.prepared
         ]
+        rungs = self.spec.stopping_rule().rungs(self.spec.epochs, len(self.prepared))
         return TrialTemplate(
             run=self.run.name,
             tasks=tuple(tasks),
             epochs=self.spec.epochs,
             checkpoints=str(self.run.checkpoints),
             limit=self.spec.epoch_limit,
-            rungs=frozenset(self.spec.pruner().rungs(self.spec.epochs, len(self.prepared)).epochs),
+            rungs=frozenset(rungs.epochs),
         )
 
     def open(self, concurrent: int = 1, others: Sequence[SearchSession] = ()) -> Study:

@@ -50,7 +50,7 @@ class SearchSpec(Request):
     def __post_init__(self) -> None:
         self._normalise()
         self.budget()
-        self.pruner()
+        self.stopping_rule()
         self._check_legal()
         if self.webhook is not None:
             check_url(self.webhook)
@@ -82,10 +82,9 @@ class SearchSpec(Request):
         """The limits of the search."""
         return Budget(trials=self.trials, seconds=self.time, gpu_hours=self.gpu_hours)
 
-    def pruner(self) -> Pruner:
-        """The stopping rule."""
-        halving = {"grace": self.grace, "reduction": self.reduction}
-        return make_pruner("halving", **halving) if self.prune else make_pruner("none")
+    def stopping_rule(self) -> Pruner:
+        """The rule by which trials are stopped early."""
+        return make_pruner(self.pruner, grace=self.grace, reduction=self.reduction)
 
     def study_config(self, *, datasets: int, parallel: int, gpus: float) -> StudyConfig:
         """The configuration of its study.
@@ -99,7 +98,7 @@ class SearchSpec(Request):
             budget=self.budget(),
             epochs=self.epochs,
             datasets=datasets,
-            pruner=self.pruner(),
+            pruner=self.stopping_rule(),
             parallel=parallel,
             top_k=self.finalists,
             replicates=self.confirm_seeds,

@@ -43,9 +43,9 @@ class SearchKeywords(TrainingKeywords, total=False):
     space: str | Path | Space | None
     overrides: Sequence[str]
     warm_start: bool | None
-    prune: bool
+    pruner: str
     grace: int | None
-    reduction: float
+    reduction: float | None
     finalists: int
     confirm_seeds: int
     test: bool

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from supremix._choices import PRUNERS
 from supremix.search.request.option import (
     BENCHMARK,
     BUDGET,
@@ -110,21 +111,24 @@ class StudyOptions:
         group=SETTINGS,
         commands=(SEARCH, PLAN),
     )
-    prune: bool = option(
-        True,
-        help="Stop trials early that fall behind (asynchronous successive halving).",
+    pruner: str = option(
+        "halving",
+        help="Rule by which trials that fall behind are stopped early: 'halving' (asynchronous "
+        "successive halving), 'median' (worse than the median), 'none' (every trial is whole).",
         group=SETTINGS,
+        choices=PRUNERS,
     )
     grace: int | None = option(
         None,
-        help="Epochs before a trial may be stopped; by default half of `epochs`.",
+        help="Epochs before a trial may be stopped; by default half of `epochs`; not with the "
+        "pruner 'none'.",
         group=SETTINGS,
         least=1,
     )
-    reduction: float = option(
-        3.0,
+    reduction: float | None = option(
+        None,
         help="Factor of the halving: one in so many trials continues at a rung, and the next rung "
-        "is at so many times the epochs.",
+        "is at so many times the epochs; by default 3; with the pruner 'halving' alone.",
         group=SETTINGS,
         above=1,
     )

@@ -5,7 +5,7 @@ compared with each other, and when all their scores are known, is the business o
 `supremix.tuning.study.pruning`: a rule never sees timing, so none can make a search depend on it.
 
 To add a rule, write a frozen dataclass with the two methods of `Pruner` in a file of this folder,
-and name it in `registry.PRUNERS`.
+and name it in `registry.PRUNERS` and, for the option, in `supremix._choices.PRUNERS`.
 """
 
 from __future__ import annotations
