@@ -8,7 +8,7 @@ from supremix_datasets.cards.dataset import Decoded
 from supremix_datasets.decoding.nifti import decode_nifti
 from supremix_datasets.decoding.pictures import decode_picture
 from supremix_datasets.errors import DecodeError
-from supremix_datasets.sources.files import folder_files, read_bytes
+from supremix_datasets.sources.files import file_name, folder_files, read_bytes
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 VOLUMES = (".nii.gz", ".nii")
@@ -45,7 +45,7 @@ def ending_of(address: str) -> str:
     Args:
         address: A file's address, or its path; of a zip's member it is that of the member.
     """
-    name = address.split("::", 1)[0].rsplit("/", 1)[-1].lower()
+    name = file_name(address).lower()
     return next((ending for ending in ENDINGS if name.endswith(ending)), "")
 
 

@@ -9,7 +9,7 @@ from datetime import date, datetime
 from typing import Any
 
 from supremix_datasets.errors import LabelTableError, SourceError
-from supremix_datasets.sources.tables import check_numbers, read_columns, to_number
+from supremix_datasets.sources.tables import LINE, check_numbers, read_columns, to_number
 
 TABLE = re.compile(r"^UCBERKELEY_AMY_6MM(?P<date>.*)\.csv$", re.IGNORECASE)
 TABLE_DATES = ("%d%b%Y", "%Y-%m-%d", "%Y_%m_%d", "%Y%m%d", "%m_%d_%y", "%m_%d_%Y")
@@ -100,7 +100,8 @@ def read_rows(table: str) -> list[AdniRow]:
     check_numbers(frame, "target", COLUMNS["target"][0], table)
     check_numbers(frame, "qc", COLUMNS["qc"][0], table)
     rows: list[AdniRow] = []
-    for line, row in enumerate(frame.iter_rows(named=True), start=2):
+    for row in frame.iter_rows(named=True):
+        line = int(row[LINE])
         day = _read_day(row["day"], SCAN_DATES)
         if row["day"] and day is None:
             raise LabelTableError(

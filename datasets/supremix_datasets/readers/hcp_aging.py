@@ -176,7 +176,7 @@ def _age_table(table: str) -> _AgeTable:
     numbers = frame.with_columns(
         pl.Series("age", [None if _is_cap(a) else a for a in frame["age"]], dtype=pl.String)
     )
-    check_numbers(numbers, "age", "interview_age", table, first_line=3 if described else 2)
+    check_numbers(numbers, "age", "interview_age", table)
     ages = [to_number(age) for age in numbers["age"].to_list()]
     key = pl.struct("patient", "visit").map_elements(_key, return_dtype=pl.String)
     rows, doubtful = merge_rows(frame.select("age", "sex", "site", key=key), "key")

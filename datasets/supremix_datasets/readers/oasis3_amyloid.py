@@ -32,7 +32,13 @@ from supremix_datasets.cards.sample import Rejected, Sample, Scan
 from supremix_datasets.errors import LabelTableError, SourceError
 from supremix_datasets.readers.pet_files import PetImage, decode_pet, other_kind, pet_images
 from supremix_datasets.sources.files import list_files
-from supremix_datasets.sources.tables import check_numbers, label_problem, read_columns, to_number
+from supremix_datasets.sources.tables import (
+    LINE,
+    check_numbers,
+    label_problem,
+    read_columns,
+    to_number,
+)
 
 TABLE = "OASIS3_amyloid_centiloid.csv"
 SUBJECT = re.compile(r"OAS3\d+")
@@ -133,7 +139,8 @@ def _rows(table: str) -> dict[tuple[str, str], list[_CentiloidRow]]:
     frame = read_columns(table, COLUMNS)
     check_numbers(frame, "target", COLUMNS["target"][0], table)
     rows: dict[tuple[str, str], list[_CentiloidRow]] = {}
-    for line, row in enumerate(frame.iter_rows(named=True), start=2):
+    for row in frame.iter_rows(named=True):
+        line = int(row[LINE])
         session = str(row["session"] or "")
         subject = str(row["subject"] or "")
         day = DAY.search(session.replace("_", " "))

@@ -34,7 +34,7 @@ from supremix_datasets.cards.dataset import Dataset, Decoded
 from supremix_datasets.cards.sample import Rejected, Sample, Scan
 from supremix_datasets.decoding.arrays import decode_npy
 from supremix_datasets.errors import DecodeError, SourceError
-from supremix_datasets.sources.files import list_files, read_bytes
+from supremix_datasets.sources.files import file_name, list_files, read_bytes
 from supremix_datasets.sources.tables import (
     check_numbers,
     label_problem,
@@ -140,7 +140,7 @@ class OpenBhbReader:
         Raises:
             DecodeError: the file is missing, truncated, no NumPy array, or of another shape.
         """
-        match = IMAGE.match(address.split("::", 1)[0].rsplit("/", 1)[-1])
+        match = IMAGE.match(file_name(address))
         if match is None:
             raise DecodeError(
                 "expected a file named sub-<id>_preproc-cat12vbm_desc-gm_T1w.npy or "

@@ -21,6 +21,7 @@ from supremix_datasets.errors import LabelTableError
 from supremix_datasets.sources.tables import (
     check_numbers,
     header,
+    lines,
     merge_rows,
     read_columns,
     to_number,
@@ -117,7 +118,7 @@ def _read(name: str, address: str) -> tuple[str, pl.DataFrame] | None:
     if labels:
         check_numbers(frame, "months", labels[0], address)
     months = [_number(value) for value in frame["months"].to_list()]
-    males = _sexes(frame["male"].to_list(), (sexes or ["male"])[0], address)
+    males = _sexes(frame, (sexes or ["male"])[0], address)
     names = [None if v is None else _stem(v) for v in frame["id"].to_list()]
     data = {"id": names, "months": months, "male": males}
     return split, pl.DataFrame(data, schema=dict.fromkeys(data, pl.String))
@@ -151,10 +152,11 @@ def _number(value: str | None) -> str | None:
     return None if number is None else repr(number)
 
 
-def _sexes(values: Sequence[str | None], column: str, address: str) -> list[str | None]:
+def _sexes(frame: pl.DataFrame, column: str, address: str) -> list[str | None]:
+    values: list[str | None] = frame["male"].to_list()
     bad = [
         f"line {line}: {value!r}"
-        for line, value in enumerate(values, start=2)
+        for line, value in zip(lines(frame), values, strict=True)
         if value is not None and value.lower() not in SEX_WORDS
     ]
     if bad:

@@ -111,7 +111,7 @@ class UkbT1Reader:
         Raises:
             DecodeError: the file is missing or damaged.
         """
-        if "::" not in address and address.lower().endswith(".zip"):
+        if not address.startswith("zip://") and address.lower().endswith(".zip"):
             problem = _problem(zip_members(address))
             if problem:
                 raise DecodeError(problem)
@@ -204,9 +204,19 @@ def _withdrawn(listing: dict[str, Any]) -> frozenset[str]:
     withdrawn: set[str] = set()
     for path, info in listing.items():
         if WITHDRAWN.search(path.rsplit("/", 1)[-1]) and info["size"]:
-            text = read_bytes(str(info["address"])).decode("utf-8", "replace")
+            text = _withdrawn_text(str(info["address"]))
             withdrawn |= {line.split(",")[0].strip().strip('"') for line in text.splitlines()}
     return frozenset(withdrawn)
+
+
+def _withdrawn_text(address: str) -> str:
+    """The list as text; one that cannot be read must not be taken for an empty one."""
+    try:
+        return read_bytes(address).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise LabelTableError(
+            f"the list of withdrawn participants {address} is not UTF-8: {error}. Save it as UTF-8."
+        ) from error
 
 
 def _tables(listing: dict[str, Any]) -> list[str]:

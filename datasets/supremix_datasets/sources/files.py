@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import zipfile
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
 import fsspec
 
 from supremix_datasets.errors import DecodeError, SourceError
 from supremix_datasets.sources.guards import check_member, check_members, read_limited
+
+CHAIN = re.compile(r"::(?=[a-z0-9+]+://|/)")
 
 EDGE = 65536
 READERS = 8
@@ -25,6 +29,8 @@ READERS = 8
 def filesystem(address: str) -> tuple[Any, str]:
     """The fsspec filesystem of an address, and the path within it without a trailing slash."""
     try:
+        if (local := local_path(address)) is not None:
+            return fsspec.filesystem("file"), local
         fs, path = fsspec.core.url_to_fs(address)
     except (ValueError, ImportError) as error:
         raise SourceError(
@@ -32,6 +38,21 @@ def filesystem(address: str) -> tuple[Any, str]:
             "such as s3://bucket/folder (its package, here s3fs, has to be installed)."
         ) from error
     return fs, str(path).rstrip("/") or "/"
+
+
+def local_path(address: str) -> str | None:
+    """The path of an address on this machine, None for others; names are taken as they are.
+
+    A ``::`` or ``#`` may be part of a file's name; only after the name of a filesystem, as in
+    ``zip://a::file:///b.zip``, it makes a chain of addresses.
+    """
+    scheme, several, path = address.partition("://")
+    if several and re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", scheme.rpartition("::")[2]):
+        return str(Path(path).absolute()) if scheme in ("file", "local") else None
+    first, chained, _ = address.partition("::")
+    if chained and first in fsspec.available_protocols():
+        return None
+    return str(Path(address).expanduser().absolute())
 
 
 def protocols(fs: Any) -> tuple[str, ...]:
@@ -134,7 +155,21 @@ def _edges(address: str) -> bytes:
 
 def container(address: str) -> str:
     """The address of the outermost file: the zip of ``zip://member::zip``, else the address."""
-    return address.rsplit("::", 1)[-1]
+    return split_member(address)[1]
+
+
+def split_member(address: str) -> tuple[str, str]:
+    """The member of a zip, empty for a file that is in none, and the address of its file."""
+    link = CHAIN.search(address) if address.startswith("zip://") else None
+    if link is None:
+        return "", address
+    return address[len("zip://") : link.start()], address[link.end() :]
+
+
+def file_name(address: str) -> str:
+    """The last part of a path or an address; of a zip's member that of the member."""
+    member, file = split_member(address)
+    return (member or file).rsplit("/", 1)[-1]
 
 
 def relative(address: str, root: str) -> str:
@@ -149,22 +184,28 @@ def read_bytes(address: str) -> bytes:
     Raises:
         DecodeError: the file is missing, empty, larger than any image, or cannot be read.
     """
+    member, file = split_member(address)
+    fs, path = filesystem(file)
     try:
-        opened: Any = fsspec.open(address, "rb")
-        if "::" in address:
-            member: dict[str, Any] = opened.fs.info(opened.path)
-            check_member(int(member["size"]), int(member.get("compress_size") or 0))
-        with opened as file:
-            data = read_limited(file)
+        with fs.open(path, "rb") as opened:
+            data = _read_member(opened, member) if member else read_limited(opened)
     except FileNotFoundError as error:
         raise DecodeError("the file is missing") from error
     except KeyError as error:
-        raise DecodeError(f"the zip holds no member {error}") from error
+        raise DecodeError(f"the zip holds no member {member!r}") from error
     except (OSError, EOFError, zipfile.BadZipFile, ValueError) as error:
         raise DecodeError(f"the file cannot be read: {error}") from error
     if not data:
         raise DecodeError("the file is empty")
     return data
+
+
+def _read_member(file: IO[bytes], member: str) -> bytes:
+    with zipfile.ZipFile(file) as archive:
+        info = archive.getinfo(member)
+        check_member(info.file_size, info.compress_size)
+        with archive.open(info) as opened:
+            return read_limited(opened)
 
 
 def zip_members(address: str) -> list[str]:

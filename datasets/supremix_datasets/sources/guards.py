@@ -76,7 +76,7 @@ def check_size(size: int) -> None:
 def leaves_folder(path: str) -> bool:
     """Whether a relative path is none, or one that climbs out of where it starts."""
     plain = PurePosixPath(path.replace("\\", "/"))
-    drive = len(path) > 1 and path[1] == ":" and path[0].isalpha()
+    drive = path[1:3] in (":/", ":\\") and path[0].isalpha()
     return plain.is_absolute() or drive or "://" in path or ".." in plain.parts
 
 

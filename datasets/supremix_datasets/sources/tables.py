@@ -1,37 +1,39 @@
-"""Tables of labels: read as text (ids keep their zeros), checked, and turned into numbers.
+"""Tables of labels: columns by name, as text (ids keep their zeros), checked and made numbers.
 
-The ending names the separator: ``.csv`` has commas, every other text tabs. Of a workbook
-(``.xls``, ``.xlsx``) the first sheet is read. Parquet (``.parquet``, ``.pq``) becomes text as well.
+The ending names the kind: ``.csv`` has commas, every other text tabs. Of a workbook (``.xls``,
+``.xlsx``) the first visible sheet is read. Parquet (``.parquet``, ``.pq``) becomes text as well.
 """
 
 from __future__ import annotations
 
-import io
 import math
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-import fastexcel
 import polars as pl
 
-from supremix_datasets.errors import DecodeError, LabelTableError
-from supremix_datasets.sources.files import read_bytes
+from supremix_datasets.errors import LabelTableError
+from supremix_datasets.sources.cells import UTF8, read_cells, separator_hint
 
-WORKBOOKS = (".xls", ".xlsx")
-PARQUET = (".parquet", ".pq")
+LINE = "line of the file"
+"""Column of the line on which a row stands."""
+
+NUMBER = re.compile(r"[+-]?((\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?|inf(inity)?)", re.ASCII | re.IGNORECASE)
 MISSING = frozenset({"", "na", "nan", "n/a", "null", "none", "."})
 
 
-def header(address: str) -> list[str]:
-    """Column names of a CSV or tab-separated file.
+def header(address: str, encoding: str = UTF8) -> list[str]:
+    """Column names of a table.
 
     Raises:
         LabelTableError: the file is missing, empty or no table.
     """
-    return _read(address, columns=None, rows=0).columns
+    return read_cells(address, encoding).header
 
 
-def read_columns(address: str, columns: Mapping[str, Sequence[str]]) -> pl.DataFrame:
+def read_columns(
+    address: str, columns: Mapping[str, Sequence[str]], *, encoding: str = UTF8
+) -> pl.DataFrame:
     """Some columns of a table as trimmed text; what counts as missing is null.
 
     Args:
@@ -39,46 +41,64 @@ def read_columns(address: str, columns: Mapping[str, Sequence[str]]) -> pl.DataF
             or ``.parquet`` file.
         columns: New name to the names it may have in the file, the best first. A new name that
             ends in ``?`` may be absent and is then a column of nulls.
+        encoding: Encoding of a text table.
+
+    Returns:
+        The columns by their new names, and :data:`LINE`, the line of each row in the file. Rows
+        in which the whole file is empty are left out.
 
     Raises:
-        LabelTableError: a column is absent, or the file is no table.
+        LabelTableError: a column is absent or stands twice, a row has more cells than the header,
+            or the file is no table.
     """
-    present = header(address)
-    chosen: dict[str, str] = {}
+    cells = read_cells(address, encoding)
+    chosen: dict[str, int] = {}
     for new, names in columns.items():
-        match = next((name for name in names if name in present), None)
+        match = next((name for name in names if name in cells.header), None)
         if match is None and not new.endswith("?"):
             raise LabelTableError(
                 f"the table {address} has no column {' or '.join(map(repr, names))}. "
-                f"Its columns are {_shown(present)}. Export the table with that column, "
-                "or rename the one that holds it."
+                f"Its columns are {_shown(cells.header)}."
+                f"{separator_hint(cells.header, cells.separator)} Export the table with that "
+                "column, or rename the one that holds it."
+            )
+        if match is not None and cells.header.count(match) > 1:
+            raise LabelTableError(
+                f"the table {address} has {cells.header.count(match)} columns {match!r}, and only "
+                "one can be meant. Rename or remove the others."
             )
         if match is not None:
-            chosen[new.rstrip("?")] = match
-    frame = _read(address, columns=list(dict.fromkeys(chosen.values())))
-    text = {new: pl.col(old).str.strip_chars() for new, old in chosen.items()}
-    frame = frame.select(**{new: _without_missing(column) for new, column in text.items()})
+            chosen[new.rstrip("?")] = cells.header.index(match)
+    rows = [(line, *(_known(row[k]) for k in chosen.values())) for line, row in cells.rows]
+    schema = {LINE: pl.Int64, **dict.fromkeys(chosen, pl.String)}
+    frame = pl.DataFrame(rows, schema=schema, orient="row")
     absent = [new.rstrip("?") for new in columns if new.rstrip("?") not in chosen]
     return frame.with_columns(pl.lit(None, dtype=pl.String).alias(name) for name in absent)
 
 
-def _without_missing(column: pl.Expr) -> pl.Expr:
-    missing = column.str.to_lowercase().is_in(sorted(MISSING))
-    return pl.when(missing).then(None).otherwise(column)
+def _known(cell: str | None) -> str | None:
+    return None if cell is None or cell.lower() in MISSING else cell
+
+
+def lines(frame: pl.DataFrame) -> list[int]:
+    """The line of the file on which each row of a table stands."""
+    return frame[LINE].to_list() if LINE in frame.columns else list(range(2, frame.height + 2))
 
 
 def to_number(value: str | None) -> float | None:
     """A number written as text; None where there is none.
 
+    Digits with a point at most, perhaps a sign and an exponent: ``1_5`` and ``60,5`` are none.
+
     Raises:
         ValueError: there is something, but it is not a number.
     """
+    if value is not None and NUMBER.fullmatch(value) is None:
+        raise ValueError(f"{value!r} is not a number")
     return None if value is None else float(value)
 
 
-def check_numbers(
-    frame: pl.DataFrame, column: str, shown_as: str, address: str, *, first_line: int = 2
-) -> None:
+def check_numbers(frame: pl.DataFrame, column: str, shown_as: str, address: str) -> None:
     """Make sure that a column of text holds numbers or nothing.
 
     Args:
@@ -86,13 +106,12 @@ def check_numbers(
         column: Column of the frame.
         shown_as: Name of the column in the file.
         address: Address of the file, for the message.
-        first_line: Line of the file that the first row stands on.
 
     Raises:
         LabelTableError: some values are not numbers; the message lists the first few.
     """
     bad: list[str] = []
-    for line, value in enumerate(frame[column].to_list(), start=first_line):
+    for line, value in zip(lines(frame), frame[column].to_list(), strict=True):
         try:
             to_number(value)
         except ValueError:
@@ -136,65 +155,13 @@ def merge_rows(
         name = str(row[key])
         known = rows.setdefault(name, dict(row))
         for column, value in row.items():
+            if column == LINE:
+                continue
             if known[column] is None:
                 known[column] = value
             elif value is not None and value != known[column]:
                 doubtful.add(name)
     return rows, frozenset(doubtful)
-
-
-def _read(address: str, columns: list[str] | None, rows: int | None = None) -> pl.DataFrame:
-    if address.lower().endswith(WORKBOOKS):
-        return _read_workbook(address, columns, rows)
-    if address.lower().endswith(PARQUET):
-        return _read_parquet(address, columns, rows)
-    separator = "," if address.lower().endswith(".csv") else "\t"
-    try:
-        return pl.read_csv(
-            io.BytesIO(read_bytes(address)),
-            columns=columns,
-            n_rows=rows,
-            separator=separator,
-            infer_schema=False,
-            encoding="utf8-lossy",
-        )
-    except DecodeError as error:
-        raise LabelTableError(f"the table {address} cannot be used: {error}.") from error
-    except (pl.exceptions.PolarsError, UnicodeError) as error:
-        raise LabelTableError(
-            f"{address} cannot be read as a table: {error}. Expected a header line and values "
-            f"separated by {separator!r}."
-        ) from error
-
-
-def _read_workbook(address: str, columns: list[str] | None, rows: int | None) -> pl.DataFrame:
-    try:
-        book = fastexcel.read_excel(read_bytes(address))
-        # every cell as text, like the other tables; whole numbers then read 12, not 12.0
-        sheet: Any = book.load_sheet(0, dtypes="string", n_rows=rows, use_columns=columns)
-        frame = pl.DataFrame(sheet)
-    except DecodeError as error:
-        raise LabelTableError(f"the table {address} cannot be used: {error}.") from error
-    except (fastexcel.FastExcelError, pl.exceptions.PolarsError) as error:
-        raise LabelTableError(
-            f"{address} cannot be read as a workbook: {str(error).splitlines()[0]}. Expected an "
-            "Excel file whose first sheet has the column names in its first row."
-        ) from error
-    return frame
-
-
-def _read_parquet(address: str, columns: list[str] | None, rows: int | None) -> pl.DataFrame:
-    try:
-        frame = pl.read_parquet(io.BytesIO(read_bytes(address)), columns=columns, n_rows=rows)
-        # every cell as text, like the other tables; a boolean reads true or false
-        return frame.select(pl.all().cast(pl.String))
-    except DecodeError as error:
-        raise LabelTableError(f"the table {address} cannot be used: {error}.") from error
-    except pl.exceptions.PolarsError as error:
-        raise LabelTableError(
-            f"{address} cannot be read as Parquet: {str(error).splitlines()[0]}. Expected columns "
-            "of text and numbers."
-        ) from error
 
 
 def _shown(names: list[str]) -> str:

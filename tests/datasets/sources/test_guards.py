@@ -53,7 +53,7 @@ def test_a_path_that_leaves_the_zip_is_refused(tmp_path: Path, name: str) -> Non
 
 @pytest.mark.parametrize("path", ["a.png", "a/b.png", "a..b/c.png", "..a/b.png", "a:b.png"])
 def test_ordinary_paths_stay(path: str) -> None:
-    assert guards.leaves_folder(path) is (path[1] == ":")
+    assert not guards.leaves_folder(path)
 
 
 def test_a_gzip_that_holds_more_than_its_header_says_is_refused() -> None:

@@ -26,10 +26,9 @@ from supremix_datasets.errors import LabelTableError, SourceError
 from supremix_datasets.readers.own_table.card import card_of
 from supremix_datasets.readers.own_table.rows import Layout, read_rows
 from supremix_datasets.readers.own_table.spec import COMPULSORY, ROLES, SPEC, TableSpec, read_spec
+from supremix_datasets.sources.cells import PARQUET, WORKBOOKS
 from supremix_datasets.sources.files import filesystem, list_files
 from supremix_datasets.sources.tables import (
-    PARQUET,
-    WORKBOOKS,
     check_numbers,
     header,
     read_columns,
@@ -120,6 +119,7 @@ def locate(source: str) -> Dataset:
         images=spec.images,
         columns=tuple((role, tuple(spec.column_names(role))) for role in ROLES),
         covariates=spec.covariates,
+        encoding=spec.encoding,
     )
     frame = _columns(f"{root}/{path}", layout)
     labels = [number for text in frame["target"] if (number := to_number(text)) is not None]
@@ -137,7 +137,7 @@ def reader_for(card: Card) -> TableReader:
 
 def _columns(table: str, layout: Layout) -> pl.DataFrame:
     """The columns of the table as text, by role; covariates by ``covariate <name>``."""
-    frame = read_columns(table, layout.wanted())
+    frame = read_columns(table, layout.wanted(), encoding=layout.encoding)
     check_numbers(frame, "target", " or ".join(dict(layout.columns)["target"]), table)
     return frame
 
@@ -196,7 +196,7 @@ def _only_table(root: str, spec: TableSpec) -> str:
 
 def _fits(table: str, spec: TableSpec) -> bool:
     try:
-        have = set(header(table))
+        have = set(header(table, spec.encoding))
     except LabelTableError:  # a text file that is no table at all
         return False
     return all(have & set(spec.column_names(role)) for role in COMPULSORY)

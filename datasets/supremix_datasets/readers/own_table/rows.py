@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,15 +18,19 @@ from supremix_datasets.cards.sample import Rejected, Sample
 from supremix_datasets.decoding.images import ending_of
 from supremix_datasets.errors import LabelTableError
 from supremix_datasets.readers.own_table.spec import COMPULSORY, CovariateColumn
+from supremix_datasets.sources.cells import UTF8
 from supremix_datasets.sources.files import filesystem, is_local
 from supremix_datasets.sources.guards import leaves_folder
-from supremix_datasets.sources.tables import label_problem, to_number
+from supremix_datasets.sources.tables import LINE, label_problem, lines, to_number
 
 SPLIT_WORDS = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
+AMBIGUOUS = ""
+"""Address of a path that several files have, in different Unicode forms."""
+
 OUTSIDE = "the table names a file outside the dataset's folder"
 
 
@@ -40,6 +45,7 @@ class Layout:
         covariates: Covariates with their columns.
         label_range: Lowest and highest label; rows outside are excluded.
         unit: Unit of the label, for messages.
+        encoding: Encoding of the table, where it is text.
     """
 
     table: str
@@ -48,6 +54,7 @@ class Layout:
     covariates: tuple[CovariateColumn, ...] = ()
     label_range: tuple[float, float] = (-math.inf, math.inf)
     unit: str = ""
+    encoding: str = UTF8
 
     def with_card(self, label_range: tuple[float, float], unit: str) -> Layout:
         """The same with the card's labels."""
@@ -125,7 +132,7 @@ class _TableRow:
     contents: tuple[str | None, ...]
 
     @classmethod
-    def of(cls, row: Mapping[str, str | None], layout: Layout) -> _TableRow:
+    def of(cls, row: Mapping[str, Any], layout: Layout) -> _TableRow:
         file = (row["file"] or "").replace("\\", "/").removeprefix("./")
         stem = file.removesuffix("/")
         ending = ending_of(stem)
@@ -136,7 +143,7 @@ class _TableRow:
             target=to_number(row["target"]),
             group=row["group"],
             site=row["site"],
-            contents=tuple(row.values()),
+            contents=tuple(cell for name, cell in row.items() if name != LINE),
         )
 
 
@@ -152,9 +159,10 @@ def _splits(frame: pl.DataFrame, table: str) -> list[str | None]:
 
 
 def _numbers(frame: pl.DataFrame, column: CovariateColumn, table: str) -> list[float | None]:
+    cells: list[str | None] = frame[f"covariate {column.covariate.name}"].to_list()
     values: list[float | None] = []
     bad: list[str] = []
-    for line, text in enumerate(frame[f"covariate {column.covariate.name}"].to_list(), start=2):
+    for line, text in zip(lines(frame), cells, strict=True):
         try:
             values.append(column.number(text))
         except ValueError:
@@ -206,18 +214,20 @@ def _duplicated(rows: Sequence[_TableRow]) -> dict[int, str]:
 class _FileFinder:
     """Finds the address of a path of the table, and refuses what is not below the root."""
 
-    listing: Mapping[str, Mapping[str, Any]]
+    files: Mapping[str, str]
     folders: Mapping[str, str]
     home: str | None
 
     @classmethod
     def of(cls, listing: Mapping[str, Mapping[str, Any]], root: str) -> _FileFinder:
         home = os.path.realpath(filesystem(root)[1]) if is_local(root) else None
+        files: dict[str, str] = {}
         folders: dict[str, str] = {}
         for file, info in listing.items():
-            parent = str(PurePosixPath(file).parent)
-            folders.setdefault(parent, str(info["address"]).rsplit("/", 1)[0] + "/")
-        return cls(listing, folders, home)
+            address, path = str(info["address"]), _one_form(file)
+            files[path] = AMBIGUOUS if path in files else address
+            folders.setdefault(str(PurePosixPath(path).parent), address.rsplit("/", 1)[0] + "/")
+        return cls(files, folders, home)
 
     def find(self, path: str) -> tuple[str, str | None]:
         """The address of a path (empty if there is none), and what is wrong with it."""
@@ -225,19 +235,26 @@ class _FileFinder:
             return "", "no file in the table"
         if leaves_folder(path):
             return "", OUTSIDE
-        plain = str(PurePosixPath(path))
-        if self._is_elsewhere(plain):
+        plain = _one_form(str(PurePosixPath(path)))
+        real = plain if self.home is None else os.path.relpath(self._target(plain), self.home)
+        if PurePosixPath(real).parts[:1] == ("..",):
             return "", "the file is a link that leads out of the dataset's folder"
-        if plain in self.listing:
-            address = str(self.listing[plain]["address"])
-        elif plain in self.folders and plain != ".":
-            address = self.folders[plain]
-        else:
-            return "", "the file is missing"
-        return address, None
+        for name in (plain, _one_form(real)):  # a folder on the way may be a link within
+            if self.files.get(name) == AMBIGUOUS:
+                return "", "several files have this name, in different Unicode forms"
+            if name in self.files:
+                return self.files[name], None
+            if name in self.folders and name != ".":
+                return self.folders[name], None
+        return "", "the file is missing"
 
-    def _is_elsewhere(self, plain: str) -> bool:
-        if self.home is None:
-            return False
-        real = os.path.realpath(f"{self.home}/{plain}")
-        return os.path.commonpath([real, self.home]) != self.home
+    def _target(self, plain: str) -> str:
+        """The path that a path of the table leads to, links followed."""
+        address = self.files.get(plain)
+        path = f"{self.home}/{plain}" if not address else filesystem(address)[1]
+        return os.path.realpath(path)
+
+
+def _one_form(path: str) -> str:
+    """A path in the Unicode form of the tables; some systems store letters and accents apart."""
+    return unicodedata.normalize("NFC", path)

@@ -15,8 +15,10 @@ from typing import Any, cast
 from supremix_datasets.cards.augmentation import Augmentation
 from supremix_datasets.cards.card import Covariate
 from supremix_datasets.errors import CardError, DecodeError, SourceError, did_you_mean
+from supremix_datasets.sources.cells import UTF8
 from supremix_datasets.sources.files import read_bytes
 from supremix_datasets.sources.guards import leaves_folder
+from supremix_datasets.sources.tables import to_number
 
 SPEC = "dataset.toml"
 ROLES: dict[str, tuple[str, ...]] = {
@@ -38,7 +40,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(
         (
             "name", "title", "modality", "unit", "target", "licence", "home", "table", "images",
-            "intensity", "dtype", "target_transform",
+            "intensity", "dtype", "target_transform", "encoding",
         ),
         (str,),
     ),
@@ -50,7 +52,9 @@ _KINDS: dict[str, tuple[type, ...]] = {
 }  # fmt: skip
 
 CARD_KEYS = tuple(
-    key for key in _KINDS if key not in ("table", "images", "columns", "augmentation", "covariates")
+    key
+    for key in _KINDS
+    if key not in ("table", "images", "encoding", "columns", "augmentation", "covariates")
 )
 """Keys that go into the card as they are."""
 
@@ -72,7 +76,7 @@ class CovariateColumn:
         if text is None:
             return None
         words = dict(self.values)
-        return words[text.lower()] if text.lower() in words else float(text)
+        return words[text.lower()] if text.lower() in words else to_number(text)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,6 +87,7 @@ class TableSpec:
         card: Values for the card, by the names of its fields.
         table: Path of the table, relative to the folder; None where it is not named.
         images: Folder that the table's files are relative to, relative to the folder.
+        encoding: Encoding of the table, where it is text.
         columns: Role to column, see :data:`ROLES`.
         covariates: Covariates with their columns.
         augmentation: The policy, None where nothing is said.
@@ -91,6 +96,7 @@ class TableSpec:
     card: Mapping[str, Any] = field(default_factory=dict[str, Any])
     table: str | None = None
     images: str = ""
+    encoding: str = UTF8
     columns: Mapping[str, str] = field(default_factory=dict[str, str])
     covariates: tuple[CovariateColumn, ...] = ()
     augmentation: Augmentation | None = None
@@ -111,7 +117,7 @@ def read_spec(address: str) -> TableSpec:
         CardError: a key is not known or its value of another kind than expected.
     """
     try:
-        data = tomllib.loads(read_bytes(address).decode())
+        data = tomllib.loads(read_bytes(address).decode("utf-8-sig"))
     except (DecodeError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SourceError(
             f"{address} cannot be read: {error}. Expected a TOML file that describes the dataset."
@@ -144,6 +150,7 @@ def parse_spec(data: Mapping[str, Any], shown_as: str = SPEC) -> TableSpec:
         card={key: _plain(data[key]) for key in CARD_KEYS if key in data},
         table=data.get("table"),
         images=str(data.get("images", "")).strip("/"),
+        encoding=str(data.get("encoding", UTF8)),
         columns=_columns(data.get("columns", {}), shown_as),
         covariates=_covariates(data.get("covariates", {}), shown_as),
         augmentation=_augmentation(data.get("augmentation"), shown_as),
