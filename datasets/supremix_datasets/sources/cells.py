@@ -158,8 +158,8 @@ def _workbook(address: str, data: bytes, _: str) -> Cells:
     if frame is None or not frame.height:
         raise LabelTableError(f"{address} has no visible sheet with anything in it.")
     rows: Iterator[Row] = ((n, r) for n, r in enumerate(frame.iter_rows(), start=1) if any(r))
-    _, header = next(rows)
-    width = max(k + 1 for k, name in enumerate(header) if name)
+    header = next(rows)[1]
+    width = max(k + 1 for k, title in enumerate(header) if title)
     return Cells(
         [_plain(name) or "" for name in header[:width]],
         _checked(address, header[:width], (_cut(row, width) for row in rows)),
