@@ -48,7 +48,9 @@ def outside(one: Option) -> list[float]:
     return [*below, *([one.above] if one.above is not None else []), *above, math.nan]
 
 
-@pytest.mark.parametrize(("front", "command", "left_out"), FRONTS, ids=lambda x: str(x)[:40])
+@pytest.mark.parametrize(
+    ("front", "command", "left_out"), FRONTS, ids=[front.__name__ for front, _, _ in FRONTS]
+)
 def test_a_front_takes_the_options_of_its_command(
     front: Callable[..., Any], command: Command, left_out: set[str]
 ) -> None:
