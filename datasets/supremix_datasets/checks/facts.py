@@ -36,7 +36,7 @@ def split_summaries(
                     name=split,
                     images=len(own),
                     groups=len({sample.group for sample in own}),
-                    official=all(sample.split is not None for sample in own),
+                    official=all(sample.split == split for sample in own),
                     low=float(labels.min()),
                     median=float(np.median(labels)),
                     high=float(labels.max()),

@@ -149,10 +149,23 @@ def _slices(frames: Sequence[Frame], normal: NDArray[np.float64]) -> list[list[F
 
 
 def _check_times(slices: Sequence[Sequence[Frame]]) -> None:
-    """Every slice once per time frame; a slice that is there twice at one time is a duplicate."""
+    """Every slice once per time frame of PET; what differs in more than time is no time frame."""
+    if any(len(times) > 1 for times in slices):
+        kinds = {frame.kind for times in slices for frame in times}
+        if len(kinds) > 1:
+            raise DecodeError(
+                f"there are {len(kinds)} kinds of picture at one position (image type, echo time, "
+                "b-value, sequence or units differ). Put each kind into a folder of its own."
+            )
     twice = sum(len({frame.time for frame in times}) < len(times) for times in slices)
     if twice:
         raise DecodeError(f"{twice} of {len(slices)} slices are there more than once")
+    modalities = {frame.modality for times in slices for frame in times}
+    if any(len(times) > 1 for times in slices) and modalities != {"PT"}:
+        raise DecodeError(
+            f"there are several images at one position, and they are no PET over time "
+            f"({', '.join(sorted(modalities)) or 'no modality'}). Leave one image a slice."
+        )
     counts = sorted({len(times) for times in slices})
     if len(counts) > 1:
         raise DecodeError(

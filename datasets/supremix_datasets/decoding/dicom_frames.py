@@ -21,11 +21,16 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import dcmread
 from pydicom.config import disable_value_validation
-from pydicom.dataset import Dataset
+from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.errors import InvalidDicomError
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
 from pydicom.pixels.utils import pixel_array
-from pydicom.uid import DeflatedExplicitVRLittleEndian
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 
 from supremix_datasets.decoding.reading import reading
 from supremix_datasets.errors import DecodeError
@@ -33,6 +38,9 @@ from supremix_datasets.sources.guards import check_pixels, check_size
 
 GROUP_LENGTH = b"\x02\0\0\0UL\x04\0"
 """Begins the element that says how long a file's meta group is, its first one by the standard."""
+
+NO_PICTURES = frozenset(["SR", "PR", "KO", "DOC", "RTSTRUCT", "RTPLAN", "AU", "ECG", "REG", "SEG"])
+"""Modalities of files that go with images and are none."""
 
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 """Weights of red, green and blue in a grey value, ITU-R BT.601, as for other pictures."""
@@ -53,6 +61,7 @@ class Frame:
         modality: Short name of what made the image, such as PT or MR; may be empty.
         series: SeriesInstanceUID, to compare, never to show.
         instance: SOPInstanceUID and frame number, to compare, never to show.
+        kind: Image type, echo time, b-value, sequence, units and type of rescale.
         slices: Number of slices of one time frame of the series, as the file says.
         times: Number of time frames of the series, as the file says.
     """
@@ -66,6 +75,7 @@ class Frame:
     modality: str
     series: str
     instance: str
+    kind: tuple[str, ...]
     slices: int | None
     times: int | None
 
@@ -93,6 +103,23 @@ def read_frames(data: bytes, *, quantities: bool = False) -> list[Frame]:
         return [_frame(dataset, planes[k], k) for k in range(len(planes))]
 
 
+def is_picture(data: bytes) -> bool:
+    """Whether a file without a DICOM name is meant as an image: reports and notes are not.
+
+    Args:
+        data: Content of the whole file.
+    """
+    try:
+        with warnings.catch_warnings(), disable_value_validation():
+            warnings.simplefilter("ignore")
+            head = dcmread(io.BytesIO(data), force=True, stop_before_pixels=False)
+            named = data[128:132] == b"DICM" or "SOPClassUID" in head
+            other = str(head.get("Modality") or "") in NO_PICTURES and "PixelData" not in head
+            return named and not other and ("Rows" in head or "PixelData" in head)
+    except Exception:  # noqa: BLE001 what begins as DICOM and breaks off is a damaged image
+        return data[128:132] == b"DICM"
+
+
 def stands_in_space(dataset: Dataset) -> bool:
     """Whether each frame of a multi-frame file has its own position: a volume, not a film."""
     per_frame = dataset.get("PerFrameFunctionalGroupsSequence")
@@ -106,6 +133,7 @@ def _open(data: bytes) -> Dataset:
         dataset = dcmread(io.BytesIO(data))
     except InvalidDicomError:  # files of old archives lack the preamble
         dataset = dcmread(io.BytesIO(data), force=True)
+    _complete_meta(dataset)
     missing = [name for name in ("Rows", "Columns", "PixelData") if name not in dataset]
     if missing:
         raise DecodeError(f"not a DICOM image, or a truncated one: it has no {missing[0]}")
@@ -114,6 +142,27 @@ def _open(data: bytes) -> Dataset:
         raise DecodeError("the file claims an image without pixels")
     check_pixels((frames, int(dataset.Rows), int(dataset.Columns), samples), 4)
     return dataset
+
+
+def _complete_meta(dataset: Dataset) -> None:
+    """Files of old archives have no meta group; how they are written is then seen from the text."""
+    meta = getattr(dataset, "file_meta", None) or FileMetaDataset()
+    if "TransferSyntaxUID" not in meta:
+        implicit, little = dataset.original_encoding
+        explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+        meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
+        dataset.file_meta = meta
+
+
+def _check_bits(dataset: Dataset) -> None:
+    """Refuse headers that contradict each other about which bits hold the value."""
+    allocated, stored = int(dataset.BitsAllocated), int(dataset.get("BitsStored") or 0)
+    high = int(dataset.get("HighBit", stored - 1))
+    if not 0 < stored <= allocated or high != stored - 1:
+        raise DecodeError(
+            f"the file contradicts itself: {allocated} bits allocated, {stored} stored, the "
+            f"highest is bit {high}, where {stored - 1} is expected"
+        )
 
 
 def _check_deflated(data: bytes) -> None:
@@ -135,6 +184,7 @@ def _count(dataset: Dataset) -> int:
 
 def _planes(dataset: Dataset, quantities: bool) -> NDArray[Any]:
     """``(N, H, W)`` grey values before any rescale."""
+    _check_bits(dataset)
     values: NDArray[Any] = pixel_array(dataset)
     kind = str(dataset.PhotometricInterpretation)
     if kind == "PALETTE COLOR":
@@ -145,9 +195,40 @@ def _planes(dataset: Dataset, quantities: bool) -> NDArray[Any]:
     elif "ModalityLUTSequence" in dataset:
         values = apply_modality_lut(values, dataset)
     planes = values.reshape(_count(dataset), int(dataset.Rows), int(dataset.Columns))
+    planes = _without_padding(planes, dataset, bright=kind == "MONOCHROME1" and not quantities)
     if kind == "MONOCHROME1" and not quantities:
         return _inverted(planes, dataset)
     return planes
+
+
+def _without_padding(planes: NDArray[Any], dataset: Dataset, *, bright: bool) -> NDArray[Any]:
+    """Padding as the darkest value that is none: it is no grey value, and has no say in any.
+
+    Source: DICOM PS3.3, C.7.5.1.1.2 (PixelPaddingValue, PixelPaddingRangeLimit).
+    """
+    ends = [dataset.get(f"PixelPadding{name}") for name in ("Value", "RangeLimit")]
+    if ends[0] is None or int(dataset.get("SamplesPerPixel") or 1) > 1:
+        return planes
+    span = 2 ** (8 * planes.dtype.itemsize)
+    numbers = [int(end) for end in ends if end is not None]
+    if planes.dtype.kind == "i":  # the tag may be written as unsigned
+        numbers = [n - span if n >= span // 2 else n for n in numbers]
+    padding = (planes >= min(numbers)) & (planes <= max(numbers))
+    if not padding.any() or padding.all():
+        return planes
+    valid = planes[~padding]
+    return np.where(padding, valid.max() if bright else valid.min(), planes)
+
+
+def _kind(dataset: Dataset, number: int) -> tuple[str, ...]:
+    """What frames have to agree in to be one picture at several times."""
+    names = ("ImageType", "EchoTime", "DiffusionBValue", "SequenceName", "Units", "RescaleType")
+    groups = ("MREchoSequence", "MRDiffusionSequence")
+    places = [dataset, *(_group(dataset, number, group) for group in groups)]
+    return tuple(
+        str(next((one.get(name) for one in places if one.get(name) is not None), ""))
+        for name in names
+    )
 
 
 def _grey(values: NDArray[Any], bits: int) -> NDArray[np.uint8]:
@@ -181,6 +262,7 @@ def _frame(dataset: Dataset, plane: NDArray[Any], number: int) -> Frame:
         modality=str(dataset.get("Modality") or ""),
         series=str(dataset.get("SeriesInstanceUID", "")),
         instance=f"{dataset.get('SOPInstanceUID', '')}:{number}",
+        kind=_kind(dataset, number),
         slices=_whole(dataset, "NumberOfSlices"),
         times=_whole(dataset, "NumberOfTimeSlices"),
     )

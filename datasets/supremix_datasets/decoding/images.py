@@ -8,7 +8,7 @@ from supremix_datasets.cards.dataset import Decoded
 from supremix_datasets.decoding.nifti import decode_nifti
 from supremix_datasets.decoding.pictures import decode_picture
 from supremix_datasets.errors import DecodeError
-from supremix_datasets.sources.files import file_name, folder_files, read_bytes
+from supremix_datasets.sources.files import file_name, folder_files, is_hidden, read_bytes
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 VOLUMES = (".nii.gz", ".nii")
@@ -66,8 +66,11 @@ def _decode_dicom(data: bytes) -> Decoded:
 
 def _decode_series(address: str) -> Decoded:
     from supremix_datasets.decoding.dicom import decode_dicom_series
+    from supremix_datasets.decoding.dicom_frames import is_picture
 
-    return decode_dicom_series([read_bytes(part) for part in folder_files(address)])
+    parts = [read_bytes(part) for part in folder_files(address) if not is_hidden(part)]
+    pictures = [part for part in parts if is_picture(part)]
+    return decode_dicom_series(pictures or parts)
 
 
 def _decode_video(data: bytes) -> Decoded:

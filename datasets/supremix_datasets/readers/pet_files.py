@@ -13,7 +13,7 @@ from supremix_datasets.cards.dataset import Decoded
 from supremix_datasets.decoding.dicom import decode_dicom_series
 from supremix_datasets.decoding.images import VOLUMES, decode_nifti
 from supremix_datasets.errors import DecodeError
-from supremix_datasets.sources.files import filesystem, folder_files, read_bytes
+from supremix_datasets.sources.files import filesystem, folder_files, is_hidden, read_bytes
 
 SLICES = (".dcm", ".ima")
 PET = re.compile(
@@ -83,7 +83,9 @@ def decode_pet(address: str) -> Decoded:
         DecodeError: a file is missing or damaged, the slices make no volume, or are no PET.
     """
     if address.endswith("/"):
-        slices = [p for p in folder_files(address) if p.lower().endswith(SLICES)]
+        slices = [
+            p for p in folder_files(address) if p.lower().endswith(SLICES) and not is_hidden(p)
+        ]
         return decode_dicom_series([read_bytes(path) for path in slices], modality="PT")
     if address.lower().endswith(SLICES):
         return decode_dicom_series([read_bytes(address)], modality="PT")

@@ -153,6 +153,11 @@ def _edges(address: str) -> bytes:
         return f"unreadable {type(error).__name__}".encode()
 
 
+def is_hidden(address: str) -> bool:
+    """Whether a file is one that desktops leave behind: its name begins with a point."""
+    return address.rsplit("/", 1)[-1].startswith(".")
+
+
 def container(address: str) -> str:
     """The address of the outermost file: the zip of ``zip://member::zip``, else the address."""
     return split_member(address)[1]

@@ -223,6 +223,7 @@ def dynamic(durations: tuple[int | None, ...]) -> list[bytes]:
             **axial(
                 z,
                 pixels=(axial(z)["pixels"] // 4 + 100 * t).astype(np.uint16),
+                Modality="PT",
                 FrameReferenceTime=60000.0 * t,
                 ActualFrameDuration=duration,
                 NumberOfTimeSlices=len(durations),
