@@ -8,8 +8,8 @@ download),
     participants*.tsv or .csv                   one or several (one with each split's images)
 
 All images of a run are of one kind: grey matter where there is any, else ``quasiraw``. Other arrays
-(``…_ROI.npy``, FreeSurfer's) may be there and are not used. The arrays are in MNI space and say
-nothing of sides; they are taken as they are, left-right, back-front, down-up.
+(``…_ROI.npy``, FreeSurfer's) may be there and are not used. The arrays are in MNI space on
+templates whose axes run to the left, front and top; they are turned to right, front and top.
 
 Columns of the table: ``participant_id`` (with or without ``sub-``), ``age`` in years and, where
 known, ``sex``, ``site`` and ``split``. Sites of the external test are missing. Official splits:
@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from supremix_datasets.cards.augmentation import Augmentation
@@ -135,7 +136,7 @@ class OpenBhbReader:
         )
 
     def decode(self, address: str) -> Decoded:
-        """One volume ``(X, Y, Z)`` in MNI space, on the grid of its kind.
+        """One volume ``(X, Y, Z)`` in right, anterior, superior order, on the grid of its kind.
 
         Raises:
             DecodeError: the file is missing, truncated, no NumPy array, or of another shape.
@@ -150,7 +151,8 @@ class OpenBhbReader:
         image = decode_npy(read_bytes(address), (size, size, size))
         if image.pixels.shape != shape:
             raise DecodeError(f"expected shape {shape}, found {image.pixels.shape}")
-        return image
+        # the templates' first axis runs to the left (affine diag(-1, 1, 1)), ours to the right
+        return Decoded(np.ascontiguousarray(image.pixels[::-1]), image.spacing)
 
 
 @dataclass(frozen=True)
