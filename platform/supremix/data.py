@@ -25,7 +25,7 @@ def check(
     address: str | None = None,
     progress: Listener | None = None,
 ) -> CheckReport:
-    """Tell whether a folder is what a dataset's reader expects; writes contact sheets alone.
+    """Check that a folder is what a dataset's reader expects; writes contact sheets alone.
 
     Args:
         dataset: As for `Search`, like the arguments below.
@@ -33,7 +33,7 @@ def check(
         full: Whether every image is decoded, in parallel, instead of a handful of each split.
         out: Folder for the contact sheets; None for one in the cache.
         cache: Folder of the stores.
-        shape: Grid of the pictures.
+        shape: Grid of the images.
         address: Ray cluster whose CPUs decode, with `full`.
         progress: Called as images are done.
 

@@ -8,14 +8,14 @@ platform. The platform's family is::
     │   └── UnknownNameError  no such method, encoder, …
     ├── ResourceError         the cluster does not have what the search needs
     ├── RunFolderError        a run folder is missing, half written, out of reach or another run's
-    ├── SearchFailedError     the search ran and came to no result
+    ├── SearchFailedError     the search ran and has no result
     ├── SearchInterrupted     the search was interrupted and can be resumed
     │   └── JointInterrupted  likewise a joint training
     ├── TrainingError         (supremix.training) a trial cannot be trained
     └── ModelError            (supremix.models) a network cannot be built
 
 `USER_ERRORS` holds the heads of all families: ``except supremix.errors.USER_ERRORS`` catches
-whatever has a message meant for the user.
+every error whose message is meant for the user.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class ResourceError(SupremixError):
 
 
 class SearchFailedError(SupremixError):
-    """The search ran and came to no result, e.g. because every trial failed."""
+    """The search ran and has no result, e.g. because every trial failed."""
 
 
 class SearchInterrupted(SupremixError):

@@ -21,8 +21,8 @@ from supremix_reports.report.files import FORMATS
 from supremix_reports.report.report import Options, WrittenReport, write_report
 
 HOME = "report"
-"""Where a report goes that is told no place: a folder of this name in that of the one run it is
-about, else here."""
+"""Where a report goes by default: a folder of this name in that of the one run it is about, else
+here."""
 
 
 def report(
@@ -76,7 +76,7 @@ def report(
 
 
 def compare(*runs: Address, split: str = "test", paths: bool = False) -> Differences:
-    """Tell what runs differ in: the request, versions, best settings and errors.
+    """Compare runs: the differences of request, versions, best hyperparameters and errors.
 
     Args:
         runs: Run folders, or folders that hold several, at any address.

@@ -38,16 +38,16 @@ class Searches:
     def search_all(
         self, searches: Sequence[SearchSession], executor: Any, studies: int | None
     ) -> dict[str, SearchFailedError]:
-        self.ran.append(([one.path_in_group for one in searches], executor.number))
+        self.ran.append(([one.path_in_grid for one in searches], executor.number))
         self.studies.append(studies)
         for one in searches:
             one.ledger.append(SESSION, worker_groups=2)
-            if one.path_in_group not in self.failing:
+            if one.path_in_grid not in self.failing:
                 conclude(one)
         return {
             one.run.name: SearchFailedError("all 2 trials failed")
             for one in searches
-            if one.path_in_group in self.failing
+            if one.path_in_grid in self.failing
         }
 
 
@@ -102,7 +102,7 @@ def go(grid: Grid) -> dict[tuple[str, str], str | None]:
                 store=SimpleNamespace(card=SimpleNamespace(name=cell.dataset, unit="mm")),
                 space=SimpleNamespace(to_dict=dict),
                 reference=1.0,
-                whole=grid.path,
+                grid_path=grid.path,
                 listen=print,
                 plan=None,
             )

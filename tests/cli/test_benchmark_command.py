@@ -159,7 +159,7 @@ def test_it_shows_errors_gains_and_what_came_to_nothing(tmp_path: Path) -> None:
     assert "ukb-t1 years 2.11 (" in shown
     assert "+48.7 % (p" in shown
     assert "significant" in shown
-    assert "rnc on ukb-t1 came to no result: all 2 trials failed" in shown
+    assert "rnc on ukb-t1 has no result: all 2 trials failed" in shown
     assert "the runs on ukb-t1, one a method" in shown
 
 

@@ -40,7 +40,7 @@ def test_a_check_tells_what_is_there_and_what_is_not(
     assert run(*words, "--quiet") == 0
 
     told = capsys.readouterr().out
-    assert "20 of 21 images usable, of 20 people" in told
+    assert "20 of 21 images usable, of 20 patients" in told
     assert "train" in told
     assert "years" in told
     assert "█" in told
@@ -48,7 +48,7 @@ def test_a_check_tells_what_is_there_and_what_is_not(
     assert "1 excluded" in told
     assert "the file is missing" in told
     assert f"contact sheet of val: {tmp_path / 'o' / 'val.png'}" in told
-    assert "usable, as far as was looked" in told
+    assert "usable, a few images were decoded" in told
     assert (tmp_path / "o" / "train.png").is_file()
 
 

@@ -127,7 +127,7 @@ def test_a_method_without_a_result_is_told_and_is_a_failure(
     comparison: FakeComparison, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("search", "--dataset", "hc18", "--method", "supremix,l1,rnc") == 1
-    assert "rnc came to no result: all 4 trials failed" in capsys.readouterr().out
+    assert "rnc has no result: all 4 trials failed" in capsys.readouterr().out
 
 
 def test_a_comparison_is_resumed_by_its_folder(comparison: FakeComparison, tmp_path: Path) -> None:

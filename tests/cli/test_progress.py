@@ -36,7 +36,7 @@ def test_steps_from_before_an_interruption_do_not_count_for_the_pace() -> None:
 
 def test_times_are_told_of_images_as_of_trials() -> None:
     _, second = told([(1.0, 0), (61.0, 50)])
-    assert times(second) == "1:01 gone, about 1:00 left"
+    assert times(second) == "1:01 elapsed, about 1:00 left"
     assert share(second) == 0.5
     assert times(Progress(message="starting workers")) == ""
 
@@ -48,9 +48,9 @@ def test_preparing_is_shown_with_its_images_and_times() -> None:
             display(progress)
     assert page.getvalue().splitlines() == [
         "preparing hc18",
-        "preparing images 0 of 100 · 0:01 gone",
-        "preparing images 20 of 100 · 0:11 gone, about 0:40 left",
-        "preparing images 100 of 100 · 0:51 gone, about 0:00 left",
+        "preparing images 0 of 100 · 0:01 elapsed",
+        "preparing images 20 of 100 · 0:11 elapsed, about 0:40 left",
+        "preparing images 100 of 100 · 0:51 elapsed, about 0:00 left",
     ]
 
 

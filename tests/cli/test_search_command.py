@@ -103,8 +103,8 @@ def test_progress_is_told_on_stderr(fake: Any, capsys: pytest.CaptureFixture[str
         "1 of 4 trials done (1 stopped early), 2 running · best so far 4.250 mm (trial 1)"
         in told.err
     )
-    assert "1:00 gone, about 3:00 left" in told.err
-    assert "gone" not in told.out
+    assert "1:00 elapsed, about 3:00 left" in told.err
+    assert "elapsed" not in told.out
 
 
 def test_quiet_shows_the_result_only(fake: Any, capsys: pytest.CaptureFixture[str]) -> None:

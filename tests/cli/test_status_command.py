@@ -176,7 +176,7 @@ def test_several_datasets_share_their_gangs(tmp_path: Path) -> None:
     write_index(folder, "multi_dataset.json", datasets=["hc18", "ixi"], objective="per-dataset")
     with locked(folder):
         found = Watch(folder, clock=lambda: 1_000_045.0).look()
-    assert (found.kind, found.objective, found.unit) == ("datasets", "per-dataset", "")
+    assert (found.kind, found.objective, found.unit) == ("multi_dataset", "per-dataset", "")
     assert (found.seconds, found.busy, found.limits) == (40.0, 2, {"trials": 8})
     assert found.busy_share == pytest.approx(2 * 20 / (2 * 40))
     assert found.epochs_per_hour == pytest.approx(8 / 40 * 3600)

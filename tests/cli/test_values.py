@@ -4,7 +4,7 @@ import pytest
 
 from supremix.cli.parsing.values import (
     format_duration,
-    format_setting,
+    format_value,
     parse_assignment,
     parse_duration,
     parse_shape,
@@ -54,7 +54,7 @@ def test_a_broken_shape_is_refused(text: str) -> None:
 
 
 def test_settings_are_written_briefly() -> None:
-    assert [format_setting(value) for value in (0.123456, 16, True, "probe")] == [
+    assert [format_value(value) for value in (0.123456, 16, True, "probe")] == [
         "0.1235",
         "16",
         "True",

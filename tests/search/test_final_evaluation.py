@@ -101,7 +101,7 @@ def prepared_in(run: RunFolder) -> PreparedSearch:
         space=SPACE,
         labels=np.arange(20.0),
         reference=1.0,
-        whole=run.path,
+        grid_path=run.path,
         listen=silent,
     )
 

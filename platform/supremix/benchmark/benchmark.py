@@ -131,7 +131,7 @@ class Benchmark(Grid):
         """Search and test; returns when every method is tested on every dataset.
 
         Raises:
-            USER_ERRORS: See `supremix.errors`. A search that comes to no result does not end the
+            USER_ERRORS: See `supremix.errors`. A search without a result does not end the
                 benchmark: the table has the reason.
         """
         run_grid(self)

@@ -97,7 +97,7 @@ class Comparison(Grid):
         """Search with every method; returns when all are concluded and compared.
 
         Raises:
-            USER_ERRORS: See `supremix.errors`. A method that comes to no result does not end the
+            USER_ERRORS: See `supremix.errors`. A method without a result does not end the
                 comparison: the table has the reason.
         """
         run_grid(self)

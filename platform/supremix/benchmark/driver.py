@@ -129,10 +129,10 @@ class GridDriver:
                 for one in self._prepared
             ]
         _check_references(self._prepared)
-        whole = RunFolder(self._grid.path)
-        keep_space(whole, self._prepared[0].space)
-        ledger = session.ledger(whole, session.listen)
-        return [SearchSession(whole, ledger, self._prepared, unit=RATIO)]
+        run = RunFolder(self._grid.path)
+        keep_space(run, self._prepared[0].space)
+        ledger = session.ledger(run, session.listen)
+        return [SearchSession(run, ledger, self._prepared, unit=RATIO)]
 
     def run(self) -> None:
         """Run the searches that are not concluded.
@@ -176,13 +176,13 @@ class GridDriver:
 
     def _write(self) -> None:
         self._session.check()
-        whole = self._reasons.get(self._grid.path.name)
-        runs = [_method_run(self._grid, one, whole, self._reasons) for one in self._prepared]
+        reason = self._reasons.get(self._grid.path.name)
+        runs = [_method_run(self._grid, one, reason, self._reasons) for one in self._prepared]
         with_retries(lambda: self._grid.write_tables(runs), str(self._grid.path))
 
 
 def _method_run(
-    grid: Grid, one: PreparedSearch, whole: str | None, reasons: Mapping[str, str]
+    grid: Grid, one: PreparedSearch, grid_reason: str | None, reasons: Mapping[str, str]
 ) -> MethodRun:
     dataset, method = one.store.card.name, one.spec.resolve_method().name
     return MethodRun.read(
@@ -191,7 +191,7 @@ def _method_run(
         method=method,
         run=grid.kind.run(dataset, method),
         unit=one.store.card.unit,
-        reason=whole or reasons.get(one.run.name),
+        reason=grid_reason or reasons.get(one.run.name),
     )
 
 

@@ -102,7 +102,7 @@ class Grid(ABC):
         fresh, made = not self._begun, list[RunFolder]()
         if fresh:
             check_new(self.path)
-        with removed_if_refused(lambda: self._withdraw(made, whole=fresh)):
+        with removed_if_refused(lambda: self._withdraw(made, with_folder=fresh)):
             if fresh:
                 self._write_index()
             made.extend(self._create_runs())
@@ -134,11 +134,11 @@ class Grid(ABC):
         }
         write_json(self.path / self.kind.index, content)
 
-    def _withdraw(self, made: Sequence[RunFolder], *, whole: bool) -> None:
+    def _withdraw(self, made: Sequence[RunFolder], *, with_folder: bool) -> None:
         """Remove the runs that were created for nothing, with the grid's folder if they are all."""
         idle = [run for run in made if not read_events(run.ledger)]
         begun = len(idle) < len(made) or read_events(RunFolder(self.path).ledger)
-        if whole and not begun:
+        if with_folder and not begun:
             with storage_errors(str(self.path)):
                 discard_tree(self.path)
             self._begun = False

@@ -106,7 +106,7 @@ class MultiDatasetSearch(Grid):
         """Search; returns when every dataset's search is concluded.
 
         Raises:
-            USER_ERRORS: See `supremix.errors`. A dataset that comes to no result does not end the
+            USER_ERRORS: See `supremix.errors`. A dataset without a result does not end the
                 search: the table has the reason.
         """
         run_grid(self)

@@ -1,4 +1,4 @@
-"""What grids of searches found, read from their folders."""
+"""The results of grids of searches, read from their folders."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Key = TypeVar("Key", str, tuple[str, str])
 
 
 class GridResult(Generic[Key]):
-    """What the searches of a grid found, read from its folder.
+    """The results of a grid's searches, read from its folder.
 
     Args:
         path: Folder of the grid, or its fsspec address.
@@ -50,7 +50,7 @@ class GridResult(Generic[Key]):
 
     @property
     def failures(self) -> dict[Key, str]:
-        """The searches that came to no result, and why."""
+        """The searches without a result, and the reasons."""
         lacking = self.table.filter(pl.col("reason").is_not_null())
         return {self._key(row): row["reason"] for row in lacking.iter_rows(named=True)}
 
@@ -71,7 +71,7 @@ class GridResult(Generic[Key]):
 
 
 class ComparisonResult(GridResult[str]):
-    """What a comparison found, by method, read from its folder.
+    """The results of a comparison, by method, read from its folder.
 
     Args:
         path: Folder of the comparison, or its fsspec address.
@@ -90,7 +90,7 @@ class ComparisonResult(GridResult[str]):
 
 
 class MultiDatasetResult(GridResult[str]):
-    """What a search over several datasets found, by dataset, read from its folder.
+    """The results of a search over several datasets, by dataset, read from its folder.
 
     Args:
         path: Folder of the search, or its fsspec address.
@@ -115,7 +115,7 @@ class MultiDatasetResult(GridResult[str]):
 
 
 class BenchmarkResult(GridResult[tuple[str, str]]):
-    """What a benchmark found, by dataset and method, read from its folder.
+    """The results of a benchmark, by dataset and method, read from its folder.
 
     Args:
         path: Folder of the benchmark, or its fsspec address.

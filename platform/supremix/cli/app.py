@@ -32,13 +32,13 @@ FAILED = 1
 USER_ERROR = 2
 INTERRUPTED = 130
 
-INTRODUCTION = """Find the training settings with the lowest error for a medical-image regression.
+INTRODUCTION = """Find the hyperparameters with the lowest error for a medical-image regression.
 
 \b
 Try it, with nothing but this command (brain phantoms, made on the spot):
   supremix search --dataset ukb-t1 --trials 8 --epochs 8
 \b
-Your own images, half an hour on whatever machine this is:
+Your own images, half an hour on this machine:
   supremix search --dataset hc18 --source path/to/hc18 --time 30m
 \b
 Use the model that came out:

@@ -1,4 +1,4 @@
-"""What a worker logs while it executes a request: logging, warnings, tracebacks, within bounds."""
+"""The log of a request on a worker: logging, warnings and tracebacks, within bounds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The workers of a worker group as the pool knows them, and what it can do to their processes."""
+"""The workers of a worker group as the pool knows them, and the control of their processes."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ class WorkerSet:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Death:
-    """How a worker died: a text, and whether for a lack of memory as far as that is known."""
+    """The death of a worker: a text, and whether for a lack of memory as far as that is known."""
 
     text: str
     memory: bool = False
 
 
 class ProcessControl(Protocol):
-    """What the pool can do to workers; the pool itself knows nothing of Ray."""
+    """The control of workers by the pool, which itself knows nothing of Ray."""
 
     async def ping(self, member: Member) -> Death | None:
         """Return None as soon as the worker answers, how it died if it is dead.

@@ -1,4 +1,4 @@
-"""What travels between the pool and a worker group: requests one way, results the other."""
+"""The messages between the pool and a worker group: requests one way, results the other."""
 
 from __future__ import annotations
 

@@ -11,12 +11,12 @@ import ray
 from supremix.cluster.runtime import cluster_nodes
 
 Item = TypeVar("Item")
-Result = TypeVar("Result")
+Mapped = TypeVar("Mapped")
 
 
 def ray_map(
-    function: Callable[[Item], Result], items: Iterable[Item], *, ahead: int = 2
-) -> Iterator[Result]:
+    function: Callable[[Item], Mapped], items: Iterable[Item], *, ahead: int = 2
+) -> Iterator[Mapped]:
     """Apply `function` to every item in Ray tasks of one CPU each.
 
     Args:
@@ -31,7 +31,7 @@ def ray_map(
     limit = max(1, int(cpus * ahead))
     task: Any = ray.remote(_call).options(num_cpus=1, max_retries=3)
     shared = ray.put(function)
-    pending: deque[ray.ObjectRef[Result]] = deque()
+    pending: deque[ray.ObjectRef[Mapped]] = deque()
     for item in items:
         if len(pending) >= limit:
             yield ray.get(pending.popleft())
@@ -40,5 +40,5 @@ def ray_map(
         yield ray.get(pending.popleft())
 
 
-def _call(function: Callable[[Item], Result], item: Item) -> Result:
+def _call(function: Callable[[Item], Mapped], item: Item) -> Mapped:
     return function(item)

@@ -1,4 +1,4 @@
-"""How many worker groups of which size fit a cluster: arithmetic alone, so nothing can deadlock."""
+"""The number and size of the worker groups that fit a cluster: arithmetic, so nothing deadlocks."""
 
 from __future__ import annotations
 

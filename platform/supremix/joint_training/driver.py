@@ -28,11 +28,11 @@ from supremix_datasets import Store
 
 @dataclass(frozen=True, kw_only=True)
 class JointSpec:
-    """What a joint training is asked to do; see `supremix.joint`.
+    """The specification of a joint training; see `supremix.joint`.
 
     Args:
         parts: By dataset what a search of one trial on it would be asked for.
-        config: Settings of the method.
+        config: Hyperparameters of the method.
         alone: Whether each dataset is trained alone as well.
     """
 
@@ -60,12 +60,12 @@ def run_joint(spec: JointSpec, run: RunFolder, listen: Listener) -> None:
     Args:
         spec: What to train.
         run: Its folder, created.
-        listen: Told of every step.
+        listen: Listener that is called at every step.
 
     Raises:
         USER_ERRORS: Something is wrong with the request; nothing was trained.
         SearchFailedError: A training failed.
-        SearchInterrupted: Ctrl-C or SIGTERM; it can be gone on with.
+        SearchInterrupted: Ctrl-C or SIGTERM; it can be resumed.
     """
     if is_reported(run.path):
         return

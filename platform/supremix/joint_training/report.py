@@ -1,4 +1,4 @@
-"""The tables of a joint training, and what it says of joint against single training."""
+"""The tables of a joint training, and its comparison of joint with single training."""
 
 from __future__ import annotations
 

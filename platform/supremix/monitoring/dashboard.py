@@ -190,7 +190,7 @@ def _listen(host: str, port: int, app: Any) -> WSGIServer:
 
 
 def _read_only(app: Any) -> Any:
-    """Refuse whatever would change the journal: the run itself would not follow."""
+    """Refuse every request that would change the journal: the run itself would not follow."""
 
     def answer(environ: dict[str, Any], start: Any) -> Any:
         if environ["REQUEST_METHOD"] in READING:

@@ -40,8 +40,8 @@ class GroupView:
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the runs in the folder."""
-        whole = str(self._folder.path)
-        return tuple(str(p.folder.path).removeprefix(whole).strip("/") for p in self._parts)
+        folder = str(self._folder.path)
+        return tuple(str(p.folder.path).removeprefix(folder).strip("/") for p in self._parts)
 
     def look(self) -> Status:
         """How far they are now, and all of them together."""
@@ -90,7 +90,7 @@ class GroupView:
         """Time that all of them took; None where that is not known.
 
         Compared methods are searched one after the other. Others overlap, so that only the time
-        since the one driver began can be told, and of several drivers nothing.
+        since the one driver began is known, and of several drivers none.
         """
         if self._kind == "comparison":
             return sum(part.seconds for part in parts)
@@ -106,7 +106,7 @@ class GroupView:
         alive = [part for part in parts if not part.over]
         estimates = [part.left for part in alive if part.left is not None]
         if not alive or len(estimates) < len(alive):
-            return None  # of one that has not begun nothing can be told
+            return None  # there is no estimate for a part that has not begun
         return (sum if self._kind == "comparison" else max)(estimates)
 
 

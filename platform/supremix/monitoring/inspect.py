@@ -1,4 +1,4 @@
-"""What is known of a run, read from its folder alone: also while its driver works, or is down."""
+"""The state of a run, read from its folder alone: also while its driver works, or is down."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ _STATES: Mapping[State, TrialState] = {
 
 
 class _Backend(JournalFileBackend):
-    """A journal with one writer, which can be made anew at any time.
+    """A journal with one writer, which can be made again at any time.
 
     So it needs no lock between writers, and need not wait for the disk after each trial.
     """
@@ -67,7 +67,7 @@ class Journal:
         """A new study.
 
         Args:
-            name: Unlike that of any other in the journal.
+            name: Name of the study, unlike any other in the journal.
             space: What is searched.
         """
         return JournalStudy(self.storage, name, space)
@@ -75,14 +75,14 @@ class Journal:
 
 @dataclass(slots=True)
 class _Trial:
-    """A trial of the ledger and its place in the journal."""
+    """A trial of the ledger, and what the journal has of it."""
 
     record: TrialRecord
     began: datetime
     ended: datetime | None = None
-    place: int | None = None
+    trial_id: int | None = None
     """Its identifier in the storage; None before it is written."""
-    told: int = 0
+    written: int = 0
     """Epochs that the storage has."""
     trained: float = 0.0
     """Seconds, with those of epochs that do not count."""
@@ -92,8 +92,8 @@ class JournalStudy:
     """One run's ledger as an Optuna study whose trials have the ledger's numbers.
 
     Args:
-        storage: Of Optuna.
-        name: Of the study, new in the storage.
+        storage: Optuna's storage.
+        name: Name of the study, new in the storage.
         space: What is searched; parameters with one value are no parameters to Optuna.
     """
 
@@ -140,29 +140,29 @@ class JournalStudy:
         return datetime.fromtimestamp(self._session + self._clock - self._behind, UTC)
 
     def _write(self, trial: _Trial) -> None:
-        if trial.place is None:
-            trial.place = self._storage.create_new_trial(self._study, self._frozen(trial))
+        if trial.trial_id is None:
+            trial.trial_id = self._storage.create_new_trial(self._study, self._frozen(trial))
         elif trial.ended is None:
-            self._tell_epochs(trial, trial.place)
+            self._write_epochs(trial, trial.trial_id)
         else:
-            self._tell_end(trial, trial.place)
-        trial.told = max(trial.told, trial.record.epoch)
+            self._write_end(trial, trial.trial_id)
+        trial.written = max(trial.written, trial.record.epoch)
         if trial.ended is not None:
             del self._alive[trial.record.number], self._records[trial.record.number]
 
-    def _tell_epochs(self, trial: _Trial, place: int) -> None:
-        for row in trial.record.rows[trial.told :]:
-            self._storage.set_trial_intermediate_value(place, row["epoch"], row["error"])
+    def _write_epochs(self, trial: _Trial, trial_id: int) -> None:
+        for row in trial.record.rows[trial.written :]:
+            self._storage.set_trial_intermediate_value(trial_id, row["epoch"], row["error"])
 
-    def _tell_end(self, trial: _Trial, place: int) -> None:
-        self._tell_epochs(trial, place)
-        # It trained on while its verdict was awaited: those epochs were written and do not count.
-        for epoch in range(trial.record.epoch + 1, trial.told + 1):
-            self._storage.set_trial_intermediate_value(place, epoch, math.nan)
+    def _write_end(self, trial: _Trial, trial_id: int) -> None:
+        self._write_epochs(trial, trial_id)
+        # Epochs trained while the pruner's decision was awaited were written and do not count.
+        for epoch in range(trial.record.epoch + 1, trial.written + 1):
+            self._storage.set_trial_intermediate_value(trial_id, epoch, math.nan)
         for name, value in _attributes(trial).items():
-            self._storage.set_trial_user_attr(place, name, value)
+            self._storage.set_trial_user_attr(trial_id, name, value)
         state, value = _outcome(trial.record)
-        self._storage.set_trial_state_values(place, state, None if value is None else [value])
+        self._storage.set_trial_state_values(trial_id, state, None if value is None else [value])
 
     def _frozen(self, trial: _Trial) -> FrozenTrial:
         record = trial.record
@@ -192,9 +192,9 @@ def _outcome(record: TrialRecord) -> tuple[TrialState, float | None]:
 
 
 def _attributes(trial: _Trial) -> dict[str, Any]:
-    """What else there is to tell of a trial."""
+    """The user attributes of a trial."""
     record = trial.record
-    told: dict[str, Any] = {
+    attributes: dict[str, Any] = {
         "trial": record.number,
         "replicate_of": record.replicate_of,
         "seed": record.seed,
@@ -202,5 +202,5 @@ def _attributes(trial: _Trial) -> dict[str, Any]:
     }
     if trial.ended is not None:
         ending = {"state": record.state, "reason": record.reason, "epochs": record.epoch}
-        told |= {**ending, "seconds": round(trial.trained, 3)}
-    return {name: value for name, value in told.items() if value is not None}
+        attributes |= {**ending, "seconds": round(trial.trained, 3)}
+    return {name: value for name, value in attributes.items() if value is not None}

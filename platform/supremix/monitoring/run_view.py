@@ -16,7 +16,7 @@ from supremix.tuning.ledger.records import best_record
 from supremix.tuning.ledger.tail import Rewound, Tail
 
 STATES = ("running", "finished", "pruned", "stopped", "failed")
-"""Of a trial, in the order they are shown in."""
+"""States of a trial, in the order in which they are shown."""
 
 
 class RunView:
@@ -45,7 +45,6 @@ class RunView:
         self._dataset = ", ".join(datasets) or _named(spec.get("dataset"))
         self._method = _named(spec.get("method"))
         self._limits = {k: v for k in ("trials", "time", "gpu_hours") if (v := spec.get(k))}
-        # Runs of before there were several test seeds have none such events.
         self._tests = int(spec.get("test_seeds", 0)) * max(1, len(datasets))
         self._tests *= bool(spec.get("test", True))
         self._stall: float | None = spec.get("stall")
@@ -57,8 +56,8 @@ class RunView:
     def unit(self) -> str:
         """Unit of the errors; empty where there is none, or it is not known."""
         if self._unit is None and self.folder.environment.is_file():
-            told = read_json(self.folder.environment)
-            self._unit = str(told.get("unit", _unit_of(self._dataset)))
+            environment = read_json(self.folder.environment)
+            self._unit = str(environment.get("unit", _unit_of(self._dataset)))
         return _unit_of(self._dataset) if self._unit is None else self._unit
 
     def look(self, *, held: bool | None = None) -> Status:

@@ -1,4 +1,4 @@
-"""How far a run is: what `supremix.status` gives."""
+"""The status of a run, as `supremix.status` gives it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from supremix_reports.tables.ranking import replicate_means
 
 RunState = Literal["running", "stalled", "interrupted", "concluded", "failed"]
 """A driver is at work; it is, but trials make no epochs; nobody is, though there is work left; all
-is done; the search came to no result."""
+is done; the search has no result."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,13 +21,13 @@ class RunningTrial:
     """A trial under way.
 
     Args:
-        number: Of the trial.
+        number: Number of the trial.
         replicate_of: The trial whose hyperparameters it trains with a new seed, or None.
         epoch: Epochs done.
         total: Epochs of the whole trial, None before the first.
-        error: After the last epoch, None before the first and where it is no finite number.
-        stage: Of the last epoch, empty before the first.
-        dataset: Of the last epoch, where a trial is trained on several; else empty.
+        error: Error after the last epoch, None before the first and where it is no finite number.
+        stage: Stage of the last epoch, empty before the first.
+        dataset: Dataset of the last epoch, where a trial is trained on several; else empty.
     """
 
     number: int
@@ -41,14 +41,14 @@ class RunningTrial:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finalist:
-    """One of the best settings, trained once more with new seeds.
+    """A trial whose hyperparameters are among the best, retrained with new seeds.
 
     Args:
-        trial: The trial of the search that has these settings.
+        trial: The trial of the search that has these hyperparameters.
         error: Its error in the search.
-        confirming: Numbers of the trials that train them once more.
-        errors: Of those that are finished.
-        mean: Of `errors`; None before the first.
+        confirming: Numbers of the trials that retrain them.
+        errors: Errors of those of them that are finished.
+        mean: Mean of `errors`; None before the first.
     """
 
     trial: int
@@ -60,32 +60,33 @@ class Finalist:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Status:
-    """How far a run is.
+    """The status of a run: its progress, its best trial, its use of the cluster.
 
     Args:
-        run: Its folder.
-        kind: ``"search"``, ``"comparison"`` (of methods), ``"datasets"`` (several in one search) or
-            ``"benchmark"``.
+        run: Path of its folder.
+        kind: ``"search"``, ``"comparison"`` (of methods), ``"multi_dataset"`` (a search on
+            several datasets) or ``"benchmark"``.
         state: See `RunState`.
         dataset: Name of the dataset or datasets.
         method: Name of the method or methods.
-        objective: Of a search on several datasets, ``"per-dataset"`` or ``"joint"``; else empty.
-        unit: Of the errors; empty where there is no single one.
+        objective: Objective of a search on several datasets, ``"per-dataset"`` or ``"joint"``;
+            else empty.
+        unit: Unit of the errors; empty where there is no single one.
         trials: Number of trials by state: running, finished, pruned, stopped, failed.
         running: The trials under way.
-        best_trial: The trial with the best settings, None while none is finished.
+        best_trial: The trial with the best hyperparameters, None while none is finished.
         best_error: Its error in the search.
-        best_config: Its settings.
-        finalists: The best settings, trained once more, best first; empty before that.
+        best_config: Its hyperparameters.
+        finalists: The trials that are retrained with new seeds, best first; empty before that.
         worker_groups: Worker groups of the last driver.
         busy: Worker groups that have a trial now.
         busy_share: Share of the worker groups' time so far that went into epochs, 0 to 1.
         epochs: Epochs done, of all trials.
-        epochs_per_hour: Of all worker groups together, over the whole run.
+        epochs_per_hour: Epochs an hour of all worker groups together, over the whole run.
         seconds: Search time used.
         gpu_hours: Hours that GPUs trained, added up over all GPUs.
         limits: The budget: ``trials``, ``time`` in s and ``gpu_hours``, where there is a limit.
-        left: Seconds that the search will take still, as far as can be told.
+        left: Estimate of the seconds that the search will still take; None without one.
         silence: Seconds since the last event; None before the first.
         failures: Numbers of the last failed trials, and why they failed.
         parts: The runs of a comparison, of several datasets, or of a benchmark.
@@ -125,19 +126,19 @@ class Status:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrialStatus:
-    """One trial as far as its run's folder tells.
+    """One trial, read from its run's folder.
 
     Args:
-        run: The run's folder.
-        number: Of the trial.
+        run: Path of the run's folder.
+        number: Number of the trial.
         state: running, finished, pruned, stopped or failed.
         reason: Why it ended, None where there is nothing to say.
-        config: Its settings.
-        replicate_of: The trial whose settings it trains once more, None for one of the search.
+        config: Its hyperparameters.
+        replicate_of: The trial whose hyperparameters it retrains, None for one of the search.
         seed: Its own seed, None for the run's.
-        errors: After each epoch that counts.
+        errors: Error after each epoch that counts.
         total: Epochs of the whole trial, None before the first.
-        unit: Of the errors; empty where it is not known.
+        unit: Unit of the errors; empty where it is not known.
         log: Its log, empty where there is none.
     """
 
@@ -155,7 +156,7 @@ class TrialStatus:
 
 
 def running_of(record: TrialRecord) -> RunningTrial:
-    """What there is to tell of a trial under way."""
+    """The running trial of a record."""
     last: dict[str, Any] = record.rows[-1] if record.rows else {}
     return RunningTrial(
         number=record.number,
@@ -169,7 +170,7 @@ def running_of(record: TrialRecord) -> RunningTrial:
 
 
 def finalists_of(records: Mapping[int, TrialRecord]) -> tuple[Finalist, ...]:
-    """The settings that are trained once more, those with the least error first."""
+    """The trials that are retrained with new seeds, those with the least error first."""
     again = [record for record in records.values() if record.replicate_of is not None]
     means = replicate_means(record.outcome for record in again)
     found = [

@@ -1,1 +1,1 @@
-"""Plans: what a search will take, measured before it starts."""
+"""Plans: the time and memory of a search, measured before it starts."""

@@ -76,15 +76,15 @@ class Calibration:
 
 
 def calibrate(task: Task, space: Space, plan: WorkerGroupPlan) -> Calibration:
-    """Train a few epochs with the default settings, and the least and largest batch of a space.
+    """Train a few epochs with the defaults, and with the least and largest batch of a space.
 
     Args:
-        task: Of the search.
-        space: Of the search.
+        task: The task of the search.
+        space: The space of the search.
         plan: Its worker groups; one of them is started.
 
     Raises:
-        TrainingError: The default settings cannot be trained.
+        TrainingError: The default hyperparameters cannot be trained.
     """
     task, defaults = dataclasses.replace(task, init=None), space.defaults()
     others = [{**defaults, "batch_size": batch} for batch in _other_batches(space)]
@@ -103,7 +103,7 @@ def calibrate(task: Task, space: Space, plan: WorkerGroupPlan) -> Calibration:
 def _measure_all(
     task: Task, configs: tuple[Mapping[str, Any], ...], plan: WorkerGroupPlan
 ) -> tuple[list[Measured | Failure], float]:
-    """Measure settings on one group; where that dies, on one for each. And the seconds of it."""
+    """Measure configurations on one group; where that dies, on one for each. And the seconds."""
     try:
         return _measure(MeasureRequest(task=task, configs=configs), plan)
     except TrainingError:

@@ -1,4 +1,4 @@
-"""What the epochs of a trial cost, from those that were measured."""
+"""The costs of a trial's epochs, from those that were measured."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def exactly(value: float) -> Range:
 
 @dataclass(frozen=True, kw_only=True)
 class TrialCosts:
-    """What trials of one method cost on one dataset.
+    """The costs of the trials of one method on one dataset.
 
     Args:
         calibration: The measured epochs.

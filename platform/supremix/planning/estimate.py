@@ -1,4 +1,4 @@
-"""What a search takes: the real study on a simulated cluster, a few times."""
+"""The estimate of a search: the real study on a simulated cluster, a few times."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Limit = Literal["trials", "time", "gpu_hours"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SearchEstimate:
-    """What the trials of one search take.
+    """The estimated time and work of one search's trials.
 
     Args:
         trials: Trials that will be done.
@@ -188,12 +188,12 @@ def _extrapolated(
             rate = getattr(found, field) - getattr(half, field)
             left[name] = max(0.0, limit - getattr(found, field)) / rate
     ends_by = min(left, key=lambda name: left[name])
-    whole = _Totals(ends_by=ends_by)
+    totals = _Totals(ends_by=ends_by)
     for field in ("trials", "epochs", "busy", "seconds"):
         before, now = getattr(half, field), getattr(found, field)
-        setattr(whole, field, now + left[ends_by] * (now - before))
-    whole.replicates = config.top_k * config.replicates
+        setattr(totals, field, now + left[ends_by] * (now - before))
+    totals.replicates = config.top_k * config.replicates
     trial = found.busy / found.epochs * config.epochs * config.datasets
-    rounds = -(-whole.replicates // cluster.worker_groups)
-    whole.replicate_busy, whole.replicate_seconds = whole.replicates * trial, rounds * trial
-    return whole
+    rounds = -(-totals.replicates // cluster.worker_groups)
+    totals.replicate_busy, totals.replicate_seconds = totals.replicates * trial, rounds * trial
+    return totals

@@ -22,8 +22,8 @@ WARM = 60.0
 """Seconds. What takes less is trained once more, since the first epochs of a process are slow."""
 
 PATIENCE = 240.0
-"""Seconds of epochs with the default settings beyond which other batches are not timed as well,
-but tried with a few images each, for their memory."""
+"""Seconds of epochs with the defaults beyond which other batches are not timed as well, but
+tried with a few images each, for their memory."""
 
 FEW = 3
 """Batches of images, where only the memory is looked at."""
@@ -31,7 +31,7 @@ FEW = 3
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MeasureRequest:
-    """What is to be measured on one worker group: a task, and settings one after the other."""
+    """A request to measure on one worker group: a task, and configurations."""
 
     task: Task
     configs: tuple[Mapping[str, Any], ...]
@@ -39,7 +39,7 @@ class MeasureRequest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EpochCost:
-    """What an epoch of one kind took.
+    """The measured cost of an epoch of one kind.
 
     Args:
         objective: Kind of stage: ``"contrastive"``, ``"regression"`` or ``"probe"``.
@@ -59,11 +59,11 @@ class EpochCost:
 def measure(
     collective: Collective, device: torch.device, request: MeasureRequest
 ) -> dict[str, Any]:
-    """What every worker of the worker group does: train with each of the settings, and take notes.
+    """Train with each configuration and measure it; every worker of the worker group does so.
 
     Returns:
-        ``found``, the fields of `Measured` as plain values for each of the settings, or ``batch``
-        and ``failed``, a reason; and ``spent``, the seconds that all this took.
+        ``found``, the fields of `Measured` as plain values for each configuration, or ``batch`` and
+        ``failed``, a reason; and ``spent``, the seconds that all this took.
     """
     began = time.perf_counter()
     found: list[dict[str, Any]] = []

@@ -1,4 +1,4 @@
-"""`supremix.plan`: what a search will take, before it starts."""
+"""`supremix.plan`: the plan of a search, made before it starts."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from supremix_datasets import Dataset
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What searches will take.
+    """The plan of searches: what they will take.
 
     Args:
         worker_groups: The worker groups, as many as there is room for.

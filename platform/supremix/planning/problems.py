@@ -1,4 +1,4 @@
-"""What of a plan does not fit: worker groups, budgets, memory, disks; each with what to do."""
+"""The problems of a plan: worker groups, budgets, memory, disks; each with what to do."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SLACK = 1.1
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlanProblem:
-    """Something that does not fit.
+    """A part of a plan that does not fit.
 
     Args:
         what: The problem, with its numbers.
@@ -57,7 +57,7 @@ def budget_problems(
     trials: int,
     ends_by: Limit,
     needed: SearchEstimate | None,
-    whole: float,
+    trial_seconds: float,
     plan: WorkerGroupPlan,
 ) -> Iterator[PlanProblem]:
     """Budgets that end a search before it has done what it was asked for.
@@ -68,17 +68,17 @@ def budget_problems(
         trials: Trials that will be done within them.
         ends_by: The limit that is reached first.
         needed: What the trials asked for take without other limits; None where that is no question.
-        whole: Seconds of a trial that is not given up.
+        trial_seconds: Seconds of a trial that is not pruned.
         plan: The worker groups.
     """
     limits = {"--time": budget.seconds}
     if budget.gpu_hours is not None:
         limits["--gpu-hours"] = budget.gpu_hours * HOUR / plan.group_gpus
     for option, limit in limits.items():
-        if limit is not None and limit < whole:
+        if limit is not None and limit < trial_seconds:
             yield PlanProblem(
                 what=f"{name}: no trial would be finished, for a whole one takes about "
-                f"{describe_time(whole)} and {option} leaves it {describe_time(limit)}.",
+                f"{describe_time(trial_seconds)} and {option} leaves it {describe_time(limit)}.",
                 remedy=f"Give more {option}, or fewer --epochs.",
             )
             return

@@ -69,7 +69,7 @@ class StageSeconds:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StudyPlan:
-    """What one search will take.
+    """The plan of one search: what it will take.
 
     Args:
         dataset: Name of the dataset; of several with plus signs between them.
@@ -170,14 +170,14 @@ def study_problems(
     nodes: Sequence[Mapping[str, float]],
     sharing: int = 1,
 ) -> Iterator[PlanProblem]:
-    """What of one search does not fit."""
+    """The problems of one search."""
     budget = searches[0].spec.budget()
     needed = None
     if budget.trials is not None and study.ends_by != "trials":
         needed = _estimate(searches, Budget(trials=budget.trials), plan, sharing)
-    whole = _whole([search.costs for search in searches]).likely
+    trial = _whole([search.costs for search in searches]).likely
     name = f"{study.method} on {study.dataset}"
-    yield from budget_problems(name, budget, study.trials, study.ends_by, needed, whole, plan)
+    yield from budget_problems(name, budget, study.trials, study.ends_by, needed, trial, plan)
     for search in searches:
         mine = f"{study.method} on {search.dataset}"
         yield from memory_problems(mine, plan, nodes, search.calibration)
@@ -205,7 +205,7 @@ def _estimate(
         parallel=parallel_trials(plan.count, sharing),
         gpus=plan.group_gpus,
     )
-    whole = whole_trial(costs)
+    trial = whole_trial(costs)
     found = estimate(
         costs[0].space,
         dataclasses.replace(config, budget=budget),
@@ -215,8 +215,8 @@ def _estimate(
             setup=costs[0].setup,
             save=max(one.save for one in costs),
         ),
-        cheap=whole.low / whole.likely,
-        dear=whole.high / whole.likely,
+        cheap=trial.low / trial.likely,
+        dear=trial.high / trial.likely,
     )
     return dataclasses.replace(
         found,

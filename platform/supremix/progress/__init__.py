@@ -1,1 +1,1 @@
-"""What a search says of itself: progress, notifications, webhooks."""
+"""The messages of a search: progress, notifications, webhooks."""

@@ -1,4 +1,4 @@
-"""What a search tells while it runs, told by webhook as well where that matters."""
+"""Notifications: a listener that also informs a webhook of how a search ends or stalls."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class _Notifier:
 
     @contextmanager
     def ending(self) -> Generator[None]:
-        """Tell how the block ends."""
+        """Notify of how the block ends."""
         try:
             yield
         except (KeyboardInterrupt, SearchInterrupted):

@@ -1,4 +1,4 @@
-"""What a search tells about itself while it runs."""
+"""The progress of a search, and the listeners that are called with it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SEARCHING, DONE = "searching", "done"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Progress:
-    """A look at a search under way.
+    """The progress of a search at a moment.
 
     Args:
         message: What is being done.
@@ -49,7 +49,7 @@ class Progress:
 
     @property
     def about_trials(self) -> bool:
-        """Whether it tells of trials, and not of what comes before or after them."""
+        """Whether it is about trials, and not about what comes before or after them."""
         return self.message in (SEARCHING, DONE)
 
 
@@ -57,11 +57,11 @@ Listener = Callable[[Progress], None]
 
 
 class Steps:
-    """Tells a listener how many of many equal steps are done, and when the last one will be.
+    """Informs a listener how many of many equal steps are done, and when the last one will be.
 
     Args:
         message: What is being done.
-        listen: Told at every step.
+        listen: Listener that is called at every step.
         clock: Seconds that go by.
     """
 

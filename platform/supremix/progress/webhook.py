@@ -1,4 +1,4 @@
-"""Telling somebody, by HTTP, that a search ended, failed, was interrupted, stalls or goes on."""
+"""Messages by HTTP: that a search ended, failed, was interrupted, stalls or goes on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import Any, Literal, Self
 from supremix.errors import SpecError
 
 Kind = Literal["ended", "failed", "interrupted", "stalled", "resumed"]
-"""What is told: the search is concluded; it came to no result; it was interrupted; no epoch has
+"""Kinds of message: the search is concluded; it has no result; it was interrupted; no epoch has
 been done for long; there are epochs again after that."""
 
 _WORDS = {
@@ -32,17 +32,17 @@ _AGAIN = frozenset({408, 425, 429})
 
 
 class Webhook:
-    """POSTs a JSON object for each thing to tell, from a thread of its own; a context manager.
+    """POSTs a JSON object for each message, from a thread of its own; a context manager.
 
     The object has ``event`` (see `Kind`), ``run``, ``dataset``, ``best_error``, ``unit``,
     ``best_trial``, ``trials`` (ended ones), ``reason`` and ``text``, a sentence, which is what
     receivers like Slack and Mattermost show. A receiver that is down never holds up the search.
 
     Args:
-        url: Where to, http or https.
+        url: Address of the receiver, http or https.
         run: Name of the run.
         dataset: Name of its dataset or datasets.
-        note: Told in a sentence when the receiver does not take a message, the first time.
+        note: Called with a sentence when the receiver does not take a message, the first time.
         timeout: Seconds that the receiver has for an answer.
         tries: How often a message is sent before it is given up.
         pause: Seconds before the second try; twice as long before each further one.
@@ -80,15 +80,15 @@ class Webhook:
         trials: int = 0,
         reason: str | None = None,
     ) -> None:
-        """Have something told; returns at once.
+        """Queue a message and return at once.
 
         Args:
-            event: What happened.
+            event: Kind of message.
             best_error: Least error so far, in `unit`.
-            unit: Of the error; may be empty.
-            best_trial: Whose it is.
+            unit: Unit of the error; may be empty.
+            best_trial: Number of the trial that has it.
             trials: Trials that have ended.
-            reason: Why, where there is something to say.
+            reason: Reason of the event, where there is one.
         """
         error = best_error if best_error is not None and math.isfinite(best_error) else None
         message = {
@@ -104,7 +104,7 @@ class Webhook:
         self._messages.put({**message, "text": text_of(message)})
 
     def close(self, timeout: float = 15.0) -> None:
-        """Wait for what is to be told still, but no longer than `timeout` seconds."""
+        """Wait until the queue is sent, but no longer than `timeout` seconds."""
         self._messages.put(None)
         self._thread.join(timeout)
         self._over.set()
@@ -172,7 +172,7 @@ def check_url(url: str) -> str:
 
 
 def text_of(message: dict[str, Any]) -> str:
-    """A message as a sentence for people.
+    """A message as a sentence to read.
 
     Args:
         message: The object that is sent, without its text.

@@ -6,7 +6,7 @@
     space.json           what is searched
     environment.json     versions, hardware, seed, the command
     ledger.jsonl         what happened, event by event: the truth of the run; in a bucket a
-                         folder "ledger" in its place
+                         folder "ledger" instead
     logs/                a log a trial
     trials.parquet       a row a trial
     curves.parquet       a row a trial and epoch
@@ -63,19 +63,19 @@ _PACKAGES = (
 )  # fmt: skip
 
 
-def final_key(place: int, leg: int | None = None) -> str:
-    """Key and checkpoint name of a last training, on training and validation data.
+def final_key(seed_index: int, dataset_index: int | None = None) -> str:
+    """Key and checkpoint name of a final training, on training and validation data.
 
     Args:
-        place: Of its seed among the test seeds, from 0.
-        leg: Of its dataset, with a joint objective.
+        seed_index: Index of its seed among the test seeds.
+        dataset_index: Index of its dataset, with a joint objective.
     """
-    name = f"final-{place}" if place else "final"
-    return name if leg is None else f"{name}.{leg}"
+    name = f"final-{seed_index}" if seed_index else "final"
+    return name if dataset_index is None else f"{name}.{dataset_index}"
 
 
 class RunFolder:
-    """Places and small files of one run.
+    """The paths and small files of one run.
 
     Args:
         address: The folder: a local path, or an fsspec address.
@@ -101,12 +101,12 @@ class RunFolder:
     def _ledger(self) -> UPath:
         """A file on a disk; segments at a remote address, and in a copy of a run from there."""
         file, segments = self.path / "ledger.jsonl", self.path / "ledger"
-        whole = is_local(self.path) and (file.exists() or not segments.is_dir())
-        return file if whole else segments
+        one_file = is_local(self.path) and (file.exists() or not segments.is_dir())
+        return file if one_file else segments
 
     @property
     def name(self) -> str:
-        """Name of the run as it stands in the tables, after that of the whole it is part of."""
+        """Name of the run as it stands in the tables, after that of the grid it is part of."""
         return run_name(self.path)
 
     def create(self, spec: Mapping[str, Any]) -> None:
@@ -149,7 +149,7 @@ class RunFolder:
         return read_json(self.spec)
 
     def has_init(self) -> bool:
-        """Whether the model that trials set out from is there, whole."""
+        """Whether the model that trials start from is there and complete."""
         with storage_errors(str(self.init)):
             return (self.init / DESCRIPTION).is_file()
 
@@ -289,7 +289,7 @@ def read_json(path: UPath) -> dict[str, Any]:
 
 
 def describe_environment(nodes: list[Mapping[str, float]], **more: Any) -> dict[str, Any]:
-    """What the numbers of a run may depend on beside its specification."""
+    """What the numbers of a run may depend on besides its specification."""
     return {
         "command": shlex.join(sys.argv),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),

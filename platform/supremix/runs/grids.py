@@ -16,7 +16,7 @@ from supremix_reports import run_layout
 RATIO = "× the median's error"
 """Unit of a joint objective: errors as ratios to those of always predicting the median."""
 
-GridName = Literal["comparison", "datasets", "benchmark"]
+GridName = Literal["comparison", "multi_dataset", "benchmark"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +76,7 @@ COMPARISON = GridKind(
 )
 
 MULTI_DATASET = GridKind(
-    name="datasets",
+    name="multi_dataset",
     title="a search over several datasets",
     index=run_layout.MULTI_DATASET,
     runs="{dataset}",

@@ -1,4 +1,4 @@
-"""What a search found, read from its run folder: `Result` and `Best`."""
+"""The result of a search, read from its run folder: `Result` and `Best`."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from supremix_reports import Interval, read_table, seeds_interval, trials_frame
 
 @dataclass(frozen=True)
 class Best:
-    """The best settings of a search.
+    """The best hyperparameters of a search.
 
     Args:
         trial: Number of the trial that had them.
-        config: The settings.
+        config: The hyperparameters.
         error: MAE on the validation split, in the task's unit: the mean over the trainings with
-            new seeds, where the best settings were trained anew. Else it is that trial's own, the
-            least of many, and flatters; `Result.test` does not.
+            new seeds, where the best hyperparameters were retrained. Else it is that trial's own,
+            the least of many, and optimistically biased; `Result.test` is not.
         interval: The validation MAE of the predictions of those trainings (or that trial),
             averaged over the flips that the dataset allows, with the 95 % interval over patients
             and, where there are several, seeds.
@@ -46,7 +46,7 @@ class Best:
 
 
 class Result:
-    """What a search found, read from its run folder.
+    """The result of a search, read from its run folder.
 
     Args:
         path: The run folder, or its fsspec address.
@@ -62,13 +62,13 @@ class Result:
         self._events = read_events(run.ledger)
         if not any(event["event"] == FINAL for event in self._events):
             raise RunFolderError(
-                f"the search in {self.path} is not concluded; go on with it by "
+                f"the search in {self.path} is not concluded; resume it with "
                 f"supremix search --resume {self.path}"
             )
 
     @functools.cached_property
     def trials(self) -> pl.DataFrame:
-        """A row a trial, best first, a column a setting."""
+        """A row a trial, best first, a column a hyperparameter."""
         return trials_frame(read_table(str(self.path), "trials"))
 
     @functools.cached_property
@@ -93,7 +93,7 @@ class Result:
 
     @functools.cached_property
     def best(self) -> Best:
-        """The best settings."""
+        """The best hyperparameters."""
         records = read_records(self._events)
         final = [event for event in self._events if event["event"] == FINAL][-1]
         record, interval = records.get(final["trial"]), self._interval("val")

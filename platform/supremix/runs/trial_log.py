@@ -1,4 +1,4 @@
-"""A log a trial, in words, in the run folder: ``logs/00012.log``.
+"""The logs of trials, in words, in the run folder: ``logs/00012.log``.
 
 Made from the ledger's events as they come, so it needs nobody to remember to write it.
 """
@@ -26,8 +26,8 @@ def log_file(folder: Address, number: int) -> UPath:
     """Where the log of a run's trial lies.
 
     Args:
-        folder: The run's.
-        number: The trial's.
+        folder: Folder of the run.
+        number: Number of the trial.
     """
     return to_path(folder) / LOGS / f"{trial_key(number)}.log"
 
@@ -40,8 +40,8 @@ class TrialLogs:
     costs lines of a log and not the search.
 
     Args:
-        folder: The run's.
-        tell: Told in a sentence when lines could not be written, the first time.
+        folder: Folder of the run.
+        tell: Called with a sentence when lines could not be written, the first time.
         clock: The time in s since 1970.
     """
 
@@ -68,7 +68,7 @@ class TrialLogs:
         """Write what a worker had to say: warnings, a traceback.
 
         Args:
-            number: The trial's.
+            number: Number of the trial.
             text: Any number of lines.
         """
         if text.strip():
@@ -124,24 +124,24 @@ def epoch_text(row: Mapping[str, Any], total: int) -> str:
     """An epoch in a line.
 
     Args:
-        row: Of the trial's table.
+        row: Row of the trial's table.
         total: Epochs of the whole trial.
     """
     names = ("error", "loss", "lr", "seconds")
-    told = " ".join(f"{n} {_number(row[n])}" for n in names if row.get(n) is not None)
+    values = " ".join(f"{n} {_number(row[n])}" for n in names if row.get(n) is not None)
     on = f" on {row['dataset']}" if row.get("dataset") else ""
-    return f"{row.get('stage', 'epoch')} {row['epoch']}/{total}{on} {told}"
+    return f"{row.get('stage', 'epoch')} {row['epoch']}/{total}{on} {values}"
 
 
 def _begin_text(event: Event) -> str:
     replicate_of = event.get("replicate_of")
-    settings = " ".join(f"{name}={_number(value)}" for name, value in event["config"].items())
+    values = " ".join(f"{name}={_number(value)}" for name, value in event["config"].items())
     what = (
         "trial"
         if replicate_of is None
         else f"confirms trial {replicate_of} with seed {event['seed']}:"
     )
-    return f"{what} {event['number']} {settings}"
+    return f"{what} {event['number']} {values}"
 
 
 def _end_text(event: Event) -> str:

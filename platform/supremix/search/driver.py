@@ -28,7 +28,7 @@ def run_search(spec: SearchSpec, run: RunFolder, listen: Listener) -> None:
     Args:
         spec: What to search.
         run: Its folder, created.
-        listen: Told of every step.
+        listen: Listener that is called at every step.
 
     Raises:
         USER_ERRORS: Something is wrong with the request; nothing was trained.
@@ -97,12 +97,12 @@ def _trackers(sessions: Sequence[SearchSession]) -> Generator[list[Tracker]]:
     """The trackers that are asked for: TensorBoard and MLflow."""
     # Of a grid only one search may be left to do: it is named as among all of them.
     session = sessions[0]
-    several = session.first.whole != session.run.path
+    several = session.first.grid_path != session.run.path
     trackers = make_trackers(
         tensorboard=session.spec.tensorboard,
         mlflow=session.spec.mlflow,
-        run=session.first.whole.name if several else session.run.path.name,
-        names=[one.path_in_group.replace("/", "-") for one in sessions] if several else (),
+        run=session.first.grid_path.name if several else session.run.path.name,
+        names=[one.path_in_grid.replace("/", "-") for one in sessions] if several else (),
         warn=messages(session.first.listen),
     )
     try:

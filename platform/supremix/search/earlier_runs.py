@@ -1,4 +1,4 @@
-"""What a new search may learn from those that lie in the same results store."""
+"""The earlier searches in the same results store, from which a new one can start warm."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from supremix_datasets import Card, get
 from supremix_spaces import Space
 
 POINTS = 3
-"""Settings of earlier searches that are tried first."""
+"""Configurations of earlier searches that are tried first."""
 
 TRIALS = 8
 """Trials of each earlier search that the sampler may be shown."""
@@ -28,10 +28,10 @@ class EarlierSearch:
     """An earlier search of the same method, as far as its trials have ended.
 
     Args:
-        run: Its name.
-        card: Of its dataset.
-        space: That it searched.
-        trials: Its finished trials, best first; the best settings before all others.
+        run: Name of its run.
+        card: Card of its dataset.
+        space: Space that it searched.
+        trials: Its finished trials, best first; the best configuration before all others.
         defaults: Error of its trial 0.
     """
 

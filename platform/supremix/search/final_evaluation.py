@@ -25,9 +25,9 @@ from supremix.tuning.ledger.records import TrialRecord, read_records, trial_key
 from supremix_reports import embedding_picture, embedding_rows, write_table
 
 _DRAWING = threading.Lock()
-"""Held while a picture is drawn: matplotlib draws one at a time."""
+"""Held while a figure is drawn: matplotlib draws one at a time."""
 
-Job = Callable[[], None]
+Evaluation = Callable[[], None]
 
 
 def evaluate_all(
@@ -47,7 +47,10 @@ def evaluate_all(
     threads = ThreadPoolExecutor(executor.plan.count, thread_name_prefix="evaluate")
     errors: dict[str, SearchFailedError] = {}
     try:
-        begun = [(one, [threads.submit(job) for job in _jobs(one, executor)]) for one in sessions]
+        begun = [
+            (one, [threads.submit(evaluate) for evaluate in _evaluations(one, executor)])
+            for one in sessions
+        ]
         for session, futures in begun:
             error = _finish(session, futures)
             if error is not None:
@@ -58,15 +61,15 @@ def evaluate_all(
     return errors
 
 
-def _jobs(session: SearchSession, executor: Executor) -> list[Job]:
+def _evaluations(session: SearchSession, executor: Executor) -> list[Evaluation]:
     """What is left to do: the validation, and a final training for each test seed and dataset."""
     best = session.best
     if best is None:
         return []
-    jobs: list[Job] = []
+    found: list[Evaluation] = []
     if not session.is_validated:
-        jobs.append(functools.partial(_validate, session, executor, best))
-    return jobs + [
+        found.append(functools.partial(_validate, session, executor, best))
+    return found + [
         functools.partial(_test, session, index, executor, best, number)
         for number, seed in enumerate(session.test_seeds)
         for index in range(len(session.prepared))
@@ -75,7 +78,7 @@ def _jobs(session: SearchSession, executor: Executor) -> list[Job]:
 
 
 def _finish(session: SearchSession, futures: Sequence[Future[None]]) -> SearchFailedError | None:
-    """Wait for a search's last jobs, and write its tables."""
+    """Wait for a search's evaluations, and write its tables."""
     failures = [] if session.best is not None else [SearchFailedError(_why_none(session))]
     for future in futures:
         try:
@@ -158,7 +161,7 @@ def _models(session: SearchSession, best: TrialRecord) -> list[TrialRecord]:
 
 
 def _write_embedding(prepared: PreparedSearch, best: TrialRecord, result: WorkerResult) -> None:
-    """Write the features of the validation split as a table and as a picture."""
+    """Write the features of the validation split as a table and as a figure."""
     card, embedding = prepared.store.card, result.embedding
     if embedding is None:
         return
@@ -166,15 +169,15 @@ def _write_embedding(prepared: PreparedSearch, best: TrialRecord, result: Worker
     rows = embedding_rows(
         features, target, **prepared.source, trial=best.number, split="val", unit=card.unit
     )
-    folder, picture = str(prepared.run.path), str(prepared.run.embedding)
+    folder, figure = str(prepared.run.path), str(prepared.run.embedding)
     title = f"{card.name}: features of trial {best.number}'s hyperparameters on validation"
     with_retries(lambda: write_table(folder, "embedding", rows), folder)
 
     def draw() -> None:
-        embedding_picture(features, target, picture, label=card.target, unit=card.unit, title=title)
+        embedding_picture(features, target, figure, label=card.target, unit=card.unit, title=title)
 
     with _DRAWING:
-        with_retries(draw, picture)
+        with_retries(draw, figure)
 
 
 def _test(
@@ -237,12 +240,12 @@ def _train(
     longest: float | None = None
     while epoch < total:
         epoch += 1
-        order = dataclasses.replace(
+        due = dataclasses.replace(
             last if epoch > 1 and epoch == total else request,
             epoch=epoch,
             limit=session.template.time_limit(longest),
         )
-        result = _succeed(executor.execute(order))
+        result = _succeed(executor.execute(due))
         total = result.total
         longest = max(longest or 0.0, (result.row or {}).get("seconds", 0.0))
         unit = prepared.store.card.unit

@@ -1,4 +1,4 @@
-"""What a search stands on before its first trial: worker groups, images, splits, space, task."""
+"""The preparation of a search: its worker groups, images, splits, space and task."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from supremix_spaces import Space
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:
-    """What searches on the same data and machines share.
+    """The worker groups and images that searches on the same data share.
 
     Args:
         plan: The worker groups.
@@ -45,7 +45,7 @@ class Resources:
 
 @dataclass(frozen=True, kw_only=True)
 class PreparedSearch:
-    """What a search has found before its first trial."""
+    """A search that is ready for its first trial."""
 
     spec: SearchSpec
     run: RunFolder
@@ -56,9 +56,9 @@ class PreparedSearch:
     labels: Any
     """(N,) labels that the trials are fitted to."""
     reference: float
-    """Mean absolute error on validation of the training labels' median: what knows nothing."""
-    whole: UPath
-    """Folder of the whole that the search is a part of, or its own; other runs lie beside it."""
+    """Mean absolute error on validation of always predicting the training labels' median."""
+    grid_path: UPath
+    """Folder of the grid that the search is part of, or its own; earlier runs lie next to it."""
     listen: Listener
 
     @property
@@ -133,23 +133,23 @@ def make_task(spec: SearchSpec, store: Store, plan: WorkerGroupPlan) -> Task:
 def prepare_search(
     spec: SearchSpec,
     run: RunFolder,
-    ground: Resources,
+    resources: Resources,
     listen: Listener,
-    whole: UPath | None = None,
+    grid_path: UPath | None = None,
 ) -> PreparedSearch:
     """Check a search against its data, and note in its folder what it runs on.
 
     Args:
         spec: What to search.
         run: Its folder.
-        ground: Worker groups and images.
-        listen: Told of every step.
-        whole: Folder of the whole that the search is a part of, None for `run`.
+        resources: Worker groups and images.
+        listen: Listener that is called at every step.
+        grid_path: Folder of the grid that the search is part of, None for `run`.
 
     Raises:
         USER_ERRORS: It cannot be carried out; nothing was trained.
     """
-    plan, store, splits = ground.plan, ground.store, ground.splits
+    plan, store, splits = resources.plan, resources.store, resources.splits
     task = make_task(spec, store, plan)
     if spec.pretrained is not None:
         task = dataclasses.replace(task, init=_initial(spec.pretrained, spec, run, store))
@@ -175,7 +175,7 @@ def prepare_search(
         space=space,
         labels=store.targets[fit],
         reference=_reference(store.targets[fit], store.targets[splits == "val"]),
-        whole=run.path if whole is None else whole,
+        grid_path=run.path if grid_path is None else grid_path,
         listen=listen,
     )
 

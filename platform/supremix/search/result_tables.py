@@ -237,10 +237,10 @@ def dataset_events(events: Iterable[Event], template: TrialTemplate, index: int)
         for row in rows:
             own = {**row, "epoch": row["epoch"] - low, "error": row["mae"]}
             yield {"event": EPOCH, "number": record.number, "row": own, "total": template.epochs}
-        whole = len(rows) == template.epochs
-        state = "finished" if whole else record.state
+        complete = len(rows) == template.epochs
+        state = "finished" if complete else record.state
         if state != "running":
-            reason = None if whole else record.reason
+            reason = None if complete else record.reason
             yield {"event": END, "number": record.number, "state": state, "reason": reason}
     for event in happened:
         if event["event"] == FINAL:

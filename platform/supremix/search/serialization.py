@@ -12,10 +12,10 @@ from supremix_spaces import Space
 
 
 def plain(value: Any) -> Any:
-    """An argument's value as JSON has it: a space or a named encoder whole, other objects by name.
+    """An argument's value for JSON: spaces and named encoders in full, other objects by name.
 
     Args:
-        value: Of an argument of `SearchSpec`.
+        value: Value of an argument of `SearchSpec`.
     """
     if value is None or isinstance(value, str | int | float | bool):
         return value
@@ -34,11 +34,11 @@ def _import_path(value: Any) -> str:
 
 
 def restored(name: str, value: Any) -> Any:
-    """The value that `plain` was given.
+    """The value that `plain` has made plain.
 
     Args:
-        name: The argument.
-        value: What was stored of it.
+        name: Name of the argument.
+        value: Its plain value.
 
     Raises:
         SpecError: It was an object that cannot be imported.

@@ -64,10 +64,10 @@ class SearchSession:
         return self.prepared[0]
 
     @property
-    def path_in_group(self) -> str:
-        """Path of its run folder in that of the group it is part of; else the folder's name."""
-        whole = str(self.first.whole)
-        return str(self.run.path).removeprefix(whole).strip("/") or self.run.path.name
+    def path_in_grid(self) -> str:
+        """Path of its run folder in that of the grid it is part of; else the folder's name."""
+        grid_path = str(self.first.grid_path)
+        return str(self.run.path).removeprefix(grid_path).strip("/") or self.run.path.name
 
     @property
     def spec(self) -> SearchSpec:
@@ -223,12 +223,12 @@ class SearchSession:
             if event["event"] == WARM_START:
                 return WarmStart.from_event(event)
         found = [one for session in others if (one := session.as_earlier_search()) is not None]
-        whole = self.first.whole
+        grid_path = self.first.grid_path
         method = self.spec.resolve_method().name
         warm_start = warm_start_from(
             self.first.store.card,
             self.first.space,
-            [*found, *find_earlier_searches(whole.parent, method, excluded=whole)],
+            [*found, *find_earlier_searches(grid_path.parent, method, excluded=grid_path)],
         )
         self.ledger.append(WARM_START, **warm_start.to_event())
         if warm_start.trials:

@@ -34,7 +34,7 @@ OBJECTS = ("dataset", "method", "space", "encoder")
 
 @dataclass(frozen=True, kw_only=True)
 class SearchSpec(Request):
-    """What one search is asked to do, checked: the options of `Request` for one dataset and method.
+    """The checked specification of one search: the options of `Request` for one dataset and method.
 
     Args:
         lenient: Whether values of hyperparameters that the method does not have are ignored, for

@@ -50,7 +50,7 @@ class Lock:
 
 
 class Lease(Lock):
-    """An object beside the run that says who works on it, and changes as long as they live.
+    """An object next to the run that names its holder, and changes as long as the holder lives.
 
     Args:
         folder: The run folder.

@@ -19,7 +19,7 @@ from supremix_datasets.stores.shared import BUCKETS
 Address = str | os.PathLike[str] | UPath
 """A local path, or any address that fsspec knows, such as ``s3://bucket/runs/first``."""
 
-# Other processes write beside this one: a listing of before would hide what they wrote.
+# Other processes write there as well: a listing of before would hide what they wrote.
 _FRESH: dict[str, Any] = {"use_listings_cache": False}
 _LOCAL = ("", "file", "local")
 
@@ -38,7 +38,7 @@ def to_path(address: Address) -> UPath:
         if path.protocol in _LOCAL:
             return UPath(path.path).expanduser().absolute()
         path = UPath(text.rstrip("/"), **(_FRESH if path.protocol in BUCKETS else {}))
-        _ = path.fs  # made now, so that a missing package is told before anything is begun
+        _ = path.fs  # made now, so that a missing package is noticed before anything has begun
     except (ImportError, ValueError) as error:
         raise RunFolderError(
             f"cannot use the address {text!r}: {error}. Expected a local path or an fsspec address "

@@ -14,7 +14,7 @@ from supremix._errors import RunFolderError
 
 T = TypeVar("T")
 Tell = Callable[[str], None]
-"""Is told in a sentence when an outage begins, and when it is over."""
+"""Called with a sentence when an outage begins, and when it is over."""
 
 PATIENCE = 1800.0
 """Seconds that a driver goes on trying before it gives up."""
@@ -25,7 +25,7 @@ give up."""
 
 LONGEST_PAUSE = 30.0
 
-# What the filesystems of fsspec raise beside OSError. Named, not imported: an error of a package
+# What the filesystems of fsspec raise besides OSError. Named, not imported: an error of a package
 # that was never loaded cannot have been raised.
 _FOREIGN = {
     "botocore.exceptions": ("BotoCoreError",),
@@ -83,7 +83,7 @@ def with_retries(
         action: What to do; it may be done more than once.
         what: What it is done to, for the messages.
         patience: Seconds after which it is given up.
-        tell: Told once when an outage begins and once when it is over; None for the log.
+        tell: Called once when an outage begins and once when it is over; None for the log.
         pause: Waits for so many seconds.
 
     Returns:

@@ -1,1 +1,1 @@
-"""What to try and what to stop: study, ledger, simulation. Knows Optuna, and no Ray."""
+"""The tuning of hyperparameters: study, ledger, pruners, simulation. Knows Optuna, and no Ray."""

@@ -1,4 +1,4 @@
-"""`supremix check`: is the folder what it should be, and what is not?"""
+"""`supremix check`: checks the folder of a dataset."""
 
 from __future__ import annotations
 
@@ -53,17 +53,17 @@ def check(**given: Any) -> None:
 
 
 def show_report(report: CheckReport, console: Console) -> None:
-    """Say what a check found.
+    """Show the report of a check.
 
     Args:
         report: The report.
-        console: Where to say it.
+        console: Where to show it.
     """
     card = report.card
     _line(console, f"{card.title}: {report.source}")
     _line(
         console,
-        f"{report.images} of {report.listed} images usable, of {report.groups} people (groups); "
+        f"{report.images} of {report.listed} images usable, of {report.groups} patients (groups); "
         f"{report.decoded} decoded{'' if report.full else ' (--full decodes all)'}",
     )
     if report.splits:
@@ -82,7 +82,7 @@ def show_report(report: CheckReport, console: Console) -> None:
     for fault in report.faults:
         console.print(f"[bold red]not usable[/]: {escape(fault)}", soft_wrap=True, highlight=False)
     if report.usable:
-        looked = "every image was decoded" if report.full else "as far as was looked"
+        looked = "every image was decoded" if report.full else "a few images were decoded"
         console.print(f"[bold green]usable[/], {looked}", highlight=False)
 
 
@@ -92,7 +92,7 @@ def _line(console: Console, text: str) -> None:
 
 def _splits(report: CheckReport) -> Table:
     unit = report.card.unit
-    table = Table("split", "images", "people", f"lowest ({unit})", "median", "highest", box=None)
+    table = Table("split", "images", "patients", f"lowest ({unit})", "median", "highest", box=None)
     for split in report.splits:
         name = f"{split.name} (official)" if split.official else split.name
         labels = (f"{value:.4g}" for value in (split.low, split.median, split.high))
@@ -145,8 +145,8 @@ def _problems(report: CheckReport) -> Table:
 def _copies(report: CheckReport, console: Console) -> None:
     first = ", ".join(report.copies[0][:3])
     console.print(
-        f"[bold yellow]{len(report.copies)} pictures come under more than one group[/] (person), "
-        f"the same to the last bit, for instance {escape(first)}: if that is one person, give the "
+        f"[bold yellow]{len(report.copies)} images occur in more than one group[/] (patient), "
+        f"the same to the last bit, for instance {escape(first)}: if that is one patient, give the "
         "images one group, or splits will share them",
         soft_wrap=True,
         highlight=False,

@@ -45,7 +45,7 @@ def compare(
     ] = "table",
     paths: Paths = False,
 ) -> None:
-    """Show what runs differ in: the request, versions, best settings and errors.
+    """Show what runs differ in: the request, versions, best hyperparameters and errors.
 
     Errors are compared with those of the first run on the same dataset, patient by patient, where
     both were measured on the same samples. No difference of single seeds is called significant.

@@ -48,7 +48,7 @@ def report(
         typer.Option(
             metavar="METHOD",
             help="Method that the others are compared with; by default that of the benchmark "
-            "(l1, else its last method, unless it was told another), else l1, else the first.",
+            "(l1, else its last method, unless it was given another), else l1, else the first.",
         ),
     ] = None,
     split: Split = "test",

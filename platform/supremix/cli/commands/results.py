@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from supremix.cli.parsing.values import format_setting
+from supremix.cli.parsing.values import format_value
 
 if TYPE_CHECKING:
     import polars as pl
@@ -224,7 +224,7 @@ def _fitting(widths: dict[str, int], room: int) -> list[str]:
 
 
 def _cell(value: object) -> str:
-    text = "-" if value is None else format_setting(value)
+    text = "-" if value is None else format_value(value)
     return text if len(text) <= CELL else f"{text[: CELL - 1]}…"
 
 
@@ -236,5 +236,5 @@ def _warn(problems: Iterable[Problem]) -> None:
     console = Console(stderr=True, soft_wrap=True)
     for (what, reason), names in runs.items():
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-        told = Text(f"{', '.join(names[:NAMED])}{more}: {what}: ", style="yellow")
-        console.print(told.append(reason, style="default"))
+        text = Text(f"{', '.join(names[:NAMED])}{more}: {what}: ", style="yellow")
+        console.print(text.append(reason, style="default"))

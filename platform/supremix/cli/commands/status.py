@@ -30,7 +30,7 @@ def status(
     run: Run,
     trial: Annotated[
         int | None,
-        typer.Option(metavar="NUMBER", help="Show one trial: its settings, curve and log."),
+        typer.Option(metavar="NUMBER", help="Show one trial: its hyperparameters, curve and log."),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print everything as JSON, for scripts.")
@@ -51,11 +51,11 @@ def status(
     from supremix.monitoring.inspect import read_trial
 
     if trial is not None:
-        told = read_trial(run, trial)
+        found_trial = read_trial(run, trial)
         if as_json:
-            typer.echo(_as_json(dataclasses.asdict(told)))
+            typer.echo(_as_json(dataclasses.asdict(found_trial)))
         else:
-            Console().print(trial_view(told))
+            Console().print(trial_view(found_trial))
         return
     found = supremix.status(run)
     if as_json:

@@ -39,9 +39,9 @@ def watch(
         if console.is_terminal:
             _redraw(watched, console, interval)
         else:
-            _tell(watched, console, interval)
+            _print_changes(watched, console, interval)
     except KeyboardInterrupt:
-        return  # whoever only looks on has nothing to interrupt
+        return  # nothing but the display is interrupted
 
 
 def _redraw(watched: Watch, console: Console, interval: float) -> None:
@@ -53,13 +53,13 @@ def _redraw(watched: Watch, console: Console, interval: float) -> None:
             live.update(status_view(status), refresh=True)
 
 
-def _tell(watched: Watch, console: Console, interval: float) -> None:
-    told = ""
+def _print_changes(watched: Watch, console: Console, interval: float) -> None:
+    shown = ""
     while True:
         status = watched.look()
         line = f"{status.state} · {trials_text(status)} · {status.epochs} epochs"
-        if line != told:
-            told = line
+        if line != shown:
+            shown = line
             console.print(line, soft_wrap=True, highlight=False, markup=False)
         if status.over:
             return

@@ -110,6 +110,6 @@ def parse_fractions(text: str) -> tuple[float, float, float]:
     return train, val, test
 
 
-def format_setting(value: object) -> str:
+def format_value(value: object) -> str:
     """Write one setting briefly: four significant digits are enough to tell trials apart."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,4 +1,4 @@
-"""What a benchmark shows when it is over: errors, gains, what came to nothing, the files."""
+"""What a benchmark shows when it is over: errors, gains, searches without a result, the files."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def show_benchmark(result: BenchmarkResult, console: Console) -> None:
     console.print(_errors(result))
     console.print(
         f"\nmean absolute errors on the test split with 95 % intervals over patients and "
-        f"{result.test_seeds} seeds; best settings of a search each, retrained on training and "
-        "validation data",
+        f"{result.test_seeds} seeds; best hyperparameters of a search each, retrained on training "
+        "and validation data",
         soft_wrap=True,
         highlight=False,
     )
@@ -55,7 +55,7 @@ def show_benchmark(result: BenchmarkResult, console: Console) -> None:
         console.print(f"\nagainst {result.reference} (gain in percent, Holm-adjusted p)")
         console.print(gains)
     for (dataset, method), reason in result.failures.items():
-        text = f"\n{method} on {dataset} came to no result: {reason}"
+        text = f"\n{method} on {dataset} has no result: {reason}"
         console.print(Text(text), soft_wrap=True)
     console.print(Text(f"\neverything is in {result.path}"), soft_wrap=True)
     runs = {dataset: f"the runs on {dataset}, one a method" for dataset in result.datasets}

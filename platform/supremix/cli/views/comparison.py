@@ -20,26 +20,26 @@ FILES = {
     "comparison.parquet": "a row a method",
     "mae.parquet": "a row a method, split and metric",
 }
-"""What to look at in the folder of a comparison, and why; each method's run lies there besides."""
+"""What to look at in the folder of a comparison, and why; each method's run lies there as well."""
 
 
 def show_comparison(result: ComparisonResult, console: Console) -> None:
-    """Show everything a person wants to know once methods are compared.
+    """Show the result of a comparison: errors, failures, whether a winner is shown, and files.
 
     Args:
-        result: The comparison's.
+        result: Result of the comparison.
         console: Where to show it.
     """
     rows = result.table.to_dicts()
     console.print(comparison_table(rows))
     console.print(
-        "\nmean absolute errors with 95 % intervals; difference: test error less the least one, on "
-        "the same test images",
+        "\nmean absolute errors with 95 % intervals; difference: test error minus the least one, "
+        "on the same test images",
         soft_wrap=True,
         highlight=False,
     )
     for method, reason in result.failures.items():
-        console.print(Text(f"\n{method} came to no result: {reason}"), soft_wrap=True)
+        console.print(Text(f"\n{method} has no result: {reason}"), soft_wrap=True)
     console.print(Text(f"\n{result.verdict}", style="bold"), soft_wrap=True)
     console.print(Text(f"\neverything is in {result.path}"), soft_wrap=True)
     runs = {method: f"the run of {method}" for method in result.methods}
@@ -76,6 +76,6 @@ def trials_text(row: Mapping[str, Any]) -> str:
     """How many trials a method had, and how many of them ended before their time."""
     early = row["pruned"] + row["stopped"]
     ends = {"early": early, "failed": row["failed"]}
-    told = ", ".join(f"{number} {how}" for how, number in ends.items() if number)
+    shown = ", ".join(f"{number} {how}" for how, number in ends.items() if number)
     total = row["finished"] + early + row["failed"]
-    return f"{total} ({told})" if told else str(total)
+    return f"{total} ({shown})" if shown else str(total)

@@ -22,25 +22,25 @@ FILES = {
     "mae.parquet": "a row a dataset, split and metric",
     "trials.parquet": "a row a trial on all datasets",
 }
-"""What to look at in the folder of the whole, and why; each dataset's run lies there besides."""
+"""What to look at in the folder of the search, and why; each dataset's run lies there as well."""
 
 
 def show_multi_dataset(result: MultiDatasetResult, console: Console) -> None:
-    """Show everything a person wants to know once several datasets are searched.
+    """Show the result of a search over several datasets: errors, failures and files.
 
     Args:
-        result: The search's.
+        result: Result of the search.
         console: Where to show it.
     """
     console.print(_table(result.table.to_dicts()))
     console.print(
-        "\nmean absolute errors with 95 % intervals over patients; test: the best settings, "
-        "retrained on training and validation data and measured once",
+        "\nmean absolute errors with 95 % intervals over patients; test: the best "
+        "hyperparameters, retrained on training and validation data and measured once",
         soft_wrap=True,
         highlight=False,
     )
     for dataset, reason in result.failures.items():
-        console.print(Text(f"\n{dataset} came to no result: {reason}"), soft_wrap=True)
+        console.print(Text(f"\n{dataset} has no result: {reason}"), soft_wrap=True)
     console.print(Text(f"\neverything is in {result.path}"), soft_wrap=True)
     runs = {dataset: f"the run on {dataset}" for dataset in result.datasets}
     console.print(files_table(result.path, FILES | runs))

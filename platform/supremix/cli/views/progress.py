@@ -51,11 +51,12 @@ def best(progress: Progress) -> str:
 
 
 def times(progress: Progress) -> str:
-    """Time gone and time left, the latter an estimate."""
+    """Time elapsed and time left, the latter an estimate."""
     if not progress.elapsed:
         return ""
-    gone = f"{format_duration(progress.elapsed)} gone"
-    return gone if progress.left is None else f"{gone}, about {format_duration(progress.left)} left"
+    elapsed = f"{format_duration(progress.elapsed)} elapsed"
+    left = "" if progress.left is None else f", about {format_duration(progress.left)} left"
+    return elapsed + left
 
 
 def share(progress: Progress) -> float:
@@ -79,7 +80,7 @@ class Display:
         self._title = title
         self._latest: Progress | None = None
         self._since = time.monotonic()
-        self._told: dict[bool, tuple[object, ...]] = {}
+        self._shown: dict[bool, tuple[object, ...]] = {}
         self._lines = not quiet and not console.is_terminal
         self._live = (
             Live(get_renderable=self._render, console=console, transient=True)
@@ -112,8 +113,8 @@ class Display:
 
     def _tell(self, progress: Progress) -> None:
         news, about = _news(progress), searching(progress)
-        if news != self._told.get(about):
-            self._told[about] = news
+        if news != self._shown.get(about):
+            self._shown[about] = news
             parts = (counts(progress), best(progress), times(progress))
             self._print(" · ".join(filter(None, parts)))
 
@@ -125,15 +126,15 @@ class Display:
         waited = time.monotonic() - self._since
         if self._latest is None:
             return Text(f"{self._title}  {format_duration(waited)}")
-        told = self._latest
+        latest = self._latest
         bar = Table.grid(padding=(0, 2))
         bar.add_row(
             Text(self._title, style="bold"),
-            ProgressBar(total=1.0, completed=share(told), width=30),
-            Text(counts(told)),
+            ProgressBar(total=1.0, completed=share(latest), width=30),
+            Text(counts(latest)),
         )
         ago = f"last news {waited:.0f} s ago" if waited > SILENCE else ""
-        below = " · ".join(filter(None, (best(told), times(told), ago)))
+        below = " · ".join(filter(None, (best(latest), times(latest), ago)))
         return Group(bar, Text(below, style="green"))
 
 

@@ -1,4 +1,4 @@
-"""What a finished search shows: trials by rank, the best settings, the verdict, the files."""
+"""The result of a search on a terminal: trials by rank, the best hyperparameters, errors, files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 from upath import UPath
 
-from supremix.cli.parsing.values import format_setting
+from supremix.cli.parsing.values import format_value
 
 if TYPE_CHECKING:
     import polars as pl
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from supremix.runs.result import Result
     from supremix_reports import Interval
 
-KEY_SETTINGS = (
+KEY_HYPERPARAMETERS = (
     "temperature",
     "batch_size",
     "lr",
@@ -30,17 +30,17 @@ KEY_SETTINGS = (
     "pretrain_share",
     "weight_decay",
 )
-"""Settings that are shown first where there is no room for all that vary."""
+"""Hyperparameters that are shown first where there is no room for all that vary."""
 
 FIXED_WIDTH = 48
 """Characters of a line that rank, trial, state, error and epochs take."""
 
 CELL_WIDTH = 9
-"""Characters of a setting's value; its heading may take more."""
+"""Characters of a hyperparameter's value; its heading may take more."""
 
 FILES = {
     "summary.md": "the result on a page",
-    "trials.parquet": "a row a trial, with all its settings",
+    "trials.parquet": "a row a trial, with all its hyperparameters",
     "curves.parquet": "a row a trial and epoch",
     "predictions.parquet": "a row an image: validation and test",
     "mae.parquet": "a row a split and metric, also by label density",
@@ -55,10 +55,10 @@ FILES = {
 
 
 def show_result(result: Result, console: Console) -> None:
-    """Show everything a person wants to know once a search is over.
+    """Show the result of a search: trials, the best hyperparameters, errors and files.
 
     Args:
-        result: The search's.
+        result: Result of the search.
         console: Where to show it.
     """
     # Imported here so that `--help` need not wait for it.
@@ -67,19 +67,19 @@ def show_result(result: Result, console: Console) -> None:
     trials = ranked(result.trials)
     unit = str(trials["unit"][0])
     console.print(trials_table(trials, unit, width=console.width))
-    console.print(f"\nbest settings (trial {result.best.trial})", style="bold")
-    console.print(settings_table(result.best.config))
-    console.print(Text(f"\n{verdict(result, unit)}", style="bold"), soft_wrap=True)
+    console.print(f"\nbest hyperparameters (trial {result.best.trial})", style="bold")
+    console.print(hyperparameters_table(result.best.config))
+    console.print(Text(f"\n{errors_text(result, unit)}", style="bold"), soft_wrap=True)
     console.print(Text(f"\neverything is in {result.path}"), soft_wrap=True)
     console.print(files_table(result.path))
 
 
 def trials_table(trials: pl.DataFrame, unit: str, *, width: int) -> Table:
-    """Trials by rank with as many of the settings that tell them apart as a line has room for.
+    """Trials by rank with as many of the hyperparameters that differ as a line has room for.
 
     Args:
-        trials: A row a trial, best first, a column `config_<name>` for each setting.
-        unit: Of the error.
+        trials: A row a trial, best first, a column `config_<name>` a hyperparameter.
+        unit: Unit of the error.
         width: Characters of a line.
 
     Returns:
@@ -94,17 +94,17 @@ def trials_table(trials: pl.DataFrame, unit: str, *, width: int) -> Table:
         table.add_column(name.removeprefix(_prefix()), justify="right", no_wrap=True)
     for rank, row in enumerate(rows, start=1):
         error = "-" if row["error"] is None else f"{row['error']:.3f}"
-        settings = ["-" if row[name] is None else format_setting(row[name]) for name in shown]
+        values = ["-" if row[name] is None else format_value(row[name]) for name in shown]
         cells = (str(rank), str(row["trial"]), row["state"], error, str(row["epochs"]))
-        table.add_row(*cells, *settings, style="bold" if rank == 1 else None)
+        table.add_row(*cells, *values, style="bold" if rank == 1 else None)
     return table
 
 
 def varying(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Columns of the settings that differ between trials, the telling ones first."""
+    """Columns of the hyperparameters that differ between trials, the most important ones first."""
     names = [name for name in (rows[0] if rows else ()) if name.startswith(_prefix())]
     differ = [name for name in names if len({str(row[name]) for row in rows}) > 1]
-    first = [name for key in KEY_SETTINGS if (name := _prefix() + key) in differ]
+    first = [name for key in KEY_HYPERPARAMETERS if (name := _prefix() + key) in differ]
     return first + [name for name in differ if name not in first]
 
 
@@ -125,9 +125,9 @@ def _prefix() -> str:
     return CONFIG_PREFIX
 
 
-def settings_table(config: Mapping[str, Any]) -> Table:
-    """All settings of one trial, a line each."""
-    return _pairs((name, format_setting(value)) for name, value in config.items())
+def hyperparameters_table(config: Mapping[str, Any]) -> Table:
+    """All hyperparameters of one trial, a line each."""
+    return _pairs((name, format_value(value)) for name, value in config.items())
 
 
 def files_table(run: UPath, files: Mapping[str, str] = FILES) -> Table:
@@ -146,8 +146,8 @@ def _pairs(pairs: Iterable[tuple[str, str]]) -> Table:
     return table
 
 
-def verdict(result: Result, unit: str) -> str:
-    """The error on validation, which picked the settings, and on test, which judges them."""
+def errors_text(result: Result, unit: str) -> str:
+    """The best trial's validation error, and the test error of its hyperparameters."""
     best = result.best
     lines = [f"validation error of trial {best.trial}: {best.interval.value:.3f} {unit}"]
     lines[0] += _between(best.interval)

@@ -1,4 +1,4 @@
-"""How the status of a run looks on a terminal."""
+"""The status of a run on a terminal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from supremix.cli.parsing.values import format_duration, format_setting
+from supremix.cli.parsing.values import format_duration, format_value
 
 if TYPE_CHECKING:
     from supremix.monitoring.status import Finalist, RunningTrial, Status
@@ -25,10 +25,10 @@ ROWS = 16
 
 
 def status_view(status: Status) -> RenderableType:
-    """Everything about a run that a person wants to know while it goes on.
+    """The status of a run to print: trials, budget, finalists, failures, the best so far.
 
     Args:
-        status: The run's.
+        status: Status of the run.
 
     Returns:
         What to print.
@@ -53,7 +53,7 @@ def _facts(status: Status) -> Table:
     for name, value in (
         ("trials", trials_text(status)),
         ("best", "" if status.parts else best_text(status)),
-        ("worker_groups", worker_groups_text(status)),
+        ("worker groups", worker_groups_text(status)),
         ("used", used_text(status)),
         ("last event", silence_text(status)),
     ):
@@ -67,45 +67,45 @@ def trials_text(status: Status) -> str:
     count = sum(status.trials.values())
     limit = status.limits.get("trials")
     of = f" of {limit:g}" if limit else ""
-    if limit and count > limit:  # the best settings are trained anew when the trials are done
+    if limit and count > limit:  # the finalists are retrained when the trials are done
         of = f" ({limit:g} asked for, then the finalists)"
     ends = ", ".join(f"{number} {state}" for state, number in status.trials.items())
     return f"{count}{of}: {ends}" if count else f"none yet{of and f', {limit:g} to come'}"
 
 
 def best_text(status: Status) -> str:
-    """The least error and whose it is."""
+    """The least error, and the trial that has it."""
     if status.best_trial is None:
         return "no trial finished yet"
-    told = f"{_error(status.best_error)} {status.unit}".strip() + f" (trial {status.best_trial})"
+    text = f"{_error(status.best_error)} {status.unit}".strip() + f" (trial {status.best_trial})"
     means = {finalist.trial: finalist for finalist in status.finalists}
     final = means.get(status.best_trial)
     if final is not None and final.mean is not None:
-        told += f", {final.mean:.3f} with {len(final.errors)} new seeds"
-    return told
+        text += f", {final.mean:.3f} with {len(final.errors)} new seeds"
+    return text
 
 
 def worker_groups_text(status: Status) -> str:
-    """How many worker groups have work, and how well they are used."""
+    """The number of worker groups that have work, and the share of time that they are used."""
     if not status.worker_groups:
         return "none has started yet"
-    told = [f"{status.busy} of {status.worker_groups} busy"]
+    parts = [f"{status.busy} of {status.worker_groups} busy"]
     if status.busy_share is not None:
-        told.append(f"{status.busy_share:.0%} of the time so far")
+        parts.append(f"{status.busy_share:.0%} of the time so far")
     pace = status.epochs_per_hour
-    told.append(f"{status.epochs} epochs" + ("" if pace is None else f", {pace:.0f} an hour"))
-    return " · ".join(told)
+    parts.append(f"{status.epochs} epochs" + ("" if pace is None else f", {pace:.0f} an hour"))
+    return " · ".join(parts)
 
 
 def used_text(status: Status) -> str:
     """Time and GPU hours, of what the budget has, and what is left."""
     time, hours = status.limits.get("time"), status.limits.get("gpu_hours")
-    told = [format_duration(status.seconds) + (f" of {format_duration(time)}" if time else "")]
+    parts = [format_duration(status.seconds) + (f" of {format_duration(time)}" if time else "")]
     if hours or status.gpu_hours:
-        told.append(f"{status.gpu_hours:.2f}{f' of {hours:g}' if hours else ''} GPU hours")
+        parts.append(f"{status.gpu_hours:.2f}{f' of {hours:g}' if hours else ''} GPU hours")
     if status.left is not None and not status.over:
-        told.append(f"about {format_duration(status.left)} left")
-    return " · ".join(told)
+        parts.append(f"about {format_duration(status.left)} left")
+    return " · ".join(parts)
 
 
 def silence_text(status: Status) -> str:
@@ -114,7 +114,7 @@ def silence_text(status: Status) -> str:
 
 
 def _part_name(status: Status, part: Status) -> str:
-    """Where a part's folder lies in that of the whole."""
+    """Where a part's folder lies in that of the grid."""
     return part.run.removeprefix(status.run).strip("/")
 
 
@@ -145,8 +145,8 @@ def _details(status: Status, part: str) -> list[RenderableType]:
         blocks.append(Text(f"\nlast failures{name}", style="bold"))
         blocks += [Text(f"trial {number}: {why}", style="red") for number, why in status.failures]
     if status.best_config and not part:
-        settings = ", ".join(f"{k}={format_setting(v)}" for k, v in status.best_config.items())
-        blocks += [Text("\nbest settings", style="bold"), Text(settings)]
+        values = ", ".join(f"{k}={format_value(v)}" for k, v in status.best_config.items())
+        blocks += [Text("\nbest hyperparameters", style="bold"), Text(values)]
     return blocks
 
 

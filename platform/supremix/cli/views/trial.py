@@ -1,4 +1,4 @@
-"""How one trial looks on a terminal: settings, curve, log."""
+"""One trial on a terminal: hyperparameters, curve, log."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from supremix.cli.views.search import settings_table
+from supremix.cli.views.search import hyperparameters_table
 
 if TYPE_CHECKING:
     from supremix.monitoring.status import TrialStatus
@@ -24,7 +24,7 @@ def trial_view(trial: TrialStatus) -> RenderableType:
     """Everything about a trial.
 
     Args:
-        trial: As far as its run's folder tells.
+        trial: Status of the trial.
 
     Returns:
         What to print.
@@ -33,13 +33,13 @@ def trial_view(trial: TrialStatus) -> RenderableType:
     head = Text(f"trial {trial.number}  ", style="bold").append(trial.state, style="bold")
     head.append(f"  {len(trial.errors)}{total} epochs", style="default")
     if trial.replicate_of is not None:
-        head.append(f", settings of trial {trial.replicate_of} with seed {trial.seed}")
+        head.append(f", hyperparameters of trial {trial.replicate_of} with seed {trial.seed}")
     blocks: list[RenderableType] = [head]
     if trial.reason:
         blocks.append(Text(trial.reason))
     if trial.errors:
         blocks.append(Text(curve_text(trial.errors, trial.unit)))
-    blocks += [Text("\nsettings", style="bold"), settings_table(trial.config)]
+    blocks += [Text("\nhyperparameters", style="bold"), hyperparameters_table(trial.config)]
     blocks.append(Text("\nlog", style="bold"))
     blocks.append(Text(trial.log.rstrip() or "nothing was written for this trial"))
     return Group(*blocks)
@@ -51,8 +51,8 @@ def curve_text(errors: Sequence[float], unit: str) -> str:
     bars = sparkline(errors)
     if not finite:
         return f"error {bars} (never a finite number)"
-    told = f"first {errors[0]:.3f}, least {min(finite):.3f}, last {errors[-1]:.3f} {unit}"
-    return f"error {bars} {told.rstrip()}"
+    text = f"first {errors[0]:.3f}, least {min(finite):.3f}, last {errors[-1]:.3f} {unit}"
+    return f"error {bars} {text.rstrip()}"
 
 
 def sparkline(values: Sequence[float], width: int = WIDTH) -> str:

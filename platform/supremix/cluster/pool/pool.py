@@ -15,7 +15,7 @@ from supremix.cluster.messages import Message, WorkerRequest, WorkerResult
 from supremix.cluster.pool.consensus import Consensus
 from supremix.cluster.pool.health import HealthMonitor
 from supremix.cluster.pool.slots import ATTEMPTS as ATTEMPTS
-from supremix.cluster.pool.slots import Fault, Job, Lease, Queue, Slot
+from supremix.cluster.pool.slots import Fault, Job, Queue, Slot, TrialLease
 
 RELEASED, CLOSED = "its trial was released", "the pool is closed"
 
@@ -39,7 +39,7 @@ class WorkerGroupPool:
         consensus: Consensus | None = None,
     ) -> None:
         self._slots = [Slot(number) for number in range(count)]
-        self._leases: dict[str, Lease] = {}
+        self._leases: dict[str, TrialLease] = {}
         self._queue = Queue()
         self._monitor, self._consensus = monitor, consensus or Consensus()
         self._watches: dict[str, asyncio.Task[None]] = {}
@@ -56,7 +56,9 @@ class WorkerGroupPool:
         """
         if request.speculative and request.key not in self._leases:
             return _refused(RELEASED)
-        while (lease := self._leases.setdefault(request.key, Lease(request.key))).job is not None:
+        while (
+            lease := self._leases.setdefault(request.key, TrialLease(request.key))
+        ).job is not None:
             # The trial's actor died with a request under way; its successor asks once more.
             await asyncio.wait([lease.job.result])
         refusal = self._refusal()

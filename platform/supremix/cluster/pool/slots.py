@@ -19,7 +19,7 @@ ADVICE = "give it a smaller batch size, or compute its batches in pieces (--chun
 
 @dataclass(slots=True)
 class Fault:
-    """Why a delivery of a request had no result.
+    """The reason why a delivery of a request had no result.
 
     Args:
         text: The reason.
@@ -46,7 +46,7 @@ class Job:
 
     number: int
     request: WorkerRequest
-    lease: Lease
+    lease: TrialLease
     result: asyncio.Future[WorkerResult]
     deliveries: int = 0
     faults: list[Fault] = field(default_factory=list[Fault])
@@ -74,7 +74,7 @@ class Job:
 
 
 @dataclass(slots=True)
-class Lease:
+class TrialLease:
     """A trial that the pool works for, with a slot or waiting for one."""
 
     key: str
@@ -102,7 +102,7 @@ class Slot:
 
     number: int
     workers: WorkerSet | None = None
-    lease: Lease | None = None
+    lease: TrialLease | None = None
     job: Job | None = None
     delivered: bool = False
     fault: Fault | None = None
@@ -125,7 +125,7 @@ class Slot:
         """Whether its workers are those of this key."""
         return self.workers is not None and self.workers.key == key
 
-    def assign(self, lease: Lease) -> None:
+    def assign(self, lease: TrialLease) -> None:
         """Lease it to a trial that has a job."""
         self.lease, lease.slot, lease.started = lease, self, True
         self.job, self.delivered = lease.job, False
@@ -146,14 +146,14 @@ class Queue:
     """Trials with a job that wait for a slot: started ones before those that have not started."""
 
     def __init__(self) -> None:
-        self._waiting: OrderedDict[str, Lease] = OrderedDict()
+        self._waiting: OrderedDict[str, TrialLease] = OrderedDict()
 
-    def put(self, lease: Lease) -> None:
+    def put(self, lease: TrialLease) -> None:
         """Add a trial."""
         self._waiting[lease.key] = lease
         self._waiting.move_to_end(lease.key, last=not lease.started)
 
-    def drop(self, lease: Lease) -> None:
+    def drop(self, lease: TrialLease) -> None:
         """Remove a trial, if it waits."""
         self._waiting.pop(lease.key, None)
 
@@ -165,7 +165,7 @@ class Queue:
             if slot.free:
                 slot.assign(self._waiting.popitem(last=False)[1])
 
-    def clear(self) -> list[Lease]:
+    def clear(self) -> list[TrialLease]:
         """Remove all trials; returns them."""
         leases = list(self._waiting.values())
         self._waiting.clear()

@@ -1,4 +1,4 @@
-"""What the trials of a study share, and the requests to worker groups that follow from it."""
+"""The template of a study's trials, and the requests to worker groups that follow from it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class TrialTask:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrialTemplate:
-    """What all trials of a search have in common.
+    """The part that all trials of a search have in common.
 
     A search for one dataset has one task. A joint objective has one for each dataset: they are
     trained one after the other with the same hyperparameters, and the error of the trial is the

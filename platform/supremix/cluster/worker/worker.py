@@ -42,7 +42,7 @@ logger = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
 
 
-class Peers(Protocol):
+class OtherRanks(Protocol):
     """The other ranks, reached about an error without a collective operation."""
 
     def agree(self, text: str) -> bool:
@@ -73,7 +73,7 @@ class TrialWorker:
         device: torch.device | None = None,
         *,
         watchdog: Watchdog | None = None,
-        peers: Peers | None = None,
+        peers: OtherRanks | None = None,
     ) -> None:
         self._collective = collective
         self._device = device

@@ -4,7 +4,7 @@ A mixture ``m = a z_j + (1 - a) z_k`` meets the anchor in ``z_i . m / |m|``, and
 ``|m|^2 = a^2 S_jj + (1 - a)^2 S_kk + 2 a (1 - a) S_jk`` with S the Gram matrix of the whole batch,
 so here too no mixture is built. But the lengths belong to pairs: a rectangle of Mix-pos no longer
 falls apart into sums over its sides, and its logits may exceed all real ones. Chunks of anchors
-are done one at a time, in the backward pass anew: memory is O(M^2) plus a chunk, time three
+are done one at a time, in the backward pass again: memory is O(M^2) plus a chunk, time three
 times that of mixtures as they are at M = 512, six times at 2048.
 """
 

@@ -73,7 +73,7 @@ class RunCounters:
     def take(self, event: Event) -> None:
         """Take one more event of the ledger."""
         kind = event["event"]
-        if kind != FINAL:  # whose clock has gone on while the model was trained
+        if kind != FINAL:  # whose clock ran on while the model was trained
             self._move_clock(event.get("clock", 0.0))
         if kind == END and self.records[event["number"]].state != "running":
             return

@@ -59,7 +59,7 @@ class FileSink:
         """Close the file; the next `write` opens it again."""
         file, self._file = self._file, -1
         if file >= 0:
-            with contextlib.suppress(OSError):  # what it has to tell, `write` was told before
+            with contextlib.suppress(OSError):  # `write` has raised it before
                 os.close(file)
 
     def _open(self) -> None:

@@ -1,4 +1,4 @@
-"""The ledger: what happened in a run, one JSON line an event, appended as it happens.
+"""The ledger: the events of a run, one JSON line each, appended as they happen.
 
 It is the truth of a run. Optuna's journal, Tune's state and the result tables are rebuilt from it
 and never read back. On a disk it is one file, which a killed process leaves with at most a torn
@@ -34,8 +34,8 @@ WARM_START = "warm_start"
 """Kind of event: what earlier runs found, from which the search starts."""
 
 TESTED = "tested"
-"""Kind of event: the best settings, trained once more on training and validation data, were judged
-on the test split of a dataset."""
+"""Kind of event: the best hyperparameters, retrained on training and validation data, were tested
+on a dataset."""
 
 CLOSE_PATIENCE = 60.0
 """Seconds for which a ledger that is closed by an error waits for a storage that fails."""

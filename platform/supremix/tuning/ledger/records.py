@@ -51,7 +51,7 @@ class TrialRecord:
 
     @property
     def complete(self) -> bool:
-        """Whether every epoch is done, whatever the ledger says of its end."""
+        """Whether every epoch is done, also where the ledger has another end."""
         return self.total is not None and self.epoch >= self.total
 
 

@@ -14,7 +14,7 @@ from supremix.storage.retry import Tell, explanation, failures, with_retries
 
 
 class Sink(Protocol):
-    """Where the lines of a ledger go."""
+    """The storage of a ledger's lines."""
 
     immediate: bool
     """Whether a line is handed on at once, and waited for."""

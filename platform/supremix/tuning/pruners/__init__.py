@@ -1,1 +1,1 @@
-"""Stopping rules: which trials are given up before their last epoch."""
+"""Stopping rules: they choose the trials that are pruned."""

@@ -52,7 +52,7 @@ class SimulatedCluster:
 
 @dataclass(kw_only=True, slots=True)
 class SimulationReport:
-    """What a simulated search took.
+    """The time and work that a simulated search took.
 
     Args:
         seconds: Virtual time from the first proposal until the last worker group was free.

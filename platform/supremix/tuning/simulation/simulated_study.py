@@ -13,7 +13,7 @@ from supremix.tuning.study.study import Study
 
 
 class EventSource(Protocol):
-    """A ledger, as far as it is read here."""
+    """The part of a ledger that is read here."""
 
     events: list[Event]
 

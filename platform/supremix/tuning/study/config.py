@@ -66,7 +66,7 @@ WAIT: Final = Wait()
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StudyConfig:
-    """What decides a study, with its space and seed.
+    """The configuration of a study: with its space and seed it decides every proposal.
 
     Args:
         budget: Limits after which no new hyperparameters are tried.

@@ -1,4 +1,4 @@
-"""The past that the sampler is shown: as much as proposal n may know, and no more than it needs.
+"""The trials that the sampler is shown: those that proposal n may know, and no more than it needs.
 
 It advances with the proposals, a step a proposal, and holds a bounded number of trials: the best
 ones, the latest ones and those under way. So the thousandth proposal costs what the hundredth did.

@@ -1,4 +1,4 @@
-"""How much of the past a proposal may know: a matter of trial numbers, never of timing."""
+"""The past that a proposal may know: a matter of trial numbers, never of timing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SLACK = 2.5
 
 @dataclass(frozen=True, slots=True)
 class Lookback:
-    """How far back a trial has to lie for its epochs to be used.
+    """The distances, in trial numbers, from which on a trial's epochs are used.
 
     With P trials in parallel and m epochs a trial on average, about P·e/m further trials begin
     while one trial has e epochs. So proposal n uses the first e epochs of the trials of number

@@ -28,7 +28,7 @@ class ReplayedLedger:
         """Seconds of search that earlier sessions used."""
 
     def replay(self) -> Iterator[Event]:
-        """The events so far, to be gone through to the end before anything else is done."""
+        """The events so far; iterate to the end before anything else is done."""
         owed = self._owed or {}
         for event in list(self._ledger.events):
             if event["event"] == END:

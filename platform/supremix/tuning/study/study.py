@@ -1,4 +1,4 @@
-"""The study: which hyperparameters to try next, which trial to stop. Knows no Ray.
+"""The study: it proposes hyperparameters and prunes trials. Knows no Ray.
 
 Every decision follows from the trials' numbers, hyperparameters and rows alone, never from which
 result arrived first: see `lookback` for what a proposal may know and `pruning` for which trials are

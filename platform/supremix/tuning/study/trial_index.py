@@ -1,4 +1,4 @@
-"""An index of a study's trials by what has become of them."""
+"""An index of a study's trials by their state."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from supremix.tuning.ledger.records import TrialRecord, last_error
 
 
 class TrialIndex:
-    """Which trials run, are complete, have ended; kept up event by event."""
+    """The trials that run, are complete or have ended; kept up event by event."""
 
     def __init__(self) -> None:
         self.searched = 0

@@ -1,4 +1,4 @@
-"""A warm start: what earlier searches found, as first points and as trials that the sampler sees.
+"""A warm start: trials of earlier searches, as first points and as history of the sampler.
 
 Hyperparameters are transferred by their position in their range, not by their value: a window of a
 fifth of the label range is a fifth of it in years as in millimetres, and a batch of the second size
@@ -42,7 +42,7 @@ class WarmStartTrial:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WarmStart:
-    """What a study starts from.
+    """The trials of earlier searches that a study starts from.
 
     Args:
         points: Hyperparameters tried first, after the defaults.
