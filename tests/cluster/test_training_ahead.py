@@ -218,12 +218,12 @@ def test_a_repeated_request_is_answered_from_its_checkpoint(
     assert runs.epochs == [1, 2]
     predicted: list[int] = []
 
-    def judge(run: CountedRun, split: str) -> dict[str, Any]:
+    def evaluate(run: CountedRun, split: str) -> dict[str, Any]:
         predicted.append(run.epoch)
         names = {name: np.array(["a", "b"], dtype=object) for name in ("id", "group")}
         return {**names, "target": np.array([1.0, 2.0]), "prediction": np.array([1.5, 2.5])}
 
-    monkeypatch.setattr(CountedRun, "judge", judge, raising=False)
+    monkeypatch.setattr(CountedRun, "evaluate", evaluate, raising=False)
     columns = {"run": "r", "dataset": "discs", "method": "l1", "trial": 0, "seed": 7}
     file = str(tmp_path / "predictions" / "a.parquet")
     predict = PredictionRequest(splits=("val", "test"), address=file, columns=columns)

@@ -73,7 +73,7 @@ class Grid(ABC):
         return tuple(dict.fromkeys(cell.method for cell in self.cells))
 
     def concurrent_studies(self, worker_groups: int) -> int | None:
-        """How many studies are worked on in parallel; None for what suits their number."""
+        """Number of studies that run in parallel; None for one that suits their number."""
         return None
 
     @abstractmethod
@@ -89,7 +89,7 @@ class Grid(ABC):
         return {}
 
     def shared_request(self) -> dict[str, Any]:
-        """What the searches have in common, for a page of results."""
+        """The part of the request that the searches share, for a page of results."""
         names = {"dataset": ", ".join(self.datasets), "method": ", ".join(self.methods)}
         shared = self.specs[0].to_dict() | names
         if len(self.datasets) > 1:

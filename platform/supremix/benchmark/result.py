@@ -56,7 +56,7 @@ class GridResult(Generic[Key]):
 
     @property
     def results(self) -> dict[Key, Result]:
-        """What each search found, of those that came to a result."""
+        """The results of the searches that have one."""
         failed = self.failures
         names = [{"dataset": d, "method": m} for d in self.datasets for m in self.methods]
         return {

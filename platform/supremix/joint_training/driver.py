@@ -42,7 +42,7 @@ class JointSpec:
 
     @property
     def first(self) -> SearchSpec:
-        """What holds for all datasets: method, machines, and so on."""
+        """The specification of the first dataset, whose method and machines hold for all."""
         return next(iter(self.parts.values()))
 
     def to_dict(self) -> dict[str, Any]:

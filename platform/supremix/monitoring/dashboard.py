@@ -67,7 +67,7 @@ class Dashboard:
 
     @property
     def address(self) -> str:
-        """What to open in a browser."""
+        """The address to open in a browser."""
         host, port = self._server.server_address[:2]
         return f"http://{host}:{port}"
 

@@ -44,7 +44,7 @@ class GroupView:
         return tuple(str(p.folder.path).removeprefix(folder).strip("/") for p in self._parts)
 
     def look(self) -> Status:
-        """How far they are now, and all of them together."""
+        """The status of each run, and of all of them together."""
         # At the same time: at a remote address each may have to wait for a sign of life.
         with ThreadPoolExecutor() as pool:
             all_held, *own = pool.map(

@@ -50,7 +50,7 @@ class Watch:
         self._view = _open(RunFolder(run), clock)
 
     def look(self) -> Status:
-        """How far the run is now.
+        """The present status of the run.
 
         Raises:
             RunFolderError: A ledger is damaged.

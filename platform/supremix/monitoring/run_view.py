@@ -61,7 +61,7 @@ class RunView:
         return _unit_of(self._dataset) if self._unit is None else self._unit
 
     def look(self, *, held: bool | None = None) -> Status:
-        """How far the run is now.
+        """The present status of the run.
 
         Args:
             held: Whether a driver is at work in it; None to find out.

@@ -289,7 +289,7 @@ def read_json(path: UPath) -> dict[str, Any]:
 
 
 def describe_environment(nodes: list[Mapping[str, float]], **more: Any) -> dict[str, Any]:
-    """What the numbers of a run may depend on besides its specification."""
+    """The conditions that the numbers of a run may depend on besides its specification."""
     return {
         "command": shlex.join(sys.argv),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -23,7 +23,7 @@ LOGS = "logs"
 
 
 def log_file(folder: Address, number: int) -> UPath:
-    """Where the log of a run's trial lies.
+    """The path of the log of a run's trial.
 
     Args:
         folder: Folder of the run.

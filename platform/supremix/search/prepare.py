@@ -185,8 +185,8 @@ def keep_space(run: RunFolder, space: Space) -> None:
     write_json_once(run.space, space.to_dict())
 
 
-def _reference(fitted_to: Any, judged_on: Any) -> float:
-    return float(np.abs(judged_on - np.median(fitted_to)).mean())
+def _reference(train_labels: Any, val_labels: Any) -> float:
+    return float(np.abs(val_labels - np.median(train_labels)).mean())
 
 
 def _initial(init: str, spec: SearchSpec, run: RunFolder, store: Store) -> str:

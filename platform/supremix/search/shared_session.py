@@ -97,7 +97,7 @@ def _locks(folder: UPath, runs: Sequence[RunFolder]) -> Generator[list[Lock]]:
     """Lock a folder and its runs; in parallel at a remote address, where each takes seconds."""
     adding = threading.Lock()
     with contextlib.ExitStack() as held:
-        grid_lock = held.enter_context(locked(folder))
+        folder_lock = held.enter_context(locked(folder))
 
         def lock(run: RunFolder) -> Lock:
             manager = locked(run.path)
@@ -107,11 +107,11 @@ def _locks(folder: UPath, runs: Sequence[RunFolder]) -> Generator[list[Lock]]:
             return taken
 
         if is_local(folder):  # a file's lock belongs to the thread that took it
-            yield [grid_lock, *map(lock, runs)]
+            yield [folder_lock, *map(lock, runs)]
             return
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="lock") as pool:
             locks = list(pool.map(lock, runs))
-        yield [grid_lock, *locks]
+        yield [folder_lock, *locks]
 
 
 def named_part(listen: Listener, part: str) -> Listener:

@@ -119,7 +119,7 @@ class SearchSpec(Request):
         return get_method(self.method)
 
     def resolve_source(self) -> str:
-        """Where the images are: as given, else the phantom where the dataset has one."""
+        """The source of the images: as given, else the phantom where the dataset has one."""
         dataset = supremix_datasets.get(self.dataset)
         if self.source is not None and (self.source != PHANTOM or dataset.phantom is not None):
             return self.source

@@ -39,7 +39,7 @@ the clocks of two machines are never compared."""
 
 
 class Lock:
-    """What `locked` gives: whether the folder is still this process's."""
+    """The lock that `locked` gives: it knows whether the folder is still this process's."""
 
     def check(self) -> None:
         """Raise where another process has taken the folder over.

@@ -148,7 +148,7 @@ def discard_tree(path: UPath) -> None:
 
 
 def children(path: UPath) -> Iterator[UPath]:
-    """What lies directly in a folder, in the order of the names; nothing where there is none."""
+    """The entries of a folder, in the order of their names; none where there is no folder."""
     if is_local(path):
         yield from sorted(path.iterdir()) if path.is_dir() else []
         return

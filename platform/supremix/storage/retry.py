@@ -58,7 +58,7 @@ _LASTING_NUMBERS = {
 
 
 def failures() -> tuple[type[Exception], ...]:
-    """What a storage may raise; to be called in an ``except``, when it has been raised."""
+    """The errors that a storage may raise; to be called in an ``except``, once it has failed."""
     return OSError, *_loaded(_FOREIGN)
 
 

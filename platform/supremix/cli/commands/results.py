@@ -35,7 +35,7 @@ NAMED = 3
 
 
 class Format(StrEnum):
-    """How the rows are written."""
+    """The formats in which rows are written."""
 
     TABLE = "table"
     CSV = "csv"

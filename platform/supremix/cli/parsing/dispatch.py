@@ -134,7 +134,7 @@ def is_started(out: str | None, *, benchmark: bool = False) -> bool:
 
 
 def resumed(run: str) -> Prepared:
-    """What continues a run, for any kind of search."""
+    """The function that continues a run, for any kind of search."""
     import supremix
     from supremix.runs.grids import grid_kind
 

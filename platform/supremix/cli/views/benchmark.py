@@ -1,4 +1,4 @@
-"""What a benchmark shows when it is over: errors, gains, searches without a result, the files."""
+"""The result of a benchmark on a terminal: errors, gains, searches without a result, files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a comparison shows when it is over: a row a method, whether a winner is shown, the files."""
+"""The result of a comparison on a terminal: a row a method, whether a winner is shown, files."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def comparison_table(rows: list[dict[str, Any]]) -> Table:
 
 
 def trials_text(row: Mapping[str, Any]) -> str:
-    """How many trials a method had, and how many of them ended before their time."""
+    """The number of a method's trials, and of those that ended before their last epoch."""
     early = row["pruned"] + row["stopped"]
     ends = {"early": early, "failed": row["failed"]}
     shown = ", ".join(f"{number} {how}" for how, number in ends.items() if number)

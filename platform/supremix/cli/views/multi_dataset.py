@@ -1,4 +1,4 @@
-"""What a search over several datasets shows when it is over: a row a dataset, and the files."""
+"""The result of a search over several datasets on a terminal: a row a dataset, and files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a search or a preparation shows while it runs."""
+"""The display of a search or a preparation that runs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def searching(progress: Progress) -> bool:
 
 
 def counts(progress: Progress) -> str:
-    """How many trials ended, how, and how many are at work; elsewhere the steps done."""
+    """The numbers of ended trials, by their end, and of running ones; elsewhere the steps done."""
     total = "" if progress.total is None else f" of {progress.total}"
     part = f"{progress.part}: " if progress.part else ""
     if not searching(progress):
@@ -42,7 +42,7 @@ def counts(progress: Progress) -> str:
 
 
 def best(progress: Progress) -> str:
-    """The lowest error so far and whose it is; empty where there is none to tell."""
+    """The lowest error so far and its trial; empty where there is none."""
     if not searching(progress):
         return ""
     if progress.best_error is None:
@@ -60,7 +60,7 @@ def times(progress: Progress) -> str:
 
 
 def share(progress: Progress) -> float:
-    """How much of the work is done, 0 to 1; by time where the time left is known."""
+    """The share of the work that is done, 0 to 1; by time where the time left is known."""
     if progress.left is not None and searching(progress):
         return progress.elapsed / (progress.elapsed + progress.left)
     return progress.done / progress.total if progress.total else 0.0

@@ -51,7 +51,7 @@ FILES = {
     "spec.json": "what was asked for",
     "environment.json": "versions and hardware it ran on",
 }
-"""What to look at in a run folder, and why."""
+"""Files of a run folder, and what each is for."""
 
 
 def show_result(result: Result, console: Console) -> None:
@@ -131,7 +131,7 @@ def hyperparameters_table(config: Mapping[str, Any]) -> Table:
 
 
 def files_table(run: UPath, files: Mapping[str, str] = FILES) -> Table:
-    """What a run folder holds of `files`, and why one would look at it."""
+    """Those of `files` that a run folder holds, and what each is for."""
     return _pairs(
         (name, why.format(run=run)) for name, why in files.items() if (run / name).exists()
     )

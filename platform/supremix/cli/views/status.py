@@ -63,7 +63,7 @@ def _facts(status: Status) -> Table:
 
 
 def trials_text(status: Status) -> str:
-    """How many trials there are, and in which states."""
+    """The number of trials, and their states."""
     count = sum(status.trials.values())
     limit = status.limits.get("trials")
     of = f" of {limit:g}" if limit else ""
@@ -109,7 +109,7 @@ def used_text(status: Status) -> str:
 
 
 def silence_text(status: Status) -> str:
-    """How long ago something happened."""
+    """The time since the last event."""
     return "none yet" if status.silence is None else f"{format_duration(status.silence)} ago"
 
 

@@ -29,7 +29,7 @@ class RayProcessControl:
 
 
 def death_of(error: Exception) -> Death:
-    """How an actor died, from what Ray says of it."""
+    """The death of an actor, from what Ray says of it."""
     text = str(error)
     memory = "low on memory" in text
     for line in text.splitlines():
@@ -67,7 +67,7 @@ def remove_orphans() -> int:
 
 
 def controllers_left() -> int:
-    """How many controllers of this job's worker groups are alive, or about to be."""
+    """The number of controllers of this job's worker groups that are alive, or about to be."""
     names = [name for name, _ in ray_private.living_actors(_job())]
     return names.count(ray_private.CONTROLLER)
 

@@ -1,4 +1,4 @@
-"""Where a run runs, and whom it informs."""
+"""The options of the cluster: where a run runs, and whom it informs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from supremix.search.request.option import CLUSTER, COMMANDS, OUTPUT, PREPARE, T
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterOptions:
-    """Where a run runs, and whom it informs."""
+    """The options of the cluster: where a run runs, and whom it informs."""
 
     workers: int = option(
         1,

@@ -94,7 +94,7 @@ class Option:
 
     @property
     def written(self) -> Form:
-        """How it is written on the command line."""
+        """Its spelling on the command line."""
         return self.form or _FORMS.get(self.type.partition(" ")[0], "text")
 
     @property

@@ -1,4 +1,4 @@
-"""What is searched, for how long, and how the result is confirmed."""
+"""The options of a study: what is searched, for how long, and how the result is confirmed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class StudyOptions:
-    """What is searched, for how long, and how the result is confirmed."""
+    """The options of a study: what is searched, for how long, and how the result is confirmed."""
 
     trials: int | None = option(
         None,

@@ -46,7 +46,7 @@ class TrialRecord:
 
     @property
     def outcome(self) -> TrialOutcome:
-        """What decides which trial is best."""
+        """The outcome that decides which trial is best."""
         return TrialOutcome(self.number, self.state, self.error, self.replicate_of)
 
     @property

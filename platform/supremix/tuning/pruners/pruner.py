@@ -52,7 +52,7 @@ class Peers:
         return len(self._scores) - len(self._excluded)
 
     def better_than(self, score: float) -> int:
-        """How many peers have a lower score."""
+        """The number of peers with a lower score."""
         return bisect_left(self._scores, score) - sum(other < score for other in self._excluded)
 
 

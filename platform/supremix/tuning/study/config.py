@@ -97,10 +97,10 @@ class StudyConfig:
 
     @property
     def rungs(self) -> Rungs:
-        """Where trials are compared."""
+        """The epochs after which trials are compared."""
         return self.pruner.rungs(self.epochs, self.datasets)
 
     @property
     def lookback(self) -> Lookback:
-        """How much of the past a proposal may know."""
+        """The past that a proposal may know."""
         return Lookback.of(self.rungs, self.parallel, self.slack)

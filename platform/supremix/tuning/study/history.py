@@ -60,7 +60,7 @@ class History:
         ]
 
     def trials(self) -> list[FrozenTrial]:
-        """What the sampler is shown, in the order of the trials' numbers."""
+        """The trials that the sampler is shown, in the order of their numbers."""
         numbers = sorted({*self._latest, *(rank[-1] for rank in self._best)})
         return [*(self._shown[number] for number in numbers), *self._pending]
 

@@ -15,7 +15,7 @@ GROUPS_PER_STUDY = 4
 
 
 def concurrent_studies(worker_groups: int, studies: int, *, warm_start: bool) -> int:
-    """How many studies run at the same time.
+    """The number of studies that run at the same time.
 
     Studies that start from each other's results come one after the other as far as the worker
     groups allow, see `overlapping_studies`. Others all run at once.
@@ -24,7 +24,7 @@ def concurrent_studies(worker_groups: int, studies: int, *, warm_start: bool) ->
 
 
 def overlapping_studies(worker_groups: int) -> int:
-    """How many studies that come one after the other run at the same time.
+    """The number of studies of a sequence that run at the same time.
 
     As many as make good use of the worker groups, and one more, so that the last trials of one
     leave no worker group idle; at most one a group. It does not depend on the number of studies.

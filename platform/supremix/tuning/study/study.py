@@ -84,7 +84,7 @@ class Study:
 
     @property
     def states(self) -> Mapping[str, int]:
-        """How many trials are in each state."""
+        """The number of trials in each state."""
         return {**self._index.ends, "running": len(self._index.running)}
 
     @property
