@@ -24,7 +24,7 @@ class SupremixError(Exception):
 
 
 class TrainingError(SupremixError):
-    """A trial cannot be trained as asked, or came to nothing."""
+    """A trial cannot be trained as asked, or its training failed."""
 
 
 class ModelError(SupremixError):

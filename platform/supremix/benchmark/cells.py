@@ -26,7 +26,7 @@ class Cell(NamedTuple):
     """One search of a grid.
 
     Args:
-        spec: What to search; its test seeds are those of the grid.
+        spec: Specification of the search; its test seeds are those of the grid.
         dataset: Name of the dataset, as its source describes it.
         method: Name of the method.
         run: Run folder inside that of the grid.

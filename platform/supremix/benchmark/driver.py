@@ -37,7 +37,7 @@ def run_grid(grid: Grid) -> None:
 
     Raises:
         USER_ERRORS: Something is wrong with one of the searches; nothing was trained.
-        SearchFailedError: No search came to a result. One that does not, while others do, does not
+        SearchFailedError: No search has a result. One without, while others have one, does not
             end the grid: the tables have the reason.
         SearchInterrupted: Ctrl-C or SIGTERM; the grid can be resumed.
     """
@@ -138,7 +138,7 @@ class GridDriver:
         """Run the searches that are not concluded.
 
         Raises:
-            SearchFailedError: None came to a result.
+            SearchFailedError: None has a result.
         """
         batches = self._batches()
         while batches:
@@ -149,7 +149,7 @@ class GridDriver:
         self._write()
         if len(self._reasons) == len(self._searches):
             causes = "; ".join(f"{name}: {why}" for name, why in self._reasons.items())
-            raise SearchFailedError(f"no search came to a result. {causes}")
+            raise SearchFailedError(f"no search has a result. {causes}")
 
     def _batches(self) -> list[list[SearchSession]]:
         """The searches still to run, those that run in parallel in one list."""
@@ -167,7 +167,7 @@ class GridDriver:
         return [batch] if batch else []
 
     def _search(self, batch: list[SearchSession], executor: Executor) -> bool:
-        """Run searches in parallel; says whether all came to a result."""
+        """Run searches in parallel; returns whether all have a result."""
         studies = self._grid.concurrent_studies(executor.plan.count)
         failures = search_all(batch, executor, studies)
         self._reasons |= {name: str(error) for name, error in failures.items()}

@@ -81,7 +81,7 @@ class Grid(ABC):
         """Write the tables that follow from all searches.
 
         Args:
-            runs: What each search has found so far.
+            runs: Results of the searches so far.
         """
 
     def more_index(self) -> dict[str, Any]:

@@ -32,8 +32,8 @@ class WorkerSet:
 
     Args:
         key: Unique among all sets.
-        world: How many workers there are.
-        members: Those that have joined, by rank.
+        world: Number of workers.
+        members: Workers that have joined, by rank.
         draining: Whether the removal of one of their nodes was announced.
     """
 

@@ -47,8 +47,8 @@ class WorkerRequest:
 
     Args:
         key: The trial, unique among all that the worker group works for.
-        task: What does not change during a search; several tasks are trained jointly.
-        config: The trial's hyperparameters, see `JointRun` where the tasks are several.
+        task: Task, which does not change during a search; several tasks are trained jointly.
+        config: Hyperparameters of the trial, see `JointRun` where the tasks are several.
         checkpoint: File of the trial's checkpoint, written after every epoch; where it exists the
             trial starts from it.
         epoch: The epoch (from 1) whose row is asked for; the trial is trained up to it.
@@ -60,7 +60,7 @@ class WorkerRequest:
             a worker group does not count, and steps that wait for storage may take `STORAGE_LIMIT`
             seconds more.
         speculative: Whether the trial may be released before the request is due: where it has been,
-            it is not leased a worker group once more.
+            it is not leased a worker group again.
         train_ahead: Whether the next request is likely to be for the trial's next epoch, so that
             its worker group may train it while it writes this one's checkpoint and hands over the
             result.
@@ -94,7 +94,7 @@ class WorkerResult:
         row: The metrics of the epoch that was asked for, None on failure.
         total: Epochs of the whole trial, 0 on failure.
         failure: Why the trial failed, None when it did not.
-        embedding: What `TrialRun.embed` returns, None where it was not asked for.
+        embedding: Result of `TrialRun.embed`, None where it was not asked for.
         log: Warnings and logging (from WARNING on) of rank 0 during the request, the traceback of a
             failure, and the faults of earlier deliveries; the last `LOG_LIMIT` characters.
         out_of_memory: Whether the failure is a lack of memory.

@@ -58,8 +58,8 @@ def run_joint(spec: JointSpec, run: RunFolder, listen: Listener) -> None:
     """Train jointly, then each dataset alone; or go on where that was interrupted.
 
     Args:
-        spec: What to train.
-        run: Its folder, created.
+        spec: Specification of the training.
+        run: Folder of the run, created.
         listen: Listener that is called at every step.
 
     Raises:

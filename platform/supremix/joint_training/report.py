@@ -56,10 +56,10 @@ class JointRow:
     Args:
         dataset: Its name.
         split: "val" or "test".
-        unit: Of the errors.
+        unit: Unit of the errors.
         joint: MAE of the jointly trained model, its 95 % interval by bootstrap over patients.
-        alone: That of the model trained on this dataset alone; None where there was none.
-        difference: How much larger the joint one's is, on the same samples; None likewise.
+        alone: Error of the model trained on this dataset alone; None where there was none.
+        difference: Joint error minus that of the single model, on the same samples; None likewise.
     """
 
     dataset: str
@@ -71,7 +71,7 @@ class JointRow:
 
 
 def is_reported(folder: UPath) -> bool:
-    """Whether a joint training came to its end."""
+    """Whether a joint training is complete."""
     with storage_errors(str(folder)):
         return (folder / PAGE).is_file()
 

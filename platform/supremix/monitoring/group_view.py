@@ -19,10 +19,10 @@ class GroupView:
     """The runs of a comparison, of a search on several datasets, or of a benchmark.
 
     Args:
-        folder: That holds them.
+        folder: Folder that holds them.
         parts: Views of them, at least one.
         kind: Which of them it is.
-        objective: Of a search on several datasets, else empty.
+        objective: Objective of a search on several datasets, else empty.
     """
 
     def __init__(

@@ -78,7 +78,7 @@ def read_trial(run: Address, number: int) -> TrialStatus:
 
     Args:
         run: Folder of a single run.
-        number: Of the trial.
+        number: Number of the trial.
 
     Raises:
         RunFolderError: It is not a single run's folder, or has no such trial.

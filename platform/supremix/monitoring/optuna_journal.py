@@ -68,7 +68,7 @@ class Journal:
 
         Args:
             name: Name of the study, unlike any other in the journal.
-            space: What is searched.
+            space: Space that is searched.
         """
         return JournalStudy(self.storage, name, space)
 
@@ -94,7 +94,7 @@ class JournalStudy:
     Args:
         storage: Optuna's storage.
         name: Name of the study, new in the storage.
-        space: What is searched; parameters with one value are no parameters to Optuna.
+        space: Space that is searched; parameters with one value are no parameters to Optuna.
     """
 
     def __init__(self, storage: BaseStorage, name: str, space: Space) -> None:

@@ -23,10 +23,10 @@ class RunView:
     """A single run.
 
     Args:
-        folder: The run's.
+        folder: Folder of the run.
         clock: The time in s since 1970.
-        spec: What was asked for; None to read it.
-        datasets: Of a run with a joint objective, the names of its datasets; else empty.
+        spec: Content of the run's spec.json; None to read it.
+        datasets: Names of the datasets of a run with a joint objective; else empty.
 
     Raises:
         RunFolderError: It is not a run's folder.
@@ -64,7 +64,7 @@ class RunView:
         """The present status of the run.
 
         Args:
-            held: Whether a driver is at work in it; None to find out.
+            held: Whether a driver is running in it; None to find out.
         """
         try:
             self._read()
@@ -85,7 +85,7 @@ class RunView:
         return (began[0], changed) if len(began) == 1 and began[0] and changed else None
 
     def is_held(self) -> bool:
-        """Whether a driver is at work in the folder."""
+        """Whether a driver is running in the folder."""
         return self._presence.look()
 
     def _read(self) -> None:

@@ -12,7 +12,7 @@ from supremix.tuning.ledger.records import TrialRecord
 from supremix_reports.tables.ranking import replicate_means
 
 RunState = Literal["running", "stalled", "interrupted", "concluded", "failed"]
-"""A driver is at work; it is, but trials make no epochs; nobody is, though there is work left; all
+"""A driver is running; it is, but trials finish no epochs; none is, though there is work left; all
 is done; the search has no result."""
 
 

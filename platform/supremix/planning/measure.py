@@ -19,7 +19,7 @@ from supremix.training import Collective, Task, TrialRun, save_checkpoint
 from supremix.training.data.trial_data import TrialData
 
 WARM = 60.0
-"""Seconds. What takes less is trained once more, since the first epochs of a process are slow."""
+"""Seconds. A shorter measurement is repeated, since the first epochs of a process are slow."""
 
 PATIENCE = 240.0
 """Seconds of epochs with the defaults beyond which other batches are not timed as well, but
@@ -45,7 +45,7 @@ class EpochCost:
         objective: Kind of stage: ``"contrastive"``, ``"regression"`` or ``"probe"``.
         stage: Its name.
         batch: Images of a step.
-        seconds: Of an ordinary epoch.
+        seconds: Seconds of an ordinary epoch.
         more: Seconds that the stage's last epoch took beyond that, for what is measured then.
     """
 

@@ -46,7 +46,7 @@ class Plan:
         cpu_hours: Likewise.
         storage: Bytes of the run folders at their largest.
         free: Free bytes of their disk, None where they are not on a disk of this machine.
-        problems: What does not fit.
+        problems: Parts that do not fit.
     """
 
     worker_groups: WorkerGroupPlan
@@ -91,8 +91,8 @@ def plan(
             `Benchmark`.
         source: As for `Search`; of several datasets by name.
         method: As for `Search`; several as for `Comparison`.
-        objective: Of several datasets: ``"per-dataset"``, a search each, or ``"joint"``.
-        out: Where the run would be written; looked at for its free space, never made.
+        objective: Objective of several datasets: ``"per-dataset"``, a search each, or ``"joint"``.
+        out: Folder where the run would be written; looked at for its free space, never made.
         progress: Called with a `Progress` at every step.
         **options: The options of the search or benchmark.
 

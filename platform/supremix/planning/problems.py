@@ -15,7 +15,7 @@ from supremix.tuning.study.budget import HOUR, Budget
 
 GIB = 1 << 30
 SLACK = 1.1
-"""What is asked for in place of a budget that is too tight: a tenth more than is expected."""
+"""Factor of the budget that is asked for when one is too tight: a tenth more than is expected."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,7 +24,7 @@ class PlanProblem:
 
     Args:
         what: The problem, with its numbers.
-        remedy: What to do about it.
+        remedy: Advice on what to do about it.
     """
 
     what: str

@@ -18,13 +18,13 @@ class Progress:
     """The progress of a search at a moment.
 
     Args:
-        message: What is being done.
-        part: Of what, where several things are done one after the other: ``"rnc (2 of 5)"``.
+        message: Description of the current step.
+        part: Name of the part, where several are done one after the other: ``"rnc (2 of 5)"``.
         done: Trials that have ended; images, epochs or the like while no trials run.
         running: Trials under way.
         pruned: Ended trials that were pruned or stopped.
         failed: Ended trials that failed.
-        total: Of those, how many there will be; None when time alone is the limit.
+        total: Number of those that there will be; None when time alone is the limit.
         best_error: Least error of a finished trial, in `unit`.
         best_trial: Its number.
         unit: Unit of the target.
@@ -60,7 +60,7 @@ class Steps:
     """Informs a listener how many of many equal steps are done, and when the last one will be.
 
     Args:
-        message: What is being done.
+        message: Description of the current step.
         listen: Listener that is called at every step.
         clock: Seconds that go by.
     """

@@ -44,7 +44,7 @@ class Webhook:
         dataset: Name of its dataset or datasets.
         note: Called with a sentence when the receiver does not take a message, the first time.
         timeout: Seconds that the receiver has for an answer.
-        tries: How often a message is sent before it is given up.
+        tries: Number of times that a message is sent before it is given up.
         pause: Seconds before the second try; twice as long before each further one.
 
     Raises:

@@ -16,7 +16,7 @@
     measures.parquet     a row a trial, epoch and measure of its representation
     embedding.parquet    a row a sample: the best trial's features, as two principal components
     embedding.png        the best trial's features on validation, coloured by label
-    init/                the model that trials set out from, where one was named
+    init/                the model that trials start from, where one was named
     best/                the model: model.safetensors and model.json
     checkpoints/         trials under way, and the best one
     summary.md           the result on a page
@@ -154,7 +154,7 @@ class RunFolder:
             return (self.init / DESCRIPTION).is_file()
 
     def keep_init(self, model: UPath) -> str:
-        """Copy the model that trials set out from into the run, once, and return where it lies.
+        """Copy the model that trials start from into the run, once, and return where it lies.
 
         So a resumed search starts from the same, and every node that sees the run sees it.
 

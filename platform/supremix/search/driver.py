@@ -26,7 +26,7 @@ def run_search(spec: SearchSpec, run: RunFolder, listen: Listener) -> None:
     """Run or go on with a search; everything it finds is in the run folder afterwards.
 
     Args:
-        spec: What to search.
+        spec: Specification of the search.
         run: Its folder, created.
         listen: Listener that is called at every step.
 

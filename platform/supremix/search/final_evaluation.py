@@ -256,7 +256,7 @@ def _succeed(result: WorkerResult) -> WorkerResult:
     if result.failure is not None:
         raise SearchFailedError(
             f"the final evaluation of the best hyperparameters failed: {result.failure}. Their "
-            "trial's numbers are in trials.parquet; resume the run to try once more."
+            "trial's numbers are in trials.parquet; resume the run to try again."
         )
     return result
 

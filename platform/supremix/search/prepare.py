@@ -106,7 +106,7 @@ def make_task(spec: SearchSpec, store: Store, plan: WorkerGroupPlan) -> Task:
     """The task that the trials of a search share; a pretrained encoder is left out.
 
     Args:
-        spec: What to search.
+        spec: Specification of the search.
         store: The prepared images.
         plan: The worker groups.
     """
@@ -140,7 +140,7 @@ def prepare_search(
     """Check a search against its data, and note in its folder what it runs on.
 
     Args:
-        spec: What to search.
+        spec: Specification of the search.
         run: Its folder.
         resources: Worker groups and images.
         listen: Listener that is called at every step.
@@ -190,7 +190,7 @@ def _reference(train_labels: Any, val_labels: Any) -> float:
 
 
 def _initial(init: str, spec: SearchSpec, run: RunFolder, store: Store) -> str:
-    """The run's own copy of the model that trials set out from, once it is known to fit."""
+    """The run's own copy of the model that trials start from, once it is known to fit."""
     model = model_folder(init)
     if not run.has_init():
         # The original is looked at, so that a refusal names what the user named.

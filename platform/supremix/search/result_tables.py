@@ -169,7 +169,7 @@ def write_joint_search_tables(
     Args:
         run: Run folder of the search.
         datasets: The search prepared on each dataset, in the order of training.
-        template: What the trials share.
+        template: Template of the trials.
         events: Events of the ledger.
         unit: Unit of the joint errors.
 
@@ -213,11 +213,11 @@ def _keep_ledger(run: RunFolder, events: list[Event]) -> None:
 def dataset_events(events: Iterable[Event], template: TrialTemplate, index: int) -> Iterator[Event]:
     """The events of a joint search as those of a search on one of its datasets alone.
 
-    A trial that never came to that dataset is left out; one that left it early was pruned there.
+    A trial that never reached that dataset is left out; one that left it early was pruned there.
 
     Args:
         events: Events of the joint search.
-        template: What its trials share.
+        template: Template of its trials.
         index: Index of the dataset.
     """
     happened = list(events)

@@ -73,7 +73,7 @@ def shared_session(
         spec: Specification of one of them; they share cluster and webhook.
         names: Names of their datasets, for the webhook's messages.
         listen: Called with a `Progress` at every step.
-        interrupted: What is raised on Ctrl-C or SIGTERM; None for a search's.
+        interrupted: Error to raise on Ctrl-C or SIGTERM; None for a search's.
 
     Raises:
         RunFolderError: Another process is working on one of the folders.

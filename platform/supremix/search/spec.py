@@ -186,7 +186,7 @@ class SearchSpec(Request):
         """Rebuild a specification.
 
         Args:
-            data: What `to_dict` gave.
+            data: Plain values from `to_dict`.
             objects: Objects that could not be stored, and where to run (`MACHINE`) if that is
                 different now.
 

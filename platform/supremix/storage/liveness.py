@@ -1,4 +1,4 @@
-"""Whether a driver is at work in a run folder, found out without being in its way."""
+"""The liveness of a run: whether a driver is running in its folder, seen without disturbing it."""
 
 from __future__ import annotations
 

@@ -92,11 +92,11 @@ class Slot:
         number: The worker group's number.
         workers: Its workers, None while it has none that can be given work.
         lease: The trial that has leased it.
-        job: What its workers have to do; of a trial that was released where `lease` is None.
+        job: Job of its workers; of a trial that was released where `lease` is None.
         delivered: Whether they have been given it.
-        fault: What ended its last workers.
-        closed: Why it will never have workers again, None while it may.
-        results: How many results it has given.
+        fault: Fault that ended its last workers.
+        closed: Reason why it will never have workers again, None while it may.
+        results: Number of results that it has given.
         wake: Set when there is something for its workers.
     """
 

@@ -44,7 +44,7 @@ class TrialTemplate:
 
     Args:
         run: Name of the search's run, unique among those that the executor works for.
-        tasks: At least one.
+        tasks: Tasks of a trial, at least one.
         epochs: Epochs of one task.
         checkpoints: Folder with a checkpoint file for each trial that is under way.
         limit: Seconds an epoch may take before its workers are taken to hang; None for a limit

@@ -62,7 +62,7 @@ class TrialWorker:
 
     Args:
         collective: The worker group's workers; every one of them executes the same requests.
-        device: Where to train, None for the default of `TrialRun`.
+        device: Device to train on, None for the default of `TrialRun`.
         watchdog: Ends this process when a step exceeds its request's limit; None for no limits.
         peers: The other ranks; None where there are none.
     """

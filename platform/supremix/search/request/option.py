@@ -52,7 +52,7 @@ class Option:
     """One option of a request.
 
     Args:
-        help: What it does, in full sentences, with its unit. Options in backquotes are shown as
+        help: Its effect in full sentences, with its unit. Options in backquotes are shown as
             the reader writes them: ``--trials`` on the command line, ``trials`` in Python.
         group: One of `GROUPS`.
         commands: The commands that take it.

@@ -118,7 +118,7 @@ class SegmentSink:
     """Writes groups of lines as objects.
 
     Args:
-        folder: Where to.
+        folder: Folder to write into.
         found: The objects that lie there.
     """
 

@@ -42,7 +42,7 @@ class Peers:
 
     Args:
         scores: Finite scores, ascending.
-        excluded: Those of `scores` that belong to other trials than the peers.
+        excluded: Scores among `scores` that belong to other trials than the peers.
     """
 
     def __init__(self, scores: Sequence[float], excluded: Sequence[float] = ()) -> None:

@@ -63,7 +63,7 @@ class SimulationReport:
         drained: Share that they were free after the last proposal.
         asking: Processor seconds of the driver for each proposal.
         observing: Processor seconds of the driver for each epoch observed, and what followed.
-        refusals: How often a worker group had to wait.
+        refusals: Number of times that a worker group had to wait.
         refusing: Processor seconds of the driver for those, summed.
     """
 

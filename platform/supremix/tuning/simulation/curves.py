@@ -97,13 +97,13 @@ class SyntheticCurves:
     `noise`. Seconds of an epoch fall with the batch size.
 
     Args:
-        seed: Of the optimum and the weights.
+        seed: Seed of the optimum and the weights.
         dim: Number of parameters besides lr, batch_size and head; at least 0.
         epochs: Epochs of a whole training, at least 2.
         floor: The least error there is, above 0.
         spread: How much worse configurations far from it are; relative, above 0.
         noise: Relative standard deviation, at least 0.
-        seconds: Of an epoch at batch size 32, about; above 0.
+        seconds: Seconds of an epoch at batch size 32, about; above 0.
     """
 
     def __init__(

@@ -34,7 +34,7 @@ class Proposal:
         number: Index of the trial in the study.
         config: Its hyperparameters.
         epoch: Epochs that are done already.
-        replicate_of: The trial whose hyperparameters are trained once more with a new seed; None
+        replicate_of: The trial whose hyperparameters are retrained with a new seed; None
             for a trial of the search.
         seed: Seed of its training; None for the search's.
     """

@@ -32,7 +32,7 @@ class History:
 
     Args:
         space: The space that is searched.
-        lookback: How much may be known.
+        lookback: Distances from which on trials may be known.
     """
 
     def __init__(self, space: Space, lookback: Lookback) -> None:

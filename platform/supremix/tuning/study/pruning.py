@@ -36,7 +36,7 @@ class Pruning:
 
     Args:
         pruner: The stopping rule.
-        rungs: Where trials are compared.
+        rungs: Epochs after which trials are compared.
         lead: How many trials before a trial the ones begin that it is compared with.
     """
 

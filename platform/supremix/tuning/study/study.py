@@ -42,7 +42,7 @@ class Study:
         seed: Seed of the sampler; trial n's draw is seeded by (seed, n).
         ledger: The run's ledger, with the events so far.
         config: Budget, stopping rule and the like.
-        warm_start: What earlier searches found.
+        warm_start: Trials of earlier searches.
         sampler: Draws hyperparameters; None for TPE.
     """
 
