@@ -21,6 +21,15 @@ STALE_SECONDS = 86_400.0
 BLOCK = 1 << 22
 
 
+def cache_folder(cache: str | os.PathLike[str] | None = None) -> Path:
+    """The cache as an absolute path: worker processes have another working folder.
+
+    Args:
+        cache: Folder on this machine; None for `default_cache`.
+    """
+    return (default_cache() if cache is None else Path(cache).expanduser()).absolute()
+
+
 def default_cache() -> Path:
     """``$SUPREMIX_CACHE``, or ``~/.cache/supremix``."""
     return Path(os.environ.get("SUPREMIX_CACHE") or "~/.cache/supremix").expanduser()

@@ -18,7 +18,7 @@ def test_every_name_gives_its_dataset(name: str) -> None:
 def test_the_datasets_are_there() -> None:
     brains = {"ukb-t1", "hcp-aging", "ixi", "openbhb"}
     amyloid = {"adni-amyloid", "a4-amyloid", "oasis3-amyloid"}
-    assert {"hc18", "rsna-bone-age", "echonet-dynamic", "table"} | brains | amyloid == set(names())
+    assert {"hc18", "rsna-bone-age", "echonet-dynamic", "table"} | brains | amyloid <= set(names())
 
 
 def test_a_dataset_is_handed_back() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import polars as pl
 
-from supremix_datasets.cache import default_cache, write_json
+from supremix_datasets.cache import cache_folder, write_json
 from supremix_datasets.cards.card import Card
 from supremix_datasets.cards.dataset import Dataset
 from supremix_datasets.cards.sample import Rejected, Sample, Scan
@@ -74,7 +74,7 @@ def prepare(
         TooFewSamplesError: fewer images than ``min_fraction`` can be used.
         StoreError: the shared stores cannot be reached.
     """
-    folder = Path(cache).expanduser() if cache is not None else default_cache()
+    folder = cache_folder(cache)
     run = mapper or map
     is_phantom = source is None or str(source) == "phantom"
     dataset = get(dataset).at(None if is_phantom else str(source))

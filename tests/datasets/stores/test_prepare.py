@@ -297,3 +297,15 @@ def test_the_settings_of_a_reader_decide_the_store(
     }
 
     assert len(keys) == 2
+
+
+def test_a_store_has_an_absolute_path_wherever_the_cache_was_named_from(
+    make_hc18: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_hc18()
+    monkeypatch.chdir(tmp_path)
+
+    store = prepare("hc18", folder, cache="here")
+
+    assert Path(store.path).is_absolute()
+    assert Path(store.path).is_relative_to(tmp_path / "here")

@@ -247,7 +247,7 @@ def test_what_cannot_be_shown_says_why(
     table = predicted()
     columns = [pl.lit(v, dtype=table.schema[name]).alias(name) for name, v in change.items()]
     found = plots(table.with_columns(columns))
-    assert len(found) == 6
+    assert len(found) == len(FIGURES)
     for name, reason in reasons.items():
         assert isinstance(found[name], NotShown)
         assert reason in found[name].reason
