@@ -25,8 +25,11 @@ LIVE = "tests/live/"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the live tests first: they take longest, and the others are done beside them."""
+    """Put the live tests first, since they take longest; give the long ones time."""
     items.sort(key=lambda item: not item.nodeid.startswith(LIVE))
+    for item in items:
+        if item.get_closest_marker("long"):
+            item.add_marker(pytest.mark.timeout(3600))
 
 
 @pytest.hookimpl(optionalhook=True)
