@@ -5,14 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Unpack
 
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
 from supremix_reports.errors import StatisticsError
-from supremix_reports.statistics.bootstrap import LEVEL, RESAMPLES, Interval, interval
+from supremix_reports.statistics.bootstrap import (
+    Interval,
+    Resampling,
+    ResamplingOptions,
+    interval,
+)
 from supremix_reports.statistics.seeds import Array, Measure, sums_of
 
 WIDTH: Final = 1.96
@@ -41,10 +46,7 @@ class Agreement:
 def limits_of_agreement(
     errors: npt.ArrayLike,
     groups: npt.ArrayLike,
-    *,
-    level: float = LEVEL,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
+    **options: Unpack[ResamplingOptions],
 ) -> Agreement:
     """Return the bias and the 95 % limits of agreement (Bland and Altman 1986, 1999).
 
@@ -57,9 +59,7 @@ def limits_of_agreement(
         errors: Prediction minus truth, (N,); of several models, all of them, and the limits hold
             how far the models lie apart as well.
         groups: Group of each error, (N,).
-        level: Probability that an interval is to cover.
-        resamples: Number of bootstrap samples, where there is one.
-        seed: Seed of the bootstrap.
+        options: `level` to cover (0.95), number of `resamples` (2000), `seed` of the drawing (0).
 
     Raises:
         StatisticsError: Fewer than three errors, values that are not finite, lengths that differ.
@@ -67,7 +67,7 @@ def limits_of_agreement(
     e, names = _checked(errors, groups)
     n, s = len(e), float(e.std(ddof=1))
     if len(np.unique(names)) == n:
-        t = float(stats.t.ppf((1 + level) / 2, n - 1))
+        t = float(stats.t.ppf((1 + Resampling(**options).level) / 2, n - 1))
         widths = {0: math.sqrt(1 / n), 1: math.sqrt(1 / n + WIDTH**2 / (2 * (n - 1)))}
         found = [
             Interval(value=value, low=value - half, high=value + half, n=n, groups=n)
@@ -76,10 +76,7 @@ def limits_of_agreement(
         ]
         return Agreement(bias=found[0], lower=found[1], upper=found[2], by_formula=True)
     sums = sums_of(np.stack([np.ones_like(e), e, e**2], axis=1), names)
-    drawn = {
-        name: interval(sums, limit, level=level, resamples=resamples, seed=seed)
-        for name, limit in _LIMITS.items()
-    }
+    drawn = {name: interval(sums, limit, **options) for name, limit in _LIMITS.items()}
     return Agreement(**drawn, by_formula=False)
 
 
@@ -87,10 +84,7 @@ def slope_interval(
     y: npt.ArrayLike,
     x: npt.ArrayLike,
     groups: npt.ArrayLike,
-    *,
-    level: float = LEVEL,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
+    **options: Unpack[ResamplingOptions],
 ) -> Interval:
     """Return the slope of the least-squares line of y on x, with its interval over groups.
 
@@ -98,9 +92,8 @@ def slope_interval(
         y: Finite values, (N,).
         x: Finite values, not all equal, (N,).
         groups: Group of each pair, (N,); these are drawn.
-        level: Probability that the interval is to cover.
-        resamples: Number of bootstrap samples; those without two distinct x are left out.
-        seed: Seed of the bootstrap.
+        options: `level` to cover (0.95), number of `resamples` (2000), `seed` of the drawing (0).
+            Bootstrap samples without two distinct x are left out.
 
     Returns:
         The slope, in units of y per unit of x. `low` and `high` are NaN with one group.
@@ -118,7 +111,7 @@ def slope_interval(
         )
     a, b = a - a.mean(), b - b.mean()  # against cancellation
     sums = sums_of(np.stack([np.ones_like(a), a, b, a * b, b**2], axis=1), names)
-    return interval(sums, _slope, level=level, resamples=resamples, seed=seed)
+    return interval(sums, _slope, **options)
 
 
 def _limit(side: int) -> Measure:
@@ -134,9 +127,7 @@ def _limit(side: int) -> Measure:
 
 
 _LIMITS: Final[Mapping[str, Measure]] = {
-    "bias": _limit(0),
-    "lower": _limit(-1),
-    "upper": _limit(1),
+    name: _limit(side) for name, side in (("bias", 0), ("lower", -1), ("upper", 1))
 }
 
 

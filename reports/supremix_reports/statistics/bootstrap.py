@@ -20,7 +20,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Any, Final, TypedDict, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +40,14 @@ _NARROW: Final = 8  # columns up to which sums are gathered one by one
 def none_for_nan(value: float) -> float | None:
     """Return a number as tables have it, in which one that does not exist is null."""
     return None if math.isnan(value) else float(value)
+
+
+class ResamplingOptions(TypedDict, total=False):
+    """The arguments of `Resampling`, with its defaults; the same give the same interval."""
+
+    level: float
+    resamples: int
+    seed: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,10 +116,8 @@ def interval(
     sums: Sums,
     measure: Measure,
     *,
-    level: float,
-    resamples: int,
-    seed: int,
     bounds: tuple[float, float] = ANY,
+    **options: Unpack[ResamplingOptions],
 ) -> Interval:
     """Return a measure with its interval over groups and, where there are several, over seeds.
 
@@ -119,11 +125,9 @@ def interval(
         sums: over samples, by seed and group.
         measure: of sums. Of several seeds it is the mean of each seed's own, not that of all their
             samples together, which for a correlation or an RMSE is another number.
-        level: probability the interval is to cover, between 0 and 1.
-        resamples: number of bootstrap samples; those in which the measure is NaN, if of one seed
-            alone, are left out.
-        seed: seed of the drawing.
         bounds: what the measure cannot be below or above.
+        options: as of `Resampling`; bootstrap samples in which the measure is NaN, if of one seed
+            alone, are left out.
 
     Returns:
         The mean over seeds with its interval; NaN where a seed does not have the measure.
@@ -131,11 +135,11 @@ def interval(
     Raises:
         StatisticsError: for a level or a number of resamples that is none.
     """
-    Resampling(level=level, resamples=resamples, seed=seed)
+    how = Resampling(**options)
     value = float(measure(sums.values.sum(axis=1)).mean())
-    draws = _drawn_means(sums, measure, resamples, seed)
+    draws = _drawn_means(sums, measure, how.resamples, how.seed)
     groups = sums.values.shape[1]
-    low, high = ends(value, draws, groups, seeds_spread(sums, measure), level)
+    low, high = ends(value, draws, groups, seeds_spread(sums, measure), how.level)
     low, high = (float(np.clip(end, *bounds)) for end in (low, high))
     return Interval(value=value, low=low, high=high, n=int(sums.counts.sum()), groups=groups)
 

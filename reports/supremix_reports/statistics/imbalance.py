@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
 from supremix_reports.errors import StatisticsError
+from supremix_reports.statistics.bootstrap import ResamplingOptions
 from supremix_reports.statistics.intervals import (
-    LEVEL,
-    RESAMPLES,
     Array,
     Interval,
     mean_of_bins_interval,
@@ -113,9 +112,7 @@ def imbalance_intervals(
     groups: npt.ArrayLike,
     *,
     seeds: npt.ArrayLike | None = None,
-    level: float = LEVEL,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
+    **options: Unpack[ResamplingOptions],
 ) -> dict[str, Interval]:
     """Return the MAE of each region and the balanced MAE, with intervals over groups and seeds.
 
@@ -125,9 +122,7 @@ def imbalance_intervals(
         prediction: (N,) predicted values.
         groups: (N,) group of each.
         seeds: (N,) seed of the model that predicted each; None: one model.
-        level: probability the intervals are to cover.
-        resamples: number of bootstrap samples.
-        seed: seed of the drawing.
+        options: `level` to cover (0.95), number of `resamples` (2000), `seed` of the drawing (0).
 
     Returns:
         `mae_many`, `mae_median`, `mae_few`: of the samples in the region; NaN with `n` 0 where
@@ -137,18 +132,17 @@ def imbalance_intervals(
     y, owners = np.asarray(target, dtype=np.float64), np.asarray(groups)
     models = np.zeros(y.shape) if seeds is None else np.asarray(seeds)
     errors = np.abs(np.asarray(prediction, dtype=np.float64) - y)
-    settings: dict[str, Any] = {"level": level, "resamples": resamples, "seed": seed}
     regions = density.regions(y)
     result: dict[str, Interval] = {}
     for name in REGIONS:
         inside = regions == name
         result[f"mae_{name}"] = (
-            seeds_interval(errors[inside], owners[inside], models[inside], **settings)
+            seeds_interval(errors[inside], owners[inside], models[inside], **options)
             if inside.any()
             else _NOTHING
         )
     bins = density.bins(y)
-    result[BALANCED] = mean_of_bins_interval(errors, bins, owners, seeds=models, **settings)
+    result[BALANCED] = mean_of_bins_interval(errors, bins, owners, seeds=models, **options)
     return result
 
 

@@ -7,13 +7,21 @@ How an interval comes about is in `bootstrap.py`.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
 from supremix_reports.errors import StatisticsError
-from supremix_reports.statistics.bootstrap import ANY, drawn_medians, ends, interval, vector
+from supremix_reports.statistics.bootstrap import (
+    ANY,
+    Resampling,
+    ResamplingOptions,
+    drawn_medians,
+    ends,
+    interval,
+    vector,
+)
 from supremix_reports.statistics.bootstrap import LEVEL as LEVEL
 from supremix_reports.statistics.bootstrap import RESAMPLES as RESAMPLES
 from supremix_reports.statistics.bootstrap import Interval as Interval
@@ -27,37 +35,27 @@ _LEAST: Final = 3  # groups from which the spread of a median says something
 def mae_interval(
     errors: npt.ArrayLike,
     groups: npt.ArrayLike,
-    *,
-    level: float = LEVEL,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
+    **options: Unpack[ResamplingOptions],
 ) -> Interval:
     """Return the mean absolute error with its bootstrap interval over groups.
 
     Args:
         errors: (N,) differences of prediction and target; their sign does not matter.
         groups: (N,) group of each.
-        level: probability the interval is to cover, between 0 and 1.
-        resamples: number of bootstrap samples.
-        seed: seed of the drawing; the same gives the same interval.
+        options: `level` to cover (0.95), number of `resamples` (2000), `seed` of the drawing (0).
 
     Raises:
         StatisticsError: when there are no errors, one is not finite, or the lengths differ.
     """
     absolute = np.abs(vector(errors, "errors"))
-    return mean_interval(
-        absolute, groups, level=level, resamples=resamples, seed=seed, bounds=_POSITIVE
-    )
+    return mean_interval(absolute, groups, bounds=_POSITIVE, **options)
 
 
 def seeds_interval(
     errors: npt.ArrayLike,
     groups: npt.ArrayLike,
     seeds: npt.ArrayLike | None = None,
-    *,
-    level: float = LEVEL,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
+    **options: Unpack[ResamplingOptions],
 ) -> Interval:
     """Return the mean absolute error over seeds with its interval over groups and seeds.
 
@@ -70,9 +68,7 @@ def seeds_interval(
             sign does not matter.
         groups: (N,) group of each sample, or of each error.
         seeds: (N,) seed of each error; None where `errors` has a row a seed.
-        level: probability the interval is to cover, between 0 and 1.
-        resamples: number of bootstrap samples.
-        seed: seed of the drawing; the same gives the same interval.
+        options: `level` to cover (0.95), number of `resamples` (2000), `seed` of the drawing (0).
 
     Returns:
         The mean over seeds of each one's own mean absolute error; where all have the same samples,
@@ -88,15 +84,11 @@ def seeds_interval(
                 "Without seeds, errors have a row a seed and a column a sample, and groups one "
                 f"for each sample; got errors of shape {array.shape}, groups of {owners.shape}."
             )
-        seeds, owners = (
-            np.repeat(np.arange(len(array)), array.shape[1]),
-            np.tile(owners, len(array)),
-        )
+        seeds = np.repeat(np.arange(len(array)), array.shape[1])
+        owners = np.tile(owners, len(array))
         array = array.ravel()
     absolute = np.abs(vector(array, "errors"))
-    return mean_interval(
-        absolute, owners, seeds, level=level, resamples=resamples, seed=seed, bounds=_POSITIVE
-    )
+    return mean_interval(absolute, owners, seeds, bounds=_POSITIVE, **options)
 
 
 def metric_interval(
@@ -106,9 +98,7 @@ def metric_interval(
     groups: npt.ArrayLike,
     *,
     seeds: npt.ArrayLike | None = None,
-    level: float = LEVEL,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
+    **options: Unpack[ResamplingOptions],
 ) -> Interval:
     """Return a measure of predictions with its bootstrap interval over groups and seeds.
 
@@ -118,10 +108,9 @@ def metric_interval(
         prediction: (N,) predicted values.
         groups: (N,) group of each.
         seeds: (N,) seed of the model that predicted each; None: one model.
-        level: probability the interval is to cover, between 0 and 1.
-        resamples: number of bootstrap samples; those in which the measure does not exist (a
-            constant target has no R²) are left out.
-        seed: seed of the drawing; the same for all measures draws the same groups.
+        options: `level` to cover (0.95), number of `resamples` (2000), `seed` of the drawing (0);
+            the same draws the same groups for all measures. Bootstrap samples in which the measure
+            does not exist (a constant target has no R²) are left out.
 
     Returns:
         The mean over seeds of the measure of each one's own predictions, what to expect of one
@@ -137,24 +126,15 @@ def metric_interval(
     y, p = vector(target, "target"), vector(prediction, "prediction")
     if y.shape != p.shape:
         raise StatisticsError(f"{y.size} targets but {p.size} predictions; give one for each.")
-    return interval(
-        sums_of(_moments(y, p), groups, seeds),
-        METRICS[metric],
-        level=level,
-        resamples=resamples,
-        seed=seed,
-        bounds=_BOUNDS[metric],
-    )
+    sums = sums_of(_moments(y, p), groups, seeds)
+    return interval(sums, METRICS[metric], bounds=_BOUNDS[metric], **options)
 
 
 def paired_difference(
     errors_a: npt.ArrayLike,
     errors_b: npt.ArrayLike,
     groups: npt.ArrayLike,
-    *,
-    level: float = LEVEL,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
+    **options: Unpack[ResamplingOptions],
 ) -> Interval:
     """Return how much larger the MAE of A is than that of B on the same samples.
 
@@ -165,9 +145,7 @@ def paired_difference(
         errors_a: (N,) differences of prediction and target of A; their sign does not matter.
         errors_b: (N,) those of B, of the same samples in the same order.
         groups: (N,) group of each sample.
-        level: probability the interval is to cover, between 0 and 1.
-        resamples: number of bootstrap samples.
-        seed: seed of the drawing; the same gives the same interval.
+        options: `level` to cover (0.95), number of `resamples` (2000), `seed` of the drawing (0).
 
     Returns:
         MAE of A minus MAE of B; above 0 where B is better.
@@ -182,7 +160,7 @@ def paired_difference(
             "for every sample."
         )
     sums = sums_of(np.stack([np.ones_like(a), a - b], axis=1), groups)
-    return interval(sums, _mean, level=level, resamples=resamples, seed=seed)
+    return interval(sums, _mean, **options)
 
 
 def mean_of_bins_interval(
@@ -191,9 +169,7 @@ def mean_of_bins_interval(
     groups: npt.ArrayLike,
     *,
     seeds: npt.ArrayLike | None = None,
-    level: float = LEVEL,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
+    **options: Unpack[ResamplingOptions],
 ) -> Interval:
     """Return the mean over bins of the mean absolute error within, with its interval.
 
@@ -204,9 +180,9 @@ def mean_of_bins_interval(
         bins: (N,) the bin of each, any values that can be sorted.
         groups: (N,) group of each; one may have samples in several bins.
         seeds: (N,) seed of the model that made each error; None: one model.
-        level: probability the interval is to cover, between 0 and 1.
-        resamples: number of bootstrap samples; each is averaged over the bins it has samples of.
-        seed: seed of the drawing; the same as of the other measures draws the same groups.
+        options: `level` to cover (0.95), number of `resamples` (2000), `seed` of the drawing (0);
+            that of other measures draws the same groups. Each bootstrap sample is averaged over
+            the bins it has samples of.
 
     Raises:
         StatisticsError: when there are no errors, one is not finite, or the lengths differ.
@@ -217,8 +193,7 @@ def mean_of_bins_interval(
     _, inverse = np.unique(labels, return_inverse=True)
     inside = np.eye(int(inverse.max()) + 1)[inverse]
     sums = sums_of(np.hstack([inside, inside * absolute[:, None]]), groups, seeds)
-    how = {"resamples": resamples, "seed": seed}
-    return interval(sums, _mean_of_bins, level=level, bounds=_POSITIVE, **how)
+    return interval(sums, _mean_of_bins, bounds=_POSITIVE, **options)
 
 
 def mean_interval(
@@ -226,10 +201,8 @@ def mean_interval(
     groups: npt.ArrayLike,
     seeds: npt.ArrayLike | None = None,
     *,
-    level: float = LEVEL,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
     bounds: tuple[float, float] = ANY,
+    **options: Unpack[ResamplingOptions],
 ) -> Interval:
     """Return the mean, signs kept, with its bootstrap interval over groups and seeds.
 
@@ -237,35 +210,28 @@ def mean_interval(
         values: Finite values, (N,).
         groups: Group of each value, (N,).
         seeds: Seed of the model that each value is of, (N,); None for one model.
-        level: Probability that the interval is to cover.
-        resamples: Number of bootstrap samples.
-        seed: Seed of the drawing.
         bounds: What the mean cannot be below or above.
+        options: `level` to cover (0.95), number of `resamples` (2000), `seed` of the drawing (0).
 
     Raises:
         StatisticsError: No values, values that are not finite, lengths that differ.
     """
     v = vector(values, "values")
     sums = sums_of(np.stack([np.ones_like(v), v], axis=1), groups, seeds)
-    return interval(sums, _mean, level=level, resamples=resamples, seed=seed, bounds=bounds)
+    return interval(sums, _mean, bounds=bounds, **options)
 
 
 def median_interval(
     values: npt.ArrayLike,
     groups: npt.ArrayLike,
-    *,
-    level: float = LEVEL,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
+    **options: Unpack[ResamplingOptions],
 ) -> Interval:
     """Return the median of all values with its bootstrap interval over groups.
 
     Args:
         values: Finite values, (N,).
         groups: Group of each value, (N,); these are drawn, each with all its values.
-        level: Probability that the interval is to cover.
-        resamples: Number of bootstrap samples.
-        seed: Seed of the drawing.
+        options: `level` to cover (0.95), number of `resamples` (2000), `seed` of the drawing (0).
 
     Returns:
         The median; without an interval where there are fewer than three groups.
@@ -273,12 +239,12 @@ def median_interval(
     Raises:
         StatisticsError: No values, or values that are not finite.
     """
-    v = vector(values, "values")
+    v, how = vector(values, "values"), Resampling(**options)
     names, owners = np.unique(np.asarray(groups), return_inverse=True)
     value, low, high = float(np.median(v)), np.nan, np.nan
     if len(names) >= _LEAST:
-        draws = drawn_medians(v, owners, resamples, seed)
-        low, high = ends(value, draws, len(names), NO_SPREAD, level)
+        draws = drawn_medians(v, owners, how.resamples, how.seed)
+        low, high = ends(value, draws, len(names), NO_SPREAD, how.level)
     return Interval(value=value, low=low, high=high, n=v.size, groups=len(names))
 
 

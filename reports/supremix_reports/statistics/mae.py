@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Unpack
 
 import polars as pl
 
-from supremix_reports.statistics.bootstrap import none_for_nan
+from supremix_reports.statistics.bootstrap import ResamplingOptions, none_for_nan
 from supremix_reports.statistics.imbalance import REGIONS, LabelDensity, imbalance_intervals
-from supremix_reports.statistics.intervals import LEVEL, METRICS, RESAMPLES, metric_interval
+from supremix_reports.statistics.intervals import METRICS, metric_interval
 from supremix_reports.tables import schema
 
 
@@ -17,9 +17,7 @@ def mae_rows(
     *,
     unit: str,
     density: LabelDensity | None = None,
-    level: float = LEVEL,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
+    **options: Unpack[ResamplingOptions],
 ) -> list[dict[str, object]]:
     """Return the rows of the table `mae` that follow from predictions.
 
@@ -29,9 +27,7 @@ def mae_rows(
         unit: unit of the target.
         density: of the training labels, for the errors by region and the balanced one; None for
             none of them.
-        level: probability the intervals are to cover.
-        resamples: number of bootstrap samples.
-        seed: seed of the drawing.
+        options: `level` to cover (0.95), number of `resamples` (2000), `seed` of the drawing (0).
 
     Returns:
         A row a dataset, method, split and metric. `low` and `high` are null with one group only;
@@ -44,14 +40,15 @@ def mae_rows(
         columns = [
             part[name].to_numpy() for name in (schema.TARGET, schema.PREDICTION, schema.GROUP)
         ]
-        settings: dict[str, Any] = {"level": level, "resamples": resamples, "seed": seed}
-        settings["seeds"] = part[schema.SEED].to_numpy()
-        intervals = {metric: metric_interval(metric, *columns, **settings) for metric in METRICS}
+        seeds = part[schema.SEED].to_numpy()
+        intervals = {
+            metric: metric_interval(metric, *columns, seeds=seeds, **options) for metric in METRICS
+        }
         if density is not None:
-            intervals |= imbalance_intervals(density, *columns, **settings)
+            intervals |= imbalance_intervals(density, *columns, seeds=seeds, **options)
         for metric, interval in intervals.items():
-            row: dict[str, object] = dict(zip(keys, key, strict=True))
-            row |= {
+            row: dict[str, object] = {
+                **dict(zip(keys, key, strict=True)),
                 schema.METRIC: metric,
                 schema.VALUE: none_for_nan(interval.value),
                 schema.LOW: none_for_nan(interval.low),

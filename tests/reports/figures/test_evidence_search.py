@@ -17,13 +17,17 @@ from supremix_reports.figures.search import marginals as evidence_marginals
 from supremix_reports.figures.search.curves import best_so_far, learning_curves, shuffled
 from supremix_reports.figures.search.importance import importance_plot, importances
 from supremix_reports.figures.search.search import search_plots
-from supremix_reports.figures.search.trials import search_trials
+from supremix_reports.figures.search.trials import Searched, SearchTrials, search_trials
 
 WORDS = {"dataset": "made", "method": "supremix", "unit": "years"}
 NAMES = [
     f"made-supremix-{what}"
     for what in ("importance", "sensitivity", "budget", "curves", "parallel")
 ]
+
+
+def searched(trials: SearchTrials) -> Searched:
+    return Searched(trials, pl.DataFrame(), "words", "years")
 
 
 def plots(trials: pl.DataFrame, curves: pl.DataFrame, space: Any) -> dict[str, Any]:
@@ -93,7 +97,7 @@ def test_the_parameter_that_makes_the_error_is_the_most_important(search: Any, s
 
 
 def test_only_ped_anova_judges_a_conditional_parameter(search: Any, space: Any) -> None:
-    plot = importance_plot("p", search_trials(search()[0], space), "words")
+    plot = importance_plot("p", searched(search_trials(search()[0], space)))
     assert isinstance(plot, Plot)
     judged = plot.data.filter(pl.col("parameter") == "label_scale")["evaluator"].to_list()
     assert judged == ["PED-ANOVA"]
@@ -106,7 +110,7 @@ def test_without_scikit_learn_the_caption_says_so(
     for module in (evidence_importance, evidence_marginals):
         monkeypatch.setattr(module, "find_spec", lambda name: None)
     of = search_trials(search(n=40)[0], space)
-    plot = importance_plot("p", of, "words")
+    plot = importance_plot("p", searched(of))
     assert isinstance(plot, Plot)
     assert plot.data["evaluator"].unique().to_list() == ["PED-ANOVA"]
     assert "needs scikit-learn, which is not installed" in plot.caption
@@ -116,7 +120,7 @@ def test_without_scikit_learn_the_caption_says_so(
 def test_without_a_space_the_ranges_are_those_of_the_values_tried(search: Any) -> None:
     trials, _ = search()
     of = search_trials(trials, None)
-    plot = importance_plot("p", of, "words")
+    plot = importance_plot("p", searched(of))
     assert isinstance(plot, Plot)
     assert "The space is not recorded" in plot.caption
     low, high = trials["config"].str.json_path_match("$.alpha").cast(pl.Float64).sort()[[0, -1]]

@@ -14,8 +14,18 @@ from supremix_reports.figures.plot import NotShown, Plot
 from supremix_reports.figures.search import marginals as evidence_marginals
 from supremix_reports.figures.search.marginals import RATIO, binned, marginals_of, with_ratio
 from supremix_reports.figures.search.sensitivity import sensitivity_plot
-from supremix_reports.figures.search.trials import SearchedParameter, SearchTrials, search_trials
+from supremix_reports.figures.search.trials import (
+    Searched,
+    SearchedParameter,
+    SearchTrials,
+    search_trials,
+)
 from supremix_reports.statistics.intervals import median_interval
+
+
+def searched(search: Any, space: Any) -> Searched:
+    trials, curves = search(n=12)
+    return Searched(search_trials(trials, space), curves, "words", "years")
 
 
 @pytest.fixture
@@ -93,7 +103,7 @@ def test_the_mixup_ratio_is_the_mean_share_of_the_anchor(large: SearchTrials) ->
 
 
 def test_a_panel_a_parameter_and_the_words_say_how(search: Any, space: Any) -> None:
-    small = sensitivity_plot("p", search_trials(search(n=12)[0], space), "words", "years")
+    small = sensitivity_plot("p", searched(search, space))
     assert isinstance(small, Plot)
     panels = ["alpha", "beta", RATIO, "temperature", "batch_size"]
     assert small.data["parameter"].unique(maintain_order=True).to_list() == panels
@@ -103,16 +113,12 @@ def test_a_panel_a_parameter_and_the_words_say_how(search: Any, space: Any) -> N
 
 
 def test_one_parameter_alone_fills_one_panel(search: Any, space: Any) -> None:
-    one = sensitivity_plot(
-        "p", search_trials(search(n=12)[0], {"temperature": space["temperature"]}), "words", "years"
-    )
+    one = sensitivity_plot("p", searched(search, {"temperature": space["temperature"]}))
     assert isinstance(one, Plot)
     assert one.data["parameter"].unique().to_list() == ["temperature"]
 
 
 def test_a_method_without_such_parameters_says_so(search: Any, space: Any) -> None:
-    none = sensitivity_plot(
-        "p", search_trials(search(n=12)[0], {"depth": space["depth"]}), "words", "y"
-    )
+    none = sensitivity_plot("p", searched(search, {"depth": space["depth"]}))
     assert isinstance(none, NotShown)
     assert "none was searched" in none.reason

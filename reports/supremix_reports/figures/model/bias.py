@@ -7,8 +7,8 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from supremix_reports.figures.model.regions import PER_BIN, label_edges, label_rows
-from supremix_reports.figures.model.samples import Samples, with_interval
+from supremix_reports.figures.model.regions import TOO_FEW, label_edges, label_rows
+from supremix_reports.figures.model.samples import Predicted, Samples, with_interval
 from supremix_reports.figures.plot import (
     BLACK,
     BLUE,
@@ -28,24 +28,15 @@ from supremix_reports.tables import schema
 TITLE: Final = "Bias along the label"
 
 
-def bias_plot(name: str, of: Samples, words: str, target: str, unit: str) -> Plot | NotShown:
+def bias_plot(name: str, data: Predicted) -> Plot | NotShown:
     """Draw the error against the true value, with its slope and the bias of label regions.
 
-    Args:
-        name: of the plot.
-        of: the predictions, of at least three samples.
-        words: what they are of.
-        target: name of the label.
-        unit: of the label.
+    Of at least three samples.
     """
+    of, words, target, unit, _ = data.parts
     edges = label_edges(of.each[schema.TARGET].to_numpy())
     if len(edges) < 3:
-        return NotShown(
-            name=name,
-            title=TITLE,
-            reason=f"Two label regions of {PER_BIN} samples each, apart in their true values, are "
-            f"needed; there are {of.describe()}",
-        )
+        return NotShown(name=name, title=TITLE, reason=TOO_FEW.format(of.describe()))
     rows = label_rows(of, edges)
     groups = of.rows[schema.GROUP].to_numpy()
     error, true = of.column(schema.ERROR), of.column(schema.TARGET)

@@ -13,14 +13,7 @@ TITLE: Final = "Features coloured by label"
 
 
 def embedding_plot(name: str, table: pl.DataFrame, words: str, target: str) -> Plot | NotShown:
-    """Draw the table `embedding` of a run.
-
-    Args:
-        name: of the plot.
-        table: rows of the table.
-        words: what the features are of.
-        target: name of the label.
-    """
+    """Draw the table `embedding` of a run.; `words` say what the features are of."""
     if table.is_empty():
         return NotShown(name=name, title=TITLE, reason="The run's table of features is empty.")
     splits = ", ".join(sorted(table[schema.SPLIT].unique().to_list()))

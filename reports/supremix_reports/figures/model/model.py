@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -17,6 +16,7 @@ from supremix_reports.figures.model.samples import (
     HIGHEST,
     LOWEST,
     SEX,
+    Predicted,
     Samples,
     samples,
     with_interval,
@@ -47,30 +47,6 @@ LEAST: Final = 3
 """Samples below which there is nothing to see."""
 
 _NAMED: Final = 5  # of the worst, with ids
-
-
-@dataclass(frozen=True, slots=True)
-class Predicted:
-    """What the figures of the models of one dataset and method are drawn from.
-
-    Args:
-        samples: The predictions.
-        words: Method and dataset, as captions have them.
-        target: Name of the label.
-        unit: Unit of the label.
-        ids: Whether samples are named.
-    """
-
-    samples: Samples
-    words: str
-    target: str
-    unit: str
-    ids: bool
-
-    @property
-    def label(self) -> tuple[Samples, str, str, str]:
-        """Samples, words, target and unit, as most figures take them."""
-        return self.samples, self.words, self.target, self.unit
 
 
 def model_plots(
@@ -122,19 +98,12 @@ def model_plots(
     return [figure.draw(names[figure.key], data) for figure in FIGURES]
 
 
-def predicted_plot(
-    name: str, of: Samples, words: str, target: str, unit: str, *, ids: bool = False
-) -> Plot:
+def predicted_plot(name: str, data: Predicted) -> Plot:
     """Draw each sample's prediction, the mean over seeds with their range, against its true value.
 
-    Args:
-        name: of the plot.
-        of: the predictions, of at least one sample.
-        words: what they are of.
-        target: name of the label.
-        unit: of the label.
-        ids: name the five worst samples.
+    Of at least one sample; with `ids` the five worst are named.
     """
+    of, words, target, unit, ids = data.parts
     numbers = _numbers(of)
     shown = "; ".join(f"{key} {value}" for key, value in numbers.items())
     bars = " (mean over the seeds; bars: from the lowest to the highest)" if of.seeds > 1 else ""
@@ -157,19 +126,12 @@ def predicted_plot(
     )
 
 
-def agreement_plot(
-    name: str, of: Samples, words: str, target: str, unit: str, *, ids: bool = False
-) -> Plot | NotShown:
+def agreement_plot(name: str, data: Predicted) -> Plot | NotShown:
     """Draw differences against means, with bias and limits of agreement (Bland and Altman 1986).
 
-    Args:
-        name: of the plot.
-        of: the predictions, of at least three samples.
-        words: what they are of.
-        target: name of the label.
-        unit: of the label.
-        ids: give samples and patients in the data.
+    Of at least three samples; with `ids` samples and patients are in the data.
     """
+    of, words, target, unit, ids = data.parts
     if of.groups < 2:
         return NotShown(
             name=name,
@@ -191,7 +153,7 @@ def agreement_plot(
     )
     lines = (("bias", found.bias), ("lower limit", found.lower), ("upper limit", found.upper))
     values = ", ".join(f"{what} {with_interval(*one.numbers)}" for what, one in lines)
-    data = _data(of, ids=ids).with_columns(
+    rows = _data(of, ids=ids).with_columns(
         ((pl.col(schema.TARGET) + pl.col(schema.PREDICTION)) / 2).alias("mean")
     )
     return Plot(
@@ -201,8 +163,8 @@ def agreement_plot(
         f"agreement (bias ± 1.96 standard deviations), in {unit}: {values}; intervals (bands, "
         f"{of.resampling.percent}) {how}.{seeds} {of.describe()}",
         alt=f"Bland-Altman plot of {words}, in {unit}: {values}.",
-        figure=_draw_agreement(data, found, target, unit),
-        data=data,
+        figure=_draw_agreement(rows, found, target, unit),
+        data=rows,
     )
 
 
@@ -292,17 +254,11 @@ def _draw_agreement(data: pl.DataFrame, found: Agreement, target: str, unit: str
 
 
 FIGURES: Final[tuple[FigureSpec[Predicted], ...]] = (
-    FigureSpec("predicted", PREDICTED, lambda n, of: predicted_plot(n, *of.label, ids=of.ids)),
-    FigureSpec("agreement", AGREEMENT, lambda n, of: agreement_plot(n, *of.label, ids=of.ids)),
-    FigureSpec("regions", regions.TITLE, lambda n, of: label_plot(n, *of.label)),
-    FigureSpec("bias", bias.TITLE, lambda n, of: bias_plot(n, *of.label)),
-    FigureSpec(
-        "site",
-        "Error by site",
-        lambda n, of: parts_plot(n, of.samples, schema.SITE, of.words, of.unit),
-    ),
-    FigureSpec(
-        "sex", "Error by sex", lambda n, of: parts_plot(n, of.samples, SEX, of.words, of.unit)
-    ),
+    FigureSpec("predicted", PREDICTED, predicted_plot),
+    FigureSpec("agreement", AGREEMENT, agreement_plot),
+    FigureSpec("regions", regions.TITLE, label_plot),
+    FigureSpec("bias", bias.TITLE, bias_plot),
+    FigureSpec("site", "Error by site", lambda n, of: parts_plot(n, of, schema.SITE)),
+    FigureSpec("sex", "Error by sex", lambda n, of: parts_plot(n, of, SEX)),
 )
 """The figures of a model, in the order of a report; a new one is a line here."""

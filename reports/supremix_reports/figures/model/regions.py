@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from supremix_reports.figures.model.samples import Samples
+from supremix_reports.figures.model.samples import Predicted, Samples
 from supremix_reports.figures.plot import (
     BLACK,
     BLUE,
@@ -33,6 +33,10 @@ SHOWN: Final = 20
 """Sites that get a line of their own; the rest is taken together."""
 
 TITLE: Final = "Error by label region"
+TOO_FEW: Final = (
+    f"Two label regions of {PER_BIN} samples each, apart in their true values, are needed; there "
+    "are {}"
+)
 _UNKNOWN: Final = "not known"
 
 
@@ -66,10 +70,6 @@ def label_rows(of: Samples, edges: Array) -> list[dict[str, Any]]:
 
     Those of the MAE are over patients and seeds, those of the bias over patients.
 
-    Args:
-        of: the predictions.
-        edges: of the regions.
-
     Returns:
         A row a region: from, to, at (median true value), n, patients, mae, mae_low, mae_high,
         bias, bias_low, bias_high.
@@ -84,24 +84,12 @@ def label_rows(of: Samples, edges: Array) -> list[dict[str, Any]]:
     return rows
 
 
-def label_plot(name: str, of: Samples, words: str, target: str, unit: str) -> Plot | NotShown:
-    """Draw the MAE by label region.
-
-    Args:
-        name: of the plot.
-        of: the predictions.
-        words: what they are of.
-        target: name of the label.
-        unit: of the label.
-    """
+def label_plot(name: str, data: Predicted) -> Plot | NotShown:
+    """Draw the MAE by label region."""
+    of, words, target, unit, _ = data.parts
     edges = label_edges(of.each[schema.TARGET].to_numpy())
     if len(edges) < 3:
-        return NotShown(
-            name=name,
-            title=TITLE,
-            reason=f"Two label regions of {PER_BIN} samples each, apart in their true values, are "
-            f"needed; there are {of.describe()}",
-        )
+        return NotShown(name=name, title=TITLE, reason=TOO_FEW.format(of.describe()))
     rows = label_rows(of, edges)
     whole = _mae(of.rows, of.resampling)
     worst = max(rows, key=lambda row: row["mae"])
@@ -131,16 +119,9 @@ def label_plot(name: str, of: Samples, words: str, target: str, unit: str) -> Pl
     )
 
 
-def parts_plot(name: str, of: Samples, column: str, words: str, unit: str) -> Plot | NotShown:
-    """Draw MAE and bias of each site, or of each sex.
-
-    Args:
-        name: of the plot.
-        of: the predictions.
-        column: "site" or "sex".
-        words: what they are of.
-        unit: of the label.
-    """
+def parts_plot(name: str, data: Predicted, column: str) -> Plot | NotShown:
+    """Draw MAE and bias of each site, or of each sex; the column is "site" or "sex"."""
+    of, words, _, unit, _ = data.parts
     title = f"Error by {column}"
     if column not in of.rows.columns or of.rows[column].drop_nulls().n_unique() < 2:
         known = of.rows[column].drop_nulls().n_unique() if column in of.rows.columns else 0

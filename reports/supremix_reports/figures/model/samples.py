@@ -83,6 +83,30 @@ class Samples:
         return text + "."
 
 
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """What the figures of the models of one dataset and method are drawn from.
+
+    Args:
+        samples: The predictions.
+        words: Method and dataset, as captions have them.
+        target: Name of the label.
+        unit: Unit of the label.
+        ids: Whether samples are named.
+    """
+
+    samples: Samples
+    words: str
+    target: str
+    unit: str
+    ids: bool
+
+    @property
+    def parts(self) -> tuple[Samples, str, str, str, bool]:
+        """All of it, in this order."""
+        return self.samples, self.words, self.target, self.unit, self.ids
+
+
 def with_interval(value: float, low: float | None, high: float | None) -> str:
     """Return a number with its interval as a caption has it."""
     if low is None or high is None or math.isnan(low):

@@ -61,12 +61,7 @@ def across_plots(trials: pl.DataFrame) -> list[Plot | NotShown]:
 
 
 def errors_plot(name: str, trials: pl.DataFrame) -> Plot | NotShown:
-    """Draw the errors of all finished trials, divided by the least one of their dataset.
-
-    Args:
-        name: of the plot.
-        trials: rows of the table `trials`.
-    """
+    """Draw the errors of all finished trials, divided by the least one of their dataset."""
     title = "Errors of all trials, by dataset and method"
     data = relative_errors(trials)
     pairs = data.select(schema.DATASET, schema.METHOD).unique().height
@@ -121,13 +116,7 @@ def relative_errors(trials: pl.DataFrame) -> pl.DataFrame:
 
 
 def importance_map(name: str, trials: pl.DataFrame, method: str) -> Plot | NotShown:
-    """Draw the importance of each parameter on each dataset, and its mean.
-
-    Args:
-        name: of the plot.
-        trials: rows of the table `trials`, of one method.
-        method: its name.
-    """
+    """Draw the importance of each parameter on each dataset, and its mean."""
     title = f"Importance of the parameters of {method} across datasets"
     parts = {d: t for d, t in _by_dataset(trials).items() if _can_be_judged(t)}
     if len(parts) < 2:
@@ -163,9 +152,6 @@ def importance_map(name: str, trials: pl.DataFrame, method: str) -> Plot | NotSh
 
 def importance_rows(parts: Mapping[str, SearchTrials]) -> pl.DataFrame:
     """Return the importance of parameters on each dataset, by the first evaluator at hand.
-
-    Args:
-        parts: the trials of each dataset.
 
     Returns:
         Columns dataset, parameter, evaluator, importance.

@@ -29,12 +29,7 @@ _TITLE: Final = "Error against budget, across datasets"
 
 
 def across_budget_plot(name: str, trials: pl.DataFrame) -> Plot | NotShown:
-    """Draw the best error so far over the least one, against the budget, a line a method.
-
-    Args:
-        name: of the plot.
-        trials: rows of the table `trials`, with the column `replicate_of`.
-    """
+    """Draw the best error so far over the least one, against the budget, a line a method."""
     gaps = budget_gaps(trials)
     pairs = gaps.select(schema.DATASET, schema.METHOD).unique().height
     if pairs < 2:
@@ -99,9 +94,6 @@ def budget_gaps(trials: pl.DataFrame) -> pl.DataFrame:
 
 def method_gaps(gaps: pl.DataFrame) -> pl.DataFrame:
     """Return mean, least and largest gap of each method where all its searches have one.
-
-    Args:
-        gaps: as `budget_gaps` returns them.
 
     Returns:
         Columns method, share, gap, low, high, searches; sorted.

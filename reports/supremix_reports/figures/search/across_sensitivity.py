@@ -46,13 +46,7 @@ class _Pooled:
 
 
 def across_sensitivity_plot(name: str, trials: pl.DataFrame, method: str) -> Plot | NotShown:
-    """Draw the relative error along single parameters, over all datasets.
-
-    Args:
-        name: of the plot.
-        trials: rows of the table `trials`, of one method.
-        method: its name.
-    """
+    """Draw the relative error along single parameters, over all datasets."""
     title = f"Sensitivity of {method} to single parameters, across datasets"
     panels = _pooled(trials)
     if not panels:

@@ -21,7 +21,7 @@ from supremix_reports.figures.plot import (
     number,
     shade,
 )
-from supremix_reports.figures.search.trials import SearchTrials
+from supremix_reports.figures.search.trials import Searched, SearchTrials
 from supremix_reports.statistics.intervals import Array
 from supremix_reports.statistics.shuffles import SHUFFLES, best_in_shuffled_orders
 from supremix_reports.tables import schema
@@ -35,18 +35,9 @@ BEST: Final = "best_error"
 _WIDE: Final = 8.0  # ratio of the largest to the median error from which on an axis is logarithmic
 
 
-def learning_plot(
-    name: str, trials: SearchTrials, curves: pl.DataFrame, words: str, unit: str
-) -> Plot | NotShown:
-    """Draw the validation error of each trial over its epochs.
-
-    Args:
-        name: of the plot.
-        trials: The trials.
-        curves: rows of the table `curves`.
-        words: what they are of.
-        unit: of the error.
-    """
+def learning_plot(name: str, of: Searched) -> Plot | NotShown:
+    """Draw the validation error of each trial over its epochs."""
+    trials, curves, words, unit = of.trials, of.curves, of.words, of.unit
     rows = learning_curves(trials, curves)
     if rows.is_empty():
         return NotShown(
@@ -99,15 +90,9 @@ def learning_curves(trials: SearchTrials, curves: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def budget_plot(name: str, trials: SearchTrials, words: str, unit: str) -> Plot | NotShown:
-    """Draw the best error so far against the epochs spent.
-
-    Args:
-        name: of the plot.
-        trials: The trials.
-        words: what they are of.
-        unit: of the error.
-    """
+def budget_plot(name: str, of: Searched) -> Plot | NotShown:
+    """Draw the best error so far against the epochs spent."""
+    trials, words, unit = of.trials, of.words, of.unit
     rows = best_so_far(trials)
     if rows[BEST].drop_nulls().is_empty():
         return NotShown(name=name, title=BUDGET, reason="No trial was finished with an error.")

@@ -22,7 +22,7 @@ from supremix_reports.figures.plot import (
     listed,
     number,
 )
-from supremix_reports.figures.search.trials import SearchedParameter, SearchTrials
+from supremix_reports.figures.search.trials import Searched, SearchedParameter, SearchTrials
 
 FANOVA: Final = "fANOVA"
 PED_ANOVA: Final = "PED-ANOVA"
@@ -45,14 +45,9 @@ WHAT: Final[Mapping[str, str]] = {
 """What each evaluator's number is."""
 
 
-def importance_plot(name: str, trials: SearchTrials, words: str) -> Plot | NotShown:
-    """Draw the importance of each parameter.
-
-    Args:
-        name: of the plot.
-        trials: The trials.
-        words: what they are of, for caption and alt text.
-    """
+def importance_plot(name: str, of: Searched) -> Plot | NotShown:
+    """Draw the importance of each parameter."""
+    trials, words = of.trials, of.words
     which = trials.comparable
     if len(which) < LEAST:
         return NotShown(

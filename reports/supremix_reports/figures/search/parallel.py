@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from supremix_reports.figures.plot import NotShown, Plot, counted, drawing, number, shade
-from supremix_reports.figures.search.trials import SearchedParameter, SearchTrials
+from supremix_reports.figures.search.trials import Searched, SearchedParameter, SearchTrials
 from supremix_reports.statistics.intervals import Array
 from supremix_reports.tables import schema
 
@@ -19,15 +19,9 @@ _ABSENT: Final = -0.12  # below the axes: where a line goes that does not have t
 _THICK: Final = 0.1  # share of the trials, the best ones, whose lines are thick
 
 
-def parallel_plot(name: str, trials: SearchTrials, words: str, unit: str) -> Plot | NotShown:
-    """Draw each finished trial as a line over one axis a parameter.
-
-    Args:
-        name: of the plot.
-        trials: The trials.
-        words: what they are of.
-        unit: of the error.
-    """
+def parallel_plot(name: str, of: Searched) -> Plot | NotShown:
+    """Draw each finished trial as a line over one axis a parameter."""
+    trials, words, unit = of.trials, of.words, of.unit
     which = trials.comparable
     if len(which) < 2 or not trials.parameters:
         return NotShown(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 import polars as pl
@@ -17,47 +16,15 @@ from supremix_reports.figures.search.curves import budget_plot, learning_plot
 from supremix_reports.figures.search.importance import importance_plot
 from supremix_reports.figures.search.parallel import parallel_plot
 from supremix_reports.figures.search.sensitivity import sensitivity_plot
-from supremix_reports.figures.search.trials import SearchTrials, search_trials
+from supremix_reports.figures.search.trials import Searched, search_trials
 from supremix_reports.tables import schema
 
-
-@dataclass(frozen=True, slots=True)
-class Searched:
-    """What the figures of one search are drawn from.
-
-    Args:
-        trials: The trials.
-        curves: Rows of the table `curves`.
-        words: Method and dataset, as captions have them.
-        unit: Unit of the error.
-    """
-
-    trials: SearchTrials
-    curves: pl.DataFrame
-    words: str
-    unit: str
-
-
 FIGURES: Final[tuple[FigureSpec[Searched], ...]] = (
-    FigureSpec(
-        "importance", importance.TITLE, lambda n, of: importance_plot(n, of.trials, of.words)
-    ),
-    FigureSpec(
-        "sensitivity",
-        sensitivity.TITLE,
-        lambda n, of: sensitivity_plot(n, of.trials, of.words, of.unit),
-    ),
-    FigureSpec(
-        "budget", progress.BUDGET, lambda n, of: budget_plot(n, of.trials, of.words, of.unit)
-    ),
-    FigureSpec(
-        "curves",
-        progress.LEARNING,
-        lambda n, of: learning_plot(n, of.trials, of.curves, of.words, of.unit),
-    ),
-    FigureSpec(
-        "parallel", parallel.TITLE, lambda n, of: parallel_plot(n, of.trials, of.words, of.unit)
-    ),
+    FigureSpec("importance", importance.TITLE, importance_plot),
+    FigureSpec("sensitivity", sensitivity.TITLE, sensitivity_plot),
+    FigureSpec("budget", progress.BUDGET, budget_plot),
+    FigureSpec("curves", progress.LEARNING, learning_plot),
+    FigureSpec("parallel", parallel.TITLE, parallel_plot),
 )
 """The figures of a search, in the order of a report; a new one is a line here."""
 

@@ -30,22 +30,16 @@ from supremix_reports.figures.search.marginals import (
     value_text,
     with_ratio,
 )
-from supremix_reports.figures.search.trials import SearchedParameter, SearchTrials
+from supremix_reports.figures.search.trials import Searched, SearchedParameter, SearchTrials
 from supremix_reports.statistics.intervals import Array
 
 _WIDE: Final = 8.0  # ratio of the largest to the median error from which on an axis is logarithmic
 TITLE: Final = "Sensitivity to single parameters"
 
 
-def sensitivity_plot(name: str, trials: SearchTrials, words: str, unit: str) -> Plot | NotShown:
-    """Draw the error along mixup parameters, temperature and batch size, a panel each.
-
-    Args:
-        name: of the plot.
-        trials: The trials.
-        words: what they are of.
-        unit: of the error.
-    """
+def sensitivity_plot(name: str, of: Searched) -> Plot | NotShown:
+    """Draw the error along mixup parameters, temperature and batch size, a panel each."""
+    trials, words, unit = of.trials, of.words, of.unit
     trials = with_ratio(trials)
     marginals = marginals_of(trials, PARAMETERS)
     if not marginals:

@@ -146,6 +146,23 @@ class SearchTrials:
         return self.rows.filter(own, pl.col(schema.STATE) == state).height
 
 
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """What the figures of one search are drawn from.
+
+    Args:
+        trials: The trials.
+        curves: Rows of the table `curves`.
+        words: Method and dataset, as captions have them.
+        unit: Unit of the error.
+    """
+
+    trials: SearchTrials
+    curves: pl.DataFrame
+    words: str
+    unit: str
+
+
 def search_trials(trials: pl.DataFrame, space: Mapping[str, Any] | None) -> SearchTrials:
     """Read the hyperparameters of trials.
 
