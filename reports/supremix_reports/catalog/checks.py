@@ -71,11 +71,7 @@ def _digest(table: str) -> list[pl.Expr]:
 
 
 def trial_problems(trials: pl.LazyFrame) -> list[Problem]:
-    """Return what is wrong with the trials of runs: none, all failed, errors that are no numbers.
-
-    Args:
-        trials: rows of the table `trials`.
-    """
+    """Return what is wrong with trials of runs: none, all failed, errors that are no numbers."""
     error, state = pl.col(schema.ERROR), pl.col(schema.STATE)
     odd = error.is_nan() | error.is_infinite()
     counts = (

@@ -92,15 +92,7 @@ class _Folder:
 
 @dataclass(slots=True)
 class _Look:
-    """What was found in one folder.
-
-    Args:
-        location: itself, where it is a run.
-        further: the folders in it to look into.
-        parts: of a whole the names that its runs are to have, and what is wrong where one is not
-            there.
-        problems: what is wrong with it.
-    """
+    """What was found in one folder; `parts` are the runs of a whole, with what to say if absent."""
 
     location: RunLocation | None = None
     further: list[_Folder] = field(default_factory=list[_Folder])

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from types import TracebackType
 from typing import Any, Final, cast
 
 import duckdb
@@ -67,12 +66,7 @@ class Catalog:
     def __enter__(self) -> Catalog:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -166,11 +160,7 @@ def results(
 
 
 def catalog_frames(collection: Collection) -> dict[str, pl.LazyFrame]:
-    """Return the frames of `NAMES` by their names.
-
-    Args:
-        collection: what was collected.
-    """
+    """Return the frames of `NAMES` by their names."""
     text = pl.String()
     runs = [
         {

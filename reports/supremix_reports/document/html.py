@@ -18,11 +18,7 @@ WIDE: Final = 12
 
 
 def render_html(report: Report) -> str:
-    """Return the report as a page.
-
-    Args:
-        report: what is in it. Of a picture the drawing (svg) is taken, where there is one, and
-            else the dots (png).
+    """Return the report as a page; pictures as drawings (svg), where there are, else as png.
 
     Returns:
         HTML 5 with its style, its script and its pictures inside. The script makes the columns of

@@ -164,9 +164,6 @@ def named_apart(sections: Sequence[Section]) -> tuple[Section, ...]:
 
     Names that differ in case or punctuation alone make the same file name. What comes first keeps
     its name, the next has "-2" behind it, and so on.
-
-    Args:
-        sections: of a report, in reading order.
     """
     taken: dict[str, set[str]] = {}
 

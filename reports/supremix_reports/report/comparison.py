@@ -97,13 +97,7 @@ def _in_order(gains: pl.DataFrame, data: ReportData) -> pl.DataFrame:
 def comparison_section(
     compared: Compared | str, *, level: float, endings: Sequence[str]
 ) -> Section:
-    """Return the section of differences, gains and ranks.
-
-    Args:
-        compared: what came out, or why nothing could be compared.
-        level: probability that intervals are to cover.
-        endings: the files to draw of each figure.
-    """
+    """Return the section of differences, gains and ranks."""
     if isinstance(compared, str):
         parts: tuple[Part, ...] = (Missing(title=_NOTHING, reason=compared),)
         return Section(key="comparison", title="Comparison of the methods", parts=parts)

@@ -188,10 +188,7 @@ def _left(frame: pl.DataFrame, without: Several[str]) -> pl.DataFrame:
 def _dropped(
     entries: Sequence[Entry], predictions: pl.DataFrame, split: str, problems: Sequence[Problem]
 ) -> set[str]:
-    """Runs whose predictions of the split were there, but none of them can be used.
-
-    The error that such a run wrote itself follows from those predictions.
-    """
+    """Runs none of whose predictions of the split can be used, nor the error that follows."""
     there = set(predictions[schema.RUN].unique().to_list())
     known = {problem.run for problem in problems if problem.what == f"predictions, {split}"}
     return {e.run.name for e in entries if e.run.name not in there and e.whole in known}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +10,9 @@ from typing import Any, Final, cast
 import polars as pl
 
 from supremix_reports.catalog.collection import Collection, Run
+from supremix_reports.errors import TableError
 from supremix_reports.tables import schema
+from supremix_reports.tables.tables import read_config
 
 _KEYS: Final = (schema.RUN, schema.DATASET, schema.METHOD)
 _JOINT: Final = "joint"
@@ -96,19 +97,11 @@ def labelled(frame: pl.DataFrame, entries: Sequence[Entry]) -> pl.DataFrame:
 
 
 def hyperparameters_of(trial: Mapping[str, Any]) -> dict[str, Any] | str:
-    """Return the hyperparameters of a trial, or say why they cannot be read.
-
-    Args:
-        trial: a row of the table `trials`.
-    """
-    text, number = str(trial[schema.CONFIG]), trial[schema.TRIAL]
+    """Return the hyperparameters of a trial, or say why they cannot be read."""
     try:
-        config = cast("object", json.loads(text))
-    except json.JSONDecodeError as error:
-        return f"The hyperparameters of trial {number} are not JSON: {error}."
-    if not isinstance(config, dict):
-        return f"The hyperparameters of trial {number} are no JSON object, but {text[:40]}."
-    return cast("dict[str, Any]", config)
+        return read_config(trial[schema.TRIAL], str(trial[schema.CONFIG]))
+    except TableError as error:
+        return str(error)
 
 
 def _all_parts(collection: Collection, mae: pl.DataFrame) -> dict[str, tuple[Run, ...]]:

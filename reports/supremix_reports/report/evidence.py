@@ -38,12 +38,7 @@ _UNKNOWN: Final = "unit not recorded"
 
 
 def pictured(plots: Iterable[Plot | NotShown], endings: Sequence[str]) -> list[Part]:
-    """Draw plots, and say of those that cannot be made why.
-
-    Args:
-        plots: of a search or a model.
-        endings: the files to draw of each, of `DRAWN`.
-    """
+    """Draw plots, and say of those that cannot be made why."""
     parts: list[Part] = []
     for plot in plots:
         if isinstance(plot, NotShown):
@@ -57,12 +52,7 @@ def pictured(plots: Iterable[Plot | NotShown], endings: Sequence[str]) -> list[P
 
 
 def search_section(data: ReportData, endings: Sequence[str]) -> Section:
-    """Return the evidence about the searches: over all of them, then of each.
-
-    Args:
-        data: the runs.
-        endings: the files to draw of each figure.
-    """
+    """Return the evidence about the searches: over all of them, then of each."""
     several = len(data.entries) > 1
     plots = across_plots(data.comparable_trials()) if several else []
     sections = [_search_of(data, entry, endings, folded=several) for entry in data.entries]
@@ -120,11 +110,7 @@ def _best_settings(entry: Entry, trials: pl.DataFrame, key: str) -> list[Part]:
 
 
 def searched(entry: object) -> str | None:
-    """Say what was searched of a parameter; None where it was fixed.
-
-    Args:
-        entry: as `space.json` has it.
-    """
+    """Say what was searched of a parameter of `space.json`; None where it was fixed."""
     if not isinstance(entry, Mapping):
         return None
     data = cast("Mapping[str, Any]", entry)
@@ -142,13 +128,7 @@ def _bound(value: object) -> str:
 
 
 def model_section(data: ReportData, endings: Sequence[str], *, ids: bool) -> Section:
-    """Return the evidence about the models: a section a dataset and method.
-
-    Args:
-        data: the runs.
-        endings: the files to draw of each figure.
-        ids: whether the worst cases are named.
-    """
+    """Return the evidence about the models: a section a dataset and method."""
     several = len(data.entries) > 1
     sections = [_model_of(data, entry, endings, ids=ids, folded=several) for entry in data.entries]
     text = (

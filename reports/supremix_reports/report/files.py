@@ -44,12 +44,7 @@ def check_target(out: str) -> None:
 
 
 def files_of(report: Report, formats: Iterable[str]) -> dict[str, bytes]:
-    """Return the pages and figures of a report by their names.
-
-    Args:
-        report: what is in it.
-        formats: what is written, of `FORMATS`.
-    """
+    """Return the pages and figures of a report by their names."""
     wanted = set(formats)
     files = {
         f"figures/{picture.name}.{ending}": content

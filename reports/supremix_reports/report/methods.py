@@ -36,16 +36,7 @@ CITATIONS: Final = (
 def methods_section(
     *, split: str, level: float, resamples: int, comparing: int, seed: int, reference: str | None
 ) -> Section:
-    """Return the section that says how each interval and each test was computed.
-
-    Args:
-        split: the split whose errors are shown.
-        level: probability that intervals are to cover.
-        resamples: number of bootstrap samples of an interval.
-        comparing: number of bootstrap samples of a comparison.
-        seed: seed of the drawing.
-        reference: the method that others are compared with; None where nothing is compared.
-    """
+    """Return the section that says how each interval and each test was computed."""
     entries = [
         (
             "Errors",

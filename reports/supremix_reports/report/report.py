@@ -162,14 +162,7 @@ def write_report(
 def build_report(
     data: ReportData, compared: Compared | str, options: Options, *, again: str
 ) -> Report:
-    """Put a report together.
-
-    Args:
-        data: the runs.
-        compared: what came out of comparing the methods, or why nothing was compared.
-        options: how it is written.
-        again: the command that writes it.
-    """
+    """Put a report together."""
     problems = shown_problems(data.problems, paths=options.paths)
     reference = None if isinstance(compared, str) else compared.reference
     sections = (

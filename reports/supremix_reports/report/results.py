@@ -42,13 +42,7 @@ _OTHERS: Final = {
 
 
 def error_table(mae: pl.DataFrame, *, split: str, level: float) -> Table:
-    """Return the main table: a row a dataset, a column a method.
-
-    Args:
-        mae: rows of the table `mae`.
-        split: the split whose errors are shown.
-        level: probability that the intervals are to cover.
-    """
+    """Return the main table: a row a dataset, a column a method."""
     rows = _of(mae, split).filter(pl.col(schema.METRIC) == schema.MAE)
     methods = _names(rows, schema.METHOD)
     head, end = (Column(name="Dataset"), Column(name="Unit")), Column(name="Patients", number=True)
@@ -93,7 +87,7 @@ def _error_row(rows: pl.DataFrame, dataset: str, methods: Sequence[str]) -> tupl
 
 
 def measures_table(mae: pl.DataFrame, *, split: str, level: float) -> Table:
-    """Return every measure of every dataset and method, a row each; arguments as above."""
+    """Return every measure of every dataset and method, a row each."""
     rows = _of(mae, split)
     others = [name for name in _OTHERS if name in rows[schema.METRIC]]
     head = ("Dataset", "Method", "MAE", *(_OTHERS[name] for name in others))
@@ -127,13 +121,7 @@ def _measure_cell(name: str, row: Mapping[str, Any] | None) -> Cell:
 
 
 def gains_table(gains: pl.DataFrame, *, reference: str, level: float) -> Table:
-    """Return what each method differs from the reference by, a row a dataset and method.
-
-    Args:
-        gains: rows of the table `gains`.
-        reference: the method that the others are compared with.
-        level: probability that the intervals are to cover.
-    """
+    """Return what each method differs from the reference by, a row a dataset and method."""
     texts = ("Dataset", "Method", "Unit", "Verdict")
     tests = ("p (Wilcoxon)", "p (bootstrap)", "p (corrected)")
     names = ("Dataset", "Method", "Difference", "Unit", "Gain (%)", "Verdict", *tests)

@@ -34,13 +34,7 @@ _UNREADABLE: Final = "not readable"
 
 
 def setup_section(data: ReportData, *, again: str, paths: bool) -> Section:
-    """Return the section about specification, versions, seeds, hardware, splits and commands.
-
-    Args:
-        data: the runs.
-        again: the command that writes the report.
-        paths: whether paths and addresses are shown whole.
-    """
+    """Return the section about specification, versions, seeds, hardware, splits and commands."""
     specs = {e.run.name: shown_spec(e.run.spec, paths=paths) for e in data.entries}
     parts: list[Part] = [
         _runs_table(data),

@@ -133,6 +133,23 @@ def config_text(config: Mapping[str, object]) -> str:
     return json.dumps(dict(config), allow_nan=False)
 
 
+def read_config(number: int, text: str) -> dict[str, Any]:
+    """Return the hyperparameters of a trial from the column `config`.
+
+    Raises:
+        TableError: when they are no JSON object.
+    """
+    try:
+        config = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise TableError(f"The hyperparameters of trial {number} are not JSON: {error}.") from error
+    if not isinstance(config, dict):
+        raise TableError(
+            f"The hyperparameters of trial {number} are no JSON object, but {text[:40]}."
+        )
+    return cast("dict[str, Any]", config)
+
+
 def to_arrow(name: str, rows: Sequence[Mapping[str, object]]) -> Any:
     """Return rows as a checked pyarrow table; arguments and errors as of `write_table`."""
     expected = _schema(name)

@@ -96,10 +96,6 @@ def with_ratio(trials: SearchTrials) -> SearchTrials:
 def marginals_of(trials: SearchTrials, names: Sequence[str]) -> list[Marginal]:
     """Return the error along parameters.
 
-    Args:
-        trials: The trials.
-        names: of the parameters wanted.
-
     Returns:
         One a parameter, in this order; those that fewer than six comparable trials have, or that
         had one value in these, are left out.

@@ -17,9 +17,9 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from supremix_reports.errors import TableError
 from supremix_reports.statistics.intervals import Array
 from supremix_reports.tables import schema
+from supremix_reports.tables.tables import read_config
 
 Config = dict[str, Any]
 
@@ -186,16 +186,8 @@ def search_trials(trials: pl.DataFrame, space: Mapping[str, Any] | None) -> Sear
 
 def _config(number: int, text: str) -> Config:
     """Read the hyperparameters of a trial; a list or mapping stands as its text."""
-    try:
-        config = cast("object", json.loads(text))
-    except json.JSONDecodeError as error:
-        raise TableError(f"The hyperparameters of trial {number} are not JSON: {error}.") from error
-    if not isinstance(config, dict):
-        raise TableError(
-            f"The hyperparameters of trial {number} are no JSON object, but {text[:40]}."
-        )
-    plain = cast("Config", config)
-    return {k: json.dumps(v) if isinstance(v, list | dict) else v for k, v in plain.items()}
+    config = read_config(number, text)
+    return {k: json.dumps(v) if isinstance(v, list | dict) else v for k, v in config.items()}
 
 
 def _declared(space: Mapping[str, Any]) -> list[SearchedParameter] | None:
