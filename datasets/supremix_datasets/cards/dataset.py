@@ -67,8 +67,9 @@ class Reader(Protocol):
 
 
 PhantomWriter = Callable[[Path, int, int, tuple[int, int]], None]
-"""``write(folder, n, seed, (part, parts))``: writes every ``parts``-th image from ``part`` on;
-part 0 writes the tables too. All parts together are the folder of n samples."""
+"""``write(folder, samples, seed, (part, parts))``: writes every ``parts``-th image from ``part`` on
+into an existing folder; part 0 writes the tables too. All parts together are the folder of so many
+samples. The same seed writes the same folder."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 SPLITS = ("train", "val", "test")
@@ -48,3 +48,13 @@ class Scan:
     rejected: tuple[Rejected, ...] = ()
     tables: tuple[str, ...] = ()
     """Addresses of the tables that labels were read from (for the record)."""
+
+    @classmethod
+    def of(cls, found: Iterable[Sample | Rejected], *tables: str) -> Scan:
+        """What was found of each image, in that order, and the addresses of the tables."""
+        listed = tuple(found)
+        return cls(
+            samples=tuple(item for item in listed if isinstance(item, Sample)),
+            rejected=tuple(item for item in listed if isinstance(item, Rejected)),
+            tables=tables,
+        )

@@ -65,11 +65,7 @@ class _PhantomScan:
 def write_adni_phantoms(folder: Path, samples: int, seed: int, part: tuple[int, int]) -> None:
     """Write a part of a folder of ``samples`` images in ADNI's layout; part 0 writes the table.
 
-    Args:
-        folder: Existing folder that is written to.
-        samples: Number of images in the whole folder.
-        seed: Seed of the generator; the same seed writes the same folder.
-        part: ``(k, parts)``: writes the images k, k + parts, …
+    The arguments are those of :data:`~supremix_datasets.cards.dataset.PhantomWriter`.
     """
     scans = _plan(samples, seed, ("FBP", "FBP", "FBP", "FBB", "FBB"))
     if part[0] == 0:
@@ -90,11 +86,7 @@ def write_adni_phantoms(folder: Path, samples: int, seed: int, part: tuple[int, 
 def write_a4_phantoms(folder: Path, samples: int, seed: int, part: tuple[int, int]) -> None:
     """Write a part of a folder of ``samples`` images in A4's layout; part 0 writes the table.
 
-    Args:
-        folder: Existing folder that is written to.
-        samples: Number of images in the whole folder.
-        seed: Seed of the generator; the same seed writes the same folder.
-        part: ``(k, parts)``: writes the images k, k + parts, …
+    The arguments are those of :data:`~supremix_datasets.cards.dataset.PhantomWriter`.
     """
     scans = _plan(samples, seed, ("FBP",))
     if part[0] == 0:

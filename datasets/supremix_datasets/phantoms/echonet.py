@@ -67,11 +67,7 @@ class Recording:
 def write_echo_phantoms(folder: Path, samples: int, seed: int, part: tuple[int, int]) -> None:
     """Write a part of a folder of ``samples`` videos; part 0 writes the tables.
 
-    Args:
-        folder: Existing folder; ``FileList.csv`` and ``Videos`` come right into it.
-        samples: Number of videos in the whole folder.
-        seed: Seed of the generator; the same seed writes the same folder.
-        part: ``(k, parts)``: writes the videos k, k + parts, …
+    The arguments are those of :data:`~supremix_datasets.cards.dataset.PhantomWriter`.
     """
     videos = folder / "Videos"
     videos.mkdir(exist_ok=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from supremix_datasets.cards.dataset import Dataset, Phantom, PhantomWriter
 from supremix_datasets.errors import SourceError
 
 PARTS = 16
+
+head_phantom = partial(Phantom, samples=256, shape=(30, 36, 30), spacing=(6.0, 6.0, 6.0))
+"""Makes the phantom of a whole head, with the grid that is plenty for it."""
 
 
 @dataclass(frozen=True)

@@ -46,11 +46,7 @@ class _Child:
 def write_hand_phantoms(folder: Path, samples: int, seed: int, part: tuple[int, int]) -> None:
     """Write a part of a folder of ``samples`` radiographs; part 0 writes the tables.
 
-    Args:
-        folder: Existing folder that is written to.
-        samples: Number of radiographs in the whole folder.
-        seed: Same seed, same folder; a radiograph does not depend on how many there are.
-        part: ``(k, parts)``: writes the radiographs k, k + parts, …
+    The arguments are those of :data:`~supremix_datasets.cards.dataset.PhantomWriter`.
     """
     if part[0] == 0:
         _write_tables(folder, [_child(number, seed) for number in range(samples)])

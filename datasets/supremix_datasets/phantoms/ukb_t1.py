@@ -42,11 +42,7 @@ class _PhantomVisit:
 def write_brain_phantoms(folder: Path, samples: int, seed: int, part: tuple[int, int]) -> None:
     """Write a part of a folder of ``samples`` scans; part 0 writes the table.
 
-    Args:
-        folder: Existing folder that is written to.
-        samples: Number of scans in the whole folder.
-        seed: Seed of the generator; the same seed writes the same folder.
-        part: ``(k, parts)``: writes the scans k, k + parts, …
+    The arguments are those of :data:`~supremix_datasets.cards.dataset.PhantomWriter`.
     """
     visits, ages = _plan(samples, seed)
     if part[0] == 0:

@@ -24,13 +24,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from supremix_datasets.cards.augmentation import Augmentation
-from supremix_datasets.cards.card import Card
-from supremix_datasets.cards.dataset import Dataset, Decoded, Phantom
+from supremix_datasets.cards.dataset import Dataset
 from supremix_datasets.cards.sample import Rejected, Sample, Scan
 from supremix_datasets.errors import LabelTableError, SourceError
 from supremix_datasets.phantoms.amyloid import write_a4_phantoms
-from supremix_datasets.readers.pet_files import PetImage, decode_pet, other_kind, pet_images
+from supremix_datasets.phantoms.folder import head_phantom
+from supremix_datasets.readers.pet_files import (
+    PetImage,
+    PetReader,
+    amyloid_card,
+    other_kind,
+    pet_images,
+)
 from supremix_datasets.sources.files import list_files
 from supremix_datasets.sources.tables import check_numbers, label_problem, read_columns, to_number
 
@@ -45,30 +50,16 @@ COLUMNS = {
     "target": ["suvr_cer"],
 }
 
-CARD = Card(
+CARD = amyloid_card(
     name="a4-amyloid",
     title="Amyloid PET, cortical SUVR (A4)",
-    modality="PET",
-    target="SUVR",
-    unit="SUVR",
-    label_bin=0.05,
-    label_scale=0.05,
-    window=0.25,
-    label_range=(0.3, 3.5),
-    shape=(64, 76, 64),
-    spacing=(3.0, 3.0, 3.0),
-    intensity="foreground",
-    gain=1 / 80,
-    augmentation=Augmentation(
-        rotation_deg=8.0, translate=0.05, scale=0.05, flip_axes=(0,), gain=0.1, noise=0.02
-    ),
     licence="A4 study data use agreement; an application is needed",
     home="https://www.a4studydata.org",
 )
 
 
 @dataclass(frozen=True)
-class A4AmyloidReader:
+class A4AmyloidReader(PetReader):
     """Reads the downloaded folder; see the module's text for what it accepts."""
 
     version: int = 2
@@ -92,27 +83,8 @@ class A4AmyloidReader:
             )
         table = _table(source, listing)
         visits_by_bid = _visits_by_bid(table)
-        samples: list[Sample] = []
-        rejected: list[Rejected] = []
         used: dict[tuple[str, str], str] = {}
-        for image in images:
-            found = _sample(image, visits_by_bid, used)
-            if isinstance(found, Sample):
-                samples.append(found)
-            else:
-                rejected.append(found)
-        return Scan(samples=tuple(samples), rejected=tuple(rejected), tables=(table,))
-
-    def decode(self, address: str) -> Decoded:
-        """One volume ``(X, Y, Z)`` in right, anterior, superior order, mean over its time frames.
-
-        Args:
-            address: A NIfTI file, or a folder of DICOM slices (ending in "/").
-
-        Raises:
-            DecodeError: a file is missing or damaged, or the slices make no volume.
-        """
-        return decode_pet(address)
+        return Scan.of((_sample(image, visits_by_bid, used) for image in images), table)
 
 
 def _table(source: str, listing: Mapping[str, Any]) -> str:
@@ -202,11 +174,5 @@ def _visit(image: PetImage, visits: Visits) -> tuple[str, str | None]:
 DATASET = Dataset(
     card=CARD,
     reader=A4AmyloidReader(),
-    phantom=Phantom(
-        write=write_a4_phantoms,
-        version=1,
-        samples=256,
-        shape=(30, 36, 30),
-        spacing=(6.0, 6.0, 6.0),
-    ),
+    phantom=head_phantom(write=write_a4_phantoms),
 )

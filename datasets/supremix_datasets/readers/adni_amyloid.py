@@ -29,14 +29,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from supremix_datasets.cards.augmentation import Augmentation
-from supremix_datasets.cards.card import Card, Covariate
-from supremix_datasets.cards.dataset import Dataset, Decoded, Phantom
+from supremix_datasets.cards.card import Covariate
+from supremix_datasets.cards.dataset import Dataset
 from supremix_datasets.cards.sample import Rejected, Sample, Scan
 from supremix_datasets.errors import SourceError
 from supremix_datasets.phantoms.amyloid import write_adni_phantoms
+from supremix_datasets.phantoms.folder import head_phantom
 from supremix_datasets.readers.adni_table import AdniRow, newest_table, read_rows
-from supremix_datasets.readers.pet_files import PetImage, decode_pet, other_kind, pet_images
+from supremix_datasets.readers.pet_files import (
+    PetImage,
+    PetReader,
+    amyloid_card,
+    other_kind,
+    pet_images,
+)
 from supremix_datasets.sources.files import list_files
 from supremix_datasets.sources.tables import label_problem
 
@@ -46,27 +52,12 @@ DAY = re.compile(r"^(\d{4}-\d{2}-\d{2})(_|$)")
 TRACERS = ("FBP", "FBB", "NAV")
 """Florbetapir, florbetaben, flutafuranol (NAV4694), as the table writes them."""
 
-CARD = Card(
+CARD = amyloid_card(
     name="adni-amyloid",
     title="Amyloid PET, cortical SUVR (ADNI)",
-    modality="PET",
-    target="SUVR",
-    unit="SUVR",
-    label_bin=0.05,
-    label_scale=0.05,
-    window=0.25,
-    label_range=(0.3, 3.5),
-    shape=(64, 76, 64),
-    spacing=(3.0, 3.0, 3.0),
     covariates=(
         Covariate(name="florbetaben", default=0.0, doc="1 for florbetaben, else 0"),
         Covariate(name="nav4694", default=0.0, doc="1 for NAV4694, else 0"),
-    ),
-    # Counts depend on dose and time and have no scale of their own; the label is a ratio.
-    intensity="foreground",
-    gain=1 / 80,
-    augmentation=Augmentation(
-        rotation_deg=8.0, translate=0.05, scale=0.05, flip_axes=(0,), gain=0.1, noise=0.02
     ),
     licence="ADNI data use agreement; an application is needed",
     home="https://adni.loni.usc.edu",
@@ -74,7 +65,7 @@ CARD = Card(
 
 
 @dataclass(frozen=True)
-class AdniAmyloidReader:
+class AdniAmyloidReader(PetReader):
     """Reads the downloaded folder; see the module's text for what it accepts.
 
     Args:
@@ -105,36 +96,18 @@ class AdniAmyloidReader:
                 "(IDA) hands them out."
             )
         table = newest_table(source, listing)
-        rows = read_rows(table)
-        samples, rejected = self._pair(images, rows)
-        rejected += [
-            Rejected(
-                id=image.path, reason="no PTID and image id in its path", address=image.address
-            )
-            for image, located in found
-            if located is None
-        ]
-        return Scan(samples=tuple(samples), rejected=tuple(rejected), tables=(table,))
-
-    def decode(self, address: str) -> Decoded:
-        """One volume ``(X, Y, Z)`` in right, anterior, superior order, mean over its time frames.
-
-        Args:
-            address: A folder of DICOM slices (ending in "/"), or a NIfTI file.
-
-        Raises:
-            DecodeError: a file is missing or damaged, or the slices make no volume.
-        """
-        return decode_pet(address)
+        elsewhere = [image for image, located in found if located is None]
+        reason = "no PTID and image id in its path"
+        outside = [Rejected(id=i.path, reason=reason, address=i.address) for i in elsewhere]
+        return Scan.of([*self._pair(images, read_rows(table)), *outside], table)
 
     def _pair(
         self, images: Sequence[_ScanFile], rows: Sequence[AdniRow]
-    ) -> tuple[list[Sample], list[Rejected]]:
+    ) -> list[Sample | Rejected]:
         by_id = _grouped(rows, lambda row: row.image)
         by_day = _grouped(rows, lambda row: (row.ptid, row.day) if row.day else None)
         used: dict[AdniRow, str] = {}
-        samples: list[Sample] = []
-        rejected: list[Rejected] = []
+        found: list[Sample | Rejected] = []
         # images that the table names come first, so that no copy of another processing wins
         for image in sorted(images, key=lambda image: (image.id not in by_id, image.path)):
             other = None if image.id in by_id else other_kind(image.path)
@@ -144,11 +117,11 @@ class AdniAmyloidReader:
                 problem = f"another image of the same scan is used: {used[matches[0]]}"
             if problem or matches[0].target is None:
                 reason = problem or "no label in the table"
-                rejected.append(Rejected(id=image.name, reason=reason, address=image.address))
+                found.append(Rejected(id=image.name, reason=reason, address=image.address))
                 continue
             used[matches[0]] = image.id
-            samples.append(_sample(image, matches[0], matches[0].target))
-        return samples, rejected
+            found.append(_sample(image, matches[0], matches[0].target))
+        return found
 
     def _row_problem(self, row: AdniRow) -> str | None:
         if row.qc != 2:
@@ -225,11 +198,5 @@ def _sample(image: _ScanFile, row: AdniRow, target: float) -> Sample:
 DATASET = Dataset(
     card=CARD,
     reader=AdniAmyloidReader(),
-    phantom=Phantom(
-        write=write_adni_phantoms,
-        version=1,
-        samples=256,
-        shape=(30, 36, 30),
-        spacing=(6.0, 6.0, 6.0),
-    ),
+    phantom=head_phantom(write=write_adni_phantoms),
 )

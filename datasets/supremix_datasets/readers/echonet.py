@@ -98,11 +98,7 @@ class EchonetReader:
             for name in sorted(set(videos) - set(rows))
             for address in videos[name]
         ]
-        return Scan(
-            samples=tuple(item for item in found if isinstance(item, Sample)),
-            rejected=tuple(item for item in found if isinstance(item, Rejected)),
-            tables=(table,),
-        )
+        return Scan.of(found, table)
 
     def decode(self, address: str) -> Decoded:
         """All frames of one video as grey values ``(T, H, W)``, 8 bits.
@@ -185,5 +181,3 @@ DATASET = Dataset(
     reader=EchonetReader(),
     phantom=Phantom(write=write_echo_phantoms, samples=192, shape=(16, 56, 56)),
 )
-
-__all__ = ["CARD", "DATASET", "EchonetReader"]

@@ -95,22 +95,17 @@ class Hc18Reader:
         frame = read_columns(table, COLUMNS)
         check_numbers(frame, "target", COLUMNS["target"][0], table)
         check_numbers(frame, "pixel_size", COLUMNS["pixel_size"][0], table)
-        samples: list[Sample] = []
-        rejected: list[Rejected] = []
+        found: list[Sample | Rejected] = []
         seen: set[str] = set()
         doubtful = merge_rows(frame, "file")[1]
         for row in frame.iter_rows(named=True):
-            found = _sample(row, pictures, seen, doubtful)
-            if isinstance(found, Sample):
-                samples.append(found)
-            else:
-                rejected.append(found)
+            found.append(_sample(row, pictures, seen, doubtful))
             seen.add(str(row["file"]))
-        rejected += [
+        found += [
             Rejected(id=_stem(name), reason="no row in the table", address=pictures[name])
             for name in sorted(set(pictures) - seen)
         ]
-        return Scan(samples=tuple(samples), rejected=tuple(rejected), tables=(table,))
+        return Scan.of(found, table)
 
     def decode(self, address: str) -> Decoded:
         """One picture as grey values ``(H, W)``, 8 bits.
@@ -177,5 +172,3 @@ def _stem(name: str) -> str:
 
 
 DATASET = Dataset(card=CARD, reader=Hc18Reader())
-
-__all__ = ["CARD", "DATASET", "Hc18Reader"]

@@ -30,14 +30,13 @@ from typing import Any
 
 import polars as pl
 
-from supremix_datasets.cards.augmentation import Augmentation
-from supremix_datasets.cards.card import Card, Covariate
-from supremix_datasets.cards.dataset import Dataset, Decoded, Phantom
+from supremix_datasets.cards.dataset import Dataset
 from supremix_datasets.cards.sample import Rejected, Sample, Scan
-from supremix_datasets.decoding.images import decode_nifti
 from supremix_datasets.errors import SourceError
+from supremix_datasets.phantoms.folder import head_phantom
 from supremix_datasets.phantoms.hcp_aging import write_hcp_phantoms
-from supremix_datasets.sources.files import list_files, read_bytes
+from supremix_datasets.readers.brain_age import NiftiReader, brain_age_card
+from supremix_datasets.sources.files import list_files
 from supremix_datasets.sources.tables import (
     check_numbers,
     label_problem,
@@ -70,31 +69,16 @@ CAPPED = re.compile(
 )
 """A text that stands for all ages from 90 years on; a bare number is looked at apart."""
 
-CARD = Card(
+CARD = brain_age_card(
     name="hcp-aging",
     title="Brain age in T1 MRI (HCP-Aging)",
-    modality="T1-weighted MRI",
-    target="age",
-    unit="years",
-    label_bin=1.0,
-    label_scale=1.0,
-    window=5.0,
-    label_range=(18.0, 110.0),
-    shape=(91, 109, 91),
-    spacing=(2.0, 2.0, 2.0),
-    covariates=(Covariate(name="sex", default=0.5, doc="0 female, 1 male, 0.5 not known"),),
-    intensity="foreground",
-    gain=1 / 80,
-    augmentation=Augmentation(
-        rotation_deg=8.0, translate=0.04, flip_axes=(0,), gain=0.1, gamma=0.1, bias_field=0.05
-    ),
     licence="NIMH Data Archive data use certification for HCP-Aging; access is applied for",
     home="https://www.humanconnectome.org/study/hcp-lifespan-aging",
 )
 
 
 @dataclass(frozen=True)
-class HcpAgingReader:
+class HcpAgingReader(NiftiReader):
     """Reads the downloaded folder; see the module's text for what it accepts."""
 
     version: int = 2
@@ -117,19 +101,7 @@ class HcpAgingReader:
         ages = _age_table(table)
         kind = next((k for k in KINDS if any(k in files for files in packages.values())), KINDS[0])
         found = [_sample(key, files, kind, ages) for key, files in sorted(packages.items())]
-        return Scan(
-            samples=tuple(item for item in found if isinstance(item, Sample)),
-            rejected=tuple(item for item in found if isinstance(item, Rejected)),
-            tables=(table,),
-        )
-
-    def decode(self, address: str) -> Decoded:
-        """One volume ``(X, Y, Z)`` in right, anterior, superior order.
-
-        Raises:
-            DecodeError: the file is missing, truncated or no volume with 3 axes.
-        """
-        return decode_nifti(read_bytes(address))
+        return Scan.of(found, table)
 
 
 Packages = dict[tuple[str, str], dict[str, list[str]]]
@@ -249,12 +221,5 @@ def _lacking(files: dict[str, list[str]], kind: str) -> str:
 DATASET = Dataset(
     card=CARD,
     reader=HcpAgingReader(),
-    phantom=Phantom(
-        write=write_hcp_phantoms,
-        samples=256,
-        shape=(30, 36, 30),
-        spacing=(6.0, 6.0, 6.0),
-    ),
+    phantom=head_phantom(write=write_hcp_phantoms),
 )
-
-__all__ = ["CARD", "DATASET", "HcpAgingReader"]

@@ -23,12 +23,11 @@ from typing import Any
 import polars as pl
 
 from supremix_datasets.cards.augmentation import Augmentation
-from supremix_datasets.cards.card import Card, Covariate
-from supremix_datasets.cards.dataset import Dataset, Decoded
+from supremix_datasets.cards.dataset import Dataset
 from supremix_datasets.cards.sample import Rejected, Sample, Scan
-from supremix_datasets.decoding.images import decode_nifti
 from supremix_datasets.errors import SourceError
-from supremix_datasets.sources.files import list_files, read_bytes
+from supremix_datasets.readers.brain_age import NiftiReader, brain_age_card
+from supremix_datasets.sources.files import list_files
 from supremix_datasets.sources.tables import (
     check_numbers,
     label_problem,
@@ -48,21 +47,11 @@ COLUMNS = {
 }
 SEXES = {"1": 1.0, "m": 1.0, "male": 1.0, "2": 0.0, "f": 0.0, "female": 0.0}
 
-CARD = Card(
+CARD = brain_age_card(
     name="ixi",
     title="Brain age in T1 MRI (IXI)",
-    modality="T1-weighted MRI",
-    target="age",
-    unit="years",
-    label_bin=1.0,
-    label_scale=1.0,
-    window=5.0,
     label_range=(15.0, 100.0),
     shape=(88, 112, 120),
-    spacing=(2.0, 2.0, 2.0),
-    covariates=(Covariate(name="sex", default=0.5, doc="0 female, 1 male, 0.5 not known"),),
-    intensity="foreground",
-    gain=1 / 80,
     # Heads as they lay in the scanner, not registered: more turn and shift than in MNI space.
     augmentation=Augmentation(
         rotation_deg=12.0, translate=0.06, flip_axes=(0,), gain=0.1, gamma=0.1, bias_field=0.08
@@ -73,7 +62,7 @@ CARD = Card(
 
 
 @dataclass(frozen=True)
-class IxiReader:
+class IxiReader(NiftiReader):
     """Reads the downloaded folder; see the module's text for what it accepts."""
 
     version: int = 2
@@ -101,19 +90,7 @@ class IxiReader:
             _sample(number, images.get(number, []), rows.get(number), number in doubtful)
             for number in sorted(set(images) | set(rows))
         ]
-        return Scan(
-            samples=tuple(item for item in found if isinstance(item, Sample)),
-            rejected=tuple(item for item in found if isinstance(item, Rejected)),
-            tables=(table,),
-        )
-
-    def decode(self, address: str) -> Decoded:
-        """One volume ``(X, Y, Z)`` in right, anterior, superior order.
-
-        Raises:
-            DecodeError: the file is missing, truncated or no volume with 3 axes.
-        """
-        return decode_nifti(read_bytes(address))
+        return Scan.of(found, table)
 
 
 @dataclass(frozen=True)
@@ -184,5 +161,3 @@ def _sample(
 
 
 DATASET = Dataset(card=CARD, reader=IxiReader())
-
-__all__ = ["CARD", "DATASET", "IxiReader"]

@@ -25,12 +25,17 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from supremix_datasets.cards.augmentation import Augmentation
-from supremix_datasets.cards.card import Card, Covariate
-from supremix_datasets.cards.dataset import Dataset, Decoded
+from supremix_datasets.cards.card import Covariate
+from supremix_datasets.cards.dataset import Dataset
 from supremix_datasets.cards.sample import Rejected, Sample, Scan
 from supremix_datasets.errors import LabelTableError, SourceError
-from supremix_datasets.readers.pet_files import PetImage, decode_pet, other_kind, pet_images
+from supremix_datasets.readers.pet_files import (
+    PetImage,
+    PetReader,
+    amyloid_card,
+    other_kind,
+    pet_images,
+)
 from supremix_datasets.sources.files import list_files
 from supremix_datasets.sources.tables import (
     LINE,
@@ -51,31 +56,23 @@ COLUMNS = {
     "target": ["Centiloid_fSUVR_TOT_CORTMEAN"],
 }
 
-CARD = Card(
+CARD = amyloid_card(
     name="oasis3-amyloid",
     title="Amyloid PET, Centiloid (OASIS-3)",
-    modality="PET",
     target="Centiloid",
     unit="CL",
     label_bin=5.0,
     label_scale=5.0,
     window=25.0,
     label_range=(-100.0, 300.0),
-    shape=(64, 76, 64),
-    spacing=(3.0, 3.0, 3.0),
     covariates=(Covariate(name="pib", doc="1 for Pittsburgh compound B, 0 for florbetapir"),),
-    intensity="foreground",
-    gain=1 / 80,
-    augmentation=Augmentation(
-        rotation_deg=8.0, translate=0.05, scale=0.05, flip_axes=(0,), gain=0.1, noise=0.02
-    ),
     licence="OASIS-3 data use agreement; free, on application",
     home="https://sites.wustl.edu/oasisbrains/",
 )
 
 
 @dataclass(frozen=True)
-class Oasis3AmyloidReader:
+class Oasis3AmyloidReader(PetReader):
     """Reads the downloaded folder; see the module's text for what it accepts."""
 
     version: int = 2
@@ -106,23 +103,7 @@ class Oasis3AmyloidReader:
         table = str(listing[min(tables, key=len)]["address"])
         rows = _rows(table)
         used: dict[_CentiloidRow, str] = {}
-        found = [_sample(image, rows, used) for image in images]
-        return Scan(
-            samples=tuple(item for item in found if isinstance(item, Sample)),
-            rejected=tuple(item for item in found if isinstance(item, Rejected)),
-            tables=(table,),
-        )
-
-    def decode(self, address: str) -> Decoded:
-        """One volume ``(X, Y, Z)`` in right, anterior, superior order, mean over its time frames.
-
-        Args:
-            address: A NIfTI file, or a folder of DICOM slices (ending in "/").
-
-        Raises:
-            DecodeError: a file is missing or damaged, or the slices make no volume.
-        """
-        return decode_pet(address)
+        return Scan.of((_sample(image, rows, used) for image in images), table)
 
 
 @dataclass(frozen=True)

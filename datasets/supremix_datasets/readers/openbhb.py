@@ -30,11 +30,11 @@ import numpy as np
 import polars as pl
 
 from supremix_datasets.cards.augmentation import Augmentation
-from supremix_datasets.cards.card import Card, Covariate
 from supremix_datasets.cards.dataset import Dataset, Decoded
 from supremix_datasets.cards.sample import Rejected, Sample, Scan
 from supremix_datasets.decoding.arrays import decode_npy
 from supremix_datasets.errors import DecodeError, SourceError
+from supremix_datasets.readers.brain_age import brain_age_card
 from supremix_datasets.sources.files import file_name, list_files, read_bytes
 from supremix_datasets.sources.tables import (
     check_numbers,
@@ -74,21 +74,10 @@ COLUMNS = {
 }
 SEXES = {"m": 1.0, "male": 1.0, "1": 1.0, "f": 0.0, "female": 0.0, "0": 0.0}
 
-CARD = Card(
+CARD = brain_age_card(
     name="openbhb",
     title="Brain age in preprocessed T1 MRI (OpenBHB)",
-    modality="T1-weighted MRI",
-    target="age",
-    unit="years",
-    label_bin=1.0,
-    label_scale=1.0,
-    window=5.0,
     label_range=(3.0, 100.0),
-    shape=(91, 109, 91),
-    spacing=(2.0, 2.0, 2.0),
-    covariates=(Covariate(name="sex", default=0.5, doc="0 female, 1 male, 0.5 not known"),),
-    intensity="foreground",
-    gain=1 / 80,
     # In MNI space, and the field already corrected.
     augmentation=Augmentation(
         rotation_deg=6.0, translate=0.03, flip_axes=(0,), gain=0.1, gamma=0.1, noise=0.01
@@ -128,12 +117,7 @@ class OpenBhbReader:
                 "sex, site) into that folder."
             )
         rows, doubtful = merge_rows(pl.concat([_participants(table) for table in tables]), "id")
-        found = _match(images, rows, doubtful)
-        return Scan(
-            samples=tuple(item for item in found if isinstance(item, Sample)),
-            rejected=tuple(item for item in found if isinstance(item, Rejected)),
-            tables=tuple(tables),
-        )
+        return Scan.of(_match(images, rows, doubtful), *tables)
 
     def decode(self, address: str) -> Decoded:
         """One volume ``(X, Y, Z)`` in right, anterior, superior order, on the grid of its kind.
@@ -259,5 +243,3 @@ def _split(named: str | None, folder: str | None) -> tuple[str | None, str | Non
 
 
 DATASET = Dataset(card=CARD, reader=OpenBhbReader())
-
-__all__ = ["CARD", "DATASET", "OpenBhbReader"]

@@ -1,4 +1,4 @@
-"""PET images as the archives hand them out: folders of DICOM slices, NIfTI files, time frames."""
+"""Amyloid PET as the archives hand it out: folders of DICOM slices, NIfTI files, time frames."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from supremix_datasets.cards.augmentation import Augmentation
+from supremix_datasets.cards.card import Card
 from supremix_datasets.cards.dataset import Decoded
 from supremix_datasets.decoding.dicom import decode_dicom_series
 from supremix_datasets.decoding.images import VOLUMES, decode_nifti
@@ -27,6 +29,41 @@ MRI = re.compile(
 OTHER_TRACER = re.compile(
     r"(?<![a-z0-9])(tau|ftp|av1451|flortaucipir|mk6240|pi2620|fdg)(?![a-z0-9])", re.IGNORECASE
 )
+
+amyloid_card = functools.partial(
+    Card,
+    modality="PET",
+    target="SUVR",
+    unit="SUVR",
+    label_bin=0.05,
+    label_scale=0.05,
+    window=0.25,
+    label_range=(0.3, 3.5),
+    shape=(64, 76, 64),
+    spacing=(3.0, 3.0, 3.0),
+    # Counts depend on dose and time and have no scale of their own; the label is a ratio.
+    intensity="foreground",
+    gain=1 / 80,
+    augmentation=Augmentation(
+        rotation_deg=8.0, translate=0.05, scale=0.05, flip_axes=(0,), gain=0.1, noise=0.02
+    ),
+)
+"""Makes the card of a dataset of amyloid PET; other values are given by keyword."""
+
+
+class PetReader:
+    """Decoding of a reader whose images are PET."""
+
+    def decode(self, address: str) -> Decoded:
+        """One volume ``(X, Y, Z)`` in right, anterior, superior order, mean over its time frames.
+
+        Args:
+            address: A NIfTI file, or a folder of DICOM slices (ending in "/").
+
+        Raises:
+            DecodeError: a file is missing or damaged, or the slices make no volume.
+        """
+        return decode_pet(address)
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,12 +102,7 @@ class RsnaBoneAgeReader:
                 "boneage-training-dataset.csv (id, boneage, male) into that folder, or give the "
                 "folder above if the table is there."
             )
-        found = _pair(images, tables)
-        return Scan(
-            samples=tuple(item for item in found if isinstance(item, Sample)),
-            rejected=tuple(item for item in found if isinstance(item, Rejected)),
-            tables=tables.addresses,
-        )
+        return Scan.of(_pair(images, tables), *tables.addresses)
 
     def decode(self, address: str) -> Decoded:
         """One radiograph as grey values ``(H, W)``, bone bright on dark.
@@ -251,5 +246,3 @@ DATASET = Dataset(
     reader=RsnaBoneAgeReader(),
     phantom=Phantom(write=write_hand_phantoms, version=1, samples=256, shape=(80, 80)),
 )
-
-__all__ = ["CARD", "DATASET", "RsnaBoneAgeReader", "is_inverted", "upright_grey"]

@@ -24,13 +24,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from supremix_datasets.cards.augmentation import Augmentation
-from supremix_datasets.cards.card import Card, Covariate
-from supremix_datasets.cards.dataset import Dataset, Decoded, Phantom
+from supremix_datasets.cards.dataset import Dataset, Decoded
 from supremix_datasets.cards.sample import Rejected, Sample, Scan
 from supremix_datasets.decoding.images import decode_nifti
 from supremix_datasets.errors import DecodeError, LabelTableError, SourceError
+from supremix_datasets.phantoms.folder import head_phantom
 from supremix_datasets.phantoms.ukb_t1 import write_brain_phantoms
+from supremix_datasets.readers.brain_age import brain_age_card
 from supremix_datasets.sources.files import list_files, read_bytes, zip_members
 from supremix_datasets.sources.tables import (
     check_numbers,
@@ -46,24 +46,9 @@ VISIT = re.compile(r"^(?P<eid>\d+)_20252_(?P<visit>\d+)_(?P<array>\d+)$")
 WITHDRAWN = re.compile(r"(^w\d+_\d+\.csv$)|(withdraw.*\.(csv|txt)$)", re.IGNORECASE)
 TABLES = (".csv", ".tsv", ".tab", ".txt")
 
-CARD = Card(
+CARD = brain_age_card(
     name="ukb-t1",
     title="Brain age in T1 MRI (UK Biobank)",
-    modality="T1-weighted MRI",
-    target="age",
-    unit="years",
-    label_bin=1.0,
-    label_scale=1.0,
-    window=5.0,
-    label_range=(18.0, 110.0),
-    shape=(91, 109, 91),
-    spacing=(2.0, 2.0, 2.0),
-    covariates=(Covariate(name="sex", default=0.5, doc="0 female, 1 male, 0.5 not known"),),
-    intensity="foreground",
-    gain=1 / 80,
-    augmentation=Augmentation(
-        rotation_deg=8.0, translate=0.04, flip_axes=(0,), gain=0.1, gamma=0.1, bias_field=0.05
-    ),
     licence="UK Biobank material transfer agreement; a project of one's own is needed",
     home="https://biobank.ndph.ox.ac.uk/ukb/field.cgi?id=20252",
 )
@@ -96,11 +81,7 @@ class UkbT1Reader:
             _sample(eid, visit, files, patients, withdrawn)
             for (eid, visit), files in sorted(visits.items())
         ]
-        return Scan(
-            samples=tuple(item for item in found if isinstance(item, Sample)),
-            rejected=tuple(item for item in found if isinstance(item, Rejected)),
-            tables=(table,),
-        )
+        return Scan.of(found, table)
 
     def decode(self, address: str) -> Decoded:
         """One volume ``(X, Y, Z)`` in right, anterior, superior order.
@@ -292,11 +273,5 @@ def _sex(text: str | None) -> float | None:
 DATASET = Dataset(
     card=CARD,
     reader=UkbT1Reader(),
-    phantom=Phantom(
-        write=write_brain_phantoms,
-        version=2,
-        samples=256,
-        shape=(30, 36, 30),
-        spacing=(6.0, 6.0, 6.0),
-    ),
+    phantom=head_phantom(write=write_brain_phantoms, version=2),
 )

@@ -88,8 +88,7 @@ class TableReader:
             raise SourceError(f"the table {self.layout.table!r} is no longer in {source!r}.")
         table = str(info["address"])
         frame = _columns(table, self.layout)
-        samples, rejected = read_rows(frame, self.layout, listing, source, table)
-        return Scan(samples=samples, rejected=rejected, tables=(table,))
+        return read_rows(frame, self.layout, listing, source, table)
 
     def decode(self, address: str) -> Decoded:
         """One image of any supported format, see :func:`decode_file`.

@@ -14,7 +14,7 @@ from typing import Any
 
 import polars as pl
 
-from supremix_datasets.cards.sample import Rejected, Sample
+from supremix_datasets.cards.sample import Rejected, Sample, Scan
 from supremix_datasets.decoding.images import ending_of
 from supremix_datasets.errors import LabelTableError
 from supremix_datasets.readers.own_table.spec import COMPULSORY, CovariateColumn
@@ -74,7 +74,7 @@ def read_rows(
     listing: Mapping[str, Mapping[str, Any]],
     root: str,
     table: str,
-) -> tuple[tuple[Sample, ...], tuple[Rejected, ...]]:
+) -> Scan:
     """The samples of a table, and the rows that are excluded.
 
     Args:
@@ -82,7 +82,7 @@ def read_rows(
         layout: Meaning of the columns.
         listing: Files below the root, by their path.
         root: Address of the folder.
-        table: Address of the table, for messages.
+        table: Address of the table, for messages and for the record.
 
     Raises:
         LabelTableError: a split or a covariate holds a word that is not known.
@@ -92,8 +92,7 @@ def read_rows(
     numbers = {c.covariate.name: _numbers(frame, c, table) for c in layout.covariates}
     finder = _FileFinder.of(listing, root)
     duplicated = _duplicated(rows)
-    samples: list[Sample] = []
-    rejected: list[Rejected] = []
+    listed: list[Sample | Rejected] = []
     for index, row in enumerate(rows):
         address, problem = finder.find(row.path)
         found = {name: column[index] for name, column in numbers.items()}
@@ -106,9 +105,9 @@ def read_rows(
         )
         if problem is not None or row.target is None or row.group is None:
             reason = problem or "no label in the table"
-            rejected.append(Rejected(id=row.id, reason=reason, address=address))
+            listed.append(Rejected(id=row.id, reason=reason, address=address))
             continue
-        samples.append(
+        listed.append(
             Sample(
                 id=row.id,
                 group=row.group,
@@ -119,7 +118,7 @@ def read_rows(
                 site=row.site,
             )
         )
-    return tuple(samples), tuple(rejected)
+    return Scan.of(listed, table)
 
 
 @dataclass(frozen=True, slots=True)
