@@ -16,8 +16,6 @@ from typing import Any
 from filelock import FileLock
 
 STALE_SECONDS = 86_400.0
-
-
 BLOCK = 1 << 22
 
 

@@ -1,16 +1,4 @@
-"""The exceptions of this package.
-
-DatasetError
-├── CardError             a card, covariate or augmentation policy contradicts itself
-├── UnknownDatasetError   no dataset of that name
-├── SourceError           the folder is missing, empty or not in the official layout
-├── LabelTableError       the table of labels cannot be used
-├── DecodeError           one file cannot be turned into an image (it is excluded)
-├── CovariateError        a covariate of an image is missing or unusable
-├── StoreError            a prepared store is missing, unfinished or damaged
-├── SplitError            the official split contradicts itself, or cannot be made
-└── TooFewSamplesError    too little is left to work with
-"""
+"""The exceptions of this package."""
 
 from __future__ import annotations
 

@@ -1,10 +1,4 @@
-"""What can be wrong with a search space.
-
-SpaceError
-├── UnknownSpaceError       no space of that name
-├── UnknownParameterError   no parameter of that name
-└── ConfigError             a configuration that is not a point of the space
-"""
+"""What can be wrong with a search space."""
 
 from __future__ import annotations
 

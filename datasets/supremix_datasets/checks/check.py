@@ -32,11 +32,11 @@ from supremix_datasets.checks.facts import (
 )
 from supremix_datasets.checks.report import CheckReport
 from supremix_datasets.errors import DatasetError, SourceError
-from supremix_datasets.phantoms.folder import phantom_folder
+from supremix_datasets.phantoms.folder import Mapper, Progress, phantom_folder
 from supremix_datasets.registry import get
 from supremix_datasets.sources.files import filesystem, is_local
 from supremix_datasets.splits import assign
-from supremix_datasets.stores.build import CHUNK, Mapper, Progress, rejected_by
+from supremix_datasets.stores.build import CHUNK, rejected_by
 from supremix_datasets.stores.conform import present
 
 PICTURES = 12

@@ -87,11 +87,7 @@ def _opened(data: bytes) -> Any:
 
 
 def _value_bytes(header: Any) -> int:
-    """Bytes of one value.
-
-    Raises:
-        DecodeError: the values are of no known type, or no real numbers.
-    """
+    """Bytes of one value, which has to be a real number."""
     code = int(header["datatype"])
     if code not in data_type_codes:
         raise DecodeError(f"not a readable NIfTI volume: there is no type of values {code}")
@@ -105,11 +101,7 @@ def _value_bytes(header: Any) -> int:
 
 
 def _affine(header: Any) -> NDArray[np.float64]:
-    """Indices to mm, ``(4, 4)``: sform, else qform, else the stated sizes.
-
-    Raises:
-        DecodeError: the unit is not known, or sform and qform contradict each other.
-    """
+    """Indices to mm, ``(4, 4)``: sform, else qform, else the stated sizes."""
     unit = int(header["xyzt_units"]) & 7
     if unit not in UNITS:
         raise DecodeError(f"the header gives an unknown unit of length (code {unit})")

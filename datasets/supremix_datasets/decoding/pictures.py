@@ -85,11 +85,7 @@ def _check(picture: Image.Image, data: bytes) -> None:
 
 
 def _tiff_tags(picture: Image.Image) -> dict[int, int]:
-    """What a TIFF says of its samples; empty for other formats.
-
-    Raises:
-        DecodeError: its channels differ, or there is no way to read it as it is meant.
-    """
+    """What a TIFF says of its samples; empty for other formats."""
     if picture.format != "TIFF":
         return {}
     tags: Any = picture.tag_v2  # pyright: ignore[reportAttributeAccessIssue]

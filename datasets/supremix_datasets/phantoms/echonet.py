@@ -8,6 +8,7 @@ fraction is exact, and the discs of the tracings give it back.
 from __future__ import annotations
 
 import csv
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,15 +96,11 @@ def draw_recording(seed: int, index: int) -> Recording:
 
 def _write_tables(folder: Path, recordings: list[Recording]) -> None:
     with (folder / "FileList.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(FILES)
-        for index, recording in enumerate(recordings):
-            writer.writerow(_file_row(recording, SPLITS[index % len(SPLITS)]))
+        rows = map(_file_row, recordings, itertools.cycle(SPLITS))
+        csv.writer(file).writerows([FILES, *rows])
     with (folder / "VolumeTracings.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(TRACINGS)
-        for recording in recordings:
-            writer.writerows(_tracing_rows(recording))
+        chords_of = map(_tracing_rows, recordings)
+        csv.writer(file).writerows([TRACINGS, *itertools.chain(*chords_of)])
 
 
 def _file_row(recording: Recording, split: str) -> list[str | float]:

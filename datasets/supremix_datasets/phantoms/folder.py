@@ -15,6 +15,9 @@ from supremix_datasets.errors import SourceError
 
 PARTS = 16
 
+Mapper = Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]]
+Progress = Callable[[int, int], None]
+
 head_phantom = partial(Phantom, samples=256, shape=(30, 36, 30), spacing=(6.0, 6.0, 6.0))
 """Makes the phantom of a whole head, with the grid that is plenty for it."""
 
@@ -38,8 +41,8 @@ def phantom_folder(
     cache: Path,
     samples: int | None,
     seed: int,
-    run: Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]],
-    progress: Callable[[int, int], None] | None = None,
+    run: Mapper,
+    progress: Progress | None = None,
 ) -> str:
     """The folder with the phantoms of a dataset, written first where it is not there yet.
 
@@ -69,8 +72,8 @@ def write_phantoms(
     samples: int | None = None,
     seed: int = 0,
     *,
-    run: Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]] = map,
-    progress: Callable[[int, int], None] | None = None,
+    run: Mapper = map,
+    progress: Progress | None = None,
 ) -> int:
     """Write phantoms into a folder of the user's, in the dataset's official layout.
 
@@ -109,8 +112,8 @@ def _write_parts(
     folder: Path,
     count: int,
     seed: int,
-    run: Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]],
-    progress: Callable[[int, int], None] | None,
+    run: Mapper,
+    progress: Progress | None,
 ) -> None:
     job = _WritePart(phantom.write, str(folder), count, seed)
     for done, _ in enumerate(run(job, range(PARTS)), start=1):

@@ -11,21 +11,19 @@ a second visit with the same anatomy.
 from __future__ import annotations
 
 import csv
-import gzip
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 from scipy import ndimage
 
 from supremix_datasets.phantoms.anatomy.brain import (
-    AFFINE,
     Patient,
     Volume,
     draw_mri_scanner,
     draw_patient,
+    nifti,
     render,
 )
 
@@ -109,7 +107,7 @@ def _write_scan(folder: Path, visit: _PhantomVisit, seed: int, scan: int) -> Non
     ):
         path = package / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(_nifti(volume))
+        path.write_bytes(nifti(volume))
 
 
 def _head(brain: Volume) -> Volume:
@@ -119,16 +117,10 @@ def _head(brain: Volume) -> Volume:
     return np.where(scalp, np.float32(np.percentile(brain[brain > 0], 99)), brain)
 
 
-def _nifti(volume: Volume) -> bytes:
-    image: Any = nib.Nifti1Image(np.rint(volume).astype(np.int16), AFFINE)
-    return gzip.compress(image.to_bytes(), compresslevel=1, mtime=0)
-
-
 def _write_table(path: Path, visits: list[_PhantomVisit], seed: int) -> None:
     with path.open("w", newline="") as file:
         writer = csv.writer(file, delimiter="\t", quoting=csv.QUOTE_ALL, lineterminator="\n")
-        writer.writerow(HEADER)
-        writer.writerow(HEADER.values())
+        writer.writerows([HEADER, HEADER.values()])
         for visit in visits:
             sex = "M" if _patient(visit.patient, seed).male else "F"
             name, site = _name(visit.patient), _site(visit.patient, seed)

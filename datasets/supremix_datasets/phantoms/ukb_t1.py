@@ -7,21 +7,17 @@ column names; one patient in eight has a second visit some years later with the 
 from __future__ import annotations
 
 import csv
-import gzip
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import nibabel as nib
 import numpy as np
-from numpy.typing import NDArray
 
 from supremix_datasets.phantoms.anatomy.brain import (
-    AFFINE,
     Patient,
     draw_mri_scanner,
     draw_patient,
+    nifti,
     render,
 )
 
@@ -85,12 +81,7 @@ def _write_scan(folder: Path, visit: _PhantomVisit, seed: int, scan: int) -> Non
     with zipfile.ZipFile(folder / name, "w") as archive:
         # a fixed date, so that the same seed gives the same bytes
         member = zipfile.ZipInfo("T1/T1_brain_to_MNI.nii.gz", date_time=(2020, 1, 1, 0, 0, 0))
-        archive.writestr(member, _nifti(volume))
-
-
-def _nifti(volume: NDArray[np.float32]) -> bytes:
-    image: Any = nib.Nifti1Image(np.rint(volume).astype(np.int16), AFFINE)
-    return gzip.compress(image.to_bytes(), compresslevel=1, mtime=0)
+        archive.writestr(member, nifti(volume))
 
 
 def _write_table(path: Path, visits: list[_PhantomVisit], ages: list[float], seed: int) -> None:

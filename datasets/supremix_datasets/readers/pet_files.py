@@ -137,11 +137,7 @@ def decode_pet(address: str) -> Decoded:
 
 
 def _durations(address: str, frames: int) -> Sequence[float] | None:
-    """Duration of each time frame in s, from the sidecar; None where it gives none.
-
-    Raises:
-        DecodeError: the sidecar has durations, but not one for each frame.
-    """
+    """Duration of each time frame in s, from the sidecar; None where it gives none."""
     stem = address[: -len(".nii.gz")] if address.lower().endswith(".gz") else address[:-4]
     fs, path = filesystem(f"{stem}.json")
     if not fs.exists(path):

@@ -176,16 +176,13 @@ def _images(listing: dict[str, Any]) -> list[_Radiograph]:
     for path, info in listing.items():
         *folders, file = path.split("/")
         stem, _, ending = file.rpartition(".")
-        split = next(filter(None, map(_folder_split, reversed(folders))), None)
+        named = (split_of(name) for name in reversed(folders) if FOLDER.search(name))
+        split = next(filter(None, named), None)
         ending = f".{ending.lower()}"
         if split is None or file.startswith(".") or ending not in (*PICTURES, ".dcm"):
             continue
         images.append(_Radiograph(split, stem, str(info["address"]), ending == ".dcm"))
     return images
-
-
-def _folder_split(name: str) -> str | None:
-    return split_of(name) if FOLDER.search(name) else None
 
 
 def _pair(images: list[_Radiograph], tables: LabelTables) -> list[Sample | Rejected]:

@@ -45,6 +45,8 @@ MEMBER = "T1/T1_brain_to_MNI.nii.gz"
 VISIT = re.compile(r"^(?P<eid>\d+)_20252_(?P<visit>\d+)_(?P<array>\d+)$")
 WITHDRAWN = re.compile(r"(^w\d+_\d+\.csv$)|(withdraw.*\.(csv|txt)$)", re.IGNORECASE)
 TABLES = (".csv", ".tsv", ".tab", ".txt")
+SEXES = {"0": 0.0, "1": 1.0, "female": 0.0, "male": 1.0}
+"""Field 31 is coded 0 female, 1 male; some exports write the words."""
 
 CARD = brain_age_card(
     name="ukb-t1",
@@ -235,16 +237,13 @@ def _patients(
     table = (aged or with_eid)[0]
     have = set(header(table))
     if not aged:
-        hint = " 21022 is the age at recruitment, years before the scan." if _has21022(have) else ""
+        recruited = any("21022" in column for column in have)
+        hint = " 21022 is the age at recruitment, years before the scan." if recruited else ""
         raise LabelTableError(
             f"the table {table} has no age at the imaging visit: expected a column "
             f"{' or '.join(map(repr, _names(21003, visits[0])))}.{hint} Export field 21003."
         )
     return table, _rows(table, visits)
-
-
-def _has21022(columns: set[str]) -> bool:
-    return any("21022" in column for column in columns)
 
 
 def _rows(table: str, visits: Sequence[str]) -> dict[str, _PatientRow]:
@@ -258,16 +257,11 @@ def _rows(table: str, visits: Sequence[str]) -> dict[str, _PatientRow]:
         eid: _PatientRow(
             ages={visit: to_number(row[f"age{visit}"]) for visit in visits},
             sites={visit: row[f"site{visit}"] for visit in visits},
-            sex=_sex(row["sex"]),
+            sex=SEXES.get((row["sex"] or "").lower()),
             doubtful=eid in doubtful,
         )
         for eid, row in rows.items()
     }
-
-
-def _sex(text: str | None) -> float | None:
-    """Field 31 is coded 0 female, 1 male; some exports write the words."""
-    return {"0": 0.0, "1": 1.0, "female": 0.0, "male": 1.0}.get((text or "").lower())
 
 
 DATASET = Dataset(

@@ -17,7 +17,7 @@ import itertools
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from supremix_datasets.cards.dataset import Reader
 from supremix_datasets.cards.sample import Rejected, Sample, Scan
 from supremix_datasets.decoding.reading import fault
 from supremix_datasets.errors import DatasetError
+from supremix_datasets.phantoms.folder import Mapper, Progress
 from supremix_datasets.sources.files import relative
 from supremix_datasets.stores.conform import Presented, present
 from supremix_datasets.stores.store import FORMAT, IMAGES, INDEX, MANIFEST, QUARANTINE
@@ -38,8 +39,6 @@ from supremix_datasets.stores.store import FORMAT, IMAGES, INDEX, MANIFEST, QUAR
 CHUNK = 8
 JOURNAL = "journal.jsonl"
 
-Mapper = Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]]
-Progress = Callable[[int, int], None]
 Check = Callable[[dict[str, int], pl.DataFrame], None]
 WorkerResult = Presented | Rejected
 

@@ -19,7 +19,7 @@ from supremix_datasets.cards.card import Card
 from supremix_datasets.cards.dataset import Dataset
 from supremix_datasets.cards.sample import Rejected, Sample, Scan
 from supremix_datasets.errors import SourceError, TooFewSamplesError
-from supremix_datasets.phantoms.folder import phantom_folder
+from supremix_datasets.phantoms.folder import Mapper, Progress, phantom_folder
 from supremix_datasets.registry import get
 from supremix_datasets.sources.files import (
     content_signature,
@@ -27,7 +27,7 @@ from supremix_datasets.sources.files import (
     listing_signature,
     relative,
 )
-from supremix_datasets.stores.build import Check, Mapper, Progress, StorePlan, build
+from supremix_datasets.stores.build import Check, StorePlan, build
 from supremix_datasets.stores.shared import has_store, open_shared, publish, shared_address
 from supremix_datasets.stores.store import FORMAT, Store
 
@@ -162,11 +162,9 @@ def _key(dataset: Dataset, card: Card, scan: Scan, source: str) -> str:
 
 def _reader_key(dataset: Dataset) -> list[Any]:
     """Dataset's name, reader's version and settings: not the path of the reader's code."""
-    return [dataset.known_as, dataset.reader.version, _settings(dataset.reader)]
-
-
-def _settings(reader: Any) -> dict[str, Any]:
-    return dataclasses.asdict(reader) if dataclasses.is_dataclass(type(reader)) else {}
+    reader: Any = dataset.reader
+    options = dataclasses.asdict(reader) if dataclasses.is_dataclass(type(reader)) else {}
+    return [dataset.known_as, reader.version, options]
 
 
 def _hash(parts: Any) -> str:

@@ -78,8 +78,8 @@ class Store:
     def __repr__(self) -> str:
         return f"Store({self.card.name}: {len(self)} images {self.card.shape}, {self.path})"
 
-    def __reduce__(self) -> tuple[Any, tuple[str]]:
-        return open_store, (self.path,)
+    def __reduce__(self) -> tuple[Any, tuple[str]]:  # stores travel between processes by path
+        return Store.open, (self.path,)
 
     @property
     def name(self) -> str:
@@ -133,11 +133,6 @@ class Store:
         """The store with that key under a cache folder, or None."""
         matches = sorted((Path(cache) / "stores").glob(f"*-{key[:16]}"))
         return cls.open(matches[0]) if matches else None
-
-
-def open_store(path: str) -> Store:
-    """:meth:`Store.open` as a plain function, so that stores travel between processes by path."""
-    return Store.open(path)
 
 
 def _map_images(folder: Path, manifest: dict[str, Any]) -> NDArray[Any]:

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-Volume = NDArray[np.float32]
+from supremix_datasets.phantoms.anatomy.brain import Volume, ellipsoid
 
 SHAPE = (30, 36, 30)
 VOXEL = 6.0
@@ -235,18 +235,18 @@ def _regions(p: Volume, head: Head) -> Regions:
     """Each region painted over what was there, from the outside in."""
     wide = float(np.exp(head.ventricles))
     mirrored = np.stack([np.abs(p[0]), p[1], p[2]])
-    skin = _share(_ellipsoid(p, (0, 0, -4), (78, 94, 82)))
-    bone = _share(_ellipsoid(p, (0, 0, -2), (72, 88, 75)))
-    outer = _share(_ellipsoid(p, (0, 0, 4), (66, 82, 62)))
+    skin = _share(ellipsoid(p, (0, 0, -4), (78, 94, 82)))
+    bone = _share(ellipsoid(p, (0, 0, -2), (72, 88, 75)))
+    outer = _share(ellipsoid(p, (0, 0, 4), (66, 82, 62)))
     depth = head.cortex
-    core = _ellipsoid(p, (0, 0, 4), (66 - depth, 82 - depth, 62 - depth))
+    core = ellipsoid(p, (0, 0, 4), (66 - depth, 82 - depth, 62 - depth))
     inner = _share(core + FOLD * _folds(p, head))
-    hollow = _share(_ellipsoid(mirrored, (11, -4, 12), (7 * wide, 26 * wide**0.5, 11 * wide)))
-    nuclei = _share(_ellipsoid(mirrored, (16, 4, 0), (9, 20, 10)))
-    hind = _share(_ellipsoid(p, (0, -48, -46), (48, 29, 22)))
-    hind_white = _share(_ellipsoid(p, (0, -42, -44), (26, 12, 9)))
-    stem = _share(_ellipsoid(p, (0, -16, -52), (12, 12, 28)))
-    glands = [_share(_ellipsoid(p, (side * 48, 8, -78), (13, 15, 14))) for side in (-1, 1)]
+    hollow = _share(ellipsoid(mirrored, (11, -4, 12), (7 * wide, 26 * wide**0.5, 11 * wide)))
+    nuclei = _share(ellipsoid(mirrored, (16, 4, 0), (9, 20, 10)))
+    hind = _share(ellipsoid(p, (0, -48, -46), (48, 29, 22)))
+    hind_white = _share(ellipsoid(p, (0, -42, -44), (26, 12, 9)))
+    stem = _share(ellipsoid(p, (0, -16, -52), (12, 12, 28)))
+    glands = [_share(ellipsoid(p, (side * 48, 8, -78), (13, 15, 14))) for side in (-1, 1)]
     over = (1 - hind) * (1 - stem)
     cortex = (outer - outer * inner) * over
     cortex = cortex * (p[2] > -30)  # the target region ends above the base, as the atlas's does
@@ -281,15 +281,6 @@ def _pattern(p: Volume, head: Head) -> Volume:
         away = mirrored - np.asarray(centre, dtype=np.float32)[:, None, None, None]
         level += np.float32(weight) * np.exp(-(away**2).sum(0) / (2 * 24.0**2))
     return level
-
-
-def _ellipsoid(p: Volume, centre: tuple[float, ...], axes: tuple[float, ...]) -> Volume:
-    """Signed distance to an ellipsoid in mm, to first order; negative inside."""
-    q = p - np.asarray(centre, dtype=np.float32)[:, None, None, None]
-    a = np.asarray(axes, dtype=np.float32)[:, None, None, None]
-    level = np.sqrt(((q / a) ** 2).sum(0)) + 1e-6
-    slope = np.sqrt(((q / a**2) ** 2).sum(0)) + 1e-6
-    return level * (level - 1) / slope
 
 
 def _share(distance: NDArray[Any]) -> Volume:

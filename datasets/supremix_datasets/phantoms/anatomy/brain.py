@@ -11,9 +11,11 @@ Rician noise vary too; the brain's own age differs from the patient's by about 3
 
 from __future__ import annotations
 
+import gzip
 from dataclasses import dataclass
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -134,6 +136,12 @@ def render(patient: Patient, age: float, scanner: MriScanner, rng: np.random.Gen
     return _acquire(image.astype(np.float32), inside, points, scanner, rng)
 
 
+def nifti(volume: Volume) -> bytes:
+    """A packed NIfTI file of a volume on the grid of :data:`AFFINE`, rounded to whole numbers."""
+    image: Any = nib.Nifti1Image(np.rint(volume).astype(np.int16), AFFINE)
+    return gzip.compress(image.to_bytes(), compresslevel=1, mtime=0)
+
+
 def _coordinates(patient: Patient, scanner: MriScanner) -> Volume:
     """``(3, *SHAPE)``: each voxel in mm of the template brain, its centre at 0."""
     voxels = np.stack(np.meshgrid(*[np.arange(n) for n in SHAPE], indexing="ij"))
@@ -143,7 +151,7 @@ def _coordinates(patient: Patient, scanner: MriScanner) -> Volume:
     return (turned / patient.size[:, None, None, None]).astype(np.float32)
 
 
-def _ellipsoid(p: Volume, centre: tuple[float, ...], axes: tuple[float, ...]) -> Volume:
+def ellipsoid(p: Volume, centre: tuple[float, ...], axes: tuple[float, ...]) -> Volume:
     """Signed distance to an ellipsoid in mm, to first order; negative inside."""
     q = p - np.asarray(centre, dtype=np.float32)[:, None, None, None]
     a = np.asarray(axes, dtype=np.float32)[:, None, None, None]
@@ -176,7 +184,7 @@ def _tissues(p: Volume, patient: Patient, years: float) -> tuple[Volume, Volume,
     cortex = 3.4 - 0.016 * years
     lower = p[2] * (1 + 0.35 * (p[2] < 0))  # the base is flatter than the vault
     flat = np.stack([p[0], p[1], lower]).astype(np.float32)
-    surface = _ellipsoid(flat, (0, 0, 0), (67, 84, 66))
+    surface = ellipsoid(flat, (0, 0, 0), (67, 84, 66))
     near = 1 - _share((surface + 22) / 2)  # sulci reach about 22 mm deep
     fold = _folding(p, patient)
     cleft = _sheet(p[0], 1.5 * sulcus) * _share(18 - p[2])
@@ -192,9 +200,9 @@ def _inner_structures(
     p: Volume, patient: Patient, years: float, grey: Volume, white: Volume, fluid: Volume
 ) -> tuple[Volume, Volume, Volume, Volume]:
     """Cerebellum, brain stem, deep nuclei and ventricles, each painted over what was there."""
-    hind = _ellipsoid(p, (0, -42, -48), (50, 31, 24))
-    hind_white = _ellipsoid(p, (0, -38, -46), (34, 17, 12))
-    stem = _ellipsoid(p, (0, -14, -50), (13, 13, 30))
+    hind = ellipsoid(p, (0, -42, -48), (50, 31, 24))
+    hind_white = ellipsoid(p, (0, -38, -46), (34, 17, 12))
+    stem = ellipsoid(p, (0, -14, -50), (13, 13, 30))
     pairs = [_sides(p, c, a) for c, a in (((12, -2, 2), (9, 14, 9)), ((26, 16, 0), (7, 19, 11)))]
     layers = {"grey": grey, "white": white, "fluid": fluid, "deep": np.zeros_like(grey)}
     for name, share in (
@@ -211,12 +219,12 @@ def _inner_structures(
 
 def _sides(p: Volume, centre: tuple[float, ...], axes: tuple[float, ...]) -> Volume:
     mirrored = np.stack([np.abs(p[0]), p[1], p[2]])
-    return _ellipsoid(mirrored, centre, axes)
+    return ellipsoid(mirrored, centre, axes)
 
 
 def _ventricles(p: Volume, patient: Patient, years: float) -> Volume:
     """Signed distance to the ventricles; a year of age adds about 4 % to their volume."""
-    nearest = _ellipsoid(p, (0, -2, -4), (1.5 + 0.06 * max(years, 0), 14, 9))
+    nearest = ellipsoid(p, (0, -2, -4), (1.5 + 0.06 * max(years, 0), 14, 9))
     for side, log_factor in zip((-1, 1), patient.ventricles, strict=True):
         wide = float(np.exp(0.016 * (years - 20) + log_factor))
         for (x, y, z), (a, b, c) in (
@@ -224,7 +232,7 @@ def _ventricles(p: Volume, patient: Patient, years: float) -> Volume:
             ((20, -26, 12), (8, 24, 9)),
             ((34, -8, -16), (4.5, 18, 4.5)),
         ):
-            body = _ellipsoid(p, (side * x, y, z), (a * wide, b * wide**0.5, c * wide))
+            body = ellipsoid(p, (side * x, y, z), (a * wide, b * wide**0.5, c * wide))
             nearest = np.minimum(nearest, body)
     return nearest
 

@@ -135,19 +135,7 @@ def render(
 
 @dataclass(frozen=True)
 class _Shape:
-    """The heart at one moment; lengths in mm, each a half of what it names.
-
-    Args:
-        radius: Largest radius of the left ventricle's cavity.
-        length: Length of the left ventricle with its wall.
-        stretch: Length at the end of filling divided by `length`.
-        swell: Change of the square of its radius since then.
-        outer: Largest radius of the ventricle with its wall.
-        tip: Thickness of the wall at the apex, whole.
-        right: Width of the right ventricle.
-        atrium: Size of each of the two atria.
-        opening: How far the valve is open, ``[0, 1]``.
-    """
+    """The heart at one moment; lengths in mm, each a half of what it names."""
 
     radius: float
     length: float
