@@ -6,19 +6,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import supremix_reports
+from supremix.errors import SpecError
 from supremix.storage.paths import Address, to_path, write_bytes
 from supremix.storage.retry import storage_errors
 from supremix_reports import Catalog, collect
-
-if TYPE_CHECKING:
-    import polars as pl
-
-from typing import Any
-
-from supremix.errors import SpecError
 from supremix_reports.report.differences import Differences, compare_runs
 from supremix_reports.report.files import FORMATS
 from supremix_reports.report.report import Options, WrittenReport, write_report
+
+if TYPE_CHECKING:
+    import polars as pl
 
 HOME = "report"
 """Where a report goes by default: a folder of this name in that of the one run it is about, else
@@ -60,7 +57,7 @@ def report(
         ReportError: No run, an unknown reference, format or split, or `out` is a run's folder.
         RunFolderError: The storage cannot be read or written.
     """
-    addresses = _addresses(runs)
+    addresses = addresses_of(runs)
     target = to_path(_home(addresses) if out is None else out)
     options = Options(
         reference=reference,
@@ -94,14 +91,9 @@ def compare(*runs: Address, split: str = "test", paths: bool = False) -> Differe
     """
     if split not in ("test", "val"):
         raise SpecError(f"errors are compared on the split test or val, not {split!r}.")
-    addresses = _addresses(runs)
+    addresses = addresses_of(runs)
     with storage_errors(", ".join(addresses)):
         return compare_runs(addresses, split=split, paths=paths)
-
-
-def _addresses(runs: Any) -> list[str]:
-    given = list(runs) if isinstance(runs, (list, tuple)) else [runs]
-    return [str(to_path(run)) for run in given]
 
 
 def _home(addresses: Sequence[str]) -> str:

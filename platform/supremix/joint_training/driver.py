@@ -105,19 +105,14 @@ def _train(spec: JointSpec, run: RunFolder, listen: Listener) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class _Training:
-    """One of the trainings: the joint one, or that of a dataset alone.
-
-    Args:
-        name: ``joint`` or ``alone/DATASET``; the folder of its models in the run folder.
-        task: The tasks of the joint one, or the task of one dataset.
-        config: Hyperparameters.
-        columns: Columns that all its rows in the tables share.
-    """
+    """One of the trainings: the joint one, or that of a dataset alone."""
 
     name: str
+    """``joint`` or ``alone/DATASET``; the folder of its models in the run folder."""
     task: Task | tuple[Task, ...]
     config: Mapping[str, Any]
     columns: Mapping[str, Any]
+    """Columns that all its rows in the tables share."""
 
 
 def _trainings(spec: JointSpec, run: RunFolder, tasks: Mapping[str, Task]) -> list[_Training]:

@@ -6,11 +6,10 @@ import json
 import tempfile
 import threading
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from socketserver import ThreadingMixIn
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from supremix.errors import RunFolderError, SpecError
@@ -25,7 +24,7 @@ READING = ("GET", "HEAD")
 """What a browser may do: look."""
 
 
-class Dashboard:
+class Dashboard(AbstractContextManager["Dashboard", None]):
     """A server that shows a run's studies; a context manager.
 
     Args:
@@ -95,15 +94,7 @@ class Dashboard:
                 self._server.shutdown()
                 return
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._over.set()
         if self._thread.is_alive():
             self._thread.join()

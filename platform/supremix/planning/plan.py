@@ -19,7 +19,7 @@ from supremix.planning.calibration import calibrate
 from supremix.planning.costs import Range, TrialCosts, exactly, whole_trial
 from supremix.planning.problems import PlanProblem, disk_problems, free_space
 from supremix.planning.study_plan import CalibratedSearch, StudyPlan, plan_study, study_problems
-from supremix.progress.progress import Listener, Progress
+from supremix.progress.progress import Listener, Progress, silent
 from supremix.runs.folder import RunFolder
 from supremix.search.prepare import Resources, check_budget, find_resources, prepare_search
 from supremix.search.request.keywords import SearchKeywords
@@ -107,17 +107,14 @@ def plan(
         ray_runtime(specs[0].address, wheel=specs[0].wheel),
         tempfile.TemporaryDirectory(prefix="supremix-") as scratch,
     ):
-        planner = _Planner(Path(scratch), progress or _silent)
+        planner = _Planner(Path(scratch), progress or silent)
         return planner.plan(specs, objective == "joint", str(out or "runs"))
 
 
 def _specs(
     dataset: Any, source: Any, method: Any, objective: str, options: Mapping[str, Any]
 ) -> tuple[SearchSpec, ...]:
-    """The searches that are asked for, checked as if they were to be run.
-
-    Their folder is not used: nothing is written there before a search runs.
-    """
+    """The searches that are asked for, checked as if they were to be run; writes no folder."""
     datasets, methods = _several(dataset), _several(method)
     if len(datasets) > 1 and len(methods) > 1:
         if objective != OBJECTIVES[0]:
@@ -236,7 +233,3 @@ def _sum(first: Range, *more: Range) -> Range:
     for one in more:
         first = first + one
     return first
-
-
-def _silent(progress: Progress) -> None:
-    """For those who do not want to know."""

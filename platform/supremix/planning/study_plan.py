@@ -10,7 +10,7 @@ from pathlib import Path
 
 from supremix.cluster import WorkerGroupPlan
 from supremix.planning.calibration import Calibration
-from supremix.planning.costs import Range, TrialCosts, trial_seconds, whole_trial
+from supremix.planning.costs import Range, TrialCosts, exactly, trial_seconds, whole_trial
 from supremix.planning.estimate import Limit, SearchEstimate, estimate
 from supremix.planning.problems import PlanProblem, budget_problems, memory_problems
 from supremix.search.prepare import Resources
@@ -186,8 +186,7 @@ def study_problems(
 def _whole(costs: Sequence[TrialCosts]) -> Range:
     """Seconds for which a whole trial keeps its worker group busy."""
     around = sum(one.setup + one.save * one.epochs for one in costs)
-    found = whole_trial(costs)
-    return Range(low=found.low + around, likely=found.likely + around, high=found.high + around)
+    return whole_trial(costs) + exactly(around)
 
 
 def _estimate(

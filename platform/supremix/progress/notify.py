@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from supremix.errors import SearchInterrupted
-from supremix.progress.progress import Listener, Progress
+from supremix.progress.progress import Listener, Progress, messages
 from supremix.progress.stalls import StallWatch
 from supremix.progress.webhook import Kind, Webhook
 
@@ -35,7 +35,7 @@ def notified(
     if url is None:
         yield listen
         return
-    with Webhook(url, run, dataset, note=lambda text: listen(Progress(message=text))) as webhook:
+    with Webhook(url, run, dataset, note=messages(listen)) as webhook:
         notifier = _Notifier(webhook, listen, stall)
         with notifier.ending(), notifier.watching:
             yield notifier
@@ -85,9 +85,5 @@ def _facts(latest: dict[str, Progress]) -> dict[str, Any]:
     facts: dict[str, Any] = {"trials": sum(part.done for part in parts)}
     if len(parts) == 1:
         (only,) = parts
-        facts |= {
-            "best_error": only.best_error,
-            "best_trial": only.best_trial,
-            "unit": only.unit,
-        }
+        facts |= {name: getattr(only, name) for name in ("best_error", "best_trial", "unit")}
     return facts

@@ -10,9 +10,9 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from http.client import HTTPException
-from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from supremix.errors import SpecError
 
@@ -31,7 +31,7 @@ _AGAIN = frozenset({408, 425, 429})
 """Answers of the 400s after which the same request may succeed."""
 
 
-class Webhook:
+class Webhook(AbstractContextManager["Webhook", None]):
     """POSTs a JSON object for each message, from a thread of its own; a context manager.
 
     The object has ``event`` (see `Kind`), ``run``, ``dataset``, ``best_error``, ``unit``,
@@ -109,15 +109,7 @@ class Webhook:
         self._thread.join(timeout)
         self._over.set()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def _work(self) -> None:

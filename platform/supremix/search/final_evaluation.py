@@ -183,15 +183,7 @@ def _write_embedding(prepared: PreparedSearch, best: TrialRecord, result: Worker
 def _test(
     session: SearchSession, index: int, executor: Executor, best: TrialRecord, number: int
 ) -> None:
-    """Retrain the best hyperparameters, test them on one dataset, and note it.
-
-    Args:
-        session: The search.
-        index: Index of the dataset.
-        executor: The worker groups.
-        best: The best trial.
-        number: Index of the test seed.
-    """
+    """Retrain the best hyperparameters with a test seed, test them on one dataset, and note it."""
     prepared, seed = session.prepared[index], session.test_seeds[number]
     # Validation has done its work; its images are too many to leave out of the final model.
     task = dataclasses.replace(

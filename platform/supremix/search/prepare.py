@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-from supremix.errors import SpecError
-
-if TYPE_CHECKING:
-    from supremix.cluster.resources import WorkerGroupPlan
-
 import dataclasses
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +11,7 @@ from upath import UPath
 
 import supremix_datasets
 from supremix.cluster import WorkerGroupPlan, cluster_nodes, plan_worker_groups, ray_map
+from supremix.errors import SpecError
 from supremix.progress.progress import Listener, Steps
 from supremix.runs.folder import RunFolder, describe_environment, write_json_once
 from supremix.search.spec import SearchSpec

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from supremix.cluster.tune.trial_template import TrialTask, TrialTemplate
-from supremix.progress.progress import Progress, study_progress
+from supremix.progress.progress import Progress, messages, study_progress
 from supremix.runs.folder import RunFolder, final_key
 from supremix.runs.trial_log import TrialLogs
 from supremix.search.earlier_runs import (
@@ -56,7 +56,8 @@ class SearchSession:
         """Held while one of several threads of the final evaluation writes an event."""
         self._swept = 0.0
         self._longest: float | None = None
-        self._logs = TrialLogs(run.path, lambda text: self._listen(Progress(message=text)))
+        self._listen = self.first.listen
+        self._logs = TrialLogs(run.path, messages(self._listen))
 
     @property
     def first(self) -> PreparedSearch:
@@ -189,9 +190,6 @@ class SearchSession:
     def close(self) -> None:
         """Write the lines of its trials' logs that are not written yet."""
         self._logs.close()
-
-    def _listen(self, progress: Progress) -> None:
-        self.first.listen(progress)
 
     def _first_session(self, concurrent: int) -> tuple[int, int]:
         """Worker groups of the run's first session, and the searches that shared them.

@@ -136,14 +136,10 @@ class SearchSpec(Request):
             return self.encoder
         named = isinstance(self.encoder, str)
         builder = None if isinstance(self.encoder, str) else self.encoder
-        usual = EncoderSpec(name=str(self.encoder) if named else "custom", builder=builder)
-        return EncoderSpec(
-            name=usual.name,
-            builder=usual.builder,
-            width=usual.width if self.width is None else self.width,
-            depth=usual.depth if self.depth is None else self.depth,
-            norm=usual.norm if self.norm is None else self.norm,
-        )
+        values = {"width": self.width, "depth": self.depth, "norm": self.norm}
+        given: dict[str, Any] = {name: v for name, v in values.items() if v is not None}
+        name = str(self.encoder) if named else "custom"
+        return EncoderSpec(name=name, builder=builder, **given)
 
     def resolve_space(
         self, *, window: float, label_bin: float, train_size: int, label_scale: float | None = None
@@ -224,16 +220,11 @@ def _check_given(objects: Collection[str]) -> None:
 def _preset(
     method: Method, window: float, label_bin: float, train_size: int, label_scale: float | None
 ) -> Space:
+    sizes: dict[str, Any] = {"window": window, "label_bin": label_bin, "train_size": train_size}
     own = getattr(method, "space", None)
     if own is not None:
-        return own(window=window, label_bin=label_bin, train_size=train_size)
-    return space_for(
-        method.name,
-        window=window,
-        label_bin=label_bin,
-        train_size=train_size,
-        label_scale=label_scale,
-    )
+        return own(**sizes)
+    return space_for(method.name, **sizes, label_scale=label_scale)
 
 
 def _check_batch(space: Space, train_size: int) -> None:

@@ -78,18 +78,11 @@ def _new(given: dict[str, Any], display: Display) -> Benchmark:
 def _resumed(
     run: str, given: dict[str, Any], display: Display, *, again: bool, seeded: bool
 ) -> Benchmark:
-    """The benchmark that continues a run.
-
-    Args:
-        run: Its folder.
-        given: The options.
-        display: Shows the progress.
-        again: Whether the command is the whole one, repeated: the datasets that it names may be
-            known, and without an address it means this machine.
-        seeded: Whether the number of test seeds was given.
-    """
+    """The benchmark that continues a run."""
     import supremix
 
+    # With `again` the command is the whole one, repeated: the datasets that it names may be known,
+    # and without an address it means this machine.
     if given["source"] and not given["dataset"]:
         raise typer.BadParameter("name the new datasets too, by --dataset.", param_hint="--source")
     datasets = dataset_names(given["dataset"])

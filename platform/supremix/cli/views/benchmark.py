@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from supremix.cli.views.search import files_table
+from supremix.cli.views.search import line_table, show_files, show_notes
 
 if TYPE_CHECKING:
     from supremix.benchmark.result import BenchmarkResult
@@ -43,12 +43,11 @@ def show_benchmark(result: BenchmarkResult, console: Console) -> None:
         console: Where to show it.
     """
     console.print(_errors(result))
-    console.print(
-        f"\nmean absolute errors on the test split with 95 % intervals over patients and "
+    show_notes(
+        console,
+        f"mean absolute errors on the test split with 95 % intervals over patients and "
         f"{result.test_seeds} seeds; best hyperparameters of a search each, retrained on training "
         "and validation data",
-        soft_wrap=True,
-        highlight=False,
     )
     gains = _gains(result)
     if gains.row_count:
@@ -57,10 +56,9 @@ def show_benchmark(result: BenchmarkResult, console: Console) -> None:
     for (dataset, method), reason in result.failures.items():
         text = f"\n{method} on {dataset} has no result: {reason}"
         console.print(Text(text), soft_wrap=True)
-    console.print(Text(f"\neverything is in {result.path}"), soft_wrap=True)
     runs = {dataset: f"the runs on {dataset}, one a method" for dataset in result.datasets}
     there = {name: why for name, why in FILES.items() if (result.path / name).is_file()}
-    console.print(files_table(result.path, there | runs))
+    show_files(console, result.path, there | runs)
 
 
 def _errors(result: BenchmarkResult) -> Table:
@@ -105,7 +103,7 @@ def _gain(row: dict[str, Any] | None) -> str:
 
 
 def _empty(*headings: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = line_table()
     for heading in headings:
         table.add_column(heading, min_width=len(heading))
     return table

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from supremix.cli.parsing.values import format_duration
-from supremix.cli.views.search import files_table
+from supremix.cli.views.search import line_table, show_files, show_notes
 
 if TYPE_CHECKING:
     from supremix.benchmark.result import ComparisonResult
@@ -32,18 +32,14 @@ def show_comparison(result: ComparisonResult, console: Console) -> None:
     """
     rows = result.table.to_dicts()
     console.print(comparison_table(rows))
-    console.print(
-        "\nmean absolute errors with 95 % intervals; difference: test error minus the least one, "
+    show_notes(
+        console,
+        "mean absolute errors with 95 % intervals; difference: test error minus the least one, "
         "on the same test images",
-        soft_wrap=True,
-        highlight=False,
+        result.failures,
     )
-    for method, reason in result.failures.items():
-        console.print(Text(f"\n{method} has no result: {reason}"), soft_wrap=True)
     console.print(Text(f"\n{result.verdict}", style="bold"), soft_wrap=True)
-    console.print(Text(f"\neverything is in {result.path}"), soft_wrap=True)
-    runs = {method: f"the run of {method}" for method in result.methods}
-    console.print(files_table(result.path, FILES | runs))
+    show_files(console, result.path, FILES | {m: f"the run of {m}" for m in result.methods})
 
 
 def comparison_table(rows: list[dict[str, Any]]) -> Table:
@@ -55,7 +51,7 @@ def comparison_table(rows: list[dict[str, Any]]) -> Table:
     # Imported here so that `--help` need not wait for it.
     from supremix_reports import interval_text
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = line_table()
     table.add_column("method", no_wrap=True)
     for heading in (f"test ({rows[0]['unit']})", "difference", "validation"):
         table.add_column(heading)

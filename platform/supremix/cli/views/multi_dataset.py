@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from supremix.cli.parsing.values import format_duration
 from supremix.cli.views.comparison import trials_text
-from supremix.cli.views.search import files_table
+from supremix.cli.views.search import line_table, show_files, show_notes
 
 if TYPE_CHECKING:
     from supremix.benchmark.result import MultiDatasetResult
@@ -33,24 +32,20 @@ def show_multi_dataset(result: MultiDatasetResult, console: Console) -> None:
         console: Where to show it.
     """
     console.print(_table(result.table.to_dicts()))
-    console.print(
-        "\nmean absolute errors with 95 % intervals over patients; test: the best "
+    show_notes(
+        console,
+        "mean absolute errors with 95 % intervals over patients; test: the best "
         "hyperparameters, retrained on training and validation data and measured once",
-        soft_wrap=True,
-        highlight=False,
+        result.failures,
     )
-    for dataset, reason in result.failures.items():
-        console.print(Text(f"\n{dataset} has no result: {reason}"), soft_wrap=True)
-    console.print(Text(f"\neverything is in {result.path}"), soft_wrap=True)
-    runs = {dataset: f"the run on {dataset}" for dataset in result.datasets}
-    console.print(files_table(result.path, FILES | runs))
+    show_files(console, result.path, FILES | {d: f"the run on {d}" for d in result.datasets})
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
     # Imported here so that `--help` need not wait for it.
     from supremix_reports import interval_text
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = line_table()
     table.add_column("dataset", no_wrap=True)
     for heading in ("unit", "test", "validation"):
         table.add_column(heading, min_width=len(heading))

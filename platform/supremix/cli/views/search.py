@@ -70,8 +70,25 @@ def show_result(result: Result, console: Console) -> None:
     console.print(f"\nbest hyperparameters (trial {result.best.trial})", style="bold")
     console.print(hyperparameters_table(result.best.config))
     console.print(Text(f"\n{errors_text(result, unit)}", style="bold"), soft_wrap=True)
-    console.print(Text(f"\neverything is in {result.path}"), soft_wrap=True)
-    console.print(files_table(result.path))
+    show_files(console, result.path, FILES)
+
+
+def show_notes(console: Console, note: str, failures: Mapping[str, str] | None = None) -> None:
+    """Show what the numbers above mean, and what has no result and why."""
+    console.print(f"\n{note}", soft_wrap=True, highlight=False)
+    for name, reason in (failures or {}).items():
+        console.print(Text(f"\n{name} has no result: {reason}"), soft_wrap=True)
+
+
+def show_files(console: Console, folder: UPath, files: Mapping[str, str]) -> None:
+    """Show where everything is, and what each of its files is for."""
+    console.print(Text(f"\neverything is in {folder}"), soft_wrap=True)
+    console.print(files_table(folder, files))
+
+
+def line_table() -> Table:
+    """An empty table without borders."""
+    return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
 
 
 def trials_table(trials: pl.DataFrame, unit: str, *, width: int) -> Table:
@@ -87,7 +104,7 @@ def trials_table(trials: pl.DataFrame, unit: str, *, width: int) -> Table:
     """
     rows = trials.to_dicts()
     shown = _fitting(varying(rows), width - FIXED_WIDTH)
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = line_table()
     for heading in ("rank", "trial", "state", f"error ({unit})", "epochs"):
         table.add_column(heading, justify="left" if heading == "state" else "right", no_wrap=True)
     for name in shown:

@@ -3,94 +3,77 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from supremix.search.request.option import CLUSTER, COMMANDS, OUTPUT, PREPARE, TRAININGS, option
+
+_cluster = partial(option, group=CLUSTER)
+_output = partial(option, group=OUTPUT)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterOptions:
     """The options of the cluster: where a run runs, and whom it informs."""
 
-    workers: int = option(
+    workers: int = _cluster(
         1,
         help="Ray Train workers of a worker group, which share each batch of a trial.",
-        group=CLUSTER,
         commands=TRAININGS,
     )
-    concurrent_trials: int | None = option(
-        None,
+    concurrent_trials: int | None = _cluster(
         help="Trials that run at the same time, each on a worker group; by default as many as fit "
         "the cluster.",
-        group=CLUSTER,
     )
-    cpus_per_worker: float | None = option(
-        None,
+    cpus_per_worker: float | None = _cluster(
         help="CPUs, and torch threads, of one worker; by default 1 with a GPU, else 2 or what "
         "there is.",
-        group=CLUSTER,
         commands=TRAININGS,
     )
-    gpus_per_worker: float | None = option(
-        None,
+    gpus_per_worker: float | None = _cluster(
         help="GPUs of one worker: 0.5 puts two workers on one GPU, 0 trains on CPUs; by default 1 "
         "where the cluster has GPUs.",
-        group=CLUSTER,
         commands=TRAININGS,
     )
-    address: str | None = option(
-        None,
+    address: str | None = _cluster(
         help="Address of the Ray cluster, such as auto or ray://host:10001; by default this "
         "machine alone.",
-        group=CLUSTER,
         commands=COMMANDS,
         resumable=True,
     )
-    wheel: str | None = option(
-        None,
+    wheel: str | None = _cluster(
         help="Wheel of supremix that the cluster's nodes install, where supremix is not installed "
         "on them.",
-        group=CLUSTER,
         metavar="FILE",
         resumable=True,
     )
-    cache: str | None = option(
-        None,
+    cache: str | None = _cluster(
         help="Folder of the decoded datasets, on this machine and on every node that trains; by "
         "default $SUPREMIX_CACHE, else ~/.cache/supremix.",
-        group=CLUSTER,
         commands=COMMANDS,
         metavar="FOLDER",
         resumable=True,
     )
-    stores: str | None = option(
-        None,
+    stores: str | None = _cluster(
         help="Address where decoded datasets are shared between nodes (s3://bucket/stores): each "
         "node copies one to its own cache, once. Not needed where all nodes see the same cache.",
-        group=CLUSTER,
         commands=(*TRAININGS, PREPARE),
         metavar="ADDRESS",
     )
-    tensorboard: str | None = option(
-        None, help="Folder for TensorBoard's logs of the trials.", group=OUTPUT, metavar="FOLDER"
+    tensorboard: str | None = _output(
+        help="Folder for TensorBoard's logs of the trials.", metavar="FOLDER"
     )
-    mlflow: str | None = option(
-        None,
+    mlflow: str | None = _output(
         help="Tracking address of an MLflow server or store that the trials are logged to.",
-        group=OUTPUT,
         metavar="ADDRESS",
     )
-    webhook: str | None = option(
-        None,
+    webhook: str | None = _output(
         help="Address that gets a message when the search ends or stalls.",
-        group=OUTPUT,
         metavar="URL",
     )
-    stall: float | None = option(
-        None,
+    stall: float | None = _output(
         help="Time without an epoch after which a search counts as stalled, in seconds or written "
         "like 30m; by default 20 times the longest epoch so far, at least 10m, and 1h before the "
         "first.",
-        group=OUTPUT,
         above=0,
         form="time",
     )

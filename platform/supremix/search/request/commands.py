@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from supremix._choices import OBJECTIVES
 from supremix.search.request.option import (
     BENCHMARK,
@@ -18,6 +20,8 @@ from supremix.search.request.option import (
     Option,
 )
 
+_flag = partial(Option, type="bool", default=False, form="flag")
+
 COMMAND_OPTIONS = (
     Option(
         name="objective",
@@ -31,7 +35,6 @@ COMMAND_OPTIONS = (
     ),
     Option(
         name="reference",
-        default=None,
         help="Method that the others are compared with; by default l1 where it is one of them, "
         "else the last.",
         group=EVALUATION,
@@ -47,18 +50,14 @@ COMMAND_OPTIONS = (
         group=EVALUATION,
         commands=(JOINT,),
     ),
-    Option(
+    _flag(
         name="full",
-        type="bool",
-        default=False,
         help="Decode every image, not a few of each split.",
         group=DATA,
         commands=(CHECK,),
-        form="flag",
     ),
     Option(
         name="out",
-        default=None,
         help="Run folder to write, on disk or at any fsspec address; by default a new one in "
         "runs/.",
         group=OUTPUT,
@@ -77,7 +76,6 @@ COMMAND_OPTIONS = (
     ),
     Option(
         name="resume",
-        default=None,
         help="Continue the run in this folder, as it was specified. Only `address`, `wheel` and "
         "`cache` may be given with it, where they are different now.",
         group=OUTPUT,
@@ -92,16 +90,13 @@ COMMAND_OPTIONS = (
             }
         },
     ),
-    Option(
+    _flag(
         name="or_resume",
-        type="bool",
-        default=False,
         help="Start the run in `out`, or continue it where it was started there before: one "
         "command for a job that may be restarted. A run that is continued takes from the command "
         "what `resume` allows.",
         group=OUTPUT,
         commands=(SEARCH, BENCHMARK),
-        form="flag",
     ),
     Option(
         name="report",
@@ -112,24 +107,18 @@ COMMAND_OPTIONS = (
         commands=(BENCHMARK,),
         resumable=True,
     ),
-    Option(
+    _flag(
         name="as_json",
-        type="bool",
-        default=False,
         help="Print the plan as JSON.",
         group=OUTPUT,
         commands=(PLAN,),
-        form="flag",
         flag="--json",
     ),
-    Option(
+    _flag(
         name="quiet",
-        type="bool",
-        default=False,
         help="Show only the result.",
         group=OUTPUT,
         commands=COMMANDS,
-        form="flag",
         flag="--quiet",
         resumable=True,
     ),

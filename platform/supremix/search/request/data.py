@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from supremix.search.request.option import (
@@ -14,7 +15,9 @@ from supremix.search.request.option import (
     OPTIONAL,
     PLAN,
     PREPARE,
+    REQUIRED,
     SEARCH,
+    SEARCHES,
     TRAININGS,
     option,
 )
@@ -22,15 +25,17 @@ from supremix.search.request.option import (
 if TYPE_CHECKING:
     from supremix_datasets import Dataset
 
+_data = partial(option, group=DATA, commands=TRAININGS)
+
 
 @dataclass(frozen=True, kw_only=True)
 class DataOptions:
     """The images, and how they are split."""
 
-    dataset: str | Dataset = option(
+    dataset: str | Dataset = _data(
+        REQUIRED,
         help="Name of the dataset; see `supremix datasets`. Several names, separated by commas, "
         "are searched at once by the same worker groups.",
-        group=DATA,
         commands=COMMANDS,
         metavar="NAME,…",
         changes={
@@ -50,12 +55,10 @@ class DataOptions:
             CHECK: {"help": "Name of the dataset; see `supremix datasets`.", "flag": "dataset"},
         },
     )
-    source: str | None = option(
-        None,
+    source: str | None = _data(
         help="The dataset's official folder, on disk or at any fsspec address (s3://…). "
         "'phantom' generates images, and is the default where the dataset has phantoms. For "
         "several datasets: NAME=FOLDER,NAME=FOLDER.",
-        group=DATA,
         commands=COMMANDS,
         metavar="FOLDER",
         changes={
@@ -68,11 +71,9 @@ class DataOptions:
             },
         },
     )
-    shape: tuple[int, ...] | None = option(
-        None,
+    shape: tuple[int, ...] | None = _data(
         help="Grid that the images are resampled to, in pixels or voxels; by default the dataset "
         "card's. A smaller grid is faster.",
-        group=DATA,
         commands=COMMANDS,
         form="shape",
         metavar="N,N,…",
@@ -85,35 +86,28 @@ class DataOptions:
             }
         },
     )
-    phantoms: int | None = option(
-        None,
+    phantoms: int | None = _data(
         help="Number of phantoms to generate for a dataset; by default the dataset's own number.",
-        group=DATA,
-        commands=TRAININGS,
         least=1,
     )
-    fractions: tuple[float, float, float] = option(
+    fractions: tuple[float, float, float] = _data(
         (0.6, 0.2, 0.2),
         help="Fractions of the patients in training, validation and test, adding up to 1, where "
         "the dataset has no official split.",
-        group=DATA,
-        commands=TRAININGS,
         form="fractions",
         metavar="F,F,F",
     )
-    split_seed: int = option(
+    split_seed: int = _data(
         0,
         help="Seed of the split into training, validation and test, where the dataset has no "
         "official one; use the same for all searches that are to be compared.",
-        group=DATA,
-        commands=TRAININGS,
     )
-    label_fraction: float = option(
+    label_fraction: float = _data(
         1.0,
         help="Fraction of the training patients whose labels are used; validation and test keep "
         "all of theirs.",
-        group=DATA,
         above=0,
         most=1,
         metavar="FRACTION",
+        commands=SEARCHES,
     )

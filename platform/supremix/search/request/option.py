@@ -73,7 +73,7 @@ class Option:
     help: str
     group: str
     commands: tuple[Command, ...] = SEARCHES
-    default: Any = REQUIRED
+    default: Any = None
     choices: tuple[str, ...] = ()
     least: float | None = None
     above: float | None = None
@@ -130,7 +130,7 @@ class Option:
         )
 
 
-def option(default: Any = REQUIRED, **given: Any) -> Any:
+def option(default: Any = None, **given: Any) -> Any:
     """A dataclass field that is an option of a request; the arguments are those of `Option`."""
     declared = Option(default=default, **given)
     return field(default=default, metadata={"option": declared})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from supremix._choices import PRUNERS
@@ -23,44 +24,40 @@ if TYPE_CHECKING:
     from supremix.training import Method
     from supremix_spaces import Space
 
+_budget = partial(option, group=BUDGET)
+_search = partial(option, group=SETTINGS)
+_evaluation = partial(option, group=EVALUATION)
+
 
 @dataclass(frozen=True, kw_only=True)
 class StudyOptions:
     """The options of a study: what is searched, for how long, and how the result is confirmed."""
 
-    trials: int | None = option(
-        None,
+    trials: int | None = _budget(
         help="Number of trials of each search. A search ends when `trials`, `time` or "
         "`gpu_hours` is used up, whichever is first; give at least one of them.",
-        group=BUDGET,
         least=1,
     )
-    time: float | None = option(
-        None,
+    time: float | None = _budget(
         help="Wall time of each search, in seconds or written like 30m, 1h30m, 90s.",
-        group=BUDGET,
         above=0,
         form="time",
     )
-    gpu_hours: float | None = option(
-        None,
+    gpu_hours: float | None = _budget(
         help="Hours that GPUs train in each search, added up over all GPUs.",
-        group=BUDGET,
         above=0,
     )
-    epochs: int = option(
+    epochs: int = _budget(
         60,
         help="Epochs of a whole trial, all stages together.",
-        group=BUDGET,
         commands=TRAININGS,
         least=2,
     )
-    method: str | Method = option(
+    method: str | Method = _search(
         "supremix",
         help="How a trial trains: 'supremix' (contrastive pretraining, then regression), 'l1' "
         "(end to end), or another name of docs/methods.md. Several names, separated by commas, "
         "are compared on the same images, split, seed and budget.",
-        group=SETTINGS,
         commands=TRAININGS,
         metavar="NAME,…",
         changes={
@@ -73,18 +70,15 @@ class StudyOptions:
             JOINT: {"help": "How to train; see docs/methods.md.", "metavar": "NAME"},
         },
     )
-    space: str | Space | None = option(
-        None,
+    space: str | Space | None = _search(
         help="TOML or JSON file with hyperparameters to search, in place of those of the method's "
         "preset; in Python also a `Space`.",
-        group=SETTINGS,
         metavar="FILE",
     )
-    overrides: tuple[str, ...] = option(
+    overrides: tuple[str, ...] = _search(
         (),
         help="Search other values of one hyperparameter: NAME=0.1 (fixed), NAME=0.05..1.0 (range; "
         "end it with :log for a logarithmic one), NAME=16,32,64 (choice). Repeat it for more.",
-        group=SETTINGS,
         commands=TRAININGS,
         form="texts",
         flag="--set",
@@ -97,67 +91,55 @@ class StudyOptions:
             }
         },
     )
-    seed: int = option(
+    seed: int = _search(
         0,
         help="Seed of the search and of every training: the same seed on the same machine gives "
         "the same numbers.",
-        group=SETTINGS,
         commands=TRAININGS,
     )
-    warm_start: bool | None = option(
-        None,
+    warm_start: bool | None = _search(
         help="Start from what earlier searches of the same method found, on this dataset and "
         "others, whose run folders lie in the same folder; by default with several datasets only.",
-        group=SETTINGS,
         commands=(SEARCH, PLAN),
     )
-    pruner: str = option(
+    pruner: str = _search(
         "halving",
         help="Rule by which trials that fall behind are stopped early: 'halving' (asynchronous "
         "successive halving), 'median' (worse than the median), 'none' (every trial is whole).",
-        group=SETTINGS,
         choices=PRUNERS,
     )
-    grace: int | None = option(
-        None,
+    grace: int | None = _search(
         help="Epochs before a trial may be stopped; by default half of `epochs`; not with the "
         "pruner 'none'.",
-        group=SETTINGS,
         least=1,
     )
-    reduction: float | None = option(
-        None,
+    reduction: float | None = _search(
         help="Factor of the halving: one in so many trials continues at a rung, and the next rung "
         "is at so many times the epochs; by default 3; with the pruner 'halving' alone.",
-        group=SETTINGS,
         above=1,
     )
-    finalists: int = option(
+    finalists: int = _evaluation(
         3,
         help="Number of best trials that are trained again with new seeds at the end, before one "
         "is named best.",
-        group=EVALUATION,
         least=1,
     )
-    confirm_seeds: int = option(
+    confirm_seeds: int = _evaluation(
         2,
         help="Number of new seeds that each of the `finalists` is trained with; with 0 the trial "
         "with the lowest error is named best, which is partly luck.",
-        group=EVALUATION,
         least=0,
     )
-    test: bool = option(
+    test: bool = _evaluation(
         True,
         help="At the end, retrain the best hyperparameters on training and validation data and "
         "evaluate the model once on the test split.",
-        group=EVALUATION,
         commands=(SEARCH, PLAN),
     )
-    test_seeds: int = option(
+    test_seeds: int = _evaluation(
         1,
         help="Number of seeds of that retraining: `seed` and those after it. The model of `seed` "
         "is kept.",
-        group=EVALUATION,
         least=1,
         changes={
             BENCHMARK: {

@@ -4,76 +4,63 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from supremix._choices import ENCODERS, NORMS, PRECISIONS
-from supremix.search.request.option import MODEL, TRAINING, TRAININGS, option
+from supremix.search.request.option import MODEL, SEARCHES, TRAINING, TRAININGS, option
 
 if TYPE_CHECKING:
     from supremix.models import EncoderSpec
+
+_model = partial(option, group=MODEL, commands=TRAININGS)
+_training = partial(option, group=TRAINING)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingOptions:
     """The network, and how a trial trains it."""
 
-    encoder: str | EncoderSpec | Callable[..., Any] = option(
+    encoder: str | EncoderSpec | Callable[..., Any] = _model(
         "resnet",
         help="Encoder, a network of MONAI; in Python also an `EncoderSpec` or a callable "
         "(spatial_dims, channels) -> nn.Module.",
-        group=MODEL,
-        commands=TRAININGS,
         choices=ENCODERS,
     )
-    width: int | None = option(
-        None,
+    width: int | None = _model(
         help="Channels after the encoder's first layer; by default 16.",
-        group=MODEL,
-        commands=TRAININGS,
         least=1,
     )
-    depth: int | None = option(
-        None,
+    depth: int | None = _model(
         help="Depth of the encoder, as a multiple of the smallest of its family; by default 1.",
-        group=MODEL,
-        commands=TRAININGS,
         least=1,
     )
-    norm: str | None = option(
-        None,
+    norm: str | None = _model(
         help="Normalisation of the encoder; by default batch.",
-        group=MODEL,
-        commands=TRAININGS,
         choices=NORMS,
     )
-    pretrained: str | None = option(
-        None,
+    pretrained: str | None = _model(
         help="Run folder or model folder of an earlier search, of any dataset, whose encoder the "
         "trials start from; it has the same encoder, width, depth, image dimensions and channels.",
-        group=MODEL,
         metavar="FOLDER",
+        commands=SEARCHES,
     )
-    precision: str = option(
+    precision: str = _training(
         "auto",
         help="Precision of the forward pass; auto is bf16 on a GPU and fp32 on a CPU.",
-        group=TRAINING,
         commands=TRAININGS,
         choices=PRECISIONS,
     )
-    chunk: int | None = option(
-        None,
+    chunk: int | None = _training(
         help="Images in one forward pass of the contrastive pretraining on each worker, for "
         "batches whose activations do not fit its memory, at the price of a second forward pass; "
         "by default the whole batch. It needs an encoder without batch normalisation.",
-        group=TRAINING,
         least=1,
     )
-    epoch_limit: float | None = option(
-        None,
+    epoch_limit: float | None = _training(
         help="Time an epoch may take before its workers count as hung and are restarted, in "
         "seconds or written like 30m; by default twenty times the trial's longest epoch, at "
         "least 10m.",
-        group=TRAINING,
         above=0,
         form="time",
     )

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from types import TracebackType
+from contextlib import AbstractContextManager
 from typing import Any
 
 from supremix.errors import RunFolderError
@@ -73,7 +73,7 @@ def _parse(lines: list[bytes], where: str) -> list[Event]:
     return events
 
 
-class Ledger:
+class Ledger(AbstractContextManager["Ledger", None]):
     """Appends events to a run's ledger; a context manager.
 
     A storage that fails is tried again with growing pauses, for `patience` seconds; events wait in
@@ -152,15 +152,7 @@ class Ledger:
         """
         self._writer.close()
 
-    def __enter__(self) -> Ledger:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         if kind is None:
             self.close()
         else:

@@ -93,11 +93,7 @@ class Writer:
                 self._check()
 
     def _write_here(self, line: bytes, urgent: bool) -> bool:
-        """Spare the way to the thread and back, which takes longer than the writing itself.
-
-        While nothing waits, the thread does not touch the sink. Where the storage fails, the line
-        goes to the thread, which tries again.
-        """
+        """Write without the thread, which is faster; False where the thread has to write it."""
         if self._put != self._done or self._outage:
             return False
         try:
