@@ -58,11 +58,9 @@ def run_searches(grid: Grid) -> None:
 
 
 def _prepare(grid: Grid, listen: Listener) -> list[PreparedSearch]:
-    """Prepare the searches, those on datasets with the least to compute first.
-
-    The order matters: later studies learn from earlier ones, and a joint objective prunes bad
-    trials before they reach the expensive datasets.
-    """
+    """Prepare the searches, those on datasets with the least to compute first."""
+    # The order matters: later studies learn from earlier ones, and a joint objective prunes bad
+    # trials before they reach the expensive datasets.
     resources: dict[str, Resources] = {}
     for cell in grid.cells:
         if cell.dataset not in resources:

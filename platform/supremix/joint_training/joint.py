@@ -108,12 +108,7 @@ def joint(
         USER_ERRORS: Of `supremix.errors`: the request cannot be carried out.
         SearchInterrupted: Ctrl-C or SIGTERM; the same call with the same `out` continues.
     """
-    common = {
-        **checked(joint, options),
-        "method": method,
-        "concurrent_trials": 1,
-        "trials": 1,
-    }
+    common = checked(joint, options) | {"method": method, "concurrent_trials": 1, "trials": 1}
     parts = _parts(datasets, sources or {}, shapes or {}, common)
     spec = JointSpec(parts=parts, config=dict(config or {}), alone=alone)
     names = "+".join(parts), parts[next(iter(parts))].resolve_method().name

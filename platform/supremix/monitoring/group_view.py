@@ -87,11 +87,9 @@ class GroupView:
         )
 
     def _seconds(self, parts: Sequence[Status]) -> float | None:
-        """Time that all of them took; None where that is not known.
-
-        Compared methods are searched one after the other. Others overlap, so that only the time
-        since the one driver began is known, and of several drivers none.
-        """
+        """Time that all of them took; None where that is not known."""
+        # Compared methods are searched one after the other. Others overlap, so that only the time
+        # since the one driver began is known, and of several drivers none.
         if self._kind == "comparison":
             return sum(part.seconds for part in parts)
         spans = [part.span for part in self._parts]

@@ -18,6 +18,9 @@ from supremix.tuning.ledger.ledger import TRIAL
 from supremix.tuning.ledger.records import TrialRecord, apply_event
 from supremix.tuning.ledger.tail import Tail
 
+TAKEN = ("number", "state", "reason", "config", "replicate_of", "seed", "total")
+"""Fields of a trial's record that its status has as they are."""
+
 
 def status(run: Address) -> Status:
     """Look at a run once.
@@ -103,14 +106,8 @@ def read_trial(run: Address, number: int) -> TrialStatus:
     record, log = records[number], log_file(folder.path, number)
     return TrialStatus(
         run=str(folder.path),
-        number=number,
-        state=record.state,
-        reason=record.reason,
-        config=record.config,
-        replicate_of=record.replicate_of,
-        seed=record.seed,
+        **{name: getattr(record, name) for name in TAKEN},
         errors=tuple(row["error"] for row in record.rows),
-        total=record.total,
         unit=view.unit,
         log=read_bytes(log).decode(errors="replace") if log.is_file() else "",
     )

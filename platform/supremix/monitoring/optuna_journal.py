@@ -36,10 +36,7 @@ _STATES: Mapping[State, TrialState] = {
 
 
 class _Backend(JournalFileBackend):
-    """A journal with one writer, which can be made again at any time.
-
-    So it needs no lock between writers, and need not wait for the disk after each trial.
-    """
+    """A journal with one writer, made again at will: it needs no lock, and waits for no disk."""
 
     def __init__(self, path: str) -> None:
         super().__init__(path)

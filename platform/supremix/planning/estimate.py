@@ -89,22 +89,17 @@ def estimate(
         )
         for seed, (pace, gain) in enumerate(scenarios)
     ]
-
     ends: list[Limit] = [one.ends_by for one in found[:SEEDS]]
 
-    def ranged(name: str) -> Range:
+    ranges: dict[str, Range] = {}
+    for name in ("epochs", "seconds", "busy", "replicate_seconds", "replicate_busy"):
         values = [getattr(one, name) for one in found]
-        return Range(low=min(values), likely=fmean(values[:SEEDS]), high=max(values))
-
+        ranges[name] = Range(low=min(values), likely=fmean(values[:SEEDS]), high=max(values))
     return SearchEstimate(
         trials=max(1, round(fmean(one.trials for one in found[:SEEDS]))),
         ends_by=mode(ends),
-        epochs=ranged("epochs"),
-        seconds=ranged("seconds"),
-        busy=ranged("busy"),
         replicates=round(fmean(one.replicates for one in found[:SEEDS])),
-        replicate_seconds=ranged("replicate_seconds"),
-        replicate_busy=ranged("replicate_busy"),
+        **ranges,
     )
 
 

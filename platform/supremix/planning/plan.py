@@ -156,9 +156,9 @@ class _Planner:
             worker_groups=groups,
             nodes=len(self._nodes),
             studies=tuple(studies),
-            seconds=_sum(start, *(study.seconds for study in studies)),
-            gpu_hours=_sum(*(study.gpu_hours for study in studies)),
-            cpu_hours=_sum(*(study.busy.times(cpus / HOUR) for study in studies)),
+            seconds=sum((study.seconds for study in studies), start),
+            gpu_hours=sum((study.gpu_hours for study in studies), exactly(0.0)),
+            cpu_hours=sum((study.busy.times(cpus / HOUR) for study in studies), exactly(0.0)),
             storage=storage,
             free=free_space(out),
             problems=tuple(dict.fromkeys(self._problems)),
@@ -227,9 +227,3 @@ def _sharing(searches: Sequence[CalibratedSearch], worker_groups: int) -> int:
     return concurrent_studies(
         worker_groups, len(searches), warm_start=bool(searches[0].spec.warm_start)
     )
-
-
-def _sum(first: Range, *more: Range) -> Range:
-    for one in more:
-        first = first + one
-    return first

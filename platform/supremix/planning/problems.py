@@ -13,7 +13,6 @@ from supremix.planning.estimate import Limit, SearchEstimate
 from supremix.storage.paths import is_local, to_path
 from supremix.tuning.study.budget import HOUR, Budget
 
-GIB = 1 << 30
 SLACK = 1.1
 """Factor of the budget that is asked for when one is too tight: a tenth more than is expected."""
 

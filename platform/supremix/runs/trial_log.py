@@ -23,12 +23,7 @@ LOGS = "logs"
 
 
 def log_file(folder: Address, number: int) -> UPath:
-    """The path of the log of a run's trial.
-
-    Args:
-        folder: Folder of the run.
-        number: Number of the trial.
-    """
+    """The path of the log of a run's trial."""
     return to_path(folder) / LOGS / f"{trial_key(number)}.log"
 
 

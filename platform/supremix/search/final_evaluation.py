@@ -151,10 +151,8 @@ def _prediction_request(
 
 
 def _models(session: SearchSession, best: TrialRecord) -> list[TrialRecord]:
-    """The trainings of the best hyperparameters with new seeds; without any, the best trial.
-
-    The best trial's own error is the least of many, and so optimistically biased.
-    """
+    """The trainings of the best hyperparameters with new seeds; without any, the best trial."""
+    # The best trial's own error is the least of many, and so optimistically biased.
     records = read_records(session.ledger.events).values()
     replicates = [r for r in records if r.replicate_of == best.number and r.state == "finished"]
     return replicates or [best]

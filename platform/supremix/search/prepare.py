@@ -97,13 +97,7 @@ def find_resources(spec: SearchSpec, listen: Listener) -> Resources:
 
 
 def make_task(spec: SearchSpec, store: Store, plan: WorkerGroupPlan) -> Task:
-    """The task that the trials of a search share; a pretrained encoder is left out.
-
-    Args:
-        spec: Specification of the search.
-        store: The prepared images.
-        plan: The worker groups.
-    """
+    """The task that the trials of a search share; a pretrained encoder is left out."""
     shared = spec.stores
     return Task(
         store=store.path

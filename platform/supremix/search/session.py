@@ -192,10 +192,8 @@ class SearchSession:
         self._logs.close()
 
     def _first_session(self, concurrent: int) -> tuple[int, int]:
-        """Worker groups of the run's first session, and the searches that shared them.
-
-        The study decides as with these for good, so that a resumed search decides the same.
-        """
+        """Worker groups of the run's first session, and the searches that shared them."""
+        # The study decides as with these for good, so that a resumed search decides the same.
         for event in self.ledger.events:
             if event["event"] == SESSION:
                 return event["worker_groups"], event["concurrent_studies"]

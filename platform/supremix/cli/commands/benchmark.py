@@ -15,11 +15,7 @@ from supremix.cli.parsing.dispatch import (
     request_values,
     sources,
 )
-from supremix.cli.parsing.signature import (
-    check_resumable,
-    given_on_command_line,
-    takes_options_of,
-)
+from supremix.cli.parsing.signature import check_resumable, given_on_command_line, takes_options_of
 from supremix.cli.views.benchmark import show_benchmark, with_report
 from supremix.cli.views.progress import Display
 from supremix.search.request.declaration import MACHINE

@@ -53,12 +53,7 @@ def check(**given: Any) -> None:
 
 
 def show_report(report: CheckReport, console: Console) -> None:
-    """Show the report of a check.
-
-    Args:
-        report: The report.
-        console: Where to show it.
-    """
+    """Show the report of a check."""
     card = report.card
     _line(console, f"{card.title}: {report.source}")
     _line(

@@ -104,12 +104,7 @@ def report(
 
 
 def show_problems(problems: tuple[Problem, ...], console: Console) -> None:
-    """Show what is wrong with runs, a line each.
-
-    Args:
-        problems: What was found.
-        console: Where to show it.
-    """
+    """Show what is wrong with runs, a line each."""
     for problem in problems:
         line = Text("problem: ", style="bold yellow")
         line.append(f"{problem.run}, {problem.what}: {problem.reason}", style="not bold default")

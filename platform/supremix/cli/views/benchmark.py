@@ -23,12 +23,7 @@ FILES = {
 
 
 def with_report(result: BenchmarkResult, display: Display) -> None:
-    """Write a benchmark's report into its folder.
-
-    Args:
-        result: The benchmark's.
-        display: Shows what is being done.
-    """
+    """Write a benchmark's report into its folder."""
     import supremix
 
     display(supremix.Progress(message="writing the report"))
@@ -36,12 +31,7 @@ def with_report(result: BenchmarkResult, display: Display) -> None:
 
 
 def show_benchmark(result: BenchmarkResult, console: Console) -> None:
-    """Show the errors of all methods on all datasets, what they gain, and the files.
-
-    Args:
-        result: The benchmark's.
-        console: Where to show it.
-    """
+    """Show the errors of all methods on all datasets, what they gain, and the files."""
     console.print(_errors(result))
     show_notes(
         console,

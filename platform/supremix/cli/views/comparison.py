@@ -24,12 +24,7 @@ FILES = {
 
 
 def show_comparison(result: ComparisonResult, console: Console) -> None:
-    """Show the result of a comparison: errors, failures, whether a winner is shown, and files.
-
-    Args:
-        result: Result of the comparison.
-        console: Where to show it.
-    """
+    """Show the result of a comparison: errors, failures, whether a winner is shown, and files."""
     rows = result.table.to_dicts()
     console.print(comparison_table(rows))
     show_notes(

@@ -25,12 +25,7 @@ FILES = {
 
 
 def show_multi_dataset(result: MultiDatasetResult, console: Console) -> None:
-    """Show the result of a search over several datasets: errors, failures and files.
-
-    Args:
-        result: Result of the search.
-        console: Where to show it.
-    """
+    """Show the result of a search over several datasets: errors, failures and files."""
     console.print(_table(result.table.to_dicts()))
     show_notes(
         console,

@@ -23,16 +23,11 @@ LINES = 10
 """Lines that one phase other than the trials gets where nothing can be redrawn."""
 
 
-def searching(progress: Progress) -> bool:
-    """Whether it is about trials, and not about images being prepared or a model retrained."""
-    return progress.about_trials
-
-
 def counts(progress: Progress) -> str:
     """The numbers of ended trials, by their end, and of running ones; elsewhere the steps done."""
     total = "" if progress.total is None else f" of {progress.total}"
     part = f"{progress.part}: " if progress.part else ""
-    if not searching(progress):
+    if not progress.about_trials:
         return part + (f"{progress.message} {progress.done}{total}" if total else progress.message)
     early = ((progress.pruned, "stopped early"), (progress.failed, "failed"))
     ends = [f"{number} {how}" for number, how in early if number]
@@ -42,7 +37,7 @@ def counts(progress: Progress) -> str:
 
 def best(progress: Progress) -> str:
     """The lowest error so far and its trial; empty where there is none."""
-    if not searching(progress):
+    if not progress.about_trials:
         return ""
     if progress.best_error is None:
         return "no trial finished yet"
@@ -60,7 +55,7 @@ def times(progress: Progress) -> str:
 
 def share(progress: Progress) -> float:
     """The share of the work that is done, 0 to 1; by time where the time left is known."""
-    if progress.left is not None and searching(progress):
+    if progress.left is not None and progress.about_trials:
         return progress.elapsed / (progress.elapsed + progress.left)
     return progress.done / progress.total if progress.total else 0.0
 
@@ -106,7 +101,7 @@ class Display:
             self._tell(progress)
 
     def _tell(self, progress: Progress) -> None:
-        news, about = _news(progress), searching(progress)
+        news, about = _news(progress), progress.about_trials
         if news != self._shown.get(about):
             self._shown[about] = news
             parts = (counts(progress), best(progress), times(progress))
@@ -134,6 +129,6 @@ class Display:
 
 def _news(progress: Progress) -> tuple[object, ...]:
     """What has to change for another line to be worth it."""
-    if searching(progress):
+    if progress.about_trials:
         return progress.part, progress.done, progress.best_error
     return progress.part, progress.message, (progress.done * LINES) // (progress.total or 1)

@@ -55,12 +55,7 @@ FILES = {
 
 
 def show_result(result: Result, console: Console) -> None:
-    """Show the result of a search: trials, the best hyperparameters, errors and files.
-
-    Args:
-        result: Result of the search.
-        console: Where to show it.
-    """
+    """Show the result of a search: trials, the best hyperparameters, errors and files."""
     # Imported here so that `--help` need not wait for it.
     from supremix_reports import ranked
 

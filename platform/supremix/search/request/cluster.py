@@ -22,7 +22,7 @@ class ClusterOptions:
     )
     concurrent_trials: int | None = _cluster(
         help="Trials that run at the same time, each on a worker group; by default as many as fit "
-        "the cluster.",
+        "the cluster."
     )
     cpus_per_worker: float | None = _cluster(
         help="CPUs, and torch threads, of one worker; by default 1 with a GPU, else 2 or what "
@@ -67,8 +67,7 @@ class ClusterOptions:
         metavar="ADDRESS",
     )
     webhook: str | None = _output(
-        help="Address that gets a message when the search ends or stalls.",
-        metavar="URL",
+        help="Address that gets a message when the search ends or stalls.", metavar="URL"
     )
     stall: float | None = _output(
         help="Time without an epoch after which a search counts as stalled, in seconds or written "

@@ -44,14 +44,10 @@ class StudyOptions:
         form="time",
     )
     gpu_hours: float | None = _budget(
-        help="Hours that GPUs train in each search, added up over all GPUs.",
-        above=0,
+        help="Hours that GPUs train in each search, added up over all GPUs.", above=0
     )
     epochs: int = _budget(
-        60,
-        help="Epochs of a whole trial, all stages together.",
-        commands=TRAININGS,
-        least=2,
+        60, help="Epochs of a whole trial, all stages together.", commands=TRAININGS, least=2
     )
     method: str | Method = _search(
         "supremix",

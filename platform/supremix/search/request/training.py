@@ -28,17 +28,13 @@ class TrainingOptions:
         choices=ENCODERS,
     )
     width: int | None = _model(
-        help="Channels after the encoder's first layer; by default 16.",
-        least=1,
+        help="Channels after the encoder's first layer; by default 16.", least=1
     )
     depth: int | None = _model(
         help="Depth of the encoder, as a multiple of the smallest of its family; by default 1.",
         least=1,
     )
-    norm: str | None = _model(
-        help="Normalisation of the encoder; by default batch.",
-        choices=NORMS,
-    )
+    norm: str | None = _model(help="Normalisation of the encoder; by default batch.", choices=NORMS)
     pretrained: str | None = _model(
         help="Run folder or model folder of an earlier search, of any dataset, whose encoder the "
         "trials start from; it has the same encoder, width, depth, image dimensions and channels.",

@@ -38,21 +38,17 @@ class RunCounters:
     """Times that the best hyperparameters were evaluated on a test split."""
     sessions: list[float] = field(default_factory=list[float])
     """When each began, in s since 1970, as far as it is known."""
+    busy_seconds: float = 0.0
+    """Seconds of all epochs together."""
     _gpus: float = 0.0
     """GPUs of a worker group."""
-    _busy: float = 0.0
     _group_seconds: float = 0.0
     _gpu_seconds: float = 0.0
 
     @property
     def busy_share(self) -> float | None:
         """Share of the worker groups' time that went into epochs, 0 to 1; None before the first."""
-        return min(1.0, self._busy / self._group_seconds) if self._group_seconds else None
-
-    @property
-    def busy_seconds(self) -> float:
-        """Seconds of all epochs together."""
-        return self._busy
+        return min(1.0, self.busy_seconds / self._group_seconds) if self._group_seconds else None
 
     @property
     def gpu_hours(self) -> float:
@@ -104,7 +100,7 @@ class RunCounters:
 
     def _count(self, seconds: float) -> None:
         self.epochs += 1
-        self._busy += seconds
+        self.busy_seconds += seconds
         self._gpu_seconds += seconds * self._gpus
         self.longest = max(self.longest, seconds)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Final, Protocol
 
 from supremix.tuning.ledger.ledger import Event
@@ -48,13 +48,7 @@ class Proposal:
     @classmethod
     def of(cls, record: TrialRecord) -> Proposal:
         """The proposal of a trial that is known."""
-        return cls(
-            number=record.number,
-            config=record.config,
-            epoch=record.epoch,
-            replicate_of=record.replicate_of,
-            seed=record.seed,
-        )
+        return cls(**{f.name: getattr(record, f.name) for f in fields(cls)})
 
 
 class Wait:

@@ -13,13 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from supremix.tuning.ledger.ledger import END, EPOCH, TRIAL, Event
-from supremix.tuning.ledger.records import (
-    State,
-    TrialRecord,
-    apply_event,
-    best_record,
-    error_of,
-)
+from supremix.tuning.ledger.records import State, TrialRecord, apply_event, best_record, error_of
 from supremix.tuning.study.budget import Clock
 from supremix.tuning.study.config import WAIT, LedgerLike, Proposal, StudyConfig, Wait
 from supremix.tuning.study.history import History
