@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from supremix.cli.app import app as app
-from supremix.cli.app import main as main
+from supremix.cli.app import app, main
 
 __all__ = ["app", "main"]
