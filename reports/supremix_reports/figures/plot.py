@@ -212,13 +212,7 @@ def plot_name(*words: str) -> str:
 
 
 def log_axis(axis: Any, low: float, high: float) -> None:
-    """Make an axis logarithmic, with round numbers written plainly at its ticks.
-
-    Args:
-        axis: `axes.xaxis` or `axes.yaxis`.
-        low: least number to be seen, above 0.
-        high: largest number to be seen.
-    """
+    """Make an axis (`axes.xaxis`) logarithmic, with round numbers at its ticks; low is above 0."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     axis.axes.set(**{f"{axis.axis_name}scale": "log"})

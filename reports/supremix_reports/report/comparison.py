@@ -53,13 +53,7 @@ class Compared:
 def compare_report_data(
     data: ReportData, reference: str | None, resampling: Resampling
 ) -> Compared | str:
-    """Compare the methods of a report, or say why that cannot be done.
-
-    Args:
-        data: the runs.
-        reference: the method that the others are compared with; None with a single method.
-        resampling: how intervals are drawn.
-    """
+    """Compare the methods of a report, or say why that cannot be done."""
     if reference is None:
         return "there is one method only."
     tested = data.predictions[schema.METHOD].unique().to_list()

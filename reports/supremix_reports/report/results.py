@@ -171,11 +171,6 @@ def verdict(row: Mapping[str, Any]) -> str:
 def gains_sentences(gains: pl.DataFrame, averages: pl.DataFrame, reference: str) -> list[str]:
     """Say in words for each method on how many datasets it is better than the reference.
 
-    Args:
-        gains: rows of the table `gains`.
-        averages: a row a method, its mean gain over the datasets.
-        reference: the method that the others are compared with.
-
     Returns:
         A sentence a method. It gives the mean gain with what is to be said against it, and without
         an interval where there is one seed: over patients alone it would claim what nobody knows.

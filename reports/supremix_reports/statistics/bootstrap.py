@@ -202,11 +202,7 @@ def drawn_medians(values: Array, owners: npt.NDArray[np.intp], resamples: int, s
 def p_value(value: float, draws: Array, groups: int, seeds: Spread) -> float:
     """Return the least 1 − level at which the interval of `ends` does not reach 0.
 
-    Args:
-        value: of the measure.
-        draws: (R,) its bootstrap values over groups.
-        groups: number of groups drawn from.
-        seeds: what the choice of seeds adds.
+    The arguments are those of `ends`.
 
     Returns:
         Between 2 / (R + 1), below which R resamples cannot tell, and 1; NaN without an interval.

@@ -225,14 +225,9 @@ def check_version(metadata: Mapping[bytes, bytes] | None, address: str) -> None:
 
 
 def conformed(table: Any, expected: Any, address: str) -> Any:
-    """Return a table with the columns of the schema, in its order and types.
+    """Return a pyarrow table with the columns of the schema, in its order and types.
 
     Nullable columns that the file lacks are null.
-
-    Args:
-        table: a pyarrow table.
-        expected: a pyarrow schema of `schema.SCHEMAS`.
-        address: where it was read from, for messages.
 
     Raises:
         SchemaError: when the file is of another version of the schema, a column is missing, or

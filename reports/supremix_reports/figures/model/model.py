@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
 import numpy as np
 import polars as pl
@@ -37,8 +37,8 @@ from supremix_reports.figures.plot import (
     plot_name,
 )
 from supremix_reports.statistics.agreement import Agreement, limits_of_agreement
-from supremix_reports.statistics.bootstrap import Resampling
-from supremix_reports.statistics.intervals import LEVEL, RESAMPLES, metric_interval
+from supremix_reports.statistics.bootstrap import Resampling, ResamplingOptions
+from supremix_reports.statistics.intervals import metric_interval
 from supremix_reports.tables import schema
 
 PREDICTED: Final = "Predicted against true"
@@ -58,9 +58,7 @@ def model_plots(
     target: str,
     ids: bool = False,
     split: str = schema.TEST,
-    level: float = LEVEL,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
+    **options: Unpack[ResamplingOptions],
 ) -> list[Plot | NotShown]:
     """Draw the evidence about the models of one dataset and method, one or several seeds.
 
@@ -74,10 +72,8 @@ def model_plots(
         ids: name the five worst samples in "predicted against true", and give samples and
             patients in `data`; without it no plot and no data name any.
         split: "train", "val" or "test".
-        level: probability that intervals are to cover.
-        resamples: number of bootstrap samples.
-        seed: seed of the drawing; with the same three as a table of results, its intervals are
-            those of the plots.
+        options: `level` to cover (0.95), number of `resamples` (2000), `seed` of the drawing (0);
+            with the same three as a table of results, its intervals are those of the plots.
 
     Returns:
         Predicted against true, Bland-Altman, error by label region, bias along the label, error by
@@ -85,8 +81,8 @@ def model_plots(
     """
     names = {figure.key: plot_name(dataset, method, figure.key) for figure in FIGURES}
     own = (pl.col(schema.DATASET) == dataset) & (pl.col(schema.METHOD) == method)
-    resampling = Resampling(level=level, resamples=resamples, seed=seed)
-    of, words = samples(predictions.filter(own), split, resampling), f"{method} on {dataset}"
+    of = samples(predictions.filter(own), split, Resampling(**options))
+    words = f"{method} on {dataset}"
     if of.each.height < LEAST:
         lacking = f" ({of.missing} missing or not finite)" if of.missing else ""
         reason = (

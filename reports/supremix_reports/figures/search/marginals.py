@@ -125,12 +125,7 @@ def marginals_of(trials: SearchTrials, names: Sequence[str]) -> list[Marginal]:
 
 
 def binned(parameter: SearchedParameter, positions: Array, errors: Array) -> Marginal:
-    """Return the medians of bins of trials, each with its 95 % bootstrap interval.
-
-    Args:
-        parameter: the parameter.
-        positions: (N,) where on its scale each trial is.
-        errors: (N,) of the trials.
+    """Return the medians of bins of trials, (N,), each with its 95 % bootstrap interval.
 
     Returns:
         A bin a value of a choice; else two to five bins of about equally many trials, each at the

@@ -64,14 +64,7 @@ def sensitivity_plot(name: str, of: Searched) -> Plot | NotShown:
 
 
 def draw_panel(axes: Any, one: Marginal, positions: Array, errors: Array) -> None:
-    """Draw one marginal over its trials.
-
-    Args:
-        axes: where.
-        one: the marginal.
-        positions: (N,) of the trials on its scale.
-        errors: (N,) of the trials.
-    """
+    """Draw one marginal over its trials, (N,) positions on its scale and (N,) errors."""
     parameter = one.parameter
     x = axis_numbers(parameter, one.at)
     axes.plot(
