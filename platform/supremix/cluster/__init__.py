@@ -12,18 +12,3 @@ from supremix.cluster.resources import WorkerGroupPlan as WorkerGroupPlan
 from supremix.cluster.resources import plan_worker_groups as plan_worker_groups
 from supremix.cluster.runtime import cluster_nodes as cluster_nodes
 from supremix.cluster.runtime import ray_runtime as ray_runtime
-
-__all__ = [
-    "TRIAL_CPU",
-    "Executor",
-    "PredictionRequest",
-    "Row",
-    "WorkerGroupPlan",
-    "WorkerGroupPool",
-    "WorkerRequest",
-    "WorkerResult",
-    "cluster_nodes",
-    "plan_worker_groups",
-    "ray_map",
-    "ray_runtime",
-]

@@ -7,7 +7,6 @@ import logging
 import threading
 import time
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any
 
 import ray
@@ -93,14 +92,9 @@ class Executor:
             self._start(worker_group)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         # Where the run was cut short, the epoch under way is not worth waiting for.
-        self.end(grace=GRACE if error is None else 1.0)
+        self.end(grace=GRACE if raised[1] is None else 1.0)
 
     def execute(self, request: WorkerRequest) -> WorkerResult:
         """Have a request executed and wait for it (for the driver; trials ask the pool)."""

@@ -19,12 +19,8 @@ class LogCapture(logging.Handler):
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
         self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-        self._text = ""
-
-    @property
-    def text(self) -> str:
+        self.text = ""
         """The lines so far."""
-        return self._text
 
     def emit(self, record: logging.LogRecord) -> None:
         """Add a log record."""
@@ -32,7 +28,7 @@ class LogCapture(logging.Handler):
 
     def add(self, text: str) -> None:
         """Add a text of one line or several."""
-        self._text = clip(f"{self._text}{text.rstrip()}\n")
+        self.text = clip(f"{self.text}{text.rstrip()}\n")
 
 
 @contextmanager

@@ -74,12 +74,7 @@ def _solve(
 
 
 def _by_label_distance(labels: Tensor, span: tuple[int, int]) -> tuple[Tensor, Tensor | None]:
-    """The others of each anchor, the farthest in label first.
-
-    Returns:
-        ``(A, M - 1)`` batch rows, and ``(A, M - 1)`` whether the next is as far (None where
-        there is no tie at all).
-    """
+    """Others of each anchor, the farthest first, and whether the next ties: ``(A, M - 1)``."""
     gaps = label_gaps(labels, *span)
     gaps.diagonal(span[0]).fill_(-1)
     gaps, order = gaps.sort(1, descending=True)

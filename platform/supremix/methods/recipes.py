@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -94,12 +94,7 @@ class Smoothing:
             width,
             low=float(steps.min()) * self.label_bin,
             high=(float(steps.max()) + 1) * self.label_bin,
-            label_bin=self.label_bin,
-            kernel=self.kernel,
-            size=self.size,
-            sigma=self.sigma,
-            momentum=self.momentum,
-            start=self.start,
+            **asdict(self),
         )
 
 

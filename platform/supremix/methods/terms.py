@@ -67,7 +67,9 @@ class FeatureTerm:
     def bind(self, stats: LabelStats) -> BoundTerm:
         """The term as it is called."""
         factor = self.weight * stats.length(self.label_scale) ** self.power
-        loss = _bound(self.loss, stats)
+        loss = self.loss
+        if isinstance(loss, AdaConLoss):
+            loss = dataclasses.replace(loss, reference=_references(stats.labels))
 
         def term(batch: GlobalBatch) -> Tensor:
             known = (batch.features, batch.labels)
@@ -76,12 +78,6 @@ class FeatureTerm:
             return factor * loss(*known, generator=batch.generator, anchors=batch.anchors)
 
         return term
-
-
-def _bound(loss: Callable[..., Tensor], stats: LabelStats) -> Callable[..., Tensor]:
-    if isinstance(loss, AdaConLoss):
-        return dataclasses.replace(loss, reference=_references(stats.labels))
-    return loss
 
 
 def _references(labels: Tensor) -> tuple[float, ...]:

@@ -24,14 +24,12 @@ def replace_norms(module: nn.Module, norm: str) -> nn.Module:
         return module
     for name, child in list(module.named_children()):
         if isinstance(child, BatchNorm):
-            setattr(module, name, _replacement(child.num_features, norm))
+            channels = child.num_features
+            groups = channels if norm == "instance" else _groups(channels)
+            setattr(module, name, nn.GroupNorm(groups, channels))
         else:
             replace_norms(child, norm)
     return module
-
-
-def _replacement(channels: int, norm: str) -> nn.GroupNorm:
-    return nn.GroupNorm(channels if norm == "instance" else _groups(channels), channels)
 
 
 def _groups(channels: int) -> int:

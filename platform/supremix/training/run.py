@@ -28,7 +28,7 @@ from supremix.training.preflight import check_batches
 from supremix.training.steps.isolation import isolated
 from supremix.training.steps.precision import Precision
 from supremix.training.steps.regression_step import check_recipes, label_stats
-from supremix.training.steps.stage_trainer import StageTrainer
+from supremix.training.steps.stage_trainer import StageTask, StageTrainer
 from supremix.training.steps.state import frozen
 from supremix.training.task import Task
 
@@ -210,10 +210,8 @@ class TrialRun:
         Returns:
             features (n, F) float32 as the head sees them, and target (n,) in the task's unit.
         """
-        every, generator = (
-            self.data.positions(split),
-            seeded_generator(self.task.split_seed, "embed"),
-        )
+        every = self.data.positions(split)
+        generator = seeded_generator(self.task.split_seed, "embed")
         positions = every[sample(len(every), most, generator)]
         with isolated(self.device, self.task.threads):
             features = self.evaluator.features(positions).float().cpu().numpy()
@@ -243,20 +241,24 @@ class TrialRun:
             self.start_stage()
         return self.trainer_of(index).epoch(epoch)
 
+    def stage_task(self, index: int) -> StageTask:
+        """This run in a stage, as a `StageTrainer` takes it."""
+        return StageTask(
+            task=self.task,
+            stage=self.stages[index],
+            data=self.data,
+            model=self.model,
+            ema_model=self.ema_model,
+        )
+
     def trainer_of(self, index: int) -> StageTrainer:
         """The trainer of a stage; a new one where the last was of another stage."""
         if self._trainer is None or self._stage != index:
             self._trainer = StageTrainer(
-                self.stages[index],
-                self.model,
-                self.data,
-                average=self.ema_model,
-                averaging=self.task.averaging,
+                self.stage_task(index),
                 key=(self.task.seed, index),
-                augment=self.task.augment,
                 precision=self.precision,
                 collective=self.collective,
-                chunk=self.task.chunk,
             )
             self._stage = index
         return self._trainer

@@ -82,12 +82,10 @@ class Task:
         _one_of("fusion", self.fusion, FUSIONS)
         if self.target_transform is not None:
             _one_of("target_transform", self.target_transform, _TRANSFORMS)
-        for name in ("epochs", "eval_batch", "probe_every", "probe_samples"):
-            _positive(name, getattr(self, name))
-        for name in ("threads", "chunk"):
+        for name in ("epochs", "eval_batch", "probe_every", "probe_samples", "threads", "chunk"):
             value: int | None = getattr(self, name)
-            if value is not None:
-                _positive(name, value)
+            if value is not None and value < 1:
+                raise TaskError(f"{name} must be at least 1, found {value}")
         if not 0 < self.label_fraction <= 1:
             raise TaskError(f"label_fraction must lie in (0, 1], found {self.label_fraction}")
         if not 0 <= self.averaging < 1:
@@ -108,8 +106,3 @@ class Task:
 def _one_of(name: str, value: str, legal: tuple[str, ...]) -> None:
     if value not in legal:
         raise TaskError(f"{name} must be one of {', '.join(legal)}, found {value!r}")
-
-
-def _positive(name: str, value: int) -> None:
-    if value < 1:
-        raise TaskError(f"{name} must be at least 1, found {value}")

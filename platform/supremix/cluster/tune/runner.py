@@ -144,13 +144,8 @@ class TuneSearcher(_DriverOnly, Searcher):
 
 
 def _described(study: int, proposal: Proposal) -> dict[str, Any]:
-    trial = {
-        "study": study,
-        "number": proposal.number,
-        "epoch": proposal.epoch,
-        "seed": proposal.seed,
-        "config": proposal.config,
-    }
+    names = ("number", "epoch", "seed", "config")
+    trial = {"study": study, **{name: getattr(proposal, name) for name in names}}
     # As text, so that Tune neither flattens nor resolves what is in there.
     return {"trial": json.dumps(trial)}
 

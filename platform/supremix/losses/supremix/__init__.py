@@ -1,1 +1,1 @@
-"""TODO."""
+"""The SupReMix loss: its formula, and two ways to evaluate it."""

@@ -93,9 +93,7 @@ def _shifted(real: Tensor, same: Tensor, problem: MixtureContrast) -> Tensor | N
 
     Mix-pos logits lie between real ones, so the maximum is among the real and Mix-neg logits.
     Excluded entries, the anchor itself and Mix-neg of its positives, become minus infinity.
-
-    Returns:
-        ``(A, M)`` Mix-neg logits, None without Mix-neg.
+    Returns the ``(A, M)`` Mix-neg logits, None without Mix-neg.
     """
     hard = None
     own = real.diagonal(problem.start)

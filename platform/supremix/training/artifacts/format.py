@@ -3,9 +3,5 @@
 from __future__ import annotations
 
 FORMAT = 1
-
-
 WEIGHTS = "model.safetensors"
-
-
 DESCRIPTION = "model.json"

@@ -56,8 +56,9 @@ class TrialData:
         self.labels = torch.from_numpy(self.store.targets.astype(np.float64)).to(device)
         self.targets = self.target_scale.standardise(self.labels).float()
         self.covariates = self.covariate_scale.standardise(self.store.covariates).to(device)
-        self._offset, self._gain = float(self.card.offset), float(self.card.gain)
-        self._resident = self._load_all() if self._fits() else None
+        self._resident: Tensor | None = None
+        if device.type == "cuda" and self.store.images.nbytes <= _RESIDENT_BYTES:
+            self._resident = torch.from_numpy(np.array(self.store.images)).to(device)
 
     @property
     def card(self) -> Card:
@@ -92,7 +93,7 @@ class TrialData:
                 stored = stored.movedim(2, 1)
         else:
             stored = torch.from_numpy(self.store.read(positions, starts)).to(self.device)
-        return to_input(stored, self._offset, self._gain)
+        return to_input(stored, self.card.offset, self.card.gain)
 
     def _rows(self, positions: Positions, starts: Positions | None) -> Positions:
         """Rows of the store: (B,) of images, (B, T) of the frames of clips."""
@@ -135,12 +136,6 @@ class TrialData:
         owner = np.repeat(np.arange(len(positions)), [len(one) for one in starts])
         flat = np.asarray([start for one in starts for start in one], dtype=np.int64)
         return positions[owner], flat, torch.from_numpy(owner)
-
-    def _fits(self) -> bool:
-        return self.device.type == "cuda" and self.store.images.nbytes <= _RESIDENT_BYTES
-
-    def _load_all(self) -> Tensor:
-        return torch.from_numpy(np.array(self.store.images)).to(self.device)
 
 
 def to_input(stored: Tensor, offset: float, gain: float) -> Tensor:

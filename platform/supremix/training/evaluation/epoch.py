@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from supremix.training.evaluation.probe import fit_ridge
 from supremix.training.task import Task
 
 
+@dataclass(eq=False)
 class EpochEvaluation:
     """Evaluates a network after each epoch of a trial.
 
@@ -38,19 +39,12 @@ class EpochEvaluation:
         collective: The workers that evaluate together.
     """
 
-    def __init__(
-        self,
-        model: Network,
-        evaluator: Evaluator,
-        *,
-        data: TrialData,
-        task: Task,
-        stages: Sequence[Stage],
-        collective: Collective,
-    ) -> None:
-        self._model, self._evaluator, self._data = model, evaluator, data
-        self._task, self._stages, self._collective = task, stages, collective
-        self._measures = RepresentationMeasures(evaluator, data, task)
+    model: Network
+    evaluator: Evaluator
+    data: TrialData
+    task: Task
+    stages: Sequence[Stage]
+    collective: Collective
 
     def after(
         self, index: int, epoch: int, history: Sequence[dict[str, Any]]
@@ -62,38 +56,40 @@ class EpochEvaluation:
             epoch: Number of the epoch within the stage, from 0.
             history: Rows of the epochs before.
         """
-        stage, fitted = self._stages[index], None
+        stage, fitted = self.stages[index], None
         if stage.objective != "regression":
             last = epoch == stage.epochs - 1
-            if not last and (len(history) + 1) % self._task.probe_every:
+            if not last and (len(history) + 1) % self.task.probe_every:
                 known = history[-1] if history else {}
                 return {name: known.get(name, math.nan) for name in METRICS}, {}
-            fitted = self._solve_head(self._data.fit if last else self._probe_samples())
-        if self._task.eval_split is None:
+            fitted = self._solve_head(self.data.fit if last else self._probe_samples())
+        if self.task.eval_split is None:
             return dict.fromkeys(METRICS, math.nan), {}
-        positions = self._data.positions(self._task.eval_split)
-        features, predictions = self._evaluator.evaluate(positions)
-        labels = self._data.labels[torch.from_numpy(positions).to(self._data.device)]
+        positions = self.data.positions(self.task.eval_split)
+        features, predictions = self.evaluator.evaluate(positions)
+        labels = self.data.labels[torch.from_numpy(positions).to(self.data.device)]
         metrics = asdict(regression_metrics(predictions, labels))
-        due = are_due(self._stages, index, epoch)
-        return metrics, self._measures.compute(features, fitted) if due else {}
+        if not are_due(self.stages, index, epoch):
+            return metrics, {}
+        measures = RepresentationMeasures(self.evaluator, self.data, self.task)
+        return metrics, measures.compute(features, fitted)
 
     def _solve_head(self, positions: Positions) -> tuple[Positions, Tensor]:
         """Put the ridge solution on frozen features into the head; returns these features."""
-        head = self._model.head
+        head = self.model.head
         if not isinstance(head, RegressionHead):
             raise TrainingError("a probe is a linear readout, and this network has another head")
-        features = self._evaluator.features(positions)
+        features = self.evaluator.features(positions)
         ridge = fit_ridge(
-            features, self._data.targets[torch.from_numpy(positions).to(features.device)]
+            features, self.data.targets[torch.from_numpy(positions).to(features.device)]
         )
         # Rank 0's, lest workers of different make end with different last digits.
-        head.set_solution(*self._collective.broadcast((ridge.weight.cpu(), ridge.bias.cpu())))
+        head.set_solution(*self.collective.broadcast((ridge.weight.cpu(), ridge.bias.cpu())))
         return positions, features
 
     def _probe_samples(self) -> Positions:
-        fit, most = self._data.fit, self._task.probe_samples
+        fit, most = self.data.fit, self.task.probe_samples
         if len(fit) <= most:
             return fit
-        drawn = torch.randperm(len(fit), generator=seeded_generator(self._task.seed, "probe"))
+        drawn = torch.randperm(len(fit), generator=seeded_generator(self.task.seed, "probe"))
         return np.sort(fit[drawn[:most].numpy()])

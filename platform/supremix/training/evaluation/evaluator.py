@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from supremix.training.distributed.collective import Collective, share, shares
 from supremix.training.steps.precision import Precision
 
 
+@dataclass(eq=False)
 class Evaluator:
     """Runs a network over samples without gradient, in evaluation mode, unaugmented.
 
@@ -27,17 +29,11 @@ class Evaluator:
         batch: Images of a forward pass.
     """
 
-    def __init__(
-        self,
-        network: Network,
-        data: TrialData,
-        *,
-        collective: Collective,
-        precision: Precision,
-        batch: int,
-    ) -> None:
-        self._network, self._data = network, data
-        self._collective, self._precision, self._batch = collective, precision, batch
+    network: Network
+    data: TrialData
+    collective: Collective
+    precision: Precision
+    batch: int
 
     @torch.no_grad()
     def features(self, positions: Positions, *, flips: bool = False) -> Tensor:
@@ -46,7 +42,7 @@ class Evaluator:
         Of a video, the mean over its clips; with flips, over more of them, and the mean over all
         combinations of the card's flip axes.
         """
-        return self._run(positions, flips)[:, : self._network.width]
+        return self._run(positions, flips)[:, : self.network.width]
 
     @torch.no_grad()
     def evaluate(self, positions: Positions, *, flips: bool = False) -> tuple[Tensor, Tensor]:
@@ -56,10 +52,10 @@ class Evaluator:
         prediction of the mean is the same.
         """
         seen = self._run(positions, flips)
-        features = seen[:, : self._network.width]
-        head = self._network.head
+        features = seen[:, : self.network.width]
+        head = self.network.head
         predictions = head(features) if head.linear else seen[:, -1]
-        return features, self._data.target_scale.restore(predictions)
+        return features, self.data.target_scale.restore(predictions)
 
     @torch.no_grad()
     def predict(self, positions: Positions, *, flips: bool = False) -> Tensor:
@@ -68,25 +64,25 @@ class Evaluator:
 
     def _run(self, positions: Positions, flips: bool) -> Tensor:
         """The result of `mean_views`, in the order of the positions."""
-        world, rank = self._collective.world, self._collective.rank
+        world, rank = self.collective.world, self.collective.rank
         mine = positions[share(len(positions), rank, world)]
-        self._network.eval()
-        indices, starts, owner = self._data.clips(mine, thorough=flips)
+        self.network.eval()
+        indices, starts, owner = self.data.clips(mine, thorough=flips)
         parts = [
             self._forward(indices[rows], None if starts is None else starts[rows], flips)
-            for rows in _chunks(len(indices), self._batch)
+            for rows in _chunks(len(indices), self.batch)
         ]
-        width = self._network.width + (not self._network.head.linear)
-        own = torch.cat(parts) if parts else self._data.covariates.new_zeros(0, width)
+        width = self.network.width + (not self.network.head.linear)
+        own = torch.cat(parts) if parts else self.data.covariates.new_zeros(0, width)
         if starts is not None:
             own = _means(own, owner.to(own.device), len(mine))
-        return self._collective.gather(own, shares(len(positions), world))
+        return self.collective.gather(own, shares(len(positions), world))
 
     def _forward(self, positions: Positions, starts: Positions | None, flips: bool) -> Tensor:
-        images = self._data.images(positions, starts)
-        covariates = self._data.covariates[torch.from_numpy(positions).to(images.device)]
-        axes = self._data.card.augmentation.flip_axes if flips else ()
-        return mean_views(self._network, images, covariates, axes, self._precision)
+        images = self.data.images(positions, starts)
+        covariates = self.data.covariates[torch.from_numpy(positions).to(images.device)]
+        axes = self.data.card.augmentation.flip_axes if flips else ()
+        return mean_views(self.network, images, covariates, axes, self.precision)
 
 
 def mean_views(
@@ -102,20 +98,15 @@ def mean_views(
         Features (B, F) for a linear head, features with the standardised prediction as one more
         column (B, F+1) for any other.
     """
-    combinations = list(_subsets(flip_axes))
     with precision.autocast():
         views = [
             network.features(images.flip([a + 2 for a in axes]) if axes else images, covariates)
-            for axes in combinations
+            for size in range(len(flip_axes) + 1)
+            for axes in itertools.combinations(flip_axes, size)
         ]
     if not network.head.linear:
         views = [torch.cat([view, network.head(view).unsqueeze(1)], dim=1) for view in views]
     return torch.stack(views).mean(0) if len(views) > 1 else views[0]
-
-
-def _subsets(axes: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
-    for size in range(len(axes) + 1):
-        yield from itertools.combinations(axes, size)
 
 
 def _means(rows: Tensor, owner: Tensor, count: int) -> Tensor:

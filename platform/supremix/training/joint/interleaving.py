@@ -4,42 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from supremix._errors import NonFiniteLossError
-from supremix.methods.base import Stage
-from supremix.models import Network
 from supremix.training.data.randomness import derive, seeded_generator
-from supremix.training.data.trial_data import TrialData
 from supremix.training.distributed.collective import Collective
 from supremix.training.steps.ema import Averager
 from supremix.training.steps.precision import Precision
 from supremix.training.steps.schedule import build_optimizer, rate, set_rate
-from supremix.training.steps.stage_trainer import StageTrainer
-from supremix.training.task import Task
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StageTask:
-    """One task in a stage of joint training.
-
-    Attributes:
-        task: The task.
-        stage: Its stage.
-        data: Its samples.
-        model: The network in training.
-        ema_model: The running average of its weights.
-    """
-
-    task: Task
-    stage: Stage
-    data: TrialData
-    model: Network
-    ema_model: Network
+from supremix.training.steps.stage_trainer import StageTask, StageTrainer
 
 
 class Interleaver:
@@ -68,7 +44,9 @@ class Interleaver:
     ) -> None:
         self._tasks, self._key, self._collective = tasks, key, collective
         self._stage = tasks[0].stage
-        self.trainers = [self._trainer(one, precision) for one in tasks]
+        self.trainers = [
+            StageTrainer(one, key=key, precision=precision, collective=collective) for one in tasks
+        ]
         union = nn.ModuleList([one.model for one in tasks])
         averages = nn.ModuleList([one.ema_model for one in tasks])
         self._optimizer = build_optimizer(
@@ -118,20 +96,6 @@ class Interleaver:
         self.trainers[0].load_state_dict({**state, "regression": first})
         for trainer, regression in zip(self.trainers[1:], others, strict=True):
             trainer.load_regression_state(regression)
-
-    def _trainer(self, one: StageTask, precision: Precision) -> StageTrainer:
-        return StageTrainer(
-            one.stage,
-            one.model,
-            one.data,
-            average=one.ema_model,
-            averaging=one.task.averaging,
-            key=self._key,
-            augment=one.task.augment,
-            precision=precision,
-            collective=self._collective,
-            chunk=one.task.chunk,
-        )
 
     def _order(self, epoch: int) -> Iterator[int]:
         """The task of each step of an epoch, by its index."""

@@ -20,7 +20,7 @@ from supremix.storage.paths import Address, to_path
 from supremix.training.artifacts.checkpoint import State
 from supremix.training.distributed.collective import Collective, Solo
 from supremix.training.joint.checks import check_stages, check_tasks, split_config
-from supremix.training.joint.interleaving import Interleaver, StageTask
+from supremix.training.joint.interleaving import Interleaver
 from supremix.training.joint.sharing import share_parameters
 from supremix.training.run import TrialRun
 from supremix.training.steps.isolation import isolated
@@ -38,16 +38,6 @@ class JointMember(TrialRun):
     def label_spread(self) -> float:
         """Standard deviation of the labels that are fitted, in the task's unit."""
         return float(self.data.store.targets[self.data.fit].std())
-
-    def stage_task(self, index: int) -> StageTask:
-        """This task in a stage, as an `Interleaver` takes it."""
-        return StageTask(
-            task=self.task,
-            stage=self.stages[index],
-            data=self.data,
-            model=self.model,
-            ema_model=self.ema_model,
-        )
 
     def finish_epoch(self, loss: float, lr: float) -> dict[str, Any]:
         """Evaluate an epoch whose steps were taken, with this mean loss and last rate; its row."""

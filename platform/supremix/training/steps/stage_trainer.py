@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -24,23 +25,36 @@ from supremix.training.steps.precision import Precision
 from supremix.training.steps.regression_step import RegressionStep
 from supremix.training.steps.schedule import build_optimizer, rate, set_rate
 from supremix.training.steps.state import frozen
+from supremix.training.task import Task
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StageTask:
+    """A task in one of its stages.
+
+    Attributes:
+        task: The task.
+        stage: Its stage.
+        data: Its samples.
+        model: The network in training, on the device, its norms synchronised where needed.
+        ema_model: The running average of its weights.
+    """
+
+    task: Task
+    stage: Stage
+    data: TrialData
+    model: Network
+    ema_model: Network
 
 
 class StageTrainer:
     """Optimizer, schedule and loss of a stage, applied to a network.
 
     Args:
-        stage: The stage.
-        network: The network to train, on the device, its norms synchronised where needed.
-        average: Network that follows as the average of its weights.
-        averaging: Time constant of that average, as a share of the stage's steps.
-        data: The samples.
+        part: The stage, its task, samples and networks.
         key: Seed and stage, from which everything random is derived.
-        augment: Whether images are augmented.
         precision: Precision of the forward pass.
         collective: Fellow workers; their gradients are averaged.
-        chunk: Images of a forward pass of a contrastive step, None for all; see
-            `gradient_cache`.
 
     Attributes:
         loss: The loss of the stage.
@@ -51,18 +65,13 @@ class StageTrainer:
 
     def __init__(
         self,
-        stage: Stage,
-        network: Network,
-        data: TrialData,
+        part: StageTask,
         *,
-        average: Network,
-        averaging: float,
         key: tuple[int | str, ...],
-        augment: bool,
         precision: Precision,
         collective: Collective,
-        chunk: int | None = None,
     ) -> None:
+        task, stage, data, network = part.task, part.stage, part.data, part.model
         if stage.loss is None:
             raise ConfigError(f"stage {stage.name!r} is to be trained and has no loss")
         self.stage, self._network, self._data, self.loss = stage, network, data, stage.loss
@@ -70,8 +79,8 @@ class StageTrainer:
         self._contrastive = stage.objective == "contrastive"
         network.train_for(project=self._contrastive)
         self._chunked = (
-            ChunkedStep(network, chunk=chunk, precision=precision, collective=collective)
-            if chunk is not None and self._contrastive
+            ChunkedStep(network, chunk=task.chunk, precision=precision, collective=collective)
+            if task.chunk is not None and self._contrastive
             else None
         )
         self.module = network if self._chunked else _parallel(network, collective)
@@ -81,11 +90,11 @@ class StageTrainer:
             else RegressionStep(stage, network, data, precision=precision, collective=collective)
         )
         self._trained = [p for p in network.parameters() if p.requires_grad]
-        self.batches = Batches(stage, data, key=key, augment=augment, collective=collective)
+        self.batches = Batches(stage, data, key=key, augment=task.augment, collective=collective)
         self.optimizer = build_optimizer(network, lr=stage.lr, weight_decay=stage.weight_decay)
         self.scaler = precision.scaler()
         self._steps = stage.epochs * self.batches.steps
-        self._averager = Averager(network, average, steps=averaging * self._steps)
+        self._averager = Averager(network, part.ema_model, steps=task.averaging * self._steps)
 
     def epoch(self, epoch: int) -> tuple[float, float]:
         """Train for one epoch of this stage; mean loss of all workers, and the last rate.
