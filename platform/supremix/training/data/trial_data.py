@@ -58,7 +58,7 @@ class TrialData:
         self.covariates = self.covariate_scale.standardise(self.store.covariates).to(device)
         self._resident: Tensor | None = None
         if device.type == "cuda" and self.store.images.nbytes <= _RESIDENT_BYTES:
-            self._resident = torch.from_numpy(np.array(self.store.images)).to(device)
+            self._resident = self._load_all()
 
     @property
     def card(self) -> Card:
@@ -136,6 +136,9 @@ class TrialData:
         owner = np.repeat(np.arange(len(positions)), [len(one) for one in starts])
         flat = np.asarray([start for one in starts for start in one], dtype=np.int64)
         return positions[owner], flat, torch.from_numpy(owner)
+
+    def _load_all(self) -> Tensor:
+        return torch.from_numpy(np.array(self.store.images)).to(self.device)
 
 
 def to_input(stored: Tensor, offset: float, gain: float) -> Tensor:
