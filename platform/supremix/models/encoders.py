@@ -77,9 +77,14 @@ class EncoderSpec:
                 f"this encoder was built by a callable named {named!r}, which a file does not "
                 "hold; pass the same callable as builder="
             )
-        depth = plain["depth"] if isinstance(plain["depth"], int) else tuple(plain["depth"])
-        known: dict[str, Any] = {**plain, "depth": depth, "builder": builder}
-        return cls(**known)
+        depth = plain["depth"]
+        return cls(
+            name=plain["name"],
+            depth=depth if isinstance(depth, int) else tuple(depth),
+            width=plain["width"],
+            norm=plain["norm"],
+            builder=builder,
+        )
 
 
 def encoder_names() -> tuple[str, ...]:
