@@ -56,7 +56,7 @@ def test_the_calls_of_tune_arrive(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # within MLflow
         trackers = make_trackers(
-            tensorboard=str(tmp_path / "tb"), mlflow=uri, run="hc18-l1", note=pytest.fail
+            tensorboard=str(tmp_path / "tb"), mlflow=uri, run="hc18-l1", warn=pytest.fail
         )
         with ray_runtime(None):
             configs = [described(number) for number in range(3)]
