@@ -6,7 +6,7 @@ from supremix_datasets.augment import Augmenter as Augmenter
 from supremix_datasets.cache import default_cache as default_cache
 from supremix_datasets.cards.augmentation import Augmentation as Augmentation
 from supremix_datasets.cards.card import Card as Card
-from supremix_datasets.cards.card import Covariate as Covariate
+from supremix_datasets.cards.covariate import Covariate as Covariate
 from supremix_datasets.cards.dataset import Dataset as Dataset
 from supremix_datasets.cards.dataset import Decoded as Decoded
 from supremix_datasets.cards.dataset import Phantom as Phantom

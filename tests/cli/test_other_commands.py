@@ -21,12 +21,13 @@ def run(*words: str) -> int:
 
 
 class FakeModel:
-    card = SimpleNamespace(unit="mm")
+    card = SimpleNamespace(unit="mm", target="head", name="hc18", modality="ultrasound")
+    expected = {"pixel_size": "a positive number", "sex": "F or M, may be left out"}  # noqa: RUF012
 
-    def predict(self, path: str, **covariates: float) -> float:
+    def predict(self, path: str, **covariates: float | str) -> float:
         if "broken" in path:
             raise DatasetError("the file ends too early; fetch it again.")
-        return 100.0 + covariates.get("pixel_size", 0.0)
+        return 100.0 + float(covariates.get("pixel_size", 0.0))
 
 
 @pytest.fixture
@@ -74,6 +75,18 @@ def test_a_covariate_of_any_name_can_be_given(capsys: pytest.CaptureFixture[str]
 
 
 @pytest.mark.usefixtures("model")
+def test_without_an_image_the_command_says_what_the_model_expects(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run("predict", "runs/x") == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "head (mm) from images of hc18: ultrasound",
+        "  --with pixel_size=…  a positive number",
+        "  --with sex=…  F or M, may be left out",
+    ]
+
+
+@pytest.mark.usefixtures("model")
 def test_a_broken_image_does_not_cost_the_others(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("predict", "runs/x", "broken.png", "good.png") == 1
 
@@ -85,7 +98,7 @@ def test_a_broken_image_does_not_cost_the_others(capsys: pytest.CaptureFixture[s
 @pytest.mark.usefixtures("model")
 def test_a_broken_covariate_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("predict", "runs/x", "a.png", "--with", "pixel_size") == 2
-    assert "NAME=NUMBER" in capsys.readouterr().err
+    assert "NAME=VALUE" in capsys.readouterr().err
 
 
 def test_preparing_tells_what_is_in_the_store(

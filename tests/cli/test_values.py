@@ -32,13 +32,14 @@ def test_a_time_is_written_as_a_clock_does(seconds: float, text: str) -> None:
     assert format_duration(seconds) == text
 
 
-def test_an_assignment_is_a_name_and_a_number() -> None:
-    assert parse_assignment("pixel_size=0.14") == ("pixel_size", 0.14)
+def test_an_assignment_is_a_name_and_a_value() -> None:
+    assert parse_assignment("pixel_size=0.14") == ("pixel_size", "0.14")
+    assert parse_assignment(" sex = not known ") == ("sex", "not known")
 
 
-@pytest.mark.parametrize("text", ["pixel_size", "=0.14", "pixel_size=wide"])
+@pytest.mark.parametrize("text", ["pixel_size", "=0.14", "pixel_size= "])
 def test_a_broken_assignment_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"NAME=NUMBER|expected a number"):
+    with pytest.raises(ValueError, match="NAME=VALUE"):
         parse_assignment(text)
 
 

@@ -10,7 +10,8 @@ import pytest
 from supremix.models import EncoderSpec
 from supremix.training import Task
 from supremix_datasets.cards.augmentation import Augmentation
-from supremix_datasets.cards.card import Card, Covariate
+from supremix_datasets.cards.card import Card
+from supremix_datasets.cards.covariate import Covariate
 from supremix_datasets.cards.dataset import Dataset
 from supremix_datasets.cards.sample import Sample, Scan
 from supremix_datasets.stores.prepare import prepare

@@ -11,7 +11,7 @@ from supremix.training import Stage, Task
 from supremix.training.data.batches import Batches, pixel_change, zooms
 from supremix.training.data.trial_data import TrialData
 from supremix.training.distributed.collective import Solo, share, shares
-from supremix_datasets.cards.card import Covariate
+from supremix_datasets.cards.covariate import Covariate
 
 
 class Part(Solo):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from supremix_datasets.cards.augmentation import Augmentation
+from supremix_datasets.cards.covariate import Covariate
 from supremix_datasets.errors import CardError
 
 DTYPES = ("uint8", "float16")
@@ -18,38 +18,6 @@ FOREGROUND_LEVEL = {"uint8": 200.0, "float16": 1.0}
 """Where the 99th percentile of the foreground lands with ``intensity="foreground"``."""
 FULL_SCALE = {"uint8": 255.0, "float16": 1.0}
 """Where the 99th percentile of all values lands with ``intensity="range"``."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Covariate:
-    """One number that goes into the model with the image.
-
-    Args:
-        name: Name of the number, a Python identifier: it is the keyword of ``predict``.
-        log: True where the model sees its natural logarithm (the value then must be positive).
-        per_pixel: True where it is the size of one pixel of the *file*. Images are resampled to the
-            card's grid, so such a value is multiplied by the number of file pixels per grid pixel:
-            the model always sees the size of one pixel of what it looks at.
-        default: Value where none is known; None makes the covariate compulsory.
-        doc: Meaning and unit in one line.
-
-    Raises:
-        CardError: the name is no identifier or the default cannot be used.
-    """
-
-    name: str
-    log: bool = False
-    per_pixel: bool = False
-    default: float | None = None
-    doc: str = ""
-
-    def __post_init__(self) -> None:
-        if not self.name.isidentifier():
-            raise CardError(f"a covariate's name must be a Python identifier, found {self.name!r}")
-        if self.default is not None and not math.isfinite(self.default):
-            raise CardError(f"covariate {self.name}: the default must be finite, or None")
-        if self.log and self.default is not None and self.default <= 0:
-            raise CardError(f"covariate {self.name}: log=True needs a positive default")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,7 +45,7 @@ class Card:
         channels: Number of channels.
         spacing: Size of a prepared pixel in mm per axis; None: images are fitted into ``shape``
             with their aspect kept, for any physical size.
-        covariates: Numbers that go into the model with the image.
+        covariates: Numbers and categories that go into the model with the image.
         dtype: ``uint8`` or ``float16``, how images are stored.
         intensity: ``stored``: grey values mean the same in all files and are kept;
             ``foreground``: they do not (MRI), so the 99th percentile of the values above zero

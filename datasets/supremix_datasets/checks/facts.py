@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -55,12 +55,15 @@ def histogram(labels: Sequence[float]) -> tuple[tuple[int, ...], tuple[float, ..
 
 
 def covariate_summaries(card: Card, samples: Sequence[Sample]) -> tuple[CovariateSummary, ...]:
-    """How many of the samples have each covariate, and its range."""
+    """How many of the samples have each covariate, and its range or words."""
     summaries: list[CovariateSummary] = []
     for covariate in card.covariates:
         given = [s.covariates[covariate.name] for s in samples if covariate.name in s.covariates]
         low, high = (min(given), max(given)) if given else (None, None)
-        summaries.append(CovariateSummary(covariate.name, len(given), len(samples), low, high))
+        shown = (covariate.word(value) or f"{value:g}" for value in given)
+        words = dict(sorted(Counter(shown).items())) if covariate.words else {}
+        name, images = covariate.name, len(samples)
+        summaries.append(CovariateSummary(name, len(given), images, low, high, words))
     return tuple(summaries)
 
 

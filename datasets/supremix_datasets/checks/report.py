@@ -35,13 +35,23 @@ class SplitSummary:
 
 @dataclass(frozen=True, slots=True)
 class CovariateSummary:
-    """One covariate: how many of the images have it, and its range (None where none has)."""
+    """One covariate: how many of the images have it, and its values.
+
+    Args:
+        name: Name of the covariate.
+        known: Number of images that have it.
+        images: Number of images.
+        low: Lowest value; None where no image has one.
+        high: Highest value.
+        words: Images by word, where the covariate is a category.
+    """
 
     name: str
     known: int
     images: int
     low: float | None
     high: float | None
+    words: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from supremix_datasets.cards.card import Covariate
+from supremix_datasets.cards.covariate import Covariate
 from supremix_datasets.cards.dataset import Dataset
 from supremix_datasets.cards.sample import Rejected, Sample, Scan
 from supremix_datasets.errors import SourceError
@@ -52,12 +52,14 @@ DAY = re.compile(r"^(\d{4}-\d{2}-\d{2})(_|$)")
 TRACERS = ("FBP", "FBB", "NAV")
 """Florbetapir, florbetaben, flutafuranol (NAV4694), as the table writes them."""
 
+NO_YES = (("no", 0.0), ("yes", 1.0))
+
 CARD = amyloid_card(
     name="adni-amyloid",
     title="Amyloid PET, cortical SUVR (ADNI)",
     covariates=(
-        Covariate(name="florbetaben", default=0.0, doc="1 for florbetaben, else 0"),
-        Covariate(name="nav4694", default=0.0, doc="1 for NAV4694, else 0"),
+        Covariate(name="florbetaben", default=0.0, words=NO_YES),
+        Covariate(name="nav4694", default=0.0, words=NO_YES),
     ),
     licence="ADNI data use agreement; an application is needed",
     home="https://adni.loni.usc.edu",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import partial
 
 from supremix_datasets.cards.augmentation import Augmentation
-from supremix_datasets.cards.card import Card, Covariate
+from supremix_datasets.cards.card import Card
+from supremix_datasets.cards.covariate import SEX
 from supremix_datasets.cards.dataset import Decoded
 from supremix_datasets.decoding.images import decode_nifti
 from supremix_datasets.sources.files import read_bytes
@@ -21,7 +22,7 @@ brain_age_card = partial(
     label_range=(18.0, 110.0),
     shape=(91, 109, 91),
     spacing=(2.0, 2.0, 2.0),
-    covariates=(Covariate(name="sex", default=0.5, doc="0 female, 1 male, 0.5 not known"),),
+    covariates=(SEX,),
     intensity="foreground",
     gain=1 / 80,
     augmentation=Augmentation(

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from supremix_datasets.cards.augmentation import Augmentation
-from supremix_datasets.cards.card import Card, Covariate
+from supremix_datasets.cards.card import Card
+from supremix_datasets.cards.covariate import Covariate
 from supremix_datasets.cards.dataset import Dataset, Decoded
 from supremix_datasets.cards.sample import Rejected, Sample, Scan
 from supremix_datasets.decoding.images import decode_picture

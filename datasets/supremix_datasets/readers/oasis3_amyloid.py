@@ -25,7 +25,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from supremix_datasets.cards.card import Covariate
+from supremix_datasets.cards.covariate import Covariate
 from supremix_datasets.cards.dataset import Dataset
 from supremix_datasets.cards.sample import Rejected, Sample, Scan
 from supremix_datasets.errors import LabelTableError, SourceError
@@ -65,7 +65,7 @@ CARD = amyloid_card(
     label_scale=5.0,
     window=25.0,
     label_range=(-100.0, 300.0),
-    covariates=(Covariate(name="pib", doc="1 for Pittsburgh compound B, 0 for florbetapir"),),
+    covariates=(Covariate(name="tracer", words=(("AV45", 0.0), ("PIB", 1.0))),),
     licence="OASIS-3 data use agreement; free, on application",
     home="https://sites.wustl.edu/oasisbrains/",
 )
@@ -175,7 +175,7 @@ def _of_row(
         group=row.subject,
         target=row.target,
         address=image.address,
-        covariates={"pib": float(row.tracer == "PIB")},
+        covariates={"tracer": float(row.tracer == "PIB")},
     )
 
 

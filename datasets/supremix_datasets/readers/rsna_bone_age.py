@@ -28,7 +28,8 @@ from typing import Any
 import numpy as np
 
 from supremix_datasets.cards.augmentation import Augmentation
-from supremix_datasets.cards.card import Card, Covariate
+from supremix_datasets.cards.card import Card
+from supremix_datasets.cards.covariate import SEX
 from supremix_datasets.cards.dataset import Array, Dataset, Decoded, Phantom
 from supremix_datasets.cards.sample import Rejected, Sample, Scan
 from supremix_datasets.decoding.dicom import decode_dicom
@@ -57,7 +58,7 @@ CARD = Card(
     window=20.0,
     label_range=(0.0, 240.0),
     shape=(256, 256),
-    covariates=(Covariate(name="male", default=0.5, doc="sex: 0 female, 1 male, 0.5 not known"),),
+    covariates=(SEX,),
     intensity="range",
     gain=1 / 80,
     # Hands lie at any angle; a left hand mirrored is a right one, and as old.
@@ -222,7 +223,7 @@ def _sample(image: _Radiograph, row: BoneAgeRow | None) -> Sample | Rejected:
         group=image.name,
         target=row.months,
         address=image.address,
-        covariates={} if row.male is None else {"male": row.male},
+        covariates={} if row.male is None else {"sex": row.male},
         split=image.split,
     )
 

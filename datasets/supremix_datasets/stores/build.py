@@ -34,7 +34,7 @@ from supremix_datasets.errors import DatasetError
 from supremix_datasets.phantoms.folder import Mapper, Progress
 from supremix_datasets.sources.files import relative
 from supremix_datasets.stores.conform import Presented, present
-from supremix_datasets.stores.store import FORMAT, IMAGES, INDEX, MANIFEST, QUARANTINE
+from supremix_datasets.stores.store import FORMAT, IMAGES, INDEX, MANIFEST, QUARANTINE, as_read
 
 CHUNK = 8
 JOURNAL = "journal.jsonl"
@@ -258,7 +258,13 @@ def _index(card: Card, samples: Sequence[Sample], kept: Sequence[Kept]) -> pl.Da
         covariate.name: pl.Series([one.covariates[k] for one in kept], dtype=pl.Float32)
         for k, covariate in enumerate(card.covariates)
     }
-    return pl.DataFrame({**fixed, **covariates})
+    read = {
+        as_read(covariate.name): pl.Series(
+            [covariate.word(s.covariates.get(covariate.name)) for s in chosen], dtype=pl.String
+        )
+        for covariate in card.covariates
+    }
+    return pl.DataFrame({**fixed, **covariates, **read})
 
 
 def _quarantine(rejected: Sequence[Rejected], source: str) -> pl.DataFrame:

@@ -31,14 +31,15 @@ class Presented:
     covariates: NDArray[np.float32]
 
 
-def present(card: Card, image: Decoded | Array, covariates: Mapping[str, float]) -> Presented:
+def present(card: Card, image: Decoded | Array, covariates: Mapping[str, float | str]) -> Presented:
     """Bring one decoded image with its raw covariates into the form the model sees.
 
     Args:
         card: The card; its grid is the one the model was trained on.
         image: ``spatial`` or ``(channels, *spatial)`` with the spacing of the file; a bare array
             has none, and is taken to have the card's spacing where the card has one.
-        covariates: Raw values for the *file* (a pixel size is that of the file's pixels).
+        covariates: Raw values for the *file* (a pixel size is that of the file's pixels), numbers
+            or the card's words.
 
     Raises:
         DecodeError: the image is empty, not finite, or of another kind.
@@ -94,20 +95,21 @@ def pixel_ratio(image: Decoded | Array, card: Card) -> float:
 
 
 def covariate_vector(
-    card: Card, covariates: Mapping[str, float], ratio: float = 1.0
+    card: Card, covariates: Mapping[str, float | str], ratio: float = 1.0
 ) -> NDArray[np.float32]:
     """The covariates of one image in the card's order, as the model sees them.
 
     Args:
-        card: Names, logarithms and defaults.
-        covariates: Raw values by name, for the file.
+        card: Names, words, logarithms and defaults.
+        covariates: Raw values by name, for the file: numbers, or words as text.
         ratio: See :func:`pixel_ratio`; multiplies the covariates that are a size of one pixel.
 
     Returns:
         ``(K,)``.
 
     Raises:
-        CovariateError: one is missing, unknown, not finite, or not positive under a logarithm.
+        CovariateError: one is missing or unknown, none of the words, not finite, or not positive
+            under a logarithm.
     """
     known = [covariate.name for covariate in card.covariates]
     unknown = sorted(set(covariates) - set(known))
@@ -122,16 +124,13 @@ def covariate_vector(
         if value is None:
             raise CovariateError(
                 f"dataset {card.name!r} needs {covariate.name} ({covariate.doc}) with the image. "
-                f"Give {covariate.name}=…"
+                f"Give {covariate.name}=…, {covariate.expected}."
             )
-        value = float(value) * (ratio if covariate.per_pixel else 1.0)
-        if not math.isfinite(value) or (covariate.log and value <= 0):
-            rule = "a positive number" if covariate.log else "a finite number"
-            raise CovariateError(
-                f"{covariate.name} ({covariate.doc}) must be {rule}, "
-                f"found {covariates.get(covariate.name)!r}"
-            )
-        values.append(math.log(value) if covariate.log else value)
+        number = covariate.number(value) if isinstance(value, str) else float(value)
+        number *= ratio if covariate.per_pixel else 1.0
+        if not covariate.allows(number):
+            raise covariate.refusal(value)
+        values.append(math.log(number) if covariate.log else number)
     return np.asarray(values, dtype=np.float32)
 
 

@@ -4,7 +4,8 @@ A folder with
 
     images.bin           the images, or the frames of all videos, row after row, in the card's dtype
     index.parquet        a row per sample: row (the first, of a video), frames (of a video, else 1),
-                         id, group, split, target, site, covariates
+                         id, group, split, target, site, covariates, and of each covariate the word
+                         or number as it was read (column ``sex as read``), null where not known
     quarantine.parquet   a row per image that was excluded: id, reason, address
     manifest.json        the card, shape, key, what went in; written last
 
@@ -27,13 +28,18 @@ from supremix_datasets.cards.dataset import Array
 from supremix_datasets.errors import StoreError
 from supremix_datasets.stores.clips import clip_frames
 
-FORMAT = 2
+FORMAT = 3
 IMAGES, INDEX, QUARANTINE, MANIFEST = (
     "images.bin",
     "index.parquet",
     "quarantine.parquet",
     "manifest.json",
 )
+
+
+def as_read(covariate: str) -> str:
+    """Name of the index's column that holds a covariate's word, or its number as read, as text."""
+    return f"{covariate} as read"
 
 
 class Store:
@@ -46,8 +52,8 @@ class Store:
         manifest: What was prepared, by which version, from what.
         images: ``(R, channels, *shape)`` read-only, in the card's dtype; of videos the frames,
             ``(R, channels, H, W)``.
-        index: One row per sample, columns ``row, frames, id, group, split, target, site`` and
-            covariates.
+        index: One row per sample, columns ``row, frames, id, group, split, target, site``,
+            covariates, and each covariate as it was read, see :func:`as_read`.
         quarantine: ``id, reason, address`` of what was excluded.
         rows: ``(N,)`` int64, row in ``images`` of each sample; of a video its first frame's.
         lengths: ``(N,)`` int64, number of rows of each sample: frames of a video, else 1.

@@ -186,7 +186,7 @@ PREDICTIONS: Final = _schema(
     _field(TARGET, pa.float64(), "true value, in the task's unit"),
     _field(PREDICTION, pa.float64(), "predicted value, in the task's unit"),
     _field(SITE, pa.string(), "where the sample was acquired, where known", null=True),
-    _field(SEX, pa.string(), "female or male, where known", null=True),
+    _field(SEX, pa.string(), "sex in the words of the data, where known", null=True),
 )
 
 MAE_TABLE: Final = _schema(

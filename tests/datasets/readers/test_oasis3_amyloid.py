@@ -53,7 +53,7 @@ def test_sessions_are_found_by_subject_day_and_tracer(tmp_path: Path) -> None:
     for subject, day, tracer, _ in rows:
         put_image(tmp_path, usual(subject, day, tracer))
     scan = READER.scan(str(tmp_path))
-    assert [(s.id, s.group, s.target, s.covariates["pib"]) for s in scan.samples] == [
+    assert [(s.id, s.group, s.target, s.covariates["tracer"]) for s in scan.samples] == [
         ("OAS30001_AV45_d423", "OAS30001", 5.5, 0),
         ("OAS30001_AV45_d2430", "OAS30001", 40, 0),
         ("OAS30001_PIB_d423", "OAS30001", -3.5, 1),

@@ -152,7 +152,7 @@ def mirror(make: Make) -> Path:
 def test_the_official_folders_are_the_splits(official: Path) -> None:
     table(official / "Bone age ground truth.csv", TRUTH_ROWS)
     scan = READER.scan(str(official))
-    found = {s.id: (s.split, s.target, s.covariates["male"], s.group) for s in scan.samples}
+    found = {s.id: (s.split, s.target, s.covariates["sex"], s.group) for s in scan.samples}
     assert found == {
         "0012": ("train", 120, 1, "0012"),
         "13": ("train", 60, 0, "13"),
@@ -201,7 +201,7 @@ def test_the_mirror_lacks_splits_which_come_out_of_its_training_set(mirror: Path
 )
 def test_sex_comes_in_many_spellings(make: Make, text: str, male: float) -> None:
     folder = make({f"{TRAIN}.csv": [TRAIN_ROWS[0], ("1", 60, text)], f"{TRAIN}/1.png": None})
-    assert READER.scan(str(folder)).samples[0].covariates == {"male": male}
+    assert READER.scan(str(folder)).samples[0].covariates == {"sex": male}
 
 
 @pytest.mark.parametrize("text", ["", "NA", "U"])

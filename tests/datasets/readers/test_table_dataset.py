@@ -141,7 +141,7 @@ gain = 0.3
     assert (card.label_range, card.target_transform) == ((10.0, 90.0), "log")
     assert (card.augmentation.flip_axes, card.augmentation.rotation_deg) == ((1,), 0.0)
     assert card.covariates == (
-        Covariate(name="sex", default=0.5),
+        Covariate(name="sex", default=0.5, words=(("F", 0.0), ("M", 1.0))),
         Covariate(name="pixel_size", log=True, per_pixel=True, doc="mm per pixel"),
     )
     scan = dataset.reader.scan(dataset.root or "")
@@ -395,7 +395,9 @@ def test_labels_have_to_be_numbers_that_differ(make: Callable[..., Path]) -> Non
         TABLE.at(str(make([(f"img/{n:03d}.png", 7, n) for n in range(3)])))
     rows = [(f"img/{n:03d}.png", n, n, "x") for n in range(3)]
     folder = make(rows, ("file", "target", "group", "sex"), "covariates = ['sex']")
-    with pytest.raises(LabelTableError, match=r"'sex' .* not numbers .*values = \{F = 0, M = 1\}"):
+    with pytest.raises(
+        LabelTableError, match=r"'sex' .* not a finite number .*values = \{F = 0, M = 1\}"
+    ):
         TABLE.reader.scan(str(folder))
     folder = make(toml="[columns]\ngroup = 'who'")
     with pytest.raises(LabelTableError, match="no column 'who'"):

@@ -25,8 +25,11 @@ def test_what_it_holds(store: Store) -> None:
     assert store.images.shape == (10, 1, 128, 192)
     assert store.images.dtype == np.uint8
     assert store.targets.tolist() == [100 + 10 * n for n in range(10)]
-    expected = ["row", "frames", "id", "group", "split", "target", "site", "pixel_size"]
-    assert store.index.columns == expected
+    assert store.index.columns == [
+        "row", "frames", "id", "group", "split", "target", "site", "pixel_size",
+        "pixel_size as read",
+    ]  # fmt: skip
+    assert store.index["pixel_size as read"].to_list()[:2] == ["0.1", "0.11"]
     assert store.rows.tolist() == list(range(10))
     ratio = 54 / 128
     wanted = np.log([(0.1 + 0.01 * n) * ratio for n in range(10)])

@@ -16,7 +16,7 @@ import polars as pl
 
 from supremix_datasets.cards.sample import Rejected, Sample, Scan
 from supremix_datasets.decoding.images import ending_of
-from supremix_datasets.errors import LabelTableError
+from supremix_datasets.errors import CovariateError, LabelTableError
 from supremix_datasets.readers.own_table.spec import COMPULSORY, CovariateColumn
 from supremix_datasets.sources.cells import UTF8
 from supremix_datasets.sources.files import filesystem, is_local
@@ -163,14 +163,15 @@ def _numbers(frame: pl.DataFrame, column: CovariateColumn, table: str) -> list[f
     bad: list[str] = []
     for line, text in zip(lines(frame), cells, strict=True):
         try:
-            values.append(column.number(text))
-        except ValueError:
+            values.append(None if text is None else column.covariate.number(text))
+        except CovariateError:
             bad.append(f"line {line}: {text!r}")
     if bad:
         raise LabelTableError(
             f"{len(bad)} of {frame.height} values of the column {column.column!r} in {table} are "
-            f"not numbers ({'; '.join(bad[:3])}). Say what the words stand for in dataset.toml, "
-            f"e.g. [covariates.{column.covariate.name}] values = {{F = 0, M = 1}}."
+            f"not {column.covariate.expected} ({'; '.join(bad[:3])}). Give each word its number in "
+            f"dataset.toml, e.g. [covariates.{column.covariate.name}] values = {{F = 0, M = 1}}, "
+            "or correct the table."
         )
     return values
 
@@ -180,9 +181,8 @@ def _covariate_problem(layout: Layout, found: Mapping[str, float | None]) -> str
         covariate, value = column.covariate, found[column.covariate.name]
         if value is None and covariate.default is None:
             return f"no {covariate.name} in the table"
-        if value is not None and not (math.isfinite(value) and (value > 0 or not covariate.log)):
-            rule = "a positive number" if covariate.log else "a finite number"
-            return f"{covariate.name} must be {rule}, found {value:g}"
+        if value is not None and not covariate.allows(value):
+            return f"{covariate.name} must be {covariate.expected}, found {value:g}"
     return None
 
 

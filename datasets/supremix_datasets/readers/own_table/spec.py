@@ -13,12 +13,11 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from supremix_datasets.cards.augmentation import Augmentation
-from supremix_datasets.cards.card import Covariate
+from supremix_datasets.cards.covariate import Covariate
 from supremix_datasets.errors import CardError, DecodeError, SourceError, did_you_mean
 from supremix_datasets.sources.cells import UTF8
 from supremix_datasets.sources.files import read_bytes
 from supremix_datasets.sources.guards import leaves_folder
-from supremix_datasets.sources.tables import to_number
 
 SPEC = "dataset.toml"
 ROLES: dict[str, tuple[str, ...]] = {
@@ -61,22 +60,10 @@ CARD_KEYS = tuple(
 
 @dataclass(frozen=True, slots=True)
 class CovariateColumn:
-    """A covariate, the column that holds it, and the numbers that its words stand for."""
+    """A covariate and the column that holds it."""
 
     covariate: Covariate
     column: str
-    values: tuple[tuple[str, float], ...] = ()
-
-    def number(self, text: str | None) -> float | None:
-        """The value of a cell; None where there is none.
-
-        Raises:
-            ValueError: the cell holds something else than a number or one of the words.
-        """
-        if text is None:
-            return None
-        words = dict(self.values)
-        return words[text.lower()] if text.lower() in words else to_number(text)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -189,9 +176,9 @@ def _covariate(name: str, options: Any, shown_as: str) -> CovariateColumn:
                 per_pixel=_flag(chosen, "per_pixel", where),
                 default=float(chosen["default"]) if "default" in chosen else None,
                 doc=str(chosen.get("doc", "")),
+                words=tuple(words.items()),
             ),
             column=str(chosen.get("column", name)),
-            values=tuple((str(word).lower(), float(number)) for word, number in words.items()),
         )
     except (TypeError, ValueError, AttributeError) as error:
         raise CardError(

@@ -107,11 +107,11 @@ def _histogram(report: CheckReport) -> Table:
 def _facts(report: CheckReport) -> list[str]:
     lines: list[str] = []
     for covariate in report.covariates:
-        extent = (
-            "no value"
-            if covariate.low is None or covariate.high is None
-            else f"{covariate.low:.4g} to {covariate.high:.4g}"
-        )
+        extent = "no value"
+        if covariate.words:
+            extent = ", ".join(f"{word} ({count})" for word, count in covariate.words.items())
+        elif covariate.low is not None and covariate.high is not None:
+            extent = f"{covariate.low:.4g} to {covariate.high:.4g}"
         lines.append(
             f"covariate {covariate.name}: {extent}, known of {covariate.known} of "
             f"{covariate.images} images"

@@ -20,7 +20,12 @@ def predict(
     model: Annotated[
         str, typer.Argument(metavar="RUN_OR_MODEL", help="A run folder, or a model's folder.")
     ],
-    images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Image files.")],
+    images: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="IMAGE...", help="Image files; without any, what the model expects is shown."
+        ),
+    ] = None,
     pixel_size: Annotated[
         float | None,
         typer.Option(metavar="MM", help="Short for --with pixel_size=MM.", show_default=False),
@@ -29,8 +34,9 @@ def predict(
         list[str] | None,
         typer.Option(
             "--with",
-            metavar="NAME=NUMBER",
-            help="A covariate that the model needs; repeat for more. Holds for all the images.",
+            metavar="NAME=VALUE",
+            help="A covariate that the model needs, a number or a word of its dataset; repeat for "
+            "more. Holds for all the images.",
         ),
     ] = None,
     table: Annotated[
@@ -43,12 +49,16 @@ def predict(
     \b
     Examples:
       supremix predict runs/hc18-supremix image.png --pixel-size 0.14
-      supremix predict runs/brains scans/*.nii.gz --table ages.csv
+      supremix predict runs/brains scans/*.nii.gz --with sex=female --table ages.csv
+      supremix predict runs/brains
     """
     import supremix
 
     given = _covariates(covariates or [], pixel_size)
     trained = supremix.load(model)
+    if not images:
+        _show_expected(trained)
+        return
     predictions, failures = _predict_each(trained, images, given)
     if predictions:
         Console().print(_as_table(predictions, trained.card.unit))
@@ -60,16 +70,24 @@ def predict(
         raise typer.Exit(1)
 
 
-def _covariates(assignments: list[str], pixel_size: float | None) -> dict[str, float]:
+def _show_expected(trained: TrainedModel) -> None:
+    card = trained.card
+    console = Console(soft_wrap=True, highlight=False, markup=False)
+    console.print(f"{card.target} ({card.unit}) from images of {card.name}: {card.modality}")
+    for name, values in trained.expected.items():
+        console.print(f"  --with {name}=…  {values}")
+
+
+def _covariates(assignments: list[str], pixel_size: float | None) -> dict[str, float | str]:
     try:
-        given = dict(parse_assignment(text) for text in assignments)
+        given: dict[str, float | str] = dict(parse_assignment(text) for text in assignments)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--with") from None
     return given if pixel_size is None else {**given, "pixel_size": pixel_size}
 
 
 def _predict_each(
-    trained: TrainedModel, images: list[str], covariates: dict[str, float]
+    trained: TrainedModel, images: list[str], covariates: dict[str, float | str]
 ) -> tuple[dict[str, float], dict[str, str]]:
     """One file at a time: a broken one is named and does not cost the others their prediction."""
     from supremix.errors import DatasetError

@@ -47,25 +47,22 @@ def format_duration(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-def parse_assignment(text: str) -> tuple[str, float]:
+def parse_assignment(text: str) -> tuple[str, str]:
     """Read a covariate's value.
 
     Args:
-        text: Such as `pixel_size=0.14`.
+        text: Such as `pixel_size=0.14` or `sex=F`.
 
     Returns:
-        The name and the number.
+        The name and the value.
 
     Raises:
-        ValueError: Where the equals sign, the name or the number is missing.
+        ValueError: Where the equals sign, the name or the value is missing.
     """
     name, equals, value = text.partition("=")
-    if not (equals and name.strip()):
-        raise ValueError(f"{text!r} gives no value; write NAME=NUMBER, e.g. pixel_size=0.14")
-    try:
-        return name.strip(), float(value)
-    except ValueError:
-        raise ValueError(f"{text!r}: expected a number after '=', found {value!r}") from None
+    if not (equals and name.strip() and value.strip()):
+        raise ValueError(f"{text!r} gives no value; write NAME=VALUE, e.g. pixel_size=0.14")
+    return name.strip(), value.strip()
 
 
 def parse_shape(text: str) -> tuple[int, ...]:

@@ -31,7 +31,7 @@ from supremix_datasets.cards.dataset import Dataset, Reader
 from supremix_datasets.errors import CovariateError
 from supremix_datasets.registry import get, names
 from supremix_datasets.stores.clips import clip_step, covering_starts, take_clip
-from supremix_datasets.stores.conform import present
+from supremix_datasets.stores.conform import covariate_vector, present
 
 Image = str | os.PathLike[str] | NDArray[Any]
 
@@ -94,6 +94,16 @@ class TrainedModel:
         reader = dataset.reader if dataset is not None else _reader(description)
         return cls(description, network, reader=reader, device=device)
 
+    @property
+    def expected(self) -> dict[str, str]:
+        """What `predict` takes with an image: the covariates by name, and the values of each."""
+        return {
+            covariate.name: covariate.expected
+            + (f" ({covariate.doc})" if covariate.doc else "")
+            + ("" if covariate.default is None else ", may be left out")
+            for covariate in self.card.covariates
+        }
+
     def predict(self, images: Image | Sequence[Image], **covariates: Any) -> Any:
         """The target in the card's unit.
 
@@ -101,14 +111,16 @@ class TrainedModel:
             images: an address of a file in the dataset's own format, an array of pixels
                 (``(*spatial)`` or ``(C, *spatial)``, any size; a video has its frames as the first
                 of the spatial axes), or a list of either.
-            covariates: the raw values, by the card's names, of the file as it is
-                (pixel_size=0.14); one for all images, or one for each.
+            covariates: the raw values, by the card's names, of the file as it is: numbers
+                (pixel_size=0.14), or the dataset's own words (sex="F"); one for all images, or
+                one for each. `expected` says what the model takes.
 
         Returns:
             A float for one image, an array (N,) float64 for a list.
 
         Raises:
-            ModelInputError: a covariate is missing or unknown, or has another length.
+            ModelInputError: a covariate is missing or unknown, none of its words, or has another
+                length.
             DecodeError: a file that cannot be read (of `supremix_datasets`).
         """
         single = isinstance(images, (str, os.PathLike, np.ndarray))
@@ -117,12 +129,9 @@ class TrainedModel:
         values = [self._predict(item, row) for item, row in zip(items, rows, strict=True)]
         return values[0] if single else np.array(values, dtype=np.float64)
 
-    def _predict(self, image: Image, covariates: dict[str, float]) -> float:
+    def _predict(self, image: Image, covariates: dict[str, float | str]) -> float:
         decoded = image if isinstance(image, np.ndarray) else self._decode(os.fspath(image))
-        try:
-            shown = present(self.card, decoded, covariates)
-        except CovariateError as error:
-            raise ModelInputError(str(error)) from error
+        shown = present(self.card, decoded, covariates)
         pixels = to_input(self._inputs(shown.pixels), self.card.offset, self.card.gain)
         known = self._covariates.standardise(shown.covariates[None]).to(self._device)
         known = known.expand(len(pixels), -1)
@@ -151,10 +160,13 @@ class TrainedModel:
             )
         return self._reader.decode(address)
 
-    def _per_image(self, covariates: dict[str, Any], count: int) -> list[dict[str, float]]:
-        rows: list[dict[str, float]] = [{} for _ in range(count)]
+    def _per_image(self, covariates: dict[str, Any], count: int) -> list[dict[str, float | str]]:
+        words = {covariate.name for covariate in self.card.covariates if covariate.words}
+        rows: list[dict[str, float | str]] = [{} for _ in range(count)]
         for name, value in covariates.items():
-            values = np.atleast_1d(np.asarray(value, dtype=np.float64))
+            values = np.atleast_1d(np.asarray(value))
+            if name in words:  # a number is looked up among the words, as a cell of a table is
+                values = values.astype(str)
             if len(values) not in (1, count):
                 raise ModelInputError(
                     f"{name} needs one value, or one for each of the {count} images; found "
@@ -162,6 +174,11 @@ class TrainedModel:
                 )
             for row, one in zip(rows, np.broadcast_to(values, count).tolist(), strict=True):
                 row[name] = one
+        try:
+            for row in rows:
+                covariate_vector(self.card, row)
+        except CovariateError as error:
+            raise ModelInputError(str(error)) from error
         return rows
 
 

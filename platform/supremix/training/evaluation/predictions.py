@@ -5,16 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from supremix.training.data.trial_data import Positions, TrialData
+from supremix_datasets.stores.store import as_read
 
 
 def prediction_columns(
     data: TrialData, positions: Positions, predictions: NDArray[np.float64]
 ) -> dict[str, NDArray[Any]]:
     """id, group, target, prediction, site and sex of samples, each (N,).
+
+    Sex is what the data call it: the word of the covariate `sex`, or its number where the dataset
+    declares no words; None where it is not known, or no covariate.
 
     Args:
         data: The samples.
@@ -23,16 +26,7 @@ def prediction_columns(
     """
     index = data.store.index[positions.tolist()]
     columns: dict[str, Any] = {name: index[name].to_list() for name in ("id", "group", "site")}
-    words = {n: np.array(v, dtype=object) for n, v in (columns | {"sex": sexes(index)}).items()}
+    sex = as_read("sex")
+    columns["sex"] = index[sex].to_list() if sex in index.columns else [None] * len(index)
+    words = {name: np.array(values, dtype=object) for name, values in columns.items()}
     return {**words, "target": data.store.targets[positions], "prediction": predictions}
-
-
-def sexes(index: pl.DataFrame) -> list[str | None]:
-    """``(N,)`` female or male, None where it is not known, from the covariates of a store's index.
-
-    Datasets call the covariate sex or male; it is 1 for male, 0 for female and 0.5 for not known.
-    """
-    name = next((name for name in ("sex", "male") if name in index.columns), None)
-    if name is None:
-        return [None] * len(index)
-    return [{0.0: "female", 1.0: "male"}.get(value) for value in index[name].to_list()]
