@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import unicodedata
 from dataclasses import dataclass
+from typing import cast
 
 from supremix_datasets.errors import CardError, CovariateError
 from supremix_datasets.sources.tables import to_number
@@ -80,7 +81,7 @@ class Covariate:
         """
         try:
             if not self.words:
-                return to_number(text.strip())
+                return cast("float", to_number(text.strip()))
             known = {_plain(word): number for word, number in self.words}
             return known[_plain(text)]
         except (KeyError, ValueError):
