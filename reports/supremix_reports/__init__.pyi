@@ -27,6 +27,8 @@ from supremix_reports.figures.search.search import search_plots as search_plots
 from supremix_reports.run_layout import EMBEDDING as EMBEDDING
 from supremix_reports.statistics.comparisons import average_gain as average_gain
 from supremix_reports.statistics.comparisons import compare_methods as compare_methods
+from supremix_reports.statistics.defaults import defaults_row as defaults_row
+from supremix_reports.statistics.defaults import defaults_sentence as defaults_sentence
 from supremix_reports.statistics.imbalance import LabelDensity as LabelDensity
 from supremix_reports.statistics.imbalance import imbalance_intervals as imbalance_intervals
 from supremix_reports.statistics.intervals import Interval as Interval

@@ -76,7 +76,7 @@ def test_it_is_what_a_simulated_search_of_the_same_study_takes(
         searched = {n for n, r in study.records.items() if r.replicate_of is None}
         epochs.append(sum(e["event"] == EPOCH and e["number"] in searched for e in ledger.events))
         clocks.append(max(e["clock"] for e in ledger.events))
-    assert planned.replicates == 2
+    assert planned.replicates == 3  # the two best and the defaults
     assert planned.epochs.likely == pytest.approx(fmean(epochs), rel=0.15)
     whole = planned.seconds + planned.replicate_seconds
     assert whole.low <= fmean(clocks) <= whole.high
@@ -126,10 +126,10 @@ def test_halving_lies_between_the_best_it_can_do_and_nothing() -> None:
 def test_replicates_are_trained_once_the_trials_have_ended() -> None:
     one = found(Budget(trials=4), epochs=5, worker_groups=2, top_k=2, replicates=3)
 
-    assert one.replicates == 6
+    assert one.replicates == 9  # the two best and the defaults
     assert one.seconds.likely == 2 * 5 * 2.0
-    assert one.replicate_seconds.likely == 3 * 5 * 2.0
-    assert one.replicate_busy.likely == 6 * 5 * 2.0
+    assert one.replicate_seconds.likely == 5 * 5 * 2.0
+    assert one.replicate_busy.likely == 9 * 5 * 2.0
 
 
 def test_a_search_that_is_too_long_to_simulate_goes_on_as_it_did(
@@ -148,7 +148,7 @@ def test_a_search_that_is_too_long_to_simulate_goes_on_as_it_did(
         assert one.trials == pytest.approx(400, rel=0.15)
         assert one.epochs.likely == pytest.approx(whole.epochs.likely, rel=0.15)
         assert one.seconds.likely == pytest.approx(whole.seconds.likely, rel=0.15)
-        assert one.replicates == 2
+        assert one.replicates == 3
 
 
 def test_a_search_of_any_length_is_estimated_from_a_bounded_part() -> None:

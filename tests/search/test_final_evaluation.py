@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,10 +25,10 @@ from supremix.search.session import SearchSession
 from supremix.search.spec import SearchSpec
 from supremix.training import Task
 from supremix.tuning.ledger.ledger import FINAL, TESTED, Ledger
-from supremix_reports import SchemaError, read_table
+from supremix_reports import SchemaError, read_file, read_table
 
 CARD = supremix_datasets.get("hc18").card
-TABLES = ("trials", "curves", "measures", "predictions", "mae")
+TABLES = ("trials", "curves", "measures", "predictions", "mae", "defaults")
 PLAN = WorkerGroupPlan(workers=1, count=1, cpus=1, gpus=0)
 
 
@@ -40,8 +41,9 @@ class Workers:
 
     plan = PLAN
 
-    def __init__(self, last_step: float = float("inf")) -> None:
+    def __init__(self, last_step: float = float("inf"), **offsets: float) -> None:
         self._steps_left = last_step
+        self.offsets = {int(name.removeprefix("trial")): by for name, by in offsets.items()}
         self.written: list[str] = []
 
     def execute(self, request: WorkerRequest) -> WorkerResult:
@@ -56,7 +58,7 @@ class Workers:
                     "id": str(n),
                     "group": str(n // 2),
                     "target": float(n),
-                    "prediction": n + rng.normal(),
+                    "prediction": n + rng.normal() + self.offsets.get(predict.columns["trial"], 0),
                 }
                 for n in range(8)
             ]
@@ -87,10 +89,22 @@ def searched(folder: Path) -> RunFolder:
     return run
 
 
-def prepared_in(run: RunFolder) -> PreparedSearch:
-    spec = SearchSpec(
-        dataset="hc18", method="l1", trials=1, epochs=2, finalists=1, confirm_seeds=0, test_seeds=2
-    )
+def searched_with_errors(folder: Path, errors: Sequence[float], **options: Any) -> RunFolder:
+    """A run whose trials, replicates among them, have ended with these errors."""
+    run = write_run(folder)
+    row = {"stage": "regress", "mae": 2.0, "rmse": 2.0, "r2": 0.5, "pearson": 0.8, "seconds": 5.0}
+    with Ledger(run.ledger) as ledger:
+        study = SearchSession(run, ledger, [prepared_in(run, **options)]).open()
+        for number, error in enumerate(errors):
+            study.ask()
+            study.observe(number, {"epoch": 1, **row, "error": error}, 1)
+        assert study.ask() is None
+    return run
+
+
+def prepared_in(run: RunFolder, **options: Any) -> PreparedSearch:
+    few = {"trials": 1, "epochs": 2, "finalists": 1, "confirm_seeds": 0, "test_seeds": 2}
+    spec = SearchSpec(dataset="hc18", method="l1", **{**few, **options})
     store: Any = SimpleNamespace(card=CARD)
     return PreparedSearch(
         spec=spec,
@@ -106,9 +120,9 @@ def prepared_in(run: RunFolder) -> PreparedSearch:
     )
 
 
-def finish(run: RunFolder, workers: Any) -> None:
+def finish(run: RunFolder, workers: Any, **options: Any) -> None:
     with Ledger(run.ledger) as ledger:
-        one = SearchSession(run, ledger, [prepared_in(run)])
+        one = SearchSession(run, ledger, [prepared_in(run, **options)])
         one.open()
         assert evaluate_all([one], workers) == {}
 
@@ -151,6 +165,54 @@ def test_killed_at_any_point_it_gives_the_same_tables(tmp_path: Path) -> None:
         found, wanted = tables(run), tables(whole)
         assert all(found[name].equals(wanted[name]) for name in TABLES), step
     assert step == 8  # two steps for each of the three files, and an epoch before each test
+
+
+SEARCH: dict[str, Any] = {"trials": 3, "finalists": 2, "confirm_seeds": 2, "test": False}
+FOUND = [1.0, 2.0, 0.9, 3.0, 3.0, 0.9, 0.9, 1.5, 1.5]  # trial 2 is best, with new seeds as well
+
+
+def test_what_the_search_found_is_compared_with_the_defaults_on_the_same_new_seeds(
+    tmp_path: Path,
+) -> None:
+    run = searched_with_errors(tmp_path / "run", FOUND, **SEARCH)
+    workers = Workers(trial0=9.0)
+    finish(run, workers, **SEARCH)
+    assert workers.written == [f"0000{n}-val.parquet" for n in (5, 6, 3, 4)]
+    assert set(read_table(str(run.path), "predictions")["trial"]) == {2}
+    (row,) = read_table(str(run.path), "defaults").to_dicts()
+    assert (row["trial"], row["split"], row["seeds"], row["n"]) == (2, "val", 2, 8)
+    assert row["difference_low"] < row["difference"] < row["difference_high"] < -6
+    both = [
+        pl.concat([read_file(str(run.predictions / f"0000{n}-val.parquet"), "predictions")
+                   for n in files])
+        for files in ((5, 6), (3, 4))
+    ]  # fmt: skip
+    errors = [(one["prediction"] - one["target"]).abs().mean() for one in both]
+    assert row["difference"] == pytest.approx(errors[0] - errors[1])
+
+
+def test_where_the_defaults_are_best_the_best_others_are_compared_with_them(tmp_path: Path) -> None:
+    errors = [1.0, 2.0, 0.9, 0.5, 0.5, *FOUND[5:]]
+    run = searched_with_errors(tmp_path / "run", errors, **SEARCH)
+    finish(run, Workers(trial2=9.0), **SEARCH)
+    assert set(read_table(str(run.path), "predictions")["trial"]) == {0}
+    (row,) = read_table(str(run.path), "defaults").to_dicts()
+    assert row["trial"] == 2
+    assert row["difference_low"] > 6
+
+
+def test_one_training_each_shows_nothing(tmp_path: Path) -> None:
+    search = SEARCH | {"confirm_seeds": 0}
+    run = searched_with_errors(tmp_path / "run", FOUND[:3], **search)
+    finish(run, Workers(trial0=9.0), **search)
+    (row,) = read_table(str(run.path), "defaults").to_dicts()
+    assert (row["trial"], row["significant"], row["note"]) == (2, None, "one seed")
+
+
+def test_nothing_is_compared_where_only_the_defaults_were_trained(tmp_path: Path) -> None:
+    run = searched(tmp_path / "run")
+    finish(run, Workers())
+    assert read_table(str(run.path), "defaults").is_empty()
 
 
 def test_what_was_noted_is_not_predicted_again(tmp_path: Path) -> None:

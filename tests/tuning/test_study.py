@@ -17,11 +17,14 @@ import pytest
 
 from supremix.errors import RunFolderError
 from supremix.tuning.ledger.ledger import Ledger
+from supremix.tuning.ledger.records import compared_record
 from supremix.tuning.pruners.halving import SuccessiveHalving
 from supremix.tuning.pruners.none import NoPruning
+from supremix.tuning.simulation.memory_ledger import MemoryLedger
 from supremix.tuning.study.budget import Budget
 from supremix.tuning.study.config import Proposal, StudyConfig
 from supremix.tuning.study.study import Study
+from supremix.tuning.study.warm_start import WarmStart
 from supremix_spaces import Choice, Float, Space
 
 EPOCHS = 9
@@ -113,7 +116,7 @@ def test_delays_change_no_setting_no_verdict_and_no_epoch_that_counts(
         )
     tables = [table(tmp_path / str(delays), worker_groups=worker_groups) for delays in range(4)]
     assert all(one == tables[0] for one in tables)
-    assert len(tables[0]) == 20 + 4
+    assert len(tables[0]) == 20 + 3 * 2  # the two best and the defaults
     assert {row[4] for row in tables[0]} == {"finished", "pruned"}
 
 
@@ -163,7 +166,7 @@ def test_the_best_is_the_finalist_with_the_least_mean_error_with_new_seeds(tmp_p
     with study_in(tmp_path, worker_groups=2, top_k=3, replicates=4) as study:
         records, best = study.records.values(), study.best
     finished = [r for r in records if r.replicate_of is None and r.state == "finished"]
-    finalists = sorted(finished, key=lambda r: (r.error, r.number))[:3]
+    finalists = sorted(finished[1:], key=lambda r: (r.error, r.number))[:3] + finished[:1]
     means = {
         r.number: fmean(c.rows[-1]["error"] for c in records if c.replicate_of == r.number)
         for r in finalists
@@ -172,6 +175,58 @@ def test_the_best_is_the_finalist_with_the_least_mean_error_with_new_seeds(tmp_p
     assert best.number == min(means, key=lambda number: means[number])
     seeds = [[c.seed for c in records if c.replicate_of == number] for number in means]
     assert all(one == seeds[0] and len(set(one)) == 4 for one in seeds)
+
+
+@pytest.mark.parametrize("state", ["failed", "stopped"])
+def test_the_defaults_are_trained_to_the_end_however_their_trial_ended(
+    tmp_path: Path, state: Any
+) -> None:
+    errors = {0: 9.0, 1: 2.0, 2: 1.0, 3: 3.0, 4: 1.5, 5: 2.5}
+    more: dict[str, Any] = {"budget": Budget(trials=3), "top_k": 2, "pruner": NoPruning()}
+    with study_in(tmp_path, replicates=1, **more) as study:
+        proposals: list[Proposal] = []
+        while isinstance(proposal := study.ask(), Proposal):
+            proposals.append(proposal)
+            if proposal.number == 0:
+                study.finish(0, state, "bad luck")
+            else:
+                row = {"epoch": 1, "error": errors[proposal.number], "seconds": 1.0}
+                study.observe(proposal.number, row, 1)
+        best = study.best
+    assert [one.replicate_of for one in proposals] == [None, None, None, 0, 2, 1]
+    assert len({one.seed for one in proposals[3:]}) == 1
+    assert proposals[3].config == SPACE.defaults()
+    assert best is not None
+    assert best.number == 2
+
+
+def test_the_defaults_are_named_where_nothing_that_was_found_beats_them(tmp_path: Path) -> None:
+    errors = {0: 9.0, 1: 2.0, 2: 1.0, 3: 1.9, 4: 2.0, 5: 2.5}
+    with study_in(tmp_path, budget=Budget(trials=3), top_k=2, replicates=1) as study:
+        while isinstance(proposal := study.ask(), Proposal):
+            if proposal.number == 0:
+                study.finish(0, "failed", "bad luck")
+            else:
+                row = {"epoch": 1, "error": errors[proposal.number], "seconds": 1.0}
+                study.observe(proposal.number, row, 1)
+        records, best = study.records, study.best
+    assert best is records[0]
+    assert study.error_of(best) == 1.9
+    assert compared_record(records.values(), 0) is records[2]
+    assert compared_record(records.values(), 2) is records[0]
+
+
+def test_a_trial_that_has_the_defaults_is_no_further_finalist(tmp_path: Path) -> None:
+    fixed = Space({"lr": Float(1e-3, 1e-1, log=True), "x": Choice((1, 2))})
+    again = WarmStart(points=(fixed.defaults(), fixed.defaults()))
+    config = StudyConfig(budget=Budget(trials=3), epochs=1, top_k=2, replicates=1)
+    ledger = MemoryLedger()
+    study = Study(space=fixed, seed=0, ledger=ledger, config=config, warm_start=again)
+    while isinstance(proposal := study.ask(), Proposal):
+        study.observe(proposal.number, {"epoch": 1, "error": 1.0, "seconds": 1.0}, 1)
+    assert [r.replicate_of for r in study.records.values()] == [None, None, None, 0]
+    assert study.ended
+    assert study.planned_replicates == 1
 
 
 def test_a_failed_trial_holds_nobody_up(tmp_path: Path) -> None:

@@ -187,7 +187,7 @@ def _extrapolated(
     for field in ("trials", "epochs", "busy", "seconds"):
         before, now = getattr(half, field), getattr(found, field)
         setattr(totals, field, now + left[ends_by] * (now - before))
-    totals.replicates = config.top_k * config.replicates
+    totals.replicates = config.finalists * config.replicates
     trial = found.busy / found.epochs * config.epochs * config.datasets
     rounds = -(-totals.replicates // cluster.worker_groups)
     totals.replicate_busy, totals.replicate_seconds = totals.replicates * trial, rounds * trial

@@ -246,8 +246,8 @@ def _bytes(
     searches: Sequence[CalibratedSearch], found: SearchEstimate, plan: WorkerGroupPlan
 ) -> dict[str, int]:
     spec, ones = searches[0].spec, [search.calibration.default for search in searches]
-    # Of the trials under way, of the best ones, and of the final training.
-    kept = plan.count + max(1, spec.finalists) + (spec.test_seeds if spec.test else 0)
+    # Of the trials under way, of the finalists (or the best trial and the defaults), of the test.
+    kept = plan.count + max(2, found.replicates) + (spec.test_seeds if spec.test else 0)
     epochs = found.epochs.likely + (found.replicates + 1) * len(searches) * spec.epochs
     predicted = sum(search.images["val"] + search.images["test"] for search in searches)
     rows = max(one.row for one in ones) * COPIES * epochs

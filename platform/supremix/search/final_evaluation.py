@@ -107,36 +107,47 @@ def write_tables(session: SearchSession) -> None:
 
 
 def _validate(session: SearchSession, executor: Executor, best: TrialRecord) -> None:
-    """Predict the validation splits with the best hyperparameters, and note that they are best."""
-    files = {
-        prepared.store.card.name: _validate_on(session, index, executor, best)
-        for index, prepared in enumerate(session.prepared)
-    }
+    """Predict the validation splits with the best hyperparameters, and note that they are best.
+
+    The defaults predict them as well, or where these are the best the best of the other trials.
+    """
+    other = None if session.study is None else session.study.compared
+    noted, *compared = (
+        {
+            "trial": record.number,
+            "predictions": {
+                prepared.store.card.name: _validate_on(session, index, executor, record, best)
+                for index, prepared in enumerate(session.prepared)
+            },
+        }
+        for record in (best, other)
+        if record is not None
+    )
     clock = {} if session.study is None else {"clock": session.study.clock.now()}
     with session.writing:
-        session.ledger.append(FINAL, trial=best.number, predictions=files, **clock)
+        session.ledger.append(FINAL, **noted, compared=next(iter(compared), None), **clock)
 
 
 def _validate_on(
-    session: SearchSession, index: int, executor: Executor, best: TrialRecord
+    session: SearchSession, index: int, executor: Executor, record: TrialRecord, best: TrialRecord
 ) -> list[str]:
     """Have the validation split of one dataset predicted; returns the files in its run folder."""
     prepared = session.prepared[index]
     files: list[str] = []
-    for number, record in enumerate(_models(session, best)):
-        first = number == 0
-        seed = prepared.spec.seed if record.seed is None else record.seed
-        files.append(f"{trial_key(record.number)}-val.parquet")
+    for number, training in enumerate(_trainings(session, record)):
+        first = number == 0 and record is best
+        seed = prepared.spec.seed if training.seed is None else training.seed
+        files.append(f"{trial_key(training.number)}-val.parquet")
         request = session.template.task_request(
-            record,
+            training,
             index,
-            predict=_prediction_request(prepared, best, "val", seed, files[-1]),
+            predict=_prediction_request(prepared, record, "val", seed, files[-1]),
             export=str(prepared.run.model) if first and not prepared.spec.test else None,
             embed="val" if first else None,
         )
-        what = f"trial {best.number}" if record is best else f"trial {best.number}, new seed"
+        what = f"trial {record.number}" + ("" if training is record else ", new seed")
         prepared.listen(Progress(message=f"validating {what}", unit=prepared.store.card.unit))
-        _write_embedding(prepared, best, _succeed(executor.execute(request)))
+        _write_embedding(prepared, record, _succeed(executor.execute(request)))
     return files
 
 
@@ -150,12 +161,12 @@ def _prediction_request(
     )
 
 
-def _models(session: SearchSession, best: TrialRecord) -> list[TrialRecord]:
-    """The trainings of the best hyperparameters with new seeds; without any, the best trial."""
+def _trainings(session: SearchSession, record: TrialRecord) -> list[TrialRecord]:
+    """The trainings of a trial's hyperparameters with new seeds; without any, the trial itself."""
     # The best trial's own error is the least of many, and so optimistically biased.
     records = read_records(session.ledger.events).values()
-    replicates = [r for r in records if r.replicate_of == best.number and r.state == "finished"]
-    return replicates or [best]
+    replicates = [r for r in records if r.replicate_of == record.number and r.state == "finished"]
+    return replicates or [record]
 
 
 def _write_embedding(prepared: PreparedSearch, best: TrialRecord, result: WorkerResult) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import polars as pl
+
 from supremix.cluster.tune.trial_template import TrialTemplate
 from supremix.errors import RunFolderError
 from supremix.runs.folder import RunFolder
@@ -24,6 +26,7 @@ from supremix.tuning.ledger.records import TrialRecord, read_records, trial_row
 from supremix_reports import (
     LabelDensity,
     TableError,
+    defaults_row,
     mae_rows,
     read_file,
     read_table,
@@ -72,9 +75,10 @@ def _write(prepared: PreparedSearch, events: list[Event]) -> None:
     density = LabelDensity.of(prepared.labels, card.label_bin)
     files = prediction_files(events, card.name)
     if files:
-        write_table(folder, "predictions", _predictions(prepared.run, files))
+        write_table(folder, "predictions", _predictions(prepared.run, files).to_dicts())
         rows = mae_rows(read_table(folder, "predictions"), unit=unit, density=density)
         write_table(folder, "mae", rows)
+        write_table(folder, "defaults", _defaults(prepared, events))
     words = {"label_regions": density.describe(unit)}
     write_summary(folder, {**spec.to_dict(), **words, "space": prepared.space.to_dict()})
 
@@ -94,7 +98,7 @@ def prediction_files(events: Sequence[Event], dataset: str) -> list[str]:
         The names of the files, which lie in the folder ``predictions`` of the dataset's run; none
         before the best trial is named.
     """
-    final = next((event for event in reversed(events) if event["event"] == FINAL), None)
+    final = _final(events)
     if final is None:
         return []
     tested = [
@@ -107,17 +111,32 @@ def prediction_files(events: Sequence[Event], dataset: str) -> list[str]:
     return [*final["predictions"].get(dataset, ()), *last]
 
 
-def _predictions(run: RunFolder, files: Iterable[str]) -> list[Row]:
-    rows: list[Row] = []
-    for file in files:
-        try:
-            rows += read_file(str(run.predictions / file), "predictions").to_dicts()
-        except TableError as error:
-            raise RunFolderError(
-                f"predictions that the ledger of {run.path} notes cannot be read: {error} Restore "
-                "the file from a copy of the run, or start a new search."
-            ) from error
-    return rows
+def _defaults(prepared: PreparedSearch, events: Sequence[Event]) -> list[Row]:
+    """The best hyperparameters against the defaults; where these are best, the best others."""
+    card = prepared.store.card
+    final = _final(events)
+    compared = None if final is None else final["compared"]
+    if final is None or compared is None:
+        return []
+    defaults, found = (
+        _predictions(prepared.run, one["predictions"][card.name])
+        for one in sorted((final, compared), key=lambda one: one["trial"])
+    )
+    return [defaults_row(found, defaults, unit=card.unit)]
+
+
+def _final(events: Sequence[Event]) -> Event | None:
+    return next((event for event in reversed(events) if event["event"] == FINAL), None)
+
+
+def _predictions(run: RunFolder, files: Iterable[str]) -> pl.DataFrame:
+    try:
+        return pl.concat([read_file(str(run.predictions / file), "predictions") for file in files])
+    except TableError as error:
+        raise RunFolderError(
+            f"predictions that the ledger of {run.path} notes cannot be read: {error} Restore the "
+            "file from a copy of the run, or start a new search."
+        ) from error
 
 
 def _trial(record: TrialRecord, **common: Any) -> Row:
@@ -244,6 +263,12 @@ def dataset_events(events: Iterable[Event], template: TrialTemplate, index: int)
             yield {"event": END, "number": record.number, "state": state, "reason": reason}
     for event in happened:
         if event["event"] == FINAL:
-            yield {**event, "predictions": {dataset: event["predictions"][dataset]}}
+            compared = event["compared"] and _on(dataset, event["compared"])
+            yield {**event, **_on(dataset, event), "compared": compared}
         elif event["event"] == TESTED and event["dataset"] == dataset:
             yield event
+
+
+def _on(dataset: str, noted: Mapping[str, Any]) -> dict[str, Any]:
+    """A trial and its files of predictions, on one dataset alone."""
+    return {"trial": noted["trial"], "predictions": {dataset: noted["predictions"][dataset]}}

@@ -201,10 +201,8 @@ class SearchSession:
 
     def _needed(self, study: Study) -> set[str]:
         """Names of the checkpoints that may still be needed."""
-        numbers = {*study.running, *study.replicates}
-        if study.best is not None:
-            numbers.add(study.best.number)
-        return {trial_key(number) for number in numbers}
+        kept = [record.number for record in (study.best, study.compared) if record is not None]
+        return {trial_key(number) for number in (*study.running, *study.replicates, *kept)}
 
     def as_earlier_search(self) -> EarlierSearch | None:
         """This search as a warm start for others: its trials, without their replicates."""

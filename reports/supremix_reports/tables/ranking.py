@@ -50,15 +50,15 @@ def replicate_means(trials: Iterable[TrialOutcome]) -> dict[int, float]:
 def best_outcome(trials: Iterable[TrialOutcome]) -> TrialOutcome | None:
     """The trial with the best hyperparameters; None where none has an error.
 
-    Where the best ones were trained again with new seeds, their mean error decides: the least error
-    of a search is partly luck. Else `rank_key` does.
+    Where some were trained again with new seeds, their mean error decides, however their trial of
+    the search ended: the least error of a search is partly luck. Else `rank_key` does.
     """
-    known = [trial for trial in trials if trial.error is not None]
+    known = list(trials)
     means = replicate_means(known)
     searched = [trial for trial in known if trial.replicate_of is None]
     if evaluated := [trial for trial in searched if trial.number in means]:
         return min(evaluated, key=lambda trial: (means[trial.number], rank_key(trial)))
-    return min(searched, key=rank_key, default=None)
+    return min((t for t in searched if t.error is not None), key=rank_key, default=None)
 
 
 def _finite(error: float | None) -> float:

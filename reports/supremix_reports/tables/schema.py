@@ -318,6 +318,18 @@ GAINS: Final = _schema(
     _field(NOTE, pa.string(), "why there is no verdict, or no comparison", null=True),
 )
 
+DEFAULTS: Final = _schema(
+    *GAINS,
+    _field(RUN, pa.string(), "name of the run folder"),
+    _field(
+        TRIAL,
+        pa.int32(),
+        "number of the trial whose hyperparameters are compared with the defaults: the best ones "
+        "of the search other than these",
+    ),
+    _field(SPLIT, pa.string(), "split the errors were measured on: val"),
+)
+
 EMBEDDING: Final = _schema(
     *_TRIAL,
     _field(SPLIT, pa.string(), "split of the sample: val"),
@@ -337,6 +349,7 @@ SCHEMAS: Final[Mapping[str, Any]] = {
     "measures": MEASURES,
     "comparison": COMPARISON,
     "gains": GAINS,
+    "defaults": DEFAULTS,
     "embedding": EMBEDDING,
 }
 """The tables by name; a table lies in `<folder>/<name>.parquet`."""

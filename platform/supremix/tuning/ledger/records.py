@@ -11,6 +11,9 @@ from typing import Any, Literal
 from supremix.tuning.ledger.ledger import END, EPOCH, TRIAL, Event
 from supremix_reports.tables.ranking import TrialOutcome, best_outcome, rank_key, replicate_means
 
+DEFAULTS = 0
+"""Index of the trial that has the defaults of the space."""
+
 State = Literal["running", "finished", "pruned", "stopped", "failed"]
 """A trial runs, has all its epochs behind it, was pruned, was stopped by the budget, or failed."""
 
@@ -96,16 +99,39 @@ def ranking(records: Iterable[TrialRecord]) -> list[TrialRecord]:
 
 
 def best_record(records: Iterable[TrialRecord]) -> TrialRecord | None:
-    """The finished trial with the best hyperparameters, see `best_outcome`; None without one."""
-    known = {record.number: record for record in records if record.state == "finished"}
-    best = best_outcome(record.outcome for record in known.values())
+    """The trial with the best hyperparameters, see `best_outcome`; None where none was finished.
+
+    A trial that was not finished is it only where its hyperparameters were, with a new seed.
+    """
+    known = {record.number: record for record in records}
+    finished = [record for record in known.values() if record.state == "finished"]
+    numbers = {r.number if r.replicate_of is None else r.replicate_of for r in finished}
+    best = best_outcome(
+        record.outcome
+        for record in known.values()
+        if record.number in numbers or record.state == "finished"
+    )
     return None if best is None else known[best.number]
+
+
+def compared_record(records: Iterable[TrialRecord], best: int) -> TrialRecord | None:
+    """The trial that the best one is compared with; None where it was never finished.
+
+    Args:
+        records: The trials.
+        best: Number of the best trial.
+
+    Returns:
+        The defaults; where these are the best, the best of the other trials.
+    """
+    others = (r for r in records if (DEFAULTS in (r.number, r.replicate_of)) != (best == DEFAULTS))
+    return best_record(others)
 
 
 def error_of(record: TrialRecord, records: Iterable[TrialRecord]) -> float:
     """Error of a finished trial's hyperparameters: the mean of its replicates where it has some."""
     means = replicate_means(other.outcome for other in records)
-    return means.get(record.number, last_error(record))
+    return means[record.number] if record.number in means else last_error(record)
 
 
 def last_error(record: TrialRecord) -> float:

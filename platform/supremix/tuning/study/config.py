@@ -68,7 +68,8 @@ class StudyConfig:
         datasets: Datasets that a trial goes through one after the other.
         pruner: The stopping rule.
         parallel: Trials that run at once; of a resumed run, those of its first session.
-        top_k: The best trials whose hyperparameters are trained again at the end, at least 1.
+        top_k: The best trials whose hyperparameters are trained again at the end, at least 1; the
+            defaults are trained again with them.
         replicates: New seeds that each of them is trained with; 0 for none: then the trial of least
             error is the best.
         gpus: GPUs a trial occupies, for a budget of GPU hours.
@@ -88,6 +89,11 @@ class StudyConfig:
     gpus: float = 0.0
     slack: float = SLACK
     lead: int | None = None
+
+    @property
+    def finalists(self) -> int:
+        """Hyperparameters that are trained again at most: the best ones, and the defaults."""
+        return self.top_k + 1
 
     @property
     def rungs(self) -> Rungs:

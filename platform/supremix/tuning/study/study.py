@@ -10,10 +10,19 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any
 
 from supremix.tuning.ledger.ledger import END, EPOCH, TRIAL, Event
-from supremix.tuning.ledger.records import State, TrialRecord, apply_event, best_record, error_of
+from supremix.tuning.ledger.records import (
+    DEFAULTS,
+    State,
+    TrialRecord,
+    apply_event,
+    best_record,
+    compared_record,
+    error_of,
+)
 from supremix.tuning.study.budget import Clock
 from supremix.tuning.study.config import WAIT, LedgerLike, Proposal, StudyConfig, Wait
 from supremix.tuning.study.history import History
@@ -94,17 +103,20 @@ class Study:
     @property
     def planned_replicates(self) -> int:
         """Replicates that there will be, beyond the trials of the budget."""
-        limit = self.config.budget.trials
-        top_k = self.config.top_k if limit is None else min(self.config.top_k, limit)
-        if self.searched:
-            top_k = min(top_k, len(self._index.finished))
-        return top_k * self.config.replicates
+        limit, most = self.config.budget.trials, self.config.finalists
+        count = len(self._finalists()) if self.searched else min(most, limit or most)
+        return count * self.config.replicates
 
     @property
     def best(self) -> TrialRecord | None:
         """The best trial so far, see `best_record`; found without looking at all of them."""
-        leaders = self._index.finished[: max(1, self.config.top_k)]
-        return best_record([*(self.records[n] for _, n in leaders), *self._replicate_records()])
+        return best_record(self._leaders())
+
+    @property
+    def compared(self) -> TrialRecord | None:
+        """The trial that the best one is compared with, see `compared_record`."""
+        best = self.best
+        return None if best is None else compared_record(self._leaders(), best.number)
 
     def error_of(self, record: TrialRecord) -> float:
         """Error of a trial's hyperparameters: the mean of its replicates where it has some."""
@@ -202,7 +214,7 @@ class Study:
 
     def _next_replicate(self) -> dict[str, Any] | None:
         known = [record.replicate_of for record in self._replicate_records()]
-        for _, number in self._index.finished[: self.config.top_k]:
+        for number in self._finalists():
             done = known.count(number)
             if done < self.config.replicates:
                 return {
@@ -213,6 +225,17 @@ class Study:
                     "seed": draw_seed(self._seed, NEW_SEEDS + done),
                 }
         return None
+
+    def _leaders(self) -> list[TrialRecord]:
+        """The finalists and their replicates."""
+        return [*(self.records[number] for number in self._finalists()), *self._replicate_records()]
+
+    def _finalists(self) -> list[int]:
+        """The trials whose hyperparameters are trained again: the best ones, and the defaults."""
+        # However their own trial ended: whatever the search found is measured by the defaults.
+        defaults = self.space.defaults()
+        best = (n for _, n in self._index.finished if self.records[n].config != defaults)
+        return [DEFAULTS, *islice(best, self.config.top_k)] if self._index.finished else []
 
     def _replicate_records(self) -> list[TrialRecord]:
         return [self.records[number] for number in self._index.replicates]
