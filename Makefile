@@ -64,7 +64,7 @@ $(VENV)/.installed-lint: $(VENV)/.installed-test
 
 demo: $(VENV)/.installed
 	$(BIN)/supremix search --dataset ukb-t1 --source phantom --method supremix \
-	    --trials $(DEMO_TRIALS) --epochs $(DEMO_EPOCHS) --finalists 2 --confirm-seeds 1 --seed 0 \
+	    --trials $(DEMO_TRIALS) --epochs $(DEMO_EPOCHS) --confirm-seeds 2 --seed 0 \
 	    --out runs/demo-$$(date +%Y%m%d-%H%M%S)
 
 test: $(VENV)/.installed-test

@@ -334,3 +334,12 @@ def test_a_method_and_an_encoder_of_the_users_own(task: Task) -> None:
     first, again = (finish(TrialRun(own, {"lr": 0.02})) for _ in range(2))
     assert first.history[0]["stage"] == "fit"
     assert curve(first) == curve(again), "dropout has to be seeded too"
+
+
+def test_a_finished_training_has_one_error_on_the_split_it_is_evaluated_on(task: Task) -> None:
+    run = finish(TrialRun(dataclasses.replace(task, epochs=1, flips=True), {}))
+    evaluated = run.evaluate("val")
+    error = np.abs(evaluated["prediction"] - evaluated["target"]).mean()
+    assert error == pytest.approx(run.history[-1]["error"], rel=1e-9)
+    positions = run.data.positions("test")
+    np.testing.assert_array_equal(run.evaluate("test")["prediction"], run.predict(positions))

@@ -162,8 +162,9 @@ def test_the_search_learns(tmp_path: Path) -> None:
 
 
 def test_the_best_is_the_finalist_with_the_least_mean_error_with_new_seeds(tmp_path: Path) -> None:
-    run(tmp_path, worker_groups=2, top_k=3, replicates=4)
-    with study_in(tmp_path, worker_groups=2, top_k=3, replicates=4) as study:
+    more: dict[str, Any] = {"worker_groups": 2, "top_k": 3, "replicates": 4}
+    run(tmp_path, **more)
+    with study_in(tmp_path, **more) as study:
         records, best = study.records.values(), study.best
     finished = [r for r in records if r.replicate_of is None and r.state == "finished"]
     finalists = sorted(finished[1:], key=lambda r: (r.error, r.number))[:3] + finished[:1]
@@ -172,7 +173,9 @@ def test_the_best_is_the_finalist_with_the_least_mean_error_with_new_seeds(tmp_p
         for r in finalists
     }
     assert best is not None
-    assert best.number == min(means, key=lambda number: means[number])
+    least = min(means, key=lambda number: means[number])
+    assert means[0] - means[least] > 0.4  # more than a standard error, which is 0.14
+    assert best.number == least
     seeds = [[c.seed for c in records if c.replicate_of == number] for number in means]
     assert all(one == seeds[0] and len(set(one)) == 4 for one in seeds)
 

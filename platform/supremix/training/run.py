@@ -190,19 +190,29 @@ class TrialRun:
         if state["stage"] >= 0:
             self.trainer_of(int(state["stage"])).load_state_dict(state["trainer"])
 
-    def predict(self, positions: Positions) -> NDArray[np.float64]:
-        """Predictions (N,) in the task's unit for indices in the store. Collective."""
+    def predict(self, positions: Positions, *, flips: bool = True) -> NDArray[np.float64]:
+        """Predictions (N,) in the task's unit for indices in the store. Collective.
+
+        Args:
+            positions: Indices of N samples in the store.
+            flips: Whether they are averaged over flips where the task says so.
+        """
         with isolated(self.device, self.task.threads):
-            return self.evaluator.predict(positions, flips=self.task.flips).cpu().numpy()
+            flips = flips and self.task.flips
+            return self.evaluator.predict(positions, flips=flips).cpu().numpy()
 
     def evaluate(self, split: str) -> dict[str, NDArray[Any]]:
         """Predictions and truth of a whole split. Collective.
+
+        On `eval_split` they are those that the error after the last epoch is of, not averaged over
+        flips: one training has one error there.
 
         Returns:
             id, group, target, prediction, site and sex, each (N,).
         """
         positions = self.data.positions(split)
-        return prediction_columns(self.data, positions, self.predict(positions))
+        predictions = self.predict(positions, flips=split != self.task.eval_split)
+        return prediction_columns(self.data, positions, predictions)
 
     def embed(self, split: str, *, most: int = 2000) -> dict[str, NDArray[Any]]:
         """Features of a split, or of `most` samples drawn by the split's seed. Collective.

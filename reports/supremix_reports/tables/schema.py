@@ -319,7 +319,6 @@ GAINS: Final = _schema(
 )
 
 DEFAULTS: Final = _schema(
-    *GAINS,
     _field(RUN, pa.string(), "name of the run folder"),
     _field(
         TRIAL,
@@ -328,6 +327,7 @@ DEFAULTS: Final = _schema(
         "of the search other than these",
     ),
     _field(SPLIT, pa.string(), "split the errors were measured on: val"),
+    *GAINS,
 )
 
 EMBEDDING: Final = _schema(

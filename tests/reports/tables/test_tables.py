@@ -77,6 +77,7 @@ FROZEN = {
     "p_bootstrap?:double p_adjusted?:double significant?:bool seeds?:int32 groups?:int64 n?:int64 "
     "unit? note?",
 }
+FROZEN["defaults"] = f"run trial:int32 split {FROZEN['gains']}"
 
 
 @pytest.mark.parametrize("name", SCHEMAS)

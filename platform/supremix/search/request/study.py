@@ -115,15 +115,16 @@ class StudyOptions:
         above=1,
     )
     finalists: int = _evaluation(
-        3,
-        help="Number of best trials that are trained again with new seeds at the end, before one "
-        "is named best.",
+        1,
+        help="Number of best trials that are trained again with new seeds at the end, together "
+        "with the defaults, before hyperparameters are named best: the defaults, unless others are "
+        "better by more than a standard error.",
         least=1,
     )
     confirm_seeds: int = _evaluation(
-        2,
-        help="Number of new seeds that each of the `finalists` is trained with; with 0 the trial "
-        "with the lowest error is named best, which is partly luck.",
+        3,
+        help="Number of new seeds that each of the `finalists` and the defaults are trained with; "
+        "with 0 the trial with the lowest error is named best, which is partly luck.",
         least=0,
     )
     test: bool = _evaluation(

@@ -9,10 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from supremix.tuning.ledger.ledger import END, EPOCH, TRIAL, Event
-from supremix_reports.tables.ranking import TrialOutcome, best_outcome, rank_key, replicate_means
-
-DEFAULTS = 0
-"""Index of the trial that has the defaults of the space."""
+from supremix_reports.tables.ranking import (
+    DEFAULTS,
+    TrialOutcome,
+    best_outcome,
+    rank_key,
+    replicate_means,
+)
 
 State = Literal["running", "finished", "pruned", "stopped", "failed"]
 """A trial runs, has all its epochs behind it, was pruned, was stopped by the budget, or failed."""

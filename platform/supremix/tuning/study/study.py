@@ -15,7 +15,6 @@ from typing import Any
 
 from supremix.tuning.ledger.ledger import END, EPOCH, TRIAL, Event
 from supremix.tuning.ledger.records import (
-    DEFAULTS,
     State,
     TrialRecord,
     apply_event,
@@ -31,6 +30,7 @@ from supremix.tuning.study.replay import ReplayedLedger, check_epoch
 from supremix.tuning.study.sampler import Sampler, Tpe, draw_seed, startup_trials
 from supremix.tuning.study.trial_index import TrialIndex
 from supremix.tuning.study.warm_start import WarmStart
+from supremix_reports.tables.ranking import DEFAULTS
 from supremix_spaces import Space
 
 NEW_SEEDS = 10**9
