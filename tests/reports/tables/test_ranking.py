@@ -1,4 +1,4 @@
-"""Which trial is best: new seeds before luck, and the defaults unless something is clearly better."""
+"""Which trial is best: new seeds before luck, the defaults unless another is clearly better."""
 
 from __future__ import annotations
 
