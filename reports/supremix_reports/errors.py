@@ -4,7 +4,8 @@ ReportError
 ├── SchemaError       rows or a file that do not fit the schema
 ├── TableError        a table that is not there, or is none
 ├── QueryError        a question to a results store that has no answer
-└── StatisticsError   numbers from which nothing can be computed
+├── StatisticsError   numbers from which nothing can be computed
+└── PlotError         a figure that cannot be drawn from what there is
 """
 
 from __future__ import annotations
@@ -28,3 +29,7 @@ class QueryError(ReportError):
 
 class StatisticsError(ReportError):
     """Numbers from which the statistic asked for cannot be computed."""
+
+
+class PlotError(ReportError):
+    """A figure that cannot be drawn from what there is; the message is for a report's reader."""

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import io
-from typing import Any, Final, cast
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from supremix_reports.errors import StatisticsError
+from supremix_reports.figures.model.embedding import draw_features
+from supremix_reports.figures.plot import saved
 from supremix_reports.statistics.intervals import Array
 from supremix_reports.tables import schema, storage
 
-_INCHES: Final = (6.4, 5.2)
 _DPI: Final = 120
 
 
@@ -99,29 +99,7 @@ def embedding_picture(
         StatisticsError: as `principal_components` does.
     """
     points, shares = principal_components(features, labels)
-    storage.write_atomic(path, _draw(points, shares, labels, f"{label} ({unit})", title))
+    figure = draw_features(*points.T, labels, list(shares), f"{label} ({unit})")
+    figure.axes[0].set_title(title, fontsize=10)
+    storage.write_atomic(path, saved(figure, "png", dpi=_DPI))
     return path
-
-
-def _draw(points: Array, shares: Array, labels: npt.ArrayLike, label: str, title: str) -> bytes:
-    # Imported here: it takes a while, and a table needs none of it. No pyplot, so no window.
-    from matplotlib import style
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    buffer = io.BytesIO()
-    # The user's own settings of matplotlib would make another picture of the same numbers.
-    with cast("Any", style).context("default"):
-        figure: Any = Figure(figsize=_INCHES, dpi=_DPI, layout="constrained")
-        FigureCanvasAgg(figure)
-        axes = figure.add_subplot()
-        dots = axes.scatter(
-            points[:, 0], points[:, 1], c=labels, s=14, cmap="viridis", linewidths=0, alpha=0.85
-        )
-        axes.set_xlabel(f"first principal component ({shares[0]:.0%} of the variance)")
-        axes.set_ylabel(f"second principal component ({shares[1]:.0%})")
-        axes.set_title(title, fontsize=10)
-        axes.set_aspect("equal", adjustable="datalim")
-        figure.colorbar(dots, ax=axes, label=label)
-        figure.savefig(buffer, format="png", metadata={"Software": None})
-    return buffer.getvalue()

@@ -12,13 +12,15 @@ import math
 import re
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+
+from supremix_reports.errors import PlotError, TableError
 
 if TYPE_CHECKING:
     from matplotlib import figure as matplotlib_figure
@@ -42,6 +44,7 @@ WIDTH: Final = 6.4
 
 _DPI: Final = 150
 _SVG_STYLE: Final = "max-width:100%;height:auto;stroke-linejoin:round;stroke-linecap:butt"
+_WIDE: Final = 8.0  # ratio of the largest to the median value from which on an axis is logarithmic
 _MANY: Final = 3000  # dots from which on a drawing of each one makes a file too large
 _STYLE: Final[dict[str, Any]] = {
     "axes.axisbelow": True,
@@ -77,7 +80,7 @@ class NotShown:
 
     Args:
         name: as of the plot, had there been one.
-        title: as of the plot.
+        title: likewise.
         reason: why, in a sentence for the reader of a report.
     """
 
@@ -91,27 +94,28 @@ class Plot:
     """A figure with its words and its numbers.
 
     Args:
-        name: what its file is called, without an ending: lower case letters, digits and hyphens.
-        title: a line above it.
         caption: what is seen, how it was computed and what of.
         alt: what it shows, in words, for readers who do not see it.
         figure: a matplotlib figure, not registered with pyplot.
         data: the numbers that are drawn, a row a dot, bar or step.
+        name: what its file is called, without an ending: lower case letters, digits and hyphens;
+            given to it, as the title is, by its `FigureSpec`.
+        title: a line above it.
     """
 
-    name: str
-    title: str
     caption: str
     alt: str
     figure: matplotlib_figure.Figure
     data: pl.DataFrame
+    name: str = ""
+    title: str = ""
 
     def svg(self) -> str:
         """Return an `<svg>` element to stand in a page, its ids unlike those of other plots.
 
         It is as wide as its place allows, up to its own width, and tells `alt` to screen readers.
         """
-        text = self._saved("svg").decode()
+        text = saved(self.figure, "svg", self.name).decode()
         text = text[text.index("<svg") :]
         text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
         # Its style sheet would be that of the whole page.
@@ -125,23 +129,25 @@ class Plot:
 
     def png(self, dpi: int = _DPI) -> bytes:
         """Return it as a PNG of `dpi` dots per inch."""
-        return self._saved("png", dpi=dpi)
+        return saved(self.figure, "png", self.name, dpi=dpi)
 
     def pdf(self) -> bytes:
         """Return it as a PDF, its text as text."""
-        return self._saved("pdf")
+        return saved(self.figure, "pdf", self.name)
 
-    def _saved(self, kind: str, **options: Any) -> bytes:
-        undated = {
-            "svg": {"Date": None, "Creator": None},
-            "png": {"Software": None},
-            "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
-        }[kind]
-        buffer = io.BytesIO()
-        with _styled(self.name):
-            figure: Any = self.figure
-            figure.savefig(buffer, format=kind, metadata=undated, **options)
-        return buffer.getvalue()
+
+
+def saved(figure: Any, kind: str, salt: str = "", **options: Any) -> bytes:
+    """Return a figure as the content of a file (svg, png or pdf), always the same bytes."""
+    undated = {
+        "svg": {"Date": None, "Creator": None},
+        "png": {"Software": None},
+        "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    }[kind]
+    buffer = io.BytesIO()
+    with _styled(salt):
+        figure.savefig(buffer, format=kind, metadata=undated, **options)
+    return buffer.getvalue()
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,16 +157,22 @@ class FigureSpec(Generic[T]):
     Args:
         key: Its part of the plot's name: lower case letters and hyphens.
         title: The line above it, also where it cannot be drawn.
-        draw: Takes the plot's name and the data.
+        draw: Takes the data; raises a `PlotError` where they are not enough for the figure.
     """
 
     key: str
     title: str
-    draw: Callable[[str, T], Plot | NotShown]
+    draw: Callable[[T], Plot]
 
-    def missing(self, name: str, reason: str) -> NotShown:
-        """Return what stands where there is nothing to draw it from."""
-        return NotShown(name=name, title=self.title, reason=reason)
+    def plot(self, data: T | str, *words: str) -> Plot | NotShown:
+        """Draw the figure, named after `words`; `data` may be the reason why there are none."""
+        name = plot_name(*words, self.key)
+        try:
+            if isinstance(data, str):
+                raise PlotError(data)
+            return replace(self.draw(data), name=name, title=self.title)
+        except (PlotError, TableError) as error:
+            return NotShown(name=name, title=self.title, reason=str(error))
 
 
 @contextmanager
@@ -245,6 +257,28 @@ def shade(share: float) -> Any:
 def many_dots(count: int) -> bool:
     """Whether so many dots should be drawn as a picture within a drawing."""
     return count > _MANY
+
+
+def spread_axis(axis: Any, values: npt.NDArray[np.float64]) -> bool:
+    """Make an axis logarithmic where a few values would press the rest to the ground; if it did."""
+    low, high = float(values.min()), float(values.max())
+    wide = low > 0 and high > _WIDE * float(np.median(values))
+    if wide:
+        log_axis(axis, low, high)
+    return wide
+
+
+@contextmanager
+def panel_grid(count: int, height: float, label: str) -> Generator[tuple[Any, list[Any]]]:
+    """Open a new figure of `count` panels, three a row, with one vertical axis and its label."""
+    columns = min(3, count)
+    rows = math.ceil(count / columns)
+    with drawing(rows, columns, height=height + 2.2 * rows, sharey=True) as (figure, panels):
+        for axes in panels[:count:columns]:
+            axes.set_ylabel(label)
+        for axes in panels[count:]:
+            axes.set_axis_off()
+        yield figure, panels[:count]
 
 
 def whiskers(

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 import polars as pl
@@ -77,36 +77,53 @@ def rank_methods(
     """
     if not 0 < level < 1:
         raise StatisticsError(f"level has to be between 0 and 1; got {level!r}.")
-    rows = mae.filter((pl.col(schema.SPLIT) == split) & (pl.col(schema.METRIC) == metric))
-    values = _values(rows)
-    methods = sorted({method for known in values.values() for method in known})
-    complete, left_out = _complete(values, methods)
-    reason = _reason(len(complete), len(methods))
-    errors = np.array([[values[name][m] for m in methods] for name in complete])
-    errors = errors.reshape(len(complete), len(methods))
-    ranks = stats.rankdata(errors, axis=1) if errors.size else errors
-    table = _table(complete, methods, errors, ranks)
-    if not complete:
-        return Ranks(
-            methods=tuple(methods), mean_ranks=(), datasets=(), table=table, level=level,
-            left_out=left_out, reason=reason,
-        )  # fmt: skip
-    order = np.argsort(ranks.mean(axis=0), kind="stable")
-    names, means = tuple(methods[i] for i in order), tuple(ranks.mean(axis=0)[order].tolist())
-    common: dict[str, Any] = {
-        "methods": names, "mean_ranks": means, "datasets": tuple(complete), "table": table,
-        "level": level, "left_out": left_out, "reason": reason,
-    }  # fmt: skip
+    rows = mae.filter(pl.col(schema.SPLIT) == split, pl.col(schema.METRIC) == metric)
+    _check_single(rows)
+    known = rows.filter(pl.col(schema.VALUE).is_finite())
+    methods = sorted(set(known[schema.METHOD]))
+    there = set(known.select(schema.DATASET, schema.METHOD).iter_rows())
+    lacking = {
+        name: [method for method in methods if (name, method) not in there]
+        for name in sorted(set(rows[schema.DATASET]))
+    }
+    complete = [name for name, gaps in lacking.items() if methods and not gaps]
+    rank = pl.col(schema.VALUE).rank("average").over(schema.DATASET).alias(RANK)
+    table = (
+        known.filter(pl.col(schema.DATASET).is_in(complete))
+        .sort(schema.DATASET, schema.METHOD)
+        .select(schema.DATASET, schema.METHOD, schema.VALUE, rank)
+    )
+    means = table.group_by(schema.METHOD).agg(pl.col(RANK).mean()).sort(RANK, schema.METHOD)
+    names = tuple(means[schema.METHOD]) if complete else tuple(methods)
+    reason = None
+    if len(complete) < _LEAST or len(methods) < _LEAST:
+        reason = (
+            "Ranks over datasets need two datasets with errors of all methods, and two methods; "
+            f"there are {len(complete)} and {len(methods)}."
+        )
+    found = Ranks(
+        methods=names,
+        mean_ranks=tuple(means[RANK]),
+        datasets=tuple(complete),
+        table=table,
+        level=level,
+        left_out=tuple(
+            (name, f"no error of {', '.join(gaps) or 'any method'}")
+            for name, gaps in lacking.items()
+            if name not in complete
+        ),
+        reason=reason,
+    )
     if reason:
-        return Ranks(**common)
-    statistic = _friedman(ranks)
+        return found
+    statistic = _friedman(table[RANK].to_numpy().reshape(len(complete), len(methods)))
     apart = nemenyi_difference(len(names), len(complete), level=level)
-    return Ranks(
-        **common,
+    return replace(
+        found,
         statistic=statistic,
         p=float(stats.chi2.sf(statistic, len(names) - 1)),
         critical_difference=apart,
-        cliques=_cliques(names, means, apart),
+        cliques=_cliques(names, found.mean_ranks, apart),
     )
 
 
@@ -125,8 +142,7 @@ def nemenyi_difference(methods: int, datasets: int, *, level: float = LEVEL) -> 
     return q * math.sqrt(methods * (methods + 1) / (6 * datasets))
 
 
-def _values(rows: pl.DataFrame) -> dict[str, dict[str, float]]:
-    """The finite values by dataset and method; a dataset without any is there, and empty."""
+def _check_single(rows: pl.DataFrame) -> None:
     twice = rows.filter(rows.select(schema.DATASET, schema.METHOD).is_duplicated())
     if not twice.is_empty():
         first = twice.row(0, named=True)
@@ -134,51 +150,6 @@ def _values(rows: pl.DataFrame) -> dict[str, dict[str, float]]:
             f"There are several values of {first[schema.METHOD]} on {first[schema.DATASET]}; "
             "ranks need one. Give the runs of one search or benchmark."
         )
-    values: dict[str, dict[str, float]] = {}
-    for row in rows.sort(schema.DATASET, schema.METHOD).iter_rows(named=True):
-        known = values.setdefault(row[schema.DATASET], {})
-        value = row[schema.VALUE]
-        if value is not None and math.isfinite(value):
-            known[row[schema.METHOD]] = value
-    return values
-
-
-def _complete(
-    values: dict[str, dict[str, float]], methods: Sequence[str]
-) -> tuple[list[str], tuple[tuple[str, str], ...]]:
-    """The datasets with a value of every method, and the others with what they lack."""
-    complete: list[str] = []
-    left_out: list[tuple[str, str]] = []
-    for name, known in values.items():
-        lacking = [method for method in methods if method not in known]
-        if lacking or not known:
-            left_out.append((name, f"no error of {', '.join(lacking) or 'any method'}"))
-        else:
-            complete.append(name)
-    return complete, tuple(left_out)
-
-
-def _reason(datasets: int, methods: int) -> str | None:
-    if datasets >= _LEAST and methods >= _LEAST:
-        return None
-    return (
-        f"Ranks over datasets need two datasets with errors of all methods, and two methods; "
-        f"there are {datasets} and {methods}."
-    )
-
-
-def _table(
-    datasets: Sequence[str], methods: Sequence[str], errors: Array, ranks: Array
-) -> pl.DataFrame:
-    pairs = [(name, method) for name in datasets for method in methods]
-    return pl.DataFrame(
-        {
-            schema.DATASET: pl.Series([name for name, _ in pairs], dtype=pl.String),
-            schema.METHOD: pl.Series([method for _, method in pairs], dtype=pl.String),
-            schema.VALUE: pl.Series(errors.ravel().tolist(), dtype=pl.Float64),
-            RANK: pl.Series(ranks.ravel().tolist(), dtype=pl.Float64),
-        }
-    )
 
 
 def _friedman(ranks: Array) -> float:

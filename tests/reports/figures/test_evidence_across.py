@@ -109,8 +109,7 @@ def test_the_map_holds_the_importances_of_each_dataset(trials: pl.DataFrame) -> 
 
 
 def test_relative_errors_along_a_parameter_are_medians_of_bins(trials: pl.DataFrame) -> None:
-    plot = across_sensitivity_plot("p", trials.filter(pl.col("method") == "l1"), "l1")
-    assert isinstance(plot, Plot)
+    plot = across_sensitivity_plot(trials.filter(pl.col("method") == "l1"))
     rows = plot.data.filter(pl.col("parameter") == "batch_size")
     own = relative_errors(trials.filter(pl.col("method") == "l1")).join(
         trials.select("run", "trial", "config"), on=["run", "trial"]

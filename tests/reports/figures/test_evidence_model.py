@@ -98,7 +98,7 @@ def test_the_errors_of_regions_and_sites_are_over_seeds_and_their_bias_is_not(
     plain = mean_interval(rows["prediction"] - rows["target"], rows["group"])
     assert (site["bias_low"], site["bias_high"]) == pytest.approx((plain.low, plain.high))
     edges = label_edges(of.each["target"].to_numpy())
-    (region, *_) = label_rows(of, edges)
+    (region, *_) = label_rows(of)
     rows = table.filter(pl.col("target") < edges[1])
     judge = seeds_interval(rows["prediction"] - rows["target"], rows["group"], rows["seed"])
     assert (region["mae_low"], region["mae_high"]) == pytest.approx((judge.low, judge.high))
@@ -132,7 +132,7 @@ def test_label_regions_hold_every_sample_once_and_about_equally_many(predicted: 
     edges = label_edges(target)
     counts = np.bincount(regions(target, edges))
     assert counts.tolist() == [10] * 6
-    rows = label_rows(of, edges)
+    rows = label_rows(of)
     assert sum(row["n"] for row in rows) == 60
     for row in rows:
         below = float(np.nextafter(row["to"], row["to"] + (row["to"] == edges[-1]) - 0.5))

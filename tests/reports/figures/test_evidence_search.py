@@ -97,8 +97,7 @@ def test_the_parameter_that_makes_the_error_is_the_most_important(search: Any, s
 
 
 def test_only_ped_anova_judges_a_conditional_parameter(search: Any, space: Any) -> None:
-    plot = importance_plot("p", searched(search_trials(search()[0], space)))
-    assert isinstance(plot, Plot)
+    plot = importance_plot(searched(search_trials(search()[0], space)))
     judged = plot.data.filter(pl.col("parameter") == "label_scale")["evaluator"].to_list()
     assert judged == ["PED-ANOVA"]
     assert "fANOVA cannot evaluate label_scale" in plot.caption
@@ -110,8 +109,7 @@ def test_without_scikit_learn_the_caption_says_so(
     for module in (evidence_importance, evidence_marginals):
         monkeypatch.setattr(module, "find_spec", lambda name: None)
     of = search_trials(search(n=40)[0], space)
-    plot = importance_plot("p", searched(of))
-    assert isinstance(plot, Plot)
+    plot = importance_plot(searched(of))
     assert plot.data["evaluator"].unique().to_list() == ["PED-ANOVA"]
     assert "needs scikit-learn, which is not installed" in plot.caption
     assert {m.how for m in evidence_marginals.marginals_of(of, ("alpha", "depth"))} == {"binned"}
@@ -120,8 +118,7 @@ def test_without_scikit_learn_the_caption_says_so(
 def test_without_a_space_the_ranges_are_those_of_the_values_tried(search: Any) -> None:
     trials, _ = search()
     of = search_trials(trials, None)
-    plot = importance_plot("p", searched(of))
-    assert isinstance(plot, Plot)
+    plot = importance_plot(searched(of))
     assert "The space is not recorded" in plot.caption
     low, high = trials["config"].str.json_path_match("$.alpha").cast(pl.Float64).sort()[[0, -1]]
     alpha = next(s for s in of.parameters if s.name == "alpha")

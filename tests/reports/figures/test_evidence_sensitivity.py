@@ -10,7 +10,7 @@ import pytest
 from optuna.distributions import FloatDistribution
 from sklearn.inspection import partial_dependence
 
-from supremix_reports.figures.plot import NotShown, Plot
+from supremix_reports.errors import PlotError
 from supremix_reports.figures.search import marginals as evidence_marginals
 from supremix_reports.figures.search.marginals import RATIO, binned, marginals_of, with_ratio
 from supremix_reports.figures.search.sensitivity import sensitivity_plot
@@ -103,8 +103,7 @@ def test_the_mixup_ratio_is_the_mean_share_of_the_anchor(large: SearchTrials) ->
 
 
 def test_a_panel_a_parameter_and_the_words_say_how(search: Any, space: Any) -> None:
-    small = sensitivity_plot("p", searched(search, space))
-    assert isinstance(small, Plot)
+    small = sensitivity_plot(searched(search, space))
     panels = ["alpha", "beta", RATIO, "temperature", "batch_size"]
     assert small.data["parameter"].unique(maintain_order=True).to_list() == panels
     assert "medians of bins of trials" in small.caption
@@ -113,12 +112,10 @@ def test_a_panel_a_parameter_and_the_words_say_how(search: Any, space: Any) -> N
 
 
 def test_one_parameter_alone_fills_one_panel(search: Any, space: Any) -> None:
-    one = sensitivity_plot("p", searched(search, {"temperature": space["temperature"]}))
-    assert isinstance(one, Plot)
+    one = sensitivity_plot(searched(search, {"temperature": space["temperature"]}))
     assert one.data["parameter"].unique().to_list() == ["temperature"]
 
 
 def test_a_method_without_such_parameters_says_so(search: Any, space: Any) -> None:
-    none = sensitivity_plot("p", searched(search, {"depth": space["depth"]}))
-    assert isinstance(none, NotShown)
-    assert "none was searched" in none.reason
+    with pytest.raises(PlotError, match="none was searched"):
+        sensitivity_plot(searched(search, {"depth": space["depth"]}))

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import polars as pl
 
-from supremix_reports.figures.model.regions import TOO_FEW, label_edges, label_rows
+from supremix_reports.figures.model.regions import label_rows
 from supremix_reports.figures.model.samples import Predicted, Samples, with_interval
 from supremix_reports.figures.plot import (
     BLACK,
     BLUE,
     GREY,
     ORANGE,
-    NotShown,
     Plot,
     drawing,
     many_dots,
@@ -25,19 +24,14 @@ from supremix_reports.statistics.agreement import slope_interval
 from supremix_reports.statistics.intervals import Interval
 from supremix_reports.tables import schema
 
-TITLE: Final = "Bias along the label"
 
-
-def bias_plot(name: str, data: Predicted) -> Plot | NotShown:
+def bias_plot(data: Predicted) -> Plot:
     """Draw the error against the true value, with its slope and the bias of label regions.
 
     Of at least three samples.
     """
     of, words, target, unit, _ = data.parts
-    edges = label_edges(of.each[schema.TARGET].to_numpy())
-    if len(edges) < 3:
-        return NotShown(name=name, title=TITLE, reason=TOO_FEW.format(of.describe()))
-    rows = label_rows(of, edges)
+    rows = label_rows(of)
     groups = of.rows[schema.GROUP].to_numpy()
     error, true = of.column(schema.ERROR), of.column(schema.TARGET)
     slope = slope_interval(error, true, groups, **of.resampling.arguments())
@@ -48,8 +42,6 @@ def bias_plot(name: str, data: Predicted) -> Plot | NotShown:
     )
     line = f"slope {with_interval(*slope.numbers)}"
     return Plot(
-        name=name,
-        title=TITLE,
         caption=f"Prediction minus truth against the true {target}, {words}. Squares: mean of "
         "label regions of about equally many samples; line: least squares; "
         f"{of.resampling.percent} bootstrap intervals over {of.over_patients}. "

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
+import numpy.typing as npt
 import polars as pl
 
 from supremix_reports.figures.plot import RANKS, NotShown, Plot, counted, drawing, many_dots
+from supremix_reports.statistics.seeds import Array
 from supremix_reports.tables import schema
 
 TITLE: Final = "Features coloured by label"
 
 
 def embedding_plot(name: str, table: pl.DataFrame, words: str, target: str) -> Plot | NotShown:
-    """Draw the table `embedding` of a run.; `words` say what the features are of."""
+    """Draw the table `embedding` of a run; `words` say what the features are of."""
     if table.is_empty():
         return NotShown(name=name, title=TITLE, reason="The run's table of features is empty.")
     splits = ", ".join(sorted(table[schema.SPLIT].unique().to_list()))
     shares = table.select(schema.FIRST_SHARE, schema.SECOND_SHARE).row(0)
+    points = [table[name].to_numpy() for name in (schema.FIRST, schema.SECOND, schema.TARGET)]
     both = " and ".join(f"{share:.0%}" for share in shares)
     return Plot(
         name=name,
@@ -27,20 +31,22 @@ def embedding_plot(name: str, table: pl.DataFrame, words: str, target: str) -> P
         f"colour is the true {target}.",
         alt=f"Scatter of the features of {words} along two principal components, each dot coloured "
         f"by its true {target}.",
-        figure=_drawn(table, shares, target),
+        figure=draw_features(*points, shares, f"{target} ({table[schema.UNIT][0]})"),
         data=table.select(schema.FIRST, schema.SECOND, schema.TARGET),
     )
 
 
-def _drawn(table: pl.DataFrame, shares: tuple[float, float], target: str) -> Any:
-    x, y, label = (table[name].to_numpy() for name in (schema.FIRST, schema.SECOND, schema.TARGET))
+def draw_features(
+    x: Array, y: Array, labels: npt.ArrayLike, shares: Sequence[float], words: str
+) -> Any:
+    """Draw features (N,) along two principal components of so much variance, coloured by label."""
     with drawing(height=4.2) as (figure, (axes,)):
         dots = axes.scatter(
-            x, y, c=label, s=14, cmap=RANKS, linewidths=0, alpha=0.85,
+            x, y, c=labels, s=14, cmap=RANKS, linewidths=0, alpha=0.85,
             rasterized=many_dots(len(x)),
         )  # fmt: skip
         axes.set_xlabel(f"first principal component ({shares[0]:.0%} of the variance)")
         axes.set_ylabel(f"second principal component ({shares[1]:.0%})")
         axes.set_aspect("equal", adjustable="datalim")
-        figure.colorbar(dots, ax=axes, label=f"{target} ({table[schema.UNIT][0]})")
+        figure.colorbar(dots, ax=axes, label=words)
     return figure

@@ -8,7 +8,7 @@ from typing import Any, Final, Unpack
 import numpy as np
 import polars as pl
 
-from supremix_reports.figures.model import bias, regions
+from supremix_reports.errors import PlotError
 from supremix_reports.figures.model.bias import bias_plot
 from supremix_reports.figures.model.regions import label_plot, parts_plot
 from supremix_reports.figures.model.samples import (
@@ -34,15 +34,12 @@ from supremix_reports.figures.plot import (
     drawing,
     many_dots,
     number,
-    plot_name,
 )
 from supremix_reports.statistics.agreement import Agreement, limits_of_agreement
 from supremix_reports.statistics.bootstrap import Resampling, ResamplingOptions
 from supremix_reports.statistics.intervals import metric_interval
 from supremix_reports.tables import schema
 
-PREDICTED: Final = "Predicted against true"
-AGREEMENT: Final = "Agreement (Bland-Altman)"
 LEAST: Final = 3
 """Samples below which there is nothing to see."""
 
@@ -79,22 +76,20 @@ def model_plots(
         Predicted against true, Bland-Altman, error by label region, bias along the label, error by
         site and by sex; each as a plot, or with the reason why there is none.
     """
-    names = {figure.key: plot_name(dataset, method, figure.key) for figure in FIGURES}
     own = (pl.col(schema.DATASET) == dataset) & (pl.col(schema.METHOD) == method)
     of = samples(predictions.filter(own), split, Resampling(**options))
     words = f"{method} on {dataset}"
+    data: Predicted | str = Predicted(of, words, target, unit, ids)
     if of.each.height < LEAST:
         lacking = f" ({of.missing} missing or not finite)" if of.missing else ""
-        reason = (
+        data = (
             f"At least {LEAST} samples with a prediction are needed; {words} has {of.each.height} "
             f"on the {split} split{lacking}."
         )
-        return [figure.missing(names[figure.key], reason) for figure in FIGURES]
-    data = Predicted(of, words, target, unit, ids)
-    return [figure.draw(names[figure.key], data) for figure in FIGURES]
+    return [figure.plot(data, dataset, method) for figure in FIGURES]
 
 
-def predicted_plot(name: str, data: Predicted) -> Plot:
+def predicted_plot(data: Predicted) -> Plot:
     """Draw each sample's prediction, the mean over seeds with their range, against its true value.
 
     Of at least one sample; with `ids` the five worst are named.
@@ -111,8 +106,6 @@ def predicted_plot(name: str, data: Predicted) -> Plot:
     )
     worst = " Named are the five with the largest absolute errors." if ids else ""
     return Plot(
-        name=name,
-        title=PREDICTED,
         caption=f"Predicted against true {target} of {words}{bars}, with "
         f"{of.resampling.percent} intervals over {of.over}: {shown}. Line: prediction "
         f"equals truth.{averaged}{worst} {of.describe()}",
@@ -122,18 +115,14 @@ def predicted_plot(name: str, data: Predicted) -> Plot:
     )
 
 
-def agreement_plot(name: str, data: Predicted) -> Plot | NotShown:
+def agreement_plot(data: Predicted) -> Plot:
     """Draw differences against means, with bias and limits of agreement (Bland and Altman 1986).
 
     Of at least three samples; with `ids` samples and patients are in the data.
     """
     of, words, target, unit, ids = data.parts
     if of.groups < 2:
-        return NotShown(
-            name=name,
-            title=AGREEMENT,
-            reason="Limits of agreement need two patients; all samples are of one.",
-        )
+        raise PlotError("Limits of agreement need two patients; all samples are of one.")
     columns = (of.column(schema.ERROR), of.rows[schema.GROUP].to_numpy())
     found = limits_of_agreement(*columns, **of.resampling.arguments())
     how = (
@@ -153,8 +142,6 @@ def agreement_plot(name: str, data: Predicted) -> Plot | NotShown:
         ((pl.col(schema.TARGET) + pl.col(schema.PREDICTION)) / 2).alias("mean")
     )
     return Plot(
-        name=name,
-        title=AGREEMENT,
         caption=f"Prediction minus truth against their mean, {words}. Bias and 95 % limits of "
         f"agreement (bias ± 1.96 standard deviations), in {unit}: {values}; intervals (bands, "
         f"{of.resampling.percent}) {how}.{seeds} {of.describe()}",
@@ -250,11 +237,11 @@ def _draw_agreement(data: pl.DataFrame, found: Agreement, target: str, unit: str
 
 
 FIGURES: Final[tuple[FigureSpec[Predicted], ...]] = (
-    FigureSpec("predicted", PREDICTED, predicted_plot),
-    FigureSpec("agreement", AGREEMENT, agreement_plot),
-    FigureSpec("regions", regions.TITLE, label_plot),
-    FigureSpec("bias", bias.TITLE, bias_plot),
-    FigureSpec("site", "Error by site", lambda n, of: parts_plot(n, of, schema.SITE)),
-    FigureSpec("sex", "Error by sex", lambda n, of: parts_plot(n, of, SEX)),
+    FigureSpec("predicted", "Predicted against true", predicted_plot),
+    FigureSpec("agreement", "Agreement (Bland-Altman)", agreement_plot),
+    FigureSpec("regions", "Error by label region", label_plot),
+    FigureSpec("bias", "Bias along the label", bias_plot),
+    FigureSpec("site", "Error by site", lambda data: parts_plot(data, schema.SITE)),
+    FigureSpec("sex", "Error by sex", lambda data: parts_plot(data, SEX)),
 )
 """The figures of a model, in the order of a report; a new one is a line here."""

@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from supremix_reports.errors import PlotError
 from supremix_reports.figures.model.samples import Predicted, Samples
 from supremix_reports.figures.plot import (
     BLACK,
     BLUE,
     GREY,
     ORANGE,
-    NotShown,
     Plot,
     drawing,
     number,
@@ -32,11 +32,6 @@ MOST: Final = 6
 SHOWN: Final = 20
 """Sites that get a line of their own; the rest is taken together."""
 
-TITLE: Final = "Error by label region"
-TOO_FEW: Final = (
-    f"Two label regions of {PER_BIN} samples each, apart in their true values, are needed; there "
-    "are {}"
-)
 _UNKNOWN: Final = "not known"
 
 
@@ -65,7 +60,7 @@ def regions(targets: npt.ArrayLike, edges: Array) -> npt.NDArray[np.intp]:
     return np.searchsorted(edges[1:-1], np.asarray(targets, dtype=np.float64), side="right")
 
 
-def label_rows(of: Samples, edges: Array) -> list[dict[str, Any]]:
+def label_rows(of: Samples) -> list[dict[str, Any]]:
     """Return MAE and bias of each label region, with their intervals.
 
     Those of the MAE are over patients and seeds, those of the bias over patients.
@@ -73,7 +68,16 @@ def label_rows(of: Samples, edges: Array) -> list[dict[str, Any]]:
     Returns:
         A row a region: from, to, at (median true value), n, patients, mae, mae_low, mae_high,
         bias, bias_low, bias_high.
+
+    Raises:
+        PlotError: There are too few samples, or distinct true values, for two regions.
     """
+    edges = label_edges(of.each[schema.TARGET].to_numpy())
+    if len(edges) < 3:
+        raise PlotError(
+            f"Two label regions of {PER_BIN} samples each, apart in their true values, are needed; "
+            f"there are {of.describe()}"
+        )
     bins = regions(of.column(schema.TARGET), edges)
     rows: list[dict[str, Any]] = []
     for k in range(len(edges) - 1):
@@ -84,13 +88,10 @@ def label_rows(of: Samples, edges: Array) -> list[dict[str, Any]]:
     return rows
 
 
-def label_plot(name: str, data: Predicted) -> Plot | NotShown:
+def label_plot(data: Predicted) -> Plot:
     """Draw the MAE by label region."""
     of, words, target, unit, _ = data.parts
-    edges = label_edges(of.each[schema.TARGET].to_numpy())
-    if len(edges) < 3:
-        return NotShown(name=name, title=TITLE, reason=TOO_FEW.format(of.describe()))
-    rows = label_rows(of, edges)
+    rows = label_rows(of)
     whole = _mae(of.rows, of.resampling)
     worst = max(rows, key=lambda row: row["mae"])
     with drawing(height=3.2) as (figure, (axes,)):
@@ -106,8 +107,6 @@ def label_plot(name: str, data: Predicted) -> Plot | NotShown:
         _counts(axes, x, rows)
         axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return Plot(
-        name=name,
-        title=TITLE,
         caption=f"Mean absolute error of {words} by region of the true {target}, in regions of "
         f"about equally many samples, with {of.resampling.percent} intervals over {of.over}; the "
         f"numbers are those of samples. Dashed: of all samples, {number(whole.value)} {unit}. "
@@ -119,23 +118,22 @@ def label_plot(name: str, data: Predicted) -> Plot | NotShown:
     )
 
 
-def parts_plot(name: str, data: Predicted, column: str) -> Plot | NotShown:
+def parts_plot(data: Predicted, column: str) -> Plot:
     """Draw MAE and bias of each site, or of each sex; the column is "site" or "sex"."""
     of, words, _, unit, _ = data.parts
-    title = f"Error by {column}"
-    if column not in of.rows.columns or of.rows[column].drop_nulls().n_unique() < 2:
-        known = of.rows[column].drop_nulls().n_unique() if column in of.rows.columns else 0
-        reason = f"No {column} is recorded." if not known else f"All samples are of one {column}."
-        return NotShown(name=name, title=title, reason=reason)
+    known = of.rows[column].drop_nulls().n_unique() if column in of.rows.columns else 0
+    if known < 2:
+        raise PlotError(
+            f"All samples are of one {column}." if known else f"No {column} is recorded."
+        )
     rows, joined = part_rows(of, column)
+    over = of.over if of.seeds == 1 else f"{of.over} (MAE) and over {of.over_patients} (bias)"
     whole = _mae(of.rows, of.resampling)
     worst = max(rows, key=lambda row: row["mae"])
     rest = f" The {joined} with the fewest samples are taken together." if joined else ""
     return Plot(
-        name=name,
-        title=title,
         caption=f"Mean absolute error and bias (prediction minus truth) of {words} by {column}, "
-        f"with {of.resampling.percent} intervals{_two_kinds(of)} (none for a single patient); "
+        f"with {of.resampling.percent} intervals over {over} (none for a single patient); "
         "behind each name the number of samples. Dashed: MAE of all, "
         f"{number(whole.value)} {unit}.{rest} "
         f"Differences between them are not tested. {of.describe()}",
@@ -144,13 +142,6 @@ def parts_plot(name: str, data: Predicted, column: str) -> Plot | NotShown:
         figure=_draw_parts(rows, column, whole.value, unit),
         data=pl.DataFrame(rows),
     )
-
-
-def _two_kinds(of: Samples) -> str:
-    """What the intervals of both panels are over."""
-    if of.seeds == 1:
-        return f" over {of.over}"
-    return f", of the error over {of.over}, of the bias over {of.over_patients}"
 
 
 def part_rows(of: Samples, column: str) -> tuple[list[dict[str, Any]], int]:

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from supremix_reports.errors import TableError
+from supremix_reports.errors import PlotError
 from supremix_reports.figures.plot import (
     BLACK,
     FAINT,
+    FigureSpec,
     NotShown,
     Plot,
     colour_of,
@@ -25,9 +26,8 @@ from supremix_reports.figures.plot import (
     log_axis,
     marker_of,
     number,
-    plot_name,
 )
-from supremix_reports.figures.search.across_budget import across_budget_plot
+from supremix_reports.figures.search.across_budget import across_budget_plot, several_searches
 from supremix_reports.figures.search.across_sensitivity import RELATIVE, across_sensitivity_plot
 from supremix_reports.figures.search.importance import FANOVA, PED_ANOVA, WHAT, importances
 from supremix_reports.figures.search.importance import LEAST as LEAST_IMPORTANCE
@@ -46,40 +46,30 @@ def across_plots(trials: pl.DataFrame) -> list[Plot | NotShown]:
         method the importance of its parameters over the datasets and the sensitivity to single
         ones; each as a plot, or with the reason why there is none.
     """
-    plots = [errors_plot("across-errors", trials), across_budget_plot("across-budget", trials)]
-    makers = {"importance": importance_map, "sensitivity": across_sensitivity_plot}
+    shared = (
+        FigureSpec("errors", "Errors of all trials, by dataset and method", errors_plot),
+        FigureSpec("budget", "Error against budget, across datasets", across_budget_plot),
+    )
+    plots = [figure.plot(trials, "across") for figure in shared]
     for method in sorted(trials[schema.METHOD].unique().to_list()):
+        importance = f"Importance of the parameters of {method} across datasets"
+        sensitivity = f"Sensitivity of {method} to single parameters, across datasets"
+        own = (
+            FigureSpec("importance", importance, importance_map),
+            FigureSpec("sensitivity", sensitivity, across_sensitivity_plot),
+        )
         part = trials.filter(pl.col(schema.METHOD) == method)
-        for what, make in makers.items():
-            name = plot_name("across", method, what)
-            try:
-                plots.append(make(name, part, method))
-            except TableError as error:
-                title = f"{what.capitalize()} of {method} across datasets"
-                plots.append(NotShown(name=name, title=title, reason=str(error)))
+        plots += [figure.plot(part, "across", method) for figure in own]
     return plots
 
 
-def errors_plot(name: str, trials: pl.DataFrame) -> Plot | NotShown:
+def errors_plot(trials: pl.DataFrame) -> Plot:
     """Draw the errors of all finished trials, divided by the least one of their dataset."""
-    title = "Errors of all trials, by dataset and method"
     data = relative_errors(trials)
-    pairs = data.select(schema.DATASET, schema.METHOD).unique().height
-    if pairs < 2:
-        return NotShown(
-            name=name,
-            title=title,
-            reason="Errors are drawn side by side for two datasets or methods with finished "
-            f"trials; there is {'one' if pairs else 'none'}.",
-        )
-    methods = sorted(data[schema.METHOD].unique().to_list())
-    zero = sorted(set(trials[schema.DATASET].unique()) - set(data[schema.DATASET].unique()))
-    rest = f" Not drawn, without a finished trial or of error 0: {listed(zero)}." if zero else ""
+    methods, rest = several_searches(trials, data)
     means = data.group_by(schema.METHOD).agg(pl.col(RELATIVE).median()).sort(schema.METHOD)
     medians = listed([f"{method} {number(value)}" for method, value in means.iter_rows()])
     return Plot(
-        name=name,
-        title=title,
         caption="Validation MAE of every finished trial, divided by the least one of any method on "
         "its dataset: 1 is the best trial there. Bars: medians. How far the dots of a method "
         "spread tells how much its hyperparameters matter, and what a small budget risks. "
@@ -115,16 +105,21 @@ def relative_errors(trials: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def importance_map(name: str, trials: pl.DataFrame, method: str) -> Plot | NotShown:
-    """Draw the importance of each parameter on each dataset, and its mean."""
-    title = f"Importance of the parameters of {method} across datasets"
-    parts = {d: t for d, t in _by_dataset(trials).items() if _can_be_judged(t)}
+def importance_map(trials: pl.DataFrame) -> Plot:
+    """Draw the importance of each parameter of a method on each dataset, and its mean."""
+    method = trials[schema.METHOD][0]
+    parts: dict[str, SearchTrials] = {}
+    for (dataset,), own in trials.sort(schema.DATASET).group_by(
+        schema.DATASET, maintain_order=True
+    ):
+        found = search_trials(own, None)
+        errors = found.errors(found.comparable)
+        if found.parameters and len(errors) >= LEAST_IMPORTANCE and np.ptp(errors) > 0:
+            parts[str(dataset)] = found
     if len(parts) < 2:
-        return NotShown(
-            name=name,
-            title=title,
-            reason=f"Two datasets with {LEAST_IMPORTANCE} finished trials of different errors are "
-            f"needed; {method} has {len(parts)}.",
+        raise PlotError(
+            f"Two datasets with {LEAST_IMPORTANCE} finished trials of different errors are needed; "
+            f"{method} has {len(parts)}."
         )
     data = importance_rows(parts)
     evaluator = data["evaluator"][0]
@@ -137,8 +132,6 @@ def importance_map(name: str, trials: pl.DataFrame, method: str) -> Plot | NotSh
     lacking = sorted(set(trials[schema.DATASET].unique()) - set(parts))
     rest = f" Not shown, with too few trials: {listed(lacking)}." if lacking else ""
     return Plot(
-        name=name,
-        title=title,
         caption=f"Importance of each parameter of {method} on each dataset, in percent, by Optuna. "
         f"{WHAT[evaluator]}. Ranges are those of the values tried; a dash: not evaluated, as not "
         f"all trials have it. The last row is the mean over {counted(len(parts), 'dataset')}. With "
@@ -166,17 +159,6 @@ def importance_rows(parts: Mapping[str, SearchTrials]) -> pl.DataFrame:
             if row["evaluator"] == evaluator
         ]
     )
-
-
-def _by_dataset(trials: pl.DataFrame) -> dict[str, SearchTrials]:
-    names = sorted(trials[schema.DATASET].unique().to_list())
-    return {d: search_trials(trials.filter(pl.col(schema.DATASET) == d), None) for d in names}
-
-
-def _can_be_judged(of: SearchTrials) -> bool:
-    which = of.comparable
-    enough = len(which) >= LEAST_IMPORTANCE and bool(of.parameters)
-    return enough and bool(np.ptp(of.errors(which)) > 0)
 
 
 def _draw_errors(data: pl.DataFrame, methods: list[str]) -> Any:

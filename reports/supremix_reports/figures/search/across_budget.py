@@ -7,8 +7,8 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
+from supremix_reports.errors import PlotError
 from supremix_reports.figures.plot import (
-    NotShown,
     Plot,
     colour_of,
     counted,
@@ -19,48 +19,51 @@ from supremix_reports.figures.plot import (
 )
 from supremix_reports.figures.search.curves import BEST, SPENT, best_so_far
 from supremix_reports.figures.search.trials import SearchTrials
-from supremix_reports.statistics.intervals import Array
 from supremix_reports.tables import schema
 
 SHARE: Final = "share"
 GAP: Final = "gap"
 _GRID: Final = 101
-_TITLE: Final = "Error against budget, across datasets"
 
 
-def across_budget_plot(name: str, trials: pl.DataFrame) -> Plot | NotShown:
+def across_budget_plot(trials: pl.DataFrame) -> Plot:
     """Draw the best error so far over the least one, against the budget, a line a method."""
     gaps = budget_gaps(trials)
-    pairs = gaps.select(schema.DATASET, schema.METHOD).unique().height
-    if pairs < 2:
-        return NotShown(
-            name=name,
-            title=_TITLE,
-            reason="Two datasets or methods with finished trials are needed; there is "
-            f"{'one' if pairs else 'none'}.",
-        )
+    methods, rest = several_searches(trials, gaps)
     data = method_gaps(gaps)
-    methods = sorted(data[schema.METHOD].unique().to_list())
     ends = [
         f"{method} {number(data.filter(pl.col(schema.METHOD) == method)[GAP][-1])}"
         for method in methods
     ]
     datasets = gaps[schema.DATASET].n_unique()
-    lacking = sorted(set(trials[schema.DATASET].unique()) - set(gaps[schema.DATASET].unique()))
-    rest = f" Not drawn, without a finished trial or of error 0: {listed(lacking)}."
     return Plot(
-        name=name,
-        title=_TITLE,
         caption="Best validation MAE so far, divided by the least one that any method has reached "
         "on the dataset, against the share of the epochs of the search that is spent. Lines: "
         f"means of a method over its datasets ({datasets} in all), from where each of them has a "
         "finished trial; bands: from the least to the largest of them. Trials that "
-        f"retrain hyperparameters with new seeds are left out.{rest if lacking else ''}",
+        f"retrain hyperparameters with new seeds are left out.{rest}",
         alt=f"Falling lines of the relative best error of {counted(len(methods), 'method')} over "
         f"{counted(datasets, 'dataset')}; at the end {listed(ends)}.",
         figure=_drawn(data, methods),
         data=data,
     )
+
+
+def several_searches(trials: pl.DataFrame, drawn: pl.DataFrame) -> tuple[list[str], str]:
+    """Return the methods that are drawn, and in words the datasets of `trials` that are not.
+
+    Raises:
+        PlotError: Fewer than two datasets or methods are drawn.
+    """
+    pairs = drawn.select(schema.DATASET, schema.METHOD).unique().height
+    if pairs < 2:
+        raise PlotError(
+            "Two datasets or methods with finished trials are needed; there is "
+            f"{'one' if pairs else 'none'}."
+        )
+    lacking = sorted(set(trials[schema.DATASET]) - set(drawn[schema.DATASET]))
+    rest = f" Not drawn, without a finished trial or of error 0: {listed(lacking)}."
+    return sorted(set(drawn[schema.METHOD])), rest if lacking else ""
 
 
 def budget_gaps(trials: pl.DataFrame) -> pl.DataFrame:
@@ -78,7 +81,11 @@ def budget_gaps(trials: pl.DataFrame) -> pl.DataFrame:
         known = rows.filter(pl.col(BEST).is_not_null())
         if known.is_empty() or float(str(rows[SPENT].max())) <= 0:
             continue
-        share, best = _on_grid(known[SPENT].to_numpy(), known[BEST].to_numpy(), rows[SPENT][-1])
+        share = np.linspace(0, 1, _GRID)
+        # The nearest double of a share may lie a hair below the end of a trial.
+        spent = share * rows[SPENT][-1] * (1 + 1e-12)
+        at = np.searchsorted(known[SPENT].to_numpy(), spent, side="right")
+        share, best = share[at > 0], known[BEST].to_numpy()[at[at > 0] - 1]
         frames.append(
             pl.DataFrame({SHARE: share, GAP: best}).with_columns(
                 pl.lit(part[key][0]).alias(key) for key in keys
@@ -113,13 +120,6 @@ def method_gaps(gaps: pl.DataFrame) -> pl.DataFrame:
         .drop("all")
         .sort(schema.METHOD, SHARE)
     )
-
-
-def _on_grid(spent: Array, best: Array, total: float) -> tuple[Array, Array]:
-    share = np.linspace(0, 1, _GRID)
-    # The nearest double of a share may lie a hair below the end of a trial.
-    at = np.searchsorted(spent, share * total * (1 + 1e-12), side="right")
-    return share[at > 0], best[at[at > 0] - 1]
 
 
 def _drawn(data: pl.DataFrame, methods: list[str]) -> Any:

@@ -8,21 +8,21 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
+from supremix_reports.errors import PlotError
 from supremix_reports.figures.plot import (
     BLACK,
     FAINT,
-    NotShown,
     Plot,
     colour_of,
     counted,
-    drawing,
     listed,
-    log_axis,
     marker_of,
     number,
+    panel_grid,
+    spread_axis,
     whiskers,
 )
-from supremix_reports.figures.search.marginals import PARAMETERS, value_text, with_ratio
+from supremix_reports.figures.search.marginals import PARAMETERS, bins, value_text, with_ratio
 from supremix_reports.figures.search.sensitivity import axis_numbers, scale_axis
 from supremix_reports.figures.search.trials import SearchedParameter, search_trials
 from supremix_reports.statistics.bootstrap import none_for_nan
@@ -45,16 +45,13 @@ class _Pooled:
     owners: Array
 
 
-def across_sensitivity_plot(name: str, trials: pl.DataFrame, method: str) -> Plot | NotShown:
-    """Draw the relative error along single parameters, over all datasets."""
-    title = f"Sensitivity of {method} to single parameters, across datasets"
-    panels = _pooled(trials)
+def across_sensitivity_plot(trials: pl.DataFrame) -> Plot:
+    """Draw the relative error along single parameters of a method, over all datasets."""
+    method, panels = trials[schema.METHOD][0], _pooled(trials)
     if not panels:
-        return NotShown(
-            name=name,
-            title=title,
-            reason="Two datasets with three finished trials each, and mixup ratio, temperature or "
-            f"batch size among the searched parameters, are needed; {method} has not.",
+        raise PlotError(
+            "Two datasets with three finished trials each, and mixup ratio, temperature or batch "
+            f"size among the searched parameters, are needed; {method} has not."
         )
     rows = [row for panel in panels for row in _bins(panel)]
     datasets = max(len(np.unique(panel.owners)) for panel in panels)
@@ -63,8 +60,6 @@ def across_sensitivity_plot(name: str, trials: pl.DataFrame, method: str) -> Plo
     rest = f" Not shown, with too few finished trials: {listed(lacking)}." if lacking else ""
     least = " ".join(_least_of(rows, panel.parameter.name) for panel in panels)
     return Plot(
-        name=name,
-        title=title,
         caption="Validation MAE of the finished trials, divided by the median of their dataset "
         f"(1: a typical trial there), of {method} on up to {counted(datasets, 'dataset')}. "
         "Squares: medians of bins of about equally many trials; intervals, 95 %, by a bootstrap "
@@ -97,21 +92,15 @@ def _pooled(trials: pl.DataFrame) -> list[_Pooled]:
 
 
 def _bins(panel: _Pooled) -> list[dict[str, Any]]:
-    if panel.parameter.options:
-        parts = [
-            np.flatnonzero(panel.positions == position) for position in np.unique(panel.positions)
-        ]
-    else:
-        count = min(5, max(2, len(panel.positions) // _PER_BIN))
-        parts = np.array_split(panel.positions.argsort(kind="stable"), count)
     rows: list[dict[str, Any]] = []
-    for part in parts:
+    for part in bins(panel.parameter, panel.positions, _PER_BIN):
         median = median_interval(panel.errors[part], panel.owners[part])
+        position = float(np.median(panel.positions[part]))
         rows.append(
             {
                 "parameter": panel.parameter.name,
-                "position": float(np.median(panel.positions[part])),
-                "value": value_text(panel.parameter, float(np.median(panel.positions[part]))),
+                "position": position,
+                "value": value_text(panel.parameter, position),
                 RELATIVE: median.value,
                 "low": none_for_nan(median.low),
                 "high": none_for_nan(median.high),
@@ -129,20 +118,12 @@ def _least_of(rows: list[dict[str, Any]], name: str) -> str:
 
 
 def _draw_panels(panels: list[_Pooled], rows: list[dict[str, Any]]) -> Any:
-    columns = min(3, len(panels))
-    lines = -(-len(panels) // columns)
     datasets = sorted({str(owner) for panel in panels for owner in panel.owners})
-    with drawing(lines, columns, height=0.9 + 2.2 * lines, sharey=True) as (figure, grid):
-        for k, (axes, panel) in enumerate(zip(grid, panels, strict=False)):
+    with panel_grid(len(panels), 0.9, "validation MAE / median") as (figure, grid):
+        for axes, panel in zip(grid, panels, strict=True):
             own = [row for row in rows if row["parameter"] == panel.parameter.name]
             _draw_pooled(axes, panel, own, datasets)
-            if k % columns == 0:
-                axes.set_ylabel("validation MAE / median")
-        for axes in grid[len(panels) :]:
-            axes.set_axis_off()
-        errors = np.concatenate([panel.errors for panel in panels])
-        if errors.max() > 8:
-            log_axis(grid[0].yaxis, float(errors.min()), float(errors.max()))
+        spread_axis(grid[0].yaxis, np.concatenate([panel.errors for panel in panels]))
         figure.legend(*grid[0].get_legend_handles_labels(), loc="outside upper left", ncols=4)
     return figure
 

@@ -7,50 +7,42 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
+from supremix_reports.errors import PlotError
 from supremix_reports.figures.plot import (
     BLACK,
     BLUE,
     FAINT,
     GREY,
     ORANGE,
-    NotShown,
     Plot,
     counted,
     drawing,
-    log_axis,
     number,
     shade,
+    spread_axis,
 )
 from supremix_reports.figures.search.trials import Searched, SearchTrials
 from supremix_reports.statistics.intervals import Array
 from supremix_reports.statistics.shuffles import SHUFFLES, best_in_shuffled_orders
 from supremix_reports.tables import schema
 
-LEARNING: Final = "Learning curves"
-BUDGET: Final = "Error against budget"
 RANK: Final = "rank"
 SPENT: Final = "spent_epochs"
 BEST: Final = "best_error"
 
-_WIDE: Final = 8.0  # ratio of the largest to the median error from which on an axis is logarithmic
 
-
-def learning_plot(name: str, of: Searched) -> Plot | NotShown:
+def learning_plot(of: Searched) -> Plot:
     """Draw the validation error of each trial over its epochs."""
     trials, curves, words, unit = of.trials, of.curves, of.words, of.unit
     rows = learning_curves(trials, curves)
     if rows.is_empty():
-        return NotShown(
-            name=name, title=LEARNING, reason="No trial has an error after any of its epochs."
-        )
+        raise PlotError("No trial has an error after any of its epochs.")
     lines = rows.select(schema.RUN, schema.TRIAL, schema.STATE).unique()
     early = lines.filter(pl.col(schema.STATE) != schema.FINISHED).height
     best = rows.filter(pl.col(RANK) == 1)
     final = f"{number(best[schema.ERROR][-1])} {unit}" if best.height else "none"
     missing = _without_error(trials, curves)
     return Plot(
-        name=name,
-        title=LEARNING,
         caption=f"Validation MAE of each trial of {words} after each epoch: of a probe on frozen "
         "features while pretraining, of the model afterwards; a dot where the second stage "
         "begins. Finished trials are coloured by their rank, the best one is thick; grey and "
@@ -74,10 +66,7 @@ def learning_curves(trials: SearchTrials, curves: pl.DataFrame) -> pl.DataFrame:
     keys = [schema.RUN, schema.TRIAL]
     own = trials.rows.filter(pl.col(schema.REPLICATE_OF).is_null())
     ranks = (
-        own.filter(
-            pl.col(schema.STATE) == schema.FINISHED,
-            pl.col(schema.ERROR).is_finite(),
-        )
+        own.filter(pl.col(schema.STATE) == schema.FINISHED, pl.col(schema.ERROR).is_finite())
         .sort(schema.ERROR, *keys)
         .select(*keys, pl.int_range(1, pl.len() + 1).alias(RANK))
     )
@@ -90,12 +79,12 @@ def learning_curves(trials: SearchTrials, curves: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def budget_plot(name: str, of: Searched) -> Plot | NotShown:
+def budget_plot(of: Searched) -> Plot:
     """Draw the best error so far against the epochs spent."""
     trials, words, unit = of.trials, of.words, of.unit
     rows = best_so_far(trials)
     if rows[BEST].drop_nulls().is_empty():
-        return NotShown(name=name, title=BUDGET, reason="No trial was finished with an error.")
+        raise PlotError("No trial was finished with an error.")
     bands = shuffled(trials) if rows[schema.RUN].n_unique() == 1 else None
     last = rows.filter(pl.col(BEST).is_not_null()).tail(1).to_dicts()[0]
     band = (
@@ -106,8 +95,6 @@ def budget_plot(name: str, of: Searched) -> Plot | NotShown:
         else ""
     )
     return Plot(
-        name=name,
-        title=BUDGET,
         caption=f"Least validation MAE of the finished trials of {words} so far, against the "
         "epochs that all trials up to there have cost, those that ended early included, in the "
         "order of their numbers; trials that retrain hyperparameters with new seeds are left out. "
@@ -169,7 +156,7 @@ def _draw_curves(rows: pl.DataFrame, unit: str) -> Any:
         colours = ScalarMappable(Normalize(1, max(last, 2)), shades)
         for _, line in _lines(rows):
             _draw_line(axes, line, colours)
-        _fit(axes, rows[schema.ERROR].to_numpy())
+        spread_axis(axes.yaxis, rows[schema.ERROR].to_numpy())
         axes.set_xlabel("epoch")
         axes.set_ylabel(f"validation MAE ({unit})")
         axes.xaxis.get_major_locator().set_params(integer=True)
@@ -220,15 +207,9 @@ def _draw_budget(rows: pl.DataFrame, bands: tuple[Array, Array] | None, unit: st
             done[SPENT], done[schema.ERROR], "o", color=GREY, markeredgecolor=BLACK,
             markeredgewidth=0.4, label="finished trial",
         )  # fmt: skip
-        _fit(axes, done[schema.ERROR].to_numpy())
+        spread_axis(axes.yaxis, done[schema.ERROR].to_numpy())
         axes.set_xlim(left=0)
         axes.set_xlabel("epochs spent")
         axes.set_ylabel(f"validation MAE ({unit})")
         figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=3)
     return figure
-
-
-def _fit(axes: Any, errors: Array) -> None:
-    """Make the errors' axis logarithmic where a few would press the rest to the ground."""
-    if errors.min() > 0 and errors.max() > _WIDE * np.median(errors):
-        log_axis(axes.yaxis, float(errors.min()), float(errors.max()))

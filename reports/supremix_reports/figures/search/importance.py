@@ -12,10 +12,10 @@ import numpy as np
 import optuna
 import polars as pl
 
+from supremix_reports.errors import PlotError
 from supremix_reports.figures.plot import (
     BLUE,
     ORANGE,
-    NotShown,
     Plot,
     counted,
     drawing,
@@ -31,7 +31,6 @@ BEST: Final = 5
 LEAST: Final = 10
 """Trials below which a share of the variance is an accident."""
 
-TITLE: Final = "Importance of the parameters"
 WHAT: Final[Mapping[str, str]] = {
     FANOVA: (
         "fANOVA (Hutter et al. 2014): share of the variance of the error over the searched space "
@@ -45,30 +44,25 @@ WHAT: Final[Mapping[str, str]] = {
 """What each evaluator's number is."""
 
 
-def importance_plot(name: str, of: Searched) -> Plot | NotShown:
+def importance_plot(of: Searched) -> Plot:
     """Draw the importance of each parameter."""
     trials, words = of.trials, of.words
     which = trials.comparable
     if len(which) < LEAST:
-        return NotShown(
-            name=name,
-            title=TITLE,
-            reason=f"The importance of parameters needs at least {LEAST} finished trials with an "
-            f"error, and there are {len(which)}.{trials.left_out()}",
+        raise PlotError(
+            f"The importance of parameters needs at least {LEAST} finished trials with an error, "
+            f"and there are {len(which)}.{trials.left_out()}"
         )
     if not trials.parameters:
-        return NotShown(name=name, title=TITLE, reason="No parameter took more than one value.")
+        raise PlotError("No parameter took more than one value.")
     if np.ptp(trials.errors(which)) == 0:
-        return NotShown(name=name, title=TITLE, reason="All finished trials have the same error.")
+        raise PlotError("All finished trials have the same error.")
     rows = importances(trials)
     if not rows:
-        reason = "No finished trial has a parameter within the recorded space."
-        return NotShown(name=name, title=TITLE, reason=reason)
+        raise PlotError("No finished trial has a parameter within the recorded space.")
     names = list(dict.fromkeys(row["parameter"] for row in rows))
     top = rows[0]
     return Plot(
-        name=name,
-        title=TITLE,
         caption=_caption(trials, rows, words),
         alt=f"Bars: importance of {counted(len(names), 'parameter')} of {words}. The largest is "
         f"{top['parameter']} with {top['importance']:.0%} by {top['evaluator']}.",
@@ -99,7 +93,8 @@ def importances(trials: SearchTrials) -> list[dict[str, Any]]:
     shares: dict[str, dict[str, float]] = {}
     if find_spec("sklearn") and always:
         shares[FANOVA] = _judged(study, FanovaImportanceEvaluator(seed=0), always)
-    everything = [s.name for s in trials.parameters if _somewhere(study, s)]
+    tried = {name for trial in study.get_trials(deepcopy=False) for name in trial.params}
+    everything = [s.name for s in trials.parameters if s.name in tried]
     if not everything:
         return []
     ped = PedAnovaImportanceEvaluator(target_quantile=max(0.1, BEST / count))
@@ -146,10 +141,6 @@ def _everywhere(trials: SearchTrials, parameter: SearchedParameter) -> bool:
     """Whether all comparable trials have the parameter, and not all the same value of it."""
     positions = trials.positions(trials.comparable, parameter)
     return bool(not np.isnan(positions).any() and np.ptp(positions) > 0)
-
-
-def _somewhere(study: optuna.Study, parameter: SearchedParameter) -> bool:
-    return any(parameter.name in trial.params for trial in study.get_trials(deepcopy=False))
 
 
 def _caption(trials: SearchTrials, rows: Sequence[dict[str, Any]], words: str) -> str:

@@ -83,14 +83,15 @@ def with_ratio(trials: SearchTrials) -> SearchTrials:
     names = {s.name for s in trials.parameters}
     if not {ALPHA, BETA} <= names:
         return trials
-    ratios = [_ratio(config) for config in trials.configs]
-    known = [r for r in ratios if r is not None]
     configs = tuple(
-        config if ratio is None else {**config, RATIO: ratio}
-        for config, ratio in zip(trials.configs, ratios, strict=True)
+        {**c, RATIO: c[ALPHA] / (c[ALPHA] + c[BETA])}
+        if None not in (c.get(ALPHA), c.get(BETA))
+        else c
+        for c in trials.configs
     )
+    known = [config[RATIO] for config in configs if RATIO in config]
     parameter = SearchedParameter(RATIO, FloatDistribution(min(known), max(known)))
-    return replace(trials, configs=configs, parameters=(*trials.parameters, parameter))
+    return replace(trials, configs=tuple(configs), parameters=(*trials.parameters, parameter))
 
 
 def marginals_of(trials: SearchTrials, names: Sequence[str]) -> list[Marginal]:
@@ -131,11 +132,7 @@ def binned(parameter: SearchedParameter, positions: Array, errors: Array) -> Mar
         A bin a value of a choice; else two to five bins of about equally many trials, each at the
         median position of its trials. A bin of fewer than three trials has no interval.
     """
-    if parameter.options:
-        parts = [np.flatnonzero(positions == position) for position in np.unique(positions)]
-    else:
-        order = positions.argsort(kind="stable")
-        parts = np.array_split(order, min(5, max(2, len(order) // 4)))
+    parts = bins(parameter, positions, per_bin=4)
     medians = [median_interval(errors[part], np.arange(len(part))) for part in parts]
     return Marginal(
         parameter=parameter,
@@ -146,6 +143,14 @@ def binned(parameter: SearchedParameter, positions: Array, errors: Array) -> Mar
         high=np.array([median.high for median in medians]),
         trials=np.array([len(part) for part in parts], dtype=np.float64),
     )
+
+
+def bins(parameter: SearchedParameter, positions: Array, per_bin: int) -> list[Any]:
+    """Return the indices of trials, (N,) positions, by bin, as `binned` says; `per_bin` in each."""
+    if parameter.options:
+        return [np.flatnonzero(positions == position) for position in np.unique(positions)]
+    count = min(5, max(2, len(positions) // per_bin))
+    return np.array_split(positions.argsort(kind="stable"), count)
 
 
 def _grown(table: Array, errors: Array) -> Any:
@@ -177,11 +182,6 @@ def _averaged(
         high=high,
         trials=np.full(len(grid), float(len(table))),
     )
-
-
-def _ratio(config: dict[str, Any]) -> float | None:
-    alpha, beta = config.get(ALPHA), config.get(BETA)
-    return None if alpha is None or beta is None else float(alpha / (alpha + beta))
 
 
 def value_text(parameter: SearchedParameter, position: float) -> str:

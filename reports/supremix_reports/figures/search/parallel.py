@@ -9,27 +9,25 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from supremix_reports.figures.plot import NotShown, Plot, counted, drawing, number, shade
+from supremix_reports.errors import PlotError
+from supremix_reports.figures.plot import Plot, counted, drawing, number, shade
 from supremix_reports.figures.search.trials import Searched, SearchedParameter, SearchTrials
 from supremix_reports.statistics.intervals import Array
 from supremix_reports.tables import schema
 
-TITLE: Final = "Hyperparameters and errors of the trials"
 _ABSENT: Final = -0.12  # below the axes: where a line goes that does not have the parameter
 _THICK: Final = 0.1  # share of the trials, the best ones, whose lines are thick
 
 
-def parallel_plot(name: str, of: Searched) -> Plot | NotShown:
+def parallel_plot(of: Searched) -> Plot:
     """Draw each finished trial as a line over one axis a parameter."""
     trials, words, unit = of.trials, of.words, of.unit
     which = trials.comparable
     if len(which) < 2 or not trials.parameters:
-        return NotShown(
-            name=name,
-            title=TITLE,
-            reason="Parallel coordinates need two finished trials with an error and a parameter "
-            f"that took two values; there are {counted(len(which), 'such trial')} and "
-            f"{counted(len(trials.parameters), 'such parameter')}.{trials.left_out()}",
+        raise PlotError(
+            "Parallel coordinates need two finished trials with an error and a parameter that took "
+            f"two values; there are {counted(len(which), 'such trial')} and "
+            f"{counted(len(trials.parameters), 'such parameter')}.{trials.left_out()}"
         )
     errors = trials.errors(which)
     positions = np.stack(
@@ -45,8 +43,6 @@ def parallel_plot(name: str, of: Searched) -> Plot | NotShown:
     shown = [s for s in trials.parameters if s.name in best]
     parameters = ", ".join(f"{s.name} {_word(best[s.name])}" for s in shown)
     return Plot(
-        name=name,
-        title=TITLE,
         caption=f"Each line is a finished trial of {words} ({len(which)}), from its "
         "hyperparameters to its validation MAE; darker is better, and the best tenth is thick. "
         f"Axes span the searched range, logarithmic where the search was.{absent}{ranges}"
@@ -60,18 +56,13 @@ def parallel_plot(name: str, of: Searched) -> Plot | NotShown:
 
 def _data(trials: SearchTrials, which: list[int], errors: Array) -> pl.DataFrame:
     """Hyperparameters as JSON texts, so that a choice of mixed values has one type."""
-    columns: dict[str, Any] = {
-        schema.RUN: [trials.rows[schema.RUN][i] for i in which],
-        schema.TRIAL: [trials.rows[schema.TRIAL][i] for i in which],
-        schema.ERROR: errors,
+    configs = [trials.configs[i] for i in which]
+    columns = {
+        s.name: [json.dumps(config[s.name]) if s.name in config else None for config in configs]
+        for s in trials.parameters
     }
-    for parameter in trials.parameters:
-        values = [trials.configs[i] for i in which]
-        columns[parameter.name] = [
-            json.dumps(config[parameter.name]) if parameter.name in config else None
-            for config in values
-        ]
-    return pl.DataFrame(columns)
+    own = trials.rows[which].select(schema.RUN, schema.TRIAL, pl.Series(schema.ERROR, errors))
+    return own.hstack(pl.DataFrame(columns))
 
 
 def _drawn(

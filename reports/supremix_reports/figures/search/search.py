@@ -8,9 +8,7 @@ from typing import Any, Final
 import polars as pl
 
 from supremix_reports.errors import TableError
-from supremix_reports.figures.plot import FigureSpec, NotShown, Plot, plot_name
-from supremix_reports.figures.search import curves as progress
-from supremix_reports.figures.search import importance, parallel, sensitivity
+from supremix_reports.figures.plot import FigureSpec, NotShown, Plot
 from supremix_reports.figures.search.across import across_plots as across_plots
 from supremix_reports.figures.search.curves import budget_plot, learning_plot
 from supremix_reports.figures.search.importance import importance_plot
@@ -20,11 +18,11 @@ from supremix_reports.figures.search.trials import Searched, search_trials
 from supremix_reports.tables import schema
 
 FIGURES: Final[tuple[FigureSpec[Searched], ...]] = (
-    FigureSpec("importance", importance.TITLE, importance_plot),
-    FigureSpec("sensitivity", sensitivity.TITLE, sensitivity_plot),
-    FigureSpec("budget", progress.BUDGET, budget_plot),
-    FigureSpec("curves", progress.LEARNING, learning_plot),
-    FigureSpec("parallel", parallel.TITLE, parallel_plot),
+    FigureSpec("importance", "Importance of the parameters", importance_plot),
+    FigureSpec("sensitivity", "Sensitivity to single parameters", sensitivity_plot),
+    FigureSpec("budget", "Error against budget", budget_plot),
+    FigureSpec("curves", "Learning curves", learning_plot),
+    FigureSpec("parallel", "Hyperparameters and errors of the trials", parallel_plot),
 )
 """The figures of a search, in the order of a report; a new one is a line here."""
 
@@ -56,13 +54,10 @@ def search_plots(
     own = (pl.col(schema.DATASET) == dataset) & (pl.col(schema.METHOD) == method)
     trials, curves = trials.filter(own), curves.filter(own)
     words = f"{method} on {dataset}"
-    names = {figure.key: plot_name(dataset, method, figure.key) for figure in FIGURES}
+    data: Searched | str = f"There are no trials of {words}."
     try:
-        found = search_trials(trials, space)
+        if not trials.is_empty():
+            data = Searched(search_trials(trials, space), curves, words, unit)
     except TableError as error:
-        return [figure.missing(names[figure.key], str(error)) for figure in FIGURES]
-    if trials.is_empty():
-        reason = f"There are no trials of {words}."
-        return [figure.missing(names[figure.key], reason) for figure in FIGURES]
-    of = Searched(found, curves, words, unit)
-    return [figure.draw(names[figure.key], of) for figure in FIGURES]
+        data = str(error)
+    return [figure.plot(data, dataset, method) for figure in FIGURES]

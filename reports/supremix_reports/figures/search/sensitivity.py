@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import polars as pl
 
+from supremix_reports.errors import PlotError
 from supremix_reports.figures.plot import (
     BLUE,
     GREY,
-    NotShown,
     Plot,
     counted,
-    drawing,
     listed,
     log_axis,
     number,
+    panel_grid,
+    spread_axis,
     whiskers,
 )
 from supremix_reports.figures.search.marginals import (
@@ -33,32 +33,24 @@ from supremix_reports.figures.search.marginals import (
 from supremix_reports.figures.search.trials import Searched, SearchedParameter, SearchTrials
 from supremix_reports.statistics.intervals import Array
 
-_WIDE: Final = 8.0  # ratio of the largest to the median error from which on an axis is logarithmic
-TITLE: Final = "Sensitivity to single parameters"
 
-
-def sensitivity_plot(name: str, of: Searched) -> Plot | NotShown:
+def sensitivity_plot(of: Searched) -> Plot:
     """Draw the error along mixup parameters, temperature and batch size, a panel each."""
-    trials, words, unit = of.trials, of.words, of.unit
-    trials = with_ratio(trials)
+    trials, words = with_ratio(of.trials), of.words
     marginals = marginals_of(trials, PARAMETERS)
     if not marginals:
         wanted = [p for p in PARAMETERS if p in {s.name for s in trials.parameters}]
         found = f"searched here: {listed(wanted)}" if wanted else "none was searched"
-        return NotShown(
-            name=name,
-            title=TITLE,
-            reason="The sensitivity to mixup ratio, temperature and batch size needs at least "
-            f"{LEAST} finished trials with an error and one of these parameters with two values; "
-            f"{found}, with {counted(len(trials.comparable), 'such trial')}.{trials.left_out()}",
+        raise PlotError(
+            f"The sensitivity to mixup ratio, temperature and batch size needs at least {LEAST} "
+            "finished trials with an error and one of these parameters with two values; "
+            f"{found}, with {counted(len(trials.comparable), 'such trial')}.{trials.left_out()}"
         )
     return Plot(
-        name=name,
-        title=TITLE,
         caption=_caption(trials, marginals, words),
         alt=f"Panels of the validation error of {words} along "
         f"{listed([m.parameter.name for m in marginals])}. {' '.join(map(_least, marginals))}",
-        figure=_drawn(trials, marginals, unit),
+        figure=_drawn(trials, marginals, of.unit),
         data=pl.DataFrame([row for m in marginals for row in m.rows()]),
     )
 
@@ -131,28 +123,13 @@ def _least(one: Marginal) -> str:
 
 
 def _drawn(trials: SearchTrials, marginals: list[Marginal], unit: str) -> Any:
-    columns = min(3, len(marginals))
-    rows = math.ceil(len(marginals) / columns)
     which = trials.comparable
     errors = trials.errors(which)
-    with drawing(rows, columns, height=0.5 + 2.2 * rows, sharey=True) as (figure, panels):
-        for k, (axes, one) in enumerate(zip(panels, marginals, strict=False)):
-            at = trials.positions(which, one.parameter)
-            draw_panel(axes, one, at, errors)
-            if k % columns == 0:
-                axes.set_ylabel(f"validation MAE ({unit})")
-        for axes in panels[len(marginals) :]:
-            axes.set_axis_off()
-        _limit(panels[0], errors, marginals)
+    with panel_grid(len(marginals), 0.5, f"validation MAE ({unit})") as (figure, panels):
+        for axes, one in zip(panels, marginals, strict=True):
+            draw_panel(axes, one, trials.positions(which, one.parameter), errors)
+        drawn = np.concatenate([errors, *(m.middle for m in marginals)])
+        if not spread_axis(panels[0].yaxis, drawn):
+            room = 0.06 * (float(np.ptp(drawn)) or 1.0)
+            panels[0].set_ylim(drawn.min() - room, drawn.max() + room)
     return figure
-
-
-def _limit(axes: Any, errors: Array, marginals: list[Marginal]) -> None:
-    """Show all errors; on a logarithmic scale where a few would press the rest to the ground."""
-    drawn = np.concatenate([errors, *(m.middle for m in marginals)])
-    bottom, top = float(drawn.min()), float(drawn.max())
-    if bottom > 0 and top > _WIDE * np.median(drawn):
-        log_axis(axes.yaxis, bottom, top)
-        return
-    room = 0.06 * (top - bottom or 1.0)
-    axes.set_ylim(bottom - room, top + room)
