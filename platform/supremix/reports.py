@@ -58,7 +58,8 @@ def report(
         RunFolderError: The storage cannot be read or written.
     """
     addresses = addresses_of(runs)
-    target = to_path(_home(addresses) if out is None else out)
+    home = f"{addresses[0].rstrip('/')}/{HOME}" if len(addresses) == 1 else HOME
+    target = to_path(home if out is None else out)
     options = Options(
         reference=reference,
         split=split,
@@ -94,10 +95,6 @@ def compare(*runs: Address, split: str = "test", paths: bool = False) -> Differe
     addresses = addresses_of(runs)
     with storage_errors(", ".join(addresses)):
         return compare_runs(addresses, split=split, paths=paths)
-
-
-def _home(addresses: Sequence[str]) -> str:
-    return f"{addresses[0].rstrip('/')}/{HOME}" if len(addresses) == 1 else HOME
 
 
 def results(

@@ -27,27 +27,3 @@ from supremix_spaces.presets.presets import space_for as space_for
 from supremix_spaces.presets.presets import space_names as space_names
 from supremix_spaces.space import Space as Space
 from supremix_spaces.space import load_space as load_space
-
-__all__ = [
-    "AUTO",
-    "Auto",
-    "Choice",
-    "Condition",
-    "ConfigError",
-    "Fixed",
-    "Float",
-    "Int",
-    "Parameter",
-    "Space",
-    "SpaceError",
-    "Trial",
-    "UnknownParameterError",
-    "UnknownSpaceError",
-    "Value",
-    "load_parameters",
-    "load_space",
-    "parse_override",
-    "parse_overrides",
-    "space_for",
-    "space_names",
-]

@@ -12,7 +12,7 @@ from optuna.storages.journal import JournalFileBackend, JournalStorage
 from optuna.trial import TrialState
 from run_folders import CONFIG, SPACE, end, epoch, session, trial
 
-from supremix.monitoring.optuna_journal import Journal
+from supremix.monitoring.optuna_journal import JournalStudy, open_journal
 from supremix.tuning.ledger.ledger import Event
 
 EVENTS = [
@@ -47,7 +47,7 @@ def read(path: Path) -> list[optuna.trial.FrozenTrial]:
 
 
 def journal_of(path: Path, *batches: list[Event]) -> list[optuna.trial.FrozenTrial]:
-    study = Journal(path).study("run", SPACE)
+    study = JournalStudy(open_journal(path), "run", SPACE)
     for batch in batches:
         study.follow(batch)
     return read(path)
@@ -105,7 +105,7 @@ def test_followed_in_pieces_it_comes_to_the_same(tmp_path: Path, size: int) -> N
 
 def test_nothing_that_was_written_is_rewritten(tmp_path: Path) -> None:
     path = tmp_path / "journal.log"
-    study, before = Journal(path).study("run", SPACE), b""
+    study, before = JournalStudy(open_journal(path), "run", SPACE), b""
     for event in EVENTS:
         study.follow([event])
         assert path.read_bytes().startswith(before)
@@ -119,7 +119,7 @@ def test_a_trial_that_began_and_ended_before_the_first_look_costs_one_line(tmp_p
 
 
 def test_two_runs_are_two_studies(tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "journal.log")
+    storage = open_journal(tmp_path / "journal.log")
     for name in ("a", "b"):
-        journal.study(name, SPACE).follow(EVENTS)
-    assert sorted(optuna.get_all_study_names(journal.storage)) == ["a", "b"]
+        JournalStudy(storage, name, SPACE).follow(EVENTS)
+    assert sorted(optuna.get_all_study_names(storage)) == ["a", "b"]

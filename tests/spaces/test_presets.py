@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from types import ModuleType
-
 import pytest
 
-import supremix_spaces
 from supremix_spaces import (
     Choice,
     Fixed,
@@ -156,12 +153,3 @@ def test_an_unknown_method() -> None:
 def test_lengths_have_to_be_positive(window: float, label_bin: float) -> None:
     with pytest.raises(SpaceError, match="window > 0 and label_bin >= 0"):
         space_for("supremix", window=window, label_bin=label_bin, train_size=100)
-
-
-def test_the_public_names_are_those_exported() -> None:
-    public = {
-        name
-        for name, value in vars(supremix_spaces).items()
-        if not name.startswith("_") and not isinstance(value, ModuleType)
-    }
-    assert sorted(public) == supremix_spaces.__all__

@@ -17,7 +17,7 @@ from worker_group import begin_on_workers
 from supremix.losses import BalancedMSELoss, DensityWeights, HuberLoss, SoftLabels
 from supremix.methods.mixing import Mixed, Mixing
 from supremix.methods.recipes import LabelStats, Recipe, SoftBins
-from supremix.methods.terms import BalancedMSE, Huber
+from supremix.methods.terms import InTaskUnit
 from supremix.models import BinnedHead, EncoderSpec
 from supremix.models.scaling import TargetScale
 from supremix.training import (
@@ -323,8 +323,9 @@ def test_lengths_of_losses_are_in_the_unit_of_the_task() -> None:
     labels = torch.linspace(10, 30, 101, dtype=torch.float64)
     plain = LabelStats(labels=labels, scale=TargetScale.fit(labels.numpy()))
     std = float(labels.std(correction=0))
-    assert Huber(delta=3.0).bind(plain) == HuberLoss(delta=3.0 / std)
-    assert BalancedMSE(sigma=2.0).bind(plain) == BalancedMSELoss(sigma=2.0 / std)
+    assert InTaskUnit(HuberLoss(delta=3.0), "delta").bind(plain) == HuberLoss(delta=3.0 / std)
+    noise = InTaskUnit(BalancedMSELoss(sigma=2.0), "sigma").bind(plain)
+    assert noise == BalancedMSELoss(sigma=2.0 / std)
     curved = LabelStats(labels=labels, scale=TargetScale.fit(labels.numpy(), "log"))
     ends = torch.tensor([19.995, 20.005], dtype=torch.float64)
     apart = float(curved.scale.standardise(ends).diff())

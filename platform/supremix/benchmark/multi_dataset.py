@@ -16,7 +16,6 @@ from supremix.runs.folder import new_run_folder
 from supremix.runs.grids import MULTI_DATASET
 from supremix.search.request.keywords import SearchKeywords
 from supremix.search.request.python import checked, takes_options
-from supremix.search.spec import SearchSpec
 from supremix.storage.paths import Address, to_path
 from supremix.training import Method
 from supremix_datasets import Dataset
@@ -71,7 +70,10 @@ class MultiDatasetSearch(Grid):
         if len(specs) < 2:
             raise SpecError(f"a search over several datasets needs at least two; got {len(specs)}.")
         self.sharing = _sharing(objective)
-        super().__init__(specs, _new_folder(specs, objective) if out is None else out, progress)
+        if out is None:
+            label = f"{len(specs)}-datasets" if objective == PER_DATASET else "joint"
+            out = new_run_folder(label, specs[0].resolve_method().name)
+        super().__init__(specs, out, progress)
 
     @classmethod
     def resume(
@@ -131,8 +133,3 @@ def _learns(objective: str, warm_start: bool | None) -> bool:
     if warm_start and objective == JOINT_OBJECTIVE:
         raise SpecError("a joint objective starts from nothing else; leave warm_start out.")
     return objective == PER_DATASET if warm_start is None else warm_start
-
-
-def _new_folder(specs: Sequence[SearchSpec], objective: str) -> Address:
-    label = f"{len(specs)}-datasets" if objective == PER_DATASET else "joint"
-    return new_run_folder(label, specs[0].resolve_method().name)

@@ -1,7 +1,4 @@
 """The command line: `supremix search`, `check`, `prepare`, `predict`, `datasets`, `phantom`."""
 
-from __future__ import annotations
-
-from supremix.cli.app import app, main
-
-__all__ = ["app", "main"]
+from supremix.cli.app import app as app
+from supremix.cli.app import main as main

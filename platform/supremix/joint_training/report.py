@@ -22,6 +22,7 @@ from supremix_reports import (
     read_table,
     write_table,
 )
+from supremix_reports.document.markdown import grid
 
 JOINT, ALONE = "joint", "alone"
 """Folders of the models in the run folder; in either one a folder for each dataset."""
@@ -151,10 +152,10 @@ def _row(dataset: str, split: str, unit: str, joint: pl.DataFrame, alone: pl.Dat
 def page(run: str, method: str, rows: Sequence[JointRow]) -> str:
     """The page of a joint training, in Markdown."""
     head = ("dataset", "split", "images", "joint", "alone", "joint minus alone", "unit")
-    lines = [head, ("---",) * len(head), *(_cells(row) for row in rows)]
-    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    table = grid(head, [_cells(row) for row in rows])
+    names = ", ".join(dict.fromkeys(row.dataset for row in rows))
     return (
-        f"# {run}\n\nOne encoder trained with {method} on {', '.join(_names(rows))} at once, "
+        f"# {run}\n\nOne encoder trained with {method} on {names} at once, "
         "compared with one trained on each alone with the same hyperparameters, epochs, batches "
         "and seed.\n\n"
         f"{table}\n\nMean absolute errors with 95 % intervals, by bootstrap over patients; the "
@@ -163,19 +164,15 @@ def page(run: str, method: str, rows: Sequence[JointRow]) -> str:
     )
 
 
-def _names(rows: Sequence[JointRow]) -> list[str]:
-    return list(dict.fromkeys(row.dataset for row in rows))
-
-
 def _cells(row: JointRow) -> tuple[str, ...]:
-    errors = [_text(i) for i in (row.joint, row.alone)]
-    difference = _text(row.difference, signed=True)
+    errors = [interval_words(i) for i in (row.joint, row.alone)]
+    difference = interval_words(row.difference, "+")
     return row.dataset, _SPLITS[row.split], str(row.joint.n), *errors, difference, row.unit
 
 
-def _text(interval: Interval | None, *, signed: bool = False) -> str:
+def interval_words(interval: Interval | None, sign: str = "") -> str:
+    """An error with its interval, with `sign` "+" also where it is positive; a dash for None."""
     if interval is None:
         return "–"
-    sign = "+" if signed else ""
-    low, high = (format(value, f"{sign}.3g") for value in (interval.low, interval.high))
-    return f"{format(interval.value, f'{sign}.3g')} ({low} to {high})"
+    value, low, high = (format(number, f"{sign}.3g") for number in interval.numbers)
+    return f"{value} ({low} to {high})"

@@ -109,33 +109,25 @@ class YAwareConfig(TwoStageConfig):
 
     Args:
         temperature, kernel: Hyperparameters of the loss, see `supremix.losses.YAwareLoss`.
-        sigma: Bandwidth in the task's unit; None takes 5 times the card's label scale.
+        sigma: Bandwidth in the task's unit; None takes the published one, in years, as so many
+            label scales of the card: 5 for y-Aware, 2 for the exp loss.
     """
 
     temperature: float = 0.1
     sigma: float | None = None
     kernel: str = "rbf"
 
-    def loss(self, card: Card) -> YAwareLoss:
-        """The y-Aware loss, its published bandwidth in years taken as one in label scales."""
+    def loss(self, card: Card) -> YAwareLoss | ExpLoss:
+        """The y-Aware loss."""
         return from_config(YAwareLoss, self, sigma=YAwareLoss().sigma * card.label_scale)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ExpConfig(TwoStageConfig):
-    """Parameters of the exp loss (Barbano et al. 2023) in addition to `TwoStageConfig`.
-
-    Args:
-        temperature, kernel: Hyperparameters of the loss, see `supremix.losses.ExpLoss`.
-        sigma: Bandwidth in the task's unit; None takes 2 times the card's label scale.
-    """
-
-    temperature: float = 0.1
-    sigma: float | None = None
-    kernel: str = "rbf"
+class ExpConfig(YAwareConfig):
+    """Parameters of the exp loss (Barbano et al. 2023): those of `YAwareConfig`."""
 
     def loss(self, card: Card) -> ExpLoss:
-        """The exp loss, its published bandwidth in years taken as one in label scales."""
+        """The exp loss."""
         return from_config(ExpLoss, self, sigma=ExpLoss().sigma * card.label_scale)
 
 

@@ -9,11 +9,11 @@ from typing import Any
 from torch import Tensor
 
 from supremix._errors import ConfigError
-from supremix.losses import DensityWeights, mse
+from supremix.losses import DensityWeights, HuberLoss, mse
 from supremix.losses.density import REWEIGHTINGS
 from supremix.methods.base import Stage, absolute_error, from_config, label_bin_of
 from supremix.methods.recipes import Bindable, Recipe, Smoothing, legal
-from supremix.methods.terms import FeatureTerm, Huber
+from supremix.methods.terms import FeatureTerm, InTaskUnit
 from supremix_datasets.cards.card import Card
 
 BASES = ("l1", "mse", "huber")
@@ -73,7 +73,7 @@ class BasedConfig(EndToEndConfig):
     def objective(self, card: Card) -> Callable[..., Tensor] | Bindable:
         """The base loss."""
         if self.base == "huber":
-            return from_config(Huber, self, delta=card.label_scale)
+            return InTaskUnit(from_config(HuberLoss, self, delta=card.label_scale), "delta")
         return mse if self.base == "mse" else absolute_error
 
     def density(self, card: Card) -> DensityWeights | None:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from supremix.losses import mse
+from supremix.losses import BalancedMSELoss, HuberLoss, mse
 from supremix.methods.base import from_config, label_bin_of
 from supremix.methods.end_to_end import EndToEnd, EndToEndConfig
 from supremix.methods.recipes import Recipe, SoftBins
-from supremix.methods.terms import BalancedMSE, Huber
+from supremix.methods.terms import InTaskUnit
 from supremix_datasets.cards.card import Card
 
 
@@ -35,9 +35,9 @@ class HuberConfig(EndToEndConfig):
 
     delta: float | None = None
 
-    def objective(self, card: Card) -> Huber:
+    def objective(self, card: Card) -> InTaskUnit:
         """The Huber loss."""
-        return from_config(Huber, self, delta=card.label_scale)
+        return InTaskUnit(from_config(HuberLoss, self, delta=card.label_scale), "delta")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,9 +71,9 @@ class BalancedMSEConfig(EndToEndConfig):
 
     sigma: float | None = None
 
-    def objective(self, card: Card) -> BalancedMSE:
+    def objective(self, card: Card) -> InTaskUnit:
         """The balanced squared error."""
-        return from_config(BalancedMSE, self, sigma=card.label_scale)
+        return InTaskUnit(from_config(BalancedMSELoss, self, sigma=card.label_scale), "sigma")
 
     def recipe(self, card: Card) -> Recipe:
         """A loss of the whole batch."""

@@ -15,32 +15,22 @@ from supremix.methods.recipes import BoundTerm, GlobalBatch, LabelStats
 _MOST_REFERENCES = 4096
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Huber:
-    """`HuberLoss` with its delta in the task's unit."""
+@dataclass(frozen=True, slots=True)
+class InTaskUnit:
+    """A loss of predictions with a length in the task's unit, bound to the scale of the targets.
 
-    delta: float
+    Args:
+        loss: The loss.
+        length: Name of its field that is a length.
+    """
 
-    def __post_init__(self) -> None:
-        HuberLoss(delta=self.delta)
+    loss: HuberLoss | BalancedMSELoss
+    length: str
 
-    def bind(self, stats: LabelStats) -> HuberLoss:
+    def bind(self, stats: LabelStats) -> HuberLoss | BalancedMSELoss:
         """The loss on standardised targets."""
-        return HuberLoss(delta=stats.length(self.delta))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BalancedMSE:
-    """`BalancedMSELoss` with its sigma in the task's unit."""
-
-    sigma: float
-
-    def __post_init__(self) -> None:
-        BalancedMSELoss(sigma=self.sigma)
-
-    def bind(self, stats: LabelStats) -> BalancedMSELoss:
-        """The loss on standardised targets."""
-        return BalancedMSELoss(sigma=stats.length(self.sigma))
+        length = stats.length(getattr(self.loss, self.length))
+        return dataclasses.replace(self.loss, **{self.length: length})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

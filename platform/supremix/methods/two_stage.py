@@ -4,7 +4,7 @@ The contrastive methods share their training parameters and their stages. A meth
 adds a configuration with the parameters of its loss; one of your own is two lines more::
 
     class MineConfig(TwoStageConfig):  # a frozen dataclass
-        def loss(self, card: Card) -> ContrastiveLoss: ...
+        def loss(self, card: Card) -> EmbeddingLoss: ...
 
     Mine = TwoStage(name="mine", config=MineConfig)
 """
@@ -25,7 +25,7 @@ from supremix_datasets.cards.card import Card
 _HEADS = ("probe", "finetune")
 
 
-class ContrastiveLoss(Protocol):
+class EmbeddingLoss(Protocol):
     """A loss on the embeddings of a batch, as those of `supremix.losses` are."""
 
     def __call__(
@@ -83,7 +83,7 @@ class TwoStageConfig:
             if value is not None and value < 1:
                 raise ConfigError(f"{name} must be at least 1, found {value}")
 
-    def loss(self, card: Card) -> ContrastiveLoss:
+    def loss(self, card: Card) -> EmbeddingLoss:
         """The loss, its lengths on the label axis the card's where they are left open."""
         raise NotImplementedError(f"{type(self).__name__} has to say which loss it stands for")
 

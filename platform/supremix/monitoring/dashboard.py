@@ -12,9 +12,11 @@ from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
+from optuna.storages import BaseStorage
+
 from supremix.errors import RunFolderError, SpecError
 from supremix.monitoring.inspect import runs_in
-from supremix.monitoring.optuna_journal import Journal, JournalStudy
+from supremix.monitoring.optuna_journal import JournalStudy, open_journal
 from supremix.runs.folder import RunFolder, read_json
 from supremix.storage.paths import Address
 from supremix.tuning.ledger.tail import Tail
@@ -56,10 +58,10 @@ class Dashboard(AbstractContextManager["Dashboard", None]):
             if journal is None:
                 scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="supremix-"))
                 journal = Path(scratch) / "journal.log"
-            self._follower = Follower(runs_in(run), Journal(journal))
+            self._follower = Follower(runs_in(run), open_journal(journal))
             self._follower.look()
             # A storage of its own, as if it were another process.
-            self._server = _listen(host, port, _read_only(wsgi(Journal(journal).storage)))
+            self._server = _listen(host, port, _read_only(wsgi(open_journal(journal))))
             self._resources = stack.pop_all()
         self._thread = threading.Thread(target=self._follow, name="dashboard", daemon=True)
         self.problem: Exception | None = None
@@ -107,11 +109,11 @@ class Follower:
 
     Args:
         runs: The runs; each becomes a study of its name.
-        journal: A new one.
+        storage: Optuna's storage, empty.
     """
 
-    def __init__(self, runs: Iterable[RunFolder], journal: Journal) -> None:
-        self._journal = journal
+    def __init__(self, runs: Iterable[RunFolder], storage: BaseStorage) -> None:
+        self._storage = storage
         self._runs = [(run, Tail(run.ledger)) for run in runs]
         self._studies: dict[str, JournalStudy] = {}
 
@@ -131,7 +133,7 @@ class Follower:
             space = _space_of(run)
             if space is None:
                 return 0
-            self._studies[run.name] = self._journal.study(run.name, space)
+            self._studies[run.name] = JournalStudy(self._storage, run.name, space)
         return self._studies[run.name].follow(tail.new())
 
 

@@ -49,25 +49,10 @@ class _Backend(JournalFileBackend):
             file.write(text.encode())
 
 
-class Journal:
-    """A journal file with a study for each of several runs.
-
-    Args:
-        path: A file that does not exist yet.
-    """
-
-    def __init__(self, path: str | Path) -> None:
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self.storage: BaseStorage = JournalStorage(_Backend(str(path)))
-
-    def study(self, name: str, space: Space) -> JournalStudy:
-        """A new study.
-
-        Args:
-            name: Name of the study, unlike any other in the journal.
-            space: Space that is searched.
-        """
-        return JournalStudy(self.storage, name, space)
+def open_journal(path: str | Path) -> BaseStorage:
+    """Optuna's storage in a journal file, which is made where there is none."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return JournalStorage(_Backend(str(path)))
 
 
 @dataclass(slots=True)

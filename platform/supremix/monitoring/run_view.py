@@ -95,7 +95,8 @@ class RunView:
     def _status(self, held: bool) -> Status:
         counters, running = self._counters, self._counters.running
         best = best_record(counters.records.values())
-        silence = self._silence()
+        changed = self._tail.changed()
+        silence = None if changed is None else max(0.0, self._clock() - changed)
         state = self._state(held, silence)
         return Status(
             run=str(self.folder.path),
@@ -124,10 +125,6 @@ class RunView:
             failures=tuple(counters.failures),
         )
 
-    def _silence(self) -> float | None:
-        changed = self._tail.changed()
-        return None if changed is None else max(0.0, self._clock() - changed)
-
     def _state(self, held: bool, silence: float | None) -> RunState:
         counters = self._counters
         if self._concluded():
@@ -137,17 +134,14 @@ class RunView:
             limit = epoch_limit(counters.longest or None, self._stall)
             hangs = counters.states["running"] and (silence or 0.0) > limit
             return "stalled" if hangs else "running"
-        vain = (
-            counters.searched and not counters.states["running"] and not counters.states["finished"]
-        )
-        return "failed" if vain and self._used_up() else "interrupted"
+        states = counters.states
+        vain = counters.searched and not states["running"] and not states["finished"]
+        used_up = any(used >= self._limits[name] for name, used in self._used().items())
+        return "failed" if vain and used_up else "interrupted"
 
     def _concluded(self) -> bool:
         """Whether all is done; a benchmark may ask for more test seeds later on."""
         return self._counters.concluded and self._counters.tested >= self._tests
-
-    def _used_up(self) -> bool:
-        return any(used >= self._limits[name] for name, used in self._used().items())
 
     def _used(self) -> dict[str, float]:
         counters = self._counters

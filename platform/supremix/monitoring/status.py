@@ -171,28 +171,19 @@ def running_of(record: TrialRecord) -> RunningTrial:
 
 def finalists_of(records: Mapping[int, TrialRecord]) -> tuple[Finalist, ...]:
     """The trials that are retrained with new seeds, those with the least error first."""
-    again = [record for record in records.values() if record.replicate_of is not None]
-    means = replicate_means(record.outcome for record in again)
+    again: dict[int, list[TrialRecord]] = {}
+    for record in records.values():
+        if record.replicate_of is not None:
+            again.setdefault(record.replicate_of, []).append(record)
+    means = replicate_means(record.outcome for own in again.values() for record in own)
     found = [
-        _finalist(records, number, again, means)
-        for number in {r.replicate_of for r in again}
-        if number is not None
+        Finalist(
+            trial=number,
+            error=finite(records[number].error),
+            confirming=tuple(record.number for record in own),
+            errors=tuple(r.error for r in own if r.state == "finished" and r.error is not None),
+            mean=finite(means.get(number)),
+        )
+        for number, own in again.items()
     ]
     return tuple(sorted(found, key=lambda f: (f.mean is None, f.mean or f.error or 0.0, f.trial)))
-
-
-def _finalist(
-    records: Mapping[int, TrialRecord],
-    number: int,
-    again: list[TrialRecord],
-    means: Mapping[int, float],
-) -> Finalist:
-    own = [record for record in again if record.replicate_of == number]
-    done = [r.error for r in own if r.state == "finished" and r.error is not None]
-    return Finalist(
-        trial=number,
-        error=finite(records[number].error),
-        confirming=tuple(record.number for record in own),
-        errors=tuple(done),
-        mean=finite(means.get(number)),
-    )

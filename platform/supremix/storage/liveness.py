@@ -51,13 +51,10 @@ class Liveness:
         with storage_errors(str(self._path)):
             first = self._sign is None
             self._read()
-            while first and self._undecided():
+            while first and self._sign is not None and not self._alive and not self._silent():
                 self._sleep(REFRESH / 6)
                 self._read()
         return self._alive
-
-    def _undecided(self) -> bool:
-        return self._sign is not None and not self._alive and not self._silent()
 
     def _silent(self) -> bool:
         return self._clock() - self._since >= self._stale

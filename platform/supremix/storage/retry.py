@@ -104,7 +104,10 @@ def with_retries(
                 raise
             if began is None:
                 began = time.monotonic()
-                say(_begins(what, error, patience))
+                say(
+                    f"the storage of {what} fails for now ({_reason(error)}); trying again for up "
+                    f"to {_duration(patience)}"
+                )
             elif time.monotonic() - began >= patience:
                 raise RunFolderError(_given_up(what, error, patience)) from error
             wait = min(2 * wait, LONGEST_PAUSE, max(patience, 0.05))
@@ -144,13 +147,6 @@ def explanation(what: str, error: BaseException) -> str:
             "endpoint (such as AWS_ENDPOINT_URL) and the space left, then try again."
         )
     return f"{found} Name another address, or make this one usable."
-
-
-def _begins(what: str, error: BaseException, patience: float) -> str:
-    return (
-        f"the storage of {what} fails for now ({_reason(error)}); trying again for up to "
-        f"{_duration(patience)}"
-    )
 
 
 def _given_up(what: str, error: BaseException, patience: float) -> str:

@@ -14,7 +14,7 @@ from supremix.methods.end_to_end import EndToEndConfig as EndToEndConfig
 from supremix.methods.registry import get_method as get_method
 from supremix.methods.registry import make_config as make_config
 from supremix.methods.registry import method_names as method_names
-from supremix.methods.two_stage import ContrastiveLoss as ContrastiveLoss
+from supremix.methods.two_stage import EmbeddingLoss as EmbeddingLoss
 from supremix.methods.two_stage import TwoStage as TwoStage
 from supremix.methods.two_stage import TwoStageConfig as TwoStageConfig
 from supremix.training.artifacts.checkpoint import checkpoint_exists as checkpoint_exists

@@ -136,7 +136,6 @@ class Plot:
         return saved(self.figure, "pdf", self.name)
 
 
-
 def saved(figure: Any, kind: str, salt: str = "", **options: Any) -> bytes:
     """Return a figure as the content of a file (svg, png or pdf), always the same bytes."""
     undated = {

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from supremix.cli.commands.report import Paths, Runs, Split, show_problems
+from supremix.cli.views.search import line_table
 
 if TYPE_CHECKING:
     from supremix_reports.document.parts import Table as Content
@@ -88,7 +89,7 @@ def _show(found: Differences, console: Console) -> None:
 
 
 def _table(content: Content) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = line_table()
     for column in content.columns:
         justify = "right" if column.number else "left"
         table.add_column(column.name, justify=justify, overflow="fold", no_wrap=column.number)

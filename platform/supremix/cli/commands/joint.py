@@ -7,18 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from supremix.cli.parsing.dispatch import dataset_names, request_values
 from supremix.cli.parsing.signature import takes_options_of
 from supremix.cli.parsing.values import parse_shape
 from supremix.cli.views.progress import Display
+from supremix.cli.views.search import line_table
 from supremix.search.request.option import JOINT
 
 if TYPE_CHECKING:
     from supremix import JointResult
-    from supremix_reports import Interval
 
 WIDTH = 110
 """Characters that a row of the result may need."""
@@ -104,20 +103,16 @@ def _shapes(texts: Sequence[str] | None) -> dict[str, tuple[int, ...]]:
 
 def show_joint(result: JointResult, console: Console) -> None:
     """Show each dataset's errors, trained jointly and alone, and the run folder."""
+    from supremix.joint_training.report import interval_words
+
     head = ("dataset", "split", "joint", "alone", "joint minus alone", "unit")
-    table = Table(*head, box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = line_table()
+    for heading in head:
+        table.add_column(heading)
     for row in result.rows:
-        cells = [_text(row.joint), _text(row.alone), _text(row.difference, "+")]
+        cells = [interval_words(one) for one in (row.joint, row.alone)]
+        cells.append(interval_words(row.difference, "+"))
         table.add_row(row.dataset, row.split, *cells, row.unit)
     # One line for each row, also on a narrow terminal: wrapped numbers cannot be compared.
     console.print(table, width=max(WIDTH, console.width), crop=False)
     console.print(Text(f"\neverything is in {result.path}"), soft_wrap=True)
-
-
-def _text(interval: Interval | None, sign: str = "") -> str:
-    if interval is None:
-        return "-"
-    value, low, high = (
-        format(number, f"{sign}.3g") for number in (interval.value, interval.low, interval.high)
-    )
-    return f"{value} ({low} to {high})"

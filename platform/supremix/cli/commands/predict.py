@@ -61,9 +61,14 @@ def predict(
         return
     predictions, failures = _predict_each(trained, images, given)
     if predictions:
-        Console().print(_as_table(predictions, trained.card.unit))
+        shown = Table("image", f"prediction ({trained.card.unit})", box=None, pad_edge=False)
+        for image, value in predictions.items():
+            shown.add_row(image, f"{value:.2f}")
+        Console().print(shown)
     if table is not None:
-        _write_csv(table, predictions, trained.card.unit)
+        rows = [(image, value, trained.card.unit) for image, value in predictions.items()]
+        with table.open("w", newline="") as file:
+            csv.writer(file).writerows([("image", "prediction", "unit"), *rows])
     for image, reason in failures.items():
         Console(stderr=True).print(f"{image}: {reason}", style="red", soft_wrap=True)
     if failures:
@@ -100,17 +105,3 @@ def _predict_each(
         except DatasetError as error:
             failures[image] = str(error)
     return predictions, failures
-
-
-def _as_table(predictions: dict[str, float], unit: str) -> Table:
-    table = Table("image", f"prediction ({unit})", box=None, pad_edge=False)
-    for image, value in predictions.items():
-        table.add_row(image, f"{value:.2f}")
-    return table
-
-
-def _write_csv(path: Path, predictions: dict[str, float], unit: str) -> None:
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["image", "prediction", "unit"])
-        writer.writerows([image, value, unit] for image, value in predictions.items())

@@ -28,11 +28,6 @@ Paths = Annotated[
 ]
 
 
-def read_formats(text: str) -> list[str]:
-    """Read `--formats`: words with commas between them."""
-    return [word.strip() for word in text.split(",") if word.strip()]
-
-
 def report(
     runs: Runs,
     out: Annotated[
@@ -93,7 +88,7 @@ def report(
         title=title,
         ids=ids,
         paths=paths,
-        formats=read_formats(formats),
+        formats=[word.strip() for word in formats.split(",") if word.strip()],
     )
     console = Console()
     show_problems(written.problems, console)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from supremix.cli.parsing.values import format_value
+from supremix.cli.views.search import fitting, line_table
 
 if TYPE_CHECKING:
     import polars as pl
@@ -139,7 +139,7 @@ def _show(rows: pl.DataFrame, form: Format, out: str | None) -> None:
         screen = Console()
         _show_table(rows, screen if screen.is_terminal else Console(width=WIDE))
         return
-    content = _table_text(rows) if form is Format.TABLE else _content(rows, form)
+    content = _content(rows, form)
     if out is None:
         sys.stdout.buffer.write(content)
         sys.stdout.flush()
@@ -151,6 +151,10 @@ def _show(rows: pl.DataFrame, form: Format, out: str | None) -> None:
 
 
 def _content(rows: pl.DataFrame, form: Format) -> bytes:
+    if form is Format.TABLE:
+        text = io.StringIO()
+        _show_table(rows, Console(file=text, width=WIDE))
+        return text.getvalue().encode()
     _check_types(rows, form)
     buffer = io.BytesIO()
     if form is Format.CSV:
@@ -181,46 +185,26 @@ def _check_types(rows: pl.DataFrame, form: Format) -> None:
         )
 
 
-def _table_text(rows: pl.DataFrame) -> bytes:
-    buffer = io.StringIO()
-    _show_table(rows, Console(file=buffer, width=WIDE))
-    return buffer.getvalue().encode()
-
-
 def _show_table(rows: pl.DataFrame, console: Console) -> None:
     """As many columns as a line has room for; the others are named below."""
     cells = {name: [_cell(v) for v in rows[name].head(ROWS)] for name in rows.columns}
     widths = {name: max(len(name), *map(len, own), 1) for name, own in cells.items()}
-    shown = _fitting(widths, console.width)
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    shown = fitting(widths, console.width + 2) or list(widths)[:1]
+    table = line_table()
     for name in shown:
         number = rows.schema[name].is_numeric()
         table.add_column(name, justify="right" if number else "left", no_wrap=True)
     for line in zip(*(cells[name] for name in shown), strict=True):
         table.add_row(*map(Text, line))
     console.print(table)
-    _say_rest(rows, [name for name in widths if name not in shown], console)
-
-
-def _say_rest(rows: pl.DataFrame, hidden: Sequence[str], console: Console) -> None:
-    notes: list[str] = []
-    if not rows.height:
-        notes.append("no rows")
-    if rows.height > ROWS:
-        notes.append(f"{rows.height - ROWS} more rows: --format csv has them all")
-    if hidden:
-        notes.append(f"more columns: {', '.join(hidden)}")
-    for note in notes:
+    hidden = ", ".join(name for name in widths if name not in shown)
+    notes = {
+        "no rows": not rows.height,
+        f"{rows.height - ROWS} more rows: --format csv has them all": rows.height > ROWS,
+        f"more columns: {hidden}": hidden,
+    }
+    for note in (note for note, holds in notes.items() if holds):
         console.print(Text(note, style="dim"), soft_wrap=True)
-
-
-def _fitting(widths: dict[str, int], room: int) -> list[str]:
-    shown: list[str] = []
-    for name, width in widths.items():
-        room -= width + 2
-        if room >= -2 or not shown:
-            shown.append(name)
-    return shown
 
 
 def _cell(value: object) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -39,7 +39,7 @@ def takes_options_of(command: Command) -> Callable[[T], T]:
                 one.name,
                 kind,
                 default=inspect.Parameter.empty if one.default is REQUIRED else _default(one),
-                annotation=_annotation(one, with_flags(one.text, options)),
+                annotation=_typed(one, with_flags(one.text, options)),
             )
             for one in options
         ]
@@ -71,19 +71,12 @@ def check_resumable(context: typer.Context, command: Command) -> None:
             )
 
 
-def without(given: dict[str, Any], names: Collection[str]) -> dict[str, Any]:
-    """The options but for some."""
-    return {name: value for name, value in given.items() if name not in names}
-
-
-def _annotation(one: Option, text: str) -> Any:
-    made: Any = Annotated[_type(one), _parameter(one, text)]
-    return made
-
-
-def _type(one: Option) -> Any:
+def _typed(one: Option, text: str) -> Any:
+    """The type of an option's parameter, with what typer shows and reads of it."""
     plain = _TYPES.get(one.written, str)
-    return plain | None if _default(one) is None else plain
+    kind = plain | None if _default(one) is None else plain
+    made: Any = Annotated[kind, _parameter(one, text)]
+    return made
 
 
 def _parameter(one: Option, text: str) -> Any:
@@ -92,16 +85,12 @@ def _parameter(one: Option, text: str) -> Any:
         common["metavar"] = one.metavar or _METAVARS.get(one.written)
     if one.written in _PARSERS:
         common["parser"] = _reader(one)
-    if not one.on_command_line.startswith("--"):
-        return typer.Argument(**common)
-    return typer.Option(*_flags(one), **common)
-
-
-def _flags(one: Option) -> list[str]:
     name = one.on_command_line
+    if not name.startswith("--"):
+        return typer.Argument(**common)
     if one.written == "switch":
-        return [f"{name}/--no-{name.removeprefix('--')}"]
-    return [name, "-q"] if name == "--quiet" else [name]
+        return typer.Option(f"{name}/--no-{name.removeprefix('--')}", **common)
+    return typer.Option(*([name, "-q"] if name == "--quiet" else [name]), **common)
 
 
 def _default(one: Option) -> Any:

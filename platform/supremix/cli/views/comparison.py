@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -26,7 +26,8 @@ FILES = {
 def show_comparison(result: ComparisonResult, console: Console) -> None:
     """Show the result of a comparison: errors, failures, whether a winner is shown, and files."""
     rows = result.table.to_dicts()
-    console.print(comparison_table(rows))
+    errors = {f"test ({rows[0]['unit']})": "test", "difference": "difference", "validation": "val"}
+    console.print(runs_table(rows, ["method"], errors))
     show_notes(
         console,
         "mean absolute errors with 95 % intervals; difference: test error minus the least one, "
@@ -37,25 +38,30 @@ def show_comparison(result: ComparisonResult, console: Console) -> None:
     show_files(console, result.path, FILES | {m: f"the run of {m}" for m in result.methods})
 
 
-def comparison_table(rows: list[dict[str, Any]]) -> Table:
-    """A line a method.
+def runs_table(
+    rows: list[dict[str, Any]], names: Sequence[str], errors: Mapping[str, str]
+) -> Table:
+    """A line a run: what names it, its errors with their intervals, and what it took.
 
     Args:
-        rows: Those of the table `comparison`, at least one.
+        rows: Those of the table `comparison`.
+        names: Columns that name a run.
+        errors: By heading, the column of an error.
     """
     # Imported here so that `--help` need not wait for it.
     from supremix_reports import interval_text
 
     table = line_table()
-    table.add_column("method", no_wrap=True)
-    for heading in (f"test ({rows[0]['unit']})", "difference", "validation"):
-        table.add_column(heading)
+    for heading in names:
+        table.add_column(heading, no_wrap=True)
+    for heading in errors:
+        table.add_column(heading, min_width=len(heading))
     for heading in ("trials", "epochs", "time"):
         table.add_column(heading, justify="right")
     for row in rows:
         table.add_row(
-            row["method"],
-            *(interval_text(row, name) for name in ("test", "difference", "val")),
+            *(row[name] for name in names),
+            *(interval_text(row, column) for column in errors.values()),
             trials_text(row),
             str(row["epochs"]),
             format_duration(row["seconds"]),

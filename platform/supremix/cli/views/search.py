@@ -98,12 +98,14 @@ def trials_table(trials: pl.DataFrame, unit: str, *, width: int) -> Table:
         The table, a line a trial.
     """
     rows = trials.to_dicts()
-    shown = _fitting(varying(rows), width - FIXED_WIDTH)
+    names = {name: name.removeprefix(_prefix()) for name in varying(rows)}
+    widths = {name: max(CELL_WIDTH, len(heading)) for name, heading in names.items()}
+    shown = fitting(widths, width - FIXED_WIDTH)
     table = line_table()
     for heading in ("rank", "trial", "state", f"error ({unit})", "epochs"):
         table.add_column(heading, justify="left" if heading == "state" else "right", no_wrap=True)
     for name in shown:
-        table.add_column(name.removeprefix(_prefix()), justify="right", no_wrap=True)
+        table.add_column(names[name], justify="right", no_wrap=True)
     for rank, row in enumerate(rows, start=1):
         error = "-" if row["error"] is None else f"{row['error']:.3f}"
         values = ["-" if row[name] is None else format_value(row[name]) for name in shown]
@@ -120,11 +122,11 @@ def varying(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return first + [name for name in differ if name not in first]
 
 
-def _fitting(names: Sequence[str], room: int) -> list[str]:
-    """The first of the columns that fit in so many characters."""
+def fitting(widths: Mapping[str, int], room: int) -> list[str]:
+    """The first of the columns, by their widths, that fit into so many characters of a line."""
     shown: list[str] = []
-    for name in names:
-        room -= max(CELL_WIDTH, len(name.removeprefix(_prefix()))) + 2
+    for name, width in widths.items():
+        room -= width + 2
         if room < 0:
             break
         shown.append(name)

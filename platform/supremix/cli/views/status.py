@@ -49,13 +49,13 @@ def _headline(status: Status) -> Text:
 
 
 def _facts(status: Status) -> Table:
-    table = Table(box=None, show_header=False, pad_edge=False)
+    table, silence = Table(box=None, show_header=False, pad_edge=False), status.silence
     for name, value in (
         ("trials", trials_text(status)),
         ("best", "" if status.parts else best_text(status)),
         ("worker groups", worker_groups_text(status)),
         ("used", used_text(status)),
-        ("last event", silence_text(status)),
+        ("last event", "none yet" if silence is None else f"{format_duration(silence)} ago"),
     ):
         if value:
             table.add_row(Text(name, style="dim"), Text(value))
@@ -106,11 +106,6 @@ def used_text(status: Status) -> str:
     if status.left is not None and not status.over:
         parts.append(f"about {format_duration(status.left)} left")
     return " · ".join(parts)
-
-
-def silence_text(status: Status) -> str:
-    """The time since the last event."""
-    return "none yet" if status.silence is None else f"{format_duration(status.silence)} ago"
 
 
 def _part_name(status: Status, part: Status) -> str:

@@ -67,14 +67,10 @@ def sparkline(values: Sequence[float], width: int = WIDTH) -> str:
     """
     count = min(width, len(values))
     edges = [i * len(values) // count for i in range(count + 1)] if count else [0]
-    means = [_mean(values[a:b]) for a, b in itertools.pairwise(edges)]
+    means = [sum(values[a:b]) / (b - a) for a, b in itertools.pairwise(edges)]
     finite = [mean for mean in means if math.isfinite(mean)]
     low, high = min(finite, default=0.0), max(finite, default=0.0)
     return "".join(_bar(mean, low, high) for mean in means)
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
 
 
 def _bar(value: float, low: float, high: float) -> str:

@@ -15,9 +15,10 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from ray.tune import Callback
+from ray.tune.logger import LoggerCallback
 
 from supremix.errors import SpecError
 from supremix.tuning.ledger.records import trial_key
@@ -52,22 +53,6 @@ class TrackedTrial:
         return self.name
 
 
-class Logger(Protocol):
-    """The methods of Tune's logging callbacks that are called."""
-
-    def log_trial_start(self, trial: Any) -> None:
-        """Begin a trial's records."""
-        ...
-
-    def log_trial_result(self, iteration: int, trial: Any, result: dict[str, Any]) -> None:
-        """Record an epoch."""
-        ...
-
-    def log_trial_end(self, trial: Any, failed: bool = False) -> None:
-        """End a trial's records."""
-        ...
-
-
 class Tracker(Callback):
     """Passes Tune's events on to one of its logging callbacks, from a thread.
 
@@ -82,7 +67,7 @@ class Tracker(Callback):
 
     def __init__(
         self,
-        logger: Logger,
+        logger: LoggerCallback,
         kind: str,
         *,
         names: Sequence[str] = (),

@@ -55,23 +55,21 @@ def read_segments(folder: UPath) -> tuple[list[bytes], list[Segment]]:
     """
     problem = ""
     for _ in range(_LOOKS):
-        found = _list(folder)
+        matches = (_NAME.fullmatch(file.name) for file in children(folder))
+        found = [Segment(*map(int, match.groups())) for match in matches if match]
         chain, problem = _chain(found)
         if problem:
             continue
         try:
-            return (_fetch(folder, chain) if found else _copied(folder)), found
+            if found:
+                return _fetch(folder, chain), found
+            return read_lines(folder.parent / "ledger.jsonl")[0], found
         except FileNotFoundError:
             problem = "objects vanish from it"
     raise RunFolderError(
         f"the ledger {folder} is damaged: {problem}. Restore the folder from a copy, or start a "
         "new search."
     )
-
-
-def _list(folder: UPath) -> list[Segment]:
-    matches = (_NAME.fullmatch(file.name) for file in children(folder))
-    return [Segment(*map(int, match.groups())) for match in matches if match]
 
 
 def _chain(found: Sequence[Segment]) -> tuple[list[Segment], str]:
@@ -108,10 +106,6 @@ def _contents(folder: UPath, chain: Sequence[Segment]) -> list[bytes]:
         return [path.read_bytes() for path in paths]
     fetched = cast("dict[str, bytes]", folder.fs.cat([path.path for path in paths]))
     return [fetched[path.path] for path in paths]
-
-
-def _copied(folder: UPath) -> list[bytes]:
-    return read_lines(folder.parent / "ledger.jsonl")[0]
 
 
 class SegmentSink:

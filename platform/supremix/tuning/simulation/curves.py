@@ -144,16 +144,14 @@ class SyntheticCurves:
     def rows(self, config: Mapping[str, Any], seed: int | None) -> Curve:
         """A noisy curve."""
         final = self.true_error(config)
-        last = float(self.epochs) ** -(rate := self._rate(config))
+        rate = 0.4 + 1.6 * float(self._scale.point(config)[self._scale.names.index("lr")])
+        last = float(self.epochs) ** -rate
         falling = (np.arange(1, self.epochs + 1.0) ** -rate - last) / (1.0 - last)
         clean = final + (4.0 * self.best - final) * falling
         random = np.random.default_rng([self._seed, seed or 0, _digest(config)])
         luck = 1.0 + self._noise * (random.normal() / 2 + random.normal(size=self.epochs))
         seconds = self._seconds * (0.5 + 16.0 / config["batch_size"])
         return [(float(error), seconds) for error in clean * np.maximum(luck, 0.1)]
-
-    def _rate(self, config: Mapping[str, Any]) -> float:
-        return 0.4 + 1.6 * float(self._scale.point(config)[self._scale.names.index("lr")])
 
 
 def synthetic_space(dim: int) -> Space:
@@ -205,9 +203,7 @@ def _coordinate(parameter: Float | Int | Choice | Fixed, value: Any) -> float:
 
 
 def _filled(recording: pl.DataFrame, length: int) -> list[tuple[float, float]]:
-    curve = [(float(e), float(s)) for e, s in recording.select("error", "seconds").iter_rows()][
-        :length
-    ]
+    curve = list(recording.head(length).select("error", "seconds").iter_rows())
     worst = max(error for error, _ in curve)
     return curve + [(worst, curve[-1][1])] * (length - len(curve))
 
