@@ -1,4 +1,4 @@
-"""Learning curves for settings that nobody has trained: a forest fitted to recorded ones."""
+"""Learning curves for hyperparameters that nobody has trained: a forest fitted to recorded ones."""
 
 from __future__ import annotations
 
@@ -26,19 +26,20 @@ class ForestCurves:
     recorded curves) learns the logarithm of the errors of recorded trainings. Out of sample it
     explains only a part of them (`explained`). The rest is luck of the seed and what a few
     dozen recordings do not show: a search sees `noise` of it, as the whole residual curve of one of
-    the recordings, out of sample, drawn by seed and settings.
+    the recordings, out of sample, drawn by seed and hyperparameters.
 
     The nearest recording instead (`RecordedCurves`) would let the luck of single trainings stand
-    for a landscape that no method can learn: settings as alike as two seeds then differ for ever.
+    for a landscape that no method can learn: hyperparameters as alike as two seeds then differ for
+    ever.
 
     Args:
         table: Columns trial, config (JSON), epoch (from 1), error, seconds; one row an epoch.
-        space: The space that the recorded settings were drawn from.
+        space: The space that the recorded hyperparameters were drawn from.
         noise: Share of the residual curves that is added, from 0 to 1.
 
     Attributes:
         explained: R² of the last error's logarithm, out of sample.
-        best: Least true error among `PROBES` settings drawn at random and the recorded ones.
+        best: Least true error among `PROBES` hyperparameters drawn at random and the recorded ones.
     """
 
     def __init__(self, table: pl.DataFrame, space: Space, noise: float) -> None:
@@ -63,11 +64,11 @@ class ForestCurves:
         return float(np.exp(self._clean(config)[-1]))
 
     def share(self, within: float, draws: int = 100_000) -> float:
-        """How many of the settings drawn at random have at most `within` times the least error."""
+        """Share of random hyperparameters with at most `within` times the least error."""
         return float(np.mean(self._drawn(draws) <= within * self.best))
 
     def _drawn(self, draws: int) -> np.ndarray:
-        """True errors of settings drawn at random."""
+        """True errors of hyperparameters drawn at random."""
         dice = Dice(0)
         points = [self._scale.point(self._space.suggest(dice)) for _ in range(draws)]
         return np.exp(self._forest.predict(np.stack(points))[:, -1])
@@ -90,7 +91,7 @@ class ForestCurves:
 
 
 class Dice:
-    """Draws settings as Optuna's random sampler does, without its bookkeeping.
+    """Draws hyperparameters as Optuna's random sampler does, without its bookkeeping.
 
     Args:
         seed: Of the draws.

@@ -11,7 +11,7 @@ store, checkpoints, and worker groups that have nothing to do while the last tri
 Ray and the worker groups is left out.
 
 Beside it the documented pattern, a Tune function that runs a `TorchTrainer` a trial, with as many
-at once, training the same settings for as many epochs as the search's trials had on average.
+at once, training the same hyperparameters for as many epochs as the search's trials had on average.
 """
 
 from __future__ import annotations

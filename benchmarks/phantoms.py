@@ -4,8 +4,8 @@
 
 All are fitted on the training split and evaluated once on the test split; what has to be chosen
 (the strength of the ridge regression, the resolution it sees) is chosen on the validation split.
-The network is the default one with the default L1 settings, its last epoch, no search. A phantom
-that a linear model solves teaches nothing, so the last column should be well above 1.
+The network is the default one with the default hyperparameters of L1, its last epoch, no search. A
+phantom that a linear model solves teaches nothing, so the last column should be well above 1.
 """
 
 from __future__ import annotations

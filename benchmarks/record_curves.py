@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def record(name: str, count: int, epochs: int, out: Path, hc18: str | None) -> None:
-    """Train `count` random settings on a dataset, one after the other, and write their curves."""
+    """Train `count` random configurations on a dataset one by one, and write their curves."""
     store = stored(name, hc18)
     space = space_of(store)
     draft = out / f"{name}.jsonl"

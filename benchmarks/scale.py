@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, nargs="+", default=[1_000, 10_000, 100_000])
     parser.add_argument("--worker-groups", type=int, default=1_000)
     parser.add_argument("--studies", type=int, default=6)
-    parser.add_argument("--random", action="store_true", help="settings at random, without Optuna")
+    parser.add_argument("--random", action="store_true", help="random configurations, no Optuna")
     parser.add_argument("--only", type=int, help="one size in this process; prints JSON")
     options = parser.parse_args()
     if options.only:

@@ -1,4 +1,4 @@
-"""How many epochs a search spends until it has found settings within 1 % of the best known error.
+"""How many epochs a search spends until its best trial is within 1 % of the best known error.
 
     python benchmarks/search_quality.py [DATASET…] [--curves benchmarks/curves] [--seeds 20]
                                         [--worker-groups 2 8] [--within 1] [--transfer] [--tune]
@@ -9,12 +9,12 @@ The searches run on simulated worker groups over recorded learning curves of rea
 recordings, with the luck of a seed as recorded, see `ForestCurves`. The best known error is the
 least that the forest expects. Counted is every epoch that any worker group has trained, until a
 trial has finished whose expected error is within 1 % of it. Rivals run in the same
-simulator: settings at random trained to the end, TPE trained to the end, and asynchronous
-successive halving (Ray's own scheduler, fed by arrival) with settings at random. What random
-settings trained to the end take is also computed, from the share of all that are good enough.
+simulator: hyperparameters at random trained to the end, TPE trained to the end, and asynchronous
+successive halving (Ray's own scheduler, fed by arrival) with hyperparameters at random. What random
+ones trained to the end take is also computed, from the share of all that are good enough.
 
 --transfer: a search on one dataset after searches on the others, with and without what those found;
-also how good the best settings are after 4 to 32 trainings' worth of epochs.
+also how good the best hyperparameters are after 4 to 32 trainings' worth of epochs.
 --tune: how the design constants of the search move the figure.
 """
 
@@ -60,22 +60,23 @@ from supremix_datasets import get
 from supremix_spaces import Choice, Space, space_for
 
 NOISE = 0.8
-"""Share of the recorded residuals that a search sees: what repeated trainings of the same settings
-differ by (8 % of the error, for bone age) over what recordings differ by from the forest (10 %)."""
+"""Share of the recorded residuals that a search sees: what repeated trainings of the
+same hyperparameters differ by (8 % of the error, for bone age) over what recordings differ by from
+the forest (10 %)."""
 SCHOOL = 30
 """Whole trainings' worth of epochs of each earlier search, with --transfer."""
 CAP = 1500
 """Whole trainings' worth of epochs after which a search is given up: random draws need as many as
-one over the share of the settings that are good enough, some hundreds."""
+one over the share of the hyperparameters that are good enough, some hundreds."""
 
 MILESTONES = (4, 8, 16, 32)
-"""Whole trainings' worth of epochs after which --transfer says how good the best settings are."""
+"""Whole trainings' worth of epochs after which --transfer says how good the best trial is."""
 
 CAPS = (history.BEST, history.LATEST, history.PENDING)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Strategy:
+class Variant:
     """A way to search; the defaults are ours."""
 
     sampler: str = "tpe"
@@ -91,13 +92,13 @@ class Strategy:
 
 
 RIVALS = {
-    "random, no pruning": Strategy(sampler="random", pruning="none"),
-    "TPE, no pruning": Strategy(pruning="none"),
-    "ASHA, random": Strategy(sampler="random", pruning="asha"),
-    "ours": Strategy(),
+    "random, no pruning": Variant(sampler="random", pruning="none"),
+    "TPE, no pruning": Variant(pruning="none"),
+    "ASHA, random": Variant(sampler="random", pruning="asha"),
+    "ours": Variant(),
 }
 
-TRANSFER = {"ours, alone": Strategy(), "ours, after the others": Strategy(warm_start=True)}
+TRANSFER = {"ours, alone": Variant(), "ours, after the others": Variant(warm_start=True)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +107,7 @@ class Task:
 
     curves: str
     name: str
-    strategy: Strategy
+    variant: Variant
     seed: int
     worker_groups: int
     others: tuple[str, ...] = ()
@@ -114,7 +115,7 @@ class Task:
 
 
 class PlainAsha:
-    """Ray's ASHA, told of every epoch as it arrives, with settings drawn at random."""
+    """Ray's ASHA, told of every epoch as it arrives, with hyperparameters drawn at random."""
 
     def __init__(
         self, space: Space, seed: int, ledger: MemoryLedger, halving: SuccessiveHalving, total: int
@@ -153,14 +154,14 @@ class PlainAsha:
 
 
 class TunedTpe(Tpe):
-    """The platform's sampler with other settings of Optuna's."""
+    """The platform's sampler with other options of Optuna's."""
 
-    def __init__(self, space: Space, seed: int, startup: int, settings: Mapping[str, Any]) -> None:
+    def __init__(self, space: Space, seed: int, startup: int, options: Mapping[str, Any]) -> None:
         super().__init__(space, seed, startup)
-        self._settings = settings
+        self._options = options
 
     def _sampler(self, number: int) -> TPESampler:
-        given = {"multivariate": False, "constant_liar": True, **self._settings}
+        given = {"multivariate": False, "constant_liar": True, **self._options}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             seed = draw_seed(self._seed, number)
@@ -182,8 +183,8 @@ def model_of(curves: str, name: str) -> tuple[Any, Space]:
 def elsewhere(space: Space, seed: int) -> Space:
     """The space with its first point drawn at random.
 
-    Every search here begins with the defaults, which were chosen well: with them the best settings
-    would be found by the first trial of all.
+    Every search here begins with the defaults, which were chosen well: with them the best
+    hyperparameters would be found by the first trial of all.
     """
     point = Uniform(space, 10_000 + seed).propose(0, [])
     given = {n: replace(space[n], default=v) for n, v in point.items() if n in space.searched}
@@ -208,7 +209,7 @@ def space_of(name: str, table: pl.DataFrame) -> Space:
 
 def study_of(task: Task, space: Space, total: int, ledger: MemoryLedger) -> Any:
     """The study of a task, or the plain ASHA in its place."""
-    way, seed = task.strategy, task.seed
+    way, seed = task.variant, task.seed
     halving = SuccessiveHalving(grace=way.grace, reduction=way.reduction)
     if way.pruning == "asha":
         return PlainAsha(space, seed, ledger, halving, total)
@@ -237,7 +238,7 @@ def warm_start(task: Task, space: Space) -> WarmStart:
     """What searches of `SCHOOL` trainings' worth of epochs on the other datasets have to teach."""
     earlier: list[EarlierSearch] = []
     for other in task.others:
-        before = replace(task, name=other, strategy=replace(task.strategy, warm_start=False))
+        before = replace(task, name=other, variant=replace(task.variant, warm_start=False))
         study = search(before, lambda _, spent: spent >= SCHOOL).study
         found = earlier_search(other, get(other).card, study.space, study.records.values())
         earlier += [] if found is None else [found]
@@ -289,7 +290,7 @@ def search(task: Task, until: Callable[[SimulatedStudy, float], bool]) -> Simula
     one = SimulatedStudy(lambda: study_of(task, space, total, ledger), ledger, model)
     cluster = SimulatedCluster(worker_groups=task.worker_groups, jitter=0.1, seed=task.seed)
     simulation = Simulation([one], cluster)
-    history.BEST, history.LATEST, history.PENDING = task.strategy.caps or CAPS
+    history.BEST, history.LATEST, history.PENDING = task.variant.caps or CAPS
     simulation.run(lambda: until(one, simulation.report.epochs / total))
     return one
 
@@ -303,7 +304,7 @@ def median(values: Sequence[float]) -> tuple[float, float, float]:
 
 
 def compare(
-    names: Sequence[str], ways: Mapping[str, Strategy], worker_groups: Iterable[int], options: Any
+    names: Sequence[str], ways: Mapping[str, Variant], worker_groups: Iterable[int], options: Any
 ) -> list[dict[str, Any]]:
     """Every way to search on every dataset; a row each."""
     cells = [(name, count, label) for name in names for count in worker_groups for label in ways]
@@ -312,7 +313,7 @@ def compare(
         Task(
             curves=str(options.curves),
             name=name,
-            strategy=ways[label],
+            variant=ways[label],
             seed=seed,
             worker_groups=count,
             others=tuple(other for other in others if other != name),
@@ -357,7 +358,7 @@ def markdown(rows: Sequence[dict[str, Any]], reference: str) -> str:
 
 
 def milestones(rows: Sequence[dict[str, Any]], reference: str) -> str:
-    """How good the best settings are on the way, and the difference to the reference's, by seed."""
+    """How good the best trial is on the way, and the difference to the reference's, by seed."""
     base = {(r["dataset"], r["groups"]): r["gaps"] for r in rows if r["search"] == reference}
     lines = [
         f"| dataset | worker groups | search | {' | '.join(f'after {n}' for n in MILESTONES)} |",
@@ -380,7 +381,7 @@ def milestones(rows: Sequence[dict[str, Any]], reference: str) -> str:
 
 
 def chance(names: Sequence[str], options: Any) -> str:
-    """What random settings trained to the end take, from how many of them are good enough."""
+    """What random trials trained to the end take, from how many of them are good enough."""
     lines = []
     for name in names:
         model, space = model_of(str(options.curves), name)
@@ -390,8 +391,9 @@ def chance(names: Sequence[str], options: Any) -> str:
         # The median of the first success among independent draws.
         median = total * np.log(0.5) / np.log1p(-share) if share else np.inf
         lines.append(
-            f"{name}: settings explain {model.explained:.0%} of the last error; {share:.3%} of all "
-            f"are within {options.within:g} %, so random ones take {median:.0f} epochs (median)"
+            f"{name}: hyperparameters explain {model.explained:.0%} of the last error; {share:.3%} "
+            f"of all are within {options.within:g} %, so random ones take {median:.0f} epochs "
+            "(median)"
         )
     return "\n".join(lines)
 
@@ -406,9 +408,9 @@ def root(count: int) -> int:
     return max(1, int(np.sqrt(count) / 2))
 
 
-def variants() -> dict[str, Strategy]:
+def variants() -> dict[str, Variant]:
     """Ours, with one constant changed at a time."""
-    ours = Strategy()
+    ours = Variant()
     found = {"ours": ours, "random, no pruning": RIVALS["random, no pruning"]}
     found |= {f"reduction {r:g}": replace(ours, reduction=r) for r in (2.0, 4.0, 6.0)}
     found |= {f"grace {g}": replace(ours, grace=g) for g in (1, 4, 6, 9, 12)}

@@ -178,7 +178,11 @@ class Augmenter:
     def _keep(self, name: str, device: torch.device) -> Tensor:
         """A constant, made once per device: the basis of the field, or a pool of normal noise."""
         if (name, device) not in self._kept:
-            made = self._make_basis() if name == "basis" else _make_pool(int(name[4:]))
+            if name == "basis":
+                made = self._make_basis()
+            else:  # a slice of the pool is an image's noise, and costs a copy
+                pool = torch.Generator().manual_seed(POOL_SEED)
+                made = torch.randn(POOL + int(name[4:]), generator=pool)
             self._kept[name, device] = made.to(device)
         return self._kept[name, device]
 
@@ -210,11 +214,6 @@ def _grid(theta: Tensor, shape: Sequence[int]) -> Tensor:
         terms = [w * line for w, line in zip(weights[:d], reversed(lines), strict=True)]
         planes.append(sum(terms, start=weights[d]))
     return torch.stack(planes, -1)
-
-
-def _make_pool(size: int) -> Tensor:
-    """One fixed pool of normal numbers: a slice of it is an image's noise, and costs a copy."""
-    return torch.randn(POOL + size, generator=torch.Generator().manual_seed(POOL_SEED))
 
 
 def _rotation(angles: Tensor, d: int) -> Tensor:

@@ -163,7 +163,8 @@ class Space:
     def _walk(self, value_of: Callable[[str, Parameter], Value]) -> dict[str, Value]:
         config: dict[str, Value] = {}
         for name, parameter in self.parameters.items():
-            if _active(parameter, config):
+            parent, values = parameter.when or ("", ())
+            if parameter.when is None or (parent in config and member(config[parent], values)):
                 config[name] = value_of(name, parameter)
         return config
 
@@ -192,13 +193,6 @@ def load_space(address: str) -> Space:
         SpaceError: when the file is missing, cannot be read, or the space is not sound.
     """
     return Space(files.load_parameters(address))
-
-
-def _active(parameter: Parameter, config: Mapping[str, Value]) -> bool:
-    if parameter.when is None:
-        return True
-    name, values = parameter.when
-    return name in config and member(config[name], values)
 
 
 def _legal(name: str, parameter: Parameter, value: object) -> Value:

@@ -15,7 +15,7 @@ from run_folders import append, end, epoch, final, session, trial, write_index, 
 import supremix
 from supremix import cli
 from supremix.errors import RunFolderError
-from supremix.monitoring.inspect import Watch, read_trial
+from supremix.monitoring.inspect import open_view, read_trial
 from supremix.runs.folder import RunFolder
 from supremix.runs.trial_log import TrialLogs
 from supremix.storage.locks import locked
@@ -78,8 +78,8 @@ def test_a_held_run_whose_trial_makes_no_epochs_stalls(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", *UNDER_WAY)
     written = Path(run.ledger).stat().st_mtime
     with locked(run.path):
-        assert Watch(run.path, clock=lambda: written + 599).look().state == "running"
-        found = Watch(run.path, clock=lambda: written + 601).look()
+        assert open_view(run.path, clock=lambda: written + 599).look().state == "running"
+        found = open_view(run.path, clock=lambda: written + 601).look()
     assert (found.state, found.silence) == ("stalled", pytest.approx(601.0))
 
 
@@ -87,8 +87,8 @@ def test_a_stall_is_what_the_search_was_asked_to_call_one(tmp_path: Path) -> Non
     run = write_run(tmp_path / "run", *UNDER_WAY, stall=30.0)
     written = Path(run.ledger).stat().st_mtime
     with locked(run.path):
-        assert Watch(run.path, clock=lambda: written + 29).look().state == "running"
-        assert Watch(run.path, clock=lambda: written + 31).look().state == "stalled"
+        assert open_view(run.path, clock=lambda: written + 29).look().state == "running"
+        assert open_view(run.path, clock=lambda: written + 31).look().state == "stalled"
 
 
 def test_a_concluded_run_stays_concluded(tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_a_watch_sees_what_is_added_and_begins_again_where_events_were_lost(
     tmp_path: Path,
 ) -> None:
     run = write_run(tmp_path / "run", *UNDER_WAY)
-    watched = Watch(run.path)
+    watched = open_view(run.path)
     assert watched.look().epochs == 4
     append(run, epoch(1, 3, 7.0, 12.0))
     assert watched.look().epochs == 5
@@ -175,7 +175,7 @@ def test_several_datasets_share_their_gangs(tmp_path: Path) -> None:
         os.utime(run.ledger, (1_000_040.0, 1_000_040.0))  # 40 s after the driver began
     write_index(folder, "multi_dataset.json", datasets=["hc18", "ixi"], objective="per-dataset")
     with locked(folder):
-        found = Watch(folder, clock=lambda: 1_000_045.0).look()
+        found = open_view(folder, clock=lambda: 1_000_045.0).look()
     assert (found.kind, found.objective, found.unit) == ("multi_dataset", "per-dataset", "")
     assert (found.seconds, found.busy, found.limits) == (40.0, 2, {"trials": 8})
     assert found.busy_share == pytest.approx(2 * 20 / (2 * 40))
@@ -316,7 +316,7 @@ def test_a_long_ledger_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     line = json.dumps(epoch(0, 1, 3.0, 5.0)).encode() + b"\n"
     with Path(run.ledger).open("ab") as file:
         file.write(line * 50_000)
-    watched = Watch(run.path)
+    watched = open_view(run.path)
     assert watched.look().epochs == 50_000
     read: list[str] = []
     monkeypatch.setattr(json, "loads", read.append)
@@ -326,7 +326,7 @@ def test_a_long_ledger_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_a_run_in_a_bucket_is_seen_at_work_and_let_go(bucket: str) -> None:
     run = write_run(f"{bucket}/runs/one", *UNDER_WAY)
-    watched = Watch(run.path)
+    watched = open_view(run.path)
     with locked(run.path, refresh=0.2, stale=1.0):
         found = watched.look()
         assert (found.state, found.epochs, found.best_error) == ("running", 4, 4.5)

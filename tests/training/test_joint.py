@@ -260,7 +260,7 @@ def test_an_exported_task_predicts_what_the_run_does(
         )
         places = member.data.positions("val")[:4]
         images = [np.asarray(member.data.store.images[member.data.store.rows[p]]) for p in places]
-        expected = run.predict(name, places)
+        expected = run.tasks[name].predict(places)
         np.testing.assert_allclose(model.predict(images), expected, rtol=1e-4)
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from supremix.losses import ExpLoss, RnCLoss, SimCLRLoss, SupConLoss, SupReMixLoss, YAwareLoss
+from supremix.methods.contrastive import CONTRASTIVE
 from supremix.training import (
     ConfigError,
     Task,
@@ -27,7 +28,7 @@ from supremix.training import (
 from supremix_datasets.cards.card import Card
 from supremix_datasets.stores.store import Store
 
-METHODS = ("supremix", "supcon", "simclr", "rnc", "yaware", "expw")
+METHODS = tuple(method.name for method in CONTRASTIVE)
 SMALL = {"batch_size": 16, "projection_dim": 8}
 
 

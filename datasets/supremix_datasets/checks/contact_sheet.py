@@ -66,7 +66,9 @@ def write_sheet(path: Path, pictures: Sequence[Picture], captions: Sequence[str]
     """
     panels = [_panel(one) for one in pictures]
     width, height = max(panel.width for panel in panels), HEIGHT + LINE
-    columns = max(1, min(len(panels), WIDEST // (width + GAP), _square(len(panels), width)))
+    # About as wide as high, a little wider.
+    square = round((len(panels) * 1.5 * height / width) ** 0.5)
+    columns = max(1, min(len(panels), WIDEST // (width + GAP), square))
     rows = -(-len(panels) // columns)
     size = columns * (width + GAP) + GAP, rows * (height + GAP) + GAP
     sheet = Image.new("RGB", size, "white")
@@ -98,22 +100,15 @@ def _flat(channels: Picture) -> Picture:
 def _side_by_side(parts: Sequence[Picture]) -> Picture:
     """Pictures of any height side by side, centred."""
     height = max(part.shape[0] for part in parts)
-    padded = [_padded(part, height) for part in parts]
+    padded: list[Picture] = []
+    for part in parts:
+        rows = height - part.shape[0]
+        sides = [(rows // 2, rows - rows // 2), *[(0, 0)] * (part.ndim - 1)]
+        padded.append(np.pad(part, sides))
     return np.concatenate(padded, axis=1)
-
-
-def _padded(part: Picture, height: int) -> Picture:
-    above = (height - part.shape[0]) // 2
-    rows = (above, height - part.shape[0] - above)
-    return np.pad(part, [rows, (0, 0), *[(0, 0)] * (part.ndim - 2)])
 
 
 def _panel(one: Picture) -> Image.Image:
     image = Image.fromarray(one)
     width = max(1, round(image.width * HEIGHT / image.height))
     return image.resize((min(width, WIDEST - 2 * GAP), HEIGHT), Image.Resampling.BILINEAR)
-
-
-def _square(count: int, width: int) -> int:
-    """Columns that make the whole about as wide as high, a little wider."""
-    return max(1, round((count * 1.5 * (HEIGHT + LINE) / width) ** 0.5))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from supremix_datasets.cards.dataset import Decoded
 from supremix_datasets.decoding.nifti import decode_nifti
 from supremix_datasets.decoding.pictures import decode_picture
@@ -29,14 +27,32 @@ def decode_file(address: str, *, channels: int = 1) -> Decoded:
     Raises:
         DecodeError: the ending is not known, or the file is damaged.
     """
+    # The rarer formats need heavy libraries, which are loaded when one comes.
     if address.endswith("/"):
-        return _decode_series(address)
+        from supremix_datasets.decoding.dicom import decode_dicom_series
+        from supremix_datasets.decoding.dicom_frames import is_picture
+
+        parts = [read_bytes(part) for part in folder_files(address) if not is_hidden(part)]
+        return decode_dicom_series([part for part in parts if is_picture(part)] or parts)
     ending = ending_of(address)
+    if not ending:
+        raise DecodeError(f"expected a file ending in one of {ENDINGS}, found {address!r}")
+    data = read_bytes(address)
     if ending in PICTURES:
-        return decode_picture(read_bytes(address), channels=channels)
-    if ending in _DECODERS:
-        return _DECODERS[ending](read_bytes(address))
-    raise DecodeError(f"expected a file ending in one of {ENDINGS}, found {address!r}")
+        return decode_picture(data, channels=channels)
+    if ending in VOLUMES:
+        return decode_nifti(data)
+    if ending in ARRAYS:
+        from supremix_datasets.decoding.arrays import decode_npy
+
+        return decode_npy(data, None)
+    if ending in DICOM:
+        from supremix_datasets.decoding.dicom import decode_dicom
+
+        return decode_dicom(data)
+    from supremix_datasets.decoding.video import decode_video
+
+    return decode_video(data)
 
 
 def ending_of(address: str) -> str:
@@ -47,41 +63,3 @@ def ending_of(address: str) -> str:
     """
     name = file_name(address).lower()
     return next((ending for ending in ENDINGS if name.endswith(ending)), "")
-
-
-# These formats are rarer, and the libraries that read them heavy: they are loaded when one comes.
-
-
-def _decode_array(data: bytes) -> Decoded:
-    from supremix_datasets.decoding.arrays import decode_npy
-
-    return decode_npy(data, None)
-
-
-def _decode_dicom(data: bytes) -> Decoded:
-    from supremix_datasets.decoding.dicom import decode_dicom
-
-    return decode_dicom(data)
-
-
-def _decode_series(address: str) -> Decoded:
-    from supremix_datasets.decoding.dicom import decode_dicom_series
-    from supremix_datasets.decoding.dicom_frames import is_picture
-
-    parts = [read_bytes(part) for part in folder_files(address) if not is_hidden(part)]
-    pictures = [part for part in parts if is_picture(part)]
-    return decode_dicom_series(pictures or parts)
-
-
-def _decode_video(data: bytes) -> Decoded:
-    from supremix_datasets.decoding.video import decode_video
-
-    return decode_video(data)
-
-
-_DECODERS: dict[str, Callable[[bytes], Decoded]] = {
-    **dict.fromkeys(VOLUMES, decode_nifti),
-    **dict.fromkeys(ARRAYS, _decode_array),
-    **dict.fromkeys(DICOM, _decode_dicom),
-    **dict.fromkeys(VIDEOS, _decode_video),
-}

@@ -13,7 +13,6 @@ no order, and one image in eight is a NIfTI file.
 
 from __future__ import annotations
 
-import csv
 import gzip
 import hashlib
 from collections.abc import Sequence
@@ -37,6 +36,7 @@ from supremix_datasets.phantoms.anatomy.amyloid_pet import (
     draw_head,
     render,
 )
+from supremix_datasets.phantoms.folder import write_csv
 
 AMYLOID = 0.45
 """Share of the patients with amyloid."""
@@ -69,7 +69,7 @@ def write_adni_phantoms(folder: Path, samples: int, seed: int, part: tuple[int, 
     """
     scans = _plan(samples, seed, ("FBP", "FBP", "FBP", "FBB", "FBB"))
     if part[0] == 0:
-        _write_table(folder / "UCBERKELEY_AMY_6MM_01Jun2024.csv", ADNI_COLUMNS, _adni_rows(scans))
+        write_csv(folder / "UCBERKELEY_AMY_6MM_01Jun2024.csv", ADNI_COLUMNS, _adni_rows(scans))
     for scan in scans[part[0] :: part[1]]:
         day = f"{_day(scan)}_10_{scan.number % 60:02d}_00.0"
         target = folder / _ptid(scan.patient) / "Amyloid_PET" / day / f"I{_image_id(scan)}"
@@ -91,7 +91,7 @@ def write_a4_phantoms(folder: Path, samples: int, seed: int, part: tuple[int, in
     scans = _plan(samples, seed, ("FBP",))
     if part[0] == 0:
         rows = [row for scan in scans for row in _a4_rows(scan, seed)]
-        _write_table(folder / "A4_PETSUVR_PRV2_01Jun2024.csv", A4_COLUMNS, rows)
+        write_csv(folder / "A4_PETSUVR_PRV2_01Jun2024.csv", A4_COLUMNS, rows)
     images = folder / "images"
     images.mkdir(exist_ok=True)
     for scan in scans[part[0] :: part[1]]:
@@ -172,11 +172,6 @@ def _a4_rows(scan: _PhantomScan, seed: int) -> list[list[object]]:
     for k, name in enumerate(REGIONS[: len(LOBES)]):
         rows.append([*head, name, round(scan.suvr * (0.8 + 0.25 * float(lobes[k])), 4), ""])
     return [*rows[1:3], rows[0], *rows[3:]]
-
-
-def _write_table(path: Path, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    with path.open("w", newline="") as file:
-        csv.writer(file).writerows([header, *rows])
 
 
 def _nifti(volume: NDArray[np.float32]) -> bytes:

@@ -7,7 +7,6 @@ fraction is exact, and the discs of the tracings give it back.
 
 from __future__ import annotations
 
-import csv
 import itertools
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +27,7 @@ from supremix_datasets.phantoms.anatomy.ventricle import (
     still_frames,
     volume_ml,
 )
+from supremix_datasets.phantoms.folder import write_csv
 
 FRACTIONS = (0.15, 0.75)
 RATES = (28, 38)
@@ -95,12 +95,9 @@ def draw_recording(seed: int, index: int) -> Recording:
 
 
 def _write_tables(folder: Path, recordings: list[Recording]) -> None:
-    with (folder / "FileList.csv").open("w", newline="") as file:
-        rows = map(_file_row, recordings, itertools.cycle(SPLITS))
-        csv.writer(file).writerows([FILES, *rows])
-    with (folder / "VolumeTracings.csv").open("w", newline="") as file:
-        chords_of = map(_tracing_rows, recordings)
-        csv.writer(file).writerows([TRACINGS, *itertools.chain(*chords_of)])
+    write_csv(folder / "FileList.csv", FILES, map(_file_row, recordings, itertools.cycle(SPLITS)))
+    tracings = itertools.chain(*map(_tracing_rows, recordings))
+    write_csv(folder / "VolumeTracings.csv", TRACINGS, tracings)
 
 
 def _file_row(recording: Recording, split: str) -> list[str | float]:

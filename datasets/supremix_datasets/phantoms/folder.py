@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import shutil
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,20 +20,6 @@ Progress = Callable[[int, int], None]
 
 head_phantom = partial(Phantom, samples=256, shape=(30, 36, 30), spacing=(6.0, 6.0, 6.0))
 """Makes the phantom of a whole head, with the grid that is plenty for it."""
-
-
-@dataclass(frozen=True)
-class _WritePart:
-    """Writes one part of the phantoms; travels to other processes."""
-
-    write: PhantomWriter
-    folder: str
-    samples: int
-    seed: int
-
-    def __call__(self, part: int) -> int:
-        self.write(Path(self.folder), self.samples, self.seed, (part, PARTS))
-        return part
 
 
 def phantom_folder(
@@ -115,10 +101,20 @@ def _write_parts(
     run: Mapper,
     progress: Progress | None,
 ) -> None:
-    job = _WritePart(phantom.write, str(folder), count, seed)
-    for done, _ in enumerate(run(job, range(PARTS)), start=1):
+    write = partial(_write_part, phantom.write, folder, count, seed)
+    for done, _ in enumerate(run(write, range(PARTS)), start=1):
         if progress is not None:
             progress(done, PARTS)
+
+
+def _write_part(write: PhantomWriter, folder: Path, count: int, seed: int, part: int) -> None:
+    write(folder, count, seed, (part, PARTS))
+
+
+def write_csv(path: Path, header: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
+    """Write a table of a folder."""
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
 
 
 def check_phantoms(dataset: Dataset, folder: Path, samples: int | None) -> tuple[Phantom, int]:

@@ -7,8 +7,7 @@ as in the real folders.
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from PIL import Image
 
 from supremix_datasets.phantoms.anatomy.hand import draw_hand
 from supremix_datasets.phantoms.anatomy.radiograph import draw_exposure, render
+from supremix_datasets.phantoms.folder import write_csv
 
 FIRST_ID = 1377
 INVERTED, COLOURED = 0.12, 0.08
@@ -77,29 +77,20 @@ def _write_tables(folder: Path, children: Sequence[_Child]) -> None:
         [child for child in children if child.folder.startswith(f"boneage-{name}")]
         for name in ("training", "validation", "test")
     )
-    _write(
-        folder / "boneage-training-dataset.csv",
-        ("id", "boneage", "male"),
-        [(c.name, c.months, str(c.male)) for c in train],
-    )
-    _write(
-        folder / "Validation Dataset.csv",
-        ("Image ID", "male", "Bone Age (months)"),
-        [(c.name, str(c.male).upper(), c.months) for c in validation],
-    )
-    _write(
-        folder / "boneage-test-dataset.csv",
-        ("Case ID", "Sex"),
-        [(c.name, "M" if c.male else "F") for c in test],
-    )
-    _write(
-        folder / "Bone age ground truth.csv",
-        ("Case ID", "Ground truth bone age (months)"),
-        [(c.name, c.months) for c in test],
-    )
-
-
-def _write(path: Path, header: Iterable[str], rows: Sequence[Iterable[object]]) -> None:
-    if rows:
-        with path.open("w", newline="") as file:
-            csv.writer(file).writerows([header, *rows])
+    tables: dict[tuple[str, ...], list[tuple[object, ...]]] = {
+        ("boneage-training-dataset", "id", "boneage", "male"): [
+            (c.name, c.months, str(c.male)) for c in train
+        ],
+        ("Validation Dataset", "Image ID", "male", "Bone Age (months)"): [
+            (c.name, str(c.male).upper(), c.months) for c in validation
+        ],
+        ("boneage-test-dataset", "Case ID", "Sex"): [
+            (c.name, "M" if c.male else "F") for c in test
+        ],
+        ("Bone age ground truth", "Case ID", "Ground truth bone age (months)"): [
+            (c.name, c.months) for c in test
+        ],
+    }
+    for (name, *header), rows in tables.items():
+        if rows:
+            write_csv(folder / f"{name}.csv", header, rows)

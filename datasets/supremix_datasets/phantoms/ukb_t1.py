@@ -6,7 +6,6 @@ column names; one patient in eight has a second visit some years later with the 
 
 from __future__ import annotations
 
-import csv
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from supremix_datasets.phantoms.anatomy.brain import (
     nifti,
     render,
 )
+from supremix_datasets.phantoms.folder import write_csv
 
 CENTRES = ("11025", "11026", "11027")
 """Codes of field 54: Cheadle, Reading, Newcastle."""
@@ -86,21 +86,10 @@ def _write_scan(folder: Path, visit: _PhantomVisit, seed: int, scan: int) -> Non
 
 def _write_table(path: Path, visits: list[_PhantomVisit], ages: list[float], seed: int) -> None:
     seen = {(visit.patient, visit.visit): visit.age for visit in visits}
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(COLUMNS)
-        for patient, age in enumerate(ages):
-            sex, site = int(_patient(patient, seed).male), CENTRES[_site(patient, seed)]
-            again = seen.get((patient, 3))
-            writer.writerow(
-                [
-                    _eid(patient),
-                    sex,
-                    int(2018 - age),
-                    int(age) - 8,
-                    age,
-                    "" if again is None else again,
-                    site,
-                    "" if again is None else site,
-                ]
-            )
+    rows: list[list[object]] = []
+    for patient, age in enumerate(ages):
+        sex, site = int(_patient(patient, seed).male), CENTRES[_site(patient, seed)]
+        head = [_eid(patient), sex, int(2018 - age), int(age) - 8, age]
+        again = seen.get((patient, 3), "")
+        rows.append([*head, again, site, site if again else ""])
+    write_csv(path, COLUMNS, rows)

@@ -19,6 +19,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,22 +44,15 @@ Check = Callable[[dict[str, int], pl.DataFrame], None]
 WorkerResult = Presented | Rejected
 
 
-@dataclass(frozen=True)
-class DecodeChunk:
-    """Decodes a few samples; travels to other processes."""
-
-    reader: Reader
-    card: Card
-
-    def __call__(self, samples: Sequence[Sample]) -> list[WorkerResult]:
-        """The image of each sample, or why there is none."""
-        return [self._one(sample) for sample in samples]
-
-    def _one(self, sample: Sample) -> WorkerResult:
+def decode_chunk(reader: Reader, card: Card, samples: Sequence[Sample]) -> list[WorkerResult]:
+    """The image of each sample, or why there is none; called in other processes as well."""
+    found: list[WorkerResult] = []
+    for sample in samples:
         try:
-            return present(self.card, self.reader.decode(sample.address), sample.covariates)
+            found.append(present(card, reader.decode(sample.address), sample.covariates))
         except Exception as error:  # noqa: BLE001 any fault of one file excludes that file alone
-            return rejected_by(error, sample)
+            found.append(rejected_by(error, sample))
+    return found
 
 
 def rejected_by(error: Exception, sample: Sample) -> Rejected:
@@ -155,7 +149,7 @@ class _Draft:
             for file, size in ((images, self._size), (journal, lines)):
                 file.truncate(size)
                 file.seek(size)
-            results = run(DecodeChunk(self._plan.reader, self._plan.card), todo)
+            results = run(partial(decode_chunk, self._plan.reader, self._plan.card), todo)
             for chunk, outcomes in zip(todo, results, strict=True):
                 line = self._add(outcomes, images)
                 images.flush()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,7 +69,11 @@ def conform(image: Decoded | Array, card: Card) -> Array:
     first = pixels.ndim - len(card.frame_shape)
     for axis, (size, step) in enumerate(zip(card.frame_shape, steps, strict=True), start=first):
         pixels = _resample_axis(pixels, axis, size, step, card.fill)
-    stored = _to_dtype(_normalised(pixels, card), card)
+    pixels = _normalised(pixels, card)
+    if card.dtype == "uint8":
+        stored: Array = np.rint(np.clip(pixels, 0, 255)).astype(np.uint8)
+    else:
+        stored = pixels.astype(np.float16)
     if stored.min() == stored.max():
         raise DecodeError(
             f"the image is empty on the card's grid {card.shape}: every pixel is {stored.flat[0]:g}"
@@ -214,17 +218,6 @@ def _stretched(pixels: NDArray[np.float32], full: float) -> NDArray[np.float32]:
     return np.clip((pixels - np.float32(low)) * np.float32(full / (high - low)), 0, full)
 
 
-def _to_dtype(pixels: NDArray[np.float32], card: Card) -> Array:
-    if card.dtype == "uint8":
-        return np.rint(np.clip(pixels, 0, 255)).astype(np.uint8)
-    return pixels.astype(np.float16)
-
-
 def to_float(stored: Array, card: Card) -> NDArray[np.float32]:
     """Stored values as the model's input: ``(stored - offset) * gain``, float32."""
     return (stored.astype(np.float32) - np.float32(card.offset)) * np.float32(card.gain)
-
-
-def stack_covariates(rows: Sequence[NDArray[np.float32]], count: int) -> NDArray[np.float32]:
-    """``(N, K)``, also for no rows and for no covariates."""
-    return np.asarray(rows, dtype=np.float32).reshape(len(rows), count)

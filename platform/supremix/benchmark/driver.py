@@ -25,7 +25,6 @@ from supremix.search.prepare import (
 from supremix.search.session import SearchSession
 from supremix.search.shared_session import SharedSession, named_part, shared_session
 from supremix.storage.retry import with_retries
-from supremix_datasets import Store
 from supremix_reports import MethodRun
 
 
@@ -67,7 +66,13 @@ def _prepare(grid: Grid, listen: Listener) -> list[PreparedSearch]:
             with _named(f"dataset {cell.dataset}" if len(grid.datasets) > 1 else ""):
                 tell = named_part(listen, cell.dataset) if len(grid.datasets) > 1 else listen
                 resources[cell.dataset] = find_resources(cell.spec, tell)
-    cells = sorted(grid.cells, key=lambda cell: _cost(resources[cell.dataset].store))
+
+    def epoch_cost(cell: Cell) -> tuple[int, str]:
+        """Estimated by the images' number times their size."""
+        store = resources[cell.dataset].store
+        return len(store.index) * math.prod(store.card.shape), store.card.name
+
+    cells = sorted(grid.cells, key=epoch_cost)
     found: list[PreparedSearch] = []
     for cell, part in zip(cells, _parts(grid, cells), strict=True):
         method = f"method {cell.method}" if len(grid.methods) > 1 else ""
@@ -86,11 +91,6 @@ def _parts(grid: Grid, cells: Sequence[Cell]) -> list[str]:
     if grid.sharing != "in turn":
         return names
     return [f"{name} ({number} of {len(names)})" for number, name in enumerate(names, start=1)]
-
-
-def _cost(store: Store) -> tuple[int, str]:
-    """Estimate the cost of an epoch: the images' number times their size."""
-    return len(store.index) * math.prod(store.card.shape), store.card.name
 
 
 @contextlib.contextmanager

@@ -7,8 +7,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator, Sequence
 from typing import Any, ClassVar, Literal
 
-from upath import UPath
-
 from supremix.benchmark.cells import Cell, check_specs, names_of
 from supremix.benchmark.result import read_index
 from supremix.progress.progress import Listener, silent
@@ -147,10 +145,7 @@ class Grid(ABC):
         for run in idle:
             if run.path not in named:
                 run.remove()
-                _discard_empty(run.path.parent)
-
-
-def _discard_empty(folder: UPath) -> None:
-    with storage_errors(str(folder)):
-        if is_local(folder) and next(children(folder), None) is None:
-            discard_tree(folder)
+                parent = run.path.parent
+                with storage_errors(str(parent)):
+                    if is_local(parent) and next(children(parent), None) is None:
+                        discard_tree(parent)

@@ -55,14 +55,13 @@ def make_config(method: Method, values: Mapping[str, Any]) -> Any:
         if name not in known:
             text = unknown_name(f"parameter of {method.name}", name, known)
             raise ConfigError(text)
-    missing = [n for n, f in known.items() if n not in values and _required(f)]
+    required = [
+        n for n, f in known.items() if f.default is MISSING and f.default_factory is MISSING
+    ]
+    missing = [name for name in required if name not in values]
     if missing:
         raise ConfigError(f"{method.name} needs a value for {', '.join(missing)}")
     return method.config(**{n: _plain(n, v, known[n]) for n, v in values.items()})
-
-
-def _required(field: Field[Any]) -> bool:
-    return field.default is MISSING and field.default_factory is MISSING
 
 
 def _plain(name: str, value: Any, field: Field[Any]) -> Any:

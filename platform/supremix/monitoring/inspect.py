@@ -35,11 +35,11 @@ def status(run: Address) -> Status:
     Raises:
         RunFolderError: It is no run's folder, or a ledger in it is damaged.
     """
-    return Watch(run).look()
+    return open_view(run).look()
 
 
-class Watch:
-    """Looks at a run time and again, reading what is new.
+def open_view(run: Address, clock: Callable[[], float] = time.time) -> RunView | GroupView:
+    """A view of a run whose `look` gives its present status, each time reading what is new.
 
     Args:
         run: As for `status`.
@@ -48,17 +48,14 @@ class Watch:
     Raises:
         RunFolderError: It is no run's folder.
     """
-
-    def __init__(self, run: Address, clock: Callable[[], float] = time.time) -> None:
-        self._view = _open(RunFolder(run), clock)
-
-    def look(self) -> Status:
-        """The present status of the run.
-
-        Raises:
-            RunFolderError: A ledger is damaged.
-        """
-        return self._view.look()
+    folder = RunFolder(run)
+    index = _index(folder)
+    if index is None:
+        return RunView(folder, clock)
+    parts = [RunFolder(folder.path / name) for name in index.names]
+    if index.single:
+        return RunView(folder, clock, spec=parts[0].read_spec(), datasets=index.names)
+    return GroupView(folder, [RunView(p, clock) for p in parts], index.kind, index.objective)
 
 
 def runs_in(run: Address) -> list[RunFolder]:
@@ -86,8 +83,7 @@ def read_trial(run: Address, number: int) -> TrialStatus:
     Raises:
         RunFolderError: It is not a single run's folder, or has no such trial.
     """
-    folder = RunFolder(run)
-    view = _open(folder, time.time)
+    folder, view = RunFolder(run), open_view(run)
     if isinstance(view, GroupView):
         raise RunFolderError(
             f"{folder.path} holds several runs ({', '.join(view.names)}), each with trials of "
@@ -132,13 +128,3 @@ def _index(folder: RunFolder) -> _Index | None:
         return None
     content = read_json(folder.path / kind.index)
     return _Index(kind.name, kind.run_names(content), content.get("objective", ""))
-
-
-def _open(folder: RunFolder, clock: Callable[[], float]) -> RunView | GroupView:
-    index = _index(folder)
-    if index is None:
-        return RunView(folder, clock)
-    parts = [RunFolder(folder.path / name) for name in index.names]
-    if index.single:
-        return RunView(folder, clock, spec=parts[0].read_spec(), datasets=index.names)
-    return GroupView(folder, [RunView(p, clock) for p in parts], index.kind, index.objective)

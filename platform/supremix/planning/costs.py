@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import optuna
 
 from supremix.errors import TrainingError
 from supremix.planning.calibration import Calibration
-from supremix.planning.measure import EpochCost
 from supremix.training import Method, Stage, make_config
 from supremix.tuning.study.warm_start import transfer_config
 from supremix_datasets import Card
@@ -147,13 +146,6 @@ def epoch_seconds(calibration: Calibration, objective: str, batch: int) -> tuple
         dearest = max(calibration.default.epochs, key=lambda epoch: epoch.seconds)
         return dearest.seconds, 0.0
     points = sorted({e.batch: e for e in found}.values(), key=lambda epoch: 1 / epoch.batch)
-    return _between(points, 1 / batch), max(e.more for e in points)
-
-
-def _between(points: Sequence[EpochCost], at: float) -> float:
-    for low, high in pairwise(points):
-        left, right = 1 / low.batch, 1 / high.batch
-        if left <= at <= right:
-            share = (at - left) / (right - left)
-            return (1 - share) * low.seconds + share * high.seconds
-    return points[0].seconds if at < 1 / points[0].batch else points[-1].seconds
+    steps = [1 / epoch.batch for epoch in points]
+    seconds = float(np.interp(1 / batch, steps, [epoch.seconds for epoch in points]))
+    return seconds, max(epoch.more for epoch in points)

@@ -150,7 +150,13 @@ def plan_study(
         ends_by=found.ends_by,
         trial_epochs=spec.epochs * len(searches),
         epochs=found.epochs,
-        stages=tuple(_stages(searches)),
+        stages=tuple(
+            StageSeconds(
+                dataset=search.dataset, stage=epoch.stage, batch=epoch.batch, seconds=epoch.seconds
+            )
+            for search in searches
+            for epoch in search.calibration.default.epochs
+        ),
         search=search,
         replicates=found.replicates,
         replicate_seconds=replicate_seconds,
@@ -231,17 +237,6 @@ def _growth(searches: Sequence[CalibratedSearch]) -> float:
     return (fitted + sum(one["val"] for one in images)) / fitted
 
 
-def _stages(searches: Sequence[CalibratedSearch]) -> Iterator[StageSeconds]:
-    for search in searches:
-        for epoch in search.calibration.default.epochs:
-            yield StageSeconds(
-                dataset=search.dataset,
-                stage=epoch.stage,
-                batch=epoch.batch,
-                seconds=epoch.seconds,
-            )
-
-
 def _bytes(
     searches: Sequence[CalibratedSearch], found: SearchEstimate, plan: WorkerGroupPlan
 ) -> dict[str, int]:
@@ -252,14 +247,15 @@ def _bytes(
     predicted = sum(search.images["val"] + search.images["test"] for search in searches)
     rows = max(one.row for one in ones) * COPIES * epochs
     return {
-        "store": sum(_size(Path(search.resources.store.path)) for search in searches),
+        "store": sum(
+            file.stat().st_size
+            for search in searches
+            for file in Path(search.resources.store.path).rglob("*")
+            if file.is_file()
+        ),
         "checkpoints": kept * max(one.checkpoint for one in ones),
         "records": round(rows + predicted * PREDICTION),
         "model": max(one.model for one in ones),
         "resident": max(search.calibration.resident for search in searches),
         "device": max(search.calibration.device for search in searches),
     }
-
-
-def _size(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())

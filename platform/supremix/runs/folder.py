@@ -161,9 +161,15 @@ class RunFolder:
         Raises:
             TaskError: There is no model.
         """
+
+        def copy() -> None:
+            # The description last: a folder with one has its weights.
+            for name in (WEIGHTS, DESCRIPTION):
+                write_bytes(self.init / name, read_bytes(model / name))
+
         if not self.has_init():
             Initial.read(model)
-            with_retries(lambda: _copy_model(model, self.init), str(self.init))
+            with_retries(copy, str(self.init))
         return str(self.init)
 
     def sweep(self, keep: set[str]) -> None:
@@ -188,12 +194,6 @@ class RunFolder:
             # A joint trial has a file for each dataset: NAME.0.pt, NAME.1.pt …
             if ".pt" in file.name and file.name.lstrip(".").split(".")[0] not in keep:
                 discard(file)
-
-
-def _copy_model(model: UPath, target: UPath) -> None:
-    # The description last: a folder with one has its weights.
-    for name in (WEIGHTS, DESCRIPTION):
-        write_bytes(target / name, read_bytes(model / name))
 
 
 @contextlib.contextmanager

@@ -138,7 +138,11 @@ def prediction_problems(
                 "has no test error."
             )
             problems.append(Problem(run, "predictions", reason))
-    return problems, _without(predictions, unusable)
+    for run, split in unusable:
+        predictions = predictions.filter(
+            (pl.col(schema.RUN) != run) | (pl.col(schema.SPLIT) != split)
+        )
+    return problems, predictions
 
 
 def _models(predictions: pl.LazyFrame) -> pl.DataFrame:
@@ -199,11 +203,3 @@ def _of_seeds(run: str, seeds: Sequence[int], wanted: int | None) -> Iterable[Pr
             "no difference from another method is called significant."
         )
         yield Problem(run, "seeds", reason)
-
-
-def _without(predictions: pl.LazyFrame, splits: Sequence[tuple[str, str]]) -> pl.LazyFrame:
-    for run, split in splits:
-        predictions = predictions.filter(
-            ~((pl.col(schema.RUN) == run) & (pl.col(schema.SPLIT) == split))
-        )
-    return predictions

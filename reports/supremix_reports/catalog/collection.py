@@ -155,7 +155,19 @@ def collect(addresses: Iterable[str] | str, *, predictions: bool = True) -> Coll
     locations, problems = find_runs(given)
     loaded = _loaded(locations, [n for n in TABLES if predictions or n != PREDICTIONS])
     names = _names(loaded)
-    runs = tuple(_run(one, name) for one, name in zip(loaded, names, strict=True))
+    runs = tuple(
+        Run(
+            address=one.location.address,
+            name=name,
+            kind=one.kind,
+            dataset=one.dataset,
+            method=one.method,
+            spec=one.spec,
+            space=one.small.get(SPACE),
+            environment=one.small.get(ENVIRONMENT),
+        )
+        for one, name in zip(loaded, names, strict=True)
+    )
     for one, name in zip(loaded, names, strict=True):
         problems += [Problem(name, what, reason) for what, reason in one.problems]
     frames, sources = _frames(loaded, names, problems)
@@ -210,19 +222,6 @@ def to_pandas(frame: pl.LazyFrame | pl.DataFrame) -> pd.DataFrame:
     """
     whole = frame.collect() if isinstance(frame, pl.LazyFrame) else frame
     return whole.to_pandas()
-
-
-def _run(loaded: Loaded, name: str) -> Run:
-    return Run(
-        address=loaded.location.address,
-        name=name,
-        kind=loaded.kind,
-        dataset=loaded.dataset,
-        method=loaded.method,
-        spec=loaded.spec,
-        space=loaded.small.get(SPACE),
-        environment=loaded.small.get(ENVIRONMENT),
-    )
 
 
 def _names(loaded: Sequence[Loaded]) -> list[str]:

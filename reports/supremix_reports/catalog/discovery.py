@@ -158,7 +158,8 @@ def _look(folder: _Folder) -> _Look:
                 f"There is no folder of runs at {folder.address!r}, or it is out of reach: "
                 f"{type(error).__name__}. Name a run folder or a folder of runs."
             ) from error
-        return _Look(problems=[Problem(folder.label, "folder", _unreachable(error))])
+        reason = f"The folder cannot be listed ({type(error).__name__}); what is in it is left out."
+        return _Look(problems=[Problem(folder.label, "folder", reason)])
     whole = next((name for name in (BENCHMARK, COMPARISON, MULTI_DATASET) if name in files), None)
     if whole is None and _is_run(files):
         ledger = any(name in files or name in folders for name in _LEDGERS)
@@ -216,9 +217,4 @@ def _missed(folder: _Folder, part: tuple[str, ...], whole: str) -> Problem:
         f"{whole} names {' with '.join(part)}, but there is no run in such a folder: it has not "
         "been searched yet, or was taken away. It is in no table."
     )
-    start = folder.depth if folder.whole is None else folder.whole
-    return Problem("/".join((*folder.names[start:], *part)), "run", reason)
-
-
-def _unreachable(error: OSError) -> str:
-    return f"The folder cannot be listed ({type(error).__name__}); what is in it is left out."
+    return Problem("/".join((folder.label, *part)), "run", reason)

@@ -187,21 +187,18 @@ def _scan_others(table: str, sources: Sequence[Source]) -> pl.LazyFrame:
     def read(
         columns: list[str] | None, predicate: pl.Expr | None, rows: int | None, _batch: int | None
     ) -> Iterator[pl.DataFrame]:
-        frames = _read_all(sources, lambda frame: narrowed(frame, columns, predicate))
-        yield from frames if rows is None else _first(frames, rows)
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            for start in range(0, len(sources), _AT_ONCE):
+                for frame in pool.map(
+                    lambda source: narrowed(read_source(source), columns, predicate),
+                    sources[start : start + _AT_ONCE],
+                ):
+                    yield frame.head(frame.height if rows is None else rows)
+                    rows = None if rows is None else rows - frame.height
+                    if rows is not None and rows <= 0:
+                        return
 
     return register_io_source(read, schema={**frame_schema(table), PATH: pl.String()})
-
-
-def _read_all(
-    sources: Sequence[Source], narrow: Callable[[pl.DataFrame], pl.DataFrame]
-) -> Iterator[pl.DataFrame]:
-    def one(source: Source) -> pl.DataFrame:
-        return narrow(read_source(source))
-
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        for start in range(0, len(sources), _AT_ONCE):
-            yield from pool.map(one, sources[start : start + _AT_ONCE])
 
 
 def read_source(source: Source) -> pl.DataFrame:
@@ -221,11 +218,3 @@ def narrowed(
     """Return the columns of the rows that polars asks a source for."""
     chosen = frame if predicate is None else frame.filter(predicate)
     return chosen if columns is None else chosen.select(columns)
-
-
-def _first(frames: Iterator[pl.DataFrame], rows: int) -> Iterator[pl.DataFrame]:
-    for frame in frames:
-        yield frame.head(rows)
-        rows -= frame.height
-        if rows <= 0:
-            return

@@ -6,7 +6,7 @@ with Catalog(collect("runs")) as store:
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any, Final, cast
@@ -162,29 +162,18 @@ def results(
 def catalog_frames(collection: Collection) -> dict[str, pl.LazyFrame]:
     """Return the frames of `NAMES` by their names."""
     text = pl.String()
-    runs = [
-        {
-            schema.RUN: run.name,
-            "kind": run.kind,
-            schema.DATASET: run.dataset,
-            schema.METHOD: run.method,
-            "address": run.address,
-            "started": _told(run.environment, "started"),
-        }
-        for run in collection.runs
-    ]
     columns = (schema.RUN, "kind", schema.DATASET, schema.METHOD, "address", "started")
+    runs: list[tuple[Any, ...]] = []
+    for run in collection.runs:
+        started = (run.environment or {}).get("started")
+        started = started if isinstance(started, str) else None
+        runs.append((run.name, run.kind, run.dataset, run.method, run.address, started))
     problems = [asdict(problem) for problem in collection.problems]
     return {
         **{name: collection.table(name) for name in TABLES},
-        RUNS: pl.LazyFrame(runs, schema=dict.fromkeys(columns, text)),
+        RUNS: pl.LazyFrame(runs, schema=dict.fromkeys(columns, text), orient="row"),
         PROBLEMS: pl.LazyFrame(problems, schema=dict.fromkeys(("run", "what", "reason"), text)),
     }
-
-
-def _told(environment: Mapping[str, Any] | None, name: str) -> str | None:
-    value = (environment or {}).get(name)
-    return value if isinstance(value, str) else None
 
 
 def _known(table: str) -> str:

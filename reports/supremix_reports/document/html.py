@@ -43,16 +43,12 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["source"] = _source
-    environment.filters["drawing"] = _drawing
+
+    def drawing(picture: Picture) -> Markup:
+        return Markup(picture.files.get("svg", b"").decode())
+
+    def source(picture: Picture) -> str:
+        return f"data:image/png;base64,{base64.b64encode(picture.files['png']).decode()}"
+
+    environment.filters |= {"drawing": drawing, "source": source}
     return environment
-
-
-def _source(picture: Picture) -> str:
-    """The picture as the address of an image that is in the address itself."""
-    return f"data:image/png;base64,{base64.b64encode(picture.files['png']).decode()}"
-
-
-def _drawing(picture: Picture) -> Markup:
-    """The picture as an element of the page; empty where there is no drawing of it."""
-    return Markup(picture.files.get("svg", b"").decode())

@@ -40,12 +40,8 @@ def cell(value: object) -> str:
 def plain(text: str) -> str:
     """Return a text as one line in which nothing is taken for Markdown's or HTML's own."""
     line = _OWN.sub(lambda found: f"\\{found[1]}" if found[1] else found[0], " ".join(text.split()))
-    return _BLOCK.sub(_harmless, line)
-
-
-def _harmless(found: re.Match[str]) -> str:
-    """What would begin a heading, a list or a rule, without doing so."""
-    return f"\\{found[1]}" if found[1] else f"{found[2]}\\"
+    # What would begin a heading, a list or a rule, does not behind a backslash.
+    return _BLOCK.sub(lambda found: f"\\{found[1]}" if found[1] else f"{found[2]}\\", line)
 
 
 def code(lines: Sequence[str]) -> str:

@@ -66,7 +66,7 @@ def _block(part: Part, *, pictures: bool) -> str:
         Table: _table,
         Missing: lambda it: f"**{plain(it.title)}** is not shown: {plain(it.reason)}",
         Paragraph: _paragraph,
-        Listing: _listing,
+        Listing: lambda it: "\n".join(f"- **{plain(k)}**: {plain(v)}" for k, v in it.entries),
         Code: lambda it: markdown.code(it.lines),
     }
     return writers[type(part)](part)
@@ -77,10 +77,6 @@ def _paragraph(part: Paragraph) -> str:
     if part.tone == "plain":
         return text
     return f"**{text}**" if part.tone == "strong" else f"> {text}"
-
-
-def _listing(part: Listing) -> str:
-    return "\n".join(f"- **{plain(name)}**: {plain(text)}" for name, text in part.entries)
 
 
 def _table(part: Table) -> str:
@@ -106,14 +102,10 @@ def render_latex(report: Report) -> str:
         `longtable`. A table that is too wide is shrunk to the text's width.
     """
     head = _LATEX_HEAD.format(
-        title=_comment(report.title), version=report.version, date=report.date
+        title=" ".join(report.title.split()), version=report.version, date=report.date
     )
     tables = [_latex_table(table) for table in report.tables() if table.paper and table.rows]
     return head + "\n" + "\n".join(tables)
-
-
-def _comment(text: str) -> str:
-    return " ".join(text.split())
 
 
 def _latex_table(part: Table) -> str:

@@ -99,7 +99,7 @@ def embedding_picture(
         StatisticsError: as `principal_components` does.
     """
     points, shares = principal_components(features, labels)
-    figure = draw_features(*points.T, labels, list(shares), f"{label} ({unit})")
+    figure = draw_features(points, labels, shares.tolist(), f"{label} ({unit})")
     figure.axes[0].set_title(title, fontsize=10)
     storage.write_atomic(path, saved(figure, "png", dpi=_DPI))
     return path

@@ -309,19 +309,9 @@ def whiskers(
     axes.errorbar(x[known], y[known], **ends, **look)
 
 
-def colour_of(number: int) -> str:
-    """Return the colour of line or group `number`, counted from 0."""
-    return COLOURS[number % len(COLOURS)]
-
-
-def marker_of(number: int) -> str:
-    """Return the marker of line or group `number`, counted from 0."""
-    return MARKERS[number % len(MARKERS)]
-
-
-def dash_of(number: int) -> str:
-    """Return the dash of line `number`, counted from 0."""
-    return DASHES[number % len(DASHES)]
+def nth(looks: Sequence[str], number: int) -> str:
+    """Return the colour, marker or dash of line or group `number`, counted from 0; in a cycle."""
+    return looks[number % len(looks)]
 
 
 def number(value: float) -> str:

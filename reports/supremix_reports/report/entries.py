@@ -117,14 +117,10 @@ def _all_parts(collection: Collection, mae: pl.DataFrame) -> dict[str, tuple[Run
     )
     found: dict[str, tuple[Run, ...]] = {}
     for name, dataset, method in rows.unique(maintain_order=True).collect().iter_rows():
-        own_name = _part_name(name, dataset, method)
+        own_name = f"{name} ({method} on {dataset})"
         part = replace(joint[name], name=own_name, dataset=dataset, method=method)
         found[name] = (*found.get(name, ()), part)
     return found
-
-
-def _part_name(run: str, dataset: str, method: str) -> str:
-    return f"{run} ({method} on {dataset})"
 
 
 def _parted(frame: pl.DataFrame, runs: Iterable[Run]) -> pl.DataFrame:

@@ -69,16 +69,16 @@ def _search_of(data: ReportData, entry: Entry, endings: Sequence[str], *, folded
     title = f"{entry.method} on {entry.run.dataset}"
     key = plot_name("search", entry.run.name)
     if trials.is_empty():
-        parts: list[Part] = [Missing(title="The search", reason="it has no trials.")]
-        return Section(key=key, title=title, parts=tuple(parts), folded=folded)
-    source = {"dataset": entry.run.dataset, "method": entry.method, "unit": unit}
-    own = {schema.DATASET: entry.run.dataset}
+        missing = Missing(title="The search", reason="it has no trials.")
+        return Section(key=key, title=title, parts=(missing,), folded=folded)
+    dataset = entry.run.dataset
     trials, curves = (
-        frame.with_columns(pl.lit(value).alias(name) for name, value in own.items())
+        frame.with_columns(pl.lit(dataset).alias(schema.DATASET))
         for frame in (trials, data.curves(entry))
     )
-    space = dict(entry.run.space) if entry.run.space else None
-    plots = search_plots(trials, curves, space, **source)
+    plots = search_plots(
+        trials, curves, entry.run.space or None, dataset=dataset, method=entry.method, unit=unit
+    )
     parts = [*_best_settings(entry, trials, key), *pictured(plots, endings)]
     return Section(key=key, title=title, parts=tuple(parts), folded=folded)
 
@@ -156,17 +156,11 @@ def _model_of(
         asked: dict[str, Any] = {**words, "ids": ids, "split": data.split}
         plots = model_plots(own, **asked, **data.resampling.arguments())
         parts += pictured(plots, endings)
-        parts.append(_worst_table(own, entry, key, ids=ids))
+        worst = worst_cases(own, ids=ids).drop(schema.DATASET, schema.METHOD)
+        caption = f"The largest errors of {entry.method} on {dataset}."
+        parts.append(frame_table(worst, name=f"worst-{key}", caption=caption))
     parts += _embedding(entry, key, endings)
     return Section(key=key, title=title, parts=tuple(parts), folded=folded)
-
-
-def _worst_table(own: pl.DataFrame, entry: Entry, key: str, *, ids: bool) -> Table:
-    return frame_table(
-        worst_cases(own, ids=ids).drop(schema.DATASET, schema.METHOD, strict=False),
-        name=f"worst-{key}",
-        caption=f"The largest errors of {entry.method} on {entry.run.dataset}.",
-    )
 
 
 def frame_table(frame: pl.DataFrame, *, name: str, caption: str) -> Table:

@@ -80,8 +80,14 @@ def put_down(
     before = _before(out)
     for name, content in files.items():
         storage.write_atomic(storage.join(out, name), content)
+    folder = storage.join(out, "tables")
     for name, frame in tables.items():
-        _write_table(storage.join(out, "tables"), name, frame)
+        if name in SCHEMAS:
+            write_table(folder, name, frame.to_dicts())
+            continue
+        buffer = io.BytesIO()
+        frame.write_parquet(buffer)
+        storage.write_atomic(storage.join(folder, f"{name}.parquet"), buffer.getvalue())
     written = sorted((*files, *(f"tables/{name}.parquet" for name in tables)))
     for name in sorted(before - set(written)):
         # A list that somebody changed must not lead out of the report's own files.
@@ -90,15 +96,6 @@ def put_down(
     content = (json.dumps({"files": written}, indent=2) + "\n").encode()
     storage.write_atomic(storage.join(out, INDEX), content)
     return (*written, INDEX)
-
-
-def _write_table(folder: str, name: str, frame: pl.DataFrame) -> None:
-    if name in SCHEMAS:
-        write_table(folder, name, frame.to_dicts())
-        return
-    buffer = io.BytesIO()
-    frame.write_parquet(buffer)
-    storage.write_atomic(storage.join(folder, f"{name}.parquet"), buffer.getvalue())
 
 
 def _before(out: str) -> set[str]:

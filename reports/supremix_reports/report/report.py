@@ -165,11 +165,17 @@ def build_report(
     """Put a report together."""
     problems = shown_problems(data.problems, paths=options.paths)
     reference = None if isinstance(compared, str) else compared.reference
+    evidence: tuple[Section, ...] = ()
+    if set(options.formats) != {"tex"}:  # which has no use for figures, that take most of the time
+        evidence = (
+            search_section(data, options.endings),
+            model_section(data, options.endings, ids=options.ids),
+        )
     sections = (
         _summary(data, compared, problems),
         _errors(data, options),
         comparison_section(compared, level=options.level, endings=options.endings),
-        *_evidence(data, options),
+        *evidence,
         _problems(problems),
         setup_section(data, again=again, paths=options.paths),
         methods_section(
@@ -186,16 +192,6 @@ def build_report(
         date=options.date or datetime.now(UTC).date().isoformat(),
         version=version("supremix"),
         sections=named_apart(sections),
-    )
-
-
-def _evidence(data: ReportData, options: Options) -> tuple[Section, ...]:
-    """The figures, which tables for a paper have no use for and which take most of the time."""
-    if set(options.formats) == {"tex"}:
-        return ()
-    return (
-        search_section(data, options.endings),
-        model_section(data, options.endings, ids=options.ids),
     )
 
 
@@ -216,12 +212,12 @@ def _title(data: ReportData) -> str:
 
 
 def _summary(data: ReportData, compared: Compared | str, problems: Sequence[Problem]) -> Section:
-    seeds = sorted(data.predictions[schema.SEED].unique().to_list())
+    seeds = ", ".join(map(str, sorted(set(data.predictions[schema.SEED]))))
     entries = (
         ("Datasets", ", ".join(data.datasets)),
         ("Methods", ", ".join(data.methods)),
         ("Runs", str(len(data.entries))),
-        (f"Seeds measured on {data.split}", ", ".join(map(str, seeds)) or "none"),
+        (f"Models measured on {data.split}", f"of the seeds {seeds}" if seeds else "none"),
     )
     parts: list[Part] = [Listing(entries=entries)]
     if isinstance(compared, Compared):

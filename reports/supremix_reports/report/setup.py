@@ -56,7 +56,8 @@ def _runs_table(data: ReportData) -> Table:
         for n in (*names, *splits, "Test seeds")
     ]
     trials = _trial_counts(data.all_trials)
-    seeds = _test_seeds(data)
+    used = data.predictions.group_by(schema.RUN).agg(pl.col(schema.SEED).unique().sort())
+    seeds = {run: ", ".join(map(str, own)) for run, own in used.iter_rows()}
     return Table(
         name="runs",
         caption="The runs: trials, what they took, and the images of each split.",
@@ -79,11 +80,6 @@ def _trial_counts(trials: pl.DataFrame) -> dict[str, dict[str, Any]]:
     return {row[schema.RUN]: row for row in rows.iter_rows(named=True)}
 
 
-def _test_seeds(data: ReportData) -> dict[str, str]:
-    rows = data.predictions.group_by(schema.RUN).agg(pl.col(schema.SEED).unique().sort())
-    return {run: ", ".join(map(str, seeds)) for run, seeds in rows.iter_rows()}
-
-
 def _run_row(
     entry: Entry, trials: Mapping[str, Mapping[str, Any]], seeds: Mapping[str, str]
 ) -> tuple[Cell, ...]:
@@ -94,9 +90,7 @@ def _run_row(
     if own is not None:
         time = Cell(text=duration(own[schema.SECONDS]), order=own[schema.SECONDS])
     return (
-        text_cell(entry.run.name),
-        text_cell(entry.run.dataset),
-        text_cell(entry.method),
+        *map(text_cell, (entry.run.name, entry.run.dataset, entry.method)),
         *(count_cell(count) for count in counts),
         time,
         *(_image_cell(images, split) for split in ("train", "val", "test")),
@@ -106,14 +100,12 @@ def _run_row(
 
 def _image_cell(images: object, split: str) -> Cell:
     """How many images a split has; the file it is from may hold anything."""
-    count = cast("Mapping[str, object]", images).get(split) if _mapping(images) else images
+    count = images
+    if isinstance(images, Mapping):
+        count = cast("Mapping[str, object]", images).get(split)
     if count is None:
         return count_cell(None)
     return count_cell(int(count)) if isinstance(count, int) else Cell(text=_UNREADABLE)
-
-
-def _mapping(value: object) -> bool:
-    return isinstance(value, Mapping)
 
 
 def packages_of(entry: Entry) -> dict[str, Any]:

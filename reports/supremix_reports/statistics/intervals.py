@@ -266,14 +266,6 @@ def _mean(sums: Array) -> Array:
     return sums[..., 1] / sums[..., 0]
 
 
-def _rmse(sums: Array) -> Array:
-    return np.sqrt(sums[..., 2] / sums[..., 0])
-
-
-def _r2(sums: Array) -> Array:
-    return 1.0 - _ratio(sums[..., 2], _spread(sums, 3, 3, 4))
-
-
 def _pearson(sums: Array) -> Array:
     spread = _spread(sums, 3, 3, 4) * _spread(sums, 5, 5, 6)
     return np.clip(_ratio(_spread(sums, 3, 5, 7), np.sqrt(spread)), -1.0, 1.0)
@@ -281,8 +273,8 @@ def _pearson(sums: Array) -> Array:
 
 METRICS: Final[dict[str, Measure]] = {
     "mae": _mean,
-    "rmse": _rmse,
-    "r2": _r2,
+    "rmse": lambda sums: np.sqrt(sums[..., 2] / sums[..., 0]),
+    "r2": lambda sums: 1.0 - _ratio(sums[..., 2], _spread(sums, 3, 3, 4)),
     "pearson": _pearson,
 }
 """Each measure as a function of the sums (..., 8) of `_moments`."""

@@ -7,6 +7,7 @@ from typing import Any, cast
 from uuid import uuid4
 
 import fsspec.core  # pyright: ignore[reportMissingTypeStubs]
+from fsspec.implementations.local import LocalFileSystem  # pyright: ignore[reportMissingTypeStubs]
 
 # fsspec carries no type information.
 _url_to_fs = cast(
@@ -72,7 +73,7 @@ def discard(address: str) -> None:
 
 def is_local(address: str) -> bool:
     """Whether the address is one of this machine's disks."""
-    return "file" in _protocols(_open(address)[0])
+    return isinstance(_open(address)[0], LocalFileSystem)
 
 
 def local_path(address: str) -> str:
@@ -109,11 +110,6 @@ def open_read(address: str) -> Any:
     """Return a file, open for reading in any order."""
     filesystem, path = _open(address)
     return filesystem.open(path, "rb")
-
-
-def _protocols(filesystem: Any) -> tuple[str, ...]:
-    names = filesystem.protocol
-    return (names,) if isinstance(names, str) else tuple(names)
 
 
 def _open(address: str) -> tuple[Any, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 from rich.console import Console
@@ -12,9 +12,6 @@ from supremix.cli.parsing.dispatch import dataset_names, method_names, request_v
 from supremix.cli.parsing.signature import given_on_command_line, takes_options_of
 from supremix.cli.views.progress import Display
 from supremix.search.request.option import PLAN
-
-if TYPE_CHECKING:
-    from supremix import Plan
 
 
 @takes_options_of(PLAN)
@@ -41,7 +38,11 @@ def plan(context: typer.Context, **given: Any) -> None:
     if given["as_json"]:
         typer.echo(json.dumps(found.to_dict(), indent=2))
     else:
-        show_plan(found, Console())
+        from supremix.cli.views.plan import lines
+
+        console = Console()
+        for line in lines(found):
+            console.print(line, soft_wrap=True, highlight=False, markup=False)
     if not found.fits:
         raise typer.Exit(1)
 
@@ -64,11 +65,3 @@ def plan_values(given: dict[str, Any], written: set[str]) -> dict[str, Any]:
         "method": methods if len(methods) > 1 else methods[0],
     }
     return {name: value for name, value in values.items() if name in written} | named
-
-
-def show_plan(found: Plan, console: Console) -> None:
-    """Print a plan: machine, a block for each search, the sum, and what does not fit."""
-    from supremix.cli.views.plan import lines
-
-    for line in lines(found):
-        console.print(line, soft_wrap=True, highlight=False, markup=False)

@@ -13,7 +13,8 @@ from supremix.cli.commands.status import Run
 from supremix.cli.views.status import status_view, trials_text
 
 if TYPE_CHECKING:
-    from supremix.monitoring.inspect import Watch
+    from supremix.monitoring.group_view import GroupView
+    from supremix.monitoring.run_view import RunView
 
 
 def watch(
@@ -32,9 +33,9 @@ def watch(
       supremix watch runs/hc18-supremix-20260131-120000
       supremix watch s3://bucket/runs/brains --interval 30
     """
-    from supremix.monitoring.inspect import Watch
+    from supremix.monitoring.inspect import open_view
 
-    watched, console = Watch(run), Console()
+    watched, console = open_view(run), Console()
     try:
         if console.is_terminal:
             _redraw(watched, console, interval)
@@ -44,7 +45,7 @@ def watch(
         return  # nothing but the display is interrupted
 
 
-def _redraw(watched: Watch, console: Console, interval: float) -> None:
+def _redraw(watched: RunView | GroupView, console: Console, interval: float) -> None:
     status = watched.look()
     with Live(status_view(status), console=console, auto_refresh=False) as live:
         while not status.over:
@@ -53,7 +54,7 @@ def _redraw(watched: Watch, console: Console, interval: float) -> None:
             live.update(status_view(status), refresh=True)
 
 
-def _print_changes(watched: Watch, console: Console, interval: float) -> None:
+def _print_changes(watched: RunView | GroupView, console: Console, interval: float) -> None:
     shown = ""
     while True:
         status = watched.look()

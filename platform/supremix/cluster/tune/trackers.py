@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 from ray.tune import Callback
-from ray.tune.logger import LoggerCallback
 
 from supremix.errors import SpecError
 from supremix.tuning.ledger.records import trial_key
@@ -57,7 +56,7 @@ class Tracker(Callback):
     """Passes Tune's events on to one of its logging callbacks, from a thread.
 
     Args:
-        logger: The callback, set up.
+        logger: A logging callback of Tune's (`LoggerCallback`), set up.
         kind: Its name in messages.
         names: The run of each study, by its index, where there are several.
         folder: Folder in which each trial has one, for a logger that writes files.
@@ -67,7 +66,7 @@ class Tracker(Callback):
 
     def __init__(
         self,
-        logger: LoggerCallback,
+        logger: Any,
         kind: str,
         *,
         names: Sequence[str] = (),

@@ -28,6 +28,22 @@ def model_folder(folder: Address) -> UPath:
     return path / "best" if (path / "best").is_dir() else path
 
 
+def read_description(folder: UPath) -> dict[str, Any]:
+    """Read the description of a model.
+
+    Raises:
+        OSError: Or another of `retry.failures`: there is none, or it cannot be read.
+        ValueError: It is damaged or of another version; the text says which.
+    """
+    try:
+        content = json.loads(read_bytes(folder / DESCRIPTION))
+    except ValueError as error:
+        raise ValueError(f"{DESCRIPTION} is not JSON") from error
+    if not isinstance(content, dict) or cast(Any, content).get("format") != FORMAT:
+        raise ValueError(f"{DESCRIPTION} is not of format {FORMAT}")
+    return cast("dict[str, Any]", content)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Initial:
     """The encoder of an exported model.
@@ -57,19 +73,13 @@ class Initial:
         """
         path = to_path(folder)
         try:
-            content = json.loads(read_bytes(path / DESCRIPTION))
+            description = read_description(path)
             digest = hashlib.sha256(read_bytes(path / WEIGHTS)).hexdigest()
         except (ValueError, *failures()) as error:
             raise TaskError(
                 f"no model to start from in {str(path)!r}: expected {DESCRIPTION} and {WEIGHTS} "
                 f"there ({error}); name the run folder of a concluded search, or a model's folder"
             ) from error
-        if not isinstance(content, dict) or cast(Any, content).get("format") != FORMAT:
-            raise TaskError(
-                f"the model in {str(path)!r} is not of format {FORMAT}; export it again with this "
-                "version"
-            )
-        description = cast("dict[str, Any]", content)
         card = description["card"]
         return cls(
             folder=path,

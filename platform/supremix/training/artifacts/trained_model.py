@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,8 +20,8 @@ from supremix.models import EncoderBuilder, EncoderSpec, Network
 from supremix.models.scaling import CovariateScale, TargetScale
 from supremix.storage.paths import Address, read_bytes, to_path
 from supremix.storage.retry import failures, storage_errors
-from supremix.training.artifacts.format import DESCRIPTION, FORMAT, WEIGHTS
-from supremix.training.artifacts.pretrained import model_folder
+from supremix.training.artifacts.format import DESCRIPTION, WEIGHTS
+from supremix.training.artifacts.pretrained import model_folder, read_description
 from supremix.training.data.trial_data import to_input
 from supremix.training.evaluation.evaluator import mean_views
 from supremix.training.steps.precision import Precision
@@ -81,7 +80,14 @@ class TrainedModel:
             ModelError: no model there, or one that this version or call cannot rebuild.
         """
         folder = to_path(path)
-        description = _description(folder)
+        try:
+            description = read_description(folder)
+        except FileNotFoundError as error:
+            raise ModelError(
+                f"no model in {str(folder)!r}: expected {WEIGHTS} and {DESCRIPTION} there"
+            ) from error
+        except ValueError as error:
+            raise ModelError(_unusable(folder, str(error))) from error
         network = _network(description, builder)
         try:
             weights = load_tensors(read_bytes(folder / WEIGHTS))
@@ -180,20 +186,6 @@ class TrainedModel:
         except CovariateError as error:
             raise ModelInputError(str(error)) from error
         return rows
-
-
-def _description(folder: UPath) -> dict[str, Any]:
-    try:
-        description: Any = json.loads(read_bytes(folder / DESCRIPTION))
-    except FileNotFoundError as error:
-        raise ModelError(
-            f"no model in {str(folder)!r}: expected {WEIGHTS} and {DESCRIPTION} there"
-        ) from error
-    except ValueError as error:
-        raise ModelError(_unusable(folder, f"{DESCRIPTION} is not JSON")) from error
-    if not isinstance(description, dict) or cast(Any, description).get("format") != FORMAT:
-        raise ModelError(_unusable(folder, f"{DESCRIPTION} is not of format {FORMAT}"))
-    return cast("dict[str, Any]", description)
 
 
 def _network(description: dict[str, Any], builder: EncoderBuilder | None) -> Network:

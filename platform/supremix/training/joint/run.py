@@ -171,10 +171,6 @@ class JointRun:
         if state["stage"] >= 0:
             self.interleaver_of(int(state["stage"])).load_state_dict(state["steps"])
 
-    def predict(self, name: str, positions: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Predictions (N,) of one task, see `TrialRun.predict`. Collective."""
-        return self.tasks[name].predict(positions)
-
     def evaluate(self, split: str) -> dict[str, NDArray[Any]]:
         """Predictions and truth of a split of every task. Collective.
 

@@ -14,6 +14,7 @@ arXiv 1906.03950).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from torch.nn import Parameter
@@ -41,10 +42,7 @@ def share_parameters(networks: Sequence[Network], axes: Sequence[int]) -> list[d
         for name, key in keys.items():
             _put(network, name, owners.setdefault(key, network.get_parameter(name)))
         found.append(keys)
-    holders: dict[_Key, int] = {}
-    for keys in found:
-        for key in keys.values():
-            holders[key] = holders.get(key, 0) + 1
+    holders = Counter(key for keys in found for key in keys.values())
     return [{n: holders[k] for n, k in keys.items() if holders[k] > 1} for keys in found]
 
 

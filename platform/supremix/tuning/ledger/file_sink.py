@@ -44,7 +44,9 @@ class FileSink:
             self._open()
         data = b"".join(lines)
         try:
-            _write_all(self._file, data)
+            rest = memoryview(data)
+            while rest:
+                rest = rest[os.write(self._file, rest) :]
             if urgent:
                 os.fsync(self._file)
         except OSError:
@@ -73,9 +75,3 @@ class FileSink:
             )
         os.ftruncate(file, self._whole)
         self._file = file
-
-
-def _write_all(file: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(file, view) :]

@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from time import process_time
-from typing import Any
 
 from supremix.errors import SearchFailedError
 from supremix.tuning.simulation.cluster import SimulatedCluster, SimulationReport
@@ -121,7 +120,11 @@ class Simulation:
         """
         self._serve()
         while self._heap and not (self._over and not self._busy) and not until():
-            self._check_alive()
+            if self._wait and not self._busy:
+                raise SearchFailedError(
+                    "every simulated worker group waits and no trial runs: the study waits for a "
+                    "trial that nobody trains. This is a fault of the search; please report it."
+                )
             self.now, _, kind, turn, worker_group = heapq.heappop(self._heap)
             (self._epoch_done, self._death, self._return)[kind](worker_group, turn)
             self._serve()
@@ -137,13 +140,6 @@ class Simulation:
     def idle(self) -> int:
         """Worker groups that are alive and train nothing at the moment."""
         return len(self._idle)
-
-    def _check_alive(self) -> None:
-        if self._wait and not self._busy:
-            raise SearchFailedError(
-                "every simulated worker group waits and no trial runs: the study waits for a trial "
-                "that nobody trains. This is a fault of the search; please report it."
-            )
 
     def _serve(self) -> None:
         """Hand out proposals until there is no worker group or no proposal left."""
@@ -186,20 +182,17 @@ class Simulation:
         self.report.epochs += 1
         row = {"epoch": job.epoch, "stage": "regress", "error": error}
         row["seconds"] = worker_group.seconds
-        if self._observe(job, row):
-            worker_group.job = None
-            self._busy -= 1
-            self._idle.append(worker_group)
-        else:
-            self._train(worker_group, job)
-
-    def _observe(self, job: _Job, row: dict[str, Any]) -> bool:
         begin = process_time()
         stop = self.scheduler.observe(job.index, job.number, row, len(job.curve))
         self.report.observing.append(process_time() - begin)
         self.studies[job.index].look(self.now, self.report.epochs)
         self._wait = False
-        return stop
+        if stop:
+            worker_group.job = None
+            self._busy -= 1
+            self._idle.append(worker_group)
+        else:
+            self._train(worker_group, job)
 
     def _death(self, worker_group: _WorkerGroup, _: int) -> None:
         self._pass(worker_group)

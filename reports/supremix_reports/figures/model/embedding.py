@@ -21,7 +21,8 @@ def embedding_plot(name: str, table: pl.DataFrame, words: str, target: str) -> P
         return NotShown(name=name, title=TITLE, reason="The run's table of features is empty.")
     splits = ", ".join(sorted(table[schema.SPLIT].unique().to_list()))
     shares = table.select(schema.FIRST_SHARE, schema.SECOND_SHARE).row(0)
-    points = [table[name].to_numpy() for name in (schema.FIRST, schema.SECOND, schema.TARGET)]
+    points = table.select(schema.FIRST, schema.SECOND).to_numpy()
+    unit = table[schema.UNIT][0]
     both = " and ".join(f"{share:.0%}" for share in shares)
     return Plot(
         name=name,
@@ -31,19 +32,17 @@ def embedding_plot(name: str, table: pl.DataFrame, words: str, target: str) -> P
         f"colour is the true {target}.",
         alt=f"Scatter of the features of {words} along two principal components, each dot coloured "
         f"by its true {target}.",
-        figure=draw_features(*points, shares, f"{target} ({table[schema.UNIT][0]})"),
+        figure=draw_features(points, table[schema.TARGET], shares, f"{target} ({unit})"),
         data=table.select(schema.FIRST, schema.SECOND, schema.TARGET),
     )
 
 
-def draw_features(
-    x: Array, y: Array, labels: npt.ArrayLike, shares: Sequence[float], words: str
-) -> Any:
-    """Draw features (N,) along two principal components of so much variance, coloured by label."""
+def draw_features(points: Array, labels: npt.ArrayLike, shares: Sequence[float], words: str) -> Any:
+    """Draw features (N, 2) along two principal components, coloured by label."""
     with drawing(height=4.2) as (figure, (axes,)):
         dots = axes.scatter(
-            x, y, c=labels, s=14, cmap=RANKS, linewidths=0, alpha=0.85,
-            rasterized=many_dots(len(x)),
+            *points.T, c=labels, s=14, cmap=RANKS, linewidths=0, alpha=0.85,
+            rasterized=many_dots(len(points)),
         )  # fmt: skip
         axes.set_xlabel(f"first principal component ({shares[0]:.0%} of the variance)")
         axes.set_ylabel(f"second principal component ({shares[1]:.0%})")

@@ -69,10 +69,8 @@ class Samples:
         """Say in words what they are, and what was left out."""
         text = (
             f"{counted(self.each.height, 'sample')} of {counted(self.groups, 'patient')} "
-            f"({self.split} split), {counted(self.seeds, 'model')} of different seeds"
-            if self.seeds > 1
-            else f"{counted(self.each.height, 'sample')} of {counted(self.groups, 'patient')} "
-            f"({self.split} split), one model"
+            f"({self.split} split), "
+            f"{f'{self.seeds} models of different seeds' if self.seeds > 1 else 'one model'}"
         )
         if self.missing:
             text += f"; {counted(self.missing, 'prediction')} left out: missing or not finite"

@@ -15,16 +15,17 @@ import polars as pl
 from supremix_reports.errors import PlotError
 from supremix_reports.figures.plot import (
     BLACK,
+    COLOURS,
     FAINT,
+    MARKERS,
     FigureSpec,
     NotShown,
     Plot,
-    colour_of,
     counted,
     drawing,
     listed,
     log_axis,
-    marker_of,
+    nth,
     number,
 )
 from supremix_reports.figures.search.across_budget import across_budget_plot, several_searches
@@ -175,7 +176,7 @@ def _draw_errors(data: pl.DataFrame, methods: list[str]) -> Any:
                 # Steps of the golden ratio keep neighbouring dots apart, always in the same way.
                 jitter = (np.arange(len(x)) * 0.618 % 1 - 0.5) * 0.4 / len(methods)
                 axes.plot(
-                    x, y + jitter, marker_of(k), color=colour_of(k), alpha=0.7, markersize=4,
+                    x, y + jitter, nth(MARKERS, k), color=nth(COLOURS, k), alpha=0.7, markersize=4,
                     label=method if i == 0 else None, markeredgewidth=0,
                 )  # fmt: skip
                 if len(x):

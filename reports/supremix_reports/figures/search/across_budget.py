@@ -9,12 +9,13 @@ import polars as pl
 
 from supremix_reports.errors import PlotError
 from supremix_reports.figures.plot import (
+    COLOURS,
+    DASHES,
     Plot,
-    colour_of,
     counted,
-    dash_of,
     drawing,
     listed,
+    nth,
     number,
 )
 from supremix_reports.figures.search.curves import BEST, SPENT, best_so_far
@@ -127,12 +128,12 @@ def _drawn(data: pl.DataFrame, methods: list[str]) -> Any:
         for k, method in enumerate(methods):
             own = data.filter(pl.col(schema.METHOD) == method)
             share = 100 * own[SHARE].to_numpy()
-            colour = colour_of(k)
+            colour = nth(COLOURS, k)
             axes.fill_between(
                 share, own["low"], own["high"], step="post", color=colour, alpha=0.13, linewidth=0
             )
             axes.step(
-                share, own[GAP], where="post", color=colour, linestyle=dash_of(k), linewidth=2,
+                share, own[GAP], where="post", color=colour, linestyle=nth(DASHES, k), linewidth=2,
                 label=f"{method} ({own['searches'][0]})",
             )  # fmt: skip
         axes.set_xlim(0, 100)

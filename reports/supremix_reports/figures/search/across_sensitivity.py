@@ -11,12 +11,13 @@ import polars as pl
 from supremix_reports.errors import PlotError
 from supremix_reports.figures.plot import (
     BLACK,
+    COLOURS,
     FAINT,
+    MARKERS,
     Plot,
-    colour_of,
     counted,
     listed,
-    marker_of,
+    nth,
     number,
     panel_grid,
     spread_axis,
@@ -135,8 +136,8 @@ def _draw_pooled(
     for i, dataset in enumerate(datasets):
         own = panel.owners == dataset
         axes.plot(
-            axis_numbers(parameter, panel.positions[own]), panel.errors[own], marker_of(i),
-            color=colour_of(i), alpha=0.55, markersize=3.5, markeredgewidth=0, label=dataset,
+            axis_numbers(parameter, panel.positions[own]), panel.errors[own], nth(MARKERS, i),
+            color=nth(COLOURS, i), alpha=0.55, markersize=3.5, markeredgewidth=0, label=dataset,
         )  # fmt: skip
     at = axis_numbers(parameter, np.array([row["position"] for row in rows]))
     middle, low, high = ([row[name] for row in rows] for name in (RELATIVE, "low", "high"))

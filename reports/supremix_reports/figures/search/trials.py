@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
@@ -112,13 +113,12 @@ class SearchTrials:
         The error of one that ended early was measured after fewer epochs, and hyperparameters that
         were retrained had been picked for being good.
         """
-        return [
-            i
-            for i, (state, error, replicate_of) in enumerate(
-                self.rows.select(schema.STATE, schema.ERROR, schema.REPLICATE_OF).iter_rows()
-            )
-            if state == schema.FINISHED and _finite(error) and replicate_of is None
-        ]
+        counts = self.rows.with_row_index().filter(
+            pl.col(schema.STATE) == schema.FINISHED,
+            pl.col(schema.ERROR).is_finite(),
+            pl.col(schema.REPLICATE_OF).is_null(),
+        )
+        return counts["index"].to_list()
 
     def errors(self, which: Sequence[int]) -> Array:
         """The errors of trials, (K,)."""
@@ -130,20 +130,14 @@ class SearchTrials:
 
     def left_out(self) -> str:
         """Say in words which trials are not comparable; empty when all are."""
-        counts = [
-            (self._count(schema.PRUNED), "pruned"),
-            (self._count(schema.STOPPED), "stopped"),
-            (self._count(schema.FAILED), "failed"),
-            (self.rows.filter(pl.col(schema.REPLICATE_OF).is_not_null()).height, "retrained"),
-        ]
-        words = [f"{count} {state}" for count, state in counts if count]
-        lacking = self.rows.height - len(self.comparable) - sum(count for count, _ in counts)
+        own = self.rows.filter(pl.col(schema.REPLICATE_OF).is_null())
+        states = Counter(own[schema.STATE])
+        counts = {state: states[state] for state in (schema.PRUNED, schema.STOPPED, schema.FAILED)}
+        counts["retrained"] = self.rows.height - own.height
+        words = [f"{count} {state}" for state, count in counts.items() if count]
+        lacking = self.rows.height - len(self.comparable) - sum(counts.values())
         words += [f"{lacking} without an error"] if lacking > 0 else []
         return f" Left out: {', '.join(words)}." if words else ""
-
-    def _count(self, state: str) -> int:
-        own = pl.col(schema.REPLICATE_OF).is_null()
-        return self.rows.filter(own, pl.col(schema.STATE) == state).height
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +239,3 @@ def _is_number(value: object) -> bool:
 def _same(a: object, b: object) -> bool:
     # True equals 1 in Python, but not as a parameter.
     return a == b and isinstance(a, bool) == isinstance(b, bool)
-
-
-def _finite(value: float | None) -> bool:
-    return value is not None and math.isfinite(value)
