@@ -136,7 +136,9 @@ class Augmenter:
         if policy.gain:
             level = level * self._column(params["gain"], level)
         if policy.bias_field:
-            level = level * self._bias(params["bias"], level)
+            coefficients = params["bias"].to(level.device, non_blocking=True)
+            field = (coefficients @ self._keep("basis", level.device)).exp()
+            level = level * field.reshape(level.shape[0], 1, *self.shape)
         if policy.speckle:
             level = level * (1 + policy.speckle * self._noise(params["start"][:, 0], level))
         if policy.noise:
@@ -156,11 +158,6 @@ class Augmenter:
         share = level / self.white
         power = share.abs().clamp_min(1e-6) ** self._column(gamma, level)
         return torch.where(share > 0, power * self.white, level)
-
-    def _bias(self, coefficients: Tensor, level: Tensor) -> Tensor:
-        basis = self._keep("basis", level.device)
-        field = coefficients.to(level.device, non_blocking=True) @ basis
-        return field.exp().reshape(level.shape[0], 1, *self.shape)
 
     def _noise(self, start: Tensor, level: Tensor) -> Tensor:
         size = level[0].numel()

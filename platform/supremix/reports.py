@@ -98,7 +98,7 @@ def compare(*runs: Address, split: str = "test", paths: bool = False) -> Differe
 
 
 def results(
-    store: Address | Sequence[Address] = "runs",
+    runs: Address | Sequence[Address] = "runs",
     table: str = "mae",
     where: str | None = None,
     columns: Sequence[str] | None = None,
@@ -106,7 +106,7 @@ def results(
     """Return one table of all runs at some addresses.
 
     Args:
-        store: A run, the folder of several, or a folder or bucket with any number of them, at most
+        runs: A run, the folder of several, or a folder or bucket with any number of them, at most
             four deep, on disk or at any fsspec address; or several of these.
         table: ``"trials"``, ``"curves"``, ``"predictions"``, ``"measures"``, ``"mae"``, or
             ``"runs"`` (which runs there are) or ``"problems"`` (what is wrong with any of them).
@@ -123,33 +123,33 @@ def results(
         TableError: There is nothing at an address.
         RunFolderError: An address is out of reach.
     """
-    addresses = addresses_of(store)
+    addresses = addresses_of(runs)
     with storage_errors(", ".join(addresses)):
         return supremix_reports.results(addresses, table, where, columns)
 
 
-def addresses_of(store: Address | Sequence[Address]) -> list[str]:
+def addresses_of(runs: Address | Sequence[Address]) -> list[str]:
     """One address, or several, as texts: local ones absolute.
 
     Raises:
         RunFolderError: Nothing here can open such an address.
     """
-    if isinstance(store, Sequence) and not isinstance(store, str):
-        return [str(to_path(address)) for address in store]
-    return [str(to_path(store))]
+    if isinstance(runs, Sequence) and not isinstance(runs, str):
+        return [str(to_path(address)) for address in runs]
+    return [str(to_path(runs))]
 
 
-def open_store(store: Address | Sequence[Address]) -> Catalog:
+def open_catalog(runs: Address | Sequence[Address]) -> Catalog:
     """Collect all runs at some addresses, to be asked in SQL; close it after use.
 
     Args:
-        store: As for `results`.
+        runs: As for `results`.
 
     Raises:
         TableError: There is nothing at an address.
         RunFolderError: An address is out of reach.
     """
-    addresses = addresses_of(store)
+    addresses = addresses_of(runs)
     with storage_errors(", ".join(addresses)):
         return Catalog(collect(addresses))
 

@@ -118,19 +118,12 @@ def write_csv(path: Path, header: Iterable[str], rows: Iterable[Iterable[object]
 
 
 def check_phantoms(dataset: Dataset, folder: Path, samples: int | None) -> tuple[Phantom, int]:
-    """What :func:`write_phantoms` is to write, found out before anything is written.
+    """Find out what :func:`write_phantoms` is to write before anything is written.
 
-    Args:
-        dataset: Dataset whose phantoms are written.
-        folder: A new or an empty folder.
-        samples: Number of samples, at least 1; None for the dataset's own number.
+    Arguments and errors are those of it.
 
     Returns:
         The generator, and how many samples.
-
-    Raises:
-        SourceError: the dataset has no phantoms, the number is not positive, or the folder holds
-            something.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise SourceError(f"{folder} is not empty. Name a new or an empty folder for the phantoms.")

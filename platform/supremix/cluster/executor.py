@@ -124,7 +124,12 @@ class Executor:
 
     def _check(self, now: float) -> None:
         self._collect_ended(now)
-        self._restart(now)
+        due = [k for k in self._waiting if now >= self._starts[k].due]
+        if due:
+            remove_orphans()
+        for worker_group in due:
+            self._waiting.remove(worker_group)
+            self._start(worker_group)
         present: Any = ray.get(self.pool.update_nodes.remote(dead_nodes(), draining_nodes()))
         if present:
             self._last_seen = now
@@ -154,14 +159,6 @@ class Executor:
             logger.warning("worker group %d has ended (%s) and is restarted", worker_group, reason)
             starts.due = now + 2.0**starts.fruitless
             self._waiting.add(worker_group)
-
-    def _restart(self, now: float) -> None:
-        due = [k for k in self._waiting if now >= self._starts[k].due]
-        if due:
-            remove_orphans()
-        for worker_group in due:
-            self._waiting.remove(worker_group)
-            self._start(worker_group)
 
     def _still_running(self, timeout: float) -> set[ray.ObjectRef[None]]:
         """The controllers that have not ended within some seconds."""

@@ -87,7 +87,11 @@ def calibrate(task: Task, space: Space, plan: WorkerGroupPlan) -> Calibration:
         TrainingError: The default hyperparameters cannot be trained.
     """
     task, defaults = dataclasses.replace(task, init=None), space.defaults()
-    others = [{**defaults, "batch_size": batch} for batch in _other_batches(space)]
+    batches = space_batches(space)
+    ends = dict.fromkeys((batches[-1], batches[0])) if batches else {}
+    others = [
+        {**defaults, "batch_size": batch} for batch in ends if batch != defaults.get("batch_size")
+    ]
     began = time.perf_counter()
     found, spent = _measure_all(task, (defaults, *others), plan)
     tried = [one for one in found if isinstance(one, Measured)]
@@ -130,13 +134,6 @@ def _read(one: dict[str, Any]) -> Measured | Failure:
         return one["batch"], one["failed"]
     values: dict[str, Any] = {**one, "epochs": tuple(EpochCost(**epoch) for epoch in one["epochs"])}
     return Measured(**values)
-
-
-def _other_batches(space: Space) -> list[int]:
-    """The largest and the least batch, as far as they are not the default."""
-    batches = space_batches(space)
-    ends = dict.fromkeys((batches[-1], batches[0])) if batches else {}
-    return [batch for batch in ends if batch != space.defaults().get("batch_size")]
 
 
 def space_batches(space: Space) -> list[int]:

@@ -93,8 +93,10 @@ def _measure_one(
     *,
     brief: bool,
 ) -> dict[str, Any]:
-    if brief:
-        task = _shortened(task, config, device)
+    if brief:  # a few batches of images and no evaluation
+        images = len(TrialData(task, device).fit)
+        share = task.label_fraction * min(1.0, FEW * int(config["batch_size"]) / images)
+        task = dataclasses.replace(task, label_fraction=share, eval_split=None)
     began = time.perf_counter()
     run, setup = _train(collective, device, task, config, epochs=2)
     if not brief and collective.broadcast(time.perf_counter() - began < WARM):
@@ -133,13 +135,6 @@ def _train(
     while not run.done:
         run.advance()
     return run, setup
-
-
-def _shortened(task: Task, config: Mapping[str, Any], device: torch.device) -> Task:
-    """The task with a few batches of images and no evaluation."""
-    images = len(TrialData(task, device).fit)
-    share = min(1.0, FEW * int(config["batch_size"]) / images)
-    return dataclasses.replace(task, label_fraction=task.label_fraction * share, eval_split=None)
 
 
 def _epochs(run: TrialRun) -> list[dict[str, Any]]:

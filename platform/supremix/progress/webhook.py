@@ -27,6 +27,7 @@ _WORDS = {
     "stalled": "stalls",
     "resumed": "goes on again",
 }
+_HEADERS = {"Content-Type": "application/json", "User-Agent": "supremix"}
 _AGAIN = frozenset({408, 425, 429})
 """Answers of the 400s after which the same request may succeed."""
 
@@ -126,7 +127,9 @@ class Webhook(AbstractContextManager["Webhook", None]):
             if number and self._over.wait(self._pause * 2 ** (number - 1)):
                 break
             try:
-                self._post(body)
+                request = urllib.request.Request(self._url, body, _HEADERS, method="POST")
+                with urllib.request.urlopen(request, timeout=self._timeout) as answer:
+                    answer.read()
             except urllib.error.HTTPError as error:
                 problem = f"it answers {error.code} {error.reason}"
                 error.close()
@@ -137,12 +140,6 @@ class Webhook(AbstractContextManager["Webhook", None]):
             else:
                 return ""
         return problem
-
-    def _post(self, body: bytes) -> None:
-        headers = {"Content-Type": "application/json", "User-Agent": "supremix"}
-        request = urllib.request.Request(self._url, body, headers, method="POST")
-        with urllib.request.urlopen(request, timeout=self._timeout) as answer:
-            answer.read()
 
 
 def check_url(url: str) -> str:

@@ -5,6 +5,7 @@ Made from the ledger's events as they come, so it needs nobody to remember to wr
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -100,19 +101,14 @@ class TrialLogs:
 
 def _append(path: UPath, text: str) -> None:
     if not is_local(path):
-        write_bytes(path, _before(path) + text.encode())
+        before = b""  # what an earlier session wrote
+        with contextlib.suppress(FileNotFoundError):
+            before = read_bytes(path)
+        write_bytes(path, before + text.encode())
         return
     path.parent.mkdir(exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
         file.write(text)
-
-
-def _before(path: UPath) -> bytes:
-    """What an earlier session wrote."""
-    try:
-        return read_bytes(path)
-    except FileNotFoundError:
-        return b""
 
 
 def epoch_text(row: Mapping[str, Any], total: int) -> str:

@@ -120,7 +120,7 @@ class Catalog:
 
 
 def results(
-    store: str | Sequence[str] = "runs",
+    runs: str | Sequence[str] = "runs",
     table: str = "mae",
     where: str | None = None,
     columns: Sequence[str] | None = None,
@@ -128,7 +128,7 @@ def results(
     """Return one table of all runs at some addresses.
 
     Args:
-        store: path or fsspec address of a folder of runs (or of one run), or several.
+        runs: path or fsspec address of a folder of runs (or of one run), or several.
         table: "trials", "curves", "predictions", "measures", "mae", "runs" or "problems".
         where: as for `Catalog.select`.
         columns: likewise.
@@ -141,7 +141,7 @@ def results(
         QueryError: as of `Catalog.select`.
         TableError: when there is nothing at an address, or it is out of reach.
     """
-    collection = collect(store, predictions=table in ("predictions", PROBLEMS))
+    collection = collect(runs, predictions=table in ("predictions", PROBLEMS))
     if where is None and columns is None:
         return catalog_frames(collection)[_known(table)]
     with Catalog(collection) as opened:

@@ -183,22 +183,18 @@ def _column(name: str, field: Any, rows: Sequence[Mapping[str, object]]) -> Any:
             f"Row {values.index(None)} of {name!r} has no {field.name!r}, which every row needs: "
             f"{field.metadata[schema.MEANING_KEY].decode()}."
         )
-    if field.name == schema.STATE:
-        _check_states(values)
+    strange = [value for value in values if value not in schema.STATES]
+    if field.name == schema.STATE and strange:
+        raise SchemaError(
+            f"Row {values.index(strange[0])} has the state {strange[0]!r}; legal: "
+            f"{', '.join(schema.STATES)}."
+        )
     try:
         return pa.array(values, type=field.type)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
         raise SchemaError(
             f"Column {field.name!r} of {name!r} takes values of type {field.type}: {error}"
         ) from error
-
-
-def _check_states(values: Iterable[object]) -> None:
-    for number, value in enumerate(values):
-        if value not in schema.STATES:
-            raise SchemaError(
-                f"Row {number} has the state {value!r}; legal: {', '.join(schema.STATES)}."
-            )
 
 
 def _null_for_nan(value: object) -> object:

@@ -203,7 +203,9 @@ def _inner_structures(
     hind = ellipsoid(p, (0, -42, -48), (50, 31, 24))
     hind_white = ellipsoid(p, (0, -38, -46), (34, 17, 12))
     stem = ellipsoid(p, (0, -14, -50), (13, 13, 30))
-    pairs = [_sides(p, c, a) for c, a in (((12, -2, 2), (9, 14, 9)), ((26, 16, 0), (7, 19, 11)))]
+    mirrored = np.stack([np.abs(p[0]), p[1], p[2]])
+    nuclei = (((12, -2, 2), (9, 14, 9)), ((26, 16, 0), (7, 19, 11)))
+    pairs = [ellipsoid(mirrored, centre, axes) for centre, axes in nuclei]
     layers = {"grey": grey, "white": white, "fluid": fluid, "deep": np.zeros_like(grey)}
     for name, share in (
         ("grey", _share(hind)),
@@ -215,11 +217,6 @@ def _inner_structures(
         layers = {key: value * (1 - share) for key, value in layers.items()}
         layers[name] = layers[name] + share
     return layers["grey"], layers["white"], layers["fluid"], layers["deep"]
-
-
-def _sides(p: Volume, centre: tuple[float, ...], axes: tuple[float, ...]) -> Volume:
-    mirrored = np.stack([np.abs(p[0]), p[1], p[2]])
-    return ellipsoid(mirrored, centre, axes)
 
 
 def _ventricles(p: Volume, patient: Patient, years: float) -> Volume:

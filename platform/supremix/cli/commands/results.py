@@ -44,10 +44,10 @@ class Format(StrEnum):
 
 
 def results(
-    stores: Annotated[
+    runs: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="STORE...",
+            metavar="RUN...",
             help="Runs, or folders or buckets of runs at any fsspec address; by default 'runs'.",
             show_default=False,
         ),
@@ -98,7 +98,7 @@ def results(
       supremix results --sql "SELECT method, min(error) FROM trials GROUP BY method"
       supremix results --table problems
     """
-    from supremix.reports import open_store
+    from supremix.reports import open_catalog
 
     if sql is not None and (table or where or columns):
         raise typer.BadParameter(
@@ -107,14 +107,14 @@ def results(
             param_hint="--sql",
         )
     chosen = _format(form, out)
-    with open_store(stores or "runs") as store:
+    with open_catalog(runs or "runs") as catalog:
         if sql is not None:
-            rows = store.sql(sql)
+            rows = catalog.sql(sql)
         else:
-            rows = store.select(table or "mae", where, None if columns is None else [columns])
+            rows = catalog.select(table or "mae", where, None if columns is None else [columns])
         _show(rows, chosen, out)
         if table != "problems":
-            _warn(store.collection.problems)
+            _warn(catalog.collection.problems)
 
 
 def _format(form: Format | None, out: str | None) -> Format:

@@ -27,16 +27,11 @@ ENDS = {
 def lines(plan: Plan) -> Iterator[Text]:
     """The lines of a plan: the machine, each search, the sum, what does not fit."""
     worker_groups = plan.worker_groups
-    size = (
-        f"{worker_groups.cpus:g} CPU + {worker_groups.gpus:g} GPU"
-        if worker_groups.gpus
-        else f"{worker_groups.cpus:g} CPU"
-    )
+    gpus = f" + {worker_groups.gpus:g} GPU" if worker_groups.gpus else ""
     yield _line(
         "machine",
         f"{worker_groups.count} worker group(s) of {worker_groups.workers} worker(s) with "
-        f"{size} each, on "
-        f"{plan.nodes} node(s)",
+        f"{worker_groups.cpus:g} CPU{gpus} each, on {plan.nodes} node(s)",
     )
     for study in plan.studies:
         yield Text()
@@ -46,7 +41,12 @@ def lines(plan: Plan) -> Iterator[Text]:
         yield Text("all together", style="bold")
     yield from _sum(plan)
     yield Text()
-    yield from _verdict(plan)
+    if plan.fits:
+        yield Text("all of it fits", style="bold green")
+        return
+    yield Text("what does not fit", style="bold red")
+    for problem in plan.problems:
+        yield Text(f"- {problem}")
 
 
 def _study(study: StudyPlan, *, gpus: bool) -> Iterator[Text]:
@@ -87,15 +87,6 @@ def _sum(plan: Plan) -> Iterator[Text]:
         yield _line("GPU hours", f"0; CPU hours {_hours(plan.cpu_hours)}")
     free = "" if plan.free is None else f" of {describe_bytes(plan.free)} that are free"
     yield _line("run folder", f"{describe_bytes(plan.storage)}{free}")
-
-
-def _verdict(plan: Plan) -> Iterator[Text]:
-    if plan.fits:
-        yield Text("all of it fits", style="bold green")
-        return
-    yield Text("what does not fit", style="bold red")
-    for problem in plan.problems:
-        yield Text(f"- {problem}")
 
 
 def _line(name: str, text: str) -> Text:

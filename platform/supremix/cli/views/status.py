@@ -33,19 +33,15 @@ def status_view(status: Status) -> RenderableType:
     Returns:
         What to print.
     """
-    blocks: list[RenderableType] = [_headline(status), _facts(status)]
+    head = Text(f"{status.run}  ", style="bold").append(status.state, style=COLOURS[status.state])
+    what = filter(None, (status.dataset, status.method, status.objective))
+    head.append(f"  {' · '.join(what)}", style="default")
+    blocks: list[RenderableType] = [head, _facts(status)]
     if status.parts:
         blocks += [Text(), _parts(status)]
     for part in status.parts or (status,):
         blocks += _details(part, _part_name(status, part) if status.parts else "")
     return Group(*blocks)
-
-
-def _headline(status: Status) -> Text:
-    text = Text(f"{status.run}  ", style="bold")
-    text.append(status.state, style=COLOURS[status.state])
-    what = [status.dataset, status.method, status.objective]
-    return text.append(f"  {' · '.join(filter(None, what))}", style="default")
 
 
 def _facts(status: Status) -> Table:

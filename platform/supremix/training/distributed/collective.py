@@ -88,8 +88,11 @@ class Distributed:
 
     def gather(self, x: Tensor, sizes: Sequence[int] | None = None) -> Tensor:
         """All workers' rows in rank order, differentiable."""
-        known = tuple(sizes) if sizes is not None else self._sizes(x)
-        return cast(Tensor, _Gather.apply(x, known, self.rank, self.group))
+        if sizes is None:
+            counts = torch.zeros(self.world, dtype=torch.int64, device=x.device)
+            counts[self.rank] = len(x)
+            sizes = self.sum(counts).tolist()
+        return cast(Tensor, _Gather.apply(x, tuple(sizes), self.rank, self.group))
 
     def sum(self, x: Tensor) -> Tensor:
         """The elementwise sum over the workers."""
@@ -107,12 +110,6 @@ class Distributed:
     def barrier(self) -> None:
         """Return when all workers have arrived."""
         dist.barrier(group=self.group)
-
-    def _sizes(self, x: Tensor) -> tuple[int, ...]:
-        counts = torch.zeros(self.world, dtype=torch.int64, device=x.device)
-        counts[self.rank] = len(x)
-        dist.all_reduce(counts, group=self.group)
-        return tuple(int(count) for count in counts.tolist())
 
 
 class _Gather(torch.autograd.Function):

@@ -70,7 +70,9 @@ class RunCounters:
         """Take one more event of the ledger."""
         kind = event["event"]
         if kind != FINAL:  # whose clock ran on while the model was trained
-            self._move_clock(event.get("clock", 0.0))
+            passed = max(0.0, event.get("clock", 0.0) - self.clock)
+            self.clock += passed
+            self._group_seconds += passed * self.worker_groups
         if kind == END and self.records[event["number"]].state != "running":
             return
         apply_event(self.records, event)
@@ -87,11 +89,6 @@ class RunCounters:
             self.tested += 1
         elif kind == FINAL:
             self.concluded = True
-
-    def _move_clock(self, clock: float) -> None:
-        passed = max(0.0, clock - self.clock)
-        self.clock += passed
-        self._group_seconds += passed * self.worker_groups
 
     def _begin(self, event: Event) -> None:
         self.worker_groups = event["worker_groups"]

@@ -174,12 +174,12 @@ def worst_cases(
     """
     keys = [schema.DATASET, schema.METHOD]
     parts = predictions.sort(keys).partition_by(keys, maintain_order=True)
-    frames = [_worst(part, n, split, ids=ids) for part in parts or [predictions]]
-    known = [name for name in (schema.SITE, SEX) if ids and _has(frames, name)]
+    found = pl.concat([_worst(part, n, split, ids=ids) for part in parts or [predictions]])
+    about = [name for name in (schema.SITE, SEX) if name in found.columns]
+    known = [name for name in about if ids and found[name].count()]
     named = [schema.ID, schema.GROUP] if ids else []
     numbers = [schema.TARGET, schema.PREDICTION, LOWEST, HIGHEST, schema.ERROR, ABSOLUTE]
-    columns = [*keys, CASE, *named, *known, *numbers, schema.SEEDS]
-    found = pl.concat([frame.select(columns) for frame in frames])
+    found = found.select(*keys, CASE, *named, *known, *numbers, schema.SEEDS)
     return found if ids else found.with_columns(pl.col(numbers).round_sig_figs(2))
 
 
@@ -194,10 +194,4 @@ def _worst(part: pl.DataFrame, n: int, split: str, *, ids: bool) -> pl.DataFrame
         case,
         pl.lit(part[schema.DATASET].first(), dtype=pl.String).alias(schema.DATASET),
         pl.lit(part[schema.METHOD].first(), dtype=pl.String).alias(schema.METHOD),
-    )
-
-
-def _has(frames: list[pl.DataFrame], name: str) -> bool:
-    return all(name in frame.columns for frame in frames) and any(
-        frame[name].drop_nulls().len() for frame in frames
     )
