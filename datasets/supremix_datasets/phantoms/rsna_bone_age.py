@@ -1,8 +1,8 @@
 """Radiographs of hands in RSNA's official layout: the folder that the rsna-bone-age reader reads.
 
 Of five pictures one is of the validation set (dealt to its two folders in turn) and one of the test
-set, whose labels stand in a sheet of their own. Some pictures are inverted and some have colours,
-as in the real folders.
+set, whose labels stand in a sheet of their own. Some pictures are inverted, some have colours, and
+some are small fields in a bright surround, as in the real folders.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from supremix_datasets.phantoms.folder import write_csv
 
 FIRST_ID = 1377
 INVERTED, COLOURED = 0.12, 0.08
-"""Shares of pictures that are bright on dark the wrong way round, and that are RGB."""
+"""Shares of pictures whose bone is dark, and that are RGB."""
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,12 @@ Accepted layout: a folder with, at any depth,
     boneage-validation-dataset-1/<id>.png   official validation set, in two folders; also one
     boneage-validation-dataset-2/<id>.png       without a number; Validation Dataset.csv
     boneage-test-dataset/<id>.png           test set; boneage-test-dataset.csv, and the sheet with
-                                                its labels (.csv or .xlsx) for those who have it
+                                                its labels (.csv or .xlsx), where it is known
 
-A folder counts by the deepest part of its path that names it ("bone age" with train, valid or
-test in it), so the mirror, which nests each folder in one of the same name and has no validation
-set, is read as it is. What the columns are called is in :mod:`.rsna_tables`. Pictures are PNG or
+A folder counts by the deepest part of its path that names it: "bone age" with train, valid or test
+in it, or a name that begins like "Test Set Images", the folder in the zip of the test set. So the
+mirror, which nests each folder in one of the same name and has no validation set, is read as it is.
+What the columns are called is in :mod:`.rsna_tables`. Pictures are PNG or
 JPEG, grey or RGB; where an id also has a DICOM file, the picture is read, for the two are twins.
 
 Folders are the official splits. A test image without a label is excluded. Where a set is absent,
@@ -25,24 +26,24 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from supremix_datasets.cards.augmentation import Augmentation
 from supremix_datasets.cards.card import Card
 from supremix_datasets.cards.covariate import SEX
-from supremix_datasets.cards.dataset import Array, Dataset, Decoded, Phantom
+from supremix_datasets.cards.dataset import Dataset, Decoded, Phantom
 from supremix_datasets.cards.sample import Rejected, Sample, Scan
 from supremix_datasets.decoding.dicom import decode_dicom
 from supremix_datasets.decoding.images import decode_picture
+from supremix_datasets.decoding.radiographs import upright_grey
 from supremix_datasets.errors import SourceError
 from supremix_datasets.phantoms.rsna_bone_age import write_hand_phantoms
 from supremix_datasets.readers.rsna_tables import BoneAgeRow, LabelTables, read_tables, split_of
 from supremix_datasets.sources.files import list_files, read_bytes
 from supremix_datasets.sources.tables import label_problem
 
-FOLDER = re.compile(r"bone[ _-]?age.*(train|valid|test)", re.IGNORECASE)
+FOLDER = re.compile(
+    r"bone[ _-]?age.*(train|valid|test)|^(train|valid|test)[a-z]*[ _-]set\b", re.IGNORECASE
+)
 PICTURES = (".png", ".jpg", ".jpeg")
-RINGS = (0.05, 0.10, 0.15)
 
 CARD = Card(
     name="rsna-bone-age",
@@ -80,7 +81,7 @@ CARD = Card(
 class RsnaBoneAgeReader:
     """Reads the official folders and the mirror; see the module's text for what it accepts."""
 
-    version: int = 2
+    version: int = 3
 
     def scan(self, source: str) -> Scan:
         """Pair pictures with the rows of their set's tables; touches no pixel.
@@ -108,8 +109,9 @@ class RsnaBoneAgeReader:
     def decode(self, address: str) -> Decoded:
         """One radiograph as grey values ``(H, W)``, bone bright on dark.
 
-        RGB becomes grey; MONOCHROME1 is inverted, and so is any other picture with dark bones,
-        see :func:`is_inverted`. A spacing, where a DICOM file gives one, is of no use to the card.
+        RGB becomes grey; MONOCHROME1 is inverted, and so is any other picture with dark bones, see
+        :func:`~supremix_datasets.decoding.radiographs.is_inverted`. A spacing, where a DICOM file
+        gives one, is of no use to the card.
 
         Raises:
             DecodeError: the file is missing, truncated or no picture.
@@ -118,49 +120,6 @@ class RsnaBoneAgeReader:
         dicom = address.lower().endswith(".dcm")
         pixels = (decode_dicom(data) if dicom else decode_picture(data)).pixels
         return Decoded(upright_grey(pixels))
-
-
-def is_inverted(pixels: Array) -> bool:
-    """Whether a radiograph shows bone dark on bright.
-
-    Air round the hand lets the whole beam through, so in the usual rendering the margin of a
-    picture is darker than its middle. Asked are the medians of three rings, 0 to 5, 5 to 10 and
-    10 to 15 % of the width and height from the edge: the middle one of these medians is compared
-    with the mean of the picture's central half. A median takes no notice of the forearm, of
-    letters and labels; of three rings one may lie wholly under a collimator or a white frame.
-
-    Args:
-        pixels: ``(H, W)`` grey values.
-    """
-    rows, columns = pixels.shape
-    down = np.minimum(np.arange(rows) + 0.5, rows - np.arange(rows) - 0.5) / rows
-    right = np.minimum(np.arange(columns) + 0.5, columns - np.arange(columns) - 0.5) / columns
-    depth = np.minimum(down[:, None], right[None, :])
-    edges = (0.0, *RINGS)
-    rings = [pixels[(depth >= a) & (depth < b)] for a, b in zip(edges, RINGS, strict=False)]
-    levels = [float(np.median(ring)) for ring in rings if ring.size]
-    middle = pixels[rows // 4 : rows - rows // 4, columns // 4 : columns - columns // 4]
-    return bool(levels) and float(np.median(levels)) > float(middle.mean())
-
-
-def upright_grey(pixels: Array) -> Array:
-    """The picture with bone bright on dark: inverted where it is not.
-
-    Files of more than 8 bits begin at any level; here their darkest value becomes 0, which is
-    what the card pads with.
-
-    Args:
-        pixels: ``(H, W)`` grey values; anything else is returned for the card to refuse.
-
-    Returns:
-        ``(H, W)`` in the same dtype.
-    """
-    if pixels.ndim != 2 or pixels.size == 0:
-        return pixels
-    inverted = is_inverted(pixels)
-    if pixels.dtype == np.uint8:
-        return 255 - pixels if inverted else pixels
-    return pixels.max() - pixels if inverted else pixels - pixels.min()
 
 
 @dataclass(frozen=True)
@@ -242,5 +201,5 @@ def _no_images(source: str, listing: dict[str, Any]) -> str:
 DATASET = Dataset(
     card=CARD,
     reader=RsnaBoneAgeReader(),
-    phantom=Phantom(write=write_hand_phantoms, version=1, samples=256, shape=(80, 80)),
+    phantom=Phantom(write=write_hand_phantoms, version=2, samples=256, shape=(80, 80)),
 )

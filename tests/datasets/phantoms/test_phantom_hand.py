@@ -10,10 +10,11 @@ import pytest
 from PIL import Image
 
 from supremix_datasets import Store, assign, prepare
+from supremix_datasets.decoding.radiographs import is_inverted
 from supremix_datasets.phantoms.anatomy.hand import Hand, draw_hand, skeletal_months
 from supremix_datasets.phantoms.anatomy.radiograph import Exposure, draw_exposure, render
 from supremix_datasets.phantoms.rsna_bone_age import write_hand_phantoms
-from supremix_datasets.readers.rsna_bone_age import DATASET, is_inverted
+from supremix_datasets.readers.rsna_bone_age import DATASET
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +47,7 @@ def plain() -> Exposure:
         slope=(0.0, 0.0),
         noise=0.0,
         margins=(0.0, 0.0, 0.0, 0.0),
+        surround=0.015,
         marker=None,
         plate=None,
     )
@@ -103,6 +105,19 @@ def test_inverted_files_are_found_out() -> None:
         assert not is_inverted(pixels)
         inverted.append(is_inverted(255 - pixels))
     assert all(inverted)
+
+
+def test_some_films_are_small_fields_in_a_bright_surround() -> None:
+    exposures = [draw_exposure(np.random.default_rng(seed)) for seed in range(200)]
+    bright = [e for e in exposures if e.surround > 0.3]
+    assert 4 < len(bright) < 30
+    assert all(min(e.margins) >= 0.08 for e in bright)
+    rng = np.random.default_rng(0)
+    for exposure in bright:
+        pixels = render(draw_hand(rng.uniform(15, 215), True, rng), exposure, rng)
+        assert np.median(pixels[:4]) > pixels.mean()
+        assert not is_inverted(pixels)
+        assert is_inverted(255 - pixels)
 
 
 def test_a_seed_gives_the_same_bytes_in_any_number_of_parts(tmp_path: Path) -> None:

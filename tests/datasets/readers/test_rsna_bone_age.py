@@ -23,7 +23,9 @@ from supremix_datasets import (
     assign,
     prepare,
 )
-from supremix_datasets.readers.rsna_bone_age import CARD, DATASET, is_inverted, upright_grey
+from supremix_datasets.decoding.images import decode_picture
+from supremix_datasets.decoding.radiographs import is_inverted, upright_grey
+from supremix_datasets.readers.rsna_bone_age import CARD, DATASET
 from supremix_datasets.stores.conform import conform
 
 READER = DATASET.reader
@@ -42,11 +44,14 @@ Make = Callable[..., Path]
 
 
 def radiograph(seed: int = 0, size: tuple[int, int] = (90, 70)) -> np.ndarray:
-    """A bright hand-sized ellipse on a dark ground, brighter bones in it."""
+    """Three bright fingers and a palm on a dark ground, brighter bones in them."""
     down, right = np.meshgrid(*(np.linspace(-1, 1, n) for n in size), indexing="ij")
-    hand = (down / 0.9) ** 2 + (right / 0.6) ** 2 < 1
+    across = np.abs((right + 0.66) % 0.44 - 0.22)
+    fingers = (down > -0.85) & (down < 0.3) & (np.abs(right) < 0.66) & (across < 0.14)
+    palm = ((down - 0.4) / 0.5) ** 2 + (right / 0.6) ** 2 < 1
+    bones = (across < 0.06) & (fingers | palm)
     noise = np.random.default_rng(seed).uniform(0, 10, size)
-    return (15 + 120 * hand + 80 * (hand & (np.abs(right) < 0.2)) + noise).astype(np.uint8)
+    return (15 + 100 * (fingers | palm) + 80 * bones + noise).astype(np.uint8)
 
 
 def save(path: Path, pixels: np.ndarray | None = None) -> None:
@@ -313,6 +318,24 @@ def test_a_table_without_a_telling_name_is_told_by_its_column_of_ids(make: Make)
     }
 
 
+def test_the_folders_in_the_zips_may_be_given_alone(make: Make) -> None:
+    folder = make(
+        {
+            "Test Set Images/31.png": None,
+            "Bone age ground truth.csv": [
+                ("Case ID", "Sex", "Ground truth bone age (months)"),
+                ("31", "M", "98.5"),
+            ],
+            f"{TRAIN}/13.png": None,
+            "train.csv": TRAIN_ROWS[:1] + TRAIN_ROWS[2:],
+        }
+    )
+    scan = READER.scan(str(folder))
+    found = {s.id: (s.split, s.target, s.covariates["sex"]) for s in scan.samples}
+    assert found == {"31": ("test", 98.5, 1.0), "13": ("train", 60.0, 0.0)}
+    assert not scan.rejected
+
+
 def test_a_training_table_without_labels_is_an_error(make: Make) -> None:
     folder = make({f"{TRAIN}.csv": [("id", "male"), ("1", "True")], f"{TRAIN}/1.png": None})
     with pytest.raises(LabelTableError, match=r"no column 'boneage' or .*'id', 'male'"):
@@ -378,6 +401,35 @@ def test_a_collimator_or_a_white_frame_does_not_mislead(frame: int, dtype: type)
         upright = upright_grey(framed.astype(dtype))
         assert upright.dtype == dtype
         assert upright[100, 80] > upright[100, 20]
+
+
+@pytest.mark.parametrize("surround", [0, 120, 255])
+@pytest.mark.parametrize("corner", [(40, 0), (60, 65), (90, 130), (120, 60)])
+def test_a_small_field_in_a_wide_surround_does_not_mislead(
+    surround: int, corner: tuple[int, int]
+) -> None:
+    hand = radiograph(size=(180, 140))
+    film = np.full((300, 270), surround, np.uint8)
+    film[corner[0] : corner[0] + 180, corner[1] : corner[1] + 140] = hand
+    assert not is_inverted(film)
+    assert is_inverted(255 - film)
+
+
+WIDE_SURROUND = (1886, 2316, 2461, 2484, 2882, 3229, 3339, 3556, 4085, 4116, 15050)
+"""Films with bright bone in a small field, most of whose edge is brighter than their middle."""
+
+
+@pytest.mark.needs_data
+def test_no_film_of_the_real_folder_is_inverted(real_data: Path) -> None:
+    films = {
+        int(path.stem): decode_picture(path.read_bytes()).pixels
+        for path in sorted((real_data / "rsna" / TRAIN).glob("*.png"))
+    }
+    assert len(films) == 1200
+    assert set(WIDE_SURROUND) <= set(films)
+    # by eye, all 1,200 show bright bone
+    assert [name for name, film in films.items() if is_inverted(film)] == []
+    assert [name for name, film in films.items() if not is_inverted(255 - film)] == []
 
 
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])

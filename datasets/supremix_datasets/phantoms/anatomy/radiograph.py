@@ -17,6 +17,9 @@ VIEW_MM = 250.0
 """Height of the template that a picture with ``zoom=1`` shows."""
 
 CENTRE = (6.0, 72.0)
+BRIGHT = 0.06
+"""Share of films whose wide surround is grey or white, brighter than most of the hand."""
+
 BONE = 1.0
 """Absorption of the thickest bone, the unit of all others."""
 
@@ -43,6 +46,7 @@ class Exposure:
         blur: Standard deviation of the blur in pixels.
         margins: Shares of the picture (top, bottom, left, right) that the collimator covers.
         skew: Angle of the collimator in radians.
+        surround: Brightness of what the collimator covers, from 0 to 1.
         marker: ``(letter, row, column, height)`` of the side marker, positions as shares, or None.
         plate: ``(row, column, rows, columns)`` of a label's bright rectangle as shares, or None.
     """
@@ -61,6 +65,7 @@ class Exposure:
     blur: float
     margins: tuple[float, float, float, float]
     skew: float
+    surround: float
     marker: tuple[str, float, float, float] | None
     plate: tuple[float, float, float, float] | None
 
@@ -77,12 +82,14 @@ def draw_exposure(rng: np.random.Generator) -> Exposure:
     marker = (letter, float(position[0]), float(position[1]), float(rng.uniform(0.06, 0.11)))
     tall, wide = (float(v) for v in rng.uniform(0.04, 0.14, 2))
     plate = (float(other[0]), float(other[1]), tall, wide)
-    with_marker, with_plate = rng.random(2) < (0.8, 0.4)
+    with_marker, with_plate, bright = rng.random(3) < (0.8, 0.4, BRIGHT)
+    if bright:
+        covered = rng.uniform(0.08, 0.16, 4)
     return Exposure(
         size=(rows, int(rows * rng.uniform(0.72, 1.0))),
         turn=float(np.radians(rng.uniform(-25, 25))),
         shift=(float(rng.normal(0, 8)), float(rng.normal(0, 10))),
-        zoom=float(rng.uniform(0.78, 1.03)),
+        zoom=float(rng.uniform(0.78, 1.03)) * (0.7 if bright else 1.0),
         mirrored=mirrored,
         flesh=float(0.42 * np.exp(rng.normal(0, 0.3))),
         gain=float(np.exp(rng.normal(0, 0.18))),
@@ -93,6 +100,7 @@ def draw_exposure(rng: np.random.Generator) -> Exposure:
         blur=float(rng.uniform(0.3, 0.7)),
         margins=(float(covered[0]), float(covered[1]), float(covered[2]), float(covered[3])),
         skew=float(np.radians(rng.normal(0, 2))),
+        surround=float(rng.uniform(0.4, 1.0)) if bright else 0.015,
         marker=marker if with_marker else None,
         plate=plate if with_plate else None,
     )
@@ -217,7 +225,7 @@ def _develop(
     light = 0.72 * exposure.gain * (_blurred(absorbed, exposure.blur) / 1.4) ** exposure.gamma
     light = (light + exposure.haze) * (1 + exposure.slope[0] * down + exposure.slope[1] * right)
     light = light + rng.normal(0, exposure.noise, absorbed.shape) * np.exp(-0.5 * absorbed)
-    light = np.where(_open(exposure, down, right), light, 0.015)
+    light = np.where(_open(exposure, down, right), light, exposure.surround)
     for row, column, mask in _stamps(exposure):
         area = light[row : row + mask.shape[0], column : column + mask.shape[1]]
         area[mask[: area.shape[0], : area.shape[1]]] = 0.97
