@@ -10,7 +10,7 @@ from packaging.requirements import Requirement
 
 def main() -> None:
     """Read pyproject.toml in the current folder and print one ``name==bound`` a line."""
-    project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
+    project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
     for line in [*project["dependencies"], *extras["test"]]:
         requirement = Requirement(line)

@@ -202,7 +202,7 @@ def only_run(size: int) -> None:
 
 def _peak_kib() -> int:
     # Not getrusage: its peak is inherited from the process that started this one.
-    for line in Path("/proc/self/status").read_text().splitlines():
+    for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1])
     raise RuntimeError("Expected VmHWM in /proc/self/status, found none: run this on Linux.")

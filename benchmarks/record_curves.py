@@ -108,7 +108,7 @@ def trained(store: Store, config: dict[str, Any], epochs: int) -> list[dict[str,
 def write_table(draft: Path, path: Path) -> None:
     """Turn the lines of a recording into its table."""
     rows: list[dict[str, Any]] = []
-    for line in draft.read_text().splitlines():
+    for line in draft.read_text(encoding="utf-8").splitlines():
         trial = json.loads(line)
         config = json.dumps(trial["config"], sort_keys=True)
         rows += [{"trial": trial["trial"], "config": config, **row} for row in trial["rows"]]

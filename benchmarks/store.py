@@ -102,7 +102,7 @@ def write_videos(folder: Path, count: int) -> None:
 
 
 def _write_table(path: Path, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    with path.open("w", newline="") as file:
+    with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([header, *rows])
 
 
@@ -273,7 +273,7 @@ def memory_of(path: Path, file: str) -> dict[str, float]:
     """Megabytes of the part of a ``smaps`` of this process that belongs to a mapped file."""
     found: dict[str, float] = {}
     counts = False
-    for line in path.read_text().splitlines():
+    for line in path.read_text(encoding="utf-8").splitlines():
         if re.match(r"[0-9a-f]+-[0-9a-f]+ ", line):
             counts = file in line
         elif counts and (match := re.match(r"(\w+): +(\d+) kB", line)):

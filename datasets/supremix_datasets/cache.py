@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 import time
 import uuid
 from collections.abc import Generator
@@ -15,8 +16,11 @@ from typing import Any
 
 from filelock import FileLock
 
+from supremix_datasets.errors import StoreError
+
 STALE_SECONDS = 86_400.0
 BLOCK = 1 << 22
+CACHE_REMEDY = "Name another folder for the cache: --cache FOLDER, or $SUPREMIX_CACHE."
 
 
 def cache_folder(cache: str | os.PathLike[str] | None = None) -> Path:
@@ -28,9 +32,38 @@ def cache_folder(cache: str | os.PathLike[str] | None = None) -> Path:
     return (default_cache() if cache is None else Path(cache).expanduser()).absolute()
 
 
+def writable(folder: Path, remedy: str = CACHE_REMEDY) -> Path:
+    """Make a folder where it is missing, and see that files can be written to it.
+
+    Args:
+        folder: The folder, which comes back.
+        remedy: What to do where they cannot, for the message.
+
+    Raises:
+        StoreError: They cannot.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise StoreError(f"{folder} cannot be written to: {reason}. {remedy}") from error
+
+
 def default_cache() -> Path:
-    """``$SUPREMIX_CACHE``, or ``~/.cache/supremix``."""
-    return Path(os.environ.get("SUPREMIX_CACHE") or "~/.cache/supremix").expanduser()
+    """``$SUPREMIX_CACHE``, or ``~/.cache/supremix``.
+
+    Raises:
+        StoreError: There is neither.
+    """
+    try:
+        return Path(os.environ.get("SUPREMIX_CACHE") or "~/.cache/supremix").expanduser()
+    except RuntimeError as error:
+        raise StoreError(
+            "there is no folder for prepared images: HOME is not set, and this user has no home. "
+            f"{CACHE_REMEDY}"
+        ) from error
 
 
 @contextmanager
@@ -68,7 +101,7 @@ def _sweep(parent: Path) -> None:
 def write_json(path: Path, data: dict[str, Any]) -> None:
     """Write JSON at once: whole or not at all."""
     draft = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
-    draft.write_text(json.dumps(data, indent=1, sort_keys=True))
+    draft.write_text(json.dumps(data, indent=1, sort_keys=True), encoding="utf-8")
     draft.replace(path)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -33,8 +34,9 @@ def assign(
     Official splits are kept; a split that the official ones lack is taken out of their training
     groups. Everything else is dealt by group: groups are sorted into label quantiles, shuffled
     within each by a hash of the seed and the group's name, and each goes to the split that is
-    furthest below its share. The result depends on names, labels and seed only, not on the order
-    of the rows nor on the machine.
+    furthest below its share. A split that would stay empty takes the smallest group that was dealt
+    to a split with several. The result depends on names, labels and seed only, not on the order of
+    the rows nor on the machine.
 
     Args:
         index: Columns ``group``, ``target`` and perhaps ``split`` (null: not official).
@@ -58,7 +60,7 @@ def assign(
         training = [group for group in groups if official[group.name] == "train"]
         dealt = _deal(training, {n: s for n, s in shares.items() if n in missing or n == "train"})
         official = {name: split for name, split in official.items() if split != "train"}
-    chosen = {**dealt, **official}
+    chosen = _filled({**dealt, **official}, [g for g in groups if g.name in dealt], [*shares])
     empty = [name for name in shares if name not in chosen.values()]
     if empty:
         raise TooFewSamplesError(
@@ -108,6 +110,20 @@ def _groups(index: pl.DataFrame, seed: int) -> list[_PatientGroup]:
 
 def _order(seed: int, name: str) -> bytes:
     return hashlib.blake2b(f"{seed}:{name}".encode(), digest_size=8).digest()
+
+
+def _filled(
+    chosen: dict[str, str], movable: Sequence[_PatientGroup], splits: Sequence[str]
+) -> dict[str, str]:
+    """The splits of the groups, none of them empty where the movable groups suffice for that."""
+    smallest_first = sorted(movable, key=lambda g: (g.size, g.order, g.name))
+    for name in splits:
+        counts = Counter(chosen.values())
+        spare = (g.name for g in smallest_first if counts[chosen[g.name]] > 1)
+        moved = None if counts[name] else next(spare, None)
+        if moved is not None:
+            chosen = {**chosen, moved: name}
+    return chosen
 
 
 def _deal(groups: Sequence[_PatientGroup], shares: dict[str, float]) -> dict[str, str]:

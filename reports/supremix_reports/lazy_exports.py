@@ -25,7 +25,7 @@ def lazy_exports(
     """
     modules = {
         alias.name: node.module or package
-        for node in ast.parse(Path(file).with_suffix(".pyi").read_text()).body
+        for node in ast.parse(Path(file).with_suffix(".pyi").read_text(encoding="utf-8")).body
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
     }

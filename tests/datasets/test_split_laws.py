@@ -126,9 +126,15 @@ def test_the_same_seed_and_table_give_the_same_split(index: pl.DataFrame, seed: 
 
 
 @LAWS
-@given(st.lists(st.floats(-1e6, 1e6), min_size=5, max_size=60), st.integers(0, 2**31))
-def test_five_patients_or_more_fill_every_split(labels: list[float], seed: int) -> None:
-    groups = [f"s{number}" for number in range(len(labels))]
+@given(
+    st.lists(st.tuples(st.floats(-1e6, 1e6), st.integers(1, 20)), min_size=3, max_size=60),
+    st.integers(0, 2**31),
+)
+def test_three_patients_or_more_fill_every_split(
+    patients: list[tuple[float, int]], seed: int
+) -> None:
+    groups = [f"s{number}" for number, (_, images) in enumerate(patients) for _ in range(images)]
+    labels = [label for label, images in patients for _ in range(images)]
     assert set(assign(pl.DataFrame({"group": groups, "target": labels}), seed=seed)) == set(SPLITS)
 
 

@@ -99,6 +99,26 @@ def test_a_share_of_zero_gets_nothing() -> None:
     assert set(assign(table(), fractions=(0.8, 0.2, 0.0))) == {"train", "val"}
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_three_patients_have_a_split_each(seed: int) -> None:
+    index = pl.DataFrame({"group": [*"a" * 20, *"b" * 10, *"c" * 10], "target": range(40)})
+    found = dict(zip(index["group"], assign(index, seed=seed), strict=True))
+    assert sorted(found.values()) == ["test", "train", "val"]
+
+
+def test_a_split_that_official_ones_fill_takes_nobody() -> None:
+    index = pl.DataFrame(
+        {
+            "group": ["a", "b", "c", "d"],
+            "target": [1.0, 2.0, 3.0, 4.0],
+            "split": ["test", None, None, None],
+        }
+    )
+    found = assign(index)
+    assert found[0] == "test"
+    assert set(found) == {"train", "val", "test"}
+
+
 def test_contradictions_are_refused() -> None:
     index = pl.DataFrame({"group": ["a", "a"], "target": [1.0, 2.0], "split": ["train", "test"]})
     with pytest.raises(SplitError, match="two official splits"):

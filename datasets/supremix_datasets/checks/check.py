@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from supremix_datasets.cache import default_cache
+from supremix_datasets.cache import cache_folder, writable
 from supremix_datasets.cards.card import Card
 from supremix_datasets.cards.dataset import Dataset, Decoded, Reader
 from supremix_datasets.cards.sample import SPLITS, Rejected, Sample, Scan
@@ -114,7 +114,7 @@ def check(
     Raises:
         DatasetError: the folder or its tables cannot be read at all.
     """
-    folder = Path(cache).expanduser() if cache is not None else default_cache()
+    folder = cache_folder(cache)
     run = mapper or map
     is_phantom = source is None or str(source) == "phantom"
     dataset = get(dataset).at(None if is_phantom else str(source))
@@ -124,6 +124,7 @@ def check(
     where = dataset.root or str(source)
     sheets = Path(out).expanduser() if out is not None else folder / "checks" / card.name
     _keep_out(sheets, where)
+    writable(sheets, "Name another folder for the contact sheets: --out FOLDER.")
     scan = dataset.reader.scan(where)
     splits, problem = _split(scan.samples, split_seed, fractions)
     chosen = _chosen(scan.samples, splits)

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from supremix_datasets.cache import new_folder
+from supremix_datasets.cache import new_folder, writable
 from supremix_datasets.cards.dataset import Dataset, Phantom, PhantomWriter
 from supremix_datasets.errors import SourceError
 
@@ -47,6 +47,7 @@ def phantom_folder(
     name = f"{dataset.name}-v{phantom.version}-n{count}-seed{seed}"
     target = cache / "phantoms" / name
     if not target.is_dir():
+        writable(cache)
         with new_folder(target) as draft:
             _write_parts(phantom, draft, count, seed, run, progress)
     return str(target)
@@ -82,7 +83,7 @@ def write_phantoms(
     """
     phantom, count = check_phantoms(dataset, folder, samples)
     existed = folder.is_dir()
-    folder.mkdir(parents=True, exist_ok=True)
+    writable(folder, "Name another folder for the phantoms.")
     try:
         _write_parts(phantom, folder.absolute(), count, seed, run, progress)
     except BaseException:
@@ -113,7 +114,7 @@ def _write_part(write: PhantomWriter, folder: Path, count: int, seed: int, part:
 
 def write_csv(path: Path, header: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
     """Write a table of a folder."""
-    with path.open("w", newline="") as file:
+    with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([header, *rows])
 
 

@@ -118,7 +118,7 @@ def _head(brain: Volume) -> Volume:
 
 
 def _write_table(path: Path, visits: list[_PhantomVisit], seed: int) -> None:
-    with path.open("w", newline="") as file:
+    with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, delimiter="\t", quoting=csv.QUOTE_ALL, lineterminator="\n")
         writer.writerows([HEADER, HEADER.values()])
         for visit in visits:

@@ -14,7 +14,7 @@ from typing import Any
 
 import polars as pl
 
-from supremix_datasets.cache import cache_folder, write_json
+from supremix_datasets.cache import cache_folder, writable, write_json
 from supremix_datasets.cards.card import Card
 from supremix_datasets.cards.dataset import Dataset
 from supremix_datasets.cards.sample import Rejected, Sample, Scan
@@ -72,7 +72,7 @@ def prepare(
     Raises:
         UnknownDatasetError, SourceError, LabelTableError: the input cannot be used at all.
         TooFewSamplesError: fewer images than ``min_fraction`` can be used.
-        StoreError: the shared stores cannot be reached.
+        StoreError: the shared stores cannot be reached, or the cache cannot be written to.
     """
     folder = cache_folder(cache)
     run = mapper or map
@@ -88,6 +88,7 @@ def prepare(
     )
     store = _known_store(folder, note)
     if store is None:
+        writable(folder)
         plan = _plan(dataset, card, where)
         store = _obtain(plan, folder, shared, run, progress, check)
         note.parent.mkdir(parents=True, exist_ok=True)
@@ -143,8 +144,8 @@ def _note_path(folder: Path, dataset: Dataset, card: Card, source: str) -> Path:
 
 def _known_store(folder: Path, note: Path) -> Store | None:
     try:
-        key = json.loads(note.read_text())["key"]
-    except (FileNotFoundError, ValueError, KeyError):  # never noted: look closer
+        key = json.loads(note.read_text(encoding="utf-8"))["key"]
+    except (OSError, ValueError, KeyError):  # never noted: look closer
         return None
     return Store.find(folder, str(key))
 

@@ -14,7 +14,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from supremix_datasets.cache import cache_folder, file_digest, new_folder, only_one
+from supremix_datasets.cache import cache_folder, file_digest, new_folder, only_one, writable
 from supremix_datasets.errors import StoreError
 from supremix_datasets.sources.files import filesystem, is_local, protocols
 from supremix_datasets.stores.store import MANIFEST, Store
@@ -40,6 +40,7 @@ def open_shared(address: str, cache: str | os.PathLike[str] | None = None) -> St
     folder = cache_folder(cache)
     target = folder / "stores" / address.rstrip("/").rsplit("/", 1)[-1]
     if not target.is_dir():
+        writable(folder)
         with only_one(target):
             if not target.is_dir():
                 _fetch(address, target)

@@ -119,7 +119,7 @@ class Store:
         """
         folder = Path(path)
         try:
-            manifest = json.loads((folder / MANIFEST).read_text())
+            manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             raise StoreError(
                 f"no prepared store in {str(folder)!r} (no {MANIFEST}). Prepare the dataset first: "

@@ -27,6 +27,7 @@ from supremix.cli.commands.results import results
 from supremix.cli.commands.search import search
 from supremix.cli.commands.status import status
 from supremix.cli.commands.watch import watch
+from supremix.cli.streams import accept_any_text
 
 FAILED = 1
 USER_ERROR = 2
@@ -109,6 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         SystemExit: Always. 0: done; 1: the work failed; 2: something was asked for that cannot
             be done; 130: interrupted. An error of our own making shows its traceback.
     """
+    accept_any_text()
     try:
         app(args=None if arguments is None else list(arguments))
     except KeyboardInterrupt:

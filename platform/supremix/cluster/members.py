@@ -76,7 +76,7 @@ def memory_kills() -> int:
     A worker that the kernel kills cannot report it; a count that has grown since its start can.
     """
     try:
-        lines = VMSTAT.read_text().splitlines()
+        lines = VMSTAT.read_text(encoding="utf-8").splitlines()
     except OSError:
         return 0
     counts = dict(line.split(maxsplit=1) for line in lines)

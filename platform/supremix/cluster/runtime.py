@@ -16,6 +16,7 @@ import ray
 from ray.exceptions import AuthenticationError
 
 from supremix.cluster.ray_private import own_process_groups
+from supremix.cluster.temporary import check_temporary_folder, ray_folder
 from supremix.errors import ResourceError, SpecError
 
 _QUIET = {
@@ -52,7 +53,8 @@ def ray_runtime(
 
     Raises:
         SpecError: There is no such wheel, or Ray runs already and can take none any more.
-        ResourceError: No cluster answers at the address, or it refuses this process.
+        ResourceError: No cluster answers at the address, or it refuses this process, or this
+            machine has no folder for temporary files.
     """
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
@@ -65,13 +67,15 @@ def ray_runtime(
             )
         yield
         return
+    check_temporary_folder()
     _reach(address)
-    with wheel_environment(wheel) as environment, own_process_groups():
-        _init(address, cpus, environment)
-    try:
-        yield
-    finally:
-        ray.shutdown()
+    with ray_folder() if address is None else contextlib.nullcontext() as folder:
+        with wheel_environment(wheel) as environment, own_process_groups():
+            _init(address, cpus, environment, folder)
+        try:
+            yield
+        finally:
+            ray.shutdown()
 
 
 @contextlib.contextmanager
@@ -113,7 +117,9 @@ def _unreachable(address: str | None, error: Exception) -> ResourceError:
     )
 
 
-def _init(address: str | None, cpus: int | None, environment: dict[str, Any] | None) -> None:
+def _init(
+    address: str | None, cpus: int | None, environment: dict[str, Any] | None, folder: str | None
+) -> None:
     try:
         ray.init(
             # "local" keeps RAY_ADDRESS from sending a search without an address to a cluster.
@@ -121,6 +127,7 @@ def _init(address: str | None, cpus: int | None, environment: dict[str, Any] | N
             num_cpus=None if address else cpus,
             include_dashboard=None if address else False,
             runtime_env=environment,
+            _temp_dir=folder,
             log_to_driver=False,
             logging_level=logging.ERROR,
             configure_logging=True,
@@ -128,6 +135,11 @@ def _init(address: str | None, cpus: int | None, environment: dict[str, Any] | N
     except (ConnectionError, AuthenticationError) as error:
         problem = _refused if _is_refusal(error) else _unreachable
         raise problem(address, error) from error
+    except OSError as error:
+        raise ResourceError(
+            f"Ray cannot start on this machine ({error}). Make room for its files, or name a short "
+            "folder that can be written in RAY_TMPDIR."
+        ) from error
 
 
 def _is_refusal(error: BaseException) -> bool:

@@ -38,7 +38,7 @@ from typing import Any
 
 from upath import UPath
 
-from supremix.errors import USER_ERRORS, RunFolderError, SearchInterrupted
+from supremix.errors import RunFolderError, SearchInterrupted
 from supremix.runs.grids import grid_kind, run_name
 from supremix.storage.paths import (
     Address,
@@ -198,7 +198,7 @@ class RunFolder:
 
 @contextlib.contextmanager
 def removed_if_refused(remove: Callable[[], None]) -> Generator[None]:
-    """Keep the folder of a request that is refused free for the corrected one.
+    """Keep the folder of a request that fails before its work begins free for the corrected one.
 
     Args:
         remove: Removes what was created for the request, unless work on it has begun. It is not
@@ -208,7 +208,7 @@ def removed_if_refused(remove: Callable[[], None]) -> Generator[None]:
         yield
     except SearchInterrupted:
         raise
-    except USER_ERRORS:
+    except Exception:
         remove()
         raise
 

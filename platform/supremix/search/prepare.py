@@ -14,7 +14,7 @@ from supremix.cluster import WorkerGroupPlan, cluster_nodes, plan_worker_groups,
 from supremix.errors import SpecError
 from supremix.progress.progress import Listener, Steps
 from supremix.runs.folder import RunFolder, describe_environment, write_json_once
-from supremix.search.spec import SearchSpec
+from supremix.search.spec import SearchSpec, numbers_of
 from supremix.training import Initial, Task, fitted, model_folder, preflight
 from supremix.training.steps.gradient_cache import cuts
 from supremix.tuning.study.budget import Budget
@@ -150,7 +150,8 @@ def prepare_search(
     )
     if spec.lenient and not cuts(task, space.defaults(), card):
         task = dataclasses.replace(task, chunk=None)
-    preflight(task, space.defaults(), workers=plan.workers)
+    for config in _checked_configs(space):
+        preflight(task, config, workers=plan.workers)
     check_budget(spec.budget(), plan)
     _describe(run, plan, store, splits, len(fit))
     keep_space(run, space)
@@ -166,6 +167,13 @@ def prepare_search(
         grid_path=run.path if grid_path is None else grid_path,
         listen=listen,
     )
+
+
+def _checked_configs(space: Space) -> list[dict[str, Any]]:
+    """The defaults, and these with the smallest batch that is searched."""
+    defaults = space.defaults()
+    sizes = numbers_of(space.parameters.get("batch_size"))
+    return [defaults, {**defaults, "batch_size": int(min(sizes))}] if sizes else [defaults]
 
 
 def keep_space(run: RunFolder, space: Space) -> None:

@@ -229,7 +229,7 @@ def _preset(
 
 def _check_batch(space: Space, train_size: int) -> None:
     parameter: Parameter | None = space.parameters.get("batch_size")
-    largest = max(_numbers(parameter), default=0)
+    largest = max(numbers_of(parameter), default=0)
     if largest > train_size:
         raise SpecError(
             f"batch_size goes up to {largest:g}, but the training split has {train_size} images. "
@@ -237,9 +237,10 @@ def _check_batch(space: Space, train_size: int) -> None:
         )
 
 
-def _numbers(parameter: Parameter | None) -> list[float]:
+def numbers_of(parameter: Parameter | None) -> list[float]:
+    """The least and the largest number of a parameter, or all its choices; none for None."""
     if parameter is None:
         return []
-    values = [getattr(parameter, name, None) for name in ("high", "value")]
+    values = [getattr(parameter, name, None) for name in ("low", "high", "value")]
     values += list(getattr(parameter, "options", ()))
     return [value for value in values if isinstance(value, int | float)]

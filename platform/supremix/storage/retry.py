@@ -135,6 +135,8 @@ def explanation(what: str, error: BaseException) -> str:
     """A failure of a storage in words: what was expected, what was found, and what to do."""
     found = f"{what} cannot be used: {_reason(error)}."
     if isinstance(error, PermissionError) or "Credentials" in type(error).__name__:
+        if "://" not in what:
+            return f"{found} Expected rights to read and write there: name another, or get them."
         return (
             f"{found} Expected rights to read and write there: give credentials in the environment "
             "(such as AWS_ACCESS_KEY_ID), on every node; see docs/storage.md."

@@ -7,15 +7,19 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
 
-from supremix._errors import BatchTooLargeError
+from supremix._errors import BatchTooLargeError, ConfigError
 from supremix.methods.base import Stage
 from supremix.methods.registry import get_method, make_config
+from supremix.models import EncoderSpec, build_encoder
 from supremix.training.artifacts.pretrained import Initial
+from supremix.training.data.batches import steps_of
 from supremix.training.data.trial_data import TrialData
 from supremix.training.steps.gradient_cache import check_chunk
 from supremix.training.steps.regression_step import check_recipes
 from supremix.training.task import Task
+from supremix_datasets.cards.card import Card
 
 
 def preflight(task: Task, config: Mapping[str, Any], *, workers: int = 1) -> int:
@@ -35,7 +39,7 @@ def preflight(task: Task, config: Mapping[str, Any], *, workers: int = 1) -> int
     data = TrialData(task, torch.device("cpu"))
     method = get_method(task.method)
     stages = method.stages(make_config(method, config), epochs=task.epochs, card=data.card)
-    check_batches(stages, len(data.fit), workers)
+    check_batches(stages, data, task.encoder, workers)
     check_recipes(stages, data)
     check_chunk(task, stages)
     if task.init is not None:
@@ -45,19 +49,53 @@ def preflight(task: Task, config: Mapping[str, Any], *, workers: int = 1) -> int
     return int(np.size(data.fit))
 
 
-def check_batches(stages: Sequence[Stage], samples: int, workers: int) -> None:
-    """Raise BatchTooLargeError where a batch exceeds the samples, or leaves a worker without."""
+def check_batches(
+    stages: Sequence[Stage], data: TrialData, encoder: EncoderSpec, workers: int
+) -> None:
+    """Check that the batches of the stages can be trained on.
+
+    Args:
+        stages: Stages of the method.
+        data: The samples, of which `data.fit` are trained on.
+        encoder: Encoder of the network.
+        workers: Number of workers that share a batch.
+
+    Raises:
+        BatchTooLargeError: A batch exceeds the samples, or leaves a worker without.
+        ConfigError: Batches of one image are normalised over the batch, or contrasted.
+    """
+    samples = len(data.fit)
     for stage in stages:
         if stage.objective == "probe":
             continue
+        if stage.batch_size == 1 and stage.objective == "contrastive":
+            raise ConfigError(
+                f"stage {stage.name!r} would contrast a batch of one image with nothing; take a "
+                "batch_size of at least 2"
+            )
+        if stage.batch_size == 1 and _normalises_batches(encoder, data.card):
+            raise ConfigError(
+                f"batch normalisation has nothing to normalise over in batches of one image, in "
+                f"stage {stage.name!r}; take a batch_size of at least 2, or an encoder with "
+                "another normalisation (--norm group)"
+            )
         if stage.batch_size > samples:
             raise BatchTooLargeError(
                 f"stage {stage.name!r} wants batches of {stage.batch_size} images, the training "
                 f"split has {samples}; take a batch_size of at most {samples}"
             )
-        smallest = samples // -(-samples // stage.batch_size)
+        smallest = samples // steps_of(samples, stage.batch_size)
         if smallest < workers:
             raise BatchTooLargeError(
                 f"{workers} workers share batches of {smallest} images in stage {stage.name!r}; "
                 f"take a batch_size of at least {workers}, or fewer workers"
             )
+
+
+def _normalises_batches(encoder: EncoderSpec, card: Card) -> bool:
+    """Whether an encoder has batch normalisation; one of the user's own is built to find out."""
+    if encoder.builder is None:
+        return encoder.norm == "batch"
+    with torch.random.fork_rng(devices=[]):
+        built = build_encoder(encoder, len(card.shape), card.channels)
+    return any(isinstance(module, _BatchNorm) for module in built.modules())

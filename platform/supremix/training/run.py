@@ -78,7 +78,7 @@ class TrialRun:
         self.data = TrialData(task, self.device)
         self.precision.check(len(self.data.card.shape))
         self.stages = self.method.stages(self.config, epochs=task.epochs, card=self.data.card)
-        check_batches(self.stages, len(self.data.fit), self.collective.world)
+        check_batches(self.stages, self.data, task.encoder, self.collective.world)
         check_recipes(self.stages, self.data)
         self.total = sum(stage.epochs for stage in self.stages)
         self.epoch = 0

@@ -37,4 +37,4 @@ def _columns(table: str) -> str:
 
 if __name__ == "__main__":
     path = Path(sys.argv[1])
-    path.write_text(with_columns(path.read_text()))
+    path.write_text(with_columns(path.read_text(encoding="utf-8")), encoding="utf-8")

@@ -53,12 +53,16 @@ def predict(
       supremix predict runs/brains
     """
     import supremix
+    from supremix.storage.retry import storage_errors
 
     given = _covariates(covariates or [], pixel_size)
     trained = supremix.load(model)
     if not images:
         _show_expected(trained)
         return
+    if table is not None:
+        with storage_errors(str(table)):
+            table.open("a", encoding="utf-8").close()  # found out before the predictions
     predictions, failures = _predict_each(trained, images, given)
     if predictions:
         shown = Table("image", f"prediction ({trained.card.unit})", box=None, pad_edge=False)
@@ -67,7 +71,7 @@ def predict(
         Console().print(shown)
     if table is not None:
         rows = [(image, value, trained.card.unit) for image, value in predictions.items()]
-        with table.open("w", newline="") as file:
+        with table.open("w", encoding="utf-8", newline="") as file:
             csv.writer(file).writerows([("image", "prediction", "unit"), *rows])
     for image, reason in failures.items():
         Console(stderr=True).print(f"{image}: {reason}", style="red", soft_wrap=True)

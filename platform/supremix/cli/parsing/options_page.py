@@ -77,4 +77,4 @@ def _default(value: Any) -> str:
 
 
 if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(options_page())
+    Path(sys.argv[1]).write_text(options_page(), encoding="utf-8")

@@ -51,12 +51,22 @@ class _Views:
     augmentation: dict[str, Tensor] = field(default_factory=dict)
 
 
+def steps_of(samples: int, batch_size: int) -> int:
+    """Number of batches of an epoch: ceil(n / batch_size).
+
+    One less where a batch would have a single sample though `batch_size` asks for more: of an odd
+    number in batches of two, one batch has three.
+    """
+    steps = -(-samples // batch_size)
+    return steps if batch_size == 1 else min(steps, samples // 2)
+
+
 class Batches:
     """The batches of a stage.
 
-    An epoch's samples are cut into ceil(n / batch_size) batches whose sizes differ by at most
-    one: none is dropped, and no small rest upsets a batch normalisation or starves a contrastive
-    loss of negatives.
+    An epoch's samples are cut into `steps_of` batches whose sizes differ by at most one: none is
+    dropped, and no small rest upsets a batch normalisation or starves a contrastive loss of
+    negatives.
 
     Args:
         stage: Stage with its objective (two views when contrastive), batch size and mixing.
@@ -79,7 +89,7 @@ class Batches:
         self._views = 2 if stage.objective == "contrastive" else 1
         self._augmenter = Augmenter.of(data.card) if augment else None
         self._mixing = None if stage.recipe is None else stage.recipe.mixing
-        self.steps = -(-len(data.fit) // stage.batch_size)
+        self.steps = steps_of(len(data.fit), stage.batch_size)
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
         """The batches of an epoch, a function of the key and the epoch."""
