@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import os
+import sys
 from collections.abc import Iterable
 
 import pytest
 from rich.console import Console
 
-from supremix.cli.views.progress import Display, share, times
+from supremix.cli.views.progress import Display, ProgressConsole, share, times
 from supremix.progress.progress import Progress, Steps
 
 
@@ -63,3 +65,13 @@ def test_the_same_step_of_another_part_is_news() -> None:
     lines = page.getvalue().splitlines()
     assert len(lines) == 5
     assert lines[3] == "rnc (2 of 2): retraining 1 of 9"
+
+
+def test_work_goes_on_when_the_reader_of_a_pipe_has_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as pipe:
+        monkeypatch.setattr(sys, "stderr", pipe)
+        with Display(ProgressConsole(), "preparing") as display:
+            for done in range(5):
+                display(Progress(message="preparing images", done=done, total=5))

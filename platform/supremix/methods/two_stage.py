@@ -134,11 +134,12 @@ class TwoStage:
 def _regress(config: TwoStageConfig, epochs: int) -> Stage:
     if config.head == "probe":
         return Stage(name="regress", objective="probe", epochs=epochs, batch_size=config.batch_size)
+    half = max(config.batch_size // 2, min(config.batch_size, 2))
     return Stage(
         name="regress",
         objective="regression",
         epochs=epochs,
-        batch_size=config.finetune_batch_size or max(config.batch_size // 2, 1),
+        batch_size=config.finetune_batch_size or half,
         loss=absolute_error,
         lr=config.finetune_lr,
         weight_decay=config.weight_decay,

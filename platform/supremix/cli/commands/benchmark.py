@@ -17,7 +17,7 @@ from supremix.cli.parsing.dispatch import (
 )
 from supremix.cli.parsing.signature import check_resumable, given_on_command_line, takes_options_of
 from supremix.cli.views.benchmark import show_benchmark, with_report
-from supremix.cli.views.progress import Display
+from supremix.cli.views.progress import Display, ProgressConsole
 from supremix.search.request.declaration import MACHINE
 from supremix.search.request.option import BENCHMARK
 
@@ -47,7 +47,7 @@ def benchmark(context: typer.Context, **given: Any) -> None:
     elif given["or_resume"] and is_started(given["out"], benchmark=True):
         run, again = given["out"], True
     title = f"benchmark on {given['dataset']}" if run is None else f"resuming {run}"
-    with Display(Console(stderr=True), title, quiet=given["quiet"]) as display:
+    with Display(ProgressConsole(), title, quiet=given["quiet"]) as display:
         if run is None:
             prepared = _new(given, display)
         else:

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from supremix.cli.parsing.dispatch import request_values
 from supremix.cli.parsing.signature import takes_options_of
-from supremix.cli.views.progress import Display
+from supremix.cli.views.progress import Display, ProgressConsole
 from supremix.search.request.option import CHECK
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def check(**given: Any) -> None:
 
     title = f"checking {given['dataset']}"
     try:
-        with Display(Console(stderr=True), title, quiet=given["quiet"]) as display:
+        with Display(ProgressConsole(), title, quiet=given["quiet"]) as display:
             report = supremix.check(**request_values(given), progress=display)
     except (SourceError, LabelTableError, CardError) as error:
         Console(stderr=True, soft_wrap=True).print(f"[bold red]not usable[/]: {escape(str(error))}")

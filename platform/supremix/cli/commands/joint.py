@@ -12,7 +12,7 @@ from rich.text import Text
 from supremix.cli.parsing.dispatch import dataset_names, request_values
 from supremix.cli.parsing.signature import takes_options_of
 from supremix.cli.parsing.values import parse_shape
-from supremix.cli.views.progress import Display
+from supremix.cli.views.progress import Display, ProgressConsole
 from supremix.cli.views.search import line_table
 from supremix.search.request.option import JOINT
 
@@ -43,7 +43,7 @@ def joint(**given: Any) -> None:
     values = request_values(given)
     datasets = dataset_names(values.pop("dataset"))
     title = f"{given['method']} on {' and '.join(datasets)}"
-    with Display(Console(stderr=True), title, quiet=given["quiet"]) as display:
+    with Display(ProgressConsole(), title, quiet=given["quiet"]) as display:
         result = supremix.joint(
             datasets=datasets,
             sources=_pairs(values.pop("source"), "--source"),

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from supremix.cli.views.progress import Display
+from supremix.cli.views.progress import Display, ProgressConsole
 
 
 def phantom(
@@ -34,7 +34,7 @@ def phantom(
     """
     import supremix
 
-    with Display(Console(stderr=True), f"phantoms of {dataset}", quiet=quiet) as display:
+    with Display(ProgressConsole(), f"phantoms of {dataset}", quiet=quiet) as display:
         written = supremix.phantom(dataset, out, n=n, seed=seed, progress=display)
     Console().print(
         f"{written} phantoms of {dataset} in {out}", highlight=False, soft_wrap=True, markup=False

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from supremix.cli.parsing.dispatch import dataset_names, method_names, request_values, sources
 from supremix.cli.parsing.signature import given_on_command_line, takes_options_of
-from supremix.cli.views.progress import Display
+from supremix.cli.views.progress import Display, ProgressConsole
 from supremix.search.request.option import PLAN
 
 
@@ -33,7 +33,7 @@ def plan(context: typer.Context, **given: Any) -> None:
 
     values = plan_values(given, given_on_command_line(context))
     title = f"planning {given['method']} on {given['dataset']}"
-    with Display(Console(stderr=True), title, quiet=given["quiet"]) as display:
+    with Display(ProgressConsole(), title, quiet=given["quiet"]) as display:
         found = supremix.plan(progress=display, **values)
     if given["as_json"]:
         typer.echo(json.dumps(found.to_dict(), indent=2))

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from supremix.cli.parsing.dispatch import request_values
 from supremix.cli.parsing.signature import takes_options_of
-from supremix.cli.views.progress import Display
+from supremix.cli.views.progress import Display, ProgressConsole
 from supremix.search.request.option import PREPARE
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def prepare(**given: Any) -> None:
     import supremix
 
     title = f"preparing {given['dataset']}"
-    with Display(Console(stderr=True), title, quiet=given["quiet"]) as display:
+    with Display(ProgressConsole(), title, quiet=given["quiet"]) as display:
         store = supremix.prepare(**request_values(given), progress=display)
     show_store(store, Console())
 

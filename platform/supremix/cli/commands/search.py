@@ -13,7 +13,7 @@ from supremix.cli.parsing.signature import check_resumable, takes_options_of
 from supremix.cli.views.benchmark import show_benchmark, with_report
 from supremix.cli.views.comparison import show_comparison
 from supremix.cli.views.multi_dataset import show_multi_dataset
-from supremix.cli.views.progress import Display
+from supremix.cli.views.progress import Display, ProgressConsole
 from supremix.cli.views.search import show_result
 from supremix.search.request.declaration import MACHINE
 from supremix.search.request.option import SEARCH
@@ -53,7 +53,7 @@ def search(context: typer.Context, **given: Any) -> None:
         _continue(given["out"], quiet, machine)
     else:
         prepared, title = searched(given), f"{given['method']} on {given['dataset']}"
-        with Display(Console(stderr=True), title, quiet=quiet) as display:
+        with Display(ProgressConsole(), title, quiet=quiet) as display:
             result = prepared(progress=display).run()
         _show(result)
 
@@ -61,7 +61,7 @@ def search(context: typer.Context, **given: Any) -> None:
 def _continue(run: str, quiet: bool, machine: Mapping[str, str | None]) -> None:
     import supremix
 
-    with Display(Console(stderr=True), f"resuming {run}", quiet=quiet) as display:
+    with Display(ProgressConsole(), f"resuming {run}", quiet=quiet) as display:
         result = resumed(run)(progress=display, **machine).run()
         if isinstance(result, supremix.BenchmarkResult):
             with_report(result, display)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Console, Group, RenderableType
@@ -58,6 +60,19 @@ def share(progress: Progress) -> float:
     if progress.left is not None and progress.about_trials:
         return progress.elapsed / (progress.elapsed + progress.left)
     return progress.done / progress.total if progress.total else 0.0
+
+
+class ProgressConsole(Console):
+    """Standard error, on which the work goes on when the reader of a pipe has left."""
+
+    def __init__(self) -> None:
+        super().__init__(stderr=True)
+
+    def on_broken_pipe(self) -> None:
+        """Write nothing more; rich itself would end the process, and close standard output."""
+        self.quiet = True
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), self.file.fileno())
 
 
 class Display:
