@@ -52,8 +52,8 @@ class TwoStageConfig:
             "finetune", the whole network with L1, starting from that ridge regression.
         finetune_lr: Peak learning rate of the fine-tuning. A long fine-tuning takes that of an
             end-to-end training, a short one wants less.
-        finetune_batch_size: Images of a step of the fine-tuning; None for half of `batch_size`,
-            since a step of the pretraining takes two views of each image.
+        finetune_batch_size: Images of a step of the fine-tuning; None for half of `batch_size`
+            (2 of it at least), since a step of the pretraining takes two views of each image.
         pretrain_share: Share of the epochs spent in pretraining, when fine-tuning follows.
         projection_dim: Width of the embedding.
 
