@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from supremix.cluster import temporary
-from supremix.cluster.temporary import LONGEST, check_temporary_folder, ray_folder
+from supremix.cluster.temporary import LONGEST, check_temporary_folder, provide_token, ray_folder
 from supremix.errors import ResourceError
 
 
@@ -76,3 +76,23 @@ def test_no_folder_for_temporary_files_is_an_error(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(tempfile, "gettempdir", none)
     with pytest.raises(ResourceError, match=r"found in \['/tmp'\]\)\. Name a folder .* TMPDIR"):
         check_temporary_folder()
+
+
+@pytest.mark.parametrize("home", ["/dev/null", "/proc/self", ""])
+def test_a_home_that_cannot_keep_rays_token_is_none_of_its_concern(
+    home: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "environ", {"HOME": home} if home else {})
+    provide_token()
+    assert len(os.environ["RAY_AUTH_TOKEN"]) == 64
+
+
+@pytest.mark.parametrize(
+    "named", [{}, {"RAY_AUTH_MODE": "disabled", "HOME": "/dev/null"}, {"RAY_AUTH_TOKEN_PATH": "x"}]
+)
+def test_ray_keeps_its_own_token_where_it_can_or_is_told_another(
+    named: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "environ", {"HOME": str(tmp_path), **named})
+    provide_token()
+    assert "RAY_AUTH_TOKEN" not in os.environ

@@ -16,7 +16,7 @@ import ray
 from ray.exceptions import AuthenticationError
 
 from supremix.cluster.ray_private import own_process_groups
-from supremix.cluster.temporary import check_temporary_folder, ray_folder
+from supremix.cluster.temporary import check_temporary_folder, provide_token, ray_folder
 from supremix.errors import ResourceError, SpecError
 
 _QUIET = {
@@ -69,6 +69,8 @@ def ray_runtime(
         return
     check_temporary_folder()
     _reach(address)
+    if address is None:
+        provide_token()
     with ray_folder() if address is None else contextlib.nullcontext() as folder:
         with wheel_environment(wheel) as environment, own_process_groups():
             _init(address, cpus, environment, folder)

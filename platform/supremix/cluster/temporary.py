@@ -1,11 +1,13 @@
-"""The folder of a local Ray's files: one that can be written, short enough for Ray's sockets."""
+"""What a local Ray writes to this machine: its files and sockets, and its token."""
 
 from __future__ import annotations
 
 import os
+import secrets
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
 
 from supremix.errors import ResourceError
 
@@ -46,6 +48,17 @@ def ray_folder() -> Generator[str | None]:
         yield folder
 
 
+def provide_token() -> None:
+    """Give a local Ray a token of this process where it could not keep its own, in ~/.ray."""
+    mode = os.environ.get("RAY_AUTH_MODE", "token").lower()
+    if mode != "token" or {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
+        return
+    home = os.environ.get("HOME", "")
+    token = Path(home, ".ray", "auth_token")
+    if not home or not (os.access(token, os.R_OK) or _makes_files(token.parent)):
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+
+
 def check_temporary_folder() -> None:
     """See that temporary files can be written.
 
@@ -64,7 +77,12 @@ def check_temporary_folder() -> None:
 def _usable(folder: str) -> bool:
     if len(os.fsencode(folder).removesuffix(b"/ray")) > LONGEST or not os.path.isabs(folder):  # noqa: PTH117
         return False
+    return Path(folder).is_dir() and _makes_files(Path(folder))
+
+
+def _makes_files(folder: Path) -> bool:
     try:
+        folder.mkdir(exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             return True
     except OSError:
