@@ -41,6 +41,7 @@ from supremix_reports.statistics.mae import mae_rows as mae_rows
 from supremix_reports.statistics.ranks import Ranks as Ranks
 from supremix_reports.statistics.ranks import nemenyi_difference as nemenyi_difference
 from supremix_reports.statistics.ranks import rank_methods as rank_methods
+from supremix_reports.statistics.skill import skill_interval as skill_interval
 from supremix_reports.summaries.benchmark import write_benchmark as write_benchmark
 from supremix_reports.summaries.comparison import MethodRun as MethodRun
 from supremix_reports.summaries.comparison import comparison_rows as comparison_rows
@@ -48,11 +49,14 @@ from supremix_reports.summaries.comparison import write_comparison as write_comp
 from supremix_reports.summaries.comparison_page import (
     comparison_markdown as comparison_markdown,
 )
-from supremix_reports.summaries.comparison_page import comparison_verdict as comparison_verdict
-from supremix_reports.summaries.comparison_page import interval_text as interval_text
+from supremix_reports.summaries.error_rows import error_rows as error_rows
+from supremix_reports.summaries.error_rows import interval_text as interval_text
+from supremix_reports.summaries.error_rows import null_rows as null_rows
 from supremix_reports.summaries.multi_dataset import write_multi_dataset as write_multi_dataset
 from supremix_reports.summaries.summary import summary_markdown as summary_markdown
 from supremix_reports.summaries.summary import write_summary as write_summary
+from supremix_reports.summaries.verdicts import comparison_verdict as comparison_verdict
+from supremix_reports.summaries.verdicts import skill_sentences as skill_sentences
 from supremix_reports.tables.frames import CONFIG_PREFIX as CONFIG_PREFIX
 from supremix_reports.tables.frames import best_trial as best_trial
 from supremix_reports.tables.frames import ranked as ranked

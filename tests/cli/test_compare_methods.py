@@ -38,9 +38,10 @@ def write_run(folder: Path, method: str, error: float) -> None:
     ]  # fmt: skip
     rows = [
         {
-            **common, "trial": 0, "seed": 0, "split": split, "id": f"{n}", "group": f"g{n}",
-            "target": 1.0, "prediction": 1.0 + error + n % 2,
+            **common, "trial": 0, "seed": seed, "split": split, "id": f"{n}", "group": f"g{n}",
+            "target": 1.0, "prediction": 1.0 + error + n % 2, "null_prediction": 10.0,
         }
+        for seed in (0, 1)
         for split in ("val", "test")
         for n in range(8)
     ]  # fmt: skip
@@ -111,11 +112,12 @@ def test_the_table_the_verdict_and_the_files_are_told(
     run("search", "--dataset", "hc18", "--method", "supremix,l1")
     told = capsys.readouterr()
     lines = [" ".join(line.split()) for line in told.out.splitlines()]
-    assert lines[0] == "method test (mm) difference validation trials epochs time"
+    assert lines[0] == "method test (mm) skill difference validation trials epochs time"
     assert lines[1].startswith(
-        "l1 2.5 (2.125 to 2.875) 0 2.5 (2.125 to 2.875) 3 (1 early, 1 failed)"
+        "l1 2.5 (2.125 to 2.875) 0.72 (0.68 to 0.76) 0 2.5 (2.125 to 2.875) 3 (1 early, 1 failed)"
     )
-    assert lines[2].startswith("supremix 5.5 (5.125 to 5.875) 3 (3 to 3)")
+    assert lines[2].startswith("supremix 5.5 (5.125 to 5.875) 0.39 (0.35 to 0.43) 3 (3 to 3)")
+    assert lines[3] == "training median 9 (9 to 9) – – 9 (9 to 9)"
     assert lines[1].endswith("12 3:00")
     assert "A winner is shown: l1 has the least test error" in told.out
     for name in ("comparison.md", "comparison.parquet", "mae.parquet", "the run of supremix"):

@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import polars as pl
 import pytest
 
 import supremix
@@ -40,10 +41,11 @@ def called(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
                 joint=interval(3.25),
                 alone=interval(3.5) if options["alone"] else None,
                 difference=interval(-0.25) if options["alone"] else None,
+                null=interval(7.0),
             )
             for name in options["datasets"]
         ]
-        return SimpleNamespace(rows=rows, path=Path("runs/both"))
+        return SimpleNamespace(rows=rows, mae=pl.DataFrame(), path=Path("runs/both"))
 
     monkeypatch.setattr(supremix, "joint", fake)
     monkeypatch.setenv("COLUMNS", "120")
@@ -87,7 +89,8 @@ def test_the_table_sets_joint_beside_alone(
 ) -> None:
     run("joint", "--dataset", "a,b", "--quiet")
     told = capsys.readouterr().out
-    assert "3.25 (2.75 to 3.75)  3.5 (3 to 4)  -0.25 (-0.75 to +0.25)  years" in told
+    assert "3.25 (2.75 to 3.75)  3.5 (3 to 4)  7 (6.5 to 7.5)" in told
+    assert "-0.25 (-0.75 to +0.25)  years" in told
     assert "everything is in runs/both" in told
 
 

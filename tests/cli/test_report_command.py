@@ -101,6 +101,7 @@ def test_a_comparison_shows_what_differs_as_a_table(
 
     assert "Versions: nothing differs." in text
     assert "no verdict: one seed" in text
+    assert "that of predicting the training median" in text
     assert "problem: supremix, seeds" in text
 
 

@@ -86,6 +86,31 @@ def test_the_result_is_told(fake: Any, capsys: pytest.CaptureFixture[str]) -> No
     assert "curves.parquet" not in told
 
 
+def test_a_model_without_skill_is_said_to_have_none(
+    fake: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("search", "--dataset", "hc18")
+
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    start = lines.index("model validation (mm) test (mm) skill")
+    assert lines[start + 1] == "l1 3.5 (3 to 4) 3.5 (3 to 4) -0.17 (-0.40 to 0.10)"
+    assert lines[start + 2] == "training median 3 (2.5 to 3.5) 3 (2.5 to 3.5) –"
+    assert lines[start + 4] == (
+        "l1 on hc18 (test) shows no skill: its error is 3.5 mm, that of predicting the training "
+        "median 3 (skill -0.17, 95 % interval -0.40 to 0.10)."
+    )
+
+
+def test_without_a_test_the_skill_is_that_on_validation(
+    fake: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake.tested = False
+
+    run("search", "--dataset", "hc18", "--no-test")
+
+    assert "l1 on hc18 (validation) shows no skill" in capsys.readouterr().out
+
+
 def test_without_a_verdict_none_is_told(fake: Any, capsys: pytest.CaptureFixture[str]) -> None:
     fake.tested = False
 

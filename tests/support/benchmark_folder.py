@@ -180,7 +180,8 @@ def _predictions(
                         "id": f"image-{split}-{name}-{g:03d}-{i}",
                         "group": f"patient-{split}-{name}-{g:03d}", "target": target[g],
                         "prediction": target[g] + hard[g] + shift + noise,
-                        "site": ("north", "south")[g % 2],
+                        "site": ("north", "south")[g % 2], "null_prediction": 50.0,
+                        "label_low": 0.0, "label_high": 120.0,
                     }
                 )  # fmt: skip
     return rows

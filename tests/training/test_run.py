@@ -234,7 +234,9 @@ def test_a_final_fit_evaluates_nothing_on_the_way(task: Task) -> None:
 def test_an_evaluation_gives_the_rows_of_a_split(task: Task, store: Store) -> None:
     run = TrialRun(task, {})
     evaluated = run.evaluate("test")
-    assert evaluated.keys() == {"id", "group", "target", "prediction", "site", "sex"}
+    known = {"id", "group", "target", "prediction", "site", "sex", "label_low", "label_high"}
+    assert evaluated.keys() == known | {"null_prediction", "linear_prediction"}
+    assert set(evaluated["label_low"]) == {store.card.label_range[0]}
     positions = run.data.positions("test")
     assert evaluated["id"].tolist() == store.index["id"][positions.tolist()].to_list()
     np.testing.assert_array_equal(evaluated["target"], store.targets[positions])

@@ -85,8 +85,8 @@ class ComparisonResult(GridResult[str]):
 
     @property
     def verdict(self) -> str:
-        """Whether a winner is shown, in plain sentences."""
-        return comparison_verdict(self.table.to_dicts())
+        """Which methods show no skill, and whether a winner is shown, in plain sentences."""
+        return comparison_verdict(self.table.to_dicts(), self.mae)
 
 
 class MultiDatasetResult(GridResult[str]):

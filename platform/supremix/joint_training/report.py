@@ -20,6 +20,7 @@ from supremix_reports import (
     paired_difference,
     read_file,
     read_table,
+    skill_sentences,
     write_table,
 )
 from supremix_reports.document.markdown import grid
@@ -61,6 +62,7 @@ class JointRow:
         joint: MAE of the jointly trained model, its 95 % interval by bootstrap over patients.
         alone: Error of the model trained on this dataset alone; None where there was none.
         difference: Joint error minus that of the single model, on the same samples; None likewise.
+        null: Error of predicting the training median for the same samples.
     """
 
     dataset: str
@@ -69,6 +71,7 @@ class JointRow:
     joint: Interval
     alone: Interval | None
     difference: Interval | None
+    null: Interval
 
 
 def is_reported(folder: UPath) -> bool:
@@ -102,8 +105,9 @@ def _write(
     for name, unit in units.items():
         rows += mae_rows(table.filter(pl.col("dataset") == name), unit=unit)
     write_table(folder, "mae", rows)
-    found = joint_rows(table, read_table(folder, "mae"))
-    write_bytes(run.path / PAGE, page(run.name, method, found).encode())
+    mae = read_table(folder, "mae")
+    text = page(run.name, method, joint_rows(table, mae), skill_sentences(mae))
+    write_bytes(run.path / PAGE, text.encode())
 
 
 def _curve(one: Trained) -> Iterable[Row]:
@@ -146,26 +150,30 @@ def _row(dataset: str, split: str, unit: str, joint: pl.DataFrame, alone: pl.Dat
         joint=mae_interval(errors.to_numpy(), groups),
         alone=single,
         difference=difference,
+        null=mae_interval((joint["null_prediction"] - joint["target"]).to_numpy(), groups),
     )
 
 
-def page(run: str, method: str, rows: Sequence[JointRow]) -> str:
-    """The page of a joint training, in Markdown."""
-    head = ("dataset", "split", "images", "joint", "alone", "joint minus alone", "unit")
+def page(run: str, method: str, rows: Sequence[JointRow], unskilled: Sequence[str]) -> str:
+    """The page of a joint training, in Markdown; `unskilled` says which models show no skill."""
+    errors = ("joint", "alone", "training median", "joint minus alone")
+    head = ("dataset", "split", "images", *errors, "unit")
+    said = f"**{' '.join(unskilled)}**\n\n" if unskilled else ""
     table = grid(head, [_cells(row) for row in rows])
     names = ", ".join(dict.fromkeys(row.dataset for row in rows))
     return (
         f"# {run}\n\nOne encoder trained with {method} on {names} at once, "
         "compared with one trained on each alone with the same hyperparameters, epochs, batches "
         "and seed.\n\n"
-        f"{table}\n\nMean absolute errors with 95 % intervals, by bootstrap over patients; the "
-        "difference is paired. All models were fitted to the training split alone. One seed: the "
+        f"{said}{table}\n\nMean absolute errors with 95 % intervals, by bootstrap over patients; "
+        "the difference is paired. *Training median*: the error of predicting it for the same "
+        "patients. All models were fitted to the training split alone. One seed: the "
         "intervals are of the samples, not of the training.\n"
     )
 
 
 def _cells(row: JointRow) -> tuple[str, ...]:
-    errors = [interval_words(i) for i in (row.joint, row.alone)]
+    errors = [interval_words(i) for i in (row.joint, row.alone, row.null)]
     difference = interval_words(row.difference, "+")
     return row.dataset, _SPLITS[row.split], str(row.joint.n), *errors, difference, row.unit
 

@@ -208,7 +208,7 @@ class TrialRun:
         flips: one training has one error there.
 
         Returns:
-            id, group, target, prediction, site and sex, each (N,).
+            The columns of `prediction_columns`, each (N,).
         """
         positions = self.data.positions(split)
         predictions = self.predict(positions, flips=split != self.task.eval_split)

@@ -20,6 +20,7 @@ from supremix_reports.run_layout import BENCHMARK
 from supremix_reports.statistics.bootstrap import DEFAULT, Resampling
 from supremix_reports.statistics.intervals import METRICS
 from supremix_reports.statistics.mae import mae_rows
+from supremix_reports.statistics.skill import MEASURES
 from supremix_reports.tables import schema, storage
 
 REFERENCE: Final = "l1"
@@ -242,7 +243,7 @@ def _mae(
         rows += [{schema.RUN: run, **row} for row in own]
     computed = {row[schema.RUN] for row in rows}
     for row in written.to_dicts():
-        if row[schema.RUN] not in computed or row[schema.METRIC] not in METRICS:
+        if row[schema.RUN] not in computed or row[schema.METRIC] not in (*METRICS, *MEASURES):
             rows.append(row)
     order = {entry.run.name: number for number, entry in enumerate(entries)}
     rows.sort(key=lambda row: order[str(row[schema.RUN])])

@@ -28,11 +28,12 @@ from supremix_reports.errors import TableError
 from supremix_reports.report.data import ReportData, read_report_data
 from supremix_reports.report.entries import Entry, hyperparameters_of
 from supremix_reports.report.privacy import shown_spec, without_places, without_secrets
-from supremix_reports.report.results import verdict
 from supremix_reports.report.setup import packages_of, shown
 from supremix_reports.statistics.bootstrap import Resampling
 from supremix_reports.statistics.comparisons import RESAMPLES, compare_methods
 from supremix_reports.statistics.intervals import LEVEL
+from supremix_reports.summaries.error_rows import interval_columns, measure_columns
+from supremix_reports.summaries.verdicts import skill_sentences, verdict
 from supremix_reports.tables import schema
 from supremix_reports.tables.frames import best_trial
 
@@ -57,9 +58,11 @@ class Differences:
         versions: the packages that differ, with each run's version.
         best_hyperparameters: Hyperparameters of the best trials that differ, with each run's value.
         errors: a row a run: run, dataset, method, trial (the best one), mae, low, high, n, groups,
-            seeds, unit, and against the first run on the same dataset: against, difference,
+            seeds, unit, null_mae (of predicting the training median), skill, skill_low, skill_high,
+            and against the first run on the same dataset: against, difference,
             difference_low, difference_high, p, p_adjusted, significant, note. Null where there
             is no such number.
+        unskilled: sentences on runs that show no skill, and on predictions beyond the labels.
         problems: what is wrong with any run.
     """
 
@@ -69,6 +72,7 @@ class Differences:
     versions: Mapping[str, tuple[Any, ...]]
     best_hyperparameters: Mapping[str, tuple[Any, ...]]
     errors: tuple[Row, ...]
+    unskilled: tuple[str, ...]
     problems: tuple[Problem, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -83,7 +87,10 @@ class Differences:
             Section(key=key, title=title, parts=(self._table(key, title, columns),))
             for key, title in _PARTS.items()
         ]
-        errors = Section(key="errors", title="Errors", parts=(_errors_table(self),))
+        said = [Paragraph(text=text, tone="warning") for text in self.unskilled]
+        errors = Section(
+            key="errors", title="Errors", parts=(*said, _skill_table(self), _errors_table(self))
+        )
         problems = [
             Paragraph(text=f"{p.run}, {p.what}: {p.reason}", tone="warning") for p in self.problems
         ]
@@ -158,6 +165,7 @@ def compare_runs(
             _error_row(entry, one, data, gains)
             for entry, one in zip(data.entries, best, strict=True)
         ),
+        unskilled=tuple(skill_sentences(data.mae, level=level)),
         problems=tuple(Problem(p.run, p.what, clean(p.reason)) for p in (*data.problems, *unread)),
     )
 
@@ -209,10 +217,9 @@ def _gains(data: ReportData, resampling: Resampling) -> dict[str, Row]:
 
 
 def _error_row(entry: Entry, best: Row | None, data: ReportData, gains: Mapping[str, Row]) -> Row:
-    own = data.mae.filter(
-        pl.col(schema.RUN) == entry.run.name, pl.col(schema.METRIC) == schema.MAE
-    ).to_dicts()
-    measured = own[0] if own else {}
+    every = data.mae.filter(pl.col(schema.RUN) == entry.run.name).to_dicts()
+    own: dict[str, Row] = {row[schema.METRIC]: row for row in every}
+    measured = own.get(schema.MAE, {})
     gain = gains.get(entry.run.name, {})
     counts = (schema.LOW, schema.HIGH, schema.N, schema.GROUPS, schema.SEEDS)
     tests = ("p", "p_adjusted", "significant", "note")
@@ -225,6 +232,8 @@ def _error_row(entry: Entry, best: Row | None, data: ReportData, gains: Mapping[
         schema.MAE: measured.get(schema.VALUE),
         **{name: measured.get(name) for name in counts},
         schema.UNIT: entry.unit,
+        schema.NULL_MAE: own.get(schema.NULL_MAE, {}).get(schema.VALUE),
+        **measure_columns(schema.SKILL, own, schema.SKILL),
         **{name: gain.get(name) for name in ("against", *ends, *tests)},
     }
 
@@ -238,6 +247,28 @@ def _runs_table(runs: Sequence[str]) -> Table:
     rows = [(text_cell(n), text_cell(run)) for n, run in zip(_numbered(runs), runs, strict=True)]
     columns = (Column(name="Number"), Column(name="Run"))
     return Table(name="runs", caption="The runs.", columns=columns, rows=tuple(rows))
+
+
+def _skill_table(of: Differences) -> Table:
+    names = ("Run", "Dataset", "MAE", "Training median", "Unit", "Skill")
+    rows = [
+        (
+            text_cell(label),
+            text_cell(row[schema.DATASET]),
+            number_cell(row[schema.MAE]),
+            number_cell(row[schema.NULL_MAE]),
+            text_cell(row[schema.UNIT]),
+            number_cell(*(row[name] for name in interval_columns(schema.SKILL)), digits=2),
+        )
+        for label, row in zip(_numbered(of.runs), of.errors, strict=True)
+    ]
+    return Table(
+        name="skill",
+        caption=f"Mean absolute error on {of.split}, and that of predicting the training median.",
+        columns=tuple(Column(name=n, number=n not in ("Run", "Dataset", "Unit")) for n in names),
+        rows=tuple(rows),
+        note="Skill: 1 minus the MAE in units of that of the training median on the same patients.",
+    )
 
 
 def _errors_table(of: Differences) -> Table:

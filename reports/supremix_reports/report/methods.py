@@ -22,6 +22,7 @@ CITATIONS: Final = (
     ("Holm 1979", "A simple sequentially rejective multiple test procedure. Scandinavian Journal "
      "of Statistics 6, 65–70."),
     ("Hutter et al. 2014", "An efficient approach for assessing hyperparameter importance. ICML."),
+    ("Koenker and Bassett 1978", "Regression quantiles. Econometrica 46, 33–50."),
     ("Nemenyi 1963", "Distribution-free multiple comparisons. PhD thesis, Princeton University."),
     ("Satterthwaite 1946", "An approximate distribution of estimates of variance components. "
      "Biometrics Bulletin 2, 110–114."),
@@ -56,6 +57,17 @@ def methods_section(
             "what other patients would change, not what another seed would.",
         ),
     ]
+    entries.append(
+        (
+            "Skill",
+            "1 minus the error in units of that of predicting the median of the labels that the "
+            "model was trained on, for the same patients: 1 without error, 0 for a model that is "
+            "worth no more than knowing nothing. Its interval is drawn like those of errors, the "
+            "patients once for both. A model shows skill if it is above 0. Where the dataset has "
+            "covariates, the error of a linear model of these is given too, that with the least "
+            "absolute error on the training data (Koenker and Bassett 1978).",
+        )
+    )
     if reference is not None:
         entries += _comparing(reference, level, comparing)
     entries += [
@@ -93,8 +105,8 @@ def _comparing(reference: str, level: float, resamples: int) -> list[tuple[str, 
             "patients and the seeds of both (degrees of freedom after Satterthwaite 1946); the "
             "larger p value counts (Berger 1982). It is corrected for all "
             f"comparisons of the table (Holm 1979), and up to {1 - level:.2g} it is significant. "
-            "From one seed, from different samples, or where a model predicts the same for all, "
-            "no verdict is given.",
+            "From one seed, from different samples, where a model predicts the same for all, or "
+            "where the better of the two shows no skill, no verdict is given.",
         ),
         (
             "Gains",
@@ -107,6 +119,7 @@ def _comparing(reference: str, level: float, resamples: int) -> list[tuple[str, 
             "Ranks",
             "Mean rank over datasets, 1 for the least error; Friedman's test (1937) and the "
             "critical difference of Nemenyi (1963), after Demšar (2006). They are made for ten "
-            "datasets and more: of fewer, that no difference is significant says little.",
+            "datasets and more: of fewer, that no difference is significant says little. A dataset "
+            "on which no method shows skill is left out, and from one seed there is no test.",
         ),
     ]

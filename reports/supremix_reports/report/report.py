@@ -48,6 +48,7 @@ from supremix_reports.report.setup import setup_section
 from supremix_reports.statistics.bootstrap import Resampling
 from supremix_reports.statistics.comparisons import RESAMPLES as COMPARING
 from supremix_reports.statistics.intervals import LEVEL, RESAMPLES
+from supremix_reports.summaries.verdicts import skill_sentences
 from supremix_reports.tables import schema
 
 
@@ -219,7 +220,11 @@ def _summary(data: ReportData, compared: Compared | str, problems: Sequence[Prob
         ("Runs", str(len(data.entries))),
         (f"Models measured on {data.split}", f"of the seeds {seeds}" if seeds else "none"),
     )
-    parts: list[Part] = [Listing(entries=entries)]
+    texts = skill_sentences(data.mae, level=data.resampling.level)
+    parts: list[Part] = [
+        Listing(entries=entries),
+        *(Paragraph(text=text, tone="warning") for text in texts),
+    ]
     if isinstance(compared, Compared):
         texts = gains_sentences(compared.gains, compared.averages, compared.reference)
         parts += [Paragraph(text=text, tone="strong") for text in texts]

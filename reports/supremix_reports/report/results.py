@@ -19,13 +19,20 @@ from supremix_reports.document.parts import (
     text_cell,
 )
 from supremix_reports.figures.plot import counted
+from supremix_reports.statistics.skill import shows_skill
+from supremix_reports.summaries.error_rows import NULL_MODELS, interval_columns, null_rows
+from supremix_reports.summaries.verdicts import verdict
 from supremix_reports.tables import schema
 
 _SHARE: Final = 2  # decimals of what is at most 1
 _PERCENT: Final = 1
 _BOLD: Final = (
-    "In bold the least error of a dataset, which says nothing about significance: see the "
-    "differences. "
+    "In bold the least error of a dataset, if that method shows skill; it says nothing about "
+    "significance: see the differences. "
+)
+_NULL: Final = (
+    "Training median: the error of predicting, for the same patients, the median of the labels "
+    "that the models were trained on. "
 )
 _VERDICTS: Final = {
     "better": "significantly better",
@@ -38,22 +45,36 @@ _OTHERS: Final = {
     "r2": "R²",
     "pearson": "Pearson r",
     "balanced_mae": "balanced MAE",
+    "skill": "Skill",
+    "null_mae": "MAE of the training median",
+    "linear_mae": "MAE, linear in covariates",
+    "beyond_range": "Beyond range",
 }
 
 
 def error_table(mae: pl.DataFrame, *, split: str, level: float) -> Table:
     """Return the main table: a row a dataset, a column a method."""
-    rows = _of(mae, split).filter(pl.col(schema.METRIC) == schema.MAE)
+    own = _of(mae, split)
+    rows = own.filter(pl.col(schema.METRIC) == schema.MAE)
     methods = _names(rows, schema.METHOD)
+    null = [name for name, (metric, _) in NULL_MODELS.items() if metric in own[schema.METRIC]]
     head, end = (Column(name="Dataset"), Column(name="Unit")), Column(name="Patients", number=True)
     return Table(
         name="errors",
         caption=f"Mean absolute error on {split} of each dataset and method, with "
         f"{level:.0%} intervals over patients and seeds.",
-        columns=(*head, *(Column(name=method, number=True) for method in methods), end),
-        rows=tuple(_error_row(rows, dataset, methods) for dataset in _names(rows, schema.DATASET)),
-        note=f"{_BOLD if len(methods) > 1 else ''}Where there is one seed, the interval is over "
-        f"patients alone. {_seeds_note(rows)}",
+        columns=(
+            *head,
+            *(Column(name=method, number=True) for method in methods),
+            *(Column(name=name.capitalize(), number=True) for name in null),
+            end,
+        ),
+        rows=tuple(
+            _error_row(own.filter(pl.col(schema.DATASET) == dataset), split, methods, null)
+            for dataset in _names(rows, schema.DATASET)
+        ),
+        note=f"{_BOLD if len(methods) > 1 else ''}{_NULL if null else ''}Where there is one seed, "
+        f"the interval is over patients alone. {_seeds_note(rows)}",
         paper=True,
     )
 
@@ -65,25 +86,47 @@ def _seeds_note(rows: pl.DataFrame) -> str:
     return f"Seeds of each: {seeds[0]} to {seeds[-1]}; see the next table." if seeds else ""
 
 
-def _error_row(rows: pl.DataFrame, dataset: str, methods: Sequence[str]) -> tuple[Cell, ...]:
-    own = {row[schema.METHOD]: row for row in _rows(rows, dataset)}
+def _error_row(
+    measures: pl.DataFrame, split: str, methods: Sequence[str], null: Sequence[str]
+) -> tuple[Cell, ...]:
+    """The row of a dataset, from its rows of the table `mae`."""
+    own, skills = (
+        {r[schema.METHOD]: r for r in measures.filter(pl.col(schema.METRIC) == name).to_dicts()}
+        for name in (schema.MAE, schema.SKILL)
+    )
     digits = decimals([row[schema.VALUE] for row in own.values()])
     known = [row[schema.VALUE] for row in own.values() if row[schema.VALUE] is not None]
     least = min(known) if len(known) > 1 else None
     first = next(iter(own.values()))
+    unskilled = {name for name, row in skills.items() if not shows_skill(row[schema.LOW])}
     return (
-        text_cell(dataset),
+        text_cell(first[schema.DATASET]),
         text_cell(first[schema.UNIT]),
         *(
             number_cell(
-                *_interval(own[method]), digits=digits, best=own[method][schema.VALUE] == least
+                *_interval(own[method]),
+                digits=digits,
+                best=own[method][schema.VALUE] == least and method not in unskilled,
             )
             if method in own
             else Cell(text=DASH)
             for method in methods
         ),
+        *(_null_cell(null_rows(measures), split, name, digits) for name in null),
         count_cell(max(row[schema.GROUPS] for row in own.values())),
     )
+
+
+def _null_cell(rows: Sequence[Mapping[str, Any]], split: str, name: str, digits: int) -> Cell:
+    """The error of a null model; of several, where methods were trained on other labels."""
+    found = [
+        number_cell(*(row[column] for column in interval_columns(split)), digits=digits)
+        for row in rows
+        if row[schema.METHOD].startswith(name)
+    ]
+    if len(found) == 1:
+        return found[0]
+    return text_cell(" / ".join(cell.text for cell in found) or None)
 
 
 def measures_table(mae: pl.DataFrame, *, split: str, level: float) -> Table:
@@ -109,14 +152,18 @@ def measures_table(mae: pl.DataFrame, *, split: str, level: float) -> Table:
         ),
         rows=tuple(lines),
         note="MAE and RMSE in the dataset's unit. Of several seeds: the mean of each seed's own "
-        "measure. A dash: not defined, also for one seed alone, or not measured.",
+        "measure. A dash: not defined, also for one seed alone, or not measured. Skill: 1 minus "
+        "the MAE in units of that of the training median; 0 for a model that has learned nothing. "
+        "Beyond range: the number of predictions that no label can have.",
         heads=2,
         paper=True,
     )
 
 
 def _measure_cell(name: str, row: Mapping[str, Any] | None) -> Cell:
-    digits = _SHARE if name in ("r2", "pearson") else None
+    digits = _SHARE if name in ("r2", "pearson", "skill") else None
+    if row is not None and name == "beyond_range":
+        return count_cell(row[schema.VALUE])
     return Cell(text=DASH) if row is None else number_cell(*_interval(row), digits=digits)
 
 
@@ -157,15 +204,6 @@ def _gain_row(row: Mapping[str, Any]) -> tuple[Cell, ...]:
         count_cell(row[schema.GROUPS]),
         count_cell(row[schema.SEEDS]),
     )
-
-
-def verdict(row: Mapping[str, Any]) -> str:
-    """Say in words what a row of the table `gains` shows."""
-    if row["significant"] is None:
-        return f"no verdict: {row['note']}" if row["note"] else "no verdict"
-    if not row["significant"]:
-        return "no significant difference"
-    return "better" if row["difference"] < 0 else "worse"
 
 
 def gains_sentences(gains: pl.DataFrame, averages: pl.DataFrame, reference: str) -> list[str]:
@@ -211,7 +249,3 @@ def _of(mae: pl.DataFrame, split: str) -> pl.DataFrame:
 
 def _names(rows: pl.DataFrame, column: str) -> list[str]:
     return rows[column].unique(maintain_order=True).to_list()
-
-
-def _rows(rows: pl.DataFrame, dataset: str) -> list[dict[str, Any]]:
-    return rows.filter(pl.col(schema.DATASET) == dataset).to_dicts()

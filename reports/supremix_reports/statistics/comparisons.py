@@ -5,6 +5,10 @@ table: Wilcoxon's signed-rank test over patients, which asks no shape of the err
 trained models as they are, and the interval over patients and seeds, which asks whether models of
 new seeds would differ too. Requiring both is an intersection-union test (Berger 1982): its p value
 is the larger of the two.
+
+This is the one rule about when a difference is shown. There is no verdict from one seed, and none
+where the better of the two shows no skill: among models that are worth no more than knowing
+nothing, none wins.
 """
 
 from __future__ import annotations
@@ -60,7 +64,8 @@ def compare_methods(
         The table `gains` (see `schema.GAINS`): a row a dataset and method other than the
         reference, sorted by them. `significant` and the p values are null where there is no
         verdict, and `note` says why: one seed, other samples, predictions that are all equal or
-        no numbers, one patient.
+        no numbers, one patient; no skill of the better one, which is tested and counted all the
+        same.
 
     Raises:
         StatisticsError: no predictions of the split, the reference is not among the methods, or
@@ -79,7 +84,7 @@ def compare_methods(
                 source = {schema.DATASET: dataset, schema.METHOD: method, schema.UNIT: unit}
                 row = _row(tested[method], tested[reference], resampling)
                 rows.append(source | {schema.REFERENCE: reference} | row)
-    return _judged(rows, level, correction)
+    return _with_verdicts(rows, level, correction)
 
 
 def average_gain(
@@ -182,12 +187,16 @@ def _pair(method: MethodPredictions | str, reference: MethodPredictions | str) -
     return Pair(method.errors, reference.errors, groups)
 
 
-def _gainful(method: MethodPredictions | str, reference: MethodPredictions | str) -> Pair | str:
+def _gainful(
+    method: MethodPredictions | str, reference: MethodPredictions | str, resampling: Resampling
+) -> Pair | str:
     """As `_pair`, where there is something to gain."""
     pair = _pair(method, reference)
-    if isinstance(pair, Pair) and not pair.reference.any():
+    if isinstance(pair, str) or isinstance(method, str) or isinstance(reference, str):
+        return pair
+    if not pair.reference.any():
         return "the reference makes no errors"
-    return pair
+    return next(iter(_no_skill(method, reference, resampling)), pair)
 
 
 def _row(
@@ -196,24 +205,34 @@ def _row(
     pair = _pair(method, reference)
     if isinstance(pair, str) or isinstance(method, str) or isinstance(reference, str):
         return {schema.NOTE: pair}
-    notes = _doubts(method, reference, len(np.unique(pair.groups)))
+    doubts = _doubts(method, reference, len(np.unique(pair.groups)))
+    notes = doubts + _no_skill(method, reference, resampling)
     return {
-        **_numbers(pair, resampling, verdict=not notes),
+        **_numbers(pair, resampling, tested=not doubts),
         schema.SEEDS: min(len(pair.method), len(pair.reference)),
         schema.N: method.samples.height,
         schema.NOTE: "; ".join(notes) or None,
     }
 
 
-def _numbers(pair: Pair, resampling: Resampling, *, verdict: bool) -> Row:
-    """Difference and gain with their intervals; the p values where there is to be a verdict."""
+def _no_skill(
+    method: MethodPredictions, reference: MethodPredictions, resampling: Resampling
+) -> list[str]:
+    """Why the better of two methods wins nothing, if so; drawn as its interval in `mae` is."""
+    better = min(reference, method, key=lambda one: float(one.errors.mean()))
+    lacking = better.lacks_skill(level=resampling.level, seed=resampling.seed)
+    return ["the better one shows no skill"] if lacking else []
+
+
+def _numbers(pair: Pair, resampling: Resampling, *, tested: bool) -> Row:
+    """Difference and gain with their intervals; the p values where they are to be tested."""
     sums = pair.sums
     resamples = drawn(sums, resampling.resamples, resampling.seed)
     row: Row = {schema.GROUPS: len(sums)}
     for name, measure in ((schema.DIFFERENCE, difference), (schema.GAIN, gain)):
         value, spread = float(measure(sums.sum(axis=0))), pair.spread(measure)
         row |= _columns(name, value, measure(resamples), len(sums), spread, resampling)
-    if verdict:
+    if tested:
         draws, spread = difference(resamples), pair.spread(difference)
         row[schema.P] = _wilcoxon(pair.differences())
         row[schema.P_BOOTSTRAP] = p_value(row[schema.DIFFERENCE], draws, len(sums), spread)
@@ -246,13 +265,14 @@ def _wilcoxon(differences: Array) -> float:
     return float(cast("Any", stats.wilcoxon(differences)).pvalue)
 
 
-def _judged(rows: list[Row], level: float, correction: str) -> pl.DataFrame:
+def _with_verdicts(rows: list[Row], level: float, correction: str) -> pl.DataFrame:
     """The rows with corrected p values and verdicts, as the table `gains`."""
     sure = [row for row in rows if row.get(schema.P) is not None]
     joint = [max(row[schema.P], row[schema.P_BOOTSTRAP]) for row in sure]
     for row, p in zip(sure, holm(joint) if correction == "holm" else joint, strict=True):
         row[schema.P_ADJUSTED] = p
-        row[schema.SIGNIFICANT] = p <= 1 - level
+        if row[schema.NOTE] is None:
+            row[schema.SIGNIFICANT] = p <= 1 - level
     return cast("pl.DataFrame", pl.from_arrow(to_arrow("gains", rows)))
 
 
@@ -262,7 +282,10 @@ def _average(
     reference: str,
     resampling: Resampling,
 ) -> Row:
-    pairs = {name: _gainful(known[method], known[reference]) for name, known in tested.items()}
+    pairs = {
+        name: _gainful(known[method], known[reference], resampling)
+        for name, known in tested.items()
+    }
     lacking = [f"without {name}: {why}" for name, why in pairs.items() if isinstance(why, str)]
     usable = [pair for pair in pairs.values() if isinstance(pair, Pair)]
     row: Row = {schema.METHOD: method, schema.REFERENCE: reference, schema.DATASETS: len(usable)}

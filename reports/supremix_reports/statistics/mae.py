@@ -9,6 +9,7 @@ import polars as pl
 from supremix_reports.statistics.bootstrap import ResamplingOptions, none_for_nan
 from supremix_reports.statistics.imbalance import REGIONS, LabelDensity, imbalance_intervals
 from supremix_reports.statistics.intervals import METRICS, metric_interval
+from supremix_reports.statistics.skill import skill_intervals
 from supremix_reports.tables import schema
 
 
@@ -30,7 +31,8 @@ def mae_rows(
         options: `level` to cover (0.95), number of `resamples` (2000), `seed` of the drawing (0).
 
     Returns:
-        A row a dataset, method, split and metric. `low` and `high` are null with one group only;
+        A row a dataset, method, split and metric; those of `skill_intervals` where the predictions
+        record what models without an image predict. `low` and `high` are null with one group only;
         `value` too where the measure does not exist for one of the seeds, and where no sample is
         in a region.
     """
@@ -44,6 +46,7 @@ def mae_rows(
         intervals = {
             metric: metric_interval(metric, *columns, seeds=seeds, **options) for metric in METRICS
         }
+        intervals |= skill_intervals(part, **options)
         if density is not None:
             intervals |= imbalance_intervals(density, *columns, seeds=seeds, **options)
         for metric, interval in intervals.items():
@@ -58,6 +61,8 @@ def mae_rows(
                 schema.SEEDS: part[schema.SEED].n_unique(),
                 schema.UNIT: unit,
                 schema.RUN: _only(part, schema.RUN),
+                schema.LABEL_LOW: _only(part, schema.LABEL_LOW),
+                schema.LABEL_HIGH: _only(part, schema.LABEL_HIGH),
             }
             rows.append(row)
     return rows

@@ -8,12 +8,15 @@ different models; their spreads add up.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Unpack
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from supremix_reports.statistics.bootstrap import ResamplingOptions
 from supremix_reports.statistics.seeds import Array, Measure, Spread, Sums, seeds_spread, sums_of
+from supremix_reports.statistics.skill import recorded, shows_skill, skill_interval
 from supremix_reports.tables import schema
 
 SAME = [schema.ID, schema.GROUP, schema.TARGET]
@@ -27,11 +30,13 @@ class MethodPredictions:
         samples: id, group and target of N samples, sorted by id.
         errors: (S, N) absolute errors, a row a seed.
         constant: whether a seed predicted the same for all of several samples.
+        null: (S, N) absolute errors of predicting the training median; None where not recorded.
     """
 
     samples: pl.DataFrame
     errors: Array
     constant: bool
+    null: Array | None = None
 
     @classmethod
     def of(cls, predictions: pl.DataFrame) -> MethodPredictions | str:
@@ -53,10 +58,23 @@ class MethodPredictions:
         samples = parts[0].select(SAME)
         if not all(part.select(SAME).equals(samples) for part in parts):
             return "its seeds have other samples"
+        target = samples[schema.TARGET].to_numpy()
         predicted = np.stack([part[schema.PREDICTION].to_numpy() for part in parts])
-        errors = np.abs(predicted - samples[schema.TARGET].to_numpy())
         constant = samples.height > 1 and bool((np.ptp(predicted, axis=1) == 0).any())
-        return cls(samples, errors, constant)
+        null = None
+        if recorded(table, schema.NULL_PREDICTION):
+            null = np.abs(np.stack([p[schema.NULL_PREDICTION].to_numpy() for p in parts]) - target)
+        return cls(samples, np.abs(predicted - target), constant, null)
+
+    def lacks_skill(self, **options: Unpack[ResamplingOptions]) -> bool:
+        """Whether its errors are known not to be told from those of the training median."""
+        if self.null is None:
+            return False
+        seeds, count = self.errors.shape
+        groups = np.tile(self.samples[schema.GROUP].to_numpy(), seeds)
+        models = np.repeat(np.arange(seeds), count)
+        own = skill_interval(self.errors.ravel(), self.null.ravel(), groups, models, **options)
+        return not shows_skill(own.low)
 
 
 @dataclass(frozen=True, slots=True)

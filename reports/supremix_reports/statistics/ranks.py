@@ -18,6 +18,7 @@ from scipy import stats
 from supremix_reports.errors import StatisticsError
 from supremix_reports.statistics.bootstrap import LEVEL
 from supremix_reports.statistics.seeds import Array
+from supremix_reports.statistics.skill import shows_skill
 from supremix_reports.tables import schema
 
 RANK: Final = "rank"
@@ -69,8 +70,9 @@ def rank_methods(
         level: 1 − level is the probability of telling any two apart if all are alike.
 
     Returns:
-        The ranks. Datasets without a value of every method are left out and listed. With fewer
-        than two datasets or methods there is no test, and `reason` says so.
+        The ranks. Datasets without a value of every method, and those on which no method shows
+        skill, are left out and listed. With fewer than two datasets or methods, or one seed, there
+        is no test, and `reason` says so.
 
     Raises:
         StatisticsError: several rows for a dataset and method, or a level that is none.
@@ -82,11 +84,14 @@ def rank_methods(
     known = rows.filter(pl.col(schema.VALUE).is_finite())
     methods = sorted(set(known[schema.METHOD]))
     there = set(known.select(schema.DATASET, schema.METHOD).iter_rows())
+    unskilled = dict.fromkeys(_without_skill(mae, split), "no method shows skill")
     lacking = {
-        name: [method for method in methods if (name, method) not in there]
+        name: f"no error of {', '.join(gaps) or 'any method'}"
         for name in sorted(set(rows[schema.DATASET]))
+        if (gaps := [one for one in methods if (name, one) not in there]) or not methods
     }
-    complete = [name for name, gaps in lacking.items() if methods and not gaps]
+    left_out = unskilled | lacking
+    complete = sorted(set(rows[schema.DATASET]) - left_out.keys())
     rank = pl.col(schema.VALUE).rank("average").over(schema.DATASET).alias(RANK)
     table = (
         known.filter(pl.col(schema.DATASET).is_in(complete))
@@ -101,17 +106,15 @@ def rank_methods(
             "Ranks over datasets need two datasets with errors of all methods, and two methods; "
             f"there are {len(complete)} and {len(methods)}."
         )
+    elif known.filter(pl.col(schema.DATASET).is_in(complete))[schema.SEEDS].to_numpy().min() < 2:
+        reason = "There is one seed, from which no difference is shown; a test of ranks needs two."
     found = Ranks(
         methods=names,
         mean_ranks=tuple(means[RANK]),
         datasets=tuple(complete),
         table=table,
         level=level,
-        left_out=tuple(
-            (name, f"no error of {', '.join(gaps) or 'any method'}")
-            for name, gaps in lacking.items()
-            if name not in complete
-        ),
+        left_out=tuple(sorted(left_out.items())),
         reason=reason,
     )
     if reason:
@@ -140,6 +143,13 @@ def nemenyi_difference(methods: int, datasets: int, *, level: float = LEVEL) -> 
     """
     q = float(stats.studentized_range.ppf(level, methods, np.inf)) / math.sqrt(2)
     return q * math.sqrt(methods * (methods + 1) / (6 * datasets))
+
+
+def _without_skill(mae: pl.DataFrame, split: str) -> set[str]:
+    """The datasets on which the skill of methods is known, and none shows any."""
+    known = mae.filter(pl.col(schema.SPLIT) == split, pl.col(schema.METRIC) == schema.SKILL)
+    rows = known.select(schema.DATASET, schema.LOW).rows()
+    return {name for name, _ in rows} - {name for name, low in rows if shows_skill(low)}
 
 
 def _check_single(rows: pl.DataFrame) -> None:

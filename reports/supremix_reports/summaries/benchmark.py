@@ -9,7 +9,7 @@ import polars as pl
 from supremix_reports.errors import ReportError
 from supremix_reports.statistics.comparisons import compare_methods
 from supremix_reports.summaries.comparison import MethodRun, comparison_rows
-from supremix_reports.summaries.comparison_page import interval_columns
+from supremix_reports.summaries.error_rows import interval_columns
 from supremix_reports.tables import schema
 from supremix_reports.tables.tables import write_table
 

@@ -20,7 +20,12 @@ import polars as pl
 from supremix_reports.errors import ReportError
 from supremix_reports.statistics.comparisons import compare_methods
 from supremix_reports.statistics.intervals import Interval, seeds_interval
-from supremix_reports.summaries.comparison_page import comparison_markdown, interval_columns
+from supremix_reports.summaries.comparison_page import comparison_markdown
+from supremix_reports.summaries.error_rows import (
+    final_measures,
+    interval_columns,
+    measure_columns,
+)
 from supremix_reports.tables import schema, storage
 from supremix_reports.tables.frames import best_trial
 from supremix_reports.tables.tables import has_table, read_table, write_table
@@ -99,7 +104,8 @@ def write_comparison(
     measures = [run.measures for run in runs if run.measures is not None]
     write_table(folder, "mae", [row for table in measures for row in table.to_dicts()])
     write_table(folder, "comparison", rows)
-    storage.write_atomic(storage.join(folder, COMPARISON), comparison_markdown(rows, spec).encode())
+    page = comparison_markdown(rows, read_table(folder, "mae"), spec)
+    storage.write_atomic(storage.join(folder, COMPARISON), page.encode())
     return read_table(folder, "comparison")
 
 
@@ -134,6 +140,8 @@ def _row(run: MethodRun, test: pl.DataFrame | None) -> Row:
     for split in (schema.VAL, schema.TEST):
         if (errors := _errors(run, split)) is not None:
             row |= _interval(errors).row(split)
+    for measures in [] if run.measures is None else final_measures(run.measures):
+        row |= measure_columns(schema.SKILL, measures, schema.SKILL)
     if test is not None:
         row |= {schema.N: test.height, schema.GROUPS: test[schema.GROUP].n_unique()}
     return row
@@ -194,7 +202,7 @@ def _interval(part: pl.DataFrame) -> Interval:
 def _differences(runs: Sequence[MethodRun], least: str) -> dict[str, Row]:
     """Each method's error minus the least one, as a report has it; the least one's own is 0."""
     tested = [run.predictions for run in runs if run.predictions is not None]
-    names = interval_columns(schema.DIFFERENCE)
+    names = (*interval_columns(schema.DIFFERENCE), schema.SIGNIFICANT, schema.NOTE)
     return {least: {schema.DIFFERENCE: 0.0}} | {
         row[schema.METHOD]: {name: row[name] for name in names}
         for row in compare_methods(pl.concat(tested), reference=least).to_dicts()

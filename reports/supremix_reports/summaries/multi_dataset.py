@@ -9,12 +9,15 @@ import polars as pl
 
 from supremix_reports.document.markdown import duration, specification, table
 from supremix_reports.summaries.comparison import MethodRun, comparison_rows
-from supremix_reports.summaries.comparison_page import interval_text
+from supremix_reports.summaries.error_rows import interval_text, null_rows
+from supremix_reports.summaries.verdicts import skill_sentences
 from supremix_reports.tables import schema, storage
 from supremix_reports.tables.tables import read_table, write_table
 
 MULTI_DATASET: Final = "multi_dataset.md"
-_HEAD = ("dataset", "unit", "test", "validation", "best trial", "trials", "epochs", "time")
+_HEAD: Final = (
+    "dataset", "unit", "test", "skill", "validation", "best trial", "trials", "epochs", "time",
+)  # fmt: skip
 
 
 def write_multi_dataset(
@@ -35,27 +38,31 @@ def write_multi_dataset(
     measures = [run.measures for run in runs if run.measures is not None]
     write_table(folder, "mae", [row for part in measures for row in part.to_dicts()])
     write_table(folder, "comparison", rows)
-    storage.write_atomic(
-        storage.join(folder, MULTI_DATASET), multi_dataset_markdown(rows, spec).encode()
-    )
+    page = multi_dataset_markdown(rows, read_table(folder, "mae"), spec)
+    storage.write_atomic(storage.join(folder, MULTI_DATASET), page.encode())
     return read_table(folder, "comparison")
 
 
-def multi_dataset_markdown(rows: Sequence[Mapping[str, Any]], spec: Mapping[str, object]) -> str:
+def multi_dataset_markdown(
+    rows: Sequence[Mapping[str, Any]], mae: pl.DataFrame, spec: Mapping[str, object]
+) -> str:
     """Return the results on several datasets as Markdown.
 
     Args:
         rows: those of the table `comparison`, a row a dataset.
+        mae: the table `mae` of the search.
         spec: what the searches share; its plain values are listed.
     """
     lacking = [[row[schema.DATASET], row[schema.REASON]] for row in rows if row[schema.REASON]]
     parts = [
         f"# {rows[0][schema.METHOD]} on {len(rows)} datasets",
-        table(_HEAD, [_cells(row) for row in rows]),
+        f"**{' '.join(unskilled)}**" if (unskilled := skill_sentences(mae)) else "",
+        table(_HEAD, [cells for row in rows for cells in (_cells(row), *_null_cells(row, mae))]),
         "Mean absolute errors with 95 % intervals (bootstrap over groups, the patients). *Test*: "
         "the best hyperparameters, retrained on training and validation data and measured once. "
-        "*Validation*: the best hyperparameters, trained with new seeds where that was asked for. "
-        "Each dataset has a run folder of its own, named like it.",
+        "*Skill*: 1 minus the error in units of that of predicting the training median on the same "
+        "patients. *Validation*: the best hyperparameters, trained with new seeds where that was "
+        "asked for. Each dataset has a run folder of its own, named like it.",
         "## Without a result\n\n" + table(["dataset", "why"], lacking) if lacking else "",
         specification(spec),
     ]
@@ -68,9 +75,24 @@ def _cells(row: Mapping[str, Any]) -> list[object]:
         row[schema.DATASET],
         row[schema.UNIT],
         interval_text(row, schema.TEST),
+        interval_text(row, schema.SKILL),
         interval_text(row, schema.VAL),
         row[schema.TRIAL],
         ended,
         row[schema.EPOCHS],
         duration(row[schema.SECONDS]),
+    ]
+
+
+def _null_cells(row: Mapping[str, Any], mae: pl.DataFrame) -> list[list[object]]:
+    """The cells of the null models of a dataset, below its own."""
+    numbers = (schema.TEST, schema.SKILL, schema.VAL)
+    return [
+        [
+            null[schema.METHOD],
+            row[schema.UNIT],
+            *(interval_text(null, name) for name in numbers),
+            *[None] * 4,
+        ]
+        for null in null_rows(mae.filter(pl.col(schema.DATASET) == row[schema.DATASET]))
     ]

@@ -12,6 +12,8 @@ from supremix_reports.document.markdown import duration, specification, table, w
 from supremix_reports.run_layout import EMBEDDING
 from supremix_reports.statistics.imbalance import BALANCED, REGIONS
 from supremix_reports.statistics.intervals import LEVEL, Interval, seeds_interval
+from supremix_reports.summaries.error_rows import error_rows, interval_text
+from supremix_reports.summaries.verdicts import skill_sentences
 from supremix_reports.tables import schema, storage
 from supremix_reports.tables.frames import CONFIG_PREFIX, best_trial, ranked, trials_frame
 from supremix_reports.tables.tables import has_table, read_table
@@ -62,14 +64,17 @@ def summary_markdown(
         trials: the table `trials`.
         predictions: the table `predictions`, if there is one; those of the best trial give its
             interval.
-        mae: the table `mae`, if there is one; its errors by label density are shown.
+        mae: the table `mae`, if there is one; its errors, those of models that look at no image,
+            and those by label density are shown.
         measures: the table `measures`, if there is one; those of the best trial are shown.
         picture: whether `embedding.png` is next to the summary.
     """
     best = best_trial(trials)
     parts = [
         _title(spec, trials),
+        "" if mae is None else _skill(mae),
         "No trial has an error." if best is None else _best(best, predictions),
+        "" if mae is None else _errors(mae),
         "" if best is None else _settings(best, spec),
         "" if mae is None else _densities(mae, spec),
         "" if best is None or measures is None else _representation(best, measures),
@@ -124,6 +129,27 @@ def _intervals(best: Mapping[str, Any], predictions: pl.DataFrame | None) -> dic
         if interval.groups > 1:
             result[str(split)] = interval
     return result
+
+
+def _skill(mae: pl.DataFrame) -> str:
+    sentences = skill_sentences(mae)
+    return f"**{' '.join(sentences)}**" if sentences else ""
+
+
+def _errors(mae: pl.DataFrame) -> str:
+    unit = ", ".join(mae[schema.UNIT].unique(maintain_order=True).to_list())
+    names = (schema.VAL, schema.TEST, schema.SKILL)
+    rows = [
+        [row[schema.METHOD], *(interval_text(row, name) for name in names)]
+        for row in error_rows(mae)
+    ]
+    head = ["model", f"validation ({unit})", f"test ({unit})", "skill"]
+    return (
+        f"## Errors\n\n{table(head, rows)}\n\nMean absolute errors on the same patients, with "
+        f"{LEVEL:.0%} intervals. Skill: 1 minus the error in units of that of predicting the "
+        "training median, on test, or on validation without a test; 0 for a model that has "
+        "learned nothing."
+    )
 
 
 def _settings(best: Mapping[str, Any], spec: Mapping[str, object]) -> str:

@@ -55,6 +55,18 @@ TARGET: Final = "target"
 PREDICTION: Final = "prediction"
 SITE: Final = "site"
 SEX: Final = "sex"
+NULL_PREDICTION: Final = "null_prediction"
+LINEAR_PREDICTION: Final = "linear_prediction"
+LABEL_LOW: Final = "label_low"
+LABEL_HIGH: Final = "label_high"
+# Errors of models without an image, and what a model is worth against them.
+NULL_MAE: Final = "null_mae"
+LINEAR_MAE: Final = "linear_mae"
+SKILL: Final = "skill"
+SKILL_LOW: Final = "skill_low"
+SKILL_HIGH: Final = "skill_high"
+LINEAR_SKILL: Final = "linear_skill"
+BEYOND_RANGE: Final = "beyond_range"
 # A measure with its interval, or of a representation.
 FIRST: Final = "first"
 SECOND: Final = "second"
@@ -128,6 +140,10 @@ _MEASURES = (
     _field(R2, pa.float64(), "coefficient of determination on validation", null=True),
     _field(PEARSON, pa.float64(), "Pearson correlation on validation", null=True),
 )
+_POSSIBLE = (
+    _field(LABEL_LOW, pa.float64(), "lowest label that is possible, where known", null=True),
+    _field(LABEL_HIGH, pa.float64(), "highest label that is possible, where known", null=True),
+)
 
 
 def _schema(*fields: Any) -> Any:
@@ -187,6 +203,21 @@ PREDICTIONS: Final = _schema(
     _field(PREDICTION, pa.float64(), "predicted value, in the task's unit"),
     _field(SITE, pa.string(), "where the sample was acquired, where known", null=True),
     _field(SEX, pa.string(), "sex in the words of the data, where known", null=True),
+    _field(
+        NULL_PREDICTION,
+        pa.float64(),
+        "what a model that knows nothing predicts: the median of the labels that the model was "
+        "trained on, in the task's unit; null where not recorded",
+        null=True,
+    ),
+    _field(
+        LINEAR_PREDICTION,
+        pa.float64(),
+        "what a linear model of the covariates predicts, with the least absolute error on what the "
+        "model was trained on; null where the dataset has no covariates",
+        null=True,
+    ),
+    *_POSSIBLE,
 )
 
 MAE_TABLE: Final = _schema(
@@ -196,7 +227,11 @@ MAE_TABLE: Final = _schema(
         METRIC,
         pa.string(),
         "mae, rmse, r2 or pearson; mae_many, mae_median or mae_few, of the samples whose label bin "
-        "has many, middling or few training samples; balanced_mae, the mean over label bins",
+        "has many, middling or few training samples; balanced_mae, the mean over label bins; "
+        "null_mae and linear_mae, the error of predicting the training median and of a linear "
+        "model of the covariates on the same samples; skill and linear_skill, 1 minus the error "
+        "of the model and of that linear one in units of null_mae; beyond_range, the number of "
+        "predictions beyond the labels that are possible",
     ),
     _field(VALUE, pa.float64(), "the measure, over all samples and seeds", null=True),
     _field(
@@ -221,6 +256,7 @@ MAE_TABLE: Final = _schema(
         "name of the run folder; null where the predictions are of several runs",
         null=True,
     ),
+    *_POSSIBLE,
 )
 
 
@@ -255,6 +291,20 @@ COMPARISON: Final = _schema(
     _field(SEED, pa.int64(), "seed of the search and of its trials", null=True),
     _field(REASON, pa.string(), "why the method has no result", null=True),
     _UNIT,
+    *_interval(
+        SKILL,
+        "1 minus its error in units of that of predicting the training median, on the same samples "
+        "of test, or of validation where it has no test error",
+        "its 95 % paired bootstrap interval over groups, and over seeds where there are several",
+    ),
+    _field(
+        SIGNIFICANT,
+        pa.bool_(),
+        "whether its error is significantly larger than the least one, by the rule of the table "
+        "gains; null without a verdict",
+        null=True,
+    ),
+    _field(NOTE, pa.string(), "why there is no verdict on the difference", null=True),
 )
 
 MEASURES: Final = _schema(
@@ -289,20 +339,21 @@ GAINS: Final = _schema(
         P,
         pa.float64(),
         "p value of Wilcoxon's signed-rank test over the groups' mean absolute errors; null "
-        "without a verdict",
+        "where nothing was tested",
         null=True,
     ),
     _field(
         P_BOOTSTRAP,
         pa.float64(),
-        "least 1 − level at which the difference's interval does not reach 0; null without a "
-        "verdict",
+        "least 1 − level at which the difference's interval does not reach 0; null where nothing "
+        "was tested",
         null=True,
     ),
     _field(
         P_ADJUSTED,
         pa.float64(),
-        "the larger of the two, corrected for all comparisons of the table; null without a verdict",
+        "the larger of the two, corrected for all comparisons of the table; null where nothing was "
+        "tested",
         null=True,
     ),
     _field(

@@ -75,7 +75,7 @@ def test_methods_stand_in_the_order_of_the_benchmark(bench: Path, written: Writt
     text = (bench / "report" / "report.md").read_text()
 
     assert text.startswith("# supremix, slow on brains, hearts\n")
-    assert "| Dataset | Unit | supremix | slow | Patients |" in text
+    assert "| Dataset | Unit | supremix | slow | Training median | Patients |" in text
 
 
 def test_the_files_are_those_that_are_listed(bench: Path, written: WrittenReport) -> None:
@@ -155,8 +155,8 @@ def test_nothing_that_is_wrong_is_dropped_in_silence(tmp_path: Path) -> None:
     assert {"l1", "c", "d", "e"} <= set(shown)
     assert written.gains is not None
     notes = dict(written.gains.select("method", "note").iter_rows())
-    assert notes["e"] == "one seed"
-    assert notes["d"] == "all predictions equal"
+    assert notes["e"].startswith("one seed")
+    assert notes["d"].startswith("all predictions equal")
     assert written.gains.filter(pl.col("method").is_in(["d", "e"]))["significant"].to_list() == [
         None,
         None,

@@ -82,7 +82,8 @@ def _show(found: Differences, console: Console) -> None:
                 if part.note:
                     console.print(Text(part.note), soft_wrap=True)
             elif isinstance(part, Paragraph) and section.key != "problems":
-                console.print(Text(f"\n{section.title}: {part.text.lower()}"), soft_wrap=True)
+                text = part.text if part.tone == "warning" else part.text.lower()
+                console.print(Text(f"\n{section.title}: {text}"), soft_wrap=True)
     if found.problems:
         console.print()
     show_problems(found.problems, console)

@@ -13,7 +13,7 @@ from supremix.cli.parsing.dispatch import dataset_names, request_values
 from supremix.cli.parsing.signature import takes_options_of
 from supremix.cli.parsing.values import parse_shape
 from supremix.cli.views.progress import Display, ProgressConsole
-from supremix.cli.views.search import line_table
+from supremix.cli.views.search import line_table, show_skill
 from supremix.search.request.option import JOINT
 
 if TYPE_CHECKING:
@@ -105,14 +105,15 @@ def show_joint(result: JointResult, console: Console) -> None:
     """Show each dataset's errors, trained jointly and alone, and the run folder."""
     from supremix.joint_training.report import interval_words
 
-    head = ("dataset", "split", "joint", "alone", "joint minus alone", "unit")
+    head = ("dataset", "split", "joint", "alone", "training median", "joint minus alone", "unit")
     table = line_table()
     for heading in head:
         table.add_column(heading)
     for row in result.rows:
-        cells = [interval_words(one) for one in (row.joint, row.alone)]
+        cells = [interval_words(one) for one in (row.joint, row.alone, row.null)]
         cells.append(interval_words(row.difference, "+"))
         table.add_row(row.dataset, row.split, *cells, row.unit)
     # One line for each row, also on a narrow terminal: wrapped numbers cannot be compared.
     console.print(table, width=max(WIDTH, console.width), crop=False)
+    show_skill(console, result.mae)
     console.print(Text(f"\neverything is in {result.path}"), soft_wrap=True)

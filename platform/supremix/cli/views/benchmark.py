@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from supremix.cli.views.search import line_table, show_files, show_notes
+from supremix.cli.views.search import line_table, show_files, show_notes, show_skill
 
 if TYPE_CHECKING:
     from supremix.benchmark.result import BenchmarkResult
@@ -39,6 +39,11 @@ def show_benchmark(result: BenchmarkResult, console: Console) -> None:
         f"{result.test_seeds} seeds; best hyperparameters of a search each, retrained on training "
         "and validation data",
     )
+    skills = _skills(result)
+    if skills.row_count:
+        console.print("\nskill: 1 minus the error in units of that of predicting the median")
+        console.print(skills)
+    show_skill(console, result.mae)
     gains = _gains(result)
     if gains.row_count:
         console.print(f"\nagainst {result.reference} (gain in percent, Holm-adjusted p)")
@@ -52,17 +57,35 @@ def show_benchmark(result: BenchmarkResult, console: Console) -> None:
 
 
 def _errors(result: BenchmarkResult) -> Table:
-    table = _empty("dataset", "unit", *result.methods)
-    rows = {
-        (row["dataset"], row["method"]): row
-        for row in result.mae.to_dicts()
-        if row["split"] == "test" and row["metric"] == "mae"
-    }
+    # Imported here so that `--help` need not wait for it.
+    from supremix_reports import interval_text, null_rows
+
+    rows = _tested(result, "mae")
     units = {row["dataset"]: row["unit"] for row in result.table.to_dicts()}
+    tests = result.mae.filter(result.mae["split"] == "test")
+    null = {d: null_rows(tests.filter(tests["dataset"] == d)) for d in result.datasets}
+    names = dict.fromkeys(row["method"] for own in null.values() for row in own)
+    table = _empty("dataset", "unit", *result.methods, *names)
     for dataset in result.datasets:
         cells = [_interval(rows.get((dataset, method))) for method in result.methods]
+        known = {row["method"]: interval_text(row, "test") for row in null[dataset]}
+        cells += [known.get(name, "–") for name in names]
         table.add_row(dataset, units.get(dataset, ""), *cells)
     return table
+
+
+def _skills(result: BenchmarkResult) -> Table:
+    table, rows = _empty("dataset", *result.methods), _tested(result, "skill")
+    for dataset in result.datasets if rows else ():
+        cells = [_interval(rows.get((dataset, method))) for method in result.methods]
+        table.add_row(dataset, *cells)
+    return table
+
+
+def _tested(result: BenchmarkResult, metric: str) -> dict[tuple[str, str], dict[str, Any]]:
+    """The rows of a metric on test, by dataset and method."""
+    rows = result.mae.filter(result.mae["split"] == "test", result.mae["metric"] == metric)
+    return {(row["dataset"], row["method"]): row for row in rows.to_dicts()}
 
 
 def _gains(result: BenchmarkResult) -> Table:

@@ -13,6 +13,8 @@ from supremix.cli.parsing.values import format_duration
 from supremix.cli.views.search import line_table, show_files, show_notes
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from supremix.benchmark.result import ComparisonResult
 
 FILES = {
@@ -26,12 +28,16 @@ FILES = {
 def show_comparison(result: ComparisonResult, console: Console) -> None:
     """Show the result of a comparison: errors, failures, whether a winner is shown, and files."""
     rows = result.table.to_dicts()
-    errors = {f"test ({rows[0]['unit']})": "test", "difference": "difference", "validation": "val"}
-    console.print(runs_table(rows, ["method"], errors))
+    errors = {
+        f"test ({rows[0]['unit']})": "test", "skill": "skill", "difference": "difference",
+        "validation": "val",
+    }  # fmt: skip
+    console.print(runs_table(rows, result.mae, ["method"], errors))
     show_notes(
         console,
-        "mean absolute errors with 95 % intervals; difference: test error minus the least one, "
-        "on the same test images",
+        "mean absolute errors with 95 % intervals; skill: 1 minus the error in units of that of "
+        "predicting the training median; difference: test error minus the least one; all on the "
+        "same images",
         result.failures,
     )
     console.print(Text(f"\n{result.verdict}", style="bold"), soft_wrap=True)
@@ -39,17 +45,20 @@ def show_comparison(result: ComparisonResult, console: Console) -> None:
 
 
 def runs_table(
-    rows: list[dict[str, Any]], names: Sequence[str], errors: Mapping[str, str]
+    rows: list[dict[str, Any]], mae: pl.DataFrame, names: Sequence[str], errors: Mapping[str, str]
 ) -> Table:
     """A line a run: what names it, its errors with their intervals, and what it took.
 
+    Below the runs on a dataset are lines for models that look at no image.
+
     Args:
         rows: Those of the table `comparison`.
+        mae: The table `mae` of all runs.
         names: Columns that name a run.
         errors: By heading, the column of an error.
     """
     # Imported here so that `--help` need not wait for it.
-    from supremix_reports import interval_text
+    from supremix_reports import interval_text, null_rows
 
     table = line_table()
     for heading in names:
@@ -58,14 +67,19 @@ def runs_table(
         table.add_column(heading, min_width=len(heading))
     for heading in ("trials", "epochs", "time"):
         table.add_column(heading, justify="right")
-    for row in rows:
-        table.add_row(
-            *(row[name] for name in names),
-            *(interval_text(row, column) for column in errors.values()),
-            trials_text(row),
-            str(row["epochs"]),
-            format_duration(row["seconds"]),
-        )
+    for dataset in dict.fromkeys(row["dataset"] for row in rows):
+        own = [row for row in rows if row["dataset"] == dataset]
+        for row in own:
+            table.add_row(
+                *(row[name] for name in names),
+                *(interval_text(row, column) for column in errors.values()),
+                trials_text(row),
+                str(row["epochs"]),
+                format_duration(row["seconds"]),
+            )
+        for null in null_rows(mae.filter(mae["dataset"] == dataset)):
+            cells = (interval_text(null, c) if c in null else "–" for c in errors.values())
+            table.add_row(null["method"], *(own[0][name] for name in names[1:]), *cells)
     return table
 
 

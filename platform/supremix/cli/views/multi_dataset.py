@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from supremix.cli.views.comparison import runs_table
-from supremix.cli.views.search import show_files, show_notes
+from supremix.cli.views.search import show_files, show_notes, show_skill
 
 if TYPE_CHECKING:
     from supremix.benchmark.result import MultiDatasetResult
@@ -23,12 +23,14 @@ FILES = {
 
 def show_multi_dataset(result: MultiDatasetResult, console: Console) -> None:
     """Show the result of a search over several datasets: errors, failures and files."""
-    errors = {"test": "test", "validation": "val"}
-    console.print(runs_table(result.table.to_dicts(), ["dataset", "unit"], errors))
+    errors = {"test": "test", "skill": "skill", "validation": "val"}
+    console.print(runs_table(result.table.to_dicts(), result.mae, ["dataset", "unit"], errors))
     show_notes(
         console,
         "mean absolute errors with 95 % intervals over patients; test: the best "
-        "hyperparameters, retrained on training and validation data and measured once",
+        "hyperparameters, retrained on training and validation data and measured once; skill: 1 "
+        "minus the error in units of that of predicting the training median",
         result.failures,
     )
+    show_skill(console, result.mae)
     show_files(console, result.path, FILES | {d: f"the run on {d}" for d in result.datasets})

@@ -65,6 +65,9 @@ def show_result(result: Result, console: Console) -> None:
     console.print(f"\nbest hyperparameters (trial {result.best.trial})", style="bold")
     console.print(hyperparameters_table(result.best.config))
     console.print(Text(f"\n{errors_text(result, unit)}", style="bold"), soft_wrap=True)
+    console.print()
+    console.print(errors_table(result.mae, unit))
+    show_skill(console, result.mae)
     show_files(console, result.path, FILES)
 
 
@@ -73,6 +76,36 @@ def show_notes(console: Console, note: str, failures: Mapping[str, str] | None =
     console.print(f"\n{note}", soft_wrap=True, highlight=False)
     for name, reason in (failures or {}).items():
         console.print(Text(f"\n{name} has no result: {reason}"), soft_wrap=True)
+
+
+def show_skill(console: Console, mae: pl.DataFrame) -> None:
+    """Say which models show no skill, and which predictions no label can have.
+
+    Args:
+        console: Where it is said.
+        mae: Rows of the table `mae`.
+    """
+    from supremix_reports import skill_sentences
+
+    for sentence in skill_sentences(mae):
+        console.print(Text(f"\n{sentence}", style="bold yellow"), soft_wrap=True)
+
+
+def errors_table(mae: pl.DataFrame, unit: str) -> Table:
+    """The errors of a search's method, and below it of models that look at no image.
+
+    Args:
+        mae: The table `mae` of the search.
+        unit: Unit of the errors.
+    """
+    from supremix_reports import error_rows, interval_text
+
+    table = line_table()
+    for heading in ("model", f"validation ({unit})", f"test ({unit})", "skill"):
+        table.add_column(heading, no_wrap=True)
+    for row in error_rows(mae):
+        table.add_row(row["method"], *(interval_text(row, n) for n in ("val", "test", "skill")))
+    return table
 
 
 def show_files(console: Console, folder: UPath, files: Mapping[str, str]) -> None:

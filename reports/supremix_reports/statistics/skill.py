@@ -1,0 +1,113 @@
+"""What a model is worth against models that look at no image, and predictions that cannot be.
+
+The skill of a model is 1 − e / e₀, with e its mean absolute error and e₀ that of predicting the
+median of the labels it was trained on, on the same samples: 1 without any error, 0 for a model that
+is worth no more than knowing nothing, below 0 for a worse one.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final, Unpack
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from supremix_reports.statistics.bootstrap import Interval, ResamplingOptions, interval, vector
+from supremix_reports.statistics.intervals import mean_interval
+from supremix_reports.statistics.seeds import Array, sums_of
+from supremix_reports.tables import schema
+
+MEASURES: Final = (
+    schema.NULL_MAE, schema.SKILL, schema.LINEAR_MAE, schema.LINEAR_SKILL, schema.BEYOND_RANGE,
+)  # fmt: skip
+"""Metrics of the table `mae` that `skill_intervals` gives."""
+
+
+def skill_interval(
+    errors: npt.ArrayLike,
+    null_errors: npt.ArrayLike,
+    groups: npt.ArrayLike,
+    seeds: npt.ArrayLike | None = None,
+    **options: Unpack[ResamplingOptions],
+) -> Interval:
+    """Return the skill of a model with its paired bootstrap interval over groups and seeds.
+
+    Args:
+        errors: (N,) differences of prediction and target; their sign does not matter.
+        null_errors: (N,) those of predicting the training median, of the same samples.
+        groups: (N,) group of each sample; these are drawn, once for both.
+        seeds: (N,) seed of the model that made each error; None: one model.
+        options: `level` to cover (0.95), number of `resamples` (2000), `seed` of the drawing (0).
+
+    Returns:
+        The mean over seeds of each one's skill, at most 1; NaN where the null model has no error.
+
+    Raises:
+        StatisticsError: when there are no errors, one is not finite, or the lengths differ.
+    """
+    own = np.abs(vector(errors, "errors"))
+    null = np.abs(vector(null_errors, "null_errors"))
+    sums = sums_of(np.stack([np.ones_like(own), own, null], axis=1), groups, seeds)
+    return interval(sums, _skill, bounds=(-math.inf, 1.0), **options)
+
+
+def skill_intervals(
+    predictions: pl.DataFrame, **options: Unpack[ResamplingOptions]
+) -> dict[str, Interval]:
+    """Return the errors of models without an image, the skills, and what is out of range.
+
+    Args:
+        predictions: rows of the table `predictions` of one dataset, method and split.
+        options: `level` to cover (0.95), number of `resamples` (2000), `seed` of the drawing (0).
+
+    Returns:
+        Those of `MEASURES` that follow from what the predictions record, by name.
+    """
+    target, groups, seeds = (
+        predictions[name].to_numpy() for name in (schema.TARGET, schema.GROUP, schema.SEED)
+    )
+
+    def errors(column: str) -> Array:
+        return np.abs(predictions[column].to_numpy() - target)
+
+    if not recorded(predictions, schema.NULL_PREDICTION):
+        return {}
+    null = errors(schema.NULL_PREDICTION)
+    models = {schema.NULL_MAE: null, schema.SKILL: errors(schema.PREDICTION)}
+    if recorded(predictions, schema.LINEAR_PREDICTION):
+        linear = errors(schema.LINEAR_PREDICTION)
+        models |= {schema.LINEAR_MAE: linear, schema.LINEAR_SKILL: linear}
+    found = {
+        name: mean_interval(own, groups, seeds, bounds=(0.0, math.inf), **options)
+        if name in (schema.NULL_MAE, schema.LINEAR_MAE)
+        else skill_interval(own, null, groups, seeds, **options)
+        for name, own in models.items()
+    }
+    if recorded(predictions, schema.LABEL_LOW) and recorded(predictions, schema.LABEL_HIGH):
+        inside = pl.col(schema.PREDICTION).is_between(schema.LABEL_LOW, schema.LABEL_HIGH)
+        found[schema.BEYOND_RANGE] = Interval(
+            value=float(predictions.filter(~inside).height),
+            low=math.nan,
+            high=math.nan,
+            n=predictions.height,
+            groups=found[schema.NULL_MAE].groups,
+        )
+    return found
+
+
+def shows_skill(low: float | None) -> bool:
+    """Whether a skill whose interval begins at `low` is told from that of knowing nothing."""
+    return low is not None and low > 0
+
+
+def recorded(predictions: pl.DataFrame, column: str) -> bool:
+    """Whether the predictions have a value of the column in every row."""
+    return column in predictions.columns and not predictions[column].has_nulls()
+
+
+def _skill(sums: Array) -> Array:
+    """Of sums (..., 3) of 1, the model's and the null model's errors: the skill."""
+    null = sums[..., 2]
+    return np.where(null > 0, 1 - sums[..., 1] / np.where(null > 0, null, 1.0), np.nan)

@@ -1,0 +1,116 @@
+"""The verdict in words: which models show no skill, and whether a difference is shown.
+
+The rule itself is in `statistics/comparisons.py`; every page and every terminal says in these words
+what came out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import polars as pl
+
+from supremix_reports.statistics.intervals import LEVEL
+from supremix_reports.statistics.skill import shows_skill
+from supremix_reports.summaries.error_rows import Measures, Row, final_measures
+from supremix_reports.tables import schema
+
+_SPLITS: Final = {schema.TEST: "test", schema.VAL: "validation"}
+_CLOSE: Final = "no significant difference"
+
+
+def verdict(row: Row) -> str:
+    """Say in words what a row of the table `gains` or `comparison` shows."""
+    if row[schema.SIGNIFICANT] is None:
+        return f"no verdict: {row[schema.NOTE]}" if row[schema.NOTE] else "no verdict"
+    if not row[schema.SIGNIFICANT]:
+        return _CLOSE
+    return "better" if row[schema.DIFFERENCE] < 0 else "worse"
+
+
+def comparison_verdict(rows: Sequence[Row], mae: pl.DataFrame) -> str:
+    """Return in plain sentences which methods show no skill, then whether there is a winner.
+
+    Args:
+        rows: those of the table `comparison`, of one dataset.
+        mae: the table `mae` of the comparison.
+    """
+    return " ".join([*skill_sentences(mae), _winner_sentence(rows)])
+
+
+def _winner_sentence(rows: Sequence[Row]) -> str:
+    tested = [row for row in rows if row[schema.TEST] is not None]
+    if len(tested) < 2:
+        return "No winner is shown: fewer than two methods have a test error."
+    best, *others = sorted(tested, key=lambda row: row[schema.TEST])
+    found: dict[str, list[str]] = {}
+    for row in others:
+        found.setdefault(verdict(row), []).append(row[schema.METHOD])
+    behind = _listed(found.pop("worse", []))
+    first = f"{best[schema.METHOD]} has the least test error"
+    if not found:
+        return (
+            f"A winner is shown: {first}, and is significantly better than {behind}. That holds "
+            "for this split; others were not tried."
+        )
+    doubts = "; ".join(_doubt(words, _listed(names)) for words, names in found.items())
+    also = f" It is significantly better than {behind}." if behind else ""
+    more = " More seeds (--test-seeds) can show one." if "one seed" in doubts else ""
+    return f"No winner is shown: {first}, but {doubts}.{also}{more}"
+
+
+def _doubt(words: str, names: str) -> str:
+    kind, _, why = words.partition(": ")
+    if kind == _CLOSE:
+        return f"{kind} to {names}"
+    return f"{kind} against {names}" + (f" ({why})" if why else "")
+
+
+def skill_sentences(mae: pl.DataFrame, *, level: float = LEVEL) -> list[str]:
+    """Say which models show no skill, and how many predictions no label can have.
+
+    Args:
+        mae: rows of the table `mae` of any datasets and methods.
+        level: probability that its intervals are to cover.
+
+    Returns:
+        Sentences on test, or on validation where a method has no test error; none on a method that
+        shows skill and keeps to the possible labels.
+    """
+    every = final_measures(mae)
+    texts = [_no_skill(own, level) for own in every] + [_beyond(own) for own in every]
+    return [text for text in texts if text]
+
+
+def _no_skill(own: Measures, level: float) -> str:
+    if schema.SKILL not in own or shows_skill(own[schema.SKILL][schema.LOW]):
+        return ""
+    skill, error, null = (own[name] for name in (schema.SKILL, schema.MAE, schema.NULL_MAE))
+    value, low, high = (skill[name] for name in (schema.VALUE, schema.LOW, schema.HIGH))
+    worth = "not defined" if value is None else f"{value:.2f}"
+    ends = "no interval" if low is None else f"{100 * level:g} % interval {low:.2f} to {high:.2f}"
+    return (
+        f"{_where(skill)} shows no skill: its error is {error[schema.VALUE]:.4g} "
+        f"{error[schema.UNIT]}, that of predicting the training median {null[schema.VALUE]:.4g} "
+        f"(skill {worth}, {ends})."
+    )
+
+
+def _beyond(own: Measures) -> str:
+    row = own.get(schema.BEYOND_RANGE)
+    if row is None or not row[schema.VALUE]:
+        return ""
+    count, every = int(row[schema.VALUE]), row[schema.N] * row[schema.SEEDS]
+    return (
+        f"{_where(row)} has {count} of {every} predictions beyond the possible labels, "
+        f"{row[schema.LABEL_LOW]:g} to {row[schema.LABEL_HIGH]:g} {row[schema.UNIT]}."
+    )
+
+
+def _where(row: Row) -> str:
+    return f"{row[schema.METHOD]} on {row[schema.DATASET]} ({_SPLITS[row[schema.SPLIT]]})"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1]))) if names else ""
