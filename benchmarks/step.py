@@ -92,7 +92,7 @@ class Platform:
 
     def epoch(self, number: int) -> None:
         """One epoch of steps."""
-        self.run._train(0, number)  # noqa: SLF001  (steps alone, as the bare loop does them)
+        self.run.train_epoch(0, number)
 
 
 class Bare:
@@ -104,8 +104,8 @@ class Bare:
         self.precision = Precision(like.precision.name, like.device)
         stored = np.array(data.store.images[data.store.rows[data.fit]])
         self.stored = torch.from_numpy(stored).to(self.device)
-        self.covariates = data.covariates[torch.from_numpy(data.fit)]
-        self.labels, self.targets = data.labels[data.fit], data.targets[data.fit]
+        self.covariates = data.covariates[torch.from_numpy(data.fit)].to(self.device)
+        self.labels, self.targets = data.labels[data.fit], data.targets[data.fit].to(self.device)
         self.card: Card = data.card
         self.network = Network(
             like.task.encoder,
@@ -139,7 +139,7 @@ class Bare:
             with self.precision.autocast():
                 output = self.network(images, covariates, self.contrastive)
             if self.contrastive:
-                labels = self.labels[rows].repeat_interleave(views)
+                labels = self.labels[drawn].repeat_interleave(views)
                 loss = self.loss(output.float(), labels, generator=self.generator)
             else:
                 loss = functional.l1_loss(output.float(), self.targets[rows])

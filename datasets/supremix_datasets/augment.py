@@ -122,15 +122,21 @@ class Augmenter:
         Args:
             images: ``(n, C, *shape)`` or, clips of frames, ``(n, C, T, *shape)``; floating point,
                 on any device.
-            params: Rows of a :meth:`draw`, one per image.
+            params: Rows of a :meth:`draw`, one per image, or of :meth:`maps` of them; those of
+                maps, but for ``start``, may be on the device of the images already.
 
         Returns:
             New images of the same shape, dtype and device.
         """
         policy = self.policy
-        level = images.float().flatten(1, -len(self.shape) - 1) - self.fill
+        if "theta" not in params:
+            params = self.maps(params)
+        level = images.float().flatten(1, -len(self.shape) - 1)
+        if self.fill:
+            level = level - self.fill
         if policy.spatial:
-            level = self._move(level, params)
+            theta = params["theta"].to(level.device, non_blocking=True)
+            level = F.grid_sample(level, self._grid(theta), align_corners=False)
         if policy.gamma:
             level = self._curve(level, params["gamma"])
         if policy.gain:
@@ -140,29 +146,40 @@ class Augmenter:
             field = (coefficients @ self._keep("basis", level.device)).exp()
             level = level * field.reshape(level.shape[0], 1, *self.shape)
         if policy.speckle:
-            level = level * (1 + policy.speckle * self._noise(params["start"][:, 0], level))
+            noise = self._noise(params["start"][:, 0], level)
+            level = torch.addcmul(level, level, noise, value=policy.speckle)
         if policy.noise:
-            level = level + policy.noise * self.white * self._noise(params["start"][:, 1], level)
-        return (level + self.fill).to(images.dtype).reshape(images.shape)
+            noise = self._noise(params["start"][:, 1], level)
+            level = torch.add(level, noise, alpha=policy.noise * self.white)
+        if self.fill:
+            level = level + self.fill
+        return level.to(images.dtype).reshape(images.shape)
 
-    def _move(self, level: Tensor, params: dict[str, Tensor]) -> Tensor:
+    def maps(self, params: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Rows of a draw as they are applied: ``theta`` in place of ``matrix`` and ``shift``."""
         # affine_grid counts axes backwards and in half-extents: convert from pixels
         half = torch.tensor(self.shape, dtype=torch.float32) / 2
         matrix = params["matrix"] * half[None, None, :] / half[None, :, None]
         shift = params["shift"] / half
         theta = torch.cat([matrix.flip(1, 2), shift.flip(1)[:, :, None]], dim=2)
-        theta = theta.to(level.device, non_blocking=True)
-        return F.grid_sample(level, _grid(theta, self.shape), align_corners=False)
+        others = {name: params[name] for name in ("gain", "gamma", "bias", "start")}
+        return {"theta": theta, **others}
+
+    def _grid(self, theta: Tensor) -> Tensor:
+        if not theta.is_cuda:
+            return _grid(theta, self.shape)
+        # One product: on a GPU it is launches that cost.
+        places = theta.flatten(0, 1) @ self._keep("places", theta.device)
+        return places.reshape(len(theta), -1, *self.shape).movedim(1, -1)
 
     def _curve(self, level: Tensor, gamma: Tensor) -> Tensor:
-        share = level / self.white
-        power = share.abs().clamp_min(1e-6) ** self._column(gamma, level)
-        return torch.where(share > 0, power * self.white, level)
+        share = (level / self.white).clamp_min_(1e-6).pow_(self._column(gamma, level))
+        return torch.where(level > 0, share.mul_(self.white), level)
 
     def _noise(self, start: Tensor, level: Tensor) -> Tensor:
         size = level[0].numel()
         pool = self._keep(f"pool{size}", level.device)
-        return torch.stack([pool[s : s + size] for s in map(int, start)]).reshape(level.shape)
+        return torch.stack([pool[s : s + size] for s in start.tolist()]).reshape(level.shape)
 
     def _column(self, values: Tensor, level: Tensor) -> Tensor:
         shape = (-1,) + (1,) * (level.ndim - 1)
@@ -173,9 +190,11 @@ class Augmenter:
         return [m for k in (1, 2) for m in combinations_with_replacement(axes, k)]
 
     def _keep(self, name: str, device: torch.device) -> Tensor:
-        """A constant, made once per device: the basis of the field, or a pool of normal noise."""
+        """A constant, made once per device: basis of the field, places, or a pool of noise."""
         if (name, device) not in self._kept:
-            if name == "basis":
+            if name == "places":
+                made = _places(self.shape)
+            elif name == "basis":
                 made = self._make_basis()
             else:  # a slice of the pool is an image's noise, and costs a copy
                 pool = torch.Generator().manual_seed(POOL_SEED)
@@ -211,6 +230,13 @@ def _grid(theta: Tensor, shape: Sequence[int]) -> Tensor:
         terms = [w * line for w, line in zip(weights[:d], reversed(lines), strict=True)]
         planes.append(sum(terms, start=weights[d]))
     return torch.stack(planes, -1)
+
+
+def _places(shape: Sequence[int]) -> Tensor:
+    """Every pixel's place as `affine_grid` counts, and a 1, ``(d + 1, numel)``."""
+    lines = [torch.linspace(1 / size - 1, 1 - 1 / size, size) for size in shape]
+    axes = torch.stack(torch.meshgrid(*lines, indexing="ij")).flatten(1).flip(0)
+    return torch.cat((axes, torch.ones(1, axes.shape[1])))
 
 
 def _rotation(angles: Tensor, d: int) -> Tensor:

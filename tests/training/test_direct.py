@@ -121,7 +121,7 @@ def test_feature_smoothing_carries_its_statistics(task: Task) -> None:
     run = TrialRun(of(task, "fds"), {"batch_size": 18})
     run.advance()
     state = run.state()["trainer"]["regression"]
-    assert int(state["epochs"]) == 1
+    assert int(state["_extra_state"]) == 1
     assert int(state["seen"].sum()) > 10
     assert float(state["counts"].sum()) == 0
     # Calibration begins with the second epoch: until then it is L1 to the bit.

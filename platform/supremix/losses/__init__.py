@@ -12,6 +12,7 @@ from supremix.losses.adacon import AdaConLoss
 from supremix.losses.balanced import BalancedMSELoss
 from supremix.losses.common.beta import draw_beta
 from supremix.losses.common.errors import LossInputError
+from supremix.losses.common.transfer import to_device
 from supremix.losses.conr import ConRLoss
 from supremix.losses.density import DensityWeights, smoothing_window
 from supremix.losses.expw import ExpLoss
@@ -53,4 +54,5 @@ __all__ = [
     "mse",
     "smoothing_window",
     "supremix_loss",
+    "to_device",
 ]

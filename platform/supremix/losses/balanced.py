@@ -21,6 +21,7 @@ from supremix.losses.common.checks import (
     nothing,
     wide,
 )
+from supremix.losses.common.transfer import to_device
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +53,7 @@ class BalancedMSELoss(Loss):
 
         Args:
             predictions: ``(B,)`` floating, of the whole batch.
-            targets: ``(B,)`` real and finite, in the same unit.
+            targets: ``(B,)`` real and finite, in the same unit, on the CPU (see `BatchLoss`).
             generator: Not used.
             anchors: Only these rows' predictions are compared, with the targets of all; slices
                 that cover the batch add up to its loss, and so do the gradients. None for all.
@@ -64,13 +65,14 @@ class BalancedMSELoss(Loss):
             LossInputError: Shapes do not fit, or a target is not finite.
         """
         check_pairs(predictions, targets)
-        check_finite_labels(targets)
+        known = targets.detach().cpu()
+        check_finite_labels(known)
         start, stop = anchor_range(anchors, len(targets))
         with full_precision(predictions.device):
             exact = wide(predictions)
             if len(exact) == 0:
                 return nothing(exact)
-            known = targets.detach().to(exact)
+            known = to_device(known.to(exact.dtype), exact.device)
             scale = 2 * self.sigma**2
             level = (exact[start:stop].unsqueeze(1) - known).square() / -scale
             own = level.diagonal(start)

@@ -11,13 +11,14 @@ from supremix.losses.common.base import Loss, not_negative, positive
 from supremix.losses.common.checks import (
     check_pairs,
     check_positive,
-    checked_span,
+    checked_labels,
     full_precision,
     nothing,
     prepared,
 )
 from supremix.losses.common.contrast import Contrast, evaluate_contrast
 from supremix.losses.common.labels import label_gaps, rounding_of
+from supremix.losses.common.transfer import to_device
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,19 +70,19 @@ class ConRLoss(Loss):
             generator: Not used.
             anchors: Rows that are anchors.
         """
-        span = checked_span(features, labels, anchors)
+        known, span = checked_labels(features, labels, anchors)
         check_pairs(predictions, labels)
         with full_precision(features.device):
             z = prepared(features, normalize=True)
             if len(z) < 2:
                 return nothing(z)
-            return evaluate_contrast(z, self._problem(z, labels, predictions.detach(), span))
+            return evaluate_contrast(z, self._problem(z, known, predictions.detach(), span))
 
     def _problem(
         self, z: Tensor, labels: Tensor, predictions: Tensor, span: tuple[int, int]
     ) -> Contrast:
-        gaps = label_gaps(labels.detach(), *span)
-        rounding = rounding_of(labels) * float(labels.detach().double().abs().max())
+        gaps = label_gaps(to_device(labels, z.device), *span)
+        rounding = rounding_of(labels) * float(labels.double().abs().max())
         alike = gaps <= self.window + rounding
         mistaken = ~alike & (label_gaps(predictions, *span) <= self.window)
         alike.diagonal(span[0]).fill_(False)

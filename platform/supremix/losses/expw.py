@@ -9,6 +9,7 @@ from torch import Tensor
 from supremix.losses.common.base import positive
 from supremix.losses.common.contrast import Contrast, evaluate_contrast
 from supremix.losses.common.kernels import KernelLoss, label_weights
+from supremix.losses.common.transfer import to_device
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +35,7 @@ class ExpLoss(KernelLoss):
     sigma: float = positive(2.0)
 
     def _value(self, z: Tensor, labels: Tensor, span: tuple[int, int]) -> Tensor:
+        labels = to_device(labels, z.device)
         weight, target = label_weights(labels, span, self.kernel, self.sigma)
         problem = Contrast.of_all(z, target, span, self.temperature)
         return evaluate_contrast(z, replace(problem, slope=(1 - weight).to(z.dtype)))

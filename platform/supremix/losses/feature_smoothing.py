@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from supremix.losses.common.checks import check_batch, check_finite_labels, check_positive
 from supremix.losses.common.errors import LossInputError
+from supremix.losses.common.transfer import to_device
 from supremix.losses.density import smoothed, smoothing_window
 
 # By how much the variance of a feature may be changed at most, as in the paper's experiments.
@@ -29,7 +30,7 @@ class FeatureSmoothing(nn.Module):
 
     In every epoch each step calls the module and ``collect``; after the epoch comes ``finish``.
     From the epoch ``start`` on, features are calibrated with the statistics of the epochs before.
-    Everything that changes is in buffers, so a checkpoint of the module resumes, also half way
+    Everything that changes is in its state, so a checkpoint of the module resumes, also half way
     through an epoch.
 
     Args:
@@ -53,8 +54,6 @@ class FeatureSmoothing(nn.Module):
     total: Tensor
     squares: Tensor
     counts: Tensor
-    epochs: Tensor
-    window: Tensor
 
     def __init__(
         self,
@@ -83,14 +82,14 @@ class FeatureSmoothing(nn.Module):
         self.momentum, self.start = momentum, start
         # A range of 2.3 is 23.000000000000004 bins of 0.1.
         self.bins = max(1, math.ceil(count - 1e-9))
-        self.register_buffer("window", smoothing_window(kernel, size=size, sigma=sigma))
+        self.window = smoothing_window(kernel, size=size, sigma=sigma)
+        self.epochs = 0
         shape, double = (self.bins, width), torch.float64
         for name in ("mean", "total", "squares"):
             self.register_buffer(name, torch.zeros(shape, dtype=double))
         self.register_buffer("variance", torch.ones(shape, dtype=double))
         self.register_buffer("seen", torch.zeros(self.bins, dtype=torch.bool))
         self.register_buffer("counts", torch.zeros(self.bins, dtype=double))
-        self.register_buffer("epochs", torch.zeros((), dtype=torch.int64))
 
     def forward(self, features: Tensor, labels: Tensor) -> Tensor:
         """Calibrate features ``(B, D)`` of labels ``(B,)``; the same shape and type.
@@ -101,7 +100,7 @@ class FeatureSmoothing(nn.Module):
         Raises:
             LossInputError: the two do not form a batch.
         """
-        if not self.training or int(self.epochs) < self.start:
+        if not self.training or self.epochs < self.start:
             return features
         index = self._bin_of(features, labels)
         mean, variance = self._smooth()
@@ -150,6 +149,14 @@ class FeatureSmoothing(nn.Module):
         for part in parts:
             part.zero_()
 
+    def get_extra_state(self) -> Tensor:
+        """The number of epochs that have ended; no buffer, which one would wait for on a GPU."""
+        return torch.tensor(self.epochs)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Load it."""
+        self.epochs = int(state)
+
     def _smooth(self) -> tuple[Tensor, Tensor]:
         """Means and variances ``(K, D)`` over neighbouring bins; bins never seen do not count."""
         seen = self.seen.double().unsqueeze(1)
@@ -159,11 +166,12 @@ class FeatureSmoothing(nn.Module):
 
     def _bin_of(self, features: Tensor, labels: Tensor) -> Tensor:
         check_batch(features, labels)
-        check_finite_labels(labels)
+        known = labels.detach().cpu()
+        check_finite_labels(known)
         if features.shape[1] != self.mean.shape[1]:
             raise LossInputError(
                 f"Expected {self.mean.shape[1]} features, found {features.shape[1]}. "
                 "Give the width of the features at construction."
             )
-        steps = torch.floor((labels.detach().double() - self.low) / self.label_bin + 1e-9)
-        return steps.clamp_(0, self.bins - 1).long()
+        steps = torch.floor((known.double() - self.low) / self.label_bin + 1e-9)
+        return to_device(steps.clamp_(0, self.bins - 1).long(), features.device)

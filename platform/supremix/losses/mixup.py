@@ -12,6 +12,7 @@ from torch import Tensor
 from supremix.losses.common.beta import draw_beta
 from supremix.losses.common.checks import check_finite_labels, check_positive
 from supremix.losses.common.errors import LossInputError
+from supremix.losses.common.transfer import to_device
 
 
 def mixup_partners(count: int, *, generator: torch.Generator | None = None) -> Tensor:
@@ -103,5 +104,5 @@ def mix(values: Tensor, partners: Tensor, shares: Tensor) -> Tensor:
             f"Expected floating values, partners and shares of one length, found {values.dtype} "
             f"and lengths {len(values)}, {len(partners)}, {len(shares)}. Draw both for the batch."
         )
-    part = shares.to(values).reshape(-1, *[1] * (values.ndim - 1))
-    return torch.lerp(values[partners.to(values.device)], values, part)
+    partners, shares = to_device((partners, shares.to(values.dtype)), values.device)
+    return torch.lerp(values[partners], values, shares.reshape(-1, *[1] * (values.ndim - 1)))

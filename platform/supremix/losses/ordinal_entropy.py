@@ -12,6 +12,7 @@ from supremix.losses.common.base import BatchLoss, not_negative
 from supremix.losses.common.checks import check_positive, nothing
 from supremix.losses.common.distances import row_distances
 from supremix.losses.common.labels import bin_ids
+from supremix.losses.common.transfer import to_device
 
 # Squared distances below so many roundings are none; several sums make up a centre.
 _ROUNDING = 16
@@ -50,31 +51,32 @@ class OrdinalEntropyLoss(BatchLoss):
     def _value(self, z: Tensor, labels: Tensor, span: tuple[int, int]) -> Tensor:
         bins = bin_ids(labels, self.label_bin)
         size = torch.bincount(bins)
+        mine = bins[slice(*span)]
+        bins, own, single, rates, apart = to_device(
+            (bins, mine, size[mine] == 1, self._rates(labels, bins, size), 1 / size[mine].double()),
+            z.device,
+        )
         total = z.new_zeros(len(size), z.shape[1]).index_add(0, bins, z)
         centres = functional.normalize(total, dim=1, eps=1e-8)
-        own = bins[slice(*span)]
         offset = z[slice(*span)] - centres[own]
         # What is at its centre up to rounding has no direction to it.
         here = offset.detach().square().sum(1) <= _ROUNDING * torch.finfo(z.dtype).eps
-        alone = (size[own] == 1) | here
-        held = torch.linalg.vector_norm(offset.masked_fill(alone.unsqueeze(1), 0), dim=1)
-        apart = self._apart(centres, labels, bins, own)
-        return self.tightness * held.sum() / len(z) - self.spread * apart
+        held = torch.linalg.vector_norm(offset.masked_fill((single | here).unsqueeze(1), 0), dim=1)
+        value = self.tightness * held.sum() / len(z)
+        if rates is None:
+            return value + nothing(centres)
+        # A bin's distances from the others are shared out evenly among its samples.
+        rows = (rates.to(z.dtype) * row_distances(centres, 0, len(size))).sum(1)
+        return value - self.spread * (rows[own] * apart.to(z.dtype)).sum()
 
-    def _apart(self, centres: Tensor, labels: Tensor, bins: Tensor, own: Tensor) -> Tensor:
-        """The anchors' part in the weighted distance of centres.
-
-        A bin's distances from the others are shared out evenly among its samples.
-        """
-        count = len(centres)
+    def _rates(self, labels: Tensor, bins: Tensor, size: Tensor) -> Tensor | None:
+        """The weights of the distances of centres, ``(C, C)`` float64; None of one bin."""
+        count = len(size)
         if count < 2:
-            return nothing(centres)
-        size = torch.bincount(bins)
+            return None
         values = labels.double()
-        middle = torch.zeros(count, dtype=torch.float64, device=values.device)
+        middle = torch.zeros(count, dtype=torch.float64)
         middle = middle.index_add(0, bins, values - values.mean()) / size
         weight = (middle.unsqueeze(1) - middle).abs()
-        weight = weight / (weight.max() if self.label_scale is None else self.label_scale)
-        distance = row_distances(centres, 0, count)
-        rows = (weight.to(distance) * distance).sum(1) / (count * (count - 1))
-        return (rows / size)[own].sum()
+        most = float(weight.max()) if self.label_scale is None else self.label_scale
+        return weight / (most * count * (count - 1))

@@ -15,6 +15,7 @@ from supremix.losses.common.base import BatchLoss, positive
 from supremix.losses.common.closed_form import closed_form, scaled_product, to_embeddings
 from supremix.losses.common.labels import label_gaps, rounding_of
 from supremix.losses.common.ranks import row_ranks
+from supremix.losses.common.transfer import to_device
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +42,8 @@ class RankSimLoss(BatchLoss):
 
     def _value(self, z: Tensor, labels: Tensor, span: tuple[int, int]) -> Tensor:
         limit = 2 * rounding_of(labels) * float(labels.double().abs().max())
-        target = row_ranks(-label_gaps(labels, *span), limit).to(z.dtype)
+        known = label_gaps(to_device(labels, z.device), *span)
+        target = row_ranks(-known, limit).to(z.dtype)
         return closed_form(z, lambda x, wanted: self._solve(x, target, span[0], wanted))
 
     def _solve(

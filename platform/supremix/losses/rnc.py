@@ -15,7 +15,8 @@ from torch import Tensor
 from supremix.losses.common.base import ContrastiveLoss, positive
 from supremix.losses.common.closed_form import closed_form
 from supremix.losses.common.distances import row_distances
-from supremix.losses.common.labels import label_gaps, rounding_of
+from supremix.losses.common.labels import label_gaps, may_hold, rounding_of
+from supremix.losses.common.transfer import to_device
 
 # exp of minus this is still a normal float64.
 _RANGE = 600.0
@@ -42,24 +43,25 @@ class RnCLoss(ContrastiveLoss):
     normalize: bool = False
 
     def _value(self, z: Tensor, labels: Tensor, span: tuple[int, int]) -> Tensor:
+        order, same = _by_label_distance(labels, span, z.device)
         return closed_form(
             row_distances(z, *span),
-            lambda distance, wanted: _solve(distance, labels, span, self.temperature, wanted),
+            lambda distance, wanted: _solve(distance, order, same, self.temperature, wanted),
         )
 
 
 def _solve(
-    distance: Tensor, labels: Tensor, span: tuple[int, int], temperature: float, wanted: bool
+    distance: Tensor, order: Tensor, same: Tensor | None, temperature: float, wanted: bool
 ) -> tuple[Tensor, Tensor | None]:
     """The loss from the ``(A, M)`` distances of the embeddings, and its gradient in them."""
-    order, same = _by_label_distance(labels, span)
     level = distance.gather(1, order).double().div_(-temperature)
     denominator = _log_cumsum(level)
     if same is not None:
         # Running sums grow: the one at the end of a run of ties is the least of those to come.
         ends = denominator.masked_fill_(same, torch.inf)
         denominator = ends.flip(1).cummin(1).values.flip(1)
-    scale = 1 / (len(labels) * (len(labels) - 1))
+    count = distance.shape[1]
+    scale = 1 / (count * (count - 1))
     loss = ((denominator - level).sum() * scale).to(distance.dtype)
     if not wanted:
         return loss, None
@@ -73,22 +75,24 @@ def _solve(
     return loss, gradient.scatter_(1, order, change.to(distance.dtype))
 
 
-def _by_label_distance(labels: Tensor, span: tuple[int, int]) -> tuple[Tensor, Tensor | None]:
+def _by_label_distance(
+    labels: Tensor, span: tuple[int, int], device: torch.device
+) -> tuple[Tensor, Tensor | None]:
     """Others of each anchor, the farthest first, and whether the next ties: ``(A, M - 1)``."""
-    gaps = label_gaps(labels, *span)
+    gaps = label_gaps(to_device(labels, device), *span)
     gaps.diagonal(span[0]).fill_(-1)
     gaps, order = gaps.sort(1, descending=True)
-    limit = rounding_of(labels) * labels.double().abs().max()
+    limit = rounding_of(labels) * float(labels.double().abs().max())
     same = gaps[:, :-1] - gaps[:, 1:] <= limit
     # The last of the sorted row is the anchor, and the one before it has no next.
     same[:, -1:] = False
-    return order[:, :-1], same if bool(same.any()) else None
+    return order[:, :-1], same if may_hold(same) else None
 
 
 def _log_cumsum(level: Tensor) -> Tensor:
     """Logarithm of the running sum of exp, along rows of float64."""
     top, low = level.amax(1, keepdim=True), level.amin(1, keepdim=True)
-    if bool((top - low < _RANGE).all()):
+    if not top.is_cuda and bool((top - low < _RANGE).all()):
         # All terms are positive: the plain sum loses nothing, and is many times faster.
         return (level - top).exp_().cumsum_(1).log_().add_(top)
     return level.logcumsumexp(1)

@@ -71,4 +71,4 @@ class SimCLRLoss(ContrastiveLoss):
                 "not a multiple. Give all views of every image, or the ids of the images as "
                 "samples."
             )
-        return torch.arange(count, device=embeddings.device) // self.views
+        return torch.arange(count) // self.views

@@ -18,6 +18,7 @@ from supremix.losses.common.checks import (
     wide,
 )
 from supremix.losses.common.errors import LossInputError
+from supremix.losses.common.transfer import to_device
 
 _MOST_BINS = 1_000_000
 
@@ -87,14 +88,14 @@ class SoftLabels(Loss):
     def targets(self, labels: Tensor) -> Tensor:
         """Probabilities of the bins for labels ``(B,)``: ``(B, K)`` float64, rows sum to 1.
 
+        They are computed on the CPU, see `BatchLoss` for labels that are not there.
+
         Raises:
             LossInputError: a label is not finite or outside the grid.
         """
-        check_finite_labels(labels)
-        values = labels.detach().double()
-        edges = self.low + self.label_bin * torch.arange(
-            self.count + 1, dtype=torch.float64, device=labels.device
-        )
+        values = labels.detach().cpu().double()
+        check_finite_labels(values)
+        edges = self.low + self.label_bin * torch.arange(self.count + 1, dtype=torch.float64)
         outside = int(((values < edges[0]) | (values > edges[-1])).sum())
         if outside:
             raise LossInputError(
@@ -120,17 +121,17 @@ class SoftLabels(Loss):
         """
         self._check(logits)
         check_batch(logits, labels)
-        soft = self.targets(labels)
         with full_precision(logits.device):
             predicted = wide(logits).log_softmax(1)
-            return functional.kl_div(predicted, soft.to(predicted), reduction="none").sum(1)
+            soft = to_device(self.targets(labels).to(predicted.dtype), logits.device)
+            return functional.kl_div(predicted, soft, reduction="none").sum(1)
 
     def expectation(self, logits: Tensor) -> Tensor:
         """Predictions ``(B,)`` from logits ``(B, K)``: the mean of the predicted distribution."""
         self._check(logits)
         with full_precision(logits.device):
             exact = wide(logits)
-            return exact.softmax(1) @ self.centres().to(exact)
+            return exact.softmax(1) @ to_device(self.centres().to(exact.dtype), exact.device)
 
     def _check(self, logits: Tensor) -> None:
         if logits.ndim != 2 or logits.shape[1] != self.count:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from supremix.models.norms import BatchNorm1d
+
 
 class ProjectionHead(nn.Sequential):
     """Linear - BatchNorm - ReLU - Linear - BatchNorm, as in SupReMix (arXiv 2309.16633).
@@ -19,10 +21,10 @@ class ProjectionHead(nn.Sequential):
         width = hidden or features
         super().__init__(
             nn.Linear(features, width, bias=False),
-            nn.BatchNorm1d(width),
+            BatchNorm1d(width),
             nn.ReLU(inplace=True),
             nn.Linear(width, dim, bias=False),
-            nn.BatchNorm1d(dim),
+            BatchNorm1d(dim),
         )
 
 

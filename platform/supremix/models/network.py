@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from supremix._errors import ModelError
+from supremix.losses.common.checks import full_precision
 from supremix.models.encoders import EncoderSpec, build_encoder, feature_width
 from supremix.models.heads import BinnedHead, ProjectionHead, RegressionHead
 
@@ -67,12 +68,17 @@ class Network(nn.Module):
         return self.embed(self.features(images, covariates))
 
     def embed(self, features: Tensor) -> Tensor:
-        """Joined features (B, F+K) -> embeddings (B, D)."""
-        return features if self.projection is None else self.projection(features)
+        """Joined features (B, F+K) -> embeddings (B, D), in full precision as all heads."""
+        if self.projection is None:
+            return features
+        with full_precision(features.device):
+            return self.projection(features)
 
     def regress(self, images: Tensor, covariates: Tensor) -> Tensor:
         """Standardised predictions (B,)."""
-        return self.head(self.features(images, covariates))
+        features = self.features(images, covariates)
+        with full_precision(features.device):
+            return self.head(features)
 
     def forward(
         self, images: Tensor, covariates: Tensor, project: bool = False, head: bool = True

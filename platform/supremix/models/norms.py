@@ -2,11 +2,53 @@
 
 from __future__ import annotations
 
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
 
 _CHANNELS_PER_GROUP = 8
 
 BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d
+
+
+class _Uncounted(_BatchNorm):
+    """A batch normalisation that does not count its batches, which nothing asks for.
+
+    The count costs a kernel a layer in every step on a GPU.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  (the name is torch's)
+        """(B, C, ...) -> the same shape, normalised."""
+        self._check_input_dim(input)
+        return functional.batch_norm(
+            input,
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            self.training,
+            self.momentum or 0.0,
+            self.eps,
+        )
+
+
+class BatchNorm1d(_Uncounted, nn.BatchNorm1d):
+    """`nn.BatchNorm1d` without a count of batches."""
+
+
+class BatchNorm2d(_Uncounted, nn.BatchNorm2d):
+    """`nn.BatchNorm2d` without a count of batches."""
+
+
+class BatchNorm3d(_Uncounted, nn.BatchNorm3d):
+    """`nn.BatchNorm3d` without a count of batches."""
+
+
+_UNCOUNTED: dict[type[nn.Module], type[_Uncounted]] = {
+    nn.BatchNorm1d: BatchNorm1d,
+    nn.BatchNorm2d: BatchNorm2d,
+    nn.BatchNorm3d: BatchNorm3d,
+}
 
 
 def replace_norms(module: nn.Module, norm: str) -> nn.Module:
@@ -18,13 +60,15 @@ def replace_norms(module: nn.Module, norm: str) -> nn.Module:
 
     Args:
         module: a network; returned, for chaining.
-        norm: "batch" (nothing changes), "group" or "instance".
+        norm: "batch", "group" or "instance".
     """
-    if norm == "batch":
-        return module
     for name, child in list(module.named_children()):
         if isinstance(child, BatchNorm):
             channels = child.num_features
+            if norm == "batch":
+                uncounted = _UNCOUNTED[type(child)](channels, child.eps, child.momentum)
+                setattr(module, name, uncounted)
+                continue
             groups = channels if norm == "instance" else _groups(channels)
             setattr(module, name, nn.GroupNorm(groups, channels))
         else:

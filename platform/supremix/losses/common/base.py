@@ -12,7 +12,7 @@ from torch import Tensor
 from supremix.losses.common.checks import (
     check_not_negative,
     check_positive,
-    checked_span,
+    checked_labels,
     full_precision,
     nothing,
     prepared,
@@ -65,7 +65,8 @@ class BatchLoss(Loss, ABC):
         Args:
             embeddings: ``(M, D)`` floating, all views of all images of the batch; for a
                 regulariser the features that the head of the network sees.
-            labels: ``(M,)`` real and finite, in the unit of the task.
+            labels: ``(M,)`` real and finite, in the unit of the task. On the CPU, also where the
+                embeddings are on a GPU: there the host would wait for them.
             generator: Source of everything random; a loss without randomness leaves it alone.
             anchors: Only these rows are anchors, against all M. The values of slices that cover
                 the batch add up to the loss of the whole batch, and so do the gradients: this is
@@ -78,17 +79,23 @@ class BatchLoss(Loss, ABC):
         Raises:
             LossInputError: Shapes do not fit, or a label is not finite.
         """
-        span = checked_span(embeddings, labels, anchors)
+        known, span = checked_labels(embeddings, labels, anchors)
         with full_precision(embeddings.device):
             z = self._prepare(embeddings)
-            return nothing(z) if len(z) < 2 else self._value(z, labels.detach(), span)
+            return nothing(z) if len(z) < 2 else self._value(z, known, span)
 
     def _prepare(self, embeddings: Tensor) -> Tensor:
         return prepared(embeddings, normalize=True)
 
     @abstractmethod
     def _value(self, z: Tensor, labels: Tensor, span: tuple[int, int]) -> Tensor:
-        """The loss of at least two prepared rows; span is the first anchor and the one after."""
+        """The loss of at least two prepared rows, which alone are on the device.
+
+        Args:
+            z: ``(M, D)``.
+            labels: ``(M,)`` on the CPU.
+            span: The first anchor and the one after the last.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

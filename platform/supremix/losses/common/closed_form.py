@@ -45,9 +45,11 @@ class _Closed(torch.autograd.Function):
         return gradient * grad, None
 
 
-def scaled_product(left: Tensor, right: Tensor, temperature: float) -> Tensor:
-    """``left @ right / temperature`` in one go (beta = 0 leaves the zero out)."""
-    return torch.addmm(left.new_zeros(1), left, right, beta=0, alpha=1 / temperature)
+def scaled_product(
+    left: Tensor, right: Tensor, temperature: float, *, out: Tensor | None = None
+) -> Tensor:
+    """``left @ right / temperature`` in one go (beta = 0 leaves the first argument out)."""
+    return torch.addmm(left.new_empty(1), left, right, beta=0, alpha=1 / temperature, out=out)
 
 
 def to_embeddings(near: Tensor, far: Tensor, z: Tensor, start: int, temperature: float) -> Tensor:

@@ -19,6 +19,7 @@ from torch import Tensor
 from supremix.losses.common.checks import nothing
 from supremix.losses.common.closed_form import closed_form, scaled_product, to_embeddings
 from supremix.losses.common.labels import positives_of
+from supremix.losses.common.transfer import to_device
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +54,8 @@ class Contrast:
 
 def evaluate_contrast(embeddings: Tensor, problem: Contrast) -> Tensor:
     """The weighted sum of the anchors' losses; needs M of at least 2."""
-    return closed_form(embeddings, lambda z, wanted: _solve(z, problem, wanted))
+    there = to_device(problem, embeddings.device)
+    return closed_form(embeddings, lambda z, wanted: _solve(z, there, wanted))
 
 
 def _solve(z: Tensor, problem: Contrast, wanted: bool) -> tuple[Tensor, Tensor | None]:
@@ -66,7 +68,7 @@ def _solve(z: Tensor, problem: Contrast, wanted: bool) -> tuple[Tensor, Tensor |
         logits.add_(problem.offset)
     logits.diagonal(problem.start).fill_(-torch.inf)
     push = logits.logsumexp(1)
-    loss = (problem.share * (push - pull)).sum()
+    loss = torch.dot(problem.share, push.sub(pull))
     if not wanted:
         return loss, None
     change = logits.sub_(push.unsqueeze(1)).exp_()
@@ -83,7 +85,7 @@ def group_contrast(
 
     Args:
         z: ``(M, D)`` embeddings, for their type alone.
-        groups: ``(M,)`` int64 number of each row's group, from 0.
+        groups: ``(M,)`` int64 number of each row's group, from 0, on the CPU.
         span: batch rows ``(start, stop)`` of the anchors.
         temperature: what similarities are divided by.
 

@@ -18,6 +18,11 @@ def rounding_of(labels: Tensor) -> float:
     return 2 * torch.finfo(torch.float64 if exact else torch.float32).eps
 
 
+def may_hold(mask: Tensor) -> bool:
+    """Whether any of a mask is true; on a GPU, which one would have to wait for, always yes."""
+    return mask.is_cuda or bool(mask.any())
+
+
 def grid_steps(labels: Tensor, label_bin: float) -> Tensor:
     """Which step of the label grid each label falls on, ``(M,)`` float64 whole numbers.
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from supremix.losses.common.labels import may_hold
+
 
 def row_ranks(values: Tensor, tolerance: float = 0.0) -> Tensor:
     """Rank of every element in its row, as a share of the row's length.
@@ -22,7 +24,7 @@ def row_ranks(values: Tensor, tolerance: float = 0.0) -> Tensor:
     ordered, order = values.sort(1, descending=True)
     rank = torch.arange(1, count + 1, device=values.device).expand_as(order)
     same = ordered[:, :-1] - ordered[:, 1:] <= tolerance
-    if bool(same.any()):
+    if may_hold(same):
         first = rank.clone()
         first[:, 1:].masked_fill_(same, 0)
         last = rank.clone()

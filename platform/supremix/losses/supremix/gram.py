@@ -15,41 +15,42 @@ import torch
 from torch import Tensor
 
 from supremix.losses.common.closed_form import closed_form, scaled_product, to_embeddings
-from supremix.losses.common.labels import Neighbours
-from supremix.losses.supremix.pairs import PairSums, no_pairs, pair_sums
+from supremix.losses.supremix.pairs import Rectangles, Samples
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MixtureContrast:
     """One evaluation of the loss: everything but the embeddings.
 
+    Made of labels on the CPU, and then brought to the device of the embeddings as a whole.
+
     Args:
         temperature: what similarities are divided by.
-        label_scale: unit of label distance in the weights; None for weights of 1.
         stop_gradient: whether mixtures are constants.
-        bins: ``(M,)`` bin of every label.
-        positives: ``(M,)`` number of positives of each, real and mixed.
-        effective: how many of the M have a positive, at least 1.
-        neighbours: Label neighbours of all M; None without Mix-pos.
-        uniform: ``(A, cap)`` by which pairs beyond the cap are chosen; None for all pairs.
-        keep: ``(A, M)`` share of the other in Mix-neg, ``1 - lam``; None without Mix-neg.
-        values: ``(M,)`` float64 labels.
         start: batch row of the first anchor.
         stop: batch row after the last anchor.
+        share: ``(A,)`` weight of each anchor's loss; 0 where it has no positive.
+        rate: ``(A,)`` the same over the number of its positives.
+        target: ``(A, M)`` gradient in the real logits of the mean of the positives' logits, times
+            the anchor's share, negative.
+        bin: ``(A, M)`` bool, who is of an anchor's bin, itself among them.
+        excess: ``(A, M)`` what weights of the real terms of the denominator exceed 1 by or, with
+            Mix-neg, ``(A, 2 M)``, of the Mix-neg terms after them; None for weights of 1.
+        keep: ``(A, M)`` share of the other in Mix-neg, ``1 - lam``; None without Mix-neg.
+        pairs: The pairs of Mix-pos.
     """
 
     temperature: float
-    label_scale: float | None
     stop_gradient: bool
-    bins: Tensor
-    positives: Tensor
-    effective: int
-    neighbours: Neighbours | None
-    uniform: Tensor | None
-    keep: Tensor | None
-    values: Tensor
     start: int
     stop: int
+    share: Tensor
+    rate: Tensor
+    target: Tensor
+    bin: Tensor
+    excess: Tensor | None
+    keep: Tensor | None
+    pairs: list[Rectangles | Samples]
 
 
 def evaluate(embeddings: Tensor, problem: MixtureContrast) -> Tensor:
@@ -59,88 +60,71 @@ def evaluate(embeddings: Tensor, problem: MixtureContrast) -> Tensor:
 
 def _solve(z: Tensor, problem: MixtureContrast, *, wanted: bool) -> tuple[Tensor, Tensor | None]:
     """The loss and, if wanted, its gradient in z."""
-    rows = slice(problem.start, problem.stop)
-    real = scaled_product(z[rows], z.T, problem.temperature)
-    same = problem.bins[rows].unsqueeze(1) == problem.bins
-    hard = _shifted(real, same, problem)
-    same.diagonal(problem.start).fill_(False)
-    pull = torch.where(same, real, 0).sum(1)
-    mixed = no_pairs(real)
-    if problem.neighbours is not None:
-        mixed = pair_sums(real, problem.neighbours, problem.start, problem.uniform)
-    real.exp_()
-    _weigh(real, hard, same, problem)
-    denominator = real.sum(1) + mixed.exponential
-    if hard is not None:
-        denominator += hard.sum(1)
-    count = problem.positives[rows].to(z.dtype)
-    share = (count > 0).to(z.dtype) / problem.effective
-    count.clamp_(min=1)
-    loss = (share * (denominator.log() - (pull + mixed.logit) / count)).sum()
+    count = len(z)
+    terms = z.new_empty(len(problem.bin), count if problem.keep is None else 2 * count)
+    real, hard = terms[:, :count], terms[:, count:]
+    scaled_product(z[problem.start : problem.stop], z.T, problem.temperature, out=real)
+    own = real.diagonal(problem.start)
+    if problem.keep is not None:
+        torch.lerp(own.unsqueeze(1), real, problem.keep, out=hard)
+        hard.masked_fill_(problem.bin, -torch.inf)
+    pull = (real * problem.target).sum()
+    levels = [part.levels(real) for part in problem.pairs]
+    own.fill_(-torch.inf)
+    # The one maximum of an anchor's whole softmax: Mix-pos logits lie between real ones.
+    shift = terms.amax(1, keepdim=True)
+    terms.sub_(shift).exp_()
+    if problem.excess is not None:
+        terms.addcmul_(terms, problem.excess)
+    denominator = terms.sum(1)
+    mixed: list[tuple[Tensor, Tensor]] = []
+    for part, level in zip(problem.pairs, levels, strict=True):
+        rows = part.rows
+        exponential, linear = part.sums(level, shift if rows is None else shift[rows])
+        pull += (level * linear).sum()
+        _add_rows(denominator, rows, exponential.sum(1))
+        mixed.append((exponential, linear))
+    logarithm = denominator.log().add_(shift.squeeze(1))
+    loss = torch.dot(problem.share, logarithm).add_(pull)
     if not wanted:
         return loss, None
-    push, pull = share / denominator, share / count
-    real.mul_(push.unsqueeze(1)).addcmul_(same.to(z.dtype), pull.unsqueeze(1), value=-1)
-    mixture = _mixture_gradient(real, hard, mixed, push, pull, problem)
+    push = (problem.share / denominator).unsqueeze(1)
+    terms.mul_(push)
+    real.add_(problem.target)
+    mixture = _mixture_gradient(real, hard, mixed, push, problem)
     # Where the gradient stops at a mixture, only the anchor's side is left of it.
-    near = real if mixture is None else real + mixture
+    near = real if mixture is None else mixture.add_(real)
     far = real if problem.stop_gradient else near
     return loss, to_embeddings(near, far, z, problem.start, problem.temperature)
 
 
-def _shifted(real: Tensor, same: Tensor, problem: MixtureContrast) -> Tensor | None:
-    """Subtract from all logits of an anchor, in place, the one maximum of its whole softmax.
-
-    Mix-pos logits lie between real ones, so the maximum is among the real and Mix-neg logits.
-    Excluded entries, the anchor itself and Mix-neg of its positives, become minus infinity.
-    Returns the ``(A, M)`` Mix-neg logits, None without Mix-neg.
-    """
-    hard = None
-    own = real.diagonal(problem.start)
-    if problem.keep is not None:
-        hard = torch.lerp(own.unsqueeze(1), real, problem.keep).masked_fill_(same, -torch.inf)
-    own.fill_(-torch.inf)
-    shift = real.amax(1, keepdim=True)
-    if hard is not None:
-        shift = torch.maximum(shift, hard.amax(1, keepdim=True))
-        hard.sub_(shift)
-    real.sub_(shift)
-    return hard
-
-
-def _weigh(real: Tensor, hard: Tensor | None, same: Tensor, problem: MixtureContrast) -> None:
-    """Distance magnifying and exp of the Mix-neg logits, in place."""
-    if hard is not None:
-        hard.exp_()
-    if problem.label_scale is None:
-        return
-    rows = slice(problem.start, problem.stop)
-    labels = (problem.values / problem.label_scale).to(real.dtype)
-    distance = (labels[rows].unsqueeze(1) - labels).abs_().masked_fill_(same, 0)
-    real.addcmul_(real, distance)
-    if hard is not None and problem.keep is not None:
-        hard.addcmul_(hard, distance.mul_(problem.keep))
+def _add_rows(total: Tensor, rows: Tensor | None, values: Tensor) -> None:
+    if rows is None:
+        total.add_(values)
+    else:
+        total.index_add_(0, rows, values)
 
 
 def _mixture_gradient(
     real: Tensor,
-    hard: Tensor | None,
-    mixed: PairSums,
+    hard: Tensor,
+    mixed: list[tuple[Tensor, Tensor]],
     push: Tensor,
-    pull: Tensor,
     problem: MixtureContrast,
 ) -> Tensor | None:
     """The gradient of the loss in the similarities that make up mixtures, ``(A, M)``."""
-    if hard is None and not mixed.parts:
+    if problem.keep is None and not mixed:
         return None
-    if hard is None or problem.keep is None:
+    if problem.keep is None:
         total = torch.zeros_like(real)
     else:
-        hard.mul_(push.unsqueeze(1))
-        whole = hard.sum(1)
-        total = hard.mul_(problem.keep)
-        total.diagonal(problem.start).add_(whole - total.sum(1))
-    for part in mixed.parts:
-        values = part.exponential * push[part.rows] - part.linear * pull[part.rows]
-        total.index_put_((part.rows, part.columns), values, accumulate=True)
+        total = hard * problem.keep
+        total.diagonal(problem.start).add_(hard.sub_(total).sum(1))
+    for part, (exponential, linear) in zip(problem.pairs, mixed, strict=True):
+        rows = part.rows
+        if rows is None:
+            total.scatter_add_(1, part.columns, torch.addcmul(linear, exponential, push))
+        else:
+            values = torch.addcmul(linear, exponential, push[rows])
+            total.index_put_((rows.unsqueeze(1), part.columns), values, accumulate=True)
     return total

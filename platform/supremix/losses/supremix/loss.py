@@ -19,10 +19,12 @@ from torch import Tensor
 
 from supremix.losses.common.base import Loss, not_negative, positive
 from supremix.losses.common.beta import draw_beta
-from supremix.losses.common.checks import checked_span, full_precision, nothing, prepared
+from supremix.losses.common.checks import checked_labels, full_precision, nothing, prepared
 from supremix.losses.common.errors import LossInputError
 from supremix.losses.common.labels import bin_ids, find_neighbours
+from supremix.losses.common.transfer import to_device
 from supremix.losses.supremix.gram import MixtureContrast, evaluate
+from supremix.losses.supremix.pairs import Rectangles, Samples, plan_pairs
 from supremix.losses.supremix.sphere import evaluate_on_sphere
 
 
@@ -107,12 +109,12 @@ class SupReMixLoss(Loss):
         Raises:
             LossInputError: Shapes are not legal, or a label is not finite.
         """
-        span = checked_span(embeddings, labels, anchors)
+        known, span = checked_labels(embeddings, labels, anchors)
         lam = self._mixing(embeddings, lam, generator, span)
         uniform = self._choices(embeddings, generator, span)
         with full_precision(embeddings.device):
             z = prepared(embeddings, normalize=self.normalize)
-            problem = self._problem(z, labels.detach(), lam, uniform, span)
+            problem = self._problem(z, known, lam, uniform, span)
             if problem is None:
                 return nothing(z)
             return (
@@ -136,7 +138,7 @@ class SupReMixLoss(Loss):
         if not self.mix_neg:
             return None
         if lam is not None:
-            return lam.detach()[rows]
+            return lam.detach()[rows].cpu()
         return draw_beta(
             count, count, alpha=self.alpha, beta=self.beta, generator=generator, keep=rows
         )
@@ -159,7 +161,7 @@ class SupReMixLoss(Loss):
         uniform: Tensor | None,
         span: tuple[int, int],
     ) -> MixtureContrast | None:
-        """What the batch means to the kernel, None when no anchor at all has a positive."""
+        """The batch as the kernel takes it, None when no anchor at all has a positive."""
         bins = bin_ids(labels, self.label_bin)
         positives = torch.bincount(bins)[bins] - 1
         neighbours = find_neighbours(labels, self.window, bins) if self.mix_pos else None
@@ -168,20 +170,50 @@ class SupReMixLoss(Loss):
         effective = int((positives > 0).sum())
         if effective == 0:
             return None
-        return MixtureContrast(
+        keep = None if lam is None else 1 - lam.to(z.dtype)
+        count = positives[slice(*span)].to(z.dtype)
+        share = (count > 0).to(z.dtype) / effective
+        rate = share / count.clamp_(min=1)
+        pairs: list[Rectangles | Samples] = []
+        if neighbours is not None:
+            pairs = plan_pairs(neighbours, rate, span[0], uniform=uniform, device=z.device)
+        same = bins[slice(*span)].unsqueeze(1) == bins
+        target = same.to(z.dtype).mul_(-rate.unsqueeze(1))
+        target.diagonal(span[0]).fill_(0)
+        problem = MixtureContrast(
             temperature=self.temperature,
-            label_scale=self.label_scale if self.weights else None,
             stop_gradient=self.stop_gradient,
-            bins=bins,
-            positives=positives,
-            effective=effective,
-            neighbours=neighbours,
-            uniform=None if uniform is None else uniform.to(z),
-            keep=None if lam is None else 1 - lam.to(z),
-            values=labels.double() - labels.double().mean(),
             start=span[0],
             stop=span[1],
+            share=share,
+            rate=rate,
+            target=target,
+            bin=same,
+            excess=self._excess(labels, same, keep, span, z.dtype) if self.weights else None,
+            keep=keep,
+            pairs=pairs,
         )
+        return to_device(problem, z.device)
+
+    def _excess(
+        self,
+        labels: Tensor,
+        same: Tensor,
+        keep: Tensor | None,
+        span: tuple[int, int],
+        kind: torch.dtype,
+    ) -> Tensor:
+        """By what the weights of the terms of the denominator exceed 1, see `MixtureContrast`."""
+        values = labels.double()
+        values = ((values - values.mean()) / self.label_scale).to(kind)
+        count = len(labels)
+        excess = torch.empty(len(same), count if keep is None else 2 * count, dtype=kind)
+        real = excess[:, :count]
+        torch.sub(values[slice(*span)].unsqueeze(1), values, out=real)
+        real.abs_().masked_fill_(same, 0)
+        if keep is not None:
+            torch.mul(real, keep, out=excess[:, count:])
+        return excess
 
 
 def supremix_loss(

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from supremix.losses import to_device
 from supremix.methods.base import Stage
 from supremix.methods.mixing import Mixed
 from supremix.training.data.randomness import seeded_generator
@@ -74,6 +75,7 @@ class Batches:
         key: Seed and stage, from which everything random is derived.
         augment: Whether images are augmented.
         collective: The workers a batch is shared among.
+        chunk: Images, with all their views, that are augmented at once; None for all.
     """
 
     def __init__(
@@ -84,10 +86,12 @@ class Batches:
         key: tuple[int | str, ...],
         augment: bool,
         collective: Collective,
+        chunk: int | None = None,
     ) -> None:
         self._data, self._key, self._collective = data, key, collective
         self._views = 2 if stage.objective == "contrastive" else 1
         self._augmenter = Augmenter.of(data.card) if augment else None
+        self._chunk = chunk
         self._mixing = None if stage.recipe is None else stage.recipe.mixing
         self.steps = steps_of(len(data.fit), stage.batch_size)
 
@@ -129,13 +133,27 @@ class Batches:
     def _inputs(self, views: _Views, rows: slice | Positions) -> tuple[Tensor, Tensor]:
         """Images and covariates of some rows of the batch's views."""
         mine = views.indices[rows]
-        images = self._images(views, rows)
-        covariates = self._data.covariates[torch.from_numpy(mine).to(images.device)]
+        covariates = self._data.covariates[torch.from_numpy(mine)]
+        noise, params = torch.empty(0), dict[str, Tensor]()
         if self._augmenter is not None:
-            params = {name: values[rows] for name, values in views.augmentation.items()}
-            images = self._augmenter.apply(images, params)
-            covariates = covariates + self._zoomed(mine, params).to(images.device)
-        return images, covariates
+            drawn = {name: values[rows] for name, values in views.augmentation.items()}
+            covariates = covariates + self._zoomed(mine, drawn)
+            params = self._augmenter.maps(drawn)
+            noise = params.pop("start")
+        source, repeats = self._source(views, rows)
+        # All that goes to the device, at once.
+        source, covariates, params = to_device((source, covariates, params), self._data.device)
+        if self._augmenter is None:
+            return self._data.decode(source).repeat_interleave(repeats, 0), covariates
+        parts: list[Tensor] = []
+        step = len(source) if self._chunk is None else max(1, self._chunk * self._views // repeats)
+        for first in range(0, len(source), step):
+            images = self._data.decode(source[first : first + step])
+            part = slice(first * repeats, (first + step) * repeats)
+            chosen = {name: values[part] for name, values in params.items()}
+            images = images.repeat_interleave(repeats, 0) if repeats > 1 else images
+            parts.append(self._augmenter.apply(images, {**chosen, "start": noise[part]}))
+        return torch.cat(parts) if len(parts) > 1 else parts[0], covariates
 
     def _mixtures(self, views: _Views, own: slice, mixed: Mixed) -> tuple[Tensor, Tensor]:
         """This worker's mixtures of inputs; a partner of another worker is loaded here as well."""
@@ -143,17 +161,18 @@ class Batches:
         needed = np.union1d(mine, mixed.partners[own].numpy())
         local = mixed.among(needed)
         images, covariates = self._inputs(views, needed)
-        rows = np.searchsorted(needed, mine)
+        rows = to_device(torch.from_numpy(np.searchsorted(needed, mine)), images.device)
         return local.mix(images)[rows], local.mix(covariates)[rows]
 
-    def _images(self, views: _Views, rows: slice | Positions) -> Tensor:
-        """An image is read once for all its views, a video gives each its own clip."""
+    def _source(self, views: _Views, rows: slice | Positions) -> tuple[Tensor, int]:
+        """What images are decoded from, and of how many views each is.
+
+        An image is read once for all its views, a video gives each its own clip.
+        """
         indices = views.indices[rows]
         if views.starts is not None:
-            return self._data.images(indices, views.starts[rows])
-        if self._views == 1:
-            return self._data.images(indices)
-        return self._data.images(indices[:: self._views]).repeat_interleave(self._views, 0)
+            return self._data.source(indices, views.starts[rows]), 1
+        return self._data.source(indices[:: self._views]), self._views
 
     def _zoomed(self, mine: Positions, params: dict[str, Tensor]) -> Tensor:
         """By how much the standardised covariates (n, K) change with the zoom of each view."""

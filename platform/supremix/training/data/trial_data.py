@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from supremix._errors import TaskError
+from supremix.losses import to_device
 from supremix.models.scaling import CovariateScale, TargetScale
 from supremix.training.data.randomness import derive
 from supremix.training.task import Task
@@ -26,7 +27,7 @@ _RESIDENT_BYTES = 4 << 30
 
 
 class TrialData:
-    """The samples of a task on a device.
+    """The samples of a task, and their way onto a device.
 
     Images stay in the memory-mapped store and go to the device in the stored type, four times
     smaller than floats. On CUDA a store of up to 4 GiB is kept on the device as a whole; on a CPU
@@ -34,7 +35,13 @@ class TrialData:
 
     Args:
         task: Store, splits and share of labels.
-        device: Device that images, targets and covariates are delivered to.
+        device: Device that images are delivered to.
+
+    Attributes:
+        labels: (N,) float64 in the task's unit, on the CPU: what follows from labels alone is
+            computed there, so that the host never waits for the device.
+        targets: (N,) the same standardised, float32, on the CPU.
+        covariates: (N, K) standardised, on the CPU.
     """
 
     def __init__(self, task: Task, device: torch.device) -> None:
@@ -53,9 +60,9 @@ class TrialData:
         transform = task.target_transform or self.card.target_transform
         self.target_scale = TargetScale.fit(self.store.targets[self.fit], transform)
         self.covariate_scale = CovariateScale.fit(self.store.covariates[self.fit])
-        self.labels = torch.from_numpy(self.store.targets.astype(np.float64)).to(device)
+        self.labels = torch.from_numpy(self.store.targets.astype(np.float64))
         self.targets = self.target_scale.standardise(self.labels).float()
-        self.covariates = self.covariate_scale.standardise(self.store.covariates).to(device)
+        self.covariates = self.covariate_scale.standardise(self.store.covariates)
         self._resident: Tensor | None = None
         if device.type == "cuda" and self.store.images.nbytes <= _RESIDENT_BYTES:
             self._resident = self._load_all()
@@ -86,14 +93,21 @@ class TrialData:
             positions: (B,) indices in the store.
             starts: (B,) first frame of the clip in each video; None for images.
         """
+        return self.decode(to_device(self.source(positions, starts), self.device))
+
+    def source(self, positions: Positions, starts: Positions | None = None) -> Tensor:
+        """What `decode` makes images of, on the CPU: stored images, or their rows on the device."""
         if self._resident is not None:
-            rows = torch.from_numpy(self._rows(positions, starts)).to(self.device)
-            stored = self._resident[rows]
+            return torch.from_numpy(self._rows(positions, starts))
+        return torch.from_numpy(self.store.read(positions, starts))
+
+    def decode(self, source: Tensor) -> Tensor:
+        """Images as `images` gives them, of what `source` gave and is on the device now."""
+        if self._resident is not None:
+            source = self._resident[source]
             if self.card.period is not None:
-                stored = stored.movedim(2, 1)
-        else:
-            stored = torch.from_numpy(self.store.read(positions, starts)).to(self.device)
-        return to_input(stored, self.card.offset, self.card.gain)
+                source = source.movedim(2, 1)
+        return to_input(source, self.card.offset, self.card.gain)
 
     def _rows(self, positions: Positions, starts: Positions | None) -> Positions:
         """Rows of the store: (B,) of images, (B, T) of the frames of clips."""
@@ -143,10 +157,11 @@ class TrialData:
 
 def to_input(stored: Tensor, offset: float, gain: float) -> Tensor:
     """The input of a network, (stored - offset) * gain in float32, from the stored type."""
-    values = stored.float()
+    # Integers become float32 in the first operation on a number.
+    values = stored.float() if stored.is_floating_point() or gain == 1 else stored
     if offset:
-        values.sub_(offset)
-    return values.mul_(gain) if gain != 1 else values
+        values = values - offset
+    return values * gain if gain != 1 else values
 
 
 def fitted(task: Task, store: Store, splits: NDArray[Any]) -> Positions:

@@ -67,7 +67,7 @@ class EpochEvaluation:
             return dict.fromkeys(METRICS, math.nan), {}
         positions = self.data.positions(self.task.eval_split)
         features, predictions = self.evaluator.evaluate(positions)
-        labels = self.data.labels[torch.from_numpy(positions).to(self.data.device)]
+        labels = self.data.labels[torch.from_numpy(positions)].to(self.data.device)
         metrics = asdict(regression_metrics(predictions, labels))
         if not are_due(self.stages, index, epoch):
             return metrics, {}
@@ -81,7 +81,7 @@ class EpochEvaluation:
             raise TrainingError("a probe is a linear readout, and this network has another head")
         features = self.evaluator.features(positions)
         ridge = fit_ridge(
-            features, self.data.targets[torch.from_numpy(positions).to(features.device)]
+            features, self.data.targets[torch.from_numpy(positions)].to(features.device)
         )
         # Rank 0's, lest workers of different make end with different last digits.
         head.set_solution(*self.collective.broadcast((ridge.weight.cpu(), ridge.bias.cpu())))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from supremix.losses import to_device
 from supremix.models import Network
 from supremix.training.data.trial_data import Positions, TrialData
 from supremix.training.distributed.collective import Collective, share, shares
@@ -73,14 +74,14 @@ class Evaluator:
             for rows in _chunks(len(indices), self.batch)
         ]
         width = self.network.width + (not self.network.head.linear)
-        own = torch.cat(parts) if parts else self.data.covariates.new_zeros(0, width)
+        own = torch.cat(parts) if parts else torch.zeros(0, width, device=self.data.device)
         if starts is not None:
             own = _means(own, owner.to(own.device), len(mine))
         return self.collective.gather(own, shares(len(positions), world))
 
     def _forward(self, positions: Positions, starts: Positions | None, flips: bool) -> Tensor:
         images = self.data.images(positions, starts)
-        covariates = self.data.covariates[torch.from_numpy(positions).to(images.device)]
+        covariates = to_device(self.data.covariates[torch.from_numpy(positions)], images.device)
         axes = self.data.card.augmentation.flip_axes if flips else ()
         return mean_views(self.network, images, covariates, axes, self.precision)
 

@@ -37,5 +37,5 @@ class Averager:
         averages: list[Tensor] = [a for a, _ in self._floats]
         # One call for all tensors: there are many and they are small.
         get_ema_multi_avg_fn(kept)(averages, [n for _, n in self._floats], step)
-        for average, count in self._counts:
-            average.copy_(count)
+        if self._counts:
+            torch._foreach_copy_([a for a, _ in self._counts], [c for _, c in self._counts])

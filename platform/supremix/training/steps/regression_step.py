@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from supremix._errors import ConfigError
-from supremix.losses import FeatureSmoothing
+from supremix.losses import FeatureSmoothing, to_device
 from supremix.methods.base import Stage
 from supremix.methods.mixing import Mixed
 from supremix.methods.recipes import GlobalBatch, LabelStats, Recipe, bound
@@ -37,7 +37,10 @@ def check_recipes(stages: Sequence[Stage], data: TrialData) -> None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Truth:
-    """Labels (M,), standardised targets (M,) and weights (M,) or None of the whole batch."""
+    """Labels (M,), standardised targets (M,) and weights (M,) or None of the whole batch.
+
+    On the CPU: the losses bring to the device what they need there.
+    """
 
     labels: Tensor
     targets: Tensor
@@ -91,8 +94,8 @@ class RegressionStep:
             output: Tensor = module(batch.images, batch.covariates, False, self._plain)
         if not self._plain:
             return self._with_recipe(output.float(), batch)
-        mine = torch.from_numpy(batch.members[batch.own]).to(output.device)
-        losses = self._loss(output.float(), self._data.targets[mine])
+        mine = self._data.targets[torch.from_numpy(batch.members[batch.own])]
+        losses = self._loss(output.float(), to_device(mine, output.device))
         return losses.sum() / len(batch.members)
 
     def end_epoch(self) -> None:
@@ -131,9 +134,9 @@ class RegressionStep:
         if isinstance(head, BinnedHead):
             losses = self._loss(head.logits(seen), truth.labels[own])
         else:
-            losses = self._loss(head(seen), truth.targets[own])
+            losses = self._loss(head(seen), to_device(truth.targets[own], seen.device))
         if truth.weights is not None:
-            losses = losses * truth.weights[own]
+            losses = losses * to_device(truth.weights[own], losses.device)
         return losses.sum() / len(batch.members)
 
     def _added(self, features: Tensor, labels: Tensor, batch: Batch) -> Tensor:
@@ -157,7 +160,7 @@ class RegressionStep:
 
     def truth(self, members: Positions, mixed: Mixed | None) -> Truth:
         """Labels, targets and weights of the whole batch, or of its mixtures."""
-        rows = torch.from_numpy(members).to(self._data.device)
+        rows = torch.from_numpy(members)
         labels, targets = self._data.labels[rows], self._data.targets[rows]
         weights = None if self.weights is None else self.weights[rows]
         if mixed is not None:
@@ -177,4 +180,4 @@ def _weights(recipe: Recipe, data: TrialData, stats: LabelStats) -> Tensor | Non
         return None
     weights = torch.zeros(len(data.labels))
     weights[torch.from_numpy(data.fit)] = recipe.density(stats.labels).float()
-    return weights.to(data.device)
+    return weights

@@ -90,7 +90,9 @@ class StageTrainer:
             else RegressionStep(stage, network, data, precision=precision, collective=collective)
         )
         self._trained = [p for p in network.parameters() if p.requires_grad]
-        self.batches = Batches(stage, data, key=key, augment=task.augment, collective=collective)
+        self.batches = Batches(
+            stage, data, key=key, augment=task.augment, collective=collective, chunk=task.chunk
+        )
         self.optimizer = build_optimizer(network, lr=stage.lr, weight_decay=stage.weight_decay)
         self.scaler = precision.scaler()
         self._steps = stage.epochs * self.batches.steps
@@ -111,7 +113,7 @@ class StageTrainer:
             lr = rate(step, self._steps, self.stage.lr, warmup=self.stage.warmup)
             set_rate(self.optimizer, lr)
             # Summed on the device: reading a number every step would make the device wait.
-            total += self.step(batch) * len(batch.members)
+            total.add_(self.step(batch), alpha=len(batch.members))
             self._averager.update(step)
         if self.regression is not None:
             self.regression.end_epoch()
@@ -166,7 +168,8 @@ class StageTrainer:
         regression = self.regression
         loss = self._at_once(batch) if regression is None else regression.loss(self.module, batch)
         # Losses of the workers add up to the batch's; the wrapper averages gradients over them.
-        self.scaler.scale(loss * self._collective.world).backward()
+        world = self._collective.world
+        self.scaler.scale(loss * world if world > 1 else loss).backward()
         return loss.detach()
 
     def _at_once(self, batch: Batch) -> Tensor:
@@ -180,8 +183,7 @@ class StageTrainer:
         views, own = batch.views, batch.own
         sizes = [views * n for n in shares(len(batch.members), self._collective.world)]
         everyone = self._collective.gather(embeddings.float(), sizes)
-        members = torch.from_numpy(batch.members).to(everyone.device)
-        labels = self._data.labels[members].repeat_interleave(views)
+        labels = self._data.labels[torch.from_numpy(batch.members)].repeat_interleave(views)
         anchors = slice(views * own.start, views * own.stop)
         return self.loss(everyone, labels, generator=batch.generator, anchors=anchors)
 
