@@ -130,7 +130,8 @@ def finished(folder: Path, method: str, shift: float) -> MethodRun:
     }  # fmt: skip
     samples = [
         {**common, "seed": seed, "split": "test", "id": f"s{k}", "group": f"g{k}",
-         "target": float(k), "prediction": k + shift + 0.01 * seed + 0.1 * (k % 3)}
+         "target": float(k), "prediction": k + shift + 0.01 * seed + 0.1 * (k % 3),
+         "null_prediction": 12.0, "linear_prediction": 10.0, "label_low": 0.0, "label_high": 25.0}
         for seed in (0, 1, 2) for k in range(24)
     ]  # fmt: skip
     place = str(folder / "ukb-t1" / method)
@@ -141,6 +142,32 @@ def finished(folder: Path, method: str, shift: float) -> MethodRun:
         str(folder), dataset="ukb-t1", method=method, run=f"ukb-t1/{method}", unit="years",
         reason=None,
     )  # fmt: skip
+
+
+def shown_of(folder: Path, shifts: dict[str, float]) -> str:
+    content = {"datasets": ["ukb-t1"], "methods": [*shifts], "test_seeds": 3, "reference": "l1"}
+    (folder / "benchmark.json").write_text(json.dumps(content))
+    runs = [finished(folder, method, shift) for method, shift in shifts.items()]
+    write_benchmark(str(folder), runs, reference="l1")
+    console = Console(width=200, record=True)
+    show_benchmark(supremix.BenchmarkResult(folder), console)
+    return " ".join(console.export_text().split())
+
+
+def test_it_shows_the_null_models_and_each_methods_skill(tmp_path: Path) -> None:
+    shown = shown_of(begun(tmp_path / "run"), {"supremix": 2.0, "l1": 4.0})
+    assert "dataset unit supremix l1 training median linear in covariates" in shown
+    assert ") 6 (" in shown  # that of the median of 0 to 23
+    assert "dataset supremix l1 ukb-t1 0.648 (" in shown
+    assert "no skill" not in shown
+    assert "supremix on ukb-t1 (test) has 3 of 72 predictions beyond the possible labels" in shown
+
+
+def test_methods_without_skill_are_named_before_any_gain(tmp_path: Path) -> None:
+    shown = shown_of(begun(tmp_path / "run"), {"supremix": 20.0, "l1": 30.0})
+    assert shown.index("l1 on ukb-t1 (test) shows no skill") < shown.index("against l1 (gain")
+    assert "(the better one shows no skill)" in shown
+    assert "significant" not in shown
 
 
 def test_it_shows_errors_gains_and_what_came_to_nothing(tmp_path: Path) -> None:

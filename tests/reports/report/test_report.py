@@ -71,6 +71,24 @@ def test_every_method_is_compared_with_the_reference(bench: Path, written: Writt
     assert re.search(counts, text)
 
 
+def test_models_without_skill_are_named_before_anything_is_compared(tmp_path: Path) -> None:
+    bench = write_benchmark(
+        tmp_path / "bench", datasets=("brains",), methods=("rnc", "l1"), patients=20, trials=4
+    )
+    for method in ("rnc", "l1"):
+        folder = str(bench / "brains" / method)
+        odd = read_table(folder, "predictions").with_columns(prediction=pl.col("prediction") + 60)
+        write_table(folder, "predictions", odd.to_dicts())
+    write_report([str(bench)], str(tmp_path / "report"), QUICK)
+    text = (tmp_path / "report" / "report.md").read_text()
+
+    said = [text.index(f"{method} on brains (test) shows no skill") for method in ("rnc", "l1")]
+    assert max(said) < text.index("rnc against l1: without a verdict on 1 of 1 dataset")
+    assert re.search(r"l1 on brains \(test\) has \d+ of 90 predictions beyond the possible", text)
+    assert "| Skill |" in text
+    assert "**" not in text[text.index("Mean absolute error on test") :].split("\n\n")[1]
+
+
 def test_methods_stand_in_the_order_of_the_benchmark(bench: Path, written: WrittenReport) -> None:
     text = (bench / "report" / "report.md").read_text()
 

@@ -139,6 +139,21 @@ def test_columns_take_the_type_of_their_values(
     assert frame["config_x"].dtype == dtype
 
 
+def test_the_summary_says_first_that_a_model_shows_no_skill(tmp_path: Path) -> None:
+    known = {"null_prediction": 30.0, "label_low": 0.0, "label_high": 50.0}
+    rows = [row | known for row in prediction_rows(3) + prediction_rows(3, "test")]
+    odd = [row | {"prediction": 90.0} if row["split"] == "test" else row for row in rows]
+    write_table(str(tmp_path), "trials", ROWS)
+    write_table(str(tmp_path), "predictions", odd)
+    mae = mae_rows(read_table(str(tmp_path), "predictions"), unit="mm", resamples=50)
+    write_table(str(tmp_path), "mae", mae)
+    text = Path(write_summary(str(tmp_path), SPEC)).read_text()
+
+    assert text.index("supremix on hc18 (test) shows no skill") < text.index("Best")
+    assert "predictions beyond the possible labels, 0 to 50 mm" in text
+    assert "| training median | " in text
+
+
 def test_mae_rows_take_the_seeds_together(tmp_path: Path) -> None:
     rows = [row for seed in (0, 1) for row in prediction_rows(3, "test", seed)]
     write_table(str(tmp_path), "predictions", rows)
