@@ -77,3 +77,12 @@ def test_covariates_that_say_the_same_twice_or_nothing_do_no_harm() -> None:
     assert absolute(again, y, least_absolute(again, y)) == pytest.approx(
         absolute(once, y, least_absolute(once, y))
     )
+
+
+def test_without_covariates_there_is_no_linear_model(task: Task) -> None:
+    data = TrialRun(task, {}).data
+    data.store.card = dataclasses.replace(data.card, covariates=())
+    columns = null_predictions(data, data.fit)
+
+    assert np.isnan(columns["linear_prediction"]).all()
+    assert np.isfinite(columns["null_prediction"]).all()

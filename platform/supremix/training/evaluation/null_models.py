@@ -21,16 +21,16 @@ def null_predictions(data: TrialData, positions: Positions) -> dict[str, Array]:
         positions: (N,) indices in the store of the samples to predict.
 
     Returns:
-        Columns (N,) in the task's unit: `null_prediction`, the median of the fitted labels, and,
-        where the dataset has covariates, `linear_prediction`, linear in these.
+        Columns (N,) in the task's unit: `null_prediction`, the median of the fitted labels, and
+        `linear_prediction`, linear in the covariates; NaN where the dataset has none.
     """
     labels = data.store.targets[data.fit].astype(np.float64)
-    columns = {"null_prediction": np.full(len(positions), np.median(labels))}
+    median, linear = (np.full(len(positions), value) for value in (np.median(labels), np.nan))
     if data.card.covariates:
         inputs = data.covariate_scale.standardise(data.store.covariates).double().numpy()
         inputs = np.column_stack([np.ones(len(inputs)), inputs])
-        columns["linear_prediction"] = inputs[positions] @ least_absolute(inputs[data.fit], labels)
-    return columns
+        linear = inputs[positions] @ least_absolute(inputs[data.fit], labels)
+    return {"null_prediction": median, "linear_prediction": linear}
 
 
 def least_absolute(inputs: Array, labels: Array) -> Array:

@@ -175,7 +175,7 @@ class JointRun:
         """Predictions and truth of a split of every task. Collective.
 
         Returns:
-            dataset, id, group, target, prediction, site and sex, each (N,), task after task.
+            dataset and the columns of `TrialRun.evaluate`, each (N,), task after task.
         """
         found = {name: member.evaluate(split) for name, member in self.tasks.items()}
         sizes = [len(columns["id"]) for columns in found.values()]
