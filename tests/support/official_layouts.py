@@ -145,12 +145,17 @@ def write_table(folder: Path) -> None:
 SMALL = {"shape": (16, 16, 16), "spacing": (12.0, 12.0, 12.0)}
 LAYOUTS: Mapping[str, Layout] = {
     "a4-amyloid": Layout(
-        "A4_PETSUVR*.csv",
+        "imaging_SUVR_amyloid.csv",
         "suvr_cer",
         "B10012345|A4_PETSUVR_PRV2",
         has_label=lambda row: row["brain_region"] == "Composite_Summary",
     ),
-    "adni-amyloid": Layout("UCBERKELEY*.csv", "SUMMARY_SUVR", "002_S_0413|UCBERKELEY"),
+    "adni-amyloid": Layout(
+        "UCBERKELEY*.csv",
+        "SUMMARY_SUVR",
+        "002_S_0413|UCBERKELEY",
+        has_label=lambda row: row["IMAGE_RESOLUTION"] == "6MM",
+    ),
     "echonet-dynamic": Layout("FileList.csv", "EF", "FileList.csv"),
     "hc18": Layout(
         "*.csv", "head circumference (mm)", "training_set_pixel_size_and_HC.csv", write_hc18
@@ -159,7 +164,7 @@ LAYOUTS: Mapping[str, Layout] = {
         "ndar_subject01.txt",
         "interview_age",
         "HCA6002236_V1_MR",
-        has_label=lambda row: row["src_subject_id"].startswith("HCA"),
+        has_label=lambda row: row["visit"] in ("V1", "V2"),
     ),
     "ixi": Layout("IXI.csv", "Age", "IXI002-Guys-0828-T1.nii.gz|IXI.xls", write_ixi, **SMALL),
     "oasis3-amyloid": Layout(

@@ -40,6 +40,42 @@ class Rejected:
     address: str = ""
 
 
+def sample_or_rejected(
+    problem: str | None,
+    *,
+    name: str,
+    group: str,
+    target: float | None,
+    address: str,
+    covariates: Mapping[str, float] | None = None,
+    split: str | None = None,
+    site: str | None = None,
+) -> Sample | Rejected:
+    """The sample, or, where there is a problem or no label, the image with its reason.
+
+    Args:
+        problem: Why the image cannot be used, None where it can.
+        name: Name of the image within the dataset.
+        group: The patient.
+        target: The label, None where there is none.
+        address: fsspec URL of the file; empty where there is none.
+        covariates: Numbers by name; None for no number.
+        split: Official split, or None.
+        site: Where the image was taken, if known.
+    """
+    if problem or target is None:
+        return Rejected(id=name, reason=problem or "no label in the table", address=address)
+    return Sample(
+        id=name,
+        group=group,
+        target=target,
+        address=address,
+        covariates=covariates or {},
+        split=split,
+        site=site,
+    )
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scan:
     """All that a reader found in a folder: samples to decode and images already excluded."""

@@ -16,7 +16,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -46,10 +46,15 @@ CENTILOID = {"FBP": (188.22, -189.16), "FBB": (157.15, -151.87)}
 
 ADNI_COLUMNS = (
     *("LONIUID", "RID", "PTID", "VISCODE", "SITEID", "SCANDATE", "PROCESSDATE"),
-    *("IMAGE_RESOLUTION", "qc_flag", "TRACER", "AMYLOID_STATUS", "CENTILOIDS", "SUMMARY_SUVR"),
+    *("IMAGE_RESOLUTION", "qc_flag", "TRACER", "TRACER_SUVR_WARNING"),
+    *("AMYLOID_STATUS", "CENTILOIDS", "SUMMARY_SUVR"),
 )
-A4_COLUMNS = ("BID", "VISCODE", "brain_region", "suvr_cer", "centiloid")
-REGIONS = ("Frontal_Medial", "Cingulate_Posterior", "Temporal_Lateral", "Parietal_Lateral")
+WARNING = "Use CENTILOIDS (not SUVRs) to compare across tracers"
+A4_COLUMNS = (
+    *("SUBSTUDY", "BID", "scan_number", "VISCODE", "scan_date_DAYS_CONSENT", "scan_date_DAYS_T0"),
+    *("ligand", "scan_analyzed", "brain_region", "suvr_cer", "suvr_persi", "suvr_crus"),
+)
+REGIONS = ("lfrontal", "lanterior_cingulate", "ltemporal", "lparietal")
 """Names of the lobes' rows in A4's table; they are there because the real table has such rows."""
 
 
@@ -91,13 +96,15 @@ def write_a4_phantoms(folder: Path, samples: int, seed: int, part: tuple[int, in
     scans = _plan(samples, seed, ("FBP",))
     if part[0] == 0:
         rows = [row for scan in scans for row in _a4_rows(scan, seed)]
-        write_csv(folder / "A4_PETSUVR_PRV2_01Jun2024.csv", A4_COLUMNS, rows)
-    images = folder / "images"
-    images.mkdir(exist_ok=True)
+        write_csv(folder / "imaging_SUVR_amyloid.csv", A4_COLUMNS, rows)
+        patients = [("A4", _bid(s), _bid(replace(s, visit=0)) if _again(s) else "") for s in scans]
+        write_csv(folder / "SUBJINFO.csv", ("SUBSTUDY", "BID", "PREVBID"), patients)
     for scan in scans[part[0] :: part[1]]:
-        name = f"{_bid(scan.patient)}_VISCODE_{_visit_code(scan)}.nii.gz"
+        bid, session = _bid(scan), f"{_visit_code(scan):03d}"
+        target = folder / bid / session / "FBP"
+        target.mkdir(parents=True)
         data = gzip.compress(_nifti(_render(scan, seed)), compresslevel=1, mtime=0)
-        (images / name).write_bytes(data)
+        (target / f"A4_PET_FBP_{bid}_{session}.nii.gz").write_bytes(data)
 
 
 def _plan(samples: int, seed: int, tracers: Sequence[str]) -> list[_PhantomScan]:
@@ -131,12 +138,17 @@ def _ptid(patient: int) -> str:
     return f"{2 + patient % 5:03d}_S_{4000 + patient:04d}"
 
 
-def _bid(patient: int) -> str:
-    return f"B{10_000_000 + 37 * (patient + 1)}"
+def _again(scan: _PhantomScan) -> bool:
+    """Whether an A4 patient was screened again, with a new BID, instead of followed up."""
+    return scan.visit == 1 and scan.patient % 2 == 1
 
 
-def _visit_code(scan: _PhantomScan) -> str:
-    return "066" if scan.visit else "002"
+def _bid(scan: _PhantomScan) -> str:
+    return f"B{(20_000_000 if _again(scan) else 10_000_000) + 37 * (scan.patient + 1)}"
+
+
+def _visit_code(scan: _PhantomScan) -> int:
+    return 66 if scan.visit and not _again(scan) else 2
 
 
 def _image_id(scan: _PhantomScan) -> int:
@@ -148,30 +160,38 @@ def _day(scan: _PhantomScan) -> str:
     return (first + timedelta(days=731 * scan.visit)).isoformat()
 
 
-def _centiloid(scan: _PhantomScan) -> float:
-    slope, intercept = CENTILOID[scan.tracer]
-    return round(slope * scan.suvr + intercept, 1)
-
-
 def _adni_rows(scans: Sequence[_PhantomScan]) -> list[list[object]]:
+    """A row in 6 mm of each scan, and of every fourth in 8 mm, where the ratio is nearer to 1."""
     rows: list[list[object]] = []
     for scan in scans:
         rid = 4000 + scan.patient
-        centiloid, day = _centiloid(scan), _day(scan)
-        visit = "y2" if scan.visit else "init"
-        head = [_image_id(scan), rid, _ptid(scan.patient), visit, 2 + scan.patient % 5, day, day, 6]
-        rows.append([*head, 2, scan.tracer, int(centiloid > 20), centiloid, scan.suvr])
+        day, visit = _day(scan), "y2" if scan.visit else "init"
+        head = [_image_id(scan), rid, _ptid(scan.patient), visit, 2 + scan.patient % 5, day, day]
+        for resolution, contrast in (("6MM", 1.0), ("8MM", 0.9))[
+            : 2 if scan.number % 4 == 3 else 1
+        ]:
+            suvr = round(1 + contrast * (scan.suvr - 1), 4)
+            slope, intercept = CENTILOID[scan.tracer]
+            centiloid = round(slope * suvr + intercept, 1)
+            result = [int(centiloid > 20), centiloid, suvr]
+            rows.append([*head, resolution, 2, scan.tracer, WARNING, *result])
     return rows
 
 
 def _a4_rows(scan: _PhantomScan, seed: int) -> list[list[object]]:
-    """The summary among the single regions, which scatter about it."""
+    """The summary among the single regions, which scatter about it.
+
+    As in the real table some rows stand twice, and scans that were not analysed have no region.
+    """
     lobes = _head(scan, seed).lobes
-    head = [_bid(scan.patient), str(int(_visit_code(scan)))]
-    rows: list[list[object]] = [[*head, "Composite_Summary", scan.suvr, _centiloid(scan)]]
+    head = ["A4", _bid(scan), 1, _visit_code(scan), 30, -60, "Florbetapir"]
+    rows: list[list[object]] = [[*head, "Yes", "Composite_Summary", scan.suvr, "", ""]]
     for k, name in enumerate(REGIONS[: len(LOBES)]):
-        rows.append([*head, name, round(scan.suvr * (0.8 + 0.25 * float(lobes[k])), 4), ""])
-    return [*rows[1:3], rows[0], *rows[3:]]
+        suvr = round(scan.suvr * (0.8 + 0.25 * float(lobes[k])), 4)
+        rows.append([*head, "Yes", name, suvr, "", ""])
+    twice = rows[:1] if scan.number % 10 == 9 else []
+    empty = [[*head[:2], 2, *head[3:], "No", "", "", "", ""]] if scan.number % 10 == 4 else []
+    return [*rows[1:3], rows[0], *rows[3:], *twice, *empty]
 
 
 def _nifti(volume: NDArray[np.float32]) -> bytes:

@@ -4,7 +4,8 @@
 
 The brains of :mod:`brain_model` at 36 to 100 years, at four sites with scanners of one maker, in
 packages ``HCA<7 digits>_V<visit>_MR`` with the brain in MNI space and the whole head in the
-patient's own, at 4 mm; a table with two header rows and ages in months. One patient in eight has
+patient's own, at 4 mm; a table with two header rows, ages in months, and rows of the calls between
+the visits (F1, F2). One patient in eight has
 a second visit with the same anatomy.
 """
 
@@ -30,9 +31,9 @@ from supremix_datasets.phantoms.anatomy.brain import (
 SITES = {"MGH": 0, "UCLA": 1, "UMinn": 1, "WashU": 2}
 """Sites, and which of the model's three scanners stands there."""
 
-MONTHS = (432, 1200)
+MONTHS = (432, 1199)
 CAP = 1080
-"""The age that stands for 90 and more in real tables; no phantom has exactly it."""
+"""The age that stands for 90 and more in real tables, as 1200 does in others: no phantom has it."""
 
 HEADER = {
     "collection_id": "Data collection",
@@ -126,3 +127,5 @@ def _write_table(path: Path, visits: list[_PhantomVisit], seed: int) -> None:
             name, site = _name(visit.patient), _site(visit.patient, seed)
             key = f"NDAR_PHANTOM{visit.patient:05d}"
             writer.writerow(["2847", key, name, visit.months, sex, site, f"V{visit.visit}"])
+            # a call a year later, of which there is no image
+            writer.writerow(["2847", key, name, visit.months + 12, sex, site, f"F{visit.visit}"])

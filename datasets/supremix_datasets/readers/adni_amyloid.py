@@ -5,21 +5,27 @@ Accepted layout: a folder with, at any depth,
     <PTID>/<series>/<date_time>/I<image id>/*.dcm       one image: the slices of one DICOM series
     <PTID>/<series>/<date_time>/I<image id>/*.nii       or one NIfTI file, .nii.gz too; 3 or 4 axes
     UCBERKELEY_AMY_6MM_<date>.csv                       RID, PTID, SCANDATE, LONIUID, TRACER,
-                                                        qc_flag, SUMMARY_SUVR, …
+                                                        IMAGE_RESOLUTION, qc_flag,
+                                                        SUMMARY_SUVR, …
 
 ``PTID`` is ``<site>_S_<RID>``, such as 002_S_0413; ``date_time`` begins with the day, 2012-05-15.
 Of several tables the newest is read. The day in its name is understood as 12Aug2024, 2024-08-12,
 20240812 and 08_12_24.
 
-An image belongs to the row with its image id (LONIUID, with or without the "I"), else to the row of
-its PTID whose SCANDATE is the day in its path, unless the path names another kind of image (MPRAGE,
-FDG, AV1451, …): patients are often scanned twice a day. Only scans with ``qc_flag`` 2 are used. All
-scans of a RID are one group. There is no official split.
+An image belongs to the row with its image id (LONIUID; I304512, D304512 and 304512 are one), else
+to the row of its PTID whose SCANDATE is the day in its path, unless the path names another kind of
+image (MPRAGE, FDG, AV1451, …): patients are often scanned twice a day. Only scans with ``qc_flag``
+2 are used; -2, -1, 0 and 1 mean that something is not usable. All scans of a RID are one group.
+There is no official split.
 
-SUVR of different tracers are on different scales. The table's value is kept as it is: it is a ratio
-of two regions of this very image, whichever tracer it shows. What differs is what a value means for
-a patient, so the tracer goes with the image as a covariate. To compare patients, read one tracer:
-``AdniAmyloidReader(tracers=("FBP",))`` sets the others aside.
+One table may have rows of several resolutions (``IMAGE_RESOLUTION`` 6MM, 8MM), whose SUVR differ
+for the same brain. Only 6 mm is read: ``AdniAmyloidReader(resolutions=(8,))`` reads 8 mm.
+
+SUVR of different tracers are on different scales, as the column TRACER_SUVR_WARNING says. The
+table's value is kept as it is: it is a ratio of two regions of this very image, whichever tracer it
+shows. What differs is what a value means for a patient, so the tracer goes with the image as a
+covariate. To compare patients, read one tracer: ``AdniAmyloidReader(tracers=("FBP",))`` excludes
+the others.
 """
 
 from __future__ import annotations
@@ -31,11 +37,11 @@ from typing import Any
 
 from supremix_datasets.cards.covariate import Covariate
 from supremix_datasets.cards.dataset import Dataset
-from supremix_datasets.cards.sample import Rejected, Sample, Scan
+from supremix_datasets.cards.sample import Rejected, Sample, Scan, sample_or_rejected
 from supremix_datasets.errors import SourceError
 from supremix_datasets.phantoms.amyloid import write_adni_phantoms
 from supremix_datasets.phantoms.folder import head_phantom
-from supremix_datasets.readers.adni_table import AdniRow, newest_table, read_rows
+from supremix_datasets.readers.adni_table import AdniRow, image_id, newest_table, read_rows
 from supremix_datasets.readers.pet_files import (
     PetImage,
     PetReader,
@@ -47,7 +53,7 @@ from supremix_datasets.sources.files import list_files
 from supremix_datasets.sources.tables import label_problem
 
 PTID = re.compile(r"^\d{3}_S_\d+$")
-IMAGE_ID = re.compile(r"^I\d+$")
+IMAGE_ID = re.compile(r"^[ID]\d+$")
 DAY = re.compile(r"^(\d{4}-\d{2}-\d{2})(_|$)")
 TRACERS = ("FBP", "FBB", "NAV")
 """Florbetapir, florbetaben, flutafuranol (NAV4694), as the table writes them."""
@@ -73,10 +79,12 @@ class AdniAmyloidReader(PetReader):
     Args:
         version: Version of what the reader makes of the same files.
         tracers: Which of :data:`TRACERS` to use; scans with others are excluded.
+        resolutions: Resolutions in mm to use; rows with others are excluded.
     """
 
-    version: int = 2
+    version: int = 3
     tracers: tuple[str, ...] = TRACERS
+    resolutions: tuple[int, ...] = (6,)
 
     def scan(self, source: str) -> Scan:
         """Pair images with rows; touches no pixel.
@@ -114,18 +122,24 @@ class AdniAmyloidReader(PetReader):
         for image in sorted(images, key=lambda image: (image.id not in by_id, image.path)):
             other = None if image.id in by_id else other_kind(image.path)
             matches = by_id.get(image.id) or by_day.get((image.ptid, image.day), [])
+            # of a scan that the table has in several resolutions the row to be read
+            matches = [row for row in matches if self._resolves(row)] or matches
             problem = _match_problem(image, matches, other) or self._row_problem(matches[0])
-            if not problem and matches[0] in used:
-                problem = f"another image of the same scan is used: {used[matches[0]]}"
-            if problem or matches[0].target is None:
-                reason = problem or "no label in the table"
-                found.append(Rejected(id=image.name, reason=reason, address=image.address))
-                continue
-            used[matches[0]] = image.id
-            found.append(_sample(image, matches[0], matches[0].target))
+            row = None if problem else matches[0]
+            if row in used:
+                problem = f"another image of the same scan is used: {used[row]}"
+            elif row:
+                used[row] = image.id
+            found.append(_sample(image, row, problem))
         return found
 
+    def _resolves(self, row: AdniRow) -> bool:
+        return row.resolution is None or row.resolution in self.resolutions
+
     def _row_problem(self, row: AdniRow) -> str | None:
+        if not self._resolves(row):
+            read = ", ".join(map(str, self.resolutions))
+            return f"its row is of {row.resolution} mm resolution; only {read} mm is read"
         if row.qc != 2:
             shown = "none" if row.qc is None else f"{row.qc:g}"
             return f"qc_flag is {shown}; only scans with 2 are used"
@@ -158,7 +172,7 @@ def _located(image: PetImage) -> _ScanFile | None:
         return None
     days = [match[1] for part in parts[patients[-1] :] if (match := DAY.match(part))]
     day = days[-1] if days else None
-    return _ScanFile(ids[-1], parts[patients[-1]], day, image.path, image.address)
+    return _ScanFile(image_id(ids[-1]), parts[patients[-1]], day, image.path, image.address)
 
 
 def _grouped(rows: Sequence[AdniRow], key: Any) -> dict[Any, list[AdniRow]]:
@@ -183,16 +197,15 @@ def _match_problem(image: _ScanFile, matches: Sequence[AdniRow], other: str | No
     return None
 
 
-def _sample(image: _ScanFile, row: AdniRow, target: float) -> Sample:
-    return Sample(
-        id=image.name,
-        group=row.rid,
-        target=target,
+def _sample(image: _ScanFile, row: AdniRow | None, problem: str | None) -> Sample | Rejected:
+    tracer = row.tracer if row else ""
+    return sample_or_rejected(
+        problem,
+        name=image.name,
+        group=row.rid if row else "",
+        target=row.target if row else None,
         address=image.address,
-        covariates={
-            "florbetaben": float(row.tracer == "FBB"),
-            "nav4694": float(row.tracer == "NAV"),
-        },
+        covariates={"florbetaben": float(tracer == "FBB"), "nav4694": float(tracer == "NAV")},
         site=image.ptid[:3],
     )
 
@@ -200,5 +213,5 @@ def _sample(image: _ScanFile, row: AdniRow, target: float) -> Sample:
 DATASET = Dataset(
     card=CARD,
     reader=AdniAmyloidReader(),
-    phantom=head_phantom(write=write_adni_phantoms),
+    phantom=head_phantom(write=write_adni_phantoms, version=2),
 )

@@ -21,6 +21,7 @@ COLUMNS = {
     "day": ["SCANDATE"],
     "image": ["LONIUID"],
     "tracer": ["TRACER"],
+    "resolution?": ["IMAGE_RESOLUTION"],
     "qc": ["qc_flag"],
     "target": ["SUMMARY_SUVR"],
 }
@@ -35,8 +36,9 @@ class AdniRow:
         rid: Number of the patient, without leading zeros.
         ptid: Site and number of the patient, such as 002_S_0413.
         day: Day of the scan, such as 2012-05-15.
-        image: Image id with its "I".
+        image: Image id with an "I", which some sheets write as "D" or leave out.
         tracer: Short name in capitals, such as FBP.
+        resolution: Resolution of the image in mm, such as 6; None where the table does not say.
         qc: Result of the quality control; 2 is good.
         target: Label, an SUVR.
     """
@@ -47,6 +49,7 @@ class AdniRow:
     day: str | None
     image: str | None
     tracer: str
+    resolution: int | None
     qc: float | None
     target: float | None
 
@@ -90,11 +93,25 @@ def _read_day(text: str | None, formats: Sequence[str]) -> date | None:
     return None
 
 
+def image_id(text: str) -> str:
+    """``I304512`` of an image id, which is also written as D304512 or 304512."""
+    return f"I{text.lstrip('IiDd')}"
+
+
+def _millimetres(text: str | None, table: str, line: int) -> int | None:
+    match = re.fullmatch(r"(\d+)(?:\.0*)?\s*(?:mm)?", text or "", re.IGNORECASE)
+    if text and match is None:
+        raise LabelTableError(
+            f"{table}, line {line}: IMAGE_RESOLUTION {text!r} is no resolution. Write it as 6MM."
+        )
+    return int(match[1]) if match else None
+
+
 def read_rows(table: str) -> list[AdniRow]:
     """All rows of a table.
 
     Raises:
-        LabelTableError: a column is missing, or holds something that is no number or no date.
+        LabelTableError: a column is missing, or a number, date or resolution in it is none.
     """
     frame = read_columns(table, COLUMNS)
     check_numbers(frame, "target", COLUMNS["target"][0], table)
@@ -114,8 +131,9 @@ def read_rows(table: str) -> list[AdniRow]:
                 rid=str(row["rid"] or ptid.rpartition("_")[2]).lstrip("0"),
                 ptid=ptid,
                 day=day.isoformat() if day else None,
-                image=f"I{str(row['image']).lstrip('Ii')}" if row["image"] else None,
+                image=image_id(row["image"]) if row["image"] else None,
                 tracer=str(row["tracer"] or "").upper(),
+                resolution=_millimetres(row["resolution"], table, line),
                 qc=to_number(row["qc"]),
                 target=to_number(row["target"]),
             )

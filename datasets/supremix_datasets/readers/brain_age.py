@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 
 from supremix_datasets.cards.augmentation import Augmentation
@@ -42,3 +43,14 @@ class NiftiReader:
             DecodeError: the file is missing, truncated or no volume with 3 axes.
         """
         return decode_nifti(read_bytes(address))
+
+
+def sex_covariate(text: str | None, codes: Mapping[str, float]) -> dict[str, float]:
+    """The covariate of a table's cell; empty where the sex is not known.
+
+    Args:
+        text: The cell; case and the ``.0`` of a spreadsheet make no difference.
+        codes: Words in lower case, each with 0 for female or 1 for male.
+    """
+    sex = codes.get((text or "").lower().removesuffix(".0"))
+    return {} if sex is None else {"sex": sex}

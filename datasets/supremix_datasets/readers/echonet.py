@@ -26,7 +26,7 @@ from typing import Any
 from supremix_datasets.cards.augmentation import Augmentation
 from supremix_datasets.cards.card import Card
 from supremix_datasets.cards.dataset import Dataset, Decoded, Phantom
-from supremix_datasets.cards.sample import Rejected, Sample, Scan
+from supremix_datasets.cards.sample import Rejected, Sample, Scan, sample_or_rejected
 from supremix_datasets.decoding.video import decode_video
 from supremix_datasets.errors import SourceError
 from supremix_datasets.phantoms.echonet import write_echo_phantoms
@@ -167,9 +167,9 @@ def _sample(name: str, row: Row, address: str) -> Sample | Rejected:
         problem = f"the split must be TRAIN, VAL or TEST, found {row['split']!r}"
     elif not address:
         problem = "the file is missing"
-    if problem or target is None:
-        return Rejected(id=name, reason=problem or "no label in the table", address=address)
-    return Sample(id=name, group=name, target=target, address=address, split=split)
+    return sample_or_rejected(
+        problem, name=name, group=name, target=target, address=address, split=split
+    )
 
 
 def _stem(name: str) -> str:

@@ -21,10 +21,10 @@ from supremix_datasets.cards.augmentation import Augmentation
 from supremix_datasets.cards.card import Card
 from supremix_datasets.cards.covariate import Covariate
 from supremix_datasets.cards.dataset import Dataset, Decoded
-from supremix_datasets.cards.sample import Rejected, Sample, Scan
+from supremix_datasets.cards.sample import Rejected, Sample, Scan, sample_or_rejected
 from supremix_datasets.decoding.images import decode_picture
 from supremix_datasets.errors import SourceError
-from supremix_datasets.sources.files import list_files, read_bytes
+from supremix_datasets.sources.files import find_named, list_files, read_bytes
 from supremix_datasets.sources.tables import (
     check_numbers,
     label_problem,
@@ -117,9 +117,9 @@ class Hc18Reader:
         return decode_picture(read_bytes(address))
 
     def _table(self, source: str, listing: dict[str, Any], pictures: bool) -> str:
-        tables = [p for p in listing if p.rsplit("/", 1)[-1] == TABLE]
+        tables = find_named(listing, re.compile(re.escape(TABLE) + "$"))
         if tables:
-            return str(listing[min(tables, key=len)]["address"])
+            return tables[0]
         hint = (
             "It is next to the folder training_set: give the folder that holds both."
             if pictures
@@ -157,14 +157,13 @@ def _sample(
         problem = f"pixel size must be a positive number, found {row['pixel_size']!r}"
     elif not address:
         problem = "the file is missing"
-    if problem or target is None or pixel_size is None:
-        return Rejected(id=_stem(name), reason=problem or "no label in the table", address=address)
-    return Sample(
-        id=_stem(name),
+    return sample_or_rejected(
+        problem,
+        name=_stem(name),
         group=name.split("_", 1)[0],
         target=target,
         address=address,
-        covariates={"pixel_size": pixel_size},
+        covariates={} if pixel_size is None else {"pixel_size": pixel_size},
     )
 
 

@@ -5,19 +5,23 @@ Accepted layout: a folder with, at any depth,
     HCA<7 digits>_V<visit>_MR/MNINonLinear/T1w_restore_brain.nii.gz   brain, in MNI space
     HCA<7 digits>_V<visit>_MR/T1w/T1w_acpc_dc_restore_brain.nii.gz    brain, in the patient's space
     HCA<7 digits>_V<visit>_MR/T1w/T1w_acpc_dc_restore.nii.gz          whole head, the same space
-    ndar_subject01.txt                                                tab-separated
+    ndar_subject01.txt                                                tab-separated, or
+    HCA_LS_2.0_subject_completeness.csv                               comma-separated
 
 All images of a run are of one kind: the first of the three that any scan has, since a model must
 not meet heads with a skull together with brains without. Scans that lack that kind are excluded.
 
-The table has two header rows, the names and then a description of each; a table without the second
-is read as well. Columns: ``src_subject_id`` (``HCA…``, also with ``_V1`` or ``_V1_MR`` behind it),
-``interview_age`` in months, and where known ``sex`` (M, F), ``site`` and ``visit`` (or
-``redcap_event``). A row that names no visit is of the first one, V1.
+Both tables have two header rows, the names and then a description of each; a table without the
+second is read as well. Where both are there, ``ndar_subject01`` is read. Columns:
+``src_subject_id`` (``HCA…``, also with ``_V1`` or ``_V1_MR`` behind it), ``interview_age`` in
+months, and where known ``sex`` (M, F), ``site`` and ``visit`` (or ``redcap_event``). Imaging visits
+are V1, V2 and so on. A row that names no visit is of the first one, V1; a row of another visit (F1,
+F2, Covid, CR: a call or a questionnaire between the imaging visits) is not used.
 
-Ages of 90 years and more are capped (it could not be confirmed how). A text such as ``90+``,
-``>1080`` or ``90 or older`` is no label, and its scans are excluded. So is exactly 1080 months,
-unless the table holds an age above it: then nothing was capped and 1080 is an age like any other.
+Ages of 90 years and more are capped, in ways that differ between releases. A text such as ``90+``,
+``>1080`` or ``90 or older`` is no label, and its scans are excluded. Older tables give all who are
+older than 90 years 1200 months: where no other age is above 1080 months, 1200 is that code and
+excluded, and where no age at all is above it, exactly 1080 months is a cap and excluded.
 
 All visits of a patient are one group. There is no official split.
 """
@@ -25,18 +29,19 @@ All visits of a patient are one group. There is no official split.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
 from supremix_datasets.cards.dataset import Dataset
-from supremix_datasets.cards.sample import Rejected, Sample, Scan
+from supremix_datasets.cards.sample import Rejected, Sample, Scan, sample_or_rejected
 from supremix_datasets.errors import SourceError
 from supremix_datasets.phantoms.folder import head_phantom
 from supremix_datasets.phantoms.hcp_aging import write_hcp_phantoms
-from supremix_datasets.readers.brain_age import NiftiReader, brain_age_card
-from supremix_datasets.sources.files import list_files
+from supremix_datasets.readers.brain_age import NiftiReader, brain_age_card, sex_covariate
+from supremix_datasets.sources.files import find_named, list_files
 from supremix_datasets.sources.tables import (
     check_numbers,
     label_problem,
@@ -54,7 +59,13 @@ KINDS = (
 
 PACKAGE = re.compile(r"^(?P<patient>HCA\d{7})_(?P<visit>V\d+)_MR$")
 PERSON = re.compile(r"^(?P<patient>HCA\d{7})(_(?P<visit>V\d+)(_MR)?)?$")
-TABLE = re.compile(r"(^|/)ndar_subject01[^/]*\.(txt|tsv|csv)$", re.IGNORECASE)
+TABLES = (
+    re.compile(r"ndar_subject01.*\.(txt|tsv|csv)$", re.IGNORECASE),
+    re.compile(r"HCA_.*subject_completeness.*\.(csv|txt|tsv)$", re.IGNORECASE),
+)
+"""Names of the tables, the best first."""
+
+IMAGING_VISIT = re.compile(r"(?<![a-z0-9])v(?:isit)?[ _-]?0*(\d+)(?![0-9])", re.IGNORECASE)
 COLUMNS = {
     "patient": ["src_subject_id"],
     "age": ["interview_age"],
@@ -62,12 +73,16 @@ COLUMNS = {
     "site?": ["site"],
     "visit?": ["visit", "redcap_event"],
 }
-CAP_MONTHS = 1080.0
+CAP_MONTHS, CODE_MONTHS = 1080.0, 1200.0
+"""90 years, and the code that older tables have in the place of every age above."""
+
 CAPPED = re.compile(
     r"(?:(?:>=?|≥)\s*)?(?:90|1080)(?:\.0*)?\s*(?:y\w*|m\w*)?\s*(?:\+|(?:or|and)\s+\w+)?",
     re.IGNORECASE,
 )
 """A text that stands for all ages from 90 years on; a bare number is looked at apart."""
+
+SEXES = {"m": 1.0, "f": 0.0, "male": 1.0, "female": 0.0}
 
 CARD = brain_age_card(
     name="hcp-aging",
@@ -81,7 +96,7 @@ CARD = brain_age_card(
 class HcpAgingReader(NiftiReader):
     """Reads the downloaded folder; see the module's text for what it accepts."""
 
-    version: int = 2
+    version: int = 3
 
     def scan(self, source: str) -> Scan:
         """Pair scans with ages; touches no pixel.
@@ -110,11 +125,11 @@ Packages = dict[tuple[str, str], dict[str, list[str]]]
 
 @dataclass(frozen=True)
 class _AgeTable:
-    """The table: a row per scan, the scans whose rows disagree, and whether 1080 is a cap."""
+    """The table: a row per scan, the scans whose rows disagree, and the months that are a cap."""
 
     rows: dict[str, dict[str, str | None]]
     doubtful: frozenset[str]
-    capped: bool
+    cap: float | None
 
 
 def _packages(listing: dict[str, Any]) -> Packages:
@@ -132,13 +147,14 @@ def _packages(listing: dict[str, Any]) -> Packages:
 
 
 def _table(source: str, listing: dict[str, Any]) -> str:
-    tables = [path for path in listing if TABLE.search(path)]
-    if not tables:
+    found = [table for name in TABLES for table in find_named(listing, name)]
+    if not found:
         raise SourceError(
-            f"no ndar_subject01.txt in {source!r}. It comes with the download's tables "
-            "(src_subject_id and interview_age): put it into that folder."
+            f"no ndar_subject01.txt and no HCA_LS_2.0_subject_completeness.csv in {source!r}. They "
+            "come with the download's tables (src_subject_id and interview_age): put one of them "
+            "into that folder."
         )
-    return str(listing[min(tables, key=lambda path: (len(path), path))]["address"])
+    return found[0]
 
 
 def _age_table(table: str) -> _AgeTable:
@@ -149,19 +165,28 @@ def _age_table(table: str) -> _AgeTable:
         pl.Series("age", [None if _is_cap(a) else a for a in frame["age"]], dtype=pl.String)
     )
     check_numbers(numbers, "age", "interview_age", table)
-    ages = [to_number(age) for age in numbers["age"].to_list()]
     key = pl.struct("patient", "visit").map_elements(_key, return_dtype=pl.String)
     rows, doubtful = merge_rows(frame.select("age", "sex", "site", key=key), "key")
-    return _AgeTable(rows, doubtful, capped=max((a for a in ages if a), default=0) <= CAP_MONTHS)
+    return _AgeTable(rows, doubtful, _cap(to_number(age) or 0.0 for age in numbers["age"]))
+
+
+def _cap(months: Iterable[float]) -> float | None:
+    """The age in months that stands for all from 90 years on; None where nothing was capped."""
+    above = {age for age in months if age > CAP_MONTHS}
+    if above - {CODE_MONTHS}:
+        return None
+    return CODE_MONTHS if above else CAP_MONTHS
 
 
 def _key(row: dict[str, str | None]) -> str | None:
-    """``HCA6002236_V1`` of a row of the table; None where it is of another study."""
+    """``HCA6002236_V1`` of a row of the table; None for another study or a visit without images."""
     match = PERSON.match(row["patient"] or "")
     if match is None:
         return None
-    visit = re.search(r"V\d+", row["visit"] or "")
-    return f"{match['patient']}_{visit[0] if visit else match['visit'] or 'V1'}"
+    if not row["visit"]:
+        return f"{match['patient']}_{match['visit'] or 'V1'}"
+    visit = IMAGING_VISIT.search(row["visit"])
+    return f"{match['patient']}_V{visit[1]}" if visit else None
 
 
 def _is_cap(age: str | None) -> bool:
@@ -171,13 +196,13 @@ def _is_cap(age: str | None) -> bool:
     return CAPPED.fullmatch(age) is not None
 
 
-def _age(text: str | None, capped: bool) -> tuple[float | None, str | None]:
+def _age(text: str | None, cap: float | None) -> tuple[float | None, str | None]:
     """Years, or why there are none."""
     if _is_cap(text):
         return None, f"the age is capped: {text!r} stands for all ages from 90 years on"
     months = to_number(text)
-    if capped and months == CAP_MONTHS:
-        return None, "the age is capped: 1080 months stands for all ages from 90 years on"
+    if months is not None and months == cap:
+        return None, f"the age is capped: {months:g} months stands for all ages from 90 years on"
     years = None if months is None else months / 12
     return years, label_problem(years, CARD.label_range, CARD.unit)
 
@@ -192,22 +217,20 @@ def _sample(
     if row is None:
         reason = f"the table has no row of this patient at visit {key[1]}"
         return Rejected(id=name, reason=reason, address=where)
-    age, problem = _age(row["age"], ages.capped)
+    age, problem = _age(row["age"], ages.cap)
     if name in ages.doubtful:
         problem = "the table has rows of this scan that contradict each other"
     elif not addresses:
         problem = _lacking(files, kind)
     elif len(addresses) > 1:
         problem = f"the folder holds {len(addresses)} packages of this scan"
-    if problem or age is None:
-        return Rejected(id=name, reason=problem or "no label in the table", address=where)
-    sex = {"m": 1.0, "f": 0.0, "male": 1.0, "female": 0.0}.get((row["sex"] or "").lower())
-    return Sample(
-        id=name,
+    return sample_or_rejected(
+        problem,
+        name=name,
         group=key[0],
         target=age,
         address=where,
-        covariates={} if sex is None else {"sex": sex},
+        covariates=sex_covariate(row["sex"], SEXES),
         site=row["site"],
     )
 
@@ -221,5 +244,5 @@ def _lacking(files: dict[str, list[str]], kind: str) -> str:
 DATASET = Dataset(
     card=CARD,
     reader=HcpAgingReader(),
-    phantom=head_phantom(write=write_hcp_phantoms),
+    phantom=head_phantom(write=write_hcp_phantoms, version=2),
 )

@@ -24,9 +24,9 @@ import polars as pl
 
 from supremix_datasets.cards.augmentation import Augmentation
 from supremix_datasets.cards.dataset import Dataset
-from supremix_datasets.cards.sample import Rejected, Sample, Scan
+from supremix_datasets.cards.sample import Rejected, Sample, Scan, sample_or_rejected
 from supremix_datasets.errors import SourceError
-from supremix_datasets.readers.brain_age import NiftiReader, brain_age_card
+from supremix_datasets.readers.brain_age import NiftiReader, brain_age_card, sex_covariate
 from supremix_datasets.sources.files import list_files
 from supremix_datasets.sources.tables import (
     check_numbers,
@@ -136,8 +136,7 @@ def _sample(
     number: str, images: list[_T1File], row: dict[str, str | None] | None, doubtful: bool
 ) -> Sample | Rejected:
     name = f"IXI{number}"
-    where = images[0].address if images else ""
-    age = to_number(row["age"]) if row else None
+    age, sex = (to_number(row["age"]), row["sex"]) if row else (None, None)
     problem = label_problem(age, CARD.label_range, CARD.unit)
     if row is None:
         problem = "the table has no row of this id"
@@ -147,16 +146,14 @@ def _sample(
         problem = "no T1 image of this id"
     elif len(images) > 1:
         problem = f"{len(images)} T1 images of this id, and one age"
-    if problem or age is None or row is None:
-        return Rejected(id=name, reason=problem or "no label in the table", address=where)
-    sex = SEXES.get((row["sex"] or "").lower().removesuffix(".0"))
-    return Sample(
-        id=name,
+    return sample_or_rejected(
+        problem,
+        name=name,
         group=name,
         target=age,
-        address=where,
-        covariates={} if sex is None else {"sex": sex},
-        site=images[0].site,
+        address=images[0].address if images else "",
+        covariates=sex_covariate(sex, SEXES),
+        site=images[0].site if images else None,
     )
 
 

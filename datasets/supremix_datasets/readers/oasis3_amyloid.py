@@ -27,7 +27,7 @@ from dataclasses import dataclass
 
 from supremix_datasets.cards.covariate import Covariate
 from supremix_datasets.cards.dataset import Dataset
-from supremix_datasets.cards.sample import Rejected, Sample, Scan
+from supremix_datasets.cards.sample import Rejected, Sample, Scan, sample_or_rejected
 from supremix_datasets.errors import LabelTableError, SourceError
 from supremix_datasets.readers.pet_files import (
     PetImage,
@@ -36,7 +36,7 @@ from supremix_datasets.readers.pet_files import (
     other_kind,
     pet_images,
 )
-from supremix_datasets.sources.files import list_files
+from supremix_datasets.sources.files import find_named, list_files
 from supremix_datasets.sources.tables import (
     LINE,
     check_numbers,
@@ -45,7 +45,7 @@ from supremix_datasets.sources.tables import (
     to_number,
 )
 
-TABLE = "OASIS3_amyloid_centiloid.csv"
+TABLE = re.compile(r"OASIS3_amyloid_centiloid\.csv$")
 SUBJECT = re.compile(r"OAS3\d+")
 DAY = re.compile(r"(?<![A-Za-z0-9])(?:ses-|sess-)?d(\d{1,6})(?![0-9A-Za-z])")
 TRACER = re.compile(r"(?<![A-Za-z0-9])(AV45|PIB)(?![A-Za-z0-9])", re.IGNORECASE)
@@ -94,16 +94,15 @@ class Oasis3AmyloidReader(PetReader):
                 f"no PET image in {source!r}: expected files like OAS30001_AV45_d2430/pet1/"
                 "sub-OAS30001_ses-d2430_acq-AV45_pet.nii.gz."
             )
-        tables = sorted(path for path in listing if path.rsplit("/", 1)[-1] == TABLE)
+        tables = find_named(listing, TABLE)
         if not tables:
             raise SourceError(
-                f"no {TABLE} in {source!r}. Download it with the OASIS-3 data files and put it "
-                "into that folder."
+                f"no OASIS3_amyloid_centiloid.csv in {source!r}. Download it with the OASIS-3 data "
+                "files and put it into that folder."
             )
-        table = str(listing[min(tables, key=len)]["address"])
-        rows = _rows(table)
+        rows = _rows(tables[0])
         used: dict[_CentiloidRow, str] = {}
-        return Scan.of((_sample(image, rows, used) for image in images), table)
+        return Scan.of((_sample(image, rows, used) for image in images), tables[0])
 
 
 @dataclass(frozen=True)
@@ -146,41 +145,38 @@ def _sample(
     subjects = sorted(set(SUBJECT.findall(text)))
     days = sorted({day.lstrip("0") or "0" for day in DAY.findall(text)})
     tracers = sorted({tracer.upper() for tracer in TRACER.findall(text)})
-    other = other_kind(image.path)
-    if other:
-        return _rejected(image, f"by its name it is no amyloid PET ({other})")
-    if len(subjects) != 1 or len(days) != 1 or len(tracers) > 1:
-        return _rejected(image, "expected one subject, one day and one tracer in its path")
-    of_day = rows.get((subjects[0], days[0]), [])
+    of_day = rows.get((subjects[0], days[0]), []) if len(subjects) == len(days) == 1 else []
     matches = [row for row in of_day if not tracers or row.tracer == tracers[0]]
-    if len(matches) != 1:
-        return _rejected(image, f"{len(matches)} rows of the table fit its subject, day and tracer")
+    other, problem = other_kind(image.path), None
+    if other:
+        problem = f"by its name it is no amyloid PET ({other})"
+    elif len(subjects) != 1 or len(days) != 1 or len(tracers) > 1:
+        problem = "expected one subject, one day and one tracer in its path"
+    elif len(matches) != 1:
+        problem = f"{len(matches)} rows of the table fit its subject, day and tracer"
+    if problem:
+        return Rejected(id=image.path, reason=problem, address=image.address)
     return _of_row(image, matches[0], used)
 
 
 def _of_row(
     image: PetImage, row: _CentiloidRow, used: dict[_CentiloidRow, str]
 ) -> Sample | Rejected:
-    name = f"{row.subject}_{row.tracer}_d{row.day}"
     problem = label_problem(row.target, CARD.label_range, CARD.unit)
     if row.tracer not in ("AV45", "PIB"):
         problem = f"unknown tracer {row.tracer!r}; known are AV45 and PIB"
     elif row in used:
         problem = f"another image of the same session is used: {used[row]}"
-    if problem or row.target is None:
-        return _rejected(image, problem or "no label in the table", name)
-    used[row] = image.path
-    return Sample(
-        id=name,
+    if not problem:
+        used[row] = image.path
+    return sample_or_rejected(
+        problem,
+        name=f"{row.subject}_{row.tracer}_d{row.day}",
         group=row.subject,
         target=row.target,
         address=image.address,
         covariates={"tracer": float(row.tracer == "PIB")},
     )
-
-
-def _rejected(image: PetImage, reason: str, name: str | None = None) -> Rejected:
-    return Rejected(id=name or image.path, reason=reason, address=image.address)
 
 
 DATASET = Dataset(card=CARD, reader=Oasis3AmyloidReader())

@@ -31,11 +31,11 @@ import polars as pl
 
 from supremix_datasets.cards.augmentation import Augmentation
 from supremix_datasets.cards.dataset import Dataset, Decoded
-from supremix_datasets.cards.sample import Rejected, Sample, Scan
+from supremix_datasets.cards.sample import Rejected, Sample, Scan, sample_or_rejected
 from supremix_datasets.decoding.arrays import decode_npy
 from supremix_datasets.errors import DecodeError, SourceError
-from supremix_datasets.readers.brain_age import brain_age_card
-from supremix_datasets.sources.files import file_name, list_files, read_bytes
+from supremix_datasets.readers.brain_age import brain_age_card, sex_covariate
+from supremix_datasets.sources.files import file_name, find_named, list_files, read_bytes
 from supremix_datasets.sources.tables import (
     check_numbers,
     label_problem,
@@ -64,7 +64,7 @@ SPLIT_NAMES = {
     "external_val": "test",
     "test": "test",
 }
-TABLE = re.compile(r"(^|/)participants[^/]*\.(tsv|csv)$", re.IGNORECASE)
+TABLE = re.compile(r"participants.*\.(tsv|csv)$", re.IGNORECASE)
 COLUMNS = {
     "id": ["participant_id"],
     "age": ["age"],
@@ -110,7 +110,7 @@ class OpenBhbReader:
                 f"no image in {source!r}: expected files like "
                 "sub-100053248969_preproc-cat12vbm_desc-gm_T1w.npy (or …quasiraw_T1w.npy)."
             )
-        tables = [str(info["address"]) for path, info in listing.items() if TABLE.search(path)]
+        tables = find_named(listing, TABLE)
         if not tables:
             raise SourceError(
                 f"no participants.tsv in {source!r}. Put the official table (participant_id, age, "
@@ -215,15 +215,13 @@ def _sample(
         problem = f"expected one {kind} image of this id, found {len(of_kind)}"
     split, contradiction = _split(row["split"], images[0].split)
     problem = problem or contradiction
-    if problem or age is None:
-        return Rejected(id=patient, reason=problem or "no label in the table", address=where)
-    sex = SEXES.get((row["sex"] or "").lower().removesuffix(".0"))
-    return Sample(
-        id=patient,
+    return sample_or_rejected(
+        problem,
+        name=patient,
         group=patient,
         target=age,
         address=where,
-        covariates={} if sex is None else {"sex": sex},
+        covariates=sex_covariate(row["sex"], SEXES),
         split=split,
         site=row["site"],
     )

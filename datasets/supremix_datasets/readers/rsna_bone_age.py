@@ -30,7 +30,7 @@ from supremix_datasets.cards.augmentation import Augmentation
 from supremix_datasets.cards.card import Card
 from supremix_datasets.cards.covariate import SEX
 from supremix_datasets.cards.dataset import Dataset, Decoded, Phantom
-from supremix_datasets.cards.sample import Rejected, Sample, Scan
+from supremix_datasets.cards.sample import Rejected, Sample, Scan, sample_or_rejected
 from supremix_datasets.decoding.dicom import decode_dicom
 from supremix_datasets.decoding.images import decode_picture
 from supremix_datasets.decoding.radiographs import upright_grey
@@ -168,21 +168,19 @@ def _pair(images: list[_Radiograph], tables: LabelTables) -> list[Sample | Rejec
 
 
 def _sample(image: _Radiograph, row: BoneAgeRow | None) -> Sample | Rejected:
+    months, male = (row.months, row.male) if row else (None, None)
+    problem = label_problem(months, CARD.label_range, CARD.unit)
     if row is None:
         problem = "no row in the table of its set"
     elif row.doubtful:
         problem = "the tables list it more than once, with different values"
-    else:
-        problem = label_problem(row.months, CARD.label_range, CARD.unit)
-    if problem is not None or row is None or row.months is None:
-        reason = problem or "no label in the table"
-        return Rejected(id=image.name, reason=reason, address=image.address)
-    return Sample(
-        id=image.name,
+    return sample_or_rejected(
+        problem,
+        name=image.name,
         group=image.name,
-        target=row.months,
+        target=months,
         address=image.address,
-        covariates={} if row.male is None else {"sex": row.male},
+        covariates={} if male is None else {"sex": male},
         split=image.split,
     )
 

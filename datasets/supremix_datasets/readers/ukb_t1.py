@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from supremix_datasets.cards.dataset import Dataset, Decoded
-from supremix_datasets.cards.sample import Rejected, Sample, Scan
+from supremix_datasets.cards.sample import Rejected, Sample, Scan, sample_or_rejected
 from supremix_datasets.decoding.images import decode_nifti
 from supremix_datasets.errors import DecodeError, LabelTableError, SourceError
 from supremix_datasets.phantoms.folder import head_phantom
@@ -156,13 +156,12 @@ def _sample(
         problem = "the table has rows of this eid that contradict each other"
     if problem is None:
         problem = _files_problem(files)
-    if problem is not None or age is None:
-        return Rejected(id=name, reason=problem or "no label in the table", address=where)
-    return Sample(
-        id=name,
+    return sample_or_rejected(
+        problem,
+        name=name,
         group=eid,
         target=age,
-        address=f"zip://{MEMBER}::{files.zip}" if files.zip else where,
+        address=f"zip://{MEMBER}::{files.zip}" if files.zip and not problem else where,
         covariates={} if patient.sex is None else {"sex": patient.sex},
         site=patient.sites.get(visit),
     )

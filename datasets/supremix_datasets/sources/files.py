@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any
@@ -93,6 +93,12 @@ def list_files(source: str) -> dict[str, dict[str, Any]]:
             f"the folder {source!r} is empty. Give the folder that holds the dataset."
         )
     return listing
+
+
+def find_named(listing: Mapping[str, Mapping[str, Any]], name: re.Pattern[str]) -> list[str]:
+    """Addresses of the files whose name matches from its beginning, the shortest path first."""
+    paths = [path for path in listing if name.match(path.rsplit("/", 1)[-1])]
+    return [str(listing[path]["address"]) for path in sorted(paths, key=lambda p: (len(p), p))]
 
 
 def listing_signature(listing: dict[str, dict[str, Any]]) -> str:

@@ -166,8 +166,23 @@ def test_a4_has_several_rows_a_person(tmp_path: Path) -> None:
     scan = A4.reader.scan(str(tmp_path))
     assert len(scan.samples) == 3
     assert not scan.rejected
-    lines = (tmp_path / "A4_PETSUVR_PRV2_01Jun2024.csv").read_text().splitlines()
+    lines = (tmp_path / "imaging_SUVR_amyloid.csv").read_text().splitlines()
     assert len(lines) == 1 + 5 * 3
+    (image, *_) = sorted(tmp_path.rglob("*.nii.gz"))
+    bid, session = image.parts[-4:-2]
+    assert image.name == f"A4_PET_FBP_{bid}_{session}.nii.gz"
+
+
+def test_a4_patients_who_were_screened_again_are_one_group_under_two_bids(tmp_path: Path) -> None:
+    writer(A4)(tmp_path, 40, 0, (0, 1))
+    samples = A4.reader.scan(str(tmp_path)).samples
+    assert len(samples) == 40
+    bids: dict[str, set[str]] = {}
+    for sample in samples:
+        bids.setdefault(sample.group, set()).add(sample.id.split("_")[0])
+    assert {len(several) for several in bids.values()} == {1, 2}
+    table = (tmp_path / "imaging_SUVR_amyloid.csv").read_text()
+    assert ",No,,,," in table  # not analysed: no region
 
 
 @BOTH

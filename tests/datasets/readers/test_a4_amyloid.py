@@ -52,6 +52,8 @@ def test_the_label_is_that_of_the_summary_region(tmp_path: Path) -> None:
         "PET/B10000001_VISCODE_002.nii",
         "A4_MR_and_PET_B10000001_V2.nii",
         "visit-02/B10000001.nii",
+        "B10000001/002/FBP/A4_PET_FBP_B10000001_002.nii",
+        "B10000001/002/FBP/scan.nii",
     ],
 )
 def test_many_names_are_understood(tmp_path: Path, path: str) -> None:
@@ -59,6 +61,101 @@ def test_many_names_are_understood(tmp_path: Path, path: str) -> None:
     put_table(tmp_path, [summary("B10000001", "002")])
     scan = READER.scan(str(tmp_path))
     assert [(s.id, s.target) for s in scan.samples] == [("B10000001_2", 1.2)]
+
+
+@pytest.mark.parametrize("visit", ["2", "002", "3"])
+def test_the_first_scan_is_visit_2_in_names_and_2_or_3_in_tables(
+    tmp_path: Path, visit: str
+) -> None:
+    put_image(tmp_path, "B10000001/002/FBP/A4_PET_FBP_B10000001_002.nii")
+    put_table(tmp_path, [summary("B10000001", visit), summary("B10000001", "66", 1.5)])
+    assert [(s.id, s.target) for s in READER.scan(str(tmp_path)).samples] == [("B10000001_2", 1.2)]
+
+
+def test_sessions_tell_visits_apart_and_modalities_what_is_no_amyloid_pet(tmp_path: Path) -> None:
+    for bid, session, kind, name in (
+        ("B10000001", "002", "FBP", "PET_FBP"),
+        ("B10000001", "066", "FBP", "PET_FBP"),
+        ("B10000001", "004", "T1", "MR_T1"),
+        ("B10000001", "066", "FTP", "PET_FTP"),
+    ):
+        put_image(tmp_path, f"{bid}/{session}/{kind}/A4_{name}_{bid}_{session}.nii")
+    put_table(tmp_path, [summary("B10000001", 2, 1.1), summary("B10000001", 66, 1.3)])
+    scan = READER.scan(str(tmp_path))
+    assert [(s.id, s.target) for s in scan.samples] == [
+        ("B10000001_2", 1.1),
+        ("B10000001_66", 1.3),
+    ]
+    assert {r.reason for r in scan.rejected} == {
+        "by its name it is no amyloid PET (T1)",
+        "by its name it is no amyloid PET (FTP)",
+    }
+
+
+def test_the_newer_table_is_read_before_the_older_one(tmp_path: Path) -> None:
+    put_image(tmp_path, "B10000001.nii")
+    put_table(tmp_path, [summary("B10000001", 3, 1.1)])
+    header = (
+        *("SUBSTUDY", "BID", "scan_number", "VISCODE", "scan_date_DAYS_CONSENT"),
+        *("scan_date_DAYS_T0", "ligand", "scan_analyzed", "brain_region"),
+        *("suvr_cer", "suvr_persi", "suvr_crus"),
+    )
+    known = ("A4", "B10000001", 1, 2, 12, -70, "Florbetapir")
+    with (tmp_path / "imaging_SUVR_amyloid.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(
+            [
+                header,
+                (*known, "No", "", "", "", ""),
+                (*known, "Yes", "Composite_Summary", 1.2, 0.7, 1.3),
+            ]
+        )
+    scan = READER.scan(str(tmp_path))
+    assert [(s.id, s.target) for s in scan.samples] == [("B10000001_2", 1.2)]
+    assert [table.rsplit("/", 1)[-1] for table in scan.tables] == ["imaging_SUVR_amyloid.csv"]
+
+
+@pytest.mark.parametrize("column", ["PREVBID", "PREBID"])
+def test_both_bids_of_a_patient_who_was_screened_again_are_one_group(
+    tmp_path: Path, column: str
+) -> None:
+    bids = [f"B1000000{n}" for n in range(1, 5)]
+    for bid in bids:
+        put_image(tmp_path, f"{bid}.nii")
+    put_table(tmp_path, [summary(bid) for bid in bids])
+    assert {s.group for s in READER.scan(str(tmp_path)).samples} == set(bids)
+    with (tmp_path / "SUBJINFO.csv").open("w", newline="") as file:
+        earlier = {bids[0]: bids[2], bids[2]: bids[1]}
+        rows = [(bid, earlier.get(bid, "")) for bid in bids]
+        csv.writer(file).writerows([("BID", column), *rows])
+    scan = READER.scan(str(tmp_path))
+    assert {s.id[:9]: s.group for s in scan.samples} == {
+        **dict.fromkeys(bids[:3], bids[0]),
+        bids[3]: bids[3],
+    }
+    assert scan.tables[-1].endswith("SUBJINFO.csv")
+
+
+def test_rows_without_a_region_are_nothing_and_rows_that_agree_are_one(tmp_path: Path) -> None:
+    for number in (1, 2, 3):
+        put_image(tmp_path, f"B1000000{number}.nii")
+    put_table(
+        tmp_path,
+        [
+            ("B10000001", 2, "", ""),
+            summary("B10000001", suvr="1.20"),
+            summary("B10000001", suvr=1.2),
+            summary("B10000001", suvr=""),
+            ("B10000002", 2, "", ""),
+            summary("B10000003", suvr=1.2),
+            summary("B10000003", suvr=1.3),
+        ],
+    )
+    scan = READER.scan(str(tmp_path))
+    assert [(s.id, s.target) for s in scan.samples] == [("B10000001_2", 1.2)]
+    assert [r.reason for r in scan.rejected] == [
+        "the table has no summary row of this BID",
+        "the table lists visit 2 more than once, with different values",
+    ]
 
 
 def test_a_folder_of_slices_is_one_image(tmp_path: Path) -> None:
@@ -100,7 +197,7 @@ def test_what_cannot_be_used_is_excluded_with_its_reason(tmp_path: Path) -> None
             summary("B10000005", suvr=""),
             summary("B10000006", suvr=9),
             summary("B10000007"),
-            summary("B10000007"),
+            summary("B10000007", suvr=1.3),
             summary("B10000008"),
         ],
     )
@@ -116,7 +213,7 @@ def test_what_cannot_be_used_is_excluded_with_its_reason(tmp_path: Path) -> None
         "A4_PET_FTP_B10000004.nii": "by its name it is no amyloid PET (FTP)",
         "B10000005.nii": "no label in the table",
         "B10000006.nii": "label 9 is outside the possible range 0.3 to 3.5 SUVR",
-        "B10000007.nii": "the table lists visit 2 more than once",
+        "B10000007.nii": "the table lists visit 2 more than once, with different values",
         "b/B10000008.nii": "another image of the same visit is used: a/B10000008.nii",
     }
 
@@ -133,9 +230,9 @@ def test_wrong_folders_and_tables_say_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(LabelTableError, match=r"'suvr_cer'.*line 2: '1,2'"):
         READER.scan(str(tmp_path))
     (tmp_path / "A4_PETSUVR_PRV2_01Jan2020.csv").write_bytes((tmp_path / TABLE).read_bytes())
-    with pytest.raises(SourceError, match="2 tables A4_PETSUVR"):
+    with pytest.raises(SourceError, match=r"2 tables imaging_SUVR_amyloid\.csv or A4_PETSUVR"):
         READER.scan(str(tmp_path))
     for table in tmp_path.glob("*.csv"):
         table.unlink()
-    with pytest.raises(SourceError, match=r"no A4_PETSUVR_PRV2_<date>\.csv"):
+    with pytest.raises(SourceError, match=r"0 tables .*A4_PETSUVR_PRV2_<date>\.csv"):
         READER.scan(str(tmp_path))

@@ -139,6 +139,64 @@ def test_what_cannot_be_used_is_excluded_with_its_reason(tmp_path: Path) -> None
     ]
 
 
+@pytest.mark.parametrize("flag", [-2, -1, 0, 1, "", "2.5"])
+def test_only_scans_with_qc_flag_2_are_used(tmp_path: Path, flag: object) -> None:
+    for number in (1, 2):
+        put_image(tmp_path, f"002_S_000{number}", "2012-05-15", f"I{number}")
+    rows = [row("002_S_0001", "2012-05-15", "1", qc=flag), row("002_S_0002", "2012-05-15", "2")]
+    put_table(tmp_path, rows)
+    scan = READER.scan(str(tmp_path))
+    assert [s.id for s in scan.samples] == ["002_S_0002_I2"]
+    shown = "none" if flag == "" else flag
+    assert scan.rejected[0].reason == f"qc_flag is {shown}; only scans with 2 are used"
+
+
+@pytest.mark.parametrize(("six", "eight"), [("6MM", "8MM"), ("6", "8"), ("6.0 mm", "8 MM")])
+def test_of_two_resolutions_in_one_table_6_mm_is_read(tmp_path: Path, six: str, eight: str) -> None:
+    for number in (1, 2, 3):
+        put_image(tmp_path, f"002_S_000{number}", "2012-05-15", f"I{number}")
+    put_image(tmp_path, "002_S_0004", "2012-05-15", "I44")
+    put_table(
+        tmp_path,
+        [
+            [*row("002_S_0001", "2012-05-15", "1", suvr=1.1), eight],
+            [*row("002_S_0001", "2012-05-15", "1", suvr=1.2), six],
+            [*row("002_S_0002", "2012-05-15", "2", suvr=1.3), ""],
+            [*row("002_S_0003", "2012-05-15", "3", suvr=1.4), eight],
+            [*row("002_S_0004", "2012-05-15", "4", suvr=1.5), eight],
+            [*row("002_S_0004", "2012-05-15", "5", suvr=1.6), six],
+        ],
+        header=(*HEADER, "IMAGE_RESOLUTION"),
+    )
+    scan = READER.scan(str(tmp_path))
+    assert [s.target for s in scan.samples] == [1.2, 1.3, 1.6]
+    assert [(r.id, r.reason) for r in scan.rejected] == [
+        ("002_S_0003_I3", "its row is of 8 mm resolution; only 6 mm is read")
+    ]
+    eights = AdniAmyloidReader(resolutions=(8,)).scan(str(tmp_path))
+    assert [s.target for s in eights.samples] == [1.1, 1.3, 1.4, 1.5]
+
+
+def test_what_is_no_resolution_is_an_error(tmp_path: Path) -> None:
+    put_image(tmp_path, "002_S_0001", "2012-05-15", "I1")
+    rows = [[*row("002_S_0001", "2012-05-15", "1"), "high"]]
+    put_table(tmp_path, rows, header=(*HEADER, "IMAGE_RESOLUTION"))
+    with pytest.raises(LabelTableError, match="line 2: IMAGE_RESOLUTION 'high' is no resolution"):
+        READER.scan(str(tmp_path))
+
+
+def test_an_image_id_is_the_same_with_i_d_or_neither(tmp_path: Path) -> None:
+    ids = {"I11": "D11", "I12": "I12", "I13": "13", "D14": "I14"}
+    for number, (folder, _) in enumerate(ids.items(), start=1):
+        put_image(tmp_path, f"002_S_000{number}", "2012-05-15", folder)
+    rows = [
+        row(f"002_S_000{number}", "2010-01-01", listed)
+        for number, listed in enumerate(ids.values(), start=1)
+    ]
+    put_table(tmp_path, rows)
+    assert [s.id[-3:] for s in READER.scan(str(tmp_path)).samples] == ["I11", "I12", "I13", "I14"]
+
+
 def test_the_tracer_is_a_covariate_or_the_only_one_read(tmp_path: Path) -> None:
     rows = []
     for number, tracer in enumerate(("FBP", "FBB", "NAV"), start=1):

@@ -84,10 +84,53 @@ def test_a_capped_age_is_no_label(make: Make, age: str) -> None:
     assert "all ages from 90 years on" in scan.rejected[0].reason
 
 
-def test_ages_above_the_cap_show_that_there_is_none(make: Make) -> None:
+@pytest.mark.parametrize(
+    ("months", "years"),
+    [
+        ((1080, 720), (None, 60)),
+        ((1080, 1081), (90, 1081 / 12)),
+        # older tables: 1200 months for all who are older than 90 years
+        ((1080, 1200), (90, None)),
+        ((720, 1200), (60, None)),
+        ((1105, 1200), (1105 / 12, 100)),
+    ],
+)
+def test_what_stands_for_all_ages_from_90_years_on_follows_from_the_ages_above(
+    make: Make, months: tuple[int, int], years: tuple[float | None, float | None]
+) -> None:
     scans = {"HCA0000001_V1": [MNI], "HCA0000002_V1": [MNI]}
-    scan = READER.scan(str(make(scans, [patient(1, 1080), patient(2, 1200)])))
-    assert [s.target for s in scan.samples] == [90.0, 100.0]
+    scan = READER.scan(str(make(scans, [patient(n, m) for n, m in enumerate(months, start=1)])))
+    assert [s.target for s in scan.samples] == [y for y in years if y is not None]
+    assert all("months stands for all ages from 90 years on" in r.reason for r in scan.rejected)
+
+
+def test_the_completeness_table_is_read_where_the_other_is_not_there(make: Make) -> None:
+    folder = make({"HCA0000001_V1": [MNI]}, [patient(1, 726)])
+    (folder / "ndar_subject01.txt").unlink()
+    table = folder / "HCA_LS_2.0_subject_completeness.csv"
+    table.write_text(
+        "subjectkey,src_subject_id,interview_date,interview_age,sex,unrelated_subset\n"
+        'The GUID,"Subject ID, in the lab",Date,Age in months,Sex,Whether unrelated\n'
+        "NDAR1,HCA0000001,01/01/2019,732,F,TRUE\n"
+    )
+    scan = READER.scan(str(folder))
+    assert [(s.target, dict(s.covariates)) for s in scan.samples] == [(61.0, {"sex": 0.0})]
+    assert scan.tables[0].endswith(table.name)
+
+
+@pytest.mark.parametrize("column", ["visit", "redcap_event"])
+def test_rows_of_visits_without_images_are_not_used(make: Make, column: str) -> None:
+    scans = {f"HCA0000001_V{n}": [MNI] for n in (1, 2)} | {"HCA0000002_V1": [MNI]}
+    visits = {"F1": 732, "V1": 720, "Covid": 740, "CR": 741, "F2": 760, "V2": 750, "V3": 790}
+    rows = [(*patient(1, months), word) for word, months in visits.items()]
+    rows.append((*patient(2, 600), "F1"))
+    folder = make(scans, rows, header=(*NAMES, column), descriptions=(*DESCRIPTIONS, "Visit"))
+    scan = READER.scan(str(folder))
+    assert [(s.id, s.target) for s in scan.samples] == [
+        ("HCA0000001_V1", 60.0),
+        ("HCA0000001_V2", 62.5),
+    ]
+    assert [r.reason for r in scan.rejected] == ["the table has no row of this patient at visit V1"]
 
 
 def test_both_visits_are_one_person(make: Make) -> None:
@@ -159,7 +202,7 @@ def test_a_wrong_folder_or_table_says_what_to_do(make: Make, tmp_path: Path) -> 
     with pytest.raises(LabelTableError, match="no column 'src_subject_id'"):
         READER.scan(str(folder))
     (folder / "ndar_subject01.txt").unlink()
-    with pytest.raises(SourceError, match=r"no ndar_subject01\.txt"):
+    with pytest.raises(SourceError, match=r"no ndar_subject01\.txt and no HCA_LS_2"):
         READER.scan(str(folder))
 
 
@@ -231,6 +274,7 @@ def test_the_phantoms_head_wears_a_skull(tmp_path: Path) -> None:
     np.testing.assert_array_equal(head[brain > 0], brain[brain > 0])
     assert (head > 0).sum() > 1.1 * (brain > 0).sum()
     lines = (tmp_path / "ndar_subject01.txt").read_text().splitlines()
-    assert len(lines) == 3
+    assert len(lines) == 4
+    assert lines[3].endswith('"F1"')
     assert '"interview_age"' in lines[0]
     assert "Age in months" in lines[1]

@@ -13,9 +13,10 @@ import pytest
 from numpy.typing import NDArray
 
 from supremix_datasets import DecodeError, LabelTableError, SourceError
-from supremix_datasets.readers.oasis3_amyloid import TABLE, Oasis3AmyloidReader
+from supremix_datasets.readers.oasis3_amyloid import Oasis3AmyloidReader
 
 READER = Oasis3AmyloidReader()
+TABLE = "OASIS3_amyloid_centiloid.csv"
 HEADER = ("subject_id", "oasis_session_id", "tracer", "Centiloid_fSUVR_TOT_CORTMEAN")
 FRAMES = np.random.default_rng(0).integers(1, 900, (9, 10, 11, 3)).astype(np.float32)
 
