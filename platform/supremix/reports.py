@@ -57,7 +57,7 @@ def report(
         ReportError: No run, an unknown reference, format or split, or `out` is a run's folder.
         RunFolderError: The storage cannot be read or written.
     """
-    addresses = addresses_of(runs)
+    addresses = _addresses_of(runs)
     home = f"{addresses[0].rstrip('/')}/{HOME}" if len(addresses) == 1 else HOME
     target = to_path(home if out is None else out)
     options = Options(
@@ -92,7 +92,7 @@ def compare(*runs: Address, split: str = "test", paths: bool = False) -> Differe
     """
     if split not in ("test", "val"):
         raise SpecError(f"errors are compared on the split test or val, not {split!r}.")
-    addresses = addresses_of(runs)
+    addresses = _addresses_of(runs)
     with storage_errors(", ".join(addresses)):
         return compare_runs(addresses, split=split, paths=paths)
 
@@ -123,17 +123,13 @@ def results(
         TableError: There is nothing at an address.
         RunFolderError: An address is out of reach.
     """
-    addresses = addresses_of(runs)
+    addresses = _addresses_of(runs)
     with storage_errors(", ".join(addresses)):
         return supremix_reports.results(addresses, table, where, columns)
 
 
-def addresses_of(runs: Address | Sequence[Address]) -> list[str]:
-    """One address, or several, as texts: local ones absolute.
-
-    Raises:
-        RunFolderError: Nothing here can open such an address.
-    """
+def _addresses_of(runs: Address | Sequence[Address]) -> list[str]:
+    """One address, or several, as texts: local ones absolute."""
     if isinstance(runs, Sequence) and not isinstance(runs, str):
         return [str(to_path(address)) for address in runs]
     return [str(to_path(runs))]
@@ -149,7 +145,7 @@ def open_catalog(runs: Address | Sequence[Address]) -> Catalog:
         TableError: There is nothing at an address.
         RunFolderError: An address is out of reach.
     """
-    addresses = addresses_of(runs)
+    addresses = _addresses_of(runs)
     with storage_errors(", ".join(addresses)):
         return Catalog(collect(addresses))
 

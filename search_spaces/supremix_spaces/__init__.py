@@ -17,8 +17,8 @@ from supremix_spaces.parameters.parameters import Fixed as Fixed
 from supremix_spaces.parameters.parameters import Float as Float
 from supremix_spaces.parameters.parameters import Int as Int
 from supremix_spaces.parameters.parameters import Parameter as Parameter
+from supremix_spaces.parameters.parameters import Trial as Trial
 from supremix_spaces.parameters.serialization import load_parameters as load_parameters
-from supremix_spaces.parameters.trial import Trial as Trial
 from supremix_spaces.parameters.values import AUTO as AUTO
 from supremix_spaces.parameters.values import Auto as Auto
 from supremix_spaces.parameters.values import Condition as Condition

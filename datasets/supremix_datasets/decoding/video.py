@@ -17,9 +17,6 @@ from supremix_datasets.cards.dataset import Decoded
 from supremix_datasets.decoding.reading import reading
 from supremix_datasets.errors import DatasetError, DecodeError
 
-VIDEOS = (".avi", ".mp4", ".m4v", ".mov")
-"""Endings of the containers that are read. All of them state how many frames they hold."""
-
 MAX_FRAME_PIXELS = 4096 * 4096
 MAX_PIXELS = 2**29
 """Most pixels of one decoded video, hence bytes of memory: 43 times the longest echo of 1000

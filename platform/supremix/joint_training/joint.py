@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Unpack
 
-import polars as pl
 from upath import UPath
 
 from supremix.errors import RunFolderError, SpecError
@@ -16,6 +14,7 @@ from supremix.joint_training.driver import JointSpec, run_joint
 from supremix.joint_training.report import ALONE, JOINT, JointRow, joint_rows
 from supremix.progress.progress import Listener, silent
 from supremix.runs.folder import RunFolder, new_run_folder, removed_if_refused
+from supremix.runs.result import RunTables
 from supremix.search.request.declaration import MACHINE
 from supremix.search.request.keywords import TrainingKeywords
 from supremix.search.request.python import checked, takes_options
@@ -25,11 +24,10 @@ from supremix.storage.retry import storage_errors
 from supremix.training import Method, TrainedModel
 from supremix.training.artifacts.format import DESCRIPTION
 from supremix_datasets import Dataset
-from supremix_reports import read_table
 
 
 @dataclass(frozen=True)
-class JointResult:
+class JointResult(RunTables):
     """The result of a joint training, read from its run folder.
 
     Args:
@@ -42,21 +40,6 @@ class JointResult:
     def rows(self) -> list[JointRow]:
         """Each dataset's errors on validation and test, trained jointly and alone."""
         return joint_rows(self.predictions, self.mae)
-
-    @functools.cached_property
-    def predictions(self) -> pl.DataFrame:
-        """Predictions: one row for each model and sample of validation and test."""
-        return read_table(str(self.path), "predictions")
-
-    @functools.cached_property
-    def curves(self) -> pl.DataFrame:
-        """Learning curves: one row for each model, dataset and epoch."""
-        return read_table(str(self.path), "curves")
-
-    @functools.cached_property
-    def mae(self) -> pl.DataFrame:
-        """Errors: one row for each model, split and metric."""
-        return read_table(str(self.path), "mae")
 
     def load(self, dataset: str, *, alone: bool = False, **objects: Any) -> TrainedModel:
         """The model of a dataset, to predict with; `objects` as for `supremix.load`.

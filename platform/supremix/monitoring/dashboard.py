@@ -58,7 +58,7 @@ class Dashboard(AbstractContextManager["Dashboard", None]):
             if journal is None:
                 scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="supremix-"))
                 journal = Path(scratch) / "journal.log"
-            self._follower = Follower(runs_in(run), open_journal(journal))
+            self._follower = _Follower(runs_in(run), open_journal(journal))
             self._follower.look()
             # A storage of its own, as if it were another process.
             self._server = _listen(host, port, _read_only(wsgi(open_journal(journal))))
@@ -104,13 +104,8 @@ class Dashboard(AbstractContextManager["Dashboard", None]):
         self._resources.close()
 
 
-class Follower:
-    """Brings a journal up to date with the ledgers of runs.
-
-    Args:
-        runs: The runs; each becomes a study of its name.
-        storage: Optuna's storage, empty.
-    """
+class _Follower:
+    """Brings a storage up to date with the ledgers of runs, each of which becomes a study."""
 
     def __init__(self, runs: Iterable[RunFolder], storage: BaseStorage) -> None:
         self._storage = storage

@@ -45,7 +45,28 @@ class Best:
         return TrainedModel.load(self.model, **objects)
 
 
-class Result:
+class RunTables:
+    """The tables of a run, each read when it is first asked for."""
+
+    path: UPath
+
+    @functools.cached_property
+    def curves(self) -> pl.DataFrame:
+        """A row a trial and epoch; of a joint training a row a model, dataset and epoch."""
+        return read_table(str(self.path), "curves")
+
+    @functools.cached_property
+    def predictions(self) -> pl.DataFrame:
+        """A row a sample and model: of the best trial on validation, of final models on test."""
+        return read_table(str(self.path), "predictions")
+
+    @functools.cached_property
+    def mae(self) -> pl.DataFrame:
+        """A row a split and metric with its interval: MAE and others, also by label density."""
+        return read_table(str(self.path), "mae")
+
+
+class Result(RunTables):
     """The result of a search, read from its run folder.
 
     Args:
@@ -70,21 +91,6 @@ class Result:
     def trials(self) -> pl.DataFrame:
         """A row a trial, best first, a column a hyperparameter."""
         return trials_frame(read_table(str(self.path), "trials"))
-
-    @functools.cached_property
-    def curves(self) -> pl.DataFrame:
-        """A row a trial and epoch."""
-        return read_table(str(self.path), "curves")
-
-    @functools.cached_property
-    def predictions(self) -> pl.DataFrame:
-        """A row a sample: the best trial on validation, the final model on test."""
-        return read_table(str(self.path), "predictions")
-
-    @functools.cached_property
-    def mae(self) -> pl.DataFrame:
-        """A row a split and metric with its interval: MAE and others, also by label density."""
-        return read_table(str(self.path), "mae")
 
     @functools.cached_property
     def measures(self) -> pl.DataFrame:

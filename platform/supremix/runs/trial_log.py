@@ -55,7 +55,7 @@ class TrialLogs:
         if kind == TRIAL:
             self._write(event["number"], _begin_text(event))
         elif kind == EPOCH:
-            self._write(event["number"], epoch_text(event["row"], event["total"]))
+            self._write(event["number"], _epoch_text(event["row"], event["total"]))
         elif kind == END:
             self._write(event["number"], _end_text(event))
             self._flush(event["number"])
@@ -111,13 +111,8 @@ def _append(path: UPath, text: str) -> None:
         file.write(text)
 
 
-def epoch_text(row: Mapping[str, Any], total: int) -> str:
-    """An epoch in a line.
-
-    Args:
-        row: Row of the trial's table.
-        total: Epochs of the whole trial.
-    """
+def _epoch_text(row: Mapping[str, Any], total: int) -> str:
+    """An epoch in a line."""
     names = ("error", "loss", "lr", "seconds")
     values = " ".join(f"{n} {_number(row[n])}" for n in names if row.get(n) is not None)
     on = f" on {row['dataset']}" if row.get("dataset") else ""

@@ -21,7 +21,7 @@ from pyarrow import parquet  # pyright: ignore[reportMissingTypeStubs]
 from supremix_reports.errors import TableError
 from supremix_reports.tables import schema, storage
 from supremix_reports.tables.schema import pa
-from supremix_reports.tables.tables import arrow_table, check_version, conformed, table_address
+from supremix_reports.tables.tables import check_version, conformed, read_file, table_address
 
 # pyarrow carries no type information, and what polars takes of it has none either.
 _parquet = cast("Any", parquet)
@@ -207,8 +207,7 @@ def read_source(source: Source) -> pl.DataFrame:
     Raises:
         TableError, SchemaError: as `supremix_reports.read_table` does.
     """
-    folder = source.address.rpartition("/")[0]
-    frame = _from_arrow(arrow_table(folder, source.table))
+    frame = read_file(source.address, source.table)
     return frame.with_columns(pl.lit(source.address).alias(PATH))
 
 

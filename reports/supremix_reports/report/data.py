@@ -117,16 +117,16 @@ def read_report_data(
     own = collection.predictions.filter(pl.col(schema.SPLIT) == split).collect()
     apart = frozenset(problem.run for problem in odd)
     predictions, all_trials = _left(labelled(own, entries), apart), labelled(trials, entries)
-    refused = apart | _dropped(entries, predictions, split, problems)
+    damaged, untested = _lacking(entries, predictions, split, problems)
     written = labelled(mae.filter(pl.col(schema.SPLIT) == split), entries)
-    rows = _mae(entries, predictions, _left(written, refused), resampling)
+    rows = _mae(entries, predictions, _left(written, apart | damaged), resampling)
     return ReportData(
         collection=collection,
         entries=entries,
         all_trials=all_trials,
         predictions=predictions,
         mae=rows,
-        problems=(*problems, *_untested(entries, predictions, split, problems)),
+        problems=(*problems, *untested),
         split=split,
         reference=reference if isinstance(reference, str) else None,
         apart=apart,
@@ -186,13 +186,20 @@ def _left(frame: pl.DataFrame, without: Several[str]) -> pl.DataFrame:
     return frame.filter(~pl.col(schema.RUN).is_in(sorted(without))) if without else frame
 
 
-def _dropped(
+def _lacking(
     entries: Sequence[Entry], predictions: pl.DataFrame, split: str, problems: Sequence[Problem]
-) -> set[str]:
-    """Runs none of whose predictions of the split can be used, nor the error that follows."""
-    there = set(predictions[schema.RUN].unique().to_list())
-    known = {problem.run for problem in problems if problem.what == f"predictions, {split}"}
-    return {e.run.name for e in entries if e.run.name not in there and e.whole in known}
+) -> tuple[set[str], list[Problem]]:
+    """Runs whose predictions of the split are damaged; a problem for each other without any."""
+    there = set(predictions[schema.RUN])
+    lacking = [entry for entry in entries if entry.run.name not in there]
+    damaged = {problem.run for problem in problems if problem.what == f"predictions, {split}"}
+    said = {p.run for p in problems if re.search("predictions|trials|unit", p.what)}
+    reason = f"It has no predictions on {split}, so it is in no table of errors."
+    return {entry.run.name for entry in lacking if entry.whole in damaged}, [
+        Problem(entry.run.name, "predictions", reason)
+        for entry in lacking
+        if not {entry.run.name, entry.whole} & said
+    ]
 
 
 def _other_units(entries: Sequence[Entry]) -> list[Problem]:
@@ -208,25 +215,6 @@ def _other_units(entries: Sequence[Entry]) -> list[Problem]:
             )
             odd.append(Problem(entry.run.name, "unit", reason))
     return odd
-
-
-def _untested(
-    entries: Sequence[Entry],
-    predictions: pl.DataFrame,
-    split: str,
-    problems: Sequence[Problem],
-) -> list[Problem]:
-    """Runs without predictions of the split of which nothing has been said yet."""
-    there = set(predictions[schema.RUN].unique().to_list())
-    known = {
-        problem.run for problem in problems if re.search("predictions|trials|unit", problem.what)
-    }
-    reason = f"It has no predictions on {split}, so it is in no table of errors."
-    return [
-        Problem(entry.run.name, "predictions", reason)
-        for entry in entries
-        if entry.run.name not in there and not {entry.run.name, entry.whole} & known
-    ]
 
 
 def _mae(

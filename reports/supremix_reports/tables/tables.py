@@ -69,28 +69,12 @@ def read_table(folder: str, name: str) -> pl.DataFrame:
 
 def read_file(address: str, name: str) -> pl.DataFrame:
     """Read a Parquet file with the columns of the table `name`; errors as of `read_table`."""
-    return _from_arrow(_arrow_file(address, name))
-
-
-def arrow_table(folder: str, name: str) -> Any:
-    """Return a table as pyarrow has it; arguments and errors as of `read_table`."""
-    return _arrow_file(table_address(folder, name), name)
-
-
-def _arrow_file(address: str, name: str) -> Any:
     expected = _schema(name)
-    return conformed(read_arrow(address), expected, address)
+    return _from_arrow(conformed(_read_arrow(address), expected, address))
 
 
-def read_arrow(address: str) -> Any:
-    """Return a Parquet file as it was written, as a pyarrow table.
-
-    Args:
-        address: path or fsspec address of the file.
-
-    Raises:
-        TableError: when the file is missing or is no Parquet file.
-    """
+def _read_arrow(address: str) -> Any:
+    """Return a Parquet file as it was written, as a pyarrow table."""
     try:
         content = storage.read_bytes(address)
     except FileNotFoundError as error:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
+from typing import Protocol
 
 from supremix_spaces.errors import SpaceError
-from supremix_spaces.parameters.trial import Trial
 from supremix_spaces.parameters.values import (
     AUTO,
     Auto,
@@ -19,6 +20,24 @@ from supremix_spaces.parameters.values import (
     same,
     text,
 )
+
+
+class Trial(Protocol):
+    """What a space needs of an Optuna trial; any object with these methods will do."""
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+        """Draw a float."""
+        ...
+
+    def suggest_int(
+        self, name: str, low: int, high: int, *, step: int = 1, log: bool = False
+    ) -> int:
+        """Draw an integer."""
+        ...
+
+    def suggest_categorical(self, name: str, choices: Sequence[Value]) -> Value:
+        """Draw one of the choices."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

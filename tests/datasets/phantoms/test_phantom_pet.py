@@ -3,10 +3,12 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pydicom
 import pytest
+from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from supremix_datasets import Dataset, Store, assign, prepare
@@ -15,9 +17,9 @@ from supremix_datasets.phantoms.anatomy.amyloid_pet import (
     WHITE,
     Camera,
     Head,
+    Regions,
     draw_camera,
     draw_head,
-    ratio,
     render,
     spread,
 )
@@ -25,6 +27,15 @@ from supremix_datasets.readers.a4_amyloid import DATASET as A4
 from supremix_datasets.readers.adni_amyloid import DATASET as ADNI
 
 BOTH = pytest.mark.parametrize("dataset", [ADNI, A4], ids=lambda dataset: dataset.name)
+
+
+def ratio(cortex: NDArray[Any], cerebellum: NDArray[Any], regions: Regions) -> float:
+    """Mean over the cortical region by mean over the whole cerebellum, weighted with the shares."""
+    means = (
+        (image * share).sum(dtype=np.float64) / share.sum(dtype=np.float64)
+        for image, share in ((cortex, regions.cortex), (cerebellum, regions.cerebellum))
+    )
+    return float(next(means) / next(means))
 
 
 def writer(dataset: Dataset) -> PhantomWriter:

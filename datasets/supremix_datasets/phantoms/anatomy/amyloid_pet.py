@@ -153,7 +153,7 @@ def draw_camera(rng: np.random.Generator) -> Camera:
 
 
 def spread(head: Head, suvr: float, tracer: str, camera: Camera) -> tuple[Uptake, Regions]:
-    """Where the tracer is before the scan: the :func:`ratio` of its tissues is the SUVR.
+    """Where the tracer is before the scan: the ratio of its tissues' means is the SUVR.
 
     Args:
         head: Anatomy of the patient.
@@ -205,17 +205,6 @@ def render(
     noisy: Any = rng.poisson(np.clip(seen, 0, None) * camera.counts) / camera.counts
     smoothed: Any = ndimage.gaussian_filter(noisy, 0.45)
     return (smoothed * camera.scale).astype(np.float32)
-
-
-def ratio(cortex: NDArray[Any], cerebellum: NDArray[Any], regions: Regions) -> float:
-    """Mean over the cortical region by mean over the whole cerebellum, weighted with the shares.
-
-    Args:
-        cortex: Image or uptake to take the cortex of.
-        cerebellum: Image or uptake to take the cerebellum of.
-        regions: The true regions. Of a finished image this is the best that geometry permits.
-    """
-    return _mean(cortex, regions.cortex) / _mean(cerebellum, regions.cerebellum)
 
 
 def _mean(image: NDArray[Any], share: Volume) -> float:

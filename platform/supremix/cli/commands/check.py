@@ -12,6 +12,7 @@ from rich.table import Table
 from supremix.cli.parsing.dispatch import request_values
 from supremix.cli.parsing.signature import takes_options_of
 from supremix.cli.views.progress import Display, ProgressConsole
+from supremix.cli.views.search import print_plain
 from supremix.search.request.option import CHECK
 
 if TYPE_CHECKING:
@@ -55,8 +56,8 @@ def check(**given: Any) -> None:
 def show_report(report: CheckReport, console: Console) -> None:
     """Show the report of a check."""
     card = report.card
-    _line(console, f"{card.title}: {report.source}")
-    _line(
+    print_plain(console, f"{card.title}: {report.source}")
+    print_plain(
         console,
         f"{report.images} of {report.listed} images usable, of {report.groups} patients (groups); "
         f"{report.decoded} decoded{'' if report.full else ' (--full decodes all)'}",
@@ -66,23 +67,19 @@ def show_report(report: CheckReport, console: Console) -> None:
     if report.label_counts:
         console.print(_histogram(report))
     for text in _facts(report):
-        _line(console, text)
+        print_plain(console, text)
     if report.problems:
         console.print(_problems(report))
     if report.copies:
         _copies(report, console)
     for split in report.splits:
         if split.sheet is not None:
-            _line(console, f"contact sheet of {split.name}: {split.sheet}")
+            print_plain(console, f"contact sheet of {split.name}: {split.sheet}")
     for fault in report.faults:
         console.print(f"[bold red]not usable[/]: {escape(fault)}", soft_wrap=True, highlight=False)
     if report.usable:
         looked = "every image was decoded" if report.full else "a few images were decoded"
         console.print(f"[bold green]usable[/], {looked}", highlight=False)
-
-
-def _line(console: Console, text: str) -> None:
-    console.print(text, highlight=False, soft_wrap=True, markup=False)
 
 
 def _splits(report: CheckReport) -> Table:

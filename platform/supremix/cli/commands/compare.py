@@ -21,12 +21,8 @@ FORMATS = ("table", "md", "json")
 _WIDTH = 120
 
 
-def read_format(text: str) -> str:
-    """Read `--format`.
-
-    Raises:
-        typer.BadParameter: There is no such format.
-    """
+def _read_format(text: str) -> str:
+    """The value of `--format`, checked."""
     if text not in FORMATS:
         raise typer.BadParameter(f"{text!r} is none of {', '.join(FORMATS)}.")
     return text
@@ -39,7 +35,7 @@ def compare(
         str,
         typer.Option(
             "--format",
-            parser=read_format,
+            parser=_read_format,
             metavar="table|md|json",
             help="How it is shown: as tables, as Markdown, or as JSON for scripts.",
         ),

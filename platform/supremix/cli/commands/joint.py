@@ -48,19 +48,15 @@ def joint(**given: Any) -> None:
             datasets=datasets,
             sources=_pairs(values.pop("source"), "--source"),
             shapes=_shapes(values.pop("shape")),
-            config=read_hyperparameters(values.pop("overrides")),
+            config=_read_hyperparameters(values.pop("overrides")),
             progress=display,
             **values,
         )
     show_joint(result, Console())
 
 
-def read_hyperparameters(texts: Sequence[str]) -> dict[str, Any]:
-    """The hyperparameters of `--set` by name; a value is written as for a search, but is one value.
-
-    Raises:
-        typer.BadParameter: A text says no single value.
-    """
+def _read_hyperparameters(texts: Sequence[str]) -> dict[str, Any]:
+    """The hyperparameters of `--set` by name; written as for a search, but each is one value."""
     from supremix.errors import SpaceError
     from supremix_spaces import Fixed, parse_overrides
 
@@ -106,9 +102,7 @@ def show_joint(result: JointResult, console: Console) -> None:
     from supremix.joint_training.report import interval_words
 
     head = ("dataset", "split", "joint", "alone", "training median", "joint minus alone", "unit")
-    table = line_table()
-    for heading in head:
-        table.add_column(heading)
+    table = line_table(*head)
     for row in result.rows:
         cells = [interval_words(one) for one in (row.joint, row.alone, row.null)]
         cells.append(interval_words(row.difference, "+"))

@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 from supremix.cli.views.progress import Display, ProgressConsole
+from supremix.cli.views.search import print_plain
 
 
 def phantom(
@@ -36,6 +37,4 @@ def phantom(
 
     with Display(ProgressConsole(), f"phantoms of {dataset}", quiet=quiet) as display:
         written = supremix.phantom(dataset, out, n=n, seed=seed, progress=display)
-    Console().print(
-        f"{written} phantoms of {dataset} in {out}", highlight=False, soft_wrap=True, markup=False
-    )
+    print_plain(Console(), f"{written} phantoms of {dataset} in {out}")

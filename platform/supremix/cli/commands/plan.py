@@ -31,7 +31,7 @@ def plan(context: typer.Context, **given: Any) -> None:
     """
     import supremix
 
-    values = plan_values(given, given_on_command_line(context))
+    values = _plan_values(given, given_on_command_line(context))
     title = f"planning {given['method']} on {given['dataset']}"
     with Display(ProgressConsole(), title, quiet=given["quiet"]) as display:
         found = supremix.plan(progress=display, **values)
@@ -47,16 +47,8 @@ def plan(context: typer.Context, **given: Any) -> None:
         raise typer.Exit(1)
 
 
-def plan_values(given: dict[str, Any], written: set[str]) -> dict[str, Any]:
-    """The arguments of `supremix.plan`: a search's defaults may differ from a benchmark's.
-
-    Args:
-        given: The options.
-        written: Names of those that the user wrote.
-
-    Raises:
-        typer.BadParameter: One of them cannot be read.
-    """
+def _plan_values(given: dict[str, Any], written: set[str]) -> dict[str, Any]:
+    """The arguments of `supremix.plan`: those the user wrote, as a search's defaults may differ."""
     values = request_values(given)
     datasets, methods = dataset_names(values["dataset"]), method_names(values["method"])
     named: dict[str, Any] = {

@@ -10,6 +10,7 @@ from rich.table import Table
 from supremix.cli.parsing.dispatch import request_values
 from supremix.cli.parsing.signature import takes_options_of
 from supremix.cli.views.progress import Display, ProgressConsole
+from supremix.cli.views.search import print_plain
 from supremix.search.request.option import PREPARE
 
 if TYPE_CHECKING:
@@ -39,16 +40,15 @@ def prepare(**given: Any) -> None:
 def show_store(store: Store, console: Console) -> None:
     """Show what a store holds, and which files were excluded and why."""
     card = store.card
-    console.print(
+    print_plain(
+        console,
         f"{card.title}: {len(store)} samples of {store.index['group'].n_unique()} groups, "
         f"images {' x '.join(map(str, card.shape))}, "
         f"{card.target} {store.targets.min():.4g} to {store.targets.max():.4g} {card.unit}",
-        highlight=False,
-        soft_wrap=True,
     )
     if store.quarantine.height:
         table = Table("file", "reason", title=f"{store.quarantine.height} excluded", box=None)
         for row in store.quarantine.iter_rows(named=True):
             table.add_row(str(row["id"]), str(row["reason"]))
         console.print(table)
-    console.print(f"store: {store.path}", highlight=False, soft_wrap=True)
+    print_plain(console, f"store: {store.path}")

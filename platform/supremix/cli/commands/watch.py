@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.live import Live
 
 from supremix.cli.commands.status import Run
+from supremix.cli.views.search import print_plain
 from supremix.cli.views.status import status_view, trials_text
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def _print_changes(watched: RunView | GroupView, console: Console, interval: flo
         line = f"{status.state} · {trials_text(status)} · {status.epochs} epochs"
         if line != shown:
             shown = line
-            console.print(line, soft_wrap=True, highlight=False, markup=False)
+            print_plain(console, line)
         if status.over:
             return
         time.sleep(interval)

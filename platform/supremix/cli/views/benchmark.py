@@ -65,7 +65,7 @@ def _errors(result: BenchmarkResult) -> Table:
     tests = result.mae.filter(result.mae["split"] == "test")
     null = {d: null_rows(tests.filter(tests["dataset"] == d)) for d in result.datasets}
     names = dict.fromkeys(row["method"] for own in null.values() for row in own)
-    table = _empty("dataset", "unit", *result.methods, *names)
+    table = line_table("dataset", "unit", *result.methods, *names)
     for dataset in result.datasets:
         cells = [_interval(rows.get((dataset, method))) for method in result.methods]
         known = {row["method"]: interval_text(row, "test") for row in null[dataset]}
@@ -75,7 +75,7 @@ def _errors(result: BenchmarkResult) -> Table:
 
 
 def _skills(result: BenchmarkResult) -> Table:
-    table, rows = _empty("dataset", *result.methods), _tested(result, "skill")
+    table, rows = line_table("dataset", *result.methods), _tested(result, "skill")
     for dataset in result.datasets if rows else ():
         cells = [_interval(rows.get((dataset, method))) for method in result.methods]
         table.add_row(dataset, *cells)
@@ -90,7 +90,7 @@ def _tested(result: BenchmarkResult, metric: str) -> dict[tuple[str, str], dict[
 
 def _gains(result: BenchmarkResult) -> Table:
     others = [method for method in result.methods if method != result.reference]
-    table = _empty("dataset", *others)
+    table = line_table("dataset", *others)
     rows = {(row["dataset"], row["method"]): row for row in result.gains.to_dicts()}
     for dataset in result.datasets:
         if others:
@@ -113,10 +113,3 @@ def _gain(row: dict[str, Any] | None) -> str:
     if row["significant"] is None:
         return f"{text} ({row['note']})" if row["note"] else text
     return f"{text} (p {row['p_adjusted']:.2g}{', significant' if row['significant'] else ''})"
-
-
-def _empty(*headings: str) -> Table:
-    table = line_table()
-    for heading in headings:
-        table.add_column(heading, min_width=len(heading))
-    return table

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from supremix.cli.parsing.values import format_duration
+from supremix.cli.views.search import print_plain
 
 if TYPE_CHECKING:
     from supremix.progress.progress import Progress
@@ -101,7 +102,7 @@ class Display:
         if self._live is not None:
             self._live.start()
         elif self._lines:
-            self._print(self._title)
+            print_plain(self._console, self._title)
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -120,10 +121,7 @@ class Display:
         if news != self._shown.get(about):
             self._shown[about] = news
             parts = (counts(progress), best(progress), times(progress))
-            self._print(" · ".join(filter(None, parts)))
-
-    def _print(self, line: str) -> None:
-        self._console.print(line, soft_wrap=True, highlight=False, markup=False)
+            print_plain(self._console, " · ".join(filter(None, parts)))
 
     def _render(self) -> RenderableType:
         # Called by the terminal's own refresh, so the clock runs on between two reports.

@@ -61,7 +61,7 @@ def show_result(result: Result, console: Console) -> None:
 
     trials = ranked(result.trials)
     unit = str(trials["unit"][0])
-    console.print(trials_table(trials, unit, width=console.width))
+    console.print(_trials_table(trials, unit, width=console.width))
     console.print(f"\nbest hyperparameters (trial {result.best.trial})", style="bold")
     console.print(hyperparameters_table(result.best.config))
     console.print(Text(f"\n{errors_text(result, unit)}", style="bold"), soft_wrap=True)
@@ -114,22 +114,21 @@ def show_files(console: Console, folder: UPath, files: Mapping[str, str]) -> Non
     console.print(files_table(folder, files))
 
 
-def line_table() -> Table:
-    """An empty table without borders."""
-    return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+def line_table(*headings: str) -> Table:
+    """An empty table without borders, its columns at least as wide as their headings."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in headings:
+        table.add_column(heading, min_width=len(heading))
+    return table
 
 
-def trials_table(trials: pl.DataFrame, unit: str, *, width: int) -> Table:
-    """Trials by rank with as many of the hyperparameters that differ as a line has room for.
+def print_plain(console: Console, text: str) -> None:
+    """Print a line as it is, however long: no markup, no colours, no wrapping."""
+    console.print(text, soft_wrap=True, highlight=False, markup=False)
 
-    Args:
-        trials: A row a trial, best first, a column `config_<name>` a hyperparameter.
-        unit: Unit of the error.
-        width: Characters of a line.
 
-    Returns:
-        The table, a line a trial.
-    """
+def _trials_table(trials: pl.DataFrame, unit: str, *, width: int) -> Table:
+    """Trials by rank, with as many of the hyperparameters that differ as a line has room for."""
     rows = trials.to_dicts()
     names = {name: name.removeprefix(_prefix()) for name in varying(rows)}
     widths = {name: max(CELL_WIDTH, len(heading)) for name, heading in names.items()}

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from supremix.cli.parsing.values import format_duration, format_value
+from supremix.cli.views.search import line_table
 
 if TYPE_CHECKING:
     from supremix.monitoring.status import Finalist, RunningTrial, Status
@@ -163,7 +164,7 @@ def _finalists(finalists: tuple[Finalist, ...]) -> Table:
 
 
 def _columns(*headings: str) -> Table:
-    table = Table(*headings, box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = line_table(*headings)
     table.header_style = "dim"
     return table
 

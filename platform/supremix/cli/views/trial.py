@@ -48,23 +48,15 @@ def trial_view(trial: TrialStatus) -> RenderableType:
 def curve_text(errors: Sequence[float], unit: str) -> str:
     """The error over the epochs as a line of bars, with its first, least and last value."""
     finite = [error for error in errors if math.isfinite(error)]
-    bars = sparkline(errors)
+    bars = _sparkline(errors)
     if not finite:
         return f"error {bars} (never a finite number)"
     text = f"first {errors[0]:.3f}, least {min(finite):.3f}, last {errors[-1]:.3f} {unit}"
     return f"error {bars} {text.rstrip()}"
 
 
-def sparkline(values: Sequence[float], width: int = WIDTH) -> str:
-    """Values as bars, a character each, or the mean of several where there are more than `width`.
-
-    Args:
-        values: What is not finite is shown as a cross.
-        width: Characters, at least 1.
-
-    Returns:
-        The line; the least value is the lowest bar, the greatest the highest.
-    """
+def _sparkline(values: Sequence[float], width: int = WIDTH) -> str:
+    """Values as bars of a character: each, or means where there are more than `width`."""
     count = min(width, len(values))
     edges = [i * len(values) // count for i in range(count + 1)] if count else [0]
     means = [sum(values[a:b]) / (b - a) for a, b in itertools.pairwise(edges)]

@@ -207,21 +207,18 @@ def make_trackers(
     """
     found: list[Tracker] = []
     if tensorboard is not None:
+        from ray.tune.logger import TBXLoggerCallback
+
         folder = f"{tensorboard.rstrip('/')}/{run}"
-        found.append(Tracker(_tensorboard(), "TensorBoard", names=names, folder=folder, warn=warn))
+        try:
+            board = TBXLoggerCallback()
+        except ImportError as error:
+            raise _missing("TensorBoard", error, "tensorboard") from error
+        found.append(Tracker(board, "TensorBoard", names=names, folder=folder, warn=warn))
     if mlflow is not None:
         logger, errors = _mlflow(mlflow, run)
         found.append(Tracker(logger, "MLflow", names=names, errors=errors, warn=warn))
     return found
-
-
-def _tensorboard() -> Any:
-    from ray.tune.logger import TBXLoggerCallback
-
-    try:
-        return TBXLoggerCallback()
-    except ImportError as error:
-        raise _missing("TensorBoard", error, "tensorboard") from error
 
 
 def _mlflow(address: str, run: str) -> tuple[Any, tuple[type[Exception], ...]]:

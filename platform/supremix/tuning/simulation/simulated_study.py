@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 from supremix.errors import SpecError
-from supremix.tuning.ledger.ledger import END, Event
+from supremix.tuning.ledger.ledger import END
 from supremix.tuning.simulation.curves import CurveModel
+from supremix.tuning.study.config import LedgerLike
 from supremix.tuning.study.study import Study
-
-
-class EventSource(Protocol):
-    """The part of a ledger that is read here."""
-
-    events: list[Event]
 
 
 @dataclass(slots=True)
@@ -51,7 +45,7 @@ class SimulatedStudy:
     def __init__(
         self,
         open: Callable[[], Study],  # noqa: A002
-        ledger: EventSource,
+        ledger: LedgerLike,
         model: CurveModel,
     ) -> None:
         self._open, self.ledger, self.model = open, ledger, model

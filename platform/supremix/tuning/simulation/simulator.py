@@ -52,13 +52,8 @@ class _WorkerGroup:
     dead: bool = False
 
 
-class VirtualClock(Clock):
-    """A study's clock that shows the simulated time.
-
-    Args:
-        used: Seconds that earlier sessions used.
-        time: Tells the virtual seconds of this one.
-    """
+class _VirtualClock(Clock):
+    """A study's clock that shows the simulated time, after the seconds of earlier sessions."""
 
     def __init__(self, used: float, time: Callable[[], float]) -> None:
         super().__init__(used)
@@ -133,7 +128,7 @@ class Simulation:
 
     def _open(self, one: SimulatedStudy) -> Study:
         study = one.begin()
-        study.clock = VirtualClock(study.clock.now(), lambda: self.now)
+        study.clock = _VirtualClock(study.clock.now(), lambda: self.now)
         return study
 
     @property

@@ -30,7 +30,7 @@ def bias_plot(data: Predicted) -> Plot:
 
     Of at least three samples.
     """
-    of, words, target, unit, _ = data.parts
+    of, words, target, unit, _ = data
     rows = label_rows(of)
     groups = of.rows[schema.GROUP].to_numpy()
     error, true = of.column(schema.ERROR), of.column(schema.TARGET)

@@ -94,7 +94,7 @@ def predicted_plot(data: Predicted) -> Plot:
 
     Of at least one sample; with `ids` the five worst are named.
     """
-    of, words, target, unit, ids = data.parts
+    of, words, target, unit, ids = data
     numbers = _numbers(of)
     shown = "; ".join(f"{key} {value}" for key, value in numbers.items())
     bars = " (mean over the seeds; bars: from the lowest to the highest)" if of.seeds > 1 else ""
@@ -120,7 +120,7 @@ def agreement_plot(data: Predicted) -> Plot:
 
     Of at least three samples; with `ids` samples and patients are in the data.
     """
-    of, words, target, unit, ids = data.parts
+    of, words, target, unit, ids = data
     if of.groups < 2:
         raise PlotError("Limits of agreement need two patients; all samples are of one.")
     columns = (of.column(schema.ERROR), of.rows[schema.GROUP].to_numpy())

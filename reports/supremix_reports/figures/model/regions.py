@@ -90,7 +90,7 @@ def label_rows(of: Samples) -> list[dict[str, Any]]:
 
 def label_plot(data: Predicted) -> Plot:
     """Draw the MAE by label region."""
-    of, words, target, unit, _ = data.parts
+    of, words, target, unit, _ = data
     rows = label_rows(of)
     whole = _mae(of.rows, of.resampling)
     worst = max(rows, key=lambda row: row["mae"])
@@ -120,7 +120,7 @@ def label_plot(data: Predicted) -> Plot:
 
 def parts_plot(data: Predicted, column: str) -> Plot:
     """Draw MAE and bias of each site, or of each sex; the column is "site" or "sex"."""
-    of, words, _, unit, _ = data.parts
+    of, words, _, unit, _ = data
     known = of.rows[column].drop_nulls().n_unique() if column in of.rows.columns else 0
     if known < 2:
         raise PlotError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import polars as pl
 
@@ -81,8 +81,7 @@ class Samples:
         return text + "."
 
 
-@dataclass(frozen=True, slots=True)
-class Predicted:
+class Predicted(NamedTuple):
     """What the figures of the models of one dataset and method are drawn from.
 
     Args:
@@ -98,11 +97,6 @@ class Predicted:
     target: str
     unit: str
     ids: bool
-
-    @property
-    def parts(self) -> tuple[Samples, str, str, str, bool]:
-        """All of it, in this order."""
-        return self.samples, self.words, self.target, self.unit, self.ids
 
 
 def with_interval(value: float, low: float | None, high: float | None) -> str:

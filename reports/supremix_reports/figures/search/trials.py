@@ -7,7 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 import numpy as np
 import polars as pl
@@ -140,8 +140,7 @@ class SearchTrials:
         return f" Left out: {', '.join(words)}." if words else ""
 
 
-@dataclass(frozen=True, slots=True)
-class Searched:
+class Searched(NamedTuple):
     """What the figures of one search are drawn from.
 
     Args:
