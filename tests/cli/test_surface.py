@@ -41,7 +41,7 @@ SURFACE = {
     "predict": {"model", "images", "--pixel-size", "--with", "--table"},
     "status": {"run", "--trial", "--json"},
     "watch": {"run", "--interval"},
-    "results": {"stores", "--table", "--where", "--columns", "--sql", "--format", "--out"},
+    "results": {"runs", "--table", "--where", "--columns", "--sql", "--format", "--out"},
     "report": {
         "runs", "--out", "--reference", "--split", "--title", "--ids", "--paths", "--formats",
     },
