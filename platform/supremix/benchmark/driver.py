@@ -103,13 +103,7 @@ def _named(search: str) -> Generator[None]:
 
 
 class GridDriver:
-    """Runs the prepared searches of a grid, and writes what follows from all of them.
-
-    Args:
-        grid: The grid.
-        prepared: Its searches, in the order in which they begin.
-        session: Locks, listener and ledgers.
-    """
+    """Runs the prepared searches of a grid, and writes what follows from all of them."""
 
     def __init__(
         self, grid: Grid, prepared: Sequence[PreparedSearch], session: SharedSession

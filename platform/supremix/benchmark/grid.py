@@ -76,11 +76,7 @@ class Grid(ABC):
 
     @abstractmethod
     def write_tables(self, runs: Sequence[MethodRun]) -> None:
-        """Write the tables that follow from all searches.
-
-        Args:
-            runs: Results of the searches so far.
-        """
+        """Write the tables that follow from all searches."""
 
     def more_index(self) -> dict[str, Any]:
         """Other content of the index than datasets, their sources, and methods."""

@@ -57,11 +57,6 @@ class JointSpec:
 def run_joint(spec: JointSpec, run: RunFolder, listen: Listener) -> None:
     """Train jointly, then each dataset alone; or go on where that was interrupted.
 
-    Args:
-        spec: Specification of the training.
-        run: Folder of the run, created.
-        listen: Listener that is called at every step.
-
     Raises:
         USER_ERRORS: Something is wrong with the request; nothing was trained.
         SearchFailedError: A training failed.

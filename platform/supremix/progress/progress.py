@@ -57,13 +57,7 @@ Listener = Callable[[Progress], None]
 
 
 class Steps:
-    """Informs a listener how many of many equal steps are done, and when the last one will be.
-
-    Args:
-        message: Description of the current step.
-        listen: Listener that is called at every step.
-        clock: Seconds that go by.
-    """
+    """Informs a listener how many of many equal steps are done, and when the last one will be."""
 
     def __init__(
         self, message: str, listen: Listener, clock: Callable[[], float] = time.monotonic
@@ -92,14 +86,7 @@ class Steps:
 def study_progress(
     study: Study, budget: Budget, unit: str, longest: float | None = None
 ) -> Progress:
-    """The state of a study's trials, replicates included.
-
-    Args:
-        study: The study.
-        budget: Its limits.
-        unit: Unit of the errors.
-        longest: Seconds of its longest epoch so far; None before the first.
-    """
+    """The state of a study's trials, replicates included."""
     states, best = study.states, study.best
     done, elapsed = sum(states.values()) - states["running"], study.clock.now()
     total = None if budget.trials is None else budget.trials + study.planned_replicates

@@ -61,12 +61,7 @@ class TrialLogs:
             self._flush(event["number"])
 
     def note(self, number: int, text: str) -> None:
-        """Write what a worker had to say: warnings, a traceback.
-
-        Args:
-            number: Number of the trial.
-            text: Any number of lines.
-        """
+        """Write what a worker had to say: warnings, a traceback."""
         if text.strip():
             self._write(number, *(f"| {line}" for line in text.rstrip().splitlines()))
 

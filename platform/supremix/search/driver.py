@@ -25,11 +25,6 @@ from supremix.tuning.study.scheduler import ScheduledStudy, StudyScheduler, conc
 def run_search(spec: SearchSpec, run: RunFolder, listen: Listener) -> None:
     """Run or go on with a search; everything it finds is in the run folder afterwards.
 
-    Args:
-        spec: Specification of the search.
-        run: Its folder, created.
-        listen: Listener that is called at every step.
-
     Raises:
         USER_ERRORS: Something is wrong with the request; nothing was trained.
         SearchFailedError: Every trial failed, or none was finished within the budget.

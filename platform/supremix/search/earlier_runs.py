@@ -103,13 +103,7 @@ def earlier_search(
 
 
 def warm_start_from(card: Card, space: Space, earlier: Sequence[EarlierSearch]) -> WarmStart:
-    """The warm start of a study from earlier searches, those on similar datasets first.
-
-    Args:
-        card: Card of the study's dataset.
-        space: Space that it searches.
-        earlier: Earlier searches.
-    """
+    """The warm start of a study from earlier searches, those on similar datasets first."""
     nearest = sorted(earlier, key=lambda one: (_distance(card, one.card), one.run))
     points: list[dict[str, Any]] = [space.defaults()]
     for one in nearest:

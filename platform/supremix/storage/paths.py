@@ -83,12 +83,7 @@ def write_bytes(path: UPath, data: bytes) -> None:
 
 
 def write_file(path: UPath, write: Callable[[BinaryIO], object]) -> None:
-    """Write a file as `write_bytes` does; on a disk straight to it, without a copy in memory.
-
-    Args:
-        path: Path of the file.
-        write: Called with a binary file to write the content to.
-    """
+    """Write a file as `write_bytes` does; on a disk straight to it, without a copy in memory."""
     if is_local(path):
         _write_local(path, write)
         return

@@ -79,12 +79,7 @@ class Loaded:
 
 
 def load(location: RunLocation, tables: Sequence[str]) -> Loaded:
-    """Look at a run folder; what cannot be read becomes a problem.
-
-    Args:
-        location: where it is.
-        tables: names of the tables to look for.
-    """
+    """Look at a run folder; what cannot be read becomes a problem."""
     loaded = Loaded(location)
     for name in (SPEC, SPACE, ENVIRONMENT):
         _take_small(loaded, name)

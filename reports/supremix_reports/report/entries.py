@@ -77,12 +77,7 @@ def entries_of(
 
 
 def labelled(frame: pl.DataFrame, entries: Sequence[Entry]) -> pl.DataFrame:
-    """Return the rows of entries, in their order, with the entries' names of runs and methods.
-
-    Args:
-        frame: rows of a collected table.
-        entries: those whose rows are wanted.
-    """
+    """Return the rows of entries, in their order, with the entries' names of runs and methods."""
     methods = {entry.run.name: entry.method for entry in entries}
     order = {entry.run.name: number for number, entry in enumerate(entries)}
     run = pl.col(schema.RUN)

@@ -26,14 +26,7 @@ ROWS = 16
 
 
 def status_view(status: Status) -> RenderableType:
-    """The status of a run to print: trials, budget, finalists, failures, the best so far.
-
-    Args:
-        status: Status of the run.
-
-    Returns:
-        What to print.
-    """
+    """The status of a run to print: trials, budget, finalists, failures, the best so far."""
     head = Text(f"{status.run}  ", style="bold").append(status.state, style=COLOURS[status.state])
     what = filter(None, (status.dataset, status.method, status.objective))
     head.append(f"  {' · '.join(what)}", style="default")

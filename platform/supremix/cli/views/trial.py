@@ -21,14 +21,7 @@ WIDTH = 60
 
 
 def trial_view(trial: TrialStatus) -> RenderableType:
-    """Everything about a trial.
-
-    Args:
-        trial: Status of the trial.
-
-    Returns:
-        What to print.
-    """
+    """Everything about a trial."""
     total = "" if trial.total is None else f" of {trial.total}"
     head = Text(f"trial {trial.number}  ", style="bold").append(trial.state, style="bold")
     head.append(f"  {len(trial.errors)}{total} epochs", style="default")
