@@ -124,25 +124,25 @@ def test_checkpoints_are_swept_at_any_address(base: str) -> None:
 def test_the_model_to_set_out_from_is_kept_once(base: str) -> None:
     run = RunFolder(f"{base}/first")
     run.create({})
-    assert not run.has_init()
+    assert not run.has_pretrained()
     model = put_model(f"{base}/model")
-    assert run.keep_init(to_path(model)) == f"{base}/first/init"
-    assert run.has_init()
-    weights = (run.init / "model.safetensors").read_bytes()
+    assert run.keep_pretrained(to_path(model)) == f"{base}/first/pretrained"
+    assert run.has_pretrained()
+    weights = (run.pretrained / "model.safetensors").read_bytes()
     (to_path(model) / "model.safetensors").write_bytes(b"another")
-    assert run.keep_init(to_path(model)) == f"{base}/first/init"
-    assert (run.init / "model.safetensors").read_bytes() == weights
+    assert run.keep_pretrained(to_path(model)) == f"{base}/first/pretrained"
+    assert (run.pretrained / "model.safetensors").read_bytes() == weights
 
 
 def test_half_a_copy_of_that_model_is_made_again(base: str) -> None:
     run = RunFolder(f"{base}/first")
     run.create({})
     model = put_model(f"{base}/model")
-    run.keep_init(to_path(model))
-    (run.init / "model.json").unlink()
-    assert not run.has_init()
-    run.keep_init(to_path(model))
-    assert run.has_init()
+    run.keep_pretrained(to_path(model))
+    (run.pretrained / "model.json").unlink()
+    assert not run.has_pretrained()
+    run.keep_pretrained(to_path(model))
+    assert run.has_pretrained()
 
 
 def test_new_run_folders_take_no_name_twice(base: str) -> None:

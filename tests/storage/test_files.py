@@ -208,7 +208,7 @@ def test_a_model_in_a_bucket_predicts_and_is_set_out_from(
     assert near.predict(image, pixel_size=1.0) == far.predict(image, pixel_size=1.0)
     assert str(model_folder(f"{bucket}/run")) == there
     assert Initial.read(there).digest == Initial.read(tmp_path).digest
-    again = TrialRun(dataclasses.replace(run.task, init=there), {"batch_size": 16})
+    again = TrialRun(dataclasses.replace(run.task, pretrained=there), {"batch_size": 16})
     weights = dict(again.ema_model.encoder.state_dict())
     for name, tensor in run.ema_model.encoder.state_dict().items():
         assert torch.equal(weights[name], tensor)

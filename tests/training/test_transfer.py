@@ -47,7 +47,7 @@ def test_the_encoder_sets_out_from_the_models_and_nothing_else_does(
     task: Task, model: Path
 ) -> None:
     fresh = TrialRun(task, {}).ema_model.state_dict()
-    begun = TrialRun(dataclasses.replace(task, init=str(model)), {})
+    begun = TrialRun(dataclasses.replace(task, pretrained=str(model)), {})
     weights = load_file(model / "model.safetensors")
     for name, tensor in begun.ema_model.state_dict().items():
         reference = weights if name.startswith("encoder.") else fresh
@@ -60,8 +60,8 @@ def test_the_encoder_sets_out_from_the_models_and_nothing_else_does(
 def test_every_method_trains_on_from_there(
     task: Task, model: Path, method: str, epochs: int
 ) -> None:
-    begun = dataclasses.replace(task, init=str(model), method=method, epochs=epochs)
-    other = dataclasses.replace(begun, init=None)
+    begun = dataclasses.replace(task, pretrained=str(model), method=method, epochs=epochs)
+    other = dataclasses.replace(begun, pretrained=None)
     rows = [TrialRun(one, {"batch_size": 20}).advance() for one in (begun, other)]
     assert rows[0]["loss"] != rows[1]["loss"]
 
@@ -69,17 +69,19 @@ def test_every_method_trains_on_from_there(
 def test_a_state_belongs_to_the_weights_it_set_out_from(
     task: Task, model: Path, tmp_path: Path
 ) -> None:
-    begun = dataclasses.replace(task, init=str(model))
+    begun = dataclasses.replace(task, pretrained=str(model))
     run = TrialRun(begun, {})
     run.advance()
     shutil.copytree(model, tmp_path / "moved")
-    TrialRun(dataclasses.replace(begun, init=str(tmp_path / "moved")), {}).load(run.state())
+    TrialRun(dataclasses.replace(begun, pretrained=str(tmp_path / "moved")), {}).load(run.state())
     with pytest.raises(CheckpointError, match="of another run"):
         TrialRun(task, {}).load(run.state())
     changed = load_file(tmp_path / "moved" / "model.safetensors")
     save_file({n: t + 1 for n, t in changed.items()}, tmp_path / "moved" / "model.safetensors")
     with pytest.raises(CheckpointError, match="of another run"):
-        TrialRun(dataclasses.replace(begun, init=str(tmp_path / "moved")), {}).load(run.state())
+        TrialRun(dataclasses.replace(begun, pretrained=str(tmp_path / "moved")), {}).load(
+            run.state()
+        )
 
 
 @pytest.mark.parametrize(
@@ -96,7 +98,7 @@ def test_a_state_belongs_to_the_weights_it_set_out_from(
 def test_another_encoder_is_refused_before_anything_is_built(
     task: Task, model: Path, changes: dict[str, Any], message: str
 ) -> None:
-    other = dataclasses.replace(task, init=str(described(model, **changes)))
+    other = dataclasses.replace(task, pretrained=str(described(model, **changes)))
     with pytest.raises(TaskError, match=message):
         preflight(other, {})
     with pytest.raises(TaskError, match="would have a resnet of width 4, depth 1"):
@@ -116,17 +118,17 @@ def test_weights_that_do_not_fit_are_told(task: Task, model: Path) -> None:
     del weights["encoder.conv1.weight"]
     save_file(weights, model / "model.safetensors")
     with pytest.raises(ModelError, match="does not fit the trial's"):
-        TrialRun(dataclasses.replace(task, init=str(model)), {})
+        TrialRun(dataclasses.replace(task, pretrained=str(model)), {})
 
 
 def test_a_folder_without_a_model_is_refused(task: Task, tmp_path: Path) -> None:
     with pytest.raises(TaskError, match=r"no model to start from in .*nowhere"):
-        preflight(dataclasses.replace(task, init=str(tmp_path / "nowhere")), {})
+        preflight(dataclasses.replace(task, pretrained=str(tmp_path / "nowhere")), {})
 
 
 def test_a_model_of_another_format_is_refused(task: Task, model: Path) -> None:
     with pytest.raises(TaskError, match="not of format 1"):
-        preflight(dataclasses.replace(task, init=str(described(model, format=9))), {})
+        preflight(dataclasses.replace(task, pretrained=str(described(model, format=9))), {})
 
 
 def test_a_run_folder_stands_for_its_best_model(model: Path, tmp_path: Path) -> None:
@@ -140,12 +142,12 @@ def test_a_run_keeps_the_model_it_set_out_from(model: Path, tmp_path: Path) -> N
     run = RunFolder(tmp_path / "run")
     run.create({})
     digest = Initial.read(model).digest
-    kept = run.keep_init(model)
+    kept = run.keep_pretrained(model)
     shutil.rmtree(model)
-    assert run.keep_init(model) == kept
+    assert run.keep_pretrained(model) == kept
     assert Initial.read(kept).digest == digest
     with pytest.raises(TaskError, match="no model to start from"):
-        RunFolder(tmp_path / "new").keep_init(model)
+        RunFolder(tmp_path / "new").keep_pretrained(model)
 
 
 def test_a_smaller_share_of_the_labels_is_part_of_a_larger(task: Task, store: Store) -> None:

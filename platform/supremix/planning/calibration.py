@@ -86,7 +86,7 @@ def calibrate(task: Task, space: Space, plan: WorkerGroupPlan) -> Calibration:
     Raises:
         TrainingError: The default hyperparameters cannot be trained.
     """
-    task, defaults = dataclasses.replace(task, init=None), space.defaults()
+    task, defaults = dataclasses.replace(task, pretrained=None), space.defaults()
     batches = space_batches(space)
     ends = dict.fromkeys((batches[-1], batches[0])) if batches else {}
     others = [

@@ -16,7 +16,7 @@
     measures.parquet     a row a trial, epoch and measure of its representation
     embedding.parquet    a row a sample: the best trial's features, as two principal components
     embedding.png        the best trial's features on validation, coloured by label
-    init/                the model that trials start from, where one was named
+    pretrained/          the model that trials start from, where one was named
     best/                the model: model.safetensors and model.json
     checkpoints/         trials under way, and the best one
     summary.md           the result on a page
@@ -95,7 +95,7 @@ class RunFolder:
         self.logs = self.path / "logs"
         self.predictions = self.path / "predictions"
         self.embedding = self.path / EMBEDDING
-        self.init = self.path / "init"
+        self.pretrained = self.path / "pretrained"
         self.environment = self.path / "environment.json"
 
     def _ledger(self) -> UPath:
@@ -148,12 +148,12 @@ class RunFolder:
                 )
         return read_json(self.spec)
 
-    def has_init(self) -> bool:
+    def has_pretrained(self) -> bool:
         """Whether the model that trials start from is there and complete."""
-        with storage_errors(str(self.init)):
-            return (self.init / DESCRIPTION).is_file()
+        with storage_errors(str(self.pretrained)):
+            return (self.pretrained / DESCRIPTION).is_file()
 
-    def keep_init(self, model: UPath) -> str:
+    def keep_pretrained(self, model: UPath) -> str:
         """Copy the model that trials start from into the run, once, and return where it lies.
 
         So a resumed search starts from the same, and every node that sees the run sees it.
@@ -165,12 +165,12 @@ class RunFolder:
         def copy() -> None:
             # The description last: a folder with one has its weights.
             for name in (WEIGHTS, DESCRIPTION):
-                write_bytes(self.init / name, read_bytes(model / name))
+                write_bytes(self.pretrained / name, read_bytes(model / name))
 
-        if not self.has_init():
+        if not self.has_pretrained():
             Initial.read(model)
-            with_retries(copy, str(self.init))
-        return str(self.init)
+            with_retries(copy, str(self.pretrained))
+        return str(self.pretrained)
 
     def sweep(self, keep: set[str]) -> None:
         """Delete the checkpoints of trials that need none any more, and what is left of drafts.

@@ -140,7 +140,7 @@ def prepare_search(
     plan, store, splits = resources.plan, resources.store, resources.splits
     task = make_task(spec, store, plan)
     if spec.pretrained is not None:
-        task = dataclasses.replace(task, init=_initial(spec.pretrained, spec, run, store))
+        task = dataclasses.replace(task, pretrained=_initial(spec.pretrained, spec, run, store))
     fit, card = fitted(task, store, splits), store.card
     space = spec.resolve_space(
         window=card.window,
@@ -185,13 +185,13 @@ def _reference(train_labels: Any, val_labels: Any) -> float:
     return float(np.abs(val_labels - np.median(train_labels)).mean())
 
 
-def _initial(init: str, spec: SearchSpec, run: RunFolder, store: Store) -> str:
+def _initial(pretrained: str, spec: SearchSpec, run: RunFolder, store: Store) -> str:
     """The run's own copy of the model that trials start from, once it is known to fit."""
-    model = model_folder(init)
-    if not run.has_init():
+    model = model_folder(pretrained)
+    if not run.has_pretrained():
         # The original is looked at, so that a refusal names what the user named.
         Initial.read(model).check(spec.encoder_spec(), store.card)
-    return run.keep_init(model)
+    return run.keep_pretrained(model)
 
 
 def _describe(

@@ -38,7 +38,7 @@ def build_models(
     """The averaged network, which is evaluated, and the one in training, with the same weights.
 
     A head of label bins takes its bins from the label statistics. Weights depend on the task's
-    seed alone, those of the encoder on `task.init` where there is one. The batch norms of the
+    seed alone, those of the encoder on `task.pretrained` where there is one. The batch norms of the
     network in training see the batch of all workers.
     """
     bins = _bins(stages)
@@ -60,8 +60,8 @@ def build_models(
         centres = stats.scale.standardise(grid.centres())
         network.head.set_bins(centres, bins.frequency(stats))
     check_chunk(task, stages, network)
-    if task.init is not None:
-        initial = Initial.read(task.init)
+    if task.pretrained is not None:
+        initial = Initial.read(task.pretrained)
         initial.check(task.encoder, card)
         initial.load_into(network.encoder)
     if len(card.shape) == 2 and channels_last_is_safe(network, device):
@@ -82,7 +82,7 @@ def fingerprint(task: Task, config: Any, store_key: str) -> str:
         "epochs": task.epochs,
         "seed": task.seed,
         # Its content, not its address.
-        "init": None if task.init is None else Initial.read(task.init).digest,
+        "pretrained": None if task.pretrained is None else Initial.read(task.pretrained).digest,
         "split": [task.split_seed, list(task.fractions), list(task.train_splits)],
         "training": {
             name: getattr(task, name)

@@ -42,8 +42,8 @@ def preflight(task: Task, config: Mapping[str, Any], *, workers: int = 1) -> int
     check_batches(stages, data, task.encoder, workers)
     check_recipes(stages, data)
     check_chunk(task, stages)
-    if task.init is not None:
-        Initial.read(task.init).check(task.encoder, data.card)
+    if task.pretrained is not None:
+        Initial.read(task.pretrained).check(task.encoder, data.card)
     if task.eval_split is not None:
         data.positions(task.eval_split)
     return int(np.size(data.fit))

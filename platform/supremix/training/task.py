@@ -45,8 +45,8 @@ class Task:
             dataset card's, if it has one.
         averaging: Time constant of the running average of the weights, which is evaluated and
             kept, as a share of the steps of a stage, in [0, 1). 0 takes the weights themselves.
-        init: Folder of an exported model, visible to all workers, whose encoder the trial starts
-            from; None for fresh weights. See `supremix.training.artifacts.pretrained`.
+        pretrained: Folder of an exported model, visible to all workers, whose encoder the trial
+            starts from; None for fresh weights. See `supremix.training.artifacts.pretrained`.
         flips: Whether to average the final predictions over the flips the augmentation allows.
         chunk: Images a forward pass of a contrastive step takes on each worker, for batches whose
             activations do not fit its memory; None for all at once. Costs a second forward pass,
@@ -73,7 +73,7 @@ class Task:
     fusion: str = "concat"
     target_transform: str | None = None
     averaging: float = 0.05
-    init: str | None = None
+    pretrained: str | None = None
     flips: bool = False
     chunk: int | None = None
 

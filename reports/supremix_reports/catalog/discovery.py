@@ -16,7 +16,7 @@ DEPTH: Final = 4
 """How many folders deep below an address runs are looked for."""
 
 
-_SKIPPED = ("best", "checkpoints", "init", "ledger", "logs", "predictions")
+_SKIPPED = ("best", "checkpoints", "ledger", "logs", "predictions", "pretrained")
 _LEDGERS = ("ledger.jsonl", "ledger")
 _OF_RUNS = ("trials", "curves", "predictions")
 # At a remote address each look waits for an answer.

@@ -12,7 +12,7 @@ from supremix.training.preflight import preflight
 from supremix.training.task import Task
 from supremix_datasets.stores.shared import open_shared
 
-_COMMON = ("method", "encoder", "epochs", "seed", "averaging", "precision", "threads", "init")
+_COMMON = ("method", "encoder", "epochs", "seed", "averaging", "precision", "threads", "pretrained")
 _ALIKE = ("name", "objective", "epochs", "lr", "weight_decay", "warmup", "clip")
 
 

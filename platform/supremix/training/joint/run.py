@@ -58,7 +58,7 @@ class JointRun:
 
     Args:
         tasks: Tasks, each of another dataset; alike in method, encoder, epochs, seed, averaging,
-            precision, threads and init.
+            precision, threads and pretrained.
         config: Parameters of the method by name, for all tasks; "DATASET.NAME" is for the task of
             that dataset alone, as a length on the label axis has to be.
         collective: The workers that train together; all of them call the same functions.
