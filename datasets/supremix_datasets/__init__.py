@@ -19,6 +19,7 @@ from supremix_datasets.checks.report import CheckReport as CheckReport
 from supremix_datasets.decoding.images import decode_file as decode_file
 from supremix_datasets.errors import CardError as CardError
 from supremix_datasets.errors import CovariateError as CovariateError
+from supremix_datasets.errors import DataChangedError as DataChangedError
 from supremix_datasets.errors import DatasetError as DatasetError
 from supremix_datasets.errors import DecodeError as DecodeError
 from supremix_datasets.errors import LabelTableError as LabelTableError

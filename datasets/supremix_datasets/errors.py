@@ -38,6 +38,10 @@ class StoreError(DatasetError):
     """A prepared store is missing, unfinished or damaged."""
 
 
+class DataChangedError(DatasetError):
+    """A run's data are no longer those that it began with."""
+
+
 class SplitError(DatasetError):
     """The official split contradicts itself, or the fractions cannot be used."""
 

@@ -13,6 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from supremix_datasets.cards.sample import SPLITS
+from supremix_datasets.copies import united_groups
 from supremix_datasets.errors import SplitError, TooFewSamplesError
 
 QUANTILES = 10
@@ -27,7 +28,11 @@ class _PatientGroup:
 
 
 def assign(
-    index: pl.DataFrame, *, seed: int = 0, fractions: Sequence[float] = (0.6, 0.2, 0.2)
+    index: pl.DataFrame,
+    *,
+    seed: int = 0,
+    fractions: Sequence[float] = (0.6, 0.2, 0.2),
+    keep_copies_together: bool = False,
 ) -> NDArray[np.str_]:
     """The split of every sample.
 
@@ -42,15 +47,20 @@ def assign(
         index: Columns ``group``, ``target`` and perhaps ``split`` (null: not official).
         seed: Seed of the split.
         fractions: Shares of train, val and test of all samples; ``>= 0``, sum 1.
+        keep_copies_together: Whether patients who have an image in common are dealt as one; the
+            index has a column ``image_hash`` then.
 
     Returns:
         ``(N,)`` of ``"train"``, ``"val"``, ``"test"``.
 
     Raises:
-        SplitError: the fractions cannot be used, or a group has two official splits.
+        SplitError: the fractions cannot be used, or a group has two official splits, also one of
+            patients who are dealt as one.
         TooFewSamplesError: there are too few groups for every split to get one.
     """
     shares = _shares(fractions)
+    if keep_copies_together:
+        index = _united(index)
     official = _official(index)
     missing = {name for name in shares if name not in official.values()}
     groups = _groups(index, seed)
@@ -68,6 +78,23 @@ def assign(
             "Give more data or other fractions."
         )
     return np.asarray([chosen[str(group)] for group in index["group"].to_list()], dtype=np.str_)
+
+
+def _united(index: pl.DataFrame) -> pl.DataFrame:
+    """The index with patients who have an image in common as one group."""
+    groups = [str(group) for group in index["group"].to_list()]
+    united = index.with_columns(
+        pl.Series("group", united_groups(groups, index["image_hash"].to_list()), dtype=pl.String)
+    )
+    try:
+        _official(united)
+    except SplitError as error:
+        _official(index)
+        raise SplitError(
+            "images that are the same lie in two official splits, so they cannot be kept together. "
+            "Leave keep_copies_together out, or mend the table."
+        ) from error
+    return united
 
 
 def _shares(fractions: Sequence[float]) -> dict[str, float]:

@@ -5,7 +5,6 @@ Nothing is written but the contact sheets, and never into the source.
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import os
 from collections import Counter
@@ -31,6 +30,7 @@ from supremix_datasets.checks.facts import (
     unused,
 )
 from supremix_datasets.checks.report import CheckReport
+from supremix_datasets.copies import image_hash
 from supremix_datasets.errors import DatasetError, SourceError
 from supremix_datasets.phantoms.folder import Mapper, Progress, phantom_folder
 from supremix_datasets.registry import get
@@ -48,7 +48,7 @@ class _DecodedSample:
     """What is kept of an image that could be decoded."""
 
     size: str
-    digest: bytes
+    hash: str
     shown: Picture | None
 
 
@@ -70,8 +70,7 @@ class _DecodeForCheck:
         except Exception as error:  # noqa: BLE001 as preparing would exclude it
             return rejected_by(error, sample)
         flat = picture(pixels, self.card) if sample.id in self.shown else None
-        digest = hashlib.blake2b(np.ascontiguousarray(pixels).data, digest_size=16).digest()
-        return _DecodedSample(" x ".join(map(str, image.pixels.shape)), digest, flat)
+        return _DecodedSample(" x ".join(map(str, image.pixels.shape)), image_hash(pixels), flat)
 
 
 def check(
@@ -221,9 +220,7 @@ def _report(
 ) -> CheckReport:
     failed = [outcome for outcome in seen.values() if isinstance(outcome, Rejected)]
     images = [outcome for outcome in seen.values() if isinstance(outcome, _DecodedSample)]
-    digests = {
-        n: outcome.digest for n, outcome in seen.items() if isinstance(outcome, _DecodedSample)
-    }
+    hashes = {n: outcome.hash for n, outcome in seen.items() if isinstance(outcome, _DecodedSample)}
     bad = {rejected.id for rejected in failed}
     kept = [(s, n) for s, n in zip(scan.samples, splits, strict=True) if s.id not in bad]
     listed = len(scan.samples) + len(scan.rejected)
@@ -244,7 +241,7 @@ def _report(
         sites=dict(Counter(s.site for s, _ in kept if s.site is not None).most_common()),
         sizes=dict(Counter(image.size for image in images).most_common()),
         problems=problems([*scan.rejected, *failed]),
-        copies=copies(scan.samples, digests),
+        copies=copies(scan.samples, hashes),
         unused=unused(scan, where),
         faults=faults(problem, share, min_fraction, len(images)),
     )

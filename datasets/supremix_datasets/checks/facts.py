@@ -11,6 +11,7 @@ import numpy as np
 from supremix_datasets.cards.card import Card
 from supremix_datasets.cards.sample import SPLITS, Rejected, Sample, Scan
 from supremix_datasets.checks.report import CovariateSummary, ExclusionReason, SplitSummary
+from supremix_datasets.copies import find_copies
 from supremix_datasets.sources.files import container, list_files
 
 BINS = 12
@@ -76,13 +77,12 @@ def problems(rejected: Sequence[Rejected]) -> tuple[ExclusionReason, ...]:
     return tuple(sorted(found, key=lambda problem: -problem.count))
 
 
-def copies(samples: Sequence[Sample], digests: Mapping[str, bytes]) -> tuple[tuple[str, ...], ...]:
-    """Ids whose digests are the same though they are of different groups."""
+def copies(samples: Sequence[Sample], hashes: Mapping[str, str]) -> tuple[tuple[str, ...], ...]:
+    """Ids of images whose hashes are the same though they are of different groups."""
     groups = {sample.id: sample.group for sample in samples}
-    same: defaultdict[bytes, list[str]] = defaultdict(list)
-    for name, digest in digests.items():
-        same[digest].append(name)
-    return tuple(tuple(ids) for ids in same.values() if len({groups[name] for name in ids}) > 1)
+    found = find_copies([groups[name] for name in hashes], list(hashes.values()))
+    names = list(hashes)
+    return tuple(tuple(names[row] for row in rows) for rows in found)
 
 
 def unused(scan: Scan, where: str) -> int:

@@ -78,7 +78,9 @@ def list_files(source: str) -> dict[str, dict[str, Any]]:
         )
     if not fs.isdir(root):
         raise SourceError(f"{source!r} is a file. Give the folder that holds the dataset.")
-    found: dict[str, dict[str, Any]] = fs.find(root, detail=True)
+    found: dict[str, dict[str, Any]] = (
+        _walk(Path(root)) if is_local(source) else fs.find(root, detail=True)
+    )
     prefix = len(root.rstrip("/")) + 1
     listing = {
         path[prefix:]: {
@@ -99,6 +101,30 @@ def find_named(listing: Mapping[str, Mapping[str, Any]], name: re.Pattern[str]) 
     """Addresses of the files whose name matches from its beginning, the shortest path first."""
     paths = [path for path in listing if name.match(path.rsplit("/", 1)[-1])]
     return [str(listing[path]["address"]) for path in sorted(paths, key=lambda p: (len(p), p))]
+
+
+def _walk(folder: Path, above: tuple[Path, ...] = ()) -> dict[str, dict[str, Any]]:
+    """Size and time of every file below a folder of this machine; linked folders are folders.
+
+    A link to one of the folders that lead to it is passed over, as it would lead round for ever.
+
+    Args:
+        folder: The folder; one that cannot be listed counts as empty.
+        above: Real paths of the folders that lead to it.
+    """
+    real = folder.resolve()
+    try:
+        paths = [] if real in above else list(folder.iterdir())
+    except OSError:
+        return {}
+    found: dict[str, dict[str, Any]] = {}
+    for path in paths:
+        if path.is_dir():
+            found |= _walk(path, (*above, real))
+        elif path.exists() or path.is_symlink():
+            facts = path.stat() if path.exists() else path.lstat()
+            found[str(path)] = {"size": facts.st_size, "mtime": facts.st_mtime}
+    return found
 
 
 def listing_signature(listing: dict[str, dict[str, Any]]) -> str:

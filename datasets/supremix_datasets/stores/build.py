@@ -30,18 +30,29 @@ from supremix_datasets.cache import file_digest, only_one, write_json
 from supremix_datasets.cards.card import Card
 from supremix_datasets.cards.dataset import Reader
 from supremix_datasets.cards.sample import Rejected, Sample, Scan
+from supremix_datasets.copies import find_copies, image_hash
 from supremix_datasets.decoding.reading import fault
 from supremix_datasets.errors import DatasetError
 from supremix_datasets.phantoms.folder import Mapper, Progress
 from supremix_datasets.sources.files import relative
 from supremix_datasets.stores.conform import Presented, present
-from supremix_datasets.stores.store import FORMAT, IMAGES, INDEX, MANIFEST, QUARANTINE, as_read
+from supremix_datasets.stores.store import IMAGES, INDEX, MANIFEST, QUARANTINE, as_read
 
 CHUNK = 8
 JOURNAL = "journal.jsonl"
 
 Check = Callable[[dict[str, int], pl.DataFrame], None]
-WorkerResult = Presented | Rejected
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedSample:
+    """One decoded image as it is stored, with the hash of its pixels."""
+
+    presented: Presented
+    hash: str
+
+
+WorkerResult = DecodedSample | Rejected
 
 
 def decode_chunk(reader: Reader, card: Card, samples: Sequence[Sample]) -> list[WorkerResult]:
@@ -49,7 +60,8 @@ def decode_chunk(reader: Reader, card: Card, samples: Sequence[Sample]) -> list[
     found: list[WorkerResult] = []
     for sample in samples:
         try:
-            found.append(present(card, reader.decode(sample.address), sample.covariates))
+            shown = present(card, reader.decode(sample.address), sample.covariates)
+            found.append(DecodedSample(shown, image_hash(shown.pixels)))
         except Exception as error:  # noqa: BLE001 any fault of one file excludes that file alone
             found.append(rejected_by(error, sample))
     return found
@@ -65,11 +77,12 @@ def rejected_by(error: Exception, sample: Sample) -> Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """One prepared sample: its index in the scan, its rows (a video's frames), its covariates."""
+    """One prepared sample: index in the scan, rows (a video's frames), covariates, image's hash."""
 
     index: int
     frames: int
     covariates: list[float]
+    hash: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,10 +93,15 @@ class StorePlan:
     reader: Reader
     scan: Scan
     source: str
-    key: str
-    reader_key: list[Any]
+    identity: dict[str, Any]
+    """Key of the store, and what it follows from; see `Store.identity`."""
     dataset: str
     """Name by which the reader is found again when a model is to read single files."""
+
+    @property
+    def key(self) -> str:
+        """Key of the store."""
+        return self.identity["key"]
 
     def chunks(self) -> list[tuple[Sample, ...]]:
         """The samples in the portions that are decoded and noted together."""
@@ -193,12 +211,13 @@ class _Draft:
             if isinstance(outcome, Rejected):
                 rejected.append(outcome)
                 continue
-            end += images.write(np.ascontiguousarray(outcome.pixels).data)
-            frames = len(outcome.pixels) if card.period is not None else 1
-            kept.append(Kept(index, frames, [float(v) for v in outcome.covariates]))
+            shown = outcome.presented
+            end += images.write(np.ascontiguousarray(shown.pixels).data)
+            frames = len(shown.pixels) if card.period is not None else 1
+            kept.append(Kept(index, frames, [float(v) for v in shown.covariates], outcome.hash))
         entry = {
             "end": end,
-            "kept": [[one.index, one.frames, one.covariates] for one in kept],
+            "kept": [[one.index, one.frames, one.covariates, one.hash] for one in kept],
             "rejected": [dataclasses.asdict(one) for one in rejected],
         }
         self._note(entry)
@@ -218,17 +237,17 @@ def _finish(
     counts: dict[str, int],
 ) -> None:
     card = plan.card
-    _index(card, plan.scan.samples, kept).write_parquet(draft / INDEX)
+    index = _index(card, plan.scan.samples, kept)
+    index.write_parquet(draft / INDEX)
+    copies = find_copies(index["group"].to_list(), index["image_hash"].to_list())
     quarantine.write_parquet(draft / QUARANTINE)
     manifest = {
-        "format": FORMAT,
-        "key": plan.key,
-        "card": card.to_dict(),
+        **plan.identity,
         "shape": [sum(one.frames for one in kept), card.channels, *card.frame_shape],
         "dtype": card.dtype,
         "counts": counts,
+        "copies": sum(map(len, copies)),
         "source": plan.source,
-        "reader": plan.reader_key,
         "dataset": plan.dataset,
         "files": {name: file_digest(draft / name) for name in (IMAGES, INDEX, QUARANTINE)},
     }
@@ -247,6 +266,7 @@ def _index(card: Card, samples: Sequence[Sample], kept: Sequence[Kept]) -> pl.Da
         "split": pl.Series([s.split for s in chosen], dtype=pl.String),
         "target": pl.Series([s.target for s in chosen], dtype=pl.Float64),
         "site": pl.Series([s.site for s in chosen], dtype=pl.String),
+        "image_hash": pl.Series([one.hash for one in kept], dtype=pl.String),
     }
     covariates = {
         covariate.name: pl.Series([one.covariates[k] for one in kept], dtype=pl.Float32)

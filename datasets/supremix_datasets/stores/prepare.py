@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from supremix_datasets.sources.files import (
     relative,
 )
 from supremix_datasets.stores.build import Check, StorePlan, build
+from supremix_datasets.stores.changes import check_unchanged
 from supremix_datasets.stores.shared import has_store, open_shared, publish, shared_address
 from supremix_datasets.stores.store import FORMAT, Store
 
@@ -46,6 +47,7 @@ def prepare(
     phantoms: int | None = None,
     phantom_seed: int = 0,
     phantom_progress: Progress | None = None,
+    expected: Mapping[str, Any] | None = None,
 ) -> Store:
     """Decode a dataset into a memory-mapped store, or open the store if it is there already.
 
@@ -65,6 +67,7 @@ def prepare(
         phantoms: How many phantoms; default what the dataset says.
         phantom_seed: Seed of the phantoms.
         phantom_progress: Called with (parts done, parts in all) while phantoms are written.
+        expected: `Store.identity` of the store that it has to be; None for any.
 
     Returns:
         The store. Images that could not be used are in ``store.quarantine``.
@@ -72,6 +75,7 @@ def prepare(
     Raises:
         UnknownDatasetError, SourceError, LabelTableError: the input cannot be used at all.
         TooFewSamplesError: fewer images than ``min_fraction`` can be used.
+        DataChangedError: it would be another store than is expected; nothing was decoded.
         StoreError: the shared stores cannot be reached, or the cache cannot be written to.
     """
     folder = cache_folder(cache)
@@ -87,9 +91,11 @@ def prepare(
         _check_enough, dataset=dataset, source=where, min_fraction=min_fraction
     )
     store = _known_store(folder, note)
-    if store is None:
+    if store is None or (expected is not None and store.key != expected["key"]):
         writable(folder)
         plan = _plan(dataset, card, where)
+        if expected is not None:
+            check_unchanged(expected, plan, Store.find(folder, expected["key"]))
         store = _obtain(plan, folder, shared, run, progress, check)
         note.parent.mkdir(parents=True, exist_ok=True)
         write_json(note, {"key": store.key})
@@ -110,8 +116,7 @@ def _plan(dataset: Dataset, card: Card, where: str) -> StorePlan:
         reader=dataset.reader,
         scan=scan,
         source=where,
-        key=_key(dataset, card, scan, where),
-        reader_key=_reader_key(dataset),
+        identity=_identity(dataset, card, scan, where),
         dataset=dataset.known_as,
     )
 
@@ -150,15 +155,21 @@ def _known_store(folder: Path, note: Path) -> Store | None:
     return Store.find(folder, str(key))
 
 
-def _key(dataset: Dataset, card: Card, scan: Scan, source: str) -> str:
-    """Hash of everything that decides what the store holds; the folder's path is not in it."""
+def _identity(dataset: Dataset, card: Card, scan: Scan, source: str) -> dict[str, Any]:
+    """Everything that decides what the store holds, and its key; the folder's path is not in it."""
 
     def plain(item: Sample | Rejected) -> dict[str, Any]:
         return {**dataclasses.asdict(item), "address": relative(item.address, source)}
 
-    contents = content_signature((sample.address for sample in scan.samples), source)
-    parts: list[Any] = [FORMAT, card.to_dict(), _reader_key(dataset), contents]
-    return _hash([*parts, [plain(s) for s in scan.samples], [plain(r) for r in scan.rejected]])
+    parts = {
+        "format": FORMAT,
+        "card": card.to_dict(),
+        "reader": _reader_key(dataset),
+        "contents": content_signature((sample.address for sample in scan.samples), source),
+        "samples": _hash([[plain(s) for s in scan.samples], [plain(r) for r in scan.rejected]]),
+    }
+    # As it is read again, to be compared with what a run has kept.
+    return {"key": _hash(parts), **json.loads(json.dumps(parts, default=str))}
 
 
 def _reader_key(dataset: Dataset) -> list[Any]:

@@ -17,7 +17,7 @@ from typing import Any
 from supremix_datasets.cache import cache_folder, file_digest, new_folder, only_one, writable
 from supremix_datasets.errors import StoreError
 from supremix_datasets.sources.files import filesystem, is_local, protocols
-from supremix_datasets.stores.store import MANIFEST, Store
+from supremix_datasets.stores.store import MANIFEST, Store, open_whole
 
 BUCKETS = ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az")
 """Where there are no folders to make, and making one would make a bucket of a misspelt name."""
@@ -39,11 +39,13 @@ def open_shared(address: str, cache: str | os.PathLike[str] | None = None) -> St
         return Store.open(filesystem(address)[1])
     folder = cache_folder(cache)
     target = folder / "stores" / address.rstrip("/").rsplit("/", 1)[-1]
-    if not target.is_dir():
-        writable(folder)
-        with only_one(target):
-            if not target.is_dir():
-                _fetch(address, target)
+    known = open_whole(target)
+    if known is not None:
+        return known
+    writable(folder)
+    with only_one(target):
+        if not target.is_dir():
+            _fetch(address, target)
     return Store.open(target)
 
 

@@ -4,10 +4,11 @@ A folder with
 
     images.bin           the images, or the frames of all videos, row after row, in the card's dtype
     index.parquet        a row per sample: row (the first, of a video), frames (of a video, else 1),
-                         id, group, split, target, site, covariates, and of each covariate the word
-                         or number as it was read (column ``sex as read``), null where not known
+                         id, group, split, target, site, image_hash, covariates, and of each
+                         covariate the word or number as it was read (column ``sex as read``), null
+                         where not known
     quarantine.parquet   a row per image that was excluded: id, reason, address
-    manifest.json        the card, shape, key, what went in; written last
+    manifest.json        the card, shape, key, what went in, number of copies; written last
 
 It is written under another name and then renamed, so it is there as a whole or not at all.
 """
@@ -16,6 +17,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +26,23 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from supremix_datasets.cache import only_one
 from supremix_datasets.cards.card import Card
 from supremix_datasets.cards.dataset import Array
+from supremix_datasets.copies import find_copies
 from supremix_datasets.errors import StoreError
 from supremix_datasets.stores.clips import clip_frames
 
-FORMAT = 3
+FORMAT = 4
 IMAGES, INDEX, QUARANTINE, MANIFEST = (
     "images.bin",
     "index.parquet",
     "quarantine.parquet",
     "manifest.json",
 )
+
+IDENTITY = ("key", "format", "card", "reader", "contents", "samples")
+"""Entries of the manifest that say what a store was made of."""
 
 
 def as_read(covariate: str) -> str:
@@ -52,8 +60,9 @@ class Store:
         manifest: What was prepared, by which version, from what.
         images: ``(R, channels, *shape)`` read-only, in the card's dtype; of videos the frames,
             ``(R, channels, H, W)``.
-        index: One row per sample, columns ``row, frames, id, group, split, target, site``,
-            covariates, and each covariate as it was read, see :func:`as_read`.
+        index: One row per sample, columns ``row, frames, id, group, split, target, site,
+            image_hash`` (equal for equal pixels), covariates, and each covariate as it was read,
+            see :func:`as_read`.
         quarantine: ``id, reason, address`` of what was excluded.
         rows: ``(N,)`` int64, row in ``images`` of each sample; of a video its first frame's.
         lengths: ``(N,)`` int64, number of rows of each sample: frames of a video, else 1.
@@ -91,6 +100,19 @@ class Store:
     def name(self) -> str:
         """Name of its folder: the dataset and the beginning of the key."""
         return Path(self.path).name
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The key, and what it follows from: format, card, reader, and hashes of table and files.
+
+        A run keeps it, to be continued with the same data; see `prepare`.
+        """
+        return {name: self.manifest[name] for name in IDENTITY}
+
+    @cached_property
+    def copies(self) -> list[list[int]]:
+        """Rows of the index with the same pixels, of each image that several patients have."""
+        return find_copies(self.index["group"].to_list(), self.index["image_hash"].to_list())
 
     def read(self, positions: NDArray[np.int64], starts: NDArray[np.int64] | None = None) -> Array:
         """Copy samples out of the map, once.
@@ -138,7 +160,26 @@ class Store:
     def find(cls, cache: str | os.PathLike[str], key: str) -> Store | None:
         """The store with that key under a cache folder, or None."""
         matches = sorted((Path(cache) / "stores").glob(f"*-{key[:16]}"))
-        return cls.open(matches[0]) if matches else None
+        return open_whole(matches[0]) if matches else None
+
+
+def open_whole(folder: Path) -> Store | None:
+    """Open the store in a folder of a cache, whose files may be deleted at any time.
+
+    Returns:
+        The store; None where there is none, or where it had lost files: the rest is removed then.
+    """
+    if not folder.is_dir():
+        return None
+    try:
+        return Store.open(folder)
+    except StoreError:
+        with only_one(folder):  # another process may have made it again by now
+            try:
+                return Store.open(folder)
+            except StoreError:
+                shutil.rmtree(folder, ignore_errors=True)
+    return None
 
 
 def _map_images(folder: Path, manifest: dict[str, Any]) -> NDArray[Any]:
