@@ -32,6 +32,18 @@ def find_copies(groups: Sequence[str], hashes: Sequence[str]) -> list[list[int]]
     return [rows for rows in same.values() if len({groups[row] for row in rows}) > 1]
 
 
+def describe_copies(copies: Sequence[Sequence[str]]) -> str:
+    """How many images occur under several patients, and an example.
+
+    Args:
+        copies: The names of each such image; not empty.
+    """
+    return (
+        f"{len(copies)} images occur under more than one patient, with the same pixels (for "
+        f"instance {' and '.join(copies[0][:2])})"
+    )
+
+
 def united_groups(groups: Sequence[str], hashes: Sequence[str]) -> list[str]:
     """The patient of each image, with patients who have an image in common taken for one.
 

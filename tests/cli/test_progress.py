@@ -75,3 +75,16 @@ def test_work_goes_on_when_the_reader_of_a_pipe_has_left(monkeypatch: pytest.Mon
         with Display(ProgressConsole(), "preparing") as display:
             for done in range(5):
                 display(Progress(message="preparing images", done=done, total=5))
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_warning_stays_on_the_screen(terminal: bool) -> None:
+    page = io.StringIO()
+    console = Console(file=page, force_terminal=terminal, width=80, color_system=None)
+    with Display(console, "hc18") as display:
+        display(Progress(message="24 images occur twice", warning=True))
+        display(Progress(message="starting workers"))
+    last = page.getvalue().rpartition("24 images occur twice")
+
+    assert last[1]
+    assert last[2].startswith("\n")

@@ -13,6 +13,7 @@ from supremix import cli
 SURFACE = {
     "search": {
         "--dataset", "--source", "--shape", "--phantoms", "--split-seed", "--label-fraction",
+        "--keep-copies-together",
         "--fractions", "--method", "--space", "--set", "--seed", "--objective", "--warm-start",
         "--trials", "--time", "--gpu-hours", "--epochs", "--pruner", "--grace", "--reduction",
         "--test",
@@ -25,6 +26,7 @@ SURFACE = {
     },
     "joint": {
         "--dataset", "--source", "--shape", "--phantoms", "--split-seed", "--fractions",
+        "--keep-copies-together",
         "--method", "--set", "--seed", "--epochs", "--alone",
         "--encoder", "--width", "--depth", "--norm", "--precision",
         "--workers", "--cpus-per-worker", "--gpus-per-worker", "--address", "--cache",

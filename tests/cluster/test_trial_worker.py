@@ -21,6 +21,7 @@ from supremix.cluster.worker import worker as worker_module
 from supremix.cluster.worker.watchdog import Watchdog
 from supremix.cluster.worker.worker import TrialWorker, lacks_memory
 from supremix.training import NonFiniteLossError, Solo
+from supremix_datasets import StoreError
 
 
 class Two(Solo):
@@ -218,3 +219,19 @@ def test_a_log_keeps_its_last_lines() -> None:
     assert log.text.endswith("line 9998\nline 9999\n")
     assert log.text.startswith("line ")
     assert clip("short") == "short"
+
+
+@pytest.mark.parametrize("world", [1, 2])
+def test_prepared_images_that_are_gone_are_no_failure_of_the_trial(
+    make_request: Callable[..., WorkerRequest], does: Callable[..., None], world: int
+) -> None:
+    does(failing(StoreError("no prepared store in '/cache' (no manifest.json). Prepare it.")))
+    collective = Solo() if world == 1 else Two()
+
+    result = TrialWorker(collective, peers=Peers(alike=True)).execute(make_request())
+
+    assert result.cluster_failure
+    assert result.failure == (
+        "the prepared images are gone or cannot be read (no prepared store in '/cache' (no "
+        "manifest.json))"
+    )

@@ -34,7 +34,7 @@ def check_unchanged(before: Mapping[str, Any], plan: StorePlan, store: Store | N
     listed = "; ".join([*_settings(before, plan), *_samples(before, plan, store)])
     raise DataChangedError(
         f"the data of {plan.card.name!r} in {plan.source!r} have changed, and are no longer those "
-        f"that the run began with: {listed}"
+        f"that the run began with: {listed}. Put them back as they were, or start a new run."
     )
 
 

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from supremix_datasets.cache import only_one
 from supremix_datasets.cards.card import Card
 from supremix_datasets.cards.dataset import Array
-from supremix_datasets.copies import find_copies
+from supremix_datasets.copies import describe_copies, find_copies
 from supremix_datasets.errors import StoreError
 from supremix_datasets.stores.clips import clip_frames
 
@@ -113,6 +113,12 @@ class Store:
     def copies(self) -> list[list[int]]:
         """Rows of the index with the same pixels, of each image that several patients have."""
         return find_copies(self.index["group"].to_list(), self.index["image_hash"].to_list())
+
+    def describe_copies(self) -> str:
+        """How many images occur under several patients, in words; empty where there are none."""
+        ids = self.index["id"].to_list()
+        named = [[ids[row] for row in rows] for rows in self.copies]
+        return describe_copies(named) if named else ""
 
     def read(self, positions: NDArray[np.int64], starts: NDArray[np.int64] | None = None) -> Array:
         """Copy samples out of the map, once.

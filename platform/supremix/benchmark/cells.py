@@ -158,13 +158,23 @@ def _stored_specs(
                 more |= {"dataset": data[dataset]} if dataset in data else {}
                 more |= {"method": own[method]} if method in own else {}
                 spec = SearchSpec.from_dict(run.read_spec(), **more)
-                found[names_of(spec)] = spec
+                _check_name(spec, dataset)
+                found[dataset, method] = spec
     if not found:
         raise RunFolderError(
             f"{path} names {kind.title} and has none of its runs: it was ended as it began, or "
             "they were deleted. Delete the folder, and start again."
         )
     return found
+
+
+def _check_name(spec: SearchSpec, dataset: str) -> None:
+    now = names_of(spec)[0]
+    if now != dataset:
+        raise RunFolderError(
+            f"the data in {spec.source} have changed: they describe the dataset {now!r}, and the "
+            f"run began with {dataset!r}. Put them back as they were, or start a new run."
+        )
 
 
 def _with_sources(
@@ -193,8 +203,12 @@ def _with_sources(
     return found
 
 
-def check_specs(specs: Sequence[SearchSpec]) -> None:
+def check_specs(specs: Sequence[SearchSpec], *, begun: bool = False) -> None:
     """Check the specifications of a grid, which differ in dataset and method alone.
+
+    Args:
+        specs: The specifications.
+        begun: Whether the grid is resumed: each run has the space that it began with.
 
     Raises:
         SpecError: A dataset with a method is there twice, a method cannot have a folder named like
@@ -217,7 +231,7 @@ def check_specs(specs: Sequence[SearchSpec]) -> None:
             "a Space is one method's; for several give a file with the values to change, or "
             "overrides."
         )
-    if specs[0].lenient:
+    if specs[0].lenient and not begun:
         _check_parameters(specs[0], [spec.resolve_method() for spec in methods.values()])
 
 

@@ -20,6 +20,7 @@ from supremix.search.prepare import (
     Resources,
     find_resources,
     keep_space,
+    kept_identity,
     prepare_search,
 )
 from supremix.search.session import SearchSession
@@ -65,7 +66,9 @@ def _prepare(grid: Grid, listen: Listener) -> list[PreparedSearch]:
         if cell.dataset not in resources:
             with _named(f"dataset {cell.dataset}" if len(grid.datasets) > 1 else ""):
                 tell = named_part(listen, cell.dataset) if len(grid.datasets) > 1 else listen
-                resources[cell.dataset] = find_resources(cell.spec, tell)
+                runs = (one.run for one in grid.cells if one.dataset == cell.dataset)
+                begun = next(filter(None, map(kept_identity, runs)), None)
+                resources[cell.dataset] = find_resources(cell.spec, tell, begun)
 
     def epoch_cost(cell: Cell) -> tuple[int, str]:
         """Estimated by the images' number times their size."""

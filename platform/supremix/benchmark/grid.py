@@ -50,7 +50,7 @@ class Grid(ABC):
         *,
         begun: bool = False,
     ) -> None:
-        check_specs(specs)
+        check_specs(specs, begun=begun)
         self.specs, self.path = tuple(specs), to_path(path)
         self.listen: Listener = listen or silent
         self._begun = begun

@@ -101,7 +101,8 @@ class WorkerResult:
         retryable: Whether the failure may pass, so that the request is worth another delivery. The
             pool sees to that: no result that leaves the pool has it.
         cluster_failure: Whether the failure says nothing about the trial: no worker group was left
-            for it, or it was released. It may be tried in another session.
+            for it, it was released, or the prepared images are gone. It may be tried in another
+            session.
     """
 
     row: Row | None = None

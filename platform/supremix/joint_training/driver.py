@@ -19,7 +19,7 @@ from supremix.joint_training.report import ALONE, JOINT, Trained, is_reported, w
 from supremix.progress.progress import Listener, Progress, Steps
 from supremix.runs.folder import RunFolder, describe_environment, write_json_once
 from supremix.search.driver import started_executor
-from supremix.search.prepare import find_resources, make_task
+from supremix.search.prepare import find_resources, kept_identity, make_task
 from supremix.search.shared_session import SharedSession, shared_session
 from supremix.search.spec import SearchSpec
 from supremix.training import Task, joint_preflight, split_config
@@ -82,7 +82,10 @@ def _guarded(session: SharedSession) -> Listener:
 
 
 def _train(spec: JointSpec, run: RunFolder, listen: Listener) -> None:
-    resources = {name: find_resources(part, listen) for name, part in spec.parts.items()}
+    begun = kept_identity(run) or {}
+    resources = {
+        name: find_resources(part, listen, begun.get(name)) for name, part in spec.parts.items()
+    }
     plan = next(iter(resources.values())).plan
     stores = {name: one.store for name, one in resources.items()}
     tasks = {name: make_task(part, stores[name], plan) for name, part in spec.parts.items()}
@@ -133,7 +136,7 @@ def _describe(
     content = describe_environment(
         cluster_nodes(),
         plan=asdict(plan),
-        stores={name: store.key for name, store in stores.items()},
+        data={name: store.identity for name, store in stores.items()},
         fitted=dict(sizes),
         excluded={name: len(store.quarantine) for name, store in stores.items()},
     )

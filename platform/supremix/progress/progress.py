@@ -31,6 +31,7 @@ class Progress:
         elapsed: Seconds since the first trial, or what else is being done, began.
         left: Seconds that it will still take, as far as that can be estimated.
         longest: Seconds of the longest epoch so far; None before the first.
+        warning: Whether the message is to stay on the screen.
     """
 
     message: str
@@ -46,6 +47,7 @@ class Progress:
     elapsed: float = 0.0
     left: float | None = None
     longest: float | None = None
+    warning: bool = False
 
     @property
     def about_trials(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +13,10 @@ from upath import UPath
 import supremix_datasets
 from supremix.cluster import WorkerGroupPlan, cluster_nodes, plan_worker_groups, ray_map
 from supremix.errors import SpecError
-from supremix.progress.progress import Listener, Steps
-from supremix.runs.folder import RunFolder, describe_environment, write_json_once
+from supremix.progress.progress import Listener, Progress, Steps
+from supremix.runs.folder import RunFolder, describe_environment, read_json, write_json_once
 from supremix.search.spec import SearchSpec, numbers_of
+from supremix.storage.retry import storage_errors
 from supremix.training import Initial, Task, fitted, model_folder, preflight
 from supremix.training.steps.gradient_cache import cuts
 from supremix.tuning.study.budget import Budget
@@ -36,6 +38,26 @@ class Resources:
     store: Store
     splits: Any
 
+    @property
+    def copies(self) -> str:
+        """A sentence on images that occur under several patients; empty where there are none."""
+        store, apart = self.store, self.copies_apart
+        if not store.copies:
+            return ""
+        text = f"{store.card.name}: {store.describe_copies()}"
+        if not apart:
+            return f"{text}; each is in one split."
+        return (
+            f"{text}; {apart} of {len(store.copies)} are in several splits, so errors look better "
+            "than they are. Give them one patient if they are of one, or keep them together: "
+            "--keep-copies-together."
+        )
+
+    @property
+    def copies_apart(self) -> int:
+        """Number of images that occur under several patients and in several splits."""
+        return sum(len(set(self.splits[rows])) > 1 for rows in self.store.copies)
+
 
 @dataclass(frozen=True, kw_only=True)
 class PreparedSearch:
@@ -54,6 +76,8 @@ class PreparedSearch:
     grid_path: UPath
     """Folder of the grid that the search is part of, or its own; earlier runs lie next to it."""
     listen: Listener
+    copies: str = ""
+    """`Resources.copies`."""
 
     @property
     def source(self) -> dict[str, str]:
@@ -62,8 +86,16 @@ class PreparedSearch:
         return dict(zip(("run", "dataset", "method"), names, strict=True))
 
 
-def prepare_store(spec: SearchSpec, listen: Listener) -> Store:
-    """Decode the dataset into its store, in Ray tasks; at once when that was done before."""
+def prepare_store(
+    spec: SearchSpec, listen: Listener, expected: Mapping[str, Any] | None = None
+) -> Store:
+    """Decode the dataset into its store, in Ray tasks; at once when that was done before.
+
+    Args:
+        spec: Specification of a search on it.
+        listen: Listener that is called at every step.
+        expected: `Store.identity` of the store that it has to be; None for any.
+    """
     return supremix_datasets.prepare(
         spec.dataset,
         spec.resolve_source(),
@@ -74,13 +106,29 @@ def prepare_store(spec: SearchSpec, listen: Listener) -> Store:
         phantom_progress=Steps("writing phantoms", listen),
         shape=spec.shape,
         phantoms=spec.phantoms,
+        expected=expected,
     )
 
 
-def find_resources(spec: SearchSpec, listen: Listener) -> Resources:
+def kept_identity(run: RunFolder) -> Any:
+    """`Store.identity` of the data that a run began with; None before it has begun."""
+    with storage_errors(str(run.environment)):
+        begun = run.environment.is_file()
+    return read_json(run.environment).get("data") if begun else None
+
+
+def find_resources(
+    spec: SearchSpec, listen: Listener, expected: Mapping[str, Any] | None = None
+) -> Resources:
     """See what the cluster has room for, and prepare the images.
 
+    Args:
+        spec: Specification of a search.
+        listen: Listener that is called at every step.
+        expected: `kept_identity` of a run that is resumed; None for a new one.
+
     Raises:
+        DataChangedError: The data are not those that are expected.
         USER_ERRORS: The images cannot be used, or the cluster lacks what is asked for.
     """
     nodes = cluster_nodes()
@@ -91,9 +139,17 @@ def find_resources(spec: SearchSpec, listen: Listener) -> Resources:
         cpus=spec.cpus_per_worker,
         gpus=spec.gpus_per_worker,
     )
-    store = prepare_store(spec, listen)
-    splits = supremix_datasets.assign(store.index, seed=spec.split_seed, fractions=spec.fractions)
-    return Resources(plan=plan, store=store, splits=splits)
+    store = prepare_store(spec, listen, expected)
+    splits = supremix_datasets.assign(
+        store.index,
+        seed=spec.split_seed,
+        fractions=spec.fractions,
+        keep_copies_together=spec.keep_copies_together,
+    )
+    resources = Resources(plan=plan, store=store, splits=splits)
+    if resources.copies:
+        listen(Progress(message=resources.copies, warning=True))
+    return resources
 
 
 def make_task(spec: SearchSpec, store: Store, plan: WorkerGroupPlan) -> Task:
@@ -110,6 +166,7 @@ def make_task(spec: SearchSpec, store: Store, plan: WorkerGroupPlan) -> Task:
         seed=spec.seed,
         split_seed=spec.split_seed,
         fractions=spec.fractions,
+        keep_copies_together=spec.keep_copies_together,
         precision=spec.precision,
         threads=plan.threads,
         label_fraction=spec.label_fraction,
@@ -142,18 +199,20 @@ def prepare_search(
     if spec.pretrained is not None:
         task = dataclasses.replace(task, pretrained=_initial(spec.pretrained, spec, run, store))
     fit, card = fitted(task, store, splits), store.card
-    space = spec.resolve_space(
-        window=card.window,
-        label_bin=card.label_bin,
-        label_scale=card.label_scale,
-        train_size=len(fit),
-    )
+    space = kept_space(run)
+    if space is None:
+        space = spec.resolve_space(
+            window=card.window,
+            label_bin=card.label_bin,
+            label_scale=card.label_scale,
+            train_size=len(fit),
+        )
     if spec.lenient and not cuts(task, space.defaults(), card):
         task = dataclasses.replace(task, chunk=None)
     for config in _checked_configs(space):
         preflight(task, config, workers=plan.workers)
     check_budget(spec.budget(), plan)
-    _describe(run, plan, store, splits, len(fit))
+    _describe(run, resources, len(fit))
     keep_space(run, space)
     return PreparedSearch(
         spec=spec,
@@ -164,6 +223,7 @@ def prepare_search(
         space=space,
         labels=store.targets[fit],
         reference=_reference(store.targets[fit], store.targets[splits == "val"]),
+        copies=resources.copies,
         grid_path=run.path if grid_path is None else grid_path,
         listen=listen,
     )
@@ -174,6 +234,13 @@ def _checked_configs(space: Space) -> list[dict[str, Any]]:
     defaults = space.defaults()
     sizes = numbers_of(space.parameters.get("batch_size"))
     return [defaults, {**defaults, "batch_size": int(min(sizes))}] if sizes else [defaults]
+
+
+def kept_space(run: RunFolder) -> Space | None:
+    """The space that a run began with; None before it has begun."""
+    with storage_errors(str(run.space)):
+        begun = run.space.is_file()
+    return Space.from_dict(read_json(run.space)) if begun else None
 
 
 def keep_space(run: RunFolder, space: Space) -> None:
@@ -194,16 +261,16 @@ def _initial(pretrained: str, spec: SearchSpec, run: RunFolder, store: Store) ->
     return run.keep_pretrained(model)
 
 
-def _describe(
-    run: RunFolder, plan: WorkerGroupPlan, store: Store, splits: Any, labelled: int
-) -> None:
+def _describe(run: RunFolder, resources: Resources, labelled: int) -> None:
+    store, splits = resources.store, resources.splits
     counts = {name: int((splits == name).sum()) for name in ("train", "val", "test")}
     content = describe_environment(
         cluster_nodes(),
-        plan=dataclasses.asdict(plan),
+        plan=dataclasses.asdict(resources.plan),
         dataset=store.card.name,
         unit=store.card.unit,
-        store=store.key,
+        data=store.identity,
+        copies={"images": len(store.copies), "apart": resources.copies_apart},
         images=counts,
         labelled=labelled,
         excluded=len(store.quarantine),

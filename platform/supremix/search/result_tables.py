@@ -79,7 +79,7 @@ def _write(prepared: PreparedSearch, events: list[Event]) -> None:
         rows = mae_rows(read_table(folder, "predictions"), unit=unit, density=density)
         write_table(folder, "mae", rows)
         write_table(folder, "defaults", _defaults(prepared, events))
-    words = {"label_regions": density.describe(unit)}
+    words = {"label_regions": density.describe(unit), "copies": prepared.copies}
     write_summary(folder, {**spec.to_dict(), **words, "space": prepared.space.to_dict()})
 
 

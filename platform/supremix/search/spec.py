@@ -16,6 +16,7 @@ from supremix.progress.webhook import check_url
 from supremix.search.request.declaration import MACHINE, Request
 from supremix.search.request.option import declared
 from supremix.search.serialization import plain, restored
+from supremix.storage.paths import absolute
 from supremix.training import Method, get_method
 from supremix.training.steps.gradient_cache import check_encoder
 from supremix.tuning.pruners.pruner import Pruner
@@ -23,6 +24,7 @@ from supremix.tuning.pruners.registry import make_pruner
 from supremix.tuning.study.budget import Budget
 from supremix.tuning.study.config import StudyConfig
 from supremix_datasets import Dataset
+from supremix_datasets.cache import cache_folder
 from supremix_spaces import Parameter, Space, load_parameters, parse_overrides, space_for
 
 PHANTOM = "phantom"
@@ -59,14 +61,21 @@ class SearchSpec(Request):
         check_encoder(self.chunk, self.encoder_spec())
 
     def _normalise(self) -> None:
-        """Paths become text and sequences tuples, so that a specification equals its file."""
+        """Bring the values into the form of the file, which holds from any working folder."""
+        values: dict[str, Any] = {one.name: getattr(self, one.name) for one in declared(type(self))}
         for one in declared(type(self)):
-            value = getattr(self, one.name)
+            value = values[one.name]
             if isinstance(value, Path | UPath):
-                object.__setattr__(self, one.name, str(value))
-            elif value is not None and one.type.startswith("tuple"):
-                object.__setattr__(self, one.name, tuple(value))
-        object.__setattr__(self, "warm_start", bool(self.warm_start))
+                value = str(value)
+            if value is not None and one.type.startswith("tuple"):
+                value = tuple(value)
+            if one.address and isinstance(value, str) and value != PHANTOM:
+                value = absolute(value)
+            values[one.name] = value
+        if self.stores is None and self.cache is None:  # else each node has a cache of its own
+            values["cache"] = str(cache_folder())
+        for name, value in (values | {"warm_start": bool(self.warm_start)}).items():
+            object.__setattr__(self, name, value)
 
     def _check_legal(self) -> None:
         for one in declared(type(self)):

@@ -14,6 +14,7 @@ from upath import UPath
 
 from supremix._errors import RunFolderError
 from supremix.storage.retry import storage_errors
+from supremix_datasets.sources.files import local_path
 from supremix_datasets.stores.shared import BUCKETS
 
 Address = str | os.PathLike[str] | UPath
@@ -56,6 +57,11 @@ def _check_options(path: UPath) -> None:
             "nodes would not know. Give them in the environment or in fsspec's configuration; see "
             "docs/storage.md."
         )
+
+
+def absolute(address: str) -> str:
+    """An address that means the same from any working folder; one of a remote storage as given."""
+    return local_path(address) or address
 
 
 def is_local(path: UPath) -> bool:

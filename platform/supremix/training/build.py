@@ -83,7 +83,12 @@ def fingerprint(task: Task, config: Any, store_key: str) -> str:
         "seed": task.seed,
         # Its content, not its address.
         "pretrained": None if task.pretrained is None else Initial.read(task.pretrained).digest,
-        "split": [task.split_seed, list(task.fractions), list(task.train_splits)],
+        "split": [
+            task.split_seed,
+            list(task.fractions),
+            task.keep_copies_together,
+            list(task.train_splits),
+        ],
         "training": {
             name: getattr(task, name)
             for name in ("label_fraction", "augment", "fusion", "target_transform", "averaging")

@@ -27,6 +27,7 @@ class Task:
         seed: Seed of everything random in the training: weights, order, augmentation, mixing.
         split_seed: Seed of the split where the dataset has no official one.
         fractions: Shares of train, val and test in such a split, adding up to 1.
+        keep_copies_together: Whether patients who have an image in common are split as one.
         train_splits: The splits to fit.
         eval_split: The split whose error is reported after every epoch; None for no such report
             (the final fit on train and val, say), the error is then NaN.
@@ -61,6 +62,7 @@ class Task:
     seed: int = 0
     split_seed: int = 0
     fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
+    keep_copies_together: bool = False
     train_splits: tuple[str, ...] = ("train",)
     eval_split: str | None = "val"
     precision: str = "auto"

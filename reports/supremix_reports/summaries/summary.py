@@ -60,7 +60,8 @@ def summary_markdown(
     Args:
         spec: the run's specification. Its plain values are listed; under "space" the searched
             parameters are looked for (`Space.to_dict()`), to stand with the best hyperparameters,
-            under "label_regions" the words that say what many, median and few are.
+            under "label_regions" the words that say what many, median and few are, under
+            "copies" those about images that occur under several patients.
         trials: the table `trials`.
         predictions: the table `predictions`, if there is one; those of the best trial give its
             interval.
@@ -75,6 +76,7 @@ def summary_markdown(
         "" if mae is None else _skill(mae),
         "No trial has an error." if best is None else _best(best, predictions),
         "" if mae is None else _errors(mae),
+        f"**{spec['copies']}**" if spec.get("copies") else "",
         "" if best is None else _settings(best, spec),
         "" if mae is None else _densities(mae, spec),
         "" if best is None or measures is None else _representation(best, measures),
@@ -82,7 +84,7 @@ def summary_markdown(
         _counts(trials),
         _ranking(trials),
         _failures(trials),
-        specification(spec),
+        specification({name: value for name, value in spec.items() if name != "copies"}),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 

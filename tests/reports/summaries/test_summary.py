@@ -265,3 +265,12 @@ def test_the_public_names_are_those_exported() -> None:
         assert getattr(supremix_reports, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'mea_rows'"):
         _ = supremix_reports.mea_rows
+
+
+def test_images_that_several_patients_have_are_told_once(folder: str) -> None:
+    trials = read_table(folder, "trials")
+    text = summary_markdown({**SPEC, "copies": "24 images occur twice."}, trials)
+
+    assert text.count("24 images occur twice.") == 1
+    assert "**24 images occur twice.**" in text
+    assert "copies" not in summary_markdown({**SPEC, "copies": ""}, trials)

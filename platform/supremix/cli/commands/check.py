@@ -11,6 +11,7 @@ from rich.table import Table
 
 from supremix.cli.parsing.dispatch import request_values
 from supremix.cli.parsing.signature import takes_options_of
+from supremix.cli.views.copies import show_copies
 from supremix.cli.views.progress import Display, ProgressConsole
 from supremix.cli.views.search import print_plain
 from supremix.search.request.option import CHECK
@@ -55,6 +56,8 @@ def check(**given: Any) -> None:
 
 def show_report(report: CheckReport, console: Console) -> None:
     """Show the report of a check."""
+    from supremix_datasets.copies import describe_copies
+
     card = report.card
     print_plain(console, f"{card.title}: {report.source}")
     print_plain(
@@ -71,7 +74,7 @@ def show_report(report: CheckReport, console: Console) -> None:
     if report.problems:
         console.print(_problems(report))
     if report.copies:
-        _copies(report, console)
+        show_copies(describe_copies(report.copies), console)
     for split in report.splits:
         if split.sheet is not None:
             print_plain(console, f"contact sheet of {split.name}: {split.sheet}")
@@ -132,14 +135,3 @@ def _problems(report: CheckReport) -> Table:
         left = sum(problem.count for problem in rest)
         table.add_row(str(left), f"{len(rest)} other reasons; supremix prepare lists all", "")
     return table
-
-
-def _copies(report: CheckReport, console: Console) -> None:
-    first = ", ".join(report.copies[0][:3])
-    console.print(
-        f"[bold yellow]{len(report.copies)} images occur in more than one group[/] (patient), "
-        f"the same to the last bit, for instance {escape(first)}: if that is one patient, give the "
-        "images one group, or splits will share them",
-        soft_wrap=True,
-        highlight=False,
-    )

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from supremix.cli.parsing.dispatch import request_values
 from supremix.cli.parsing.signature import takes_options_of
+from supremix.cli.views.copies import show_copies
 from supremix.cli.views.progress import Display, ProgressConsole
 from supremix.cli.views.search import print_plain
 from supremix.search.request.option import PREPARE
@@ -46,6 +47,8 @@ def show_store(store: Store, console: Console) -> None:
         f"images {' x '.join(map(str, card.shape))}, "
         f"{card.target} {store.targets.min():.4g} to {store.targets.max():.4g} {card.unit}",
     )
+    if store.copies:
+        show_copies(store.describe_copies(), console)
     if store.quarantine.height:
         table = Table("file", "reason", title=f"{store.quarantine.height} excluded", box=None)
         for row in store.quarantine.iter_rows(named=True):

@@ -264,8 +264,8 @@ def run_studies(
         callbacks: Callbacks of Tune that shall see the trials, such as trackers.
 
     Raises:
-        ResourceError: No worker group is left, or there was no room for any in the cluster for
-            long; the search can be resumed.
+        ResourceError: No worker group is left, there was no room for any in the cluster for long,
+            or the prepared images are gone; the search can be resumed.
     """
     count = executor.plan.count
     scheduler = TuneScheduler(studies, templates, listener, count)
@@ -301,7 +301,8 @@ def run_studies(
                 raise
             raise ResourceError(
                 f"the cluster failed the search: {scheduler.cluster_failure}. Nothing is lost; "
-                "continue it by --resume once the cluster is there again."
+                "continue it by --resume once the cluster is there again; images that are gone are "
+                "prepared again then."
             ) from None
 
 

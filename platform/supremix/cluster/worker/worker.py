@@ -35,6 +35,7 @@ from supremix.training import (
     load_checkpoint,
     start_run,
 )
+from supremix_datasets import StoreError
 from supremix_reports import to_parquet
 
 logger = logging.getLogger(__name__)
@@ -95,6 +96,8 @@ class TrialWorker:
         new workers, and the pool gives the trial up after some deliveries. The exception is an
         error of the training itself that all ranks raise at the same point, such as a loss that is
         not finite: those come between collective operations, so every rank can go on.
+
+        Prepared images that cannot be read say nothing about the trial: the cluster has failed.
 
         The checkpoint of a request that trains ahead may still be being written: see `hand_over`.
         """
@@ -171,7 +174,7 @@ class TrialWorker:
         return request.train_ahead and self._collective.world == 1 and run.epoch < run.total
 
     def _unanimous(self, error: Exception, result: WorkerResult) -> bool:
-        if self._peers is None or not isinstance(error, TrainingError):
+        if self._peers is None or not isinstance(error, TrainingError | StoreError):
             return False
         return self._peers.agree(str(result.failure))
 
@@ -295,6 +298,10 @@ def _failure(error: Exception) -> WorkerResult:
     if lacks_memory(error):
         text = f"out of memory: {_reason(error)}"
         return WorkerResult(failure=text, out_of_memory=True, retryable=True)
+    if isinstance(error, StoreError):
+        what = str(error).partition(". ")[0]
+        text = f"the prepared images are gone or cannot be read ({what})"
+        return WorkerResult(failure=text, cluster_failure=True)
     return WorkerResult(failure=_reason(error))
 
 

@@ -45,6 +45,7 @@ class ClusterOptions:
         "on them.",
         metavar="FILE",
         resumable=True,
+        address=True,
     )
     cache: str | None = _cluster(
         help="Folder of the decoded datasets, on this machine and on every node that trains; by "
@@ -52,15 +53,17 @@ class ClusterOptions:
         commands=COMMANDS,
         metavar="FOLDER",
         resumable=True,
+        address=True,
     )
     stores: str | None = _cluster(
         help="Address where decoded datasets are shared between nodes (s3://bucket/stores): each "
         "node copies one to its own cache, once. Not needed where all nodes see the same cache.",
         commands=(*TRAININGS, PREPARE),
         metavar="ADDRESS",
+        address=True,
     )
     tensorboard: str | None = _output(
-        help="Folder for TensorBoard's logs of the trials.", metavar="FOLDER"
+        help="Folder for TensorBoard's logs of the trials.", metavar="FOLDER", address=True
     )
     mlflow: str | None = _output(
         help="Tracking address of an MLflow server or store that the trials are logged to.",

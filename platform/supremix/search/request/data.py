@@ -61,6 +61,7 @@ class DataOptions:
         "several datasets: NAME=FOLDER,NAME=FOLDER.",
         commands=COMMANDS,
         metavar="FOLDER",
+        address=True,
         changes={
             BENCHMARK: {"resumable": True},
             JOINT: {
@@ -101,6 +102,12 @@ class DataOptions:
         0,
         help="Seed of the split into training, validation and test, where the dataset has no "
         "official one; use the same for all searches that are to be compared.",
+    )
+    keep_copies_together: bool = _data(
+        False,
+        help="Keep images with the same pixels in one split, also where they are of several "
+        "patients: patients who have an image in common are split as one.",
+        form="flag",
     )
     label_fraction: float = _data(
         1.0,

@@ -17,6 +17,7 @@ class TrainingKeywords(TypedDict, total=False):
     phantoms: int | None
     fractions: tuple[float, float, float]
     split_seed: int
+    keep_copies_together: bool
     epochs: int
     seed: int
     encoder: str | EncoderSpec | Callable[..., Any]

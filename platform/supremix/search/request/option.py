@@ -65,6 +65,8 @@ class Option:
         metavar: Placeholder of its value in the help.
         flag: Its name on the command line; by default ``--`` and its name with hyphens.
         resumable: Whether a resumed run may be given another value.
+        address: Whether it is a path or an address; a path is stored absolute, so that a run can be
+            resumed from any working folder.
         changes: By command, what of all this is different there.
         name: Its name in Python and in ``spec.json``; taken from the field.
         type: Its type in Python; taken from the field.
@@ -82,6 +84,7 @@ class Option:
     metavar: str | None = None
     flag: str = ""
     resumable: bool = False
+    address: bool = False
     changes: Mapping[Command, Mapping[str, Any]] = field(
         default_factory=dict[Command, Mapping[str, Any]]
     )

@@ -70,6 +70,7 @@ class StudyOptions:
         help="TOML or JSON file with hyperparameters to search, in place of those of the method's "
         "preset; in Python also a `Space`.",
         metavar="FILE",
+        address=True,
     )
     overrides: tuple[str, ...] = _search(
         (),

@@ -40,6 +40,7 @@ class TrainingOptions:
         "trials start from; it has the same encoder, width, depth, image dimensions and channels.",
         metavar="FOLDER",
         commands=SEARCHES,
+        address=True,
     )
     precision: str = _training(
         "auto",

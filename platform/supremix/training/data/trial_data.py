@@ -48,7 +48,12 @@ class TrialData:
         self.store = open_shared(task.store, task.cache)
         self.device = device
         self.splits: NDArray[Any] = np.asarray(
-            assign(self.store.index, seed=task.split_seed, fractions=task.fractions)
+            assign(
+                self.store.index,
+                seed=task.split_seed,
+                fractions=task.fractions,
+                keep_copies_together=task.keep_copies_together,
+            )
         )
         self.fit = fitted(task, self.store, self.splits)
         if len(self.fit) < 2:
