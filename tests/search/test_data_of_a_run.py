@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
+from own_table import PLAN, relabel, without_cluster, write_twice
 from upath import UPath
 
-from supremix.cluster import WorkerGroupPlan
 from supremix.progress.progress import Progress
 from supremix.runs.folder import RunFolder
-from supremix.search import prepare as prepare_module
-from supremix.search.prepare import find_resources, kept_identity, prepare_search
+from supremix.search.prepare import find_resources, kept_identity, make_task, prepare_search
 from supremix.search.request.declaration import OPTIONS
 from supremix.search.request.option import Option
 from supremix.search.spec import SearchSpec
@@ -25,34 +21,17 @@ from supremix.training.data.trial_data import TrialData
 from supremix_datasets import DataChangedError
 from supremix_spaces import Space
 
-PLAN = WorkerGroupPlan(count=1, workers=1, cpus=1, gpus=0)
 ADDRESSES = [one for one in OPTIONS if one.address]
 
 
 @pytest.fixture(autouse=True)
 def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prepare_module, "cluster_nodes", list)
-    monkeypatch.setattr(prepare_module, "plan_worker_groups", lambda nodes, **given: PLAN)
-    monkeypatch.setattr(prepare_module, "ray_map", map)
+    without_cluster(monkeypatch)
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Images of 24 patients, each a second time under another patient's name."""
-    own = tmp_path / "own"
-    own.mkdir()
-    rows = ["file,target,group"]
-    for number in range(24):
-        pixels = np.random.default_rng(number).integers(0, 255, (16, 16)).astype(np.uint8)
-        Image.fromarray(pixels).save(own / f"{number}.png")
-        shutil.copyfile(own / f"{number}.png", own / f"copy-{number}.png")
-        rows += [
-            f"{number}.png,{number + 1},p{number}",
-            f"copy-{number}.png,{number + 1},q{number}",
-        ]
-    (own / "labels.csv").write_text("\n".join(rows) + "\n")
-    (own / "dataset.toml").write_text('name = "twice"\nshape = [16, 16]\n')
-    return own
+    return write_twice(tmp_path / "own")
 
 
 def spec_of(folder: Path, **more: Any) -> SearchSpec:
@@ -105,8 +84,7 @@ def test_a_run_keeps_the_identity_of_its_store_and_refuses_another(folder: Path)
     store = find_resources(spec, print, kept_identity(run)).store
     assert store.identity == kept_identity(run)
 
-    table = folder / "labels.csv"
-    table.write_text(table.read_text().replace("0.png,1,", "0.png,2,"))
+    relabel(folder)
     with pytest.raises(DataChangedError, match=r"2 of 48 images, of 2 patients, have other labels"):
         find_resources(spec, print, kept_identity(run))
 
@@ -145,6 +123,6 @@ def test_images_that_two_patients_have_are_said_as_the_search_starts(
 def test_the_trials_have_the_split_that_the_search_has(folder: Path) -> None:
     spec = spec_of(folder, keep_copies_together=True)
     resources = find_resources(spec, print)
-    task = prepare_module.make_task(spec, resources.store, PLAN)
+    task = make_task(spec, resources.store, PLAN)
 
     assert (TrialData(task, torch.device("cpu")).splits == resources.splits).all()

@@ -15,6 +15,8 @@ from supremix_datasets.stores.store import Store, as_read
 NAMED = 3
 """Images that are named as examples of a change."""
 
+_READER = ("the dataset", "the reader's version", "the reader's settings")
+
 _FIELDS = {"target": "labels", "group": "patients", "split": "official splits", "site": "sites"}
 
 
@@ -31,7 +33,7 @@ def check_unchanged(before: Mapping[str, Any], plan: StorePlan, store: Store | N
     """
     if plan.key == before["key"]:
         return
-    listed = "; ".join([*_settings(before, plan), *_samples(before, plan, store)])
+    listed = "; ".join([*_samples(before, plan, store), *_settings(before, plan)])
     raise DataChangedError(
         f"the data of {plan.card.name!r} in {plan.source!r} have changed, and are no longer those "
         f"that the run began with: {listed}. Put them back as they were, or start a new run."
@@ -44,8 +46,10 @@ def _settings(before: Mapping[str, Any], plan: StorePlan) -> list[str]:
     found: list[str] = []
     if now["format"] != before["format"]:
         found.append(f"prepared images have format {now['format']}, not {before['format']}")
-    if now["reader"] != before["reader"]:
-        found.append(f"the reader is {now['reader']}, not {before['reader']}")
+    for what, new, old in zip(_READER, now["reader"], before["reader"], strict=True):
+        if new != old:
+            settings = isinstance(new, dict)
+            found.append(f"{what} differ" if settings else f"{what} is {new}, not {old}")
     card, old = now["card"], before["card"]
     names = [name for name in {**old, **card} if card.get(name) != old.get(name)]
     return found + [f"{name} is {card.get(name)!r}, not {old.get(name)!r}" for name in names]
