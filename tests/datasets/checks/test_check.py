@@ -149,6 +149,20 @@ def test_a_patient_in_two_official_splits_is_a_fault(tmp_path: Path) -> None:
     assert "in two official splits" in report.faults[0]
 
 
+def test_only_a_split_that_the_files_give_is_called_official(tmp_path: Path) -> None:
+    folder = tmp_path / "own"
+    folder.mkdir()
+    lines = ["file,target,group,split"]
+    for number in range(40):
+        Image.effect_noise((32, 32), 50 + number).save(folder / f"{number}.png")
+        lines.append(f"{number}.png,{number + 1},{number},{'test' if number < 8 else 'train'}")
+    (folder / "t.csv").write_text("\n".join(lines))
+    report = check("table", folder, out=tmp_path / "o")
+    assert {s.name: s.official for s in report.splits} == {
+        "train": True, "val": False, "test": True,
+    }  # fmt: skip
+
+
 def test_nothing_is_written_into_the_source(many: Path, tmp_path: Path) -> None:
     before = fingerprint(many)
     with pytest.raises(SourceError, match="would be written into the source"):

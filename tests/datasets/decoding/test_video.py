@@ -266,3 +266,19 @@ def test_a_turned_video_is_read_as_it_is_shown(degrees: int) -> None:
     struct.pack_into(">2i", raw, raw.index(b"tkhd") + 44, 46341, 46341)  # an eighth of a turn
     with pytest.raises(DecodeError, match="other than a quarter turn"):
         decode_video(bytes(raw))
+
+
+@pytest.mark.parametrize(
+    ("container", "codec", "pixels"),
+    [
+        ("avi", "ffv1", "gray10le"),
+        ("mov", "prores_ks", "yuv422p10le"),
+        ("mp4", "libx264", "yuv420p10le"),
+    ],
+)
+def test_a_video_of_more_than_8_bits_is_refused(
+    container: str, codec: str, pixels: str, frames: Frames
+) -> None:
+    data = encode(frames[:3], container, codec, pixels, "gray")
+    with pytest.raises(DecodeError, match="10 bits a sample, and 8 are read"):
+        decode_video(data)

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import csv
 import io
-import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     generate_uid,
 )
+from workbook import workbook
 
 from supremix_datasets import (
     DecodeError,
@@ -65,33 +65,6 @@ def table(path: Path, rows: Rows) -> None:
         csv.writer(file).writerows(rows)
 
 
-def workbook(path: Path, rows: Rows) -> None:
-    """The smallest Excel file there can be, with numbers where the text is a number."""
-    main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
-    office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
-    package = "http://schemas.openxmlformats.org/package/2006"
-    kind = "application/vnd.openxmlformats-officedocument.spreadsheetml"
-    cells = [[_cell(value) for value in row] for row in rows]
-    lines = "".join(f"<row>{''.join(row)}</row>" for row in cells)
-    parts = {
-        "[Content_Types].xml": f'<Types xmlns="{package}/content-types">'
-        '<Default Extension="rels" ContentType='
-        '"application/vnd.openxmlformats-package.relationships+xml"/>'
-        f'<Override PartName="/xl/workbook.xml" ContentType="{kind}.sheet.main+xml"/>'
-        f'<Override PartName="/xl/sheet1.xml" ContentType="{kind}.worksheet+xml"/></Types>',
-        "_rels/.rels": f'<Relationships xmlns="{package}/relationships"><Relationship Id="r1" '
-        f'Type="{office}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
-        "xl/workbook.xml": f'<workbook xmlns="{main}" xmlns:r="{office}"><sheets>'
-        '<sheet name="a" sheetId="1" r:id="r1"/></sheets></workbook>',
-        "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{package}/relationships">'
-        f'<Relationship Id="r1" Type="{office}/worksheet" Target="sheet1.xml"/></Relationships>',
-        "xl/sheet1.xml": f'<worksheet xmlns="{main}"><sheetData>{lines}</sheetData></worksheet>',
-    }
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, text in parts.items():
-            archive.writestr(name, f'<?xml version="1.0" encoding="UTF-8"?>{text}')
-
-
 def dicom(path: Path, pixels: np.ndarray, photometric: str) -> None:
     image = Dataset()
     image.SOPClassUID = ComputedRadiographyImageStorage
@@ -104,13 +77,6 @@ def dicom(path: Path, pixels: np.ndarray, photometric: str) -> None:
     image.file_meta = FileMetaDataset()
     image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     image.save_as(path, enforce_file_format=True)
-
-
-def _cell(value: object) -> str:
-    text = str(value)
-    if text.replace(".", "", 1).isdigit():
-        return f"<c><v>{text}</v></c>"
-    return f'<c t="inlineStr"><is><t>{text}</t></is></c>'
 
 
 @pytest.fixture

@@ -131,3 +131,21 @@ def test_the_store_has_the_centre_and_both_visits(
     assert store.index["site"].to_list() == ["11025", "11027"]
     assert store.covariates.tolist() == [[0.5], [0.5]]
     assert store.images.shape == (2, 1, 30, 36, 30)
+
+
+@pytest.mark.parametrize("name", ["w12345_20230425.csv", "withdrawn.txt", "Withdrawals 2024.csv"])
+def test_the_list_of_withdrawn_participants_is_kept_to_the_letter(
+    make_ukb: Make, brain: bytes, name: str
+) -> None:
+    folder = make_ukb(
+        {f"{eid}_2": {MNI: brain} for eid in (1, 2, 3)},
+        rows=[(eid, 0, 50, 60, "") for eid in (1, 2, 3)],
+    )
+    (folder / name).write_bytes(b'\xef\xbb\xbf1\r\n"2",note\r\n')
+    scan = READER.scan(str(folder))
+    assert [s.id for s in scan.samples] == ["3_2"]
+    assert {r.reason for r in scan.rejected} == {"the patient has withdrawn"}
+
+    (folder / name).write_bytes("1\n2\n".encode("utf-16"))
+    with pytest.raises(LabelTableError, match=r"withdrawn participants .* is not UTF-8"):
+        READER.scan(str(folder))

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from workbook import workbook
 
 from supremix_datasets import LabelTableError
 from supremix_datasets.sources.tables import LINE, check_numbers, read_columns, to_number
@@ -97,3 +98,14 @@ def test_a_column_that_stands_twice_is_refused(tmp_path: Path) -> None:
 def test_the_likely_separator_is_named(sign: str, name: str, tmp_path: Path) -> None:
     with pytest.raises(LabelTableError, match=f"probably a .*{name}"):
         read_columns(written(tmp_path, f"file{sign}target{sign}group\na{sign}1{sign}p\n"), COLUMNS)
+
+
+def test_a_hidden_sheet_before_the_visible_one_is_not_read(tmp_path: Path) -> None:
+    rows = [("file", "target", "group"), ("a.png", 1.5, "p")]
+    old = [("file", "target", "group"), ("a.png", 99, "p")]
+    workbook(tmp_path / "labels.xlsx", rows, old, [])
+    workbook(tmp_path / "nothing.xlsx", [], old)
+
+    assert read_columns(str(tmp_path / "labels.xlsx"), COLUMNS)["target"].to_list() == ["1.5"]
+    with pytest.raises(LabelTableError, match="no visible sheet with anything in it"):
+        read_columns(str(tmp_path / "nothing.xlsx"), COLUMNS)
