@@ -159,3 +159,12 @@ def test_a_loss_of_the_users_own_becomes_a_method(task: Task) -> None:
     own = TwoStage(name="spread", config=SpreadConfig)
     run = TrialRun(dataclasses.replace(task, method=own, epochs=2), {**SMALL, "strength": 2})
     assert [run.advance()["stage"], run.advance()["stage"]] == ["pretrain", "regress"]
+
+
+@pytest.mark.parametrize(("batch", "half"), [(2, 2), (3, 2), (4, 2), (9, 4)])
+def test_fine_tuning_takes_half_the_batch_two_images_at_least(
+    store: Store, batch: int, half: int
+) -> None:
+    method = get_method("supremix")
+    config = make_config(method, {"batch_size": batch, "head": "finetune"})
+    assert method.stages(config, epochs=4, card=store.card)[-1].batch_size == half

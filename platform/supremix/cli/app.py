@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
@@ -111,6 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             be done; 130: interrupted. An error of our own making shows its traceback.
     """
     accept_any_text()
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # a home without its cache will do
     try:
         app(args=None if arguments is None else list(arguments))
     except KeyboardInterrupt:
