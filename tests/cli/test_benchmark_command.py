@@ -71,8 +71,9 @@ def test_sources_are_told_by_name_or_for_the_only_dataset(
 ) -> None:
     run("benchmark", "--dataset", "hc18", "--source", "heads", "--trials", "2")
     run("benchmark", "--dataset", "hc18,ukb-t1", "--source", "hc18=heads", "--trials", "2")
-    assert [spec.source for spec in asked[0].specs] == ["heads"] * 3
-    assert [spec.source for spec in asked[1].specs] == ["heads"] * 3 + [None] * 3
+    heads = str(Path("heads").absolute())
+    assert [spec.source for spec in asked[0].specs] == [heads] * 3
+    assert [spec.source for spec in asked[1].specs] == [heads] * 3 + [None] * 3
 
 
 def begun(folder: Path) -> Path:

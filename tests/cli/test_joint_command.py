@@ -56,6 +56,7 @@ def test_every_option_reaches_the_training(called: dict[str, Any]) -> None:
     code = run(
         "joint", "--dataset", "a, b-c", "--source", "a=s3://there", "--shape", "b-c=3,4,5",
         "--phantoms", "9", "--split-seed", "5", "--fractions", "0.5,0.3,0.2",
+        "--keep-copies-together",
         "--method", "l1", "--set", "lr=0.1", "--set", "b-c.window=none", "--set", "head=probe",
         "--seed", "3", "--epochs", "4",
         "--no-alone", "--encoder", "densenet", "--width", "8", "--depth", "2", "--norm", "group",
@@ -66,7 +67,8 @@ def test_every_option_reaches_the_training(called: dict[str, Any]) -> None:
     assert code == 0
     assert called == {
         "datasets": ["a", "b-c"], "sources": {"a": "s3://there"}, "shapes": {"b-c": (3, 4, 5)},
-        "phantoms": 9, "split_seed": 5, "fractions": (0.5, 0.3, 0.2), "method": "l1", "seed": 3,
+        "phantoms": 9, "split_seed": 5, "fractions": (0.5, 0.3, 0.2),
+        "keep_copies_together": True, "method": "l1", "seed": 3,
         "epochs": 4, "alone": False,
         "config": {"lr": 0.1, "b-c.window": None, "head": "probe"},
         "encoder": "densenet", "width": 8, "depth": 2, "norm": "group", "precision": "bf16",

@@ -48,6 +48,8 @@ def store() -> Any:
         index=pl.DataFrame({"group": ["a", "a", "b"]}),
         targets=np.array([100.0, 110.0, 120.0]),
         quarantine=pl.DataFrame({"id": ["7_HC"], "reason": ["truncated"], "address": ["x"]}),
+        copies=[[0, 2]],
+        describe_copies=lambda: "1 images occur twice",
     )
 
 
@@ -121,6 +123,7 @@ def test_preparing_tells_what_is_in_the_store(
     assert "3 samples of 2 groups, images 128 x 192, circumference 100 to 120 mm" in told
     assert "1 excluded" in told
     assert "truncated" in told
+    assert "1 images occur twice: if that is one patient" in told
     assert "store: cache/abc" in told
 
 

@@ -112,7 +112,7 @@ class Display:
     def __call__(self, progress: Progress) -> None:
         """Take note of how far it is; cheap enough to be called as often as one likes."""
         if progress.warning and self._live is not None:
-            self._print(counts(progress))
+            print_plain(self._console, counts(progress))
             return
         self._latest = progress
         self._since = time.monotonic()
