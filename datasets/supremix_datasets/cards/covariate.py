@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from supremix_datasets.errors import CardError, CovariateError
-from supremix_datasets.sources.tables import to_number
+from supremix_datasets.sources.numbers import to_number
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -40,7 +40,7 @@ class _Child:
         turn, position = divmod(self.number, 5)
         if position == 3:
             return f"boneage-validation-dataset-{1 + turn % 2}"
-        return "boneage-test-dataset" if position == 4 else "boneage-training-dataset"
+        return "Test Set Images" if position == 4 else "boneage-training-dataset"
 
 
 def write_hand_phantoms(folder: Path, samples: int, seed: int, part: tuple[int, int]) -> None:
@@ -74,8 +74,8 @@ def _write_picture(folder: Path, child: _Child, seed: int) -> None:
 def _write_tables(folder: Path, children: Sequence[_Child]) -> None:
     """The four tables with the column names and ways of writing that each of them really has."""
     train, validation, test = (
-        [child for child in children if child.folder.startswith(f"boneage-{name}")]
-        for name in ("training", "validation", "test")
+        [child for child in children if name in child.folder]
+        for name in ("training", "validation", "Test")
     )
     tables: dict[tuple[str, ...], list[tuple[object, ...]]] = {
         ("boneage-training-dataset", "id", "boneage", "male"): [
@@ -87,8 +87,8 @@ def _write_tables(folder: Path, children: Sequence[_Child]) -> None:
         ("boneage-test-dataset", "Case ID", "Sex"): [
             (c.name, "M" if c.male else "F") for c in test
         ],
-        ("Bone age ground truth", "Case ID", "Ground truth bone age (months)"): [
-            (c.name, c.months) for c in test
+        ("Bone age ground truth", "Case ID", "Sex", "Ground truth bone age (months)"): [
+            (c.name, "M" if c.male else "F", c.months) for c in test
         ],
     }
     for (name, *header), rows in tables.items():

@@ -41,7 +41,8 @@ from supremix_datasets.readers.pet_files import (
     pet_images,
 )
 from supremix_datasets.sources.files import find_named, list_files
-from supremix_datasets.sources.tables import check_numbers, label_problem, read_columns, to_number
+from supremix_datasets.sources.numbers import to_number
+from supremix_datasets.sources.tables import check_numbers, label_problem, read_columns
 
 NEWER = re.compile(r"imaging_SUVR_amyloid.*\.csv$", re.IGNORECASE)
 OLDER = re.compile(r"A4_PETSUVR.*\.csv$", re.IGNORECASE)

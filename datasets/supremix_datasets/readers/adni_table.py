@@ -9,7 +9,8 @@ from datetime import date, datetime
 from typing import Any
 
 from supremix_datasets.errors import LabelTableError, SourceError
-from supremix_datasets.sources.tables import LINE, check_numbers, read_columns, to_number
+from supremix_datasets.sources.numbers import to_number
+from supremix_datasets.sources.tables import LINE, check_numbers, read_columns
 
 TABLE = re.compile(r"^UCBERKELEY_AMY_6MM(?P<date>.*)\.csv$", re.IGNORECASE)
 TABLE_DATES = ("%d%b%Y", "%Y-%m-%d", "%Y_%m_%d", "%Y%m%d", "%m_%d_%y", "%m_%d_%Y")

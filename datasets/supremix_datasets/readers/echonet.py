@@ -31,7 +31,8 @@ from supremix_datasets.decoding.video import decode_video
 from supremix_datasets.errors import SourceError
 from supremix_datasets.phantoms.echonet import write_echo_phantoms
 from supremix_datasets.sources.files import list_files, read_bytes
-from supremix_datasets.sources.tables import check_numbers, label_problem, read_columns, to_number
+from supremix_datasets.sources.numbers import to_number
+from supremix_datasets.sources.tables import check_numbers, label_problem, read_columns
 
 TABLE = "FileList.csv"
 FOLDER = "Videos"

@@ -25,13 +25,8 @@ from supremix_datasets.cards.sample import Rejected, Sample, Scan, sample_or_rej
 from supremix_datasets.decoding.images import decode_picture
 from supremix_datasets.errors import SourceError
 from supremix_datasets.sources.files import find_named, list_files, read_bytes
-from supremix_datasets.sources.tables import (
-    check_numbers,
-    label_problem,
-    merge_rows,
-    read_columns,
-    to_number,
-)
+from supremix_datasets.sources.numbers import to_number
+from supremix_datasets.sources.tables import check_numbers, label_problem, merge_rows, read_columns
 
 TABLE = "training_set_pixel_size_and_HC.csv"
 COLUMNS = {

@@ -42,13 +42,8 @@ from supremix_datasets.phantoms.folder import head_phantom
 from supremix_datasets.phantoms.hcp_aging import write_hcp_phantoms
 from supremix_datasets.readers.brain_age import NiftiReader, brain_age_card, sex_covariate
 from supremix_datasets.sources.files import find_named, list_files
-from supremix_datasets.sources.tables import (
-    check_numbers,
-    label_problem,
-    merge_rows,
-    read_columns,
-    to_number,
-)
+from supremix_datasets.sources.numbers import to_number
+from supremix_datasets.sources.tables import check_numbers, label_problem, merge_rows, read_columns
 
 KINDS = (
     "MNINonLinear/T1w_restore_brain.nii.gz",

@@ -28,13 +28,8 @@ from supremix_datasets.cards.sample import Rejected, Sample, Scan, sample_or_rej
 from supremix_datasets.errors import SourceError
 from supremix_datasets.readers.brain_age import NiftiReader, brain_age_card, sex_covariate
 from supremix_datasets.sources.files import list_files
-from supremix_datasets.sources.tables import (
-    check_numbers,
-    label_problem,
-    merge_rows,
-    read_columns,
-    to_number,
-)
+from supremix_datasets.sources.numbers import to_number
+from supremix_datasets.sources.tables import check_numbers, label_problem, merge_rows, read_columns
 
 IMAGE = re.compile(r"^IXI(?P<id>\d+)-(?P<site>[A-Za-z]+)-(?P<scan>\w+)-T1\.nii(\.gz)?$")
 ENDINGS = (".xls", ".xlsx", ".csv")

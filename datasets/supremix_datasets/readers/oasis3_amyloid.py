@@ -37,13 +37,8 @@ from supremix_datasets.readers.pet_files import (
     pet_images,
 )
 from supremix_datasets.sources.files import find_named, list_files
-from supremix_datasets.sources.tables import (
-    LINE,
-    check_numbers,
-    label_problem,
-    read_columns,
-    to_number,
-)
+from supremix_datasets.sources.numbers import to_number
+from supremix_datasets.sources.tables import LINE, check_numbers, label_problem, read_columns
 
 TABLE = re.compile(r"OASIS3_amyloid_centiloid\.csv$")
 SUBJECT = re.compile(r"OAS3\d+")

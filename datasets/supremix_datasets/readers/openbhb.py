@@ -36,13 +36,8 @@ from supremix_datasets.decoding.arrays import decode_npy
 from supremix_datasets.errors import DecodeError, SourceError
 from supremix_datasets.readers.brain_age import brain_age_card, sex_covariate
 from supremix_datasets.sources.files import file_name, find_named, list_files, read_bytes
-from supremix_datasets.sources.tables import (
-    check_numbers,
-    label_problem,
-    merge_rows,
-    read_columns,
-    to_number,
-)
+from supremix_datasets.sources.numbers import to_number
+from supremix_datasets.sources.tables import check_numbers, label_problem, merge_rows, read_columns
 
 IMAGE = re.compile(
     r"^sub-(?P<id>[A-Za-z0-9]+)_preproc-(?P<kind>cat12vbm_desc-gm|quasiraw)_T1w\.npy$"

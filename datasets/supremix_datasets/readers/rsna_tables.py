@@ -18,14 +18,8 @@ from typing import Any
 import polars as pl
 
 from supremix_datasets.errors import LabelTableError
-from supremix_datasets.sources.tables import (
-    check_numbers,
-    header,
-    lines,
-    merge_rows,
-    read_columns,
-    to_number,
-)
+from supremix_datasets.sources.numbers import to_number
+from supremix_datasets.sources.tables import check_numbers, header, lines, merge_rows, read_columns
 
 ENDINGS = (".csv", ".tsv", ".xls", ".xlsx")
 IDS = {"id": "train", "imageid": "val", "caseid": "test"}

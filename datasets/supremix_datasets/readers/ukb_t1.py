@@ -32,13 +32,13 @@ from supremix_datasets.phantoms.folder import head_phantom
 from supremix_datasets.phantoms.ukb_t1 import write_brain_phantoms
 from supremix_datasets.readers.brain_age import brain_age_card
 from supremix_datasets.sources.files import list_files, read_bytes, zip_members
+from supremix_datasets.sources.numbers import to_number
 from supremix_datasets.sources.tables import (
     check_numbers,
     header,
     label_problem,
     merge_rows,
     read_columns,
-    to_number,
 )
 
 MEMBER = "T1/T1_brain_to_MNI.nii.gz"

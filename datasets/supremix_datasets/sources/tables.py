@@ -7,18 +7,17 @@ The ending names the kind: ``.csv`` has commas, every other text tabs. Of a work
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 
 import polars as pl
 
 from supremix_datasets.errors import LabelTableError
 from supremix_datasets.sources.cells import UTF8, read_cells, separator_hint
+from supremix_datasets.sources.numbers import to_number
 
 LINE = "line of the file"
 """Column of the line on which a row stands."""
 
-NUMBER = re.compile(r"[+-]?((\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?|inf(inity)?)", re.ASCII | re.IGNORECASE)
 MISSING = frozenset({"", "na", "nan", "n/a", "null", "none", "."})
 
 
@@ -83,19 +82,6 @@ def _known(cell: str | None) -> str | None:
 def lines(frame: pl.DataFrame) -> list[int]:
     """The line of the file on which each row of a table stands."""
     return frame[LINE].to_list() if LINE in frame.columns else list(range(2, frame.height + 2))
-
-
-def to_number(value: str | None) -> float | None:
-    """A number written as text; None where there is none.
-
-    Digits with a point at most, perhaps a sign and an exponent: ``1_5`` and ``60,5`` are none.
-
-    Raises:
-        ValueError: there is something, but it is not a number.
-    """
-    if value is not None and NUMBER.fullmatch(value) is None:
-        raise ValueError(f"{value!r} is not a number")
-    return None if value is None else float(value)
 
 
 def check_numbers(frame: pl.DataFrame, column: str, shown_as: str, address: str) -> None:

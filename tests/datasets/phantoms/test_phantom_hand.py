@@ -93,7 +93,7 @@ def test_the_tables_have_the_official_columns(folder: Path) -> None:
         "boneage-training-dataset": ["id", "boneage", "male"],
         "Validation Dataset": ["Image ID", "male", "Bone Age (months)"],
         "boneage-test-dataset": ["Case ID", "Sex"],
-        "Bone age ground truth": ["Case ID", "Ground truth bone age (months)"],
+        "Bone age ground truth": ["Case ID", "Sex", "Ground truth bone age (months)"],
     }
 
 

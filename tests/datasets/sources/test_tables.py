@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from workbook import workbook
 
 from supremix_datasets import LabelTableError
-from supremix_datasets.sources.tables import LINE, check_numbers, read_columns, to_number
+from supremix_datasets.sources.numbers import to_number
+from supremix_datasets.sources.tables import LINE, check_numbers, read_columns
 
 COLUMNS = {"file": ["file"], "target": ["target"], "group": ["group"]}
 CELLS = st.text(st.sampled_from(list('ab,;"\n 1._é')), max_size=6)

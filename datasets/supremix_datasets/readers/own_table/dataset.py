@@ -28,12 +28,8 @@ from supremix_datasets.readers.own_table.rows import Layout, read_rows
 from supremix_datasets.readers.own_table.spec import COMPULSORY, ROLES, SPEC, TableSpec, read_spec
 from supremix_datasets.sources.cells import PARQUET, WORKBOOKS
 from supremix_datasets.sources.files import filesystem, list_files
-from supremix_datasets.sources.tables import (
-    check_numbers,
-    header,
-    read_columns,
-    to_number,
-)
+from supremix_datasets.sources.numbers import to_number
+from supremix_datasets.sources.tables import check_numbers, header, read_columns
 
 TABLES = (".csv", ".tsv", ".tab", ".txt", *WORKBOOKS, *PARQUET)
 

@@ -21,7 +21,8 @@ from supremix_datasets.readers.own_table.spec import COMPULSORY, CovariateColumn
 from supremix_datasets.sources.cells import UTF8
 from supremix_datasets.sources.files import filesystem, is_local
 from supremix_datasets.sources.guards import leaves_folder
-from supremix_datasets.sources.tables import LINE, label_problem, lines, to_number
+from supremix_datasets.sources.numbers import to_number
+from supremix_datasets.sources.tables import LINE, label_problem, lines
 
 SPLIT_WORDS = {
     **dict.fromkeys(("train", "training"), "train"),
