@@ -154,11 +154,11 @@ def _row(dataset: str, split: str, unit: str, joint: pl.DataFrame, alone: pl.Dat
     )
 
 
-def page(run: str, method: str, rows: Sequence[JointRow], unskilled: Sequence[str]) -> str:
-    """The page of a joint training, in Markdown; `unskilled` says which models show no skill."""
+def page(run: str, method: str, rows: Sequence[JointRow], notes: Sequence[str]) -> str:
+    """The page of a joint training, in Markdown; `notes` says which models show no skill."""
     errors = ("joint", "alone", "training median", "joint minus alone")
     head = ("dataset", "split", "images", *errors, "unit")
-    said = f"**{' '.join(unskilled)}**\n\n" if unskilled else ""
+    said = f"**{' '.join(notes)}**\n\n" if notes else ""
     table = grid(head, [_cells(row) for row in rows])
     names = ", ".join(dict.fromkeys(row.dataset for row in rows))
     return (

@@ -62,7 +62,7 @@ class Differences:
             and against the first run on the same dataset: against, difference,
             difference_low, difference_high, p, p_adjusted, significant, note. Null where there
             is no such number.
-        unskilled: sentences on runs that show no skill, and on predictions beyond the labels.
+        notes: sentences on runs that show no skill, and on predictions beyond the labels.
         problems: what is wrong with any run.
     """
 
@@ -72,7 +72,7 @@ class Differences:
     versions: Mapping[str, tuple[Any, ...]]
     best_hyperparameters: Mapping[str, tuple[Any, ...]]
     errors: tuple[Row, ...]
-    unskilled: tuple[str, ...]
+    notes: tuple[str, ...]
     problems: tuple[Problem, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -87,7 +87,7 @@ class Differences:
             Section(key=key, title=title, parts=(self._table(key, title, columns),))
             for key, title in _PARTS.items()
         ]
-        said = [Paragraph(text=text, tone="warning") for text in self.unskilled]
+        said = [Paragraph(text=text, tone="warning") for text in self.notes]
         errors = Section(
             key="errors", title="Errors", parts=(*said, _skill_table(self), _errors_table(self))
         )
@@ -165,7 +165,7 @@ def compare_runs(
             _error_row(entry, one, data, gains)
             for entry, one in zip(data.entries, best, strict=True)
         ),
-        unskilled=tuple(skill_sentences(data.mae, level=level)),
+        notes=tuple(skill_sentences(data.mae, level=level)),
         problems=tuple(Problem(p.run, p.what, clean(p.reason)) for p in (*data.problems, *unread)),
     )
 

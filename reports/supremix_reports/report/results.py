@@ -98,7 +98,7 @@ def _error_row(
     known = [row[schema.VALUE] for row in own.values() if row[schema.VALUE] is not None]
     least = min(known) if len(known) > 1 else None
     first = next(iter(own.values()))
-    unskilled = {name for name, row in skills.items() if not shows_skill(row[schema.LOW])}
+    no_skill = {name for name, row in skills.items() if not shows_skill(row[schema.LOW])}
     return (
         text_cell(first[schema.DATASET]),
         text_cell(first[schema.UNIT]),
@@ -106,7 +106,7 @@ def _error_row(
             number_cell(
                 *_interval(own[method]),
                 digits=digits,
-                best=own[method][schema.VALUE] == least and method not in unskilled,
+                best=own[method][schema.VALUE] == least and method not in no_skill,
             )
             if method in own
             else Cell(text=DASH)

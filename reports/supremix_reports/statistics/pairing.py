@@ -67,7 +67,7 @@ class MethodPredictions:
         return cls(samples, np.abs(predicted - target), constant, null)
 
     def lacks_skill(self, **options: Unpack[ResamplingOptions]) -> bool:
-        """Whether its errors are known not to be told from those of the training median."""
+        """Whether its skill is known, and not shown to be above that of the training median."""
         if self.null is None:
             return False
         seeds, count = self.errors.shape

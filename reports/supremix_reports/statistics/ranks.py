@@ -84,13 +84,13 @@ def rank_methods(
     known = rows.filter(pl.col(schema.VALUE).is_finite())
     methods = sorted(set(known[schema.METHOD]))
     there = set(known.select(schema.DATASET, schema.METHOD).iter_rows())
-    unskilled = dict.fromkeys(_without_skill(mae, split), "no method shows skill")
+    no_skill = dict.fromkeys(_without_skill(mae, split), "no method shows skill")
     lacking = {
         name: f"no error of {', '.join(gaps) or 'any method'}"
         for name in sorted(set(rows[schema.DATASET]))
         if (gaps := [one for one in methods if (name, one) not in there]) or not methods
     }
-    left_out = unskilled | lacking
+    left_out = no_skill | lacking
     complete = sorted(set(rows[schema.DATASET]) - left_out.keys())
     rank = pl.col(schema.VALUE).rank("average").over(schema.DATASET).alias(RANK)
     table = (

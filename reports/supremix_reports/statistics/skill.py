@@ -98,7 +98,7 @@ def skill_intervals(
 
 
 def shows_skill(low: float | None) -> bool:
-    """Whether a skill whose interval begins at `low` is told from that of knowing nothing."""
+    """Whether a skill whose interval begins at `low` is shown to be above 0."""
     return low is not None and low > 0
 
 

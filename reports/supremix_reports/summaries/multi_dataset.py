@@ -56,7 +56,7 @@ def multi_dataset_markdown(
     lacking = [[row[schema.DATASET], row[schema.REASON]] for row in rows if row[schema.REASON]]
     parts = [
         f"# {rows[0][schema.METHOD]} on {len(rows)} datasets",
-        f"**{' '.join(unskilled)}**" if (unskilled := skill_sentences(mae)) else "",
+        f"**{' '.join(notes)}**" if (notes := skill_sentences(mae)) else "",
         table(_HEAD, [cells for row in rows for cells in (_cells(row), *_null_cells(row, mae))]),
         "Mean absolute errors with 95 % intervals (bootstrap over groups, the patients). *Test*: "
         "the best hyperparameters, retrained on training and validation data and measured once. "
