@@ -49,6 +49,7 @@ from supremix_reports.summaries.comparison import write_comparison as write_comp
 from supremix_reports.summaries.comparison_page import (
     comparison_markdown as comparison_markdown,
 )
+from supremix_reports.summaries.error_rows import SKILL_NOTE as SKILL_NOTE
 from supremix_reports.summaries.error_rows import error_rows as error_rows
 from supremix_reports.summaries.error_rows import interval_text as interval_text
 from supremix_reports.summaries.error_rows import null_rows as null_rows

@@ -95,7 +95,7 @@ def test_a_model_without_skill_is_said_to_have_none(
     start = lines.index("model validation (mm) test (mm) skill")
     assert lines[start + 1] == "l1 3.5 (3 to 4) 3.5 (3 to 4) -0.17 (-0.40 to 0.10)"
     assert lines[start + 2] == "training median 3 (2.5 to 3.5) 3 (2.5 to 3.5) –"
-    assert lines[start + 4] == (
+    assert lines[start + 6] == (
         "l1 on hc18 (test) shows no skill: its error is 3.5 mm, that of predicting the training "
         "median 3 (skill -0.17, 95 % interval -0.40 to 0.10)."
     )

@@ -32,7 +32,7 @@ from supremix_reports.report.setup import packages_of, shown
 from supremix_reports.statistics.bootstrap import Resampling
 from supremix_reports.statistics.comparisons import RESAMPLES, compare_methods
 from supremix_reports.statistics.intervals import LEVEL
-from supremix_reports.summaries.error_rows import interval_columns, measure_columns
+from supremix_reports.summaries.error_rows import SKILL_NOTE, interval_columns, measure_columns
 from supremix_reports.summaries.verdicts import skill_sentences, verdict
 from supremix_reports.tables import schema
 from supremix_reports.tables.frames import best_trial
@@ -267,7 +267,7 @@ def _skill_table(of: Differences) -> Table:
         caption=f"Mean absolute error on {of.split}, and that of predicting the training median.",
         columns=tuple(Column(name=n, number=n not in ("Run", "Dataset", "Unit")) for n in names),
         rows=tuple(rows),
-        note="Skill: 1 minus the MAE in units of that of the training median on the same patients.",
+        note=f"Skill: {SKILL_NOTE}.",
     )
 
 

@@ -60,12 +60,12 @@ def methods_section(
     entries.append(
         (
             "Skill",
-            "1 minus the error in units of that of predicting the median of the labels that the "
-            "model was trained on, for the same patients: 1 without error, 0 for a model that is "
-            "worth no more than knowing nothing. Its interval is drawn like those of errors, the "
-            "patients once for both. A model shows skill if it is above 0. Where the dataset has "
-            "covariates, the error of a linear model of these is given too, that with the least "
-            "absolute error on the training data (Koenker and Bassett 1978).",
+            "1 minus the error in units of that of the better null model for the same patients: 1 "
+            "without error, 0 for a model that is worth no more than one without images. The null "
+            "models are fitted to the same data as the model: the median of the labels and, where "
+            "the dataset has covariates, the linear model of these with the least absolute error "
+            "(Koenker and Bassett 1978). The interval is drawn like those of errors, the patients "
+            "once for both. A model shows skill if it lies above 0.",
         )
     )
     if reference is not None:

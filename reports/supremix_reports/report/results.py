@@ -20,7 +20,12 @@ from supremix_reports.document.parts import (
 )
 from supremix_reports.figures.plot import counted
 from supremix_reports.statistics.skill import shows_skill
-from supremix_reports.summaries.error_rows import NULL_MODELS, interval_columns, null_rows
+from supremix_reports.summaries.error_rows import (
+    NULL_MODELS,
+    SKILL_NOTE,
+    interval_columns,
+    null_rows,
+)
 from supremix_reports.summaries.verdicts import verdict
 from supremix_reports.tables import schema
 
@@ -57,7 +62,7 @@ def error_table(mae: pl.DataFrame, *, split: str, level: float) -> Table:
     own = _of(mae, split)
     rows = own.filter(pl.col(schema.METRIC) == schema.MAE)
     methods = _names(rows, schema.METHOD)
-    null = [name for name, (metric, _) in NULL_MODELS.items() if metric in own[schema.METRIC]]
+    null = [name for name, metric in NULL_MODELS.items() if metric in own[schema.METRIC]]
     head, end = (Column(name="Dataset"), Column(name="Unit")), Column(name="Patients", number=True)
     return Table(
         name="errors",
@@ -152,9 +157,8 @@ def measures_table(mae: pl.DataFrame, *, split: str, level: float) -> Table:
         ),
         rows=tuple(lines),
         note="MAE and RMSE in the dataset's unit. Of several seeds: the mean of each seed's own "
-        "measure. A dash: not defined, also for one seed alone, or not measured. Skill: 1 minus "
-        "the MAE in units of that of the training median; 0 for a model that has learned nothing. "
-        "Beyond range: the number of predictions that no label can have.",
+        "measure. A dash: not defined, also for one seed alone, or not measured. Skill: "
+        f"{SKILL_NOTE}. Beyond range: the number of predictions that no label can have.",
         heads=2,
         paper=True,
     )

@@ -16,7 +16,7 @@ import polars as pl
 
 from supremix_reports.statistics.bootstrap import ResamplingOptions
 from supremix_reports.statistics.seeds import Array, Measure, Spread, Sums, seeds_spread, sums_of
-from supremix_reports.statistics.skill import recorded, shows_skill, skill_interval
+from supremix_reports.statistics.skill import null_errors, shows_skill, skill_interval
 from supremix_reports.tables import schema
 
 SAME = [schema.ID, schema.GROUP, schema.TARGET]
@@ -30,7 +30,7 @@ class MethodPredictions:
         samples: id, group and target of N samples, sorted by id.
         errors: (S, N) absolute errors, a row a seed.
         constant: whether a seed predicted the same for all of several samples.
-        null: (S, N) absolute errors of predicting the training median; None where not recorded.
+        null: (S, N) absolute errors of the better null model; None where not recorded.
     """
 
     samples: pl.DataFrame
@@ -61,13 +61,12 @@ class MethodPredictions:
         target = samples[schema.TARGET].to_numpy()
         predicted = np.stack([part[schema.PREDICTION].to_numpy() for part in parts])
         constant = samples.height > 1 and bool((np.ptp(predicted, axis=1) == 0).any())
-        null = None
-        if recorded(table, schema.NULL_PREDICTION):
-            null = np.abs(np.stack([p[schema.NULL_PREDICTION].to_numpy() for p in parts]) - target)
-        return cls(samples, np.abs(predicted - target), constant, null)
+        # The table is in the order of seeds and samples.
+        null = [one.reshape(predicted.shape) for one in null_errors(table).values()]
+        return cls(samples, np.abs(predicted - target), constant, null[0] if null else None)
 
     def lacks_skill(self, **options: Unpack[ResamplingOptions]) -> bool:
-        """Whether its skill is known, and not shown to be above that of the training median."""
+        """Whether its skill is known, and not shown to be above 0."""
         if self.null is None:
             return False
         seeds, count = self.errors.shape

@@ -1,8 +1,9 @@
 """What a model is worth against models that look at no image, and predictions that cannot be.
 
-The skill of a model is 1 − e / e₀, with e its mean absolute error and e₀ that of predicting the
-median of the labels it was trained on, on the same samples: 1 without any error, 0 for a model that
-is worth no more than knowing nothing, below 0 for a worse one.
+The null models are the median of the labels that the model was trained on and, where the dataset
+has covariates, a linear model of these. The skill of a model is 1 − e / e₀, with e its mean
+absolute error and e₀ the least one of a null model, on the same samples: 1 without any error, 0 for
+a model that has learned nothing from images, below 0 for a worse one.
 """
 
 from __future__ import annotations
@@ -20,9 +21,14 @@ from supremix_reports.statistics.seeds import Array, sums_of
 from supremix_reports.tables import schema
 
 MEASURES: Final = (
-    schema.NULL_MAE, schema.SKILL, schema.LINEAR_MAE, schema.LINEAR_SKILL, schema.BEYOND_RANGE,
+    schema.NULL_MAE, schema.LINEAR_MAE, schema.SKILL, schema.BEYOND_RANGE,
 )  # fmt: skip
 """Metrics of the table `mae` that `skill_intervals` gives."""
+
+_NULL_MODELS: Final = {
+    schema.NULL_MAE: schema.NULL_PREDICTION,
+    schema.LINEAR_MAE: schema.LINEAR_PREDICTION,
+}
 
 
 def skill_interval(
@@ -36,7 +42,7 @@ def skill_interval(
 
     Args:
         errors: (N,) differences of prediction and target; their sign does not matter.
-        null_errors: (N,) those of predicting the training median, of the same samples.
+        null_errors: (N,) those of a null model, of the same samples.
         groups: (N,) group of each sample; these are drawn, once for both.
         seeds: (N,) seed of the model that made each error; None: one model.
         options: `level` to cover (0.95), number of `resamples` (2000), `seed` of the drawing (0).
@@ -56,7 +62,7 @@ def skill_interval(
 def skill_intervals(
     predictions: pl.DataFrame, **options: Unpack[ResamplingOptions]
 ) -> dict[str, Interval]:
-    """Return the errors of models without an image, the skills, and what is out of range.
+    """Return the errors of the null models, the skill, and the number of impossible predictions.
 
     Args:
         predictions: rows of the table `predictions` of one dataset, method and split.
@@ -65,36 +71,43 @@ def skill_intervals(
     Returns:
         Those of `MEASURES` that follow from what the predictions record, by name.
     """
-    target, groups, seeds = (
-        predictions[name].to_numpy() for name in (schema.TARGET, schema.GROUP, schema.SEED)
-    )
-
-    def errors(column: str) -> Array:
-        return np.abs(predictions[column].to_numpy() - target)
-
-    if not recorded(predictions, schema.NULL_PREDICTION):
+    null = null_errors(predictions)
+    if not null:
         return {}
-    null = errors(schema.NULL_PREDICTION)
-    models = {schema.NULL_MAE: null, schema.SKILL: errors(schema.PREDICTION)}
-    if recorded(predictions, schema.LINEAR_PREDICTION):
-        linear = errors(schema.LINEAR_PREDICTION)
-        models |= {schema.LINEAR_MAE: linear, schema.LINEAR_SKILL: linear}
+    errors = (predictions[schema.PREDICTION] - predictions[schema.TARGET]).to_numpy()
+    owners = predictions[schema.GROUP].to_numpy(), predictions[schema.SEED].to_numpy()
     found = {
-        name: mean_interval(own, groups, seeds, bounds=(0.0, math.inf), **options)
-        if name in (schema.NULL_MAE, schema.LINEAR_MAE)
-        else skill_interval(own, null, groups, seeds, **options)
-        for name, own in models.items()
+        name: mean_interval(own, *owners, bounds=(0.0, math.inf), **options)
+        for name, own in null.items()
     }
-    if recorded(predictions, schema.LABEL_LOW) and recorded(predictions, schema.LABEL_HIGH):
+    found[schema.SKILL] = skill_interval(errors, next(iter(null.values())), *owners, **options)
+    if _recorded(predictions, schema.LABEL_LOW) and _recorded(predictions, schema.LABEL_HIGH):
         inside = pl.col(schema.PREDICTION).is_between(schema.LABEL_LOW, schema.LABEL_HIGH)
         found[schema.BEYOND_RANGE] = Interval(
             value=float(predictions.filter(~inside).height),
             low=math.nan,
             high=math.nan,
             n=predictions.height,
-            groups=found[schema.NULL_MAE].groups,
+            groups=found[schema.SKILL].groups,
         )
-    return found
+    return {name: found[name] for name in MEASURES if name in found}
+
+
+def null_errors(predictions: pl.DataFrame) -> dict[str, Array]:
+    """Return the absolute errors (N,) of the null models that predictions record, the least first.
+
+    Args:
+        predictions: rows of the table `predictions` of one dataset, method and split.
+
+    Returns:
+        By metric of the table `mae`: `null_mae` and, where there are covariates, `linear_mae`.
+    """
+    found = {
+        metric: (predictions[column] - predictions[schema.TARGET]).abs().to_numpy()
+        for metric, column in _NULL_MODELS.items()
+        if _recorded(predictions, column)
+    }
+    return dict(sorted(found.items(), key=lambda item: float(item[1].mean())))
 
 
 def shows_skill(low: float | None) -> bool:
@@ -102,7 +115,7 @@ def shows_skill(low: float | None) -> bool:
     return low is not None and low > 0
 
 
-def recorded(predictions: pl.DataFrame, column: str) -> bool:
+def _recorded(predictions: pl.DataFrame, column: str) -> bool:
     """Whether the predictions have a value of the column in every row."""
     return column in predictions.columns and not predictions[column].has_nulls()
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 import polars as pl
 
 from supremix_reports.document.markdown import duration, specification, table
-from supremix_reports.summaries.error_rows import interval_text, null_rows
+from supremix_reports.summaries.error_rows import SKILL_NOTE, interval_text, null_rows
 from supremix_reports.summaries.verdicts import comparison_verdict
 from supremix_reports.tables import schema
 
@@ -36,9 +36,8 @@ def comparison_markdown(
         table(_HEAD, [_cells(row) for row in rows] + [_null_cells(row) for row in null_rows(mae)]),
         f"Mean absolute errors in {unit} with 95 % intervals (bootstrap over groups, the "
         "patients). *Test*: the best hyperparameters, retrained on training and validation data "
-        "and measured once. *Skill*: 1 minus the error in units of that of predicting the training "
-        "median on the same patients, 0 for a model that has learned nothing; of test, or of "
-        "validation without a test. *Difference*: the test error minus the least one, paired, so "
+        f"and measured once. *Skill*, on test, or on validation without a test: {SKILL_NOTE}. "
+        "*Difference*: the test error minus the least one, paired, so "
         "that both methods are measured on the same drawn groups. *Validation*: the best trial; it "
         "was picked by this error, which is optimistically biased. *Early*: trials that were "
         "pruned or stopped. Epochs and time are those of all trials together.",

@@ -14,10 +14,17 @@ Measures = Mapping[str, Row]
 """Rows of the table `mae` of one dataset, method and split, by metric."""
 
 NULL_MODELS: Final = {
-    "training median": (schema.NULL_MAE, None),
-    "linear in covariates": (schema.LINEAR_MAE, schema.LINEAR_SKILL),
+    "training median": schema.NULL_MAE,
+    "linear in covariates": schema.LINEAR_MAE,
 }
-"""By name in a table of errors the metrics of a model that looks at no image: error and skill."""
+"""By name in a table of errors the metric of a model that looks at no image."""
+
+SKILL_NOTE: Final = (
+    "1 minus the error in units of that of the better model without images (the training median, "
+    "or one linear in the covariates) on the same patients; 0 for a model that has learned nothing "
+    "from images"
+)
+"""The skill in words, below tables of errors."""
 
 
 def final_measures(mae: pl.DataFrame) -> list[Measures]:
@@ -36,16 +43,16 @@ def error_rows(mae: pl.DataFrame) -> list[dict[str, Any]]:
         no test), the last three with the ends of their intervals; None for what is not there.
     """
     methods = _measured(mae).items()
-    rows = [_row(method, own, schema.MAE, schema.SKILL) for (_, method), own in methods]
+    rows = [_row(method, own, schema.MAE) for (_, method), own in methods]
     return rows + null_rows(mae)
 
 
 def null_rows(mae: pl.DataFrame) -> list[dict[str, Any]]:
     """Return those of the null models alone: one each, or one a method where they differ."""
     rows: list[dict[str, Any]] = []
-    for name, (error, skill) in NULL_MODELS.items():
+    for name, error in NULL_MODELS.items():
         found = {
-            method: _row(name, own, error, skill)
+            method: _row(name, own, error)
             for (_, method), own in _measured(mae).items()
             if error in _final(own)
         }
@@ -70,18 +77,19 @@ def interval_columns(name: str) -> tuple[str, str, str]:
     return name, f"{name}_{schema.LOW}", f"{name}_{schema.HIGH}"
 
 
-def measure_columns(name: str, measures: Measures, metric: str | None) -> dict[str, float | None]:
+def measure_columns(name: str, measures: Measures, metric: str) -> dict[str, float | None]:
     """Return a measure as the column `name` and the two ends of its interval."""
-    row = measures.get(metric or "", {})
+    row = measures.get(metric, {})
     values = (row.get(column) for column in (schema.VALUE, schema.LOW, schema.HIGH))
     return dict(zip(interval_columns(name), values, strict=True))
 
 
-def _row(label: str, own: Mapping[str, Measures], error: str, skill: str | None) -> dict[str, Any]:
+def _row(label: str, own: Mapping[str, Measures], error: str) -> dict[str, Any]:
     row: dict[str, Any] = {schema.METHOD: label}
     for split in (schema.VAL, schema.TEST):
         row |= measure_columns(split, own.get(split, {}), error)
-    return row | measure_columns(schema.SKILL, _final(own), skill)
+    skill = _final(own) if error == schema.MAE else {}
+    return row | measure_columns(schema.SKILL, skill, schema.SKILL)
 
 
 def _measured(mae: pl.DataFrame) -> dict[tuple[str, str], dict[str, dict[str, Row]]]:

@@ -9,7 +9,7 @@ import polars as pl
 
 from supremix_reports.document.markdown import duration, specification, table
 from supremix_reports.summaries.comparison import MethodRun, comparison_rows
-from supremix_reports.summaries.error_rows import interval_text, null_rows
+from supremix_reports.summaries.error_rows import SKILL_NOTE, interval_text, null_rows
 from supremix_reports.summaries.verdicts import skill_sentences
 from supremix_reports.tables import schema, storage
 from supremix_reports.tables.tables import read_table, write_table
@@ -60,9 +60,8 @@ def multi_dataset_markdown(
         table(_HEAD, [cells for row in rows for cells in (_cells(row), *_null_cells(row, mae))]),
         "Mean absolute errors with 95 % intervals (bootstrap over groups, the patients). *Test*: "
         "the best hyperparameters, retrained on training and validation data and measured once. "
-        "*Skill*: 1 minus the error in units of that of predicting the training median on the same "
-        "patients. *Validation*: the best hyperparameters, trained with new seeds where that was "
-        "asked for. Each dataset has a run folder of its own, named like it.",
+        f"*Skill*: {SKILL_NOTE}. *Validation*: the best hyperparameters, trained with new seeds "
+        "where that was asked for. Each dataset has a run folder of its own, named like it.",
         "## Without a result\n\n" + table(["dataset", "why"], lacking) if lacking else "",
         specification(spec),
     ]

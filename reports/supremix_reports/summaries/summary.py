@@ -12,7 +12,7 @@ from supremix_reports.document.markdown import duration, specification, table, w
 from supremix_reports.run_layout import EMBEDDING
 from supremix_reports.statistics.imbalance import BALANCED, REGIONS
 from supremix_reports.statistics.intervals import LEVEL, Interval, seeds_interval
-from supremix_reports.summaries.error_rows import error_rows, interval_text
+from supremix_reports.summaries.error_rows import SKILL_NOTE, error_rows, interval_text
 from supremix_reports.summaries.verdicts import skill_sentences
 from supremix_reports.tables import schema, storage
 from supremix_reports.tables.frames import CONFIG_PREFIX, best_trial, ranked, trials_frame
@@ -148,9 +148,7 @@ def _errors(mae: pl.DataFrame) -> str:
     head = ["model", f"validation ({unit})", f"test ({unit})", "skill"]
     return (
         f"## Errors\n\n{table(head, rows)}\n\nMean absolute errors on the same patients, with "
-        f"{LEVEL:.0%} intervals. Skill: 1 minus the error in units of that of predicting the "
-        "training median, on test, or on validation without a test; 0 for a model that has "
-        "learned nothing."
+        f"{LEVEL:.0%} intervals. Skill, on test, or on validation without a test: {SKILL_NOTE}."
     )
 
 

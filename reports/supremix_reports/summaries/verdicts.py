@@ -17,6 +17,10 @@ from supremix_reports.summaries.error_rows import Measures, Row, final_measures
 from supremix_reports.tables import schema
 
 _SPLITS: Final = {schema.TEST: "test", schema.VAL: "validation"}
+_NULL: Final = {
+    schema.NULL_MAE: "predicting the training median",
+    schema.LINEAR_MAE: "a linear model of the covariates, without images,",
+}
 _CLOSE: Final = "no significant difference"
 
 
@@ -86,14 +90,14 @@ def skill_sentences(mae: pl.DataFrame, *, level: float = LEVEL) -> list[str]:
 def _no_skill(own: Measures, level: float) -> str:
     if schema.SKILL not in own or shows_skill(own[schema.SKILL][schema.LOW]):
         return ""
-    skill, error, null = (own[name] for name in (schema.SKILL, schema.MAE, schema.NULL_MAE))
+    skill, error = own[schema.SKILL], own[schema.MAE]
+    null = min((own[name][schema.VALUE], words) for name, words in _NULL.items() if name in own)
     value, low, high = (skill[name] for name in (schema.VALUE, schema.LOW, schema.HIGH))
     worth = "not defined" if value is None else f"{value:.2f}"
     ends = "no interval" if low is None else f"{100 * level:g} % interval {low:.2f} to {high:.2f}"
     return (
         f"{_where(skill)} shows no skill: its error is {error[schema.VALUE]:.4g} "
-        f"{error[schema.UNIT]}, that of predicting the training median {null[schema.VALUE]:.4g} "
-        f"(skill {worth}, {ends})."
+        f"{error[schema.UNIT]}, that of {null[1]} {null[0]:.4g} (skill {worth}, {ends})."
     )
 
 

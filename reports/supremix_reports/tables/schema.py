@@ -65,7 +65,6 @@ LINEAR_MAE: Final = "linear_mae"
 SKILL: Final = "skill"
 SKILL_LOW: Final = "skill_low"
 SKILL_HIGH: Final = "skill_high"
-LINEAR_SKILL: Final = "linear_skill"
 BEYOND_RANGE: Final = "beyond_range"
 # A measure with its interval, or of a representation.
 FIRST: Final = "first"
@@ -229,9 +228,8 @@ MAE_TABLE: Final = _schema(
         "mae, rmse, r2 or pearson; mae_many, mae_median or mae_few, of the samples whose label bin "
         "has many, middling or few training samples; balanced_mae, the mean over label bins; "
         "null_mae and linear_mae, the error of predicting the training median and of a linear "
-        "model of the covariates on the same samples; skill and linear_skill, 1 minus the error "
-        "of the model and of that linear one in units of null_mae; beyond_range, the number of "
-        "predictions beyond the labels that are possible",
+        "model of the covariates on the same samples; skill, 1 minus mae in units of the least of "
+        "these two; beyond_range, the number of predictions beyond the labels that are possible",
     ),
     _field(VALUE, pa.float64(), "the measure, over all samples and seeds", null=True),
     _field(
@@ -293,8 +291,9 @@ COMPARISON: Final = _schema(
     _UNIT,
     *_interval(
         SKILL,
-        "1 minus its error in units of that of predicting the training median, on the same samples "
-        "of test, or of validation where it has no test error",
+        "1 minus its error in units of that of the better null model (the training median, a "
+        "linear model of the covariates), on the same samples of test, or of validation where it "
+        "has no test error",
         "its 95 % paired bootstrap interval over groups, and over seeds where there are several",
     ),
     _field(

@@ -82,8 +82,21 @@ def test_the_table_of_errors_has_the_null_models_of_the_same_samples() -> None:
 
     assert found["null_mae"]["value"] == pytest.approx(null)
     assert found["linear_mae"]["value"] == pytest.approx(2)
-    assert found["skill"]["value"] == pytest.approx(1 - 1 / null)
-    assert found["linear_skill"]["value"] == pytest.approx(1 - 2 / null)
+    assert found["skill"]["value"] == pytest.approx(1 - 1 / 2)  # the linear model is the better one
+    assert found["skill"]["n"] == 40
+
+
+def test_the_skill_is_against_the_better_null_model_whichever_that_is() -> None:
+    null = np.abs(20 - np.arange(40)).mean()
+    worse = measures(table(linear_prediction=-100.0))
+    none = measures(table(linear_prediction=None))
+
+    assert worse["skill"]["value"] == none["skill"]["value"] == pytest.approx(1 - 1 / null)
+    assert "linear_mae" not in none
+
+
+def test_a_skill_below_one_has_an_interval_around_it() -> None:
+    found = measures(table(np.arange(40) + np.repeat([1.0, 2.0], 20)))
     assert found["skill"]["low"] < found["skill"]["value"] < found["skill"]["high"] < 1
 
 
@@ -97,5 +110,5 @@ def test_predictions_beyond_the_possible_labels_are_counted() -> None:
 
 
 def test_what_is_not_recorded_is_not_made_up() -> None:
-    assert measures(table(null_prediction=None)).keys() == {"mae", "rmse", "r2", "pearson"}
-    assert measures(table(linear_prediction=None)).keys().isdisjoint({"linear_mae"})
+    bare = table(null_prediction=None, linear_prediction=None)
+    assert measures(bare).keys() == {"mae", "rmse", "r2", "pearson"}

@@ -153,6 +153,19 @@ def test_a_method_with_skill_wins_over_one_without() -> None:
     assert views.verdicts == ["better"]
 
 
+def test_a_model_that_only_knows_the_covariates_shows_no_skill() -> None:
+    sexes = pl.col("target") + pl.when(pl.col("id") < "i30").then(2.0).otherwise(-2.0)
+    tables = [
+        predicted(*one).with_columns(linear_prediction=sexes) for one in (("l1", 3.0), ("rnc", 2.1))
+    ]
+    views = Views(*tables)
+
+    assert "rnc on brains (test) shows no skill" in views.comparison
+    assert "that of a linear model of the covariates, without images, 2 (" in views.comparison
+    assert "A winner" not in views.comparison
+    assert views.verdicts == ["no verdict: the better one shows no skill"]
+
+
 def test_a_median_that_is_as_good_leaves_no_skill() -> None:
     as_good = predicted("l1", 1.0).with_columns(prediction=pl.col("null_prediction"))
     (sentence,) = skill_sentences(pl.DataFrame(mae_rows(as_good, unit="years")))

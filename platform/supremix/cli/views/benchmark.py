@@ -41,7 +41,7 @@ def show_benchmark(result: BenchmarkResult, console: Console) -> None:
     )
     skills = _skills(result)
     if skills.row_count:
-        console.print("\nskill: 1 minus the error in units of that of predicting the median")
+        console.print("\nskill")
         console.print(skills)
     show_skill(console, result.mae)
     gains = _gains(result)

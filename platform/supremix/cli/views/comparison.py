@@ -27,6 +27,9 @@ FILES = {
 
 def show_comparison(result: ComparisonResult, console: Console) -> None:
     """Show the result of a comparison: errors, failures, whether a winner is shown, and files."""
+    # Imported here so that `--help` need not wait for it.
+    from supremix_reports import SKILL_NOTE
+
     rows = result.table.to_dicts()
     errors = {
         f"test ({rows[0]['unit']})": "test", "skill": "skill", "difference": "difference",
@@ -35,9 +38,8 @@ def show_comparison(result: ComparisonResult, console: Console) -> None:
     console.print(runs_table(rows, result.mae, ["method"], errors))
     show_notes(
         console,
-        "mean absolute errors with 95 % intervals; skill: 1 minus the error in units of that of "
-        "predicting the training median; difference: test error minus the least one; all on the "
-        "same images",
+        "mean absolute errors with 95 % intervals; difference: test error minus the least one, "
+        f"on the same test images; skill: {SKILL_NOTE}",
         result.failures,
     )
     console.print(Text(f"\n{result.verdict}", style="bold"), soft_wrap=True)

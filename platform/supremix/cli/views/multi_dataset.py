@@ -28,8 +28,7 @@ def show_multi_dataset(result: MultiDatasetResult, console: Console) -> None:
     show_notes(
         console,
         "mean absolute errors with 95 % intervals over patients; test: the best "
-        "hyperparameters, retrained on training and validation data and measured once; skill: 1 "
-        "minus the error in units of that of predicting the training median",
+        "hyperparameters, retrained on training and validation data and measured once",
         result.failures,
     )
     show_skill(console, result.mae)

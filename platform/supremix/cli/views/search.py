@@ -79,14 +79,15 @@ def show_notes(console: Console, note: str, failures: Mapping[str, str] | None =
 
 
 def show_skill(console: Console, mae: pl.DataFrame) -> None:
-    """Say which models show no skill, and which predictions no label can have.
+    """Say what skill is, which models show none, and which predictions no label can have.
 
     Args:
         console: Where it is said.
         mae: Rows of the table `mae`.
     """
-    from supremix_reports import skill_sentences
+    from supremix_reports import SKILL_NOTE, skill_sentences
 
+    console.print(f"\nskill: {SKILL_NOTE}", soft_wrap=True, highlight=False)
     for sentence in skill_sentences(mae):
         console.print(Text(f"\n{sentence}", style="bold yellow"), soft_wrap=True)
 
