@@ -25,10 +25,12 @@ from supremix_reports.figures.plot import Plot as Plot
 from supremix_reports.figures.search.search import across_plots as across_plots
 from supremix_reports.figures.search.search import search_plots as search_plots
 from supremix_reports.run_layout import EMBEDDING as EMBEDDING
+from supremix_reports.statistics.best_error import BestError as BestError
+from supremix_reports.statistics.best_error import best_error as best_error
+from supremix_reports.statistics.best_error import read_best_error as read_best_error
 from supremix_reports.statistics.comparisons import average_gain as average_gain
 from supremix_reports.statistics.comparisons import compare_methods as compare_methods
 from supremix_reports.statistics.defaults import defaults_row as defaults_row
-from supremix_reports.statistics.defaults import defaults_sentence as defaults_sentence
 from supremix_reports.statistics.imbalance import LabelDensity as LabelDensity
 from supremix_reports.statistics.imbalance import imbalance_intervals as imbalance_intervals
 from supremix_reports.statistics.intervals import Interval as Interval
@@ -57,6 +59,7 @@ from supremix_reports.summaries.multi_dataset import write_multi_dataset as writ
 from supremix_reports.summaries.summary import summary_markdown as summary_markdown
 from supremix_reports.summaries.summary import write_summary as write_summary
 from supremix_reports.summaries.verdicts import comparison_verdict as comparison_verdict
+from supremix_reports.summaries.verdicts import defaults_sentence as defaults_sentence
 from supremix_reports.summaries.verdicts import skill_sentences as skill_sentences
 from supremix_reports.tables.frames import CONFIG_PREFIX as CONFIG_PREFIX
 from supremix_reports.tables.frames import best_trial as best_trial

@@ -79,8 +79,9 @@ def test_the_result_is_told(fake: Any, capsys: pytest.CaptureFixture[str]) -> No
         ["3", "0", "pruned", "1.500"],
         ["4", "3", "failed", "-"],
     ]
-    assert "validation error of trial 2: 3.125 mm (95 % interval 2.500 to 3.750)" in told
-    assert "3.500 mm (95 % interval 3.000 to 4.000), 20 images of 15 groups" in told
+    assert "error of the best hyperparameters: 3.5 mm (on test; 20 images of 15 groups)" in told
+    assert "\nNo difference shown." in told
+    assert "the least of them is optimistically biased" in told
     assert f"everything is in {fake.path}" in told
     assert "summary.md" in told
     assert "curves.parquet" not in told
@@ -125,7 +126,7 @@ def test_progress_is_told_on_stderr(fake: Any, capsys: pytest.CaptureFixture[str
     told = capsys.readouterr()
     assert "preparing images 50 of 100" in told.err
     assert (
-        "1 of 4 trials done (1 stopped early), 2 running · best so far 4.250 mm (trial 1)"
+        "1 of 4 trials done (1 stopped early), 2 running · best so far 4.25 mm (trial 1)"
         in told.err
     )
     assert "1:00 elapsed, about 3:00 left" in told.err

@@ -218,7 +218,7 @@ def test_a_person_sees_what_matters(tmp_path: Path, capsys: pytest.CaptureFixtur
         text = said(capsys, "status", str(run.path))
     for words in (
         "3 of 4: 1 running, 1 finished, 1 failed",
-        "4.500 mm (trial 0)",
+        "4.5 mm (least error of a single training on validation, optimistically biased; trial 0)",
         "1 of 2 busy",
         "0:11 of 1:00",
         "trial 2: out of memory",

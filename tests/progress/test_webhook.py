@@ -30,12 +30,13 @@ def test_a_message_has_the_facts_and_a_sentence(receiver: Receiver) -> None:
         "run": "runs/a",
         "dataset": "hc18",
         "best_error": 3.25,
+        "best_basis": "",
         "unit": "mm",
         "best_trial": 7,
         "trials": 32,
         "reason": None,
-        "text": "runs/a (hc18) has ended. 32 trials have ended; the least error is 3.25 mm "
-        "(trial 7).",
+        "text": "runs/a (hc18) has ended. 32 trials have ended; the error of the best "
+        "hyperparameters is 3.25 mm (trial 7).",
     }
     assert receiver.types == ["application/json"]
 

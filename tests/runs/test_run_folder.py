@@ -23,7 +23,7 @@ from supremix.runs.folder import (
 from supremix.runs.grids import COMPARISON
 from supremix.storage.paths import to_path
 from supremix.tuning.ledger.ledger import Ledger
-from supremix_reports import read_table, write_table
+from supremix_reports import mae_rows, read_table, write_table
 from supremix_reports.tables import storage
 
 
@@ -197,13 +197,16 @@ def concluded(base: str) -> str:
         for n in range(4)
     ]
     write_table(str(run.path), "predictions", rows)
+    write_table(str(run.path), "mae", mae_rows(pl.DataFrame(rows), unit="mm"))
+    write_table(str(run.path), "defaults", [])
     return str(run.path)
 
 
 def test_a_result_is_read_at_any_address(base: str) -> None:
     result = supremix.Result(concluded(base))
     assert result.best.config == {"lr": 0.1}
-    assert result.best.interval.value == 2.5
+    assert result.best.error == result.best.interval.value == 2.5
+    assert result.best.against_defaults.startswith("There is no comparison with the defaults")
     assert str(result.best.model) == f"{base}/first/best"
     assert result.predictions.filter(pl.col("split") == "val").height == 4
     assert result.test is None

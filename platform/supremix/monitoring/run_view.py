@@ -12,8 +12,9 @@ from supremix.runs.folder import RunFolder, read_json
 from supremix.runs.grids import JOINT_OBJECTIVE, RATIO
 from supremix.storage.liveness import Liveness
 from supremix.tuning.ledger.counters import RunCounters, finite
-from supremix.tuning.ledger.records import best_record
+from supremix.tuning.ledger.records import TrialRecord, basis_of, best_record, error_of
 from supremix.tuning.ledger.tail import Rewound, Tail
+from supremix_reports import BestError, read_best_error
 
 STATES = ("running", "finished", "pruned", "stopped", "failed")
 """States of a trial, in the order in which they are shown."""
@@ -51,6 +52,7 @@ class RunView:
         self._tail, self._counters = Tail(folder.ledger), RunCounters()
         self._presence = Liveness(folder.path)
         self._unit: str | None = RATIO if datasets else None
+        self._measured: BestError | None = None
 
     @property
     def unit(self) -> str:
@@ -94,7 +96,8 @@ class RunView:
 
     def _status(self, held: bool) -> Status:
         counters, running = self._counters, self._counters.running
-        best = best_record(counters.records.values())
+        best = counters.records.get(-1 if counters.best is None else counters.best)
+        best = best or best_record(counters.records.values())
         changed = self._tail.changed()
         silence = None if changed is None else max(0.0, self._clock() - changed)
         state = self._state(held, silence)
@@ -109,7 +112,7 @@ class RunView:
             trials={name: counters.states[name] for name in STATES if counters.states[name]},
             running=tuple(map(running_of, running)),
             best_trial=None if best is None else best.number,
-            best_error=None if best is None else finite(best.error),
+            **self._best_error(best),
             best_config=None if best is None else dict(best.config),
             finalists=finalists_of(counters.records),
             worker_groups=counters.worker_groups,
@@ -124,6 +127,22 @@ class RunView:
             silence=silence,
             failures=tuple(counters.failures),
         )
+
+    def _best_error(self, best: TrialRecord | None) -> dict[str, Any]:
+        """The error of the best hyperparameters: of the tables, else of the ledger as it stands."""
+        if best is None:
+            return {}
+        records = list(self._counters.records.values())
+        if not self._concluded():
+            self._measured = None
+        else:
+            new_seeds = any(record.replicate_of == best.number for record in records)
+            found = self._measured or read_best_error(str(self.folder.path), new_seeds=new_seeds)
+            if found is not None:
+                self._measured = found
+                return {"best_error": found.value, "best_basis": found.basis}
+        error = finite(error_of(best, records))
+        return {"best_error": error, "best_basis": basis_of(best, records)}
 
     def _state(self, held: bool, silence: float | None) -> RunState:
         counters = self._counters
@@ -141,7 +160,7 @@ class RunView:
 
     def _concluded(self) -> bool:
         """Whether all is done; a benchmark may ask for more test seeds later on."""
-        return self._counters.concluded and self._counters.tested >= self._tests
+        return self._counters.best is not None and self._counters.tested >= self._tests
 
     def _used(self) -> dict[str, float]:
         counters = self._counters

@@ -75,7 +75,8 @@ class Status:
         trials: Number of trials by state: running, finished, pruned, stopped, failed.
         running: The trials under way.
         best_trial: The trial with the best hyperparameters, None while none is finished.
-        best_error: Its error in the search.
+        best_error: Error of these hyperparameters: on test once the run is concluded.
+        best_basis: What `best_error` was measured on, in words.
         best_config: Its hyperparameters.
         finalists: The trials that are retrained with new seeds, best first; empty before that.
         worker_groups: Worker groups of the last driver.
@@ -103,6 +104,7 @@ class Status:
     running: tuple[RunningTrial, ...] = ()
     best_trial: int | None = None
     best_error: float | None = None
+    best_basis: str = ""
     best_config: Mapping[str, Any] | None = None
     finalists: tuple[Finalist, ...] = ()
     worker_groups: int = 0

@@ -85,5 +85,7 @@ def _facts(latest: dict[str, Progress]) -> dict[str, Any]:
     facts: dict[str, Any] = {"trials": sum(part.done for part in parts)}
     if len(parts) == 1:
         (only,) = parts
-        facts |= {name: getattr(only, name) for name in ("best_error", "best_trial", "unit")}
+        facts |= {
+            name: getattr(only, name) for name in ("best_error", "best_basis", "best_trial", "unit")
+        }
     return facts

@@ -25,8 +25,9 @@ class Progress:
         pruned: Ended trials that were pruned or stopped.
         failed: Ended trials that failed.
         total: Number of those that there will be; None when time alone is the limit.
-        best_error: Least error of a finished trial, in `unit`.
-        best_trial: Its number.
+        best_error: Error of the best hyperparameters, in `unit`.
+        best_basis: What `best_error` was measured on, in words.
+        best_trial: Number of their trial.
         unit: Unit of the target.
         elapsed: Seconds since the first trial, or what else is being done, began.
         left: Seconds that it will still take, as far as that can be estimated.
@@ -42,6 +43,7 @@ class Progress:
     failed: int = 0
     total: int | None = None
     best_error: float | None = None
+    best_basis: str = ""
     best_trial: int | None = None
     unit: str = ""
     elapsed: float = 0.0
@@ -100,6 +102,7 @@ def study_progress(
         failed=states.get("failed", 0),
         total=total,
         best_error=None if best is None else study.error_of(best),
+        best_basis="" if best is None else study.basis_of(best),
         best_trial=None if best is None else best.number,
         unit=unit,
         elapsed=elapsed,

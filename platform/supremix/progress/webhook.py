@@ -35,9 +35,10 @@ _AGAIN = frozenset({408, 425, 429})
 class Webhook(AbstractContextManager["Webhook", None]):
     """POSTs a JSON object for each message, from a thread of its own; a context manager.
 
-    The object has ``event`` (see `Kind`), ``run``, ``dataset``, ``best_error``, ``unit``,
-    ``best_trial``, ``trials`` (ended ones), ``reason`` and ``text``, a sentence, which is what
-    receivers like Slack and Mattermost show. A receiver that is down never holds up the search.
+    The object has ``event`` (see `Kind`), ``run``, ``dataset``, ``best_error``, ``best_basis``
+    (what that was measured on), ``unit``, ``best_trial``, ``trials`` (ended ones), ``reason`` and
+    ``text``, a sentence, which is what receivers like Slack and Mattermost show. A receiver that is
+    down never holds up the search.
 
     Args:
         url: Address of the receiver, http or https.
@@ -76,6 +77,7 @@ class Webhook(AbstractContextManager["Webhook", None]):
         event: Kind,
         *,
         best_error: float | None = None,
+        best_basis: str = "",
         unit: str = "",
         best_trial: int | None = None,
         trials: int = 0,
@@ -85,9 +87,10 @@ class Webhook(AbstractContextManager["Webhook", None]):
 
         Args:
             event: Kind of message.
-            best_error: Least error so far, in `unit`.
+            best_error: Error of the best hyperparameters so far, in `unit`.
+            best_basis: What it was measured on, in words.
             unit: Unit of the error; may be empty.
-            best_trial: Number of the trial that has it.
+            best_trial: Number of the trial that has them.
             trials: Trials that have ended.
             reason: Reason of the event, where there is one.
         """
@@ -97,6 +100,7 @@ class Webhook(AbstractContextManager["Webhook", None]):
             "run": self._run,
             "dataset": self._dataset,
             "best_error": error,
+            "best_basis": best_basis,
             "unit": unit,
             "best_trial": best_trial,
             "trials": trials,
@@ -173,7 +177,8 @@ def text_of(message: dict[str, Any]) -> str:
     if message["best_error"] is None:
         return f"{text}."
     error = f"{message['best_error']:.4g} {message['unit']}".strip()
-    return f"{text}; the least error is {error} (trial {message['best_trial']})."
+    of = "; ".join(filter(None, (message["best_basis"], f"trial {message['best_trial']}")))
+    return f"{text}; the error of the best hyperparameters is {error} ({of})."
 
 
 def _shown(url: str) -> str:

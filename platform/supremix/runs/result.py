@@ -14,8 +14,15 @@ from supremix.runs.folder import RunFolder
 from supremix.storage.paths import Address
 from supremix.training import TrainedModel
 from supremix.tuning.ledger.ledger import FINAL, read_events
-from supremix.tuning.ledger.records import error_of, read_records
-from supremix_reports import Interval, read_table, seeds_interval, trials_frame
+from supremix.tuning.ledger.records import read_records
+from supremix_reports import (
+    Interval,
+    best_error,
+    defaults_sentence,
+    read_table,
+    seeds_interval,
+    trials_frame,
+)
 
 
 @dataclass(frozen=True)
@@ -25,19 +32,22 @@ class Best:
     Args:
         trial: Number of the trial that had them.
         config: The hyperparameters.
-        error: MAE on the validation split, in the task's unit: the mean over the trainings with
-            new seeds, where the best hyperparameters were retrained. Else it is that trial's own,
-            the least of many, and optimistically biased; `Result.test` is not.
-        interval: The validation MAE of the predictions of those trainings (or that trial),
-            averaged over the flips that the dataset allows, with the 95 % interval over patients
-            and, where there are several, seeds.
+        error: MAE in the task's unit: on the test split, or without a test the mean over the
+            trainings with new seeds on validation. Without those it is that trial's own error, the
+            least of many, and optimistically biased.
+        basis: What it was measured on, in words.
+        interval: The same error with its 95 % interval over patients and, where there are several,
+            seeds.
+        against_defaults: Whether it is better than the defaults, in words; see `Result.defaults`.
         model: Folder of the model.
     """
 
     trial: int
     config: dict[str, Any]
     error: float
+    basis: str
     interval: Interval
+    against_defaults: str
     model: UPath
 
     def load(self, **objects: Any) -> TrainedModel:
@@ -102,16 +112,35 @@ class Result(RunTables):
         """The best hyperparameters."""
         records = read_records(self._events)
         final = [event for event in self._events if event["event"] == FINAL][-1]
-        record, interval = records.get(final["trial"]), self._interval("val")
-        if record is None or interval is None:
+        record, interval = records.get(final["trial"]), self.test or self.validation
+        new_seeds = any(r.replicate_of == final["trial"] for r in records.values())
+        error = best_error(self.mae, new_seeds=new_seeds)
+        if record is None or interval is None or error is None:
             raise RunFolderError(f"the ledger of {self.path} has no finished trial.")
         return Best(
             trial=record.number,
             config=record.config,
-            error=error_of(record, records.values()),
+            error=error.value,
+            basis=error.basis,
             interval=interval,
+            against_defaults=defaults_sentence(
+                next(self.defaults.iter_rows(named=True), None), record.number
+            ),
             model=self.path / "best",
         )
+
+    @functools.cached_property
+    def defaults(self) -> pl.DataFrame:
+        """What the search found against the defaults: a row, or none where one lacks."""
+        return read_table(str(self.path), "defaults")
+
+    @functools.cached_property
+    def validation(self) -> Interval | None:
+        """MAE of the best hyperparameters on validation: of their trainings with new seeds.
+
+        Without any it is that of the trial that was chosen by it.
+        """
+        return self._interval("val")
 
     @functools.cached_property
     def test(self) -> Interval | None:

@@ -11,6 +11,7 @@ import functools
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 from supremix.cluster import Executor, PredictionRequest, WorkerRequest, WorkerResult
 from supremix.errors import SearchFailedError
@@ -22,7 +23,7 @@ from supremix.search.session import SearchSession
 from supremix.storage.retry import with_retries
 from supremix.tuning.ledger.ledger import FINAL, TESTED
 from supremix.tuning.ledger.records import TrialRecord, read_records, trial_key
-from supremix_reports import embedding_picture, embedding_rows, write_table
+from supremix_reports import embedding_picture, embedding_rows, read_best_error, write_table
 
 _DRAWING = threading.Lock()
 """Held while a figure is drawn: matplotlib draws one at a time."""
@@ -91,8 +92,16 @@ def _finish(session: SearchSession, futures: Sequence[Future[None]]) -> SearchFa
     session.run.sweep(set())
     if session.study is not None:
         progress = study_progress(session.study, session.spec.budget(), session.unit)
-        session.first.listen(dataclasses.replace(progress, message=DONE))
+        session.first.listen(dataclasses.replace(progress, message=DONE, **_best_error(session)))
     return None
+
+
+def _best_error(session: SearchSession) -> dict[str, Any]:
+    """The error of the best hyperparameters in the tables; of a joint objective there is none."""
+    best = session.best
+    new_seeds = best is not None and _trainings(session, best) != [best]
+    error = read_best_error(str(session.run.path), new_seeds=new_seeds)
+    return {} if error is None else {"best_error": error.value, "best_basis": error.basis}
 
 
 def write_tables(session: SearchSession) -> None:

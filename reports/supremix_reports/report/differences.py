@@ -151,7 +151,7 @@ def compare_runs(
             f"Differences need two runs, and there is one: {', '.join(names)}. Name another one."
         )
     specs = [shown_spec(entry.run.spec, paths=paths) for entry in data.entries]
-    best = [best_trial(data.trials(entry)) for entry in data.entries]
+    best = [best_trial(data.trials(entry), data.predicted(entry)) for entry in data.entries]
     configs, unread = _configs(names, best)
     gains = _gains(data, replace(resampling, resamples=resamples))
     clean: Callable[[str], str] = without_secrets if paths else without_places

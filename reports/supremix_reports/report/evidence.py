@@ -27,6 +27,8 @@ from supremix_reports.figures.search.search import across_plots, search_plots
 from supremix_reports.report.data import ReportData
 from supremix_reports.report.entries import Entry, hyperparameters_of
 from supremix_reports.report.setup import shown
+from supremix_reports.statistics.best_error import read_best_error
+from supremix_reports.summaries.verdicts import defaults_sentence
 from supremix_reports.tables import schema
 from supremix_reports.tables.frames import best_trial
 from supremix_reports.tables.tables import has_table, read_table
@@ -79,12 +81,14 @@ def _search_of(data: ReportData, entry: Entry, endings: Sequence[str], *, folded
     plots = search_plots(
         trials, curves, entry.run.space or None, dataset=dataset, method=entry.method, unit=unit
     )
-    parts = [*_best_settings(entry, trials, key), *pictured(plots, endings)]
+    best = best_trial(trials, data.predicted(entry))
+    parts = [*_best_settings(entry, trials, best, key), *pictured(plots, endings)]
     return Section(key=key, title=title, parts=tuple(parts), folded=folded)
 
 
-def _best_settings(entry: Entry, trials: pl.DataFrame, key: str) -> list[Part]:
-    best = best_trial(trials)
+def _best_settings(
+    entry: Entry, trials: pl.DataFrame, best: Mapping[str, Any] | None, key: str
+) -> list[Part]:
     if best is None:
         return [Paragraph(text="No trial has an error.", tone="warning")]
     config = hyperparameters_of(best)
@@ -98,15 +102,33 @@ def _best_settings(entry: Entry, trials: pl.DataFrame, key: str) -> list[Part]:
     if not rows:
         return [Paragraph(text="The method has no hyperparameters.")]
     return [
+        *(Paragraph(text=text, tone="strong") for text in _best_error(entry, trials, best)),
         Table(
             name=f"best-{key}",
             caption=f"The best hyperparameters of {entry.method} on {entry.run.dataset}: trial "
             f"{best[schema.TRIAL]}.",
             columns=tuple(Column(name=name) for name in ("Hyperparameter", "Best", "Searched")),
             rows=tuple(rows),
-            note="Picked by the error on validation. A dash: not searched.",
-        )
+            note="Chosen by errors on validation. A dash: not searched.",
+        ),
     ]
+
+
+def _best_error(entry: Entry, trials: pl.DataFrame, best: Mapping[str, Any]) -> list[str]:
+    """The error of the best hyperparameters, and how they compare with the defaults."""
+    number, address = best[schema.TRIAL], entry.run.address
+    try:
+        new_seeds = number in trials[schema.REPLICATE_OF].to_list()
+        error = read_best_error(address, new_seeds=new_seeds)
+        compared = read_table(address, "defaults") if has_table(address, "defaults") else None
+    except (TableError, SchemaError):
+        return []  # what is damaged is named among the problems
+    if error is None:
+        return []
+    unit = entry.unit or _UNKNOWN
+    text = f"Error of the best hyperparameters (trial {number}): {error.value:.4g} {unit} "
+    row = None if compared is None else next(compared.iter_rows(named=True), None)
+    return [f"{text}({error.basis}).", defaults_sentence(row, number)]
 
 
 def searched(entry: object) -> str | None:

@@ -44,8 +44,9 @@ def methods_section(
             f"Mean absolute error on {split} over all images, averaged over the seeds; so is every "
             "other measure: computed of each seed's predictions, then averaged. On test: "
             "the best hyperparameters by validation error, retrained on training and validation "
-            "data, each seed's model measured once. On validation: the best trial, whose error is "
-            "optimistically biased, since it was picked by it.",
+            "data, each seed's model measured once. On validation: the best hyperparameters, "
+            "trained with new seeds where that was asked for; else the trial of least error, which "
+            "is optimistically biased.",
         ),
         (
             "Intervals",

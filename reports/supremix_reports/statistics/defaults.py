@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 import polars as pl
 
-from supremix_reports.statistics.bootstrap import LEVEL
 from supremix_reports.statistics.comparisons import compare_methods
 from supremix_reports.tables import schema
 
@@ -40,33 +38,3 @@ def defaults_row(found: pl.DataFrame, defaults: pl.DataFrame, *, unit: str) -> d
     )
     source = {name: first[name] for name in (schema.RUN, schema.TRIAL, schema.SPLIT)}
     return table.row(0, named=True) | source
-
-
-def defaults_sentence(row: Mapping[str, Any] | None, best: int) -> str:
-    """Say in words whether a search found better hyperparameters than its defaults.
-
-    Args:
-        row: the row of the table `defaults`; None where there is none.
-        best: number of the trial whose hyperparameters are named best; 0 for the defaults.
-    """
-    if row is None:
-        return "There is no comparison with the defaults: only one of the two was trained."
-    what = f"The search's hyperparameters (trial {row[schema.TRIAL]}) against the defaults"
-    named = "; the defaults are named best" if best == 0 else ""
-    if row[schema.DIFFERENCE] is None:
-        return f"{what}: no comparison, {row[schema.NOTE]}{named}."
-    difference = f"{row[schema.DIFFERENCE]:+.3g} {row[schema.UNIT]}"
-    low, high = row[schema.DIFFERENCE_LOW], row[schema.DIFFERENCE_HIGH]
-    if low is not None:
-        difference += f" ({LEVEL:.0%} interval {low:+.3g} to {high:+.3g})"
-    seeds = row[schema.SEEDS]
-    over = "one training each" if seeds == 1 else f"{seeds} new seeds"
-    return f"{what}: {difference} on validation over {over}: {_verdict(row)}{named}."
-
-
-def _verdict(row: Mapping[str, Any]) -> str:
-    if row[schema.SIGNIFICANT] is None:
-        return f"no difference shown ({row[schema.NOTE]})"
-    if not row[schema.SIGNIFICANT]:
-        return "no difference shown"
-    return "better" if row[schema.DIFFERENCE] < 0 else "worse"

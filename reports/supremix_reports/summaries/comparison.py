@@ -28,6 +28,7 @@ from supremix_reports.summaries.error_rows import (
 )
 from supremix_reports.tables import schema, storage
 from supremix_reports.tables.frames import best_trial
+from supremix_reports.tables.ranking import DEFAULTS
 from supremix_reports.tables.tables import has_table, read_table, write_table
 
 COMPARISON: Final = "comparison.md"
@@ -135,7 +136,7 @@ def _row(run: MethodRun, test: pl.DataFrame | None) -> Row:
         schema.RUN: run.run,
         schema.UNIT: run.unit,
         schema.REASON: run.reason,
-        **_spent(run.trials),
+        **_spent(run),
     }
     for split in (schema.VAL, schema.TEST):
         if (errors := _errors(run, split)) is not None:
@@ -147,13 +148,15 @@ def _row(run: MethodRun, test: pl.DataFrame | None) -> Row:
     return row
 
 
-def _spent(trials: pl.DataFrame | None) -> Row:
+def _spent(run: MethodRun) -> Row:
+    trials = run.trials
     if trials is None:
         return dict.fromkeys((*schema.STATES, schema.EPOCHS), 0) | {
             schema.SECONDS: 0.0, schema.TRIAL: None, schema.SEED: None,
         }  # fmt: skip
     states = trials[schema.STATE].to_list()
-    best = best_trial(trials.filter(pl.col(schema.STATE) == schema.FINISHED))
+    finished = pl.col(schema.STATE) == schema.FINISHED
+    best = best_trial(trials.filter(finished | (pl.col(schema.TRIAL) == DEFAULTS)), run.predictions)
     return {
         **{state: states.count(state) for state in schema.STATES},
         schema.EPOCHS: int(trials[schema.EPOCHS].sum()),

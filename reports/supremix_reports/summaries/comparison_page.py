@@ -38,9 +38,9 @@ def comparison_markdown(
         "patients). *Test*: the best hyperparameters, retrained on training and validation data "
         f"and measured once. *Skill*, on test, or on validation without a test: {SKILL_NOTE}. "
         "*Difference*: the test error minus the least one, paired, so "
-        "that both methods are measured on the same drawn groups. *Validation*: the best trial; it "
-        "was picked by this error, which is optimistically biased. *Early*: trials that were "
-        "pruned or stopped. Epochs and time are those of all trials together.",
+        "that both methods are measured on the same drawn groups. *Validation*: the best "
+        "hyperparameters, trained with new seeds where that was asked for. *Early*: trials that "
+        "were pruned or stopped. Epochs and time are those of all trials together.",
         "The methods had the same images, split, seed, encoder and, each, the same budget. Each "
         "has a run folder of its own, named like it.",
         "## Without a result\n\n" + table(["method", "why"], lacking) if lacking else "",

@@ -4,22 +4,32 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from statistics import fmean
 from typing import Any, Final, cast
 
 import polars as pl
 
 from supremix_reports.document.markdown import duration, specification, table, word
 from supremix_reports.run_layout import EMBEDDING
+from supremix_reports.statistics.best_error import BestError, best_error
 from supremix_reports.statistics.imbalance import BALANCED, REGIONS
-from supremix_reports.statistics.intervals import LEVEL, Interval, seeds_interval
+from supremix_reports.statistics.intervals import LEVEL
 from supremix_reports.summaries.error_rows import SKILL_NOTE, error_rows, interval_text
-from supremix_reports.summaries.verdicts import skill_sentences
+from supremix_reports.summaries.verdicts import defaults_sentence, skill_sentences
 from supremix_reports.tables import schema, storage
-from supremix_reports.tables.frames import CONFIG_PREFIX, best_trial, ranked, trials_frame
+from supremix_reports.tables.frames import (
+    CONFIG_PREFIX,
+    best_trial,
+    outcomes_of,
+    ranked,
+    trials_frame,
+)
+from supremix_reports.tables.ranking import on_validation, replicate_errors
 from supremix_reports.tables.tables import has_table, read_table
 
 SUMMARY: Final = "summary.md"
 _SHOWN: Final = 10
+_SINGLE: Final = "Each error is of a single training; the least of them is optimistically biased."
 
 
 def write_summary(folder: str, spec: Mapping[str, object]) -> str:
@@ -36,12 +46,11 @@ def write_summary(folder: str, spec: Mapping[str, object]) -> str:
         TableError, SchemaError: when the tables are missing or unfit.
     """
     trials = read_table(folder, "trials")
-    predictions = read_table(folder, "predictions") if has_table(folder, "predictions") else None
-    mae = read_table(folder, "mae") if has_table(folder, "mae") else None
-    measures = read_table(folder, "measures") if has_table(folder, "measures") else None
+    names = ("predictions", "mae", "measures", "defaults")
+    tables = {name: read_table(folder, name) for name in names if has_table(folder, name)}
     picture = storage.exists(storage.join(folder, EMBEDDING))
     address = storage.join(folder, SUMMARY)
-    text = summary_markdown(spec, trials, predictions, mae=mae, measures=measures, picture=picture)
+    text = summary_markdown(spec, trials, **tables, picture=picture)
     storage.write_atomic(address, text.encode())
     return address
 
@@ -53,6 +62,7 @@ def summary_markdown(
     *,
     mae: pl.DataFrame | None = None,
     measures: pl.DataFrame | None = None,
+    defaults: pl.DataFrame | None = None,
     picture: bool = False,
 ) -> str:
     """Return the summary of a run as Markdown.
@@ -63,18 +73,20 @@ def summary_markdown(
             under "label_regions" the words that say what many, median and few are, under
             "copies" those about images that occur under several patients.
         trials: the table `trials`.
-        predictions: the table `predictions`, if there is one; those of the best trial give its
-            interval.
-        mae: the table `mae`, if there is one; its errors, those of models that look at no image,
-            and those by label density are shown.
+        predictions: the table `predictions`, if there is one; they are of the best hyperparameters.
+        mae: the table `mae`, if there is one: the error of the best hyperparameters with its
+            interval, those of models that look at no image, and the errors by label density.
         measures: the table `measures`, if there is one; those of the best trial are shown.
+        defaults: the table `defaults`, if there is one.
         picture: whether `embedding.png` is next to the summary.
     """
-    best = best_trial(trials)
+    best = best_trial(trials, predictions)
+    row = None if defaults is None else next(defaults.iter_rows(named=True), None)
+    against = "" if best is None else defaults_sentence(row, best[schema.TRIAL])
     parts = [
         _title(spec, trials),
         "" if mae is None else _skill(mae),
-        "No trial has an error." if best is None else _best(best, predictions),
+        "No trial has an error." if best is None else _best(best, trials, mae, against),
         "" if mae is None else _errors(mae),
         f"**{spec['copies']}**" if spec.get("copies") else "",
         "" if best is None else _settings(best, spec),
@@ -97,40 +109,30 @@ def _title(spec: Mapping[str, object], trials: pl.DataFrame) -> str:
     return f"# {names(schema.METHOD)} on {names(schema.DATASET)}"
 
 
-def _best(best: Mapping[str, Any], predictions: pl.DataFrame | None) -> str:
-    unit = best[schema.UNIT]
+def _best(
+    best: Mapping[str, Any], trials: pl.DataFrame, mae: pl.DataFrame | None, defaults: str
+) -> str:
+    """The error of the best hyperparameters, and how they compare with the defaults."""
+    unit, number = best[schema.UNIT], best[schema.TRIAL]
+    errors = replicate_errors(outcomes_of(trials)).get(number, [])
+    measured = None if mae is None else best_error(mae, new_seeds=bool(errors))
+    # Before anything was predicted, as in an interrupted run, the trials tell what is known.
+    error = measured or BestError(
+        value=fmean(errors) if errors else best[schema.ERROR], basis=on_validation(len(errors))
+    )
     lines = [
-        f"**Best: trial {best[schema.TRIAL]}, error {best[schema.ERROR]:.4g} {unit}** "
-        f"on validation ({best[schema.STATE]}, {best[schema.EPOCHS]} epochs)."
+        f"**Error of the best hyperparameters (trial {number}): {error.value:.4g} {unit}** "
+        f"({error.basis})."
     ]
-    lines += [
-        f"Mean absolute error on {split}: {interval.value:.4g} {unit}, {LEVEL:.0%} interval "
-        f"{interval.low:.4g} to {interval.high:.4g} (bootstrap over {interval.groups} groups, "
-        f"{interval.n} predictions)."
-        for split, interval in _intervals(best, predictions).items()
-    ]
-    lines.append(
-        "The search picked this trial by its validation error, which is therefore a little too "
-        "good: expect more on data it has never seen."
-    )
+    if measured is not None and mae is not None:
+        tested = mae.filter(pl.col(schema.METRIC) == schema.MAE).sort(schema.SPLIT)
+        lines += [
+            f"On {row[schema.SPLIT]} there are {row[schema.N]} images of "
+            f"{row[schema.GROUPS]} groups."
+            for row in tested.to_dicts()
+        ]
+        lines.append(defaults)
     return "\n".join(lines)
-
-
-def _intervals(best: Mapping[str, Any], predictions: pl.DataFrame | None) -> dict[str, Interval]:
-    """Return the interval of the best trial on each split with predictions of two groups."""
-    if predictions is None:
-        return {}
-    own = predictions.filter(
-        (pl.col(schema.RUN) == best[schema.RUN]) & (pl.col(schema.TRIAL) == best[schema.TRIAL])
-    )
-    result: dict[str, Interval] = {}
-    for (split,), part in own.group_by([schema.SPLIT], maintain_order=True):
-        errors = (part[schema.PREDICTION] - part[schema.TARGET]).to_numpy()
-        owners = part[schema.GROUP].to_numpy(), part[schema.SEED].to_numpy()
-        interval = seeds_interval(errors, *owners)
-        if interval.groups > 1:
-            result[str(split)] = interval
-    return result
 
 
 def _skill(mae: pl.DataFrame) -> str:
@@ -224,7 +226,7 @@ def _ranking(trials: pl.DataFrame) -> str:
     unit = ", ".join(trials[schema.UNIT].unique(maintain_order=True).to_list())
     head = ["trial", "state", f"error ({unit})", "R²", "epochs"]
     head += [column.removeprefix(CONFIG_PREFIX) for column in varied]
-    text = table(head, rows)
+    text = table(head, rows) + f"\n\n{_SINGLE}"
     hidden = frame.height - len(rows)
     return text + (f"\n\nand {hidden} more in `trials.parquet`." if hidden else "")
 

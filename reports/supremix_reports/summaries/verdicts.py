@@ -43,6 +43,28 @@ def comparison_verdict(rows: Sequence[Row], mae: pl.DataFrame) -> str:
     return " ".join([*skill_sentences(mae), _winner_sentence(rows)])
 
 
+def defaults_sentence(row: Row | None, best: int) -> str:
+    """Say in words whether a search found better hyperparameters than its defaults.
+
+    Args:
+        row: the row of the table `defaults`; None where there is none.
+        best: number of the trial whose hyperparameters are named best; 0 for the defaults.
+    """
+    if row is None:
+        return "There is no comparison with the defaults: only one of the two was trained."
+    what = f"The search's hyperparameters (trial {row[schema.TRIAL]}) against the defaults"
+    named = "; the defaults are named best" if best == 0 else ""
+    if row[schema.DIFFERENCE] is None:
+        return f"{what}: no comparison, {row[schema.NOTE]}{named}."
+    difference = f"{row[schema.DIFFERENCE]:+.3g} {row[schema.UNIT]}"
+    low, high = row[schema.DIFFERENCE_LOW], row[schema.DIFFERENCE_HIGH]
+    if low is not None:
+        difference += f" ({LEVEL:.0%} interval {low:+.3g} to {high:+.3g})"
+    seeds = row[schema.SEEDS]
+    over = "one training each" if seeds == 1 else f"{seeds} new seeds"
+    return f"{what}: {difference} on validation over {over}: {verdict(row)}{named}."
+
+
 def _winner_sentence(rows: Sequence[Row]) -> str:
     tested = [row for row in rows if row[schema.TEST] is not None]
     if len(tested) < 2:

@@ -36,18 +36,31 @@ def trials_frame(trials: pl.DataFrame) -> pl.DataFrame:
 
 def ranked(trials: pl.DataFrame) -> pl.DataFrame:
     """Return trials from best to worst by their own error, see `rank_key`."""
-    outcomes = _outcomes(trials)
+    outcomes = outcomes_of(trials)
     return trials[sorted(range(len(outcomes)), key=lambda row: rank_key(outcomes[row]))]
 
 
-def best_trial(trials: pl.DataFrame) -> dict[str, Any] | None:
-    """Return the best trial that has an error, as a row, see `best_outcome`; None without one."""
-    outcomes = _outcomes(trials)
-    best = best_outcome(outcomes)
-    return None if best is None else trials.row(outcomes.index(best), named=True)
+def best_trial(
+    trials: pl.DataFrame, predictions: pl.DataFrame | None = None
+) -> dict[str, Any] | None:
+    """Return the trial whose hyperparameters are best, as a row; None without one.
+
+    Args:
+        trials: rows of the table `trials` of one run.
+        predictions: rows of its table `predictions`, if there are any: they are of the
+            hyperparameters that were named best. Without any, `best_outcome` says which are.
+    """
+    outcomes = outcomes_of(trials)
+    known = {outcome.number: row for row, outcome in enumerate(outcomes)}
+    named = None if predictions is None else next(iter(predictions[schema.TRIAL]), None)
+    if named not in known:
+        best = best_outcome(outcomes)
+        named = None if best is None else best.number
+    return None if named is None else trials.row(known[named], named=True)
 
 
-def _outcomes(trials: pl.DataFrame) -> list[TrialOutcome]:
+def outcomes_of(trials: pl.DataFrame) -> list[TrialOutcome]:
+    """Return what decides which trial is best, of each row of the table `trials`."""
     names = (schema.TRIAL, schema.STATE, schema.ERROR, schema.REPLICATE_OF)
     return [TrialOutcome(*row) for row in trials.select(names).iter_rows()]
 

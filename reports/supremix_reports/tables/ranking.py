@@ -76,6 +76,18 @@ def best_outcome(trials: Iterable[TrialOutcome]) -> TrialOutcome | None:
     return best
 
 
+def on_validation(new_seeds: int) -> str:
+    """Say what an error on validation is of.
+
+    Args:
+        new_seeds: trainings with new seeds that it is the mean of; 0 for the error of one training
+            of the search, the least of all.
+    """
+    if not new_seeds:
+        return "least error of a single training on validation, optimistically biased"
+    return f"mean over {new_seeds} new seed{'s' * (new_seeds > 1)} on validation"
+
+
 def _is_less(errors: Sequence[float], others: Sequence[float]) -> bool:
     """Whether the mean is less by more than the standard error of the difference.
 

@@ -143,7 +143,7 @@ def prediction_rows(
             "run": method,
             "dataset": "hc18",
             "method": method,
-            "trial": 0,
+            "trial": 1,
             "seed": seed,
             "split": split,
             "id": f"i{i:03d}",

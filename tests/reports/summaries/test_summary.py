@@ -190,7 +190,10 @@ class TestSummary:
         address = write_summary(folder, SPEC)
         text = Path(address).read_text()
         assert address == f"{folder}/summary.md"
-        assert text.startswith("# supremix on hc18\n\n**Best: trial 3, error 5 mm** on validation")
+        assert text.startswith(
+            "# supremix on hc18\n\n**Error of the best hyperparameters (trial 3): 5 mm** (least "
+            "error of a single training on validation, optimistically biased)."
+        )
         assert "5 trials (2 finished, 1 pruned, 1 stopped, 1 failed), 50 epochs, 2 min 30 s" in text
 
     def test_follows_from_its_inputs_alone(self, folder: str, trials: pl.DataFrame) -> None:
@@ -215,15 +218,23 @@ class TestSummary:
         assert "| 1 | CUDA \\| out of memory |" in summary_markdown(SPEC, trials)
 
     def test_the_interval_is_that_of_the_best_trial(self, folder: str) -> None:
-        rows = [*prediction_rows(3), *prediction_rows(2, seed=1)]
+        rows = prediction_rows(3)
         write_table(folder, "predictions", rows)
-        errors = [row["prediction"] - row["target"] for row in prediction_rows(3)]
-        interval = mae_interval(errors, [row["group"] for row in prediction_rows(3)])
+        write_table(folder, "mae", mae_rows(pl.DataFrame(rows), unit="mm"))
+        errors = [row["prediction"] - row["target"] for row in rows]
+        interval = mae_interval(errors, [row["group"] for row in rows])
         text = Path(write_summary(folder, SPEC)).read_text()
         assert (
-            f"Mean absolute error on val: 1 mm, 95% interval {interval.low:.4g} to "
-            f"{interval.high:.4g} (bootstrap over 6 groups, 12 predictions)."
+            "**Error of the best hyperparameters (trial 3): 1 mm** (least error of a single "
+            f"training on validation, optimistically biased, 95% interval {interval.low:.4g} to "
+            f"{interval.high:.4g})."
         ) in text
+        assert "12 images of 6 groups" in text
+
+    def test_the_hyperparameters_that_were_predicted_with_are_best(self, folder: str) -> None:
+        write_table(folder, "predictions", prediction_rows(2))
+        text = Path(write_summary(folder, SPEC)).read_text()
+        assert "**Error of the best hyperparameters (trial 2): 6 mm**" in text
 
     def test_the_specification_lists_plain_values(self, trials: pl.DataFrame) -> None:
         text = summary_markdown(SPEC, trials)

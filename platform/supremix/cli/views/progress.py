@@ -39,12 +39,13 @@ def counts(progress: Progress) -> str:
 
 
 def best(progress: Progress) -> str:
-    """The lowest error so far and its trial; empty where there is none."""
+    """The error of the best hyperparameters so far and their trial; empty where there is none."""
     if not progress.about_trials:
         return ""
     if progress.best_error is None:
         return "no trial finished yet"
-    return f"best so far {progress.best_error:.3f} {progress.unit} (trial {progress.best_trial})"
+    of = "; ".join(filter(None, (progress.best_basis, f"trial {progress.best_trial}")))
+    return f"best so far {progress.best_error:.4g} {progress.unit} ({of})"
 
 
 def times(progress: Progress) -> str:

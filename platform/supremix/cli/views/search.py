@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     import polars as pl
 
     from supremix.runs.result import Result
-    from supremix_reports import Interval
 
 KEY_HYPERPARAMETERS = (
     "temperature",
@@ -44,6 +42,7 @@ FILES = {
     "curves.parquet": "a row a trial and epoch",
     "predictions.parquet": "a row an image: validation and test",
     "mae.parquet": "a row a split and metric, also by label density",
+    "defaults.parquet": "a row: what the search found against the defaults",
     "measures.parquet": "a row a trial, epoch and measure of its representation",
     "embedding.png": "the best trial's features on validation, coloured by label",
     "best": "the model, for: supremix predict {run} IMAGE",
@@ -61,7 +60,10 @@ def show_result(result: Result, console: Console) -> None:
 
     trials = ranked(result.trials)
     unit = str(trials["unit"][0])
-    console.print(_trials_table(trials, unit, width=console.width))
+    console.print(_trials_table(trials, unit, width=console.width, best=result.best.trial))
+    console.print(
+        "error: of a single training on validation; the least of them is optimistically biased"
+    )
     console.print(f"\nbest hyperparameters (trial {result.best.trial})", style="bold")
     console.print(hyperparameters_table(result.best.config))
     console.print(Text(f"\n{errors_text(result, unit)}", style="bold"), soft_wrap=True)
@@ -128,8 +130,11 @@ def print_plain(console: Console, text: str) -> None:
     console.print(text, soft_wrap=True, highlight=False, markup=False)
 
 
-def _trials_table(trials: pl.DataFrame, unit: str, *, width: int) -> Table:
-    """Trials by rank, with as many of the hyperparameters that differ as a line has room for."""
+def _trials_table(trials: pl.DataFrame, unit: str, *, width: int, best: int) -> Table:
+    """Trials by rank, with as many of the hyperparameters that differ as a line has room for.
+
+    The line of trial `best`, whose hyperparameters are named best, is bold.
+    """
     rows = trials.to_dicts()
     names = {name: name.removeprefix(_prefix()) for name in varying(rows)}
     widths = {name: max(CELL_WIDTH, len(heading)) for name, heading in names.items()}
@@ -143,7 +148,7 @@ def _trials_table(trials: pl.DataFrame, unit: str, *, width: int) -> Table:
         error = "-" if row["error"] is None else f"{row['error']:.3f}"
         values = ["-" if row[name] is None else format_value(row[name]) for name in shown]
         cells = (str(rank), str(row["trial"]), row["state"], error, str(row["epochs"]))
-        table.add_row(*cells, *values, style="bold" if rank == 1 else None)
+        table.add_row(*cells, *values, style="bold" if row["trial"] == best else None)
     return table
 
 
@@ -194,21 +199,9 @@ def _pairs(pairs: Iterable[tuple[str, str]]) -> Table:
 
 
 def errors_text(result: Result, unit: str) -> str:
-    """The best trial's validation error, and the test error of its hyperparameters."""
+    """The error of the best hyperparameters, and how they compare with the defaults."""
     best = result.best
-    lines = [f"validation error of trial {best.trial}: {best.interval.value:.3f} {unit}"]
-    lines[0] += _between(best.interval)
-    test = result.test
-    if test is None:
-        return f"{lines[0]}\ntest error: not measured"
-    lines.append(
-        f"test error, retrained on training and validation data: {test.value:.3f} {unit}"
-        f"{_between(test)}, {test.n} images of {test.groups} groups"
-    )
-    return "\n".join(lines)
-
-
-def _between(interval: Interval) -> str:
-    if math.isnan(interval.low) or math.isnan(interval.high):
-        return " (one group: no interval)"
-    return f" (95 % interval {interval.low:.3f} to {interval.high:.3f})"
+    counts = f"{best.interval.n} images of {best.interval.groups} groups"
+    first = f"error of the best hyperparameters: {best.error:.4g} {unit} ({best.basis}; {counts})"
+    tested = () if result.test is not None else ("test error: not measured",)
+    return "\n".join((first, *tested, best.against_defaults))

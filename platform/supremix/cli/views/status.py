@@ -64,15 +64,11 @@ def trials_text(status: Status) -> str:
 
 
 def best_text(status: Status) -> str:
-    """The least error, and the trial that has it."""
+    """The error of the best hyperparameters, what it was measured on, and their trial."""
     if status.best_trial is None:
         return "no trial finished yet"
-    text = f"{_error(status.best_error)} {status.unit}".strip() + f" (trial {status.best_trial})"
-    means = {finalist.trial: finalist for finalist in status.finalists}
-    final = means.get(status.best_trial)
-    if final is not None and final.mean is not None:
-        text += f", {final.mean:.3f} with {len(final.errors)} new seeds"
-    return text
+    text = f"{_error(status.best_error)} {status.unit}".strip()
+    return f"{text} ({status.best_basis}; trial {status.best_trial})"
 
 
 def worker_groups_text(status: Status) -> str:
@@ -104,7 +100,8 @@ def _part_name(status: Status, part: Status) -> str:
 
 
 def _parts(status: Status) -> Table:
-    table = _columns("run", "state", "trials", "running", "best", "epochs", "time")
+    head = ("run", "state", "trials", "running", "best", "measured on", "epochs", "time")
+    table = _columns(*head)
     for part in status.parts:
         best = "-" if part.best_trial is None else f"{_error(part.best_error)} {part.unit}"
         table.add_row(
@@ -113,6 +110,7 @@ def _parts(status: Status) -> Table:
             str(sum(part.trials.values())),
             str(part.trials.get("running", 0)),
             best,
+            part.best_basis.partition(",")[0],
             str(part.epochs),
             format_duration(part.seconds),
         )
@@ -149,7 +147,7 @@ def _running(trials: tuple[RunningTrial, ...]) -> RenderableType:
 
 
 def _finalists(finalists: tuple[Finalist, ...]) -> Table:
-    table = _columns("trial", "error in the search", "mean with new seeds", "seeds done")
+    table = _columns("trial", "error of a single training", "mean over new seeds", "seeds done")
     for one in finalists:
         done = f"{len(one.errors)} of {len(one.confirming)}"
         table.add_row(str(one.trial), _error(one.error), _error(one.mean), done)
@@ -163,4 +161,4 @@ def _columns(*headings: str) -> Table:
 
 
 def _error(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
+    return "-" if value is None else f"{value:.4g}"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from supremix.tuning.ledger.ledger import END, EPOCH, FINAL, SESSION, TESTED, TRIAL, Event
 from supremix.tuning.ledger.records import TrialRecord, apply_event
+from supremix_reports.tables.ranking import DEFAULTS
 
 FAILURES = 3
 """How many of the last failures are kept with their reasons."""
@@ -33,7 +34,8 @@ class RunCounters:
     """Seconds of search used."""
     worker_groups: int = 0
     """Of the last session."""
-    concluded: bool = False
+    best: int | None = None
+    """Number of the trial whose hyperparameters are named best; None before that."""
     tested: int = 0
     """Times that the best hyperparameters were evaluated on a test split."""
     sessions: list[float] = field(default_factory=list[float])
@@ -88,7 +90,7 @@ class RunCounters:
         elif kind == TESTED:
             self.tested += 1
         elif kind == FINAL:
-            self.concluded = True
+            self.best = event["trial"]
 
     def _begin(self, event: Event) -> None:
         self.worker_groups = event["worker_groups"]
@@ -105,7 +107,7 @@ class RunCounters:
         self.states["running"] -= 1
         self.states[record.state] += 1
         del record.rows[:-1]
-        if record.state != "finished":
+        if record.state != "finished" and record.number != DEFAULTS:
             record.config = {}
         if record.state == "failed":
             reason = record.reason or "no reason is known"

@@ -13,7 +13,9 @@ from supremix_reports.tables.ranking import (
     DEFAULTS,
     TrialOutcome,
     best_outcome,
+    on_validation,
     rank_key,
+    replicate_errors,
     replicate_means,
 )
 
@@ -135,6 +137,12 @@ def error_of(record: TrialRecord, records: Iterable[TrialRecord]) -> float:
     """Error of a finished trial's hyperparameters: the mean of its replicates where it has some."""
     means = replicate_means(other.outcome for other in records)
     return means[record.number] if record.number in means else last_error(record)
+
+
+def basis_of(record: TrialRecord, records: Iterable[TrialRecord]) -> str:
+    """What `error_of` a trial was measured on, in words."""
+    errors = replicate_errors(other.outcome for other in records)
+    return on_validation(len(errors.get(record.number, ())))
 
 
 def last_error(record: TrialRecord) -> float:

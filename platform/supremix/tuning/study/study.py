@@ -18,6 +18,7 @@ from supremix.tuning.ledger.records import (
     State,
     TrialRecord,
     apply_event,
+    basis_of,
     best_record,
     compared_record,
     error_of,
@@ -121,6 +122,10 @@ class Study:
     def error_of(self, record: TrialRecord) -> float:
         """Error of a trial's hyperparameters: the mean of its replicates where it has some."""
         return error_of(record, self._replicate_records())
+
+    def basis_of(self, record: TrialRecord) -> str:
+        """What that error was measured on, in words."""
+        return basis_of(record, self._replicate_records())
 
     def ask(self) -> Proposal | Wait | None:
         """The next trial to run, running ones of a resumed study first.

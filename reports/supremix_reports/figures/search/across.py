@@ -72,9 +72,9 @@ def errors_plot(trials: pl.DataFrame) -> Plot:
     medians = listed([f"{method} {number(value)}" for method, value in means.iter_rows()])
     return Plot(
         caption="Validation MAE of every finished trial, divided by the least one of any method on "
-        "its dataset: 1 is the best trial there. Bars: medians. How far the dots of a method "
-        "spread tells how much its hyperparameters matter, and what a small budget risks. "
-        "Validation picked the best, which is therefore optimistically biased. Trials that "
+        "its dataset: 1 is the least error of a training. Bars: medians. How far the dots of a "
+        "method spread tells how much its hyperparameters matter, and what a small budget risks. "
+        "The least of many errors is optimistically biased. Trials that "
         f"retrain hyperparameters with new seeds are left out.{rest}",
         alt=f"Dots of the relative errors of {counted(data.height, 'trial')} by dataset, "
         f"methods {listed(methods)}. Median over all datasets: {medians}.",

@@ -38,12 +38,12 @@ def across_budget_plot(trials: pl.DataFrame) -> Plot:
     ]
     datasets = gaps[schema.DATASET].n_unique()
     return Plot(
-        caption="Best validation MAE so far, divided by the least one that any method has reached "
+        caption="Least validation MAE so far, divided by the least one that any method has reached "
         "on the dataset, against the share of the epochs of the search that is spent. Lines: "
         f"means of a method over its datasets ({datasets} in all), from where each of them has a "
         "finished trial; bands: from the least to the largest of them. Trials that "
         f"retrain hyperparameters with new seeds are left out.{rest}",
-        alt=f"Falling lines of the relative best error of {counted(len(methods), 'method')} over "
+        alt=f"Falling lines of the relative least error of {counted(len(methods), 'method')} over "
         f"{counted(datasets, 'dataset')}; at the end {listed(ends)}.",
         figure=_drawn(data, methods),
         data=data,
@@ -138,6 +138,6 @@ def _drawn(data: pl.DataFrame, methods: list[str]) -> Any:
             )  # fmt: skip
         axes.set_xlim(0, 100)
         axes.set_xlabel("share of the epochs spent (%)")
-        axes.set_ylabel("best so far / least of the dataset")
+        axes.set_ylabel("least so far / least of the dataset")
         axes.legend(title="method (searches)", title_fontsize=8)
     return figure

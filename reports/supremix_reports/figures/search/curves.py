@@ -45,12 +45,12 @@ def learning_plot(of: Searched) -> Plot:
     return Plot(
         caption=f"Validation MAE of each trial of {words} after each epoch: of a probe on frozen "
         "features while pretraining, of the model afterwards; a dot where the second stage "
-        "begins. Finished trials are coloured by their rank, the best one is thick; grey and "
-        f"dashed are those that ended early or failed ({early} of {lines.height}). "
-        f"The best trial ends at {final}. Trials that retrain hyperparameters with "
-        f"new seeds are left out.{missing}",
+        "begins. Finished trials are coloured by their rank, that of least error is thick; grey "
+        f"and dashed are those that ended early or failed ({early} of {lines.height}). "
+        f"The least error of a single training is {final}, optimistically biased. Trials "
+        f"that retrain hyperparameters with new seeds are left out.{missing}",
         alt=f"Lines of the validation error over epochs of {counted(lines.height, 'trial')} of "
-        f"{words}; {early} ended early. The best trial ends at {final}.",
+        f"{words}; {early} ended early. The least error of a single training is {final}.",
         figure=_draw_curves(rows, unit),
         data=rows,
     )
@@ -80,7 +80,7 @@ def learning_curves(trials: SearchTrials, curves: pl.DataFrame) -> pl.DataFrame:
 
 
 def budget_plot(of: Searched) -> Plot:
-    """Draw the best error so far against the epochs spent."""
+    """Draw the least error so far against the epochs spent."""
     trials, words, unit = of.trials, of.words, of.unit
     rows = best_so_far(trials)
     if rows[BEST].drop_nulls().is_empty():
@@ -97,9 +97,10 @@ def budget_plot(of: Searched) -> Plot:
     return Plot(
         caption=f"Least validation MAE of the finished trials of {words} so far, against the "
         "epochs that all trials up to there have cost, those that ended early included, in the "
-        "order of their numbers; trials that retrain hyperparameters with new seeds are left out. "
+        "order of their numbers: errors of single trainings, the least of which is optimistically "
+        "biased; trials that retrain hyperparameters with new seeds are left out. "
         f"Dots: the finished trials.{band}",
-        alt=f"A falling staircase: the best validation error of {words} reaches "
+        alt=f"A falling staircase: the least validation error of a training of {words} reaches "
         f"{number(last[BEST])} {unit} after {last[SPENT]} epochs.",
         figure=_draw_budget(rows, bands, unit),
         data=rows,
@@ -200,7 +201,7 @@ def _draw_budget(rows: pl.DataFrame, bands: tuple[Array, Array] | None, unit: st
             known = run.filter(pl.col(BEST).is_not_null())
             axes.step(
                 known[SPENT], known[BEST], where="post", color=BLUE, linewidth=2,
-                label="best so far" if i == 0 else None,
+                label="least so far" if i == 0 else None,
             )  # fmt: skip
         done = rows.filter(pl.col(schema.ERROR).is_not_null())
         axes.plot(

@@ -47,8 +47,8 @@ def parallel_plot(of: Searched) -> Plot:
         "hyperparameters to its validation MAE; darker is better, and the best tenth is thick. "
         f"Axes span the searched range, logarithmic where the search was.{absent}{ranges}"
         f"{trials.left_out()}",
-        alt=f"Parallel coordinates of {counted(len(which), 'trial')} of {words}. The best one, "
-        f"with an error of {number(errors.min())} {unit}, has {parameters}.",
+        alt=f"Parallel coordinates of {counted(len(which), 'trial')} of {words}. That of least "
+        f"error, {number(errors.min())} {unit}, has {parameters}.",
         figure=_drawn(trials.parameters, positions, errors, unit),
         data=_data(trials, which, errors),
     )

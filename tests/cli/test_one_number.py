@@ -1,0 +1,108 @@
+"""The error called best is one number, wherever it is shown."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from evaluated_runs import Workers, finish, searched_with_errors
+from rich.console import Console
+
+import supremix
+from supremix.cli.views.progress import best as progress_line
+from supremix.cli.views.search import show_result
+from supremix.cli.views.status import status_view
+from supremix.progress.progress import Progress
+from supremix.progress.webhook import text_of
+from supremix_reports import MethodRun, comparison_rows
+from supremix_reports.report.report import write_report
+
+ERRORS = [1.0, 2.0, 0.9, 3.0, 3.1, 0.9, 0.95]  # the third and, with new seeds, the last two
+OPTIONS: dict[str, Any] = {"trials": 3, "finalists": 1, "confirm_seeds": 2, "test_seeds": 2}
+SINGLE = "least error of a single training on validation, optimistically biased"
+CASES = {
+    "on test": (OPTIONS, ERRORS, "mean over 2 seeds on test"),
+    "on validation": (OPTIONS | {"test": False}, ERRORS, "mean over 2 new seeds on validation"),
+    "a single training": (OPTIONS | {"test": False, "confirm_seeds": 0}, ERRORS[:3], SINGLE),
+}
+
+
+def printed(what: Any) -> str:
+    console = Console(file=io.StringIO(), width=400)
+    console.print(what)
+    return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def best_of(text: str) -> str:
+    """The number that a text calls the error of the best hyperparameters."""
+    (number,) = re.findall(
+        r"rror of the best hyperparameters(?: \(trial 2\))?(?::| is) ([\d.]+) mm", text
+    )
+    return str(number)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_view_of_a_run_calls_the_same_number_best(tmp_path: Path, case: str) -> None:
+    options, errors, basis = CASES[case]
+    run = searched_with_errors(tmp_path / "run", errors, **options)
+    heard: list[Progress] = []
+    finish(run, Workers(trial0=4.0), heard.append, **options)
+
+    result, found = supremix.Result(run.path), supremix.status(run.path)
+    shown = Console(file=io.StringIO(), width=400)
+    show_result(result, shown)
+    report = tmp_path / "report"
+    write_report([str(run.path)], str(report))
+    method = MethodRun.read(
+        str(tmp_path), dataset="hc18", method="l1", run="run", unit="mm", reason=None
+    )
+    (row,) = comparison_rows([method])
+    facts = {name: getattr(heard[-1], name) for name in ("best_error", "best_basis", "best_trial")}
+    message = {"event": "ended", "run": "run", "dataset": "hc18", "trials": 3, "reason": None}
+
+    numbers = {
+        "Result": f"{result.best.error:.4g}",
+        "its interval": f"{result.best.interval.value:.4g}",
+        "terminal": best_of(shown.file.getvalue()),  # type: ignore[attr-defined]
+        "summary.md": best_of((tmp_path / "run" / "summary.md").read_text()),
+        "report.md": best_of((report / "report.md").read_text()),
+        "report.html": best_of((report / "report.html").read_text()),
+        "comparison": f"{row['test'] or row['val']:.4g}",
+        "Status": f"{found.best_error:.4g}",
+        "status": re.findall(r"best +([\d.]+) mm", printed(status_view(found)))[0],
+        "progress": re.findall(r"best so far ([\d.]+) mm", progress_line(heard[-1]))[0],
+        "webhook": best_of(text_of({**message, **facts, "unit": "mm"})),
+    }
+
+    assert set(numbers.values()) == {numbers["Result"]}, numbers
+    trials = {result.best.trial, found.best_trial, heard[-1].best_trial, row["trial"]}
+    assert trials == {2}
+    bases = [result.best.basis, found.best_basis, heard[-1].best_basis]
+    assert all(one.startswith(f"{basis}, 95% interval ") for one in bases)
+    assert len(set(bases)) == 1
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_view_of_a_run_says_whether_the_search_beats_its_defaults(
+    tmp_path: Path, case: str
+) -> None:
+    options, errors, _ = CASES[case]
+    run = searched_with_errors(tmp_path / "run", errors, **options)
+    finish(run, Workers(samples=40, trial0=9.0), **options)
+    result = supremix.Result(run.path)
+    sentence = result.best.against_defaults
+    assert sentence.startswith("The search's hyperparameters (trial 2) against the defaults: -")
+    verdict = {"a single training": r"over one training each: no verdict: one seed\.$"}
+    assert re.search(verdict.get(case, r"over 2 new seeds: better\.$"), sentence)
+    shown = Console(file=io.StringIO(), width=400)
+    show_result(result, shown)
+    write_report([str(run.path)], str(tmp_path / "report"))
+    for text in (
+        shown.file.getvalue(),  # type: ignore[attr-defined]
+        (tmp_path / "run" / "summary.md").read_text(),
+        (tmp_path / "report" / "report.md").read_text(),
+    ):
+        assert sentence in text
