@@ -94,9 +94,9 @@ class A4AmyloidReader(PetReader):
         tables = find_named(listing, NEWER) or find_named(listing, OLDER)
         if len(tables) != 1:
             raise SourceError(
-                f"{len(tables)} tables imaging_SUVR_amyloid.csv or A4_PETSUVR_PRV2_<date>.csv of "
-                f"one kind in {source!r}. Download one from the study's page of derived data, and "
-                "leave only that there."
+                f"expected one table imaging_SUVR_amyloid.csv (or A4_PETSUVR_PRV2_<date>.csv) in "
+                f"{source!r}, found {len(tables)}. Download it from the study's page of derived "
+                "data, and leave only the one to read there."
             )
         patients = find_named(listing, PATIENTS)
         visits_by_bid, groups = _visits_by_bid(tables[0]), _groups(patients)

@@ -91,15 +91,11 @@ class Hc18Reader:
         frame = read_columns(table, COLUMNS)
         check_numbers(frame, "target", COLUMNS["target"][0], table)
         check_numbers(frame, "pixel_size", COLUMNS["pixel_size"][0], table)
-        found: list[Sample | Rejected] = []
-        seen: set[str] = set()
-        doubtful = merge_rows(frame, "file")[1]
-        for row in frame.iter_rows(named=True):
-            found.append(_sample(row, pictures, seen, doubtful))
-            seen.add(str(row["file"]))
-        found += [
-            Rejected(id=_stem(name), reason="no row in the table", address=pictures[name])
-            for name in sorted(set(pictures) - seen)
+        rows, doubtful = merge_rows(frame, "file")
+        names = [*rows, *sorted(set(pictures) - set(rows))]
+        found = [
+            _sample(name, rows.get(name), pictures.get(name, ""), name in doubtful)
+            for name in names
         ]
         return Scan.of(found, table)
 
@@ -135,35 +131,26 @@ def _pictures(listing: dict[str, Any]) -> dict[str, str]:
 
 
 def _sample(
-    row: dict[str, str | None],
-    pictures: dict[str, str],
-    seen: set[str],
-    doubtful: frozenset[str],
+    name: str, row: dict[str, str | None] | None, address: str, doubtful: bool
 ) -> Sample | Rejected:
-    name = str(row["file"])
-    target, pixel_size = to_number(row["target"]), to_number(row["pixel_size"])
-    address = pictures.get(name, "")
+    target, pixel_size = (to_number(row[k]) if row else None for k in ("target", "pixel_size"))
     problem = label_problem(target, CARD.label_range, CARD.unit)
-    if name in doubtful:
+    if row is None:
+        problem = "no row in the table"
+    elif doubtful:
         problem = "the table lists it more than once, with different values"
-    elif name in seen:
-        problem = "the table lists it more than once"
     elif pixel_size is None or not (math.isfinite(pixel_size) and pixel_size > 0):
         problem = f"pixel size must be a positive number, found {row['pixel_size']!r}"
     elif not address:
         problem = "the file is missing"
     return sample_or_rejected(
         problem,
-        name=_stem(name),
+        name=name.rsplit(".", 1)[0],
         group=name.split("_", 1)[0],
         target=target,
         address=address,
         covariates={} if pixel_size is None else {"pixel_size": pixel_size},
     )
-
-
-def _stem(name: str) -> str:
-    return name.rsplit(".", 1)[0]
 
 
 DATASET = Dataset(card=CARD, reader=Hc18Reader())

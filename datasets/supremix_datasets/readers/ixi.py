@@ -27,13 +27,13 @@ from supremix_datasets.cards.dataset import Dataset
 from supremix_datasets.cards.sample import Rejected, Sample, Scan, sample_or_rejected
 from supremix_datasets.errors import SourceError
 from supremix_datasets.readers.brain_age import NiftiReader, brain_age_card, sex_covariate
-from supremix_datasets.sources.files import list_files
+from supremix_datasets.sources.files import find_named, list_files
 from supremix_datasets.sources.numbers import to_number
 from supremix_datasets.sources.tables import check_numbers, label_problem, merge_rows, read_columns
 
 IMAGE = re.compile(r"^IXI(?P<id>\d+)-(?P<site>[A-Za-z]+)-(?P<scan>\w+)-T1\.nii(\.gz)?$")
-ENDINGS = (".xls", ".xlsx", ".csv")
-"""Of the tables, the official one first."""
+TABLES = tuple(re.compile(rf"ixi.*\.{end}$", re.IGNORECASE) for end in ("xls", "xlsx", "csv"))
+"""Names of the tables, the official one first."""
 
 COLUMNS = {
     "id": ["IXI_ID", "MRID", "ID"],
@@ -112,19 +112,13 @@ def _number(text: str | None) -> str | None:
 
 
 def _table(source: str, listing: dict[str, Any]) -> str:
-    names = {path: path.rsplit("/", 1)[-1].lower() for path in listing}
-    tables = [p for p, name in names.items() if name.startswith("ixi") and name.endswith(ENDINGS)]
+    tables = [table for name in TABLES for table in find_named(listing, name)]
     if not tables:
         raise SourceError(
             f"no IXI.xls in {source!r}. Download it from {CARD.home} (or give IXI.csv with the "
             "columns MRID, Age, Sex) and put it into that folder."
         )
-
-    def rank(path: str) -> tuple[int, int, str]:
-        ending = next(k for k, e in enumerate(ENDINGS) if names[path].endswith(e))
-        return ending, len(path), path
-
-    return str(listing[min(tables, key=rank)]["address"])
+    return tables[0]
 
 
 def _sample(

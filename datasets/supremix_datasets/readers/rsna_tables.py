@@ -2,10 +2,11 @@
 
     training      id, boneage, male
     validation    Image ID, male, Bone Age (months)
-    test          Case ID, Sex; the labels are a sheet of their own (Case ID, a bone age in months)
+    test          Case ID, Sex; the labels are a sheet of their own
+                  (Case ID, Sex, Ground truth bone age (months))
 
-Names are compared without case, spaces and brackets. The name of the label in the sheet could not
-be confirmed, so any column is taken that has "bone age" in its name and is the only such one.
+Names are compared without case, spaces and brackets. As the label any column is taken that has
+"bone age" in its name and is the only such one.
 """
 
 from __future__ import annotations
