@@ -112,7 +112,7 @@ def train(rank: int, world: int, threads: int, folder: str, task: Task, args: An
                 wire.mode = mode
                 dist.barrier()
             started, worked = time.perf_counter(), time.process_time()
-            run._train(0, number)  # noqa: SLF001
+            run.train_epoch(0, number)
             seconds[mode].append((time.perf_counter() - started) / trainer.batches.steps)
             work[mode].append((time.process_time() - worked) / trainer.batches.steps)
         if wire is not None and number == 0:  # the first round warms up

@@ -14,12 +14,14 @@ from typing import Any
 import pytest
 import torch
 from counted_run import CountedRun
+from torch.distributed import DistBackendError
 
 from supremix.cluster.log_capture import captured_log, clip, stacks
 from supremix.cluster.messages import LOG_LIMIT, WorkerRequest, WorkerResult
 from supremix.cluster.worker import worker as worker_module
+from supremix.cluster.worker.errors import ends_process, lacks_memory
 from supremix.cluster.worker.watchdog import Watchdog
-from supremix.cluster.worker.worker import TrialWorker, lacks_memory
+from supremix.cluster.worker.worker import TrialWorker
 from supremix.training import NonFiniteLossError, Solo
 from supremix_datasets import StoreError
 
@@ -126,6 +128,11 @@ def test_a_failure_has_a_line_for_the_table_and_its_traceback_in_the_log(
         MemoryError("much"),
         torch.OutOfMemoryError("CUDA out of memory"),
         RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
+        RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 1 bytes."),
+        torch.AcceleratorError("CUDA error: out of memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate(handle)"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"),
     ],
 )
 def test_a_lack_of_memory_is_reported_and_may_pass(
@@ -136,6 +143,75 @@ def test_a_lack_of_memory_is_reported_and_may_pass(
     assert str(result.failure).startswith("out of memory: ")
     assert (result.out_of_memory, result.retryable) == (True, True)
     assert not lacks_memory(RuntimeError("shapes do not fit"))
+    assert not lacks_memory(torch.AcceleratorError("CUDA error: unspecified launch failure"))
+
+
+@pytest.mark.parametrize(
+    ("error", "again"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), False),
+        (torch.AcceleratorError("CUDA error: out of memory"), False),
+        (MemoryError("much"), True),
+    ],
+)
+def test_what_does_not_fit_a_gpu_that_nobody_shares_is_not_tried_again(
+    error: Exception,
+    again: bool,
+    make_request: Callable[..., WorkerRequest],
+    does: Callable[..., None],
+) -> None:
+    does(failing(error))
+    result = TrialWorker(Solo(), shared=False).execute(make_request())
+    assert (result.out_of_memory, result.retryable) == (True, again)
+
+
+@pytest.mark.parametrize(
+    ("error", "memory"),
+    [
+        (torch.AcceleratorError("CUDA error: an illegal memory access was encountered"), False),
+        (torch.AcceleratorError("CUDA error: uncorrectable ECC error encountered"), False),
+        (DistBackendError("NCCL communicator was aborted on rank 1"), False),
+        (DistBackendError("ncclUnhandledCudaError: Failed to CUDA calloc 1048576 bytes"), True),
+    ],
+)
+@pytest.mark.parametrize("ahead", [False, True])
+def test_a_process_that_cannot_go_on_says_so_and_ends(
+    error: Exception,
+    memory: bool,
+    ahead: bool,
+    make_request: Callable[..., WorkerRequest],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A trial after it would fail at once, as every other of this worker would."""
+
+    def start(*rest: Any, **named: Any) -> CountedRun:
+        return CountedRun(lambda epoch: failing(error)() if epoch == 1 + ahead else None)
+
+    monkeypatch.setattr(worker_module, "start_run", start)
+    peers = Peers(alike=False)
+    worker, request = TrialWorker(Solo(), peers=peers), make_request(train_ahead=ahead)
+
+    def work() -> None:
+        worker.hand_over(request, worker.execute(request), lambda result: result)
+
+    with pytest.raises(type(error), match=str(error)):
+        work()
+    ((text, lacked, log),) = peers.faults
+    assert str(error) in text
+    assert lacked == memory
+    assert "Traceback" in log
+
+
+def test_a_gpu_that_does_not_answer_ends_its_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(device: torch.device) -> None:
+        raise RuntimeError("CUDA error: unspecified launch failure")
+
+    cuda, error = torch.device("cuda"), ValueError("something else")
+    monkeypatch.setattr(torch.cuda, "synchronize", broken)
+    assert ends_process(error, cuda)
+    assert not ends_process(error, torch.device("cpu"))
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: None)
+    assert not ends_process(error, cuda)
 
 
 def test_an_error_that_all_ranks_raise_alike_is_a_result(

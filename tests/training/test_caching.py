@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 from worker_group import begin_on_workers
 
-from supremix.models import EncoderSpec
+from supremix.models import EncoderSpec, Network
 from supremix.training import ConfigError, Solo, Task, TaskError, TrialRun, preflight
 from supremix.training.data.batches import Batch
 from supremix.training.steps.gradient_cache import cuts
+from supremix_datasets.augment import Augmenter
 from supremix_datasets.stores.store import Store
 
 # At a mild temperature: sharp ones magnify what float32 rounds off.
@@ -179,3 +180,35 @@ def test_what_chunks_would_change_or_not_touch_is_refused(task: Task) -> None:
         dataclasses.replace(task, chunk=0)
     named = EncoderSpec(width=4, norm="group")
     assert preflight(dataclasses.replace(task, method="supcon", chunk=4, encoder=named), {})
+
+
+def test_a_chunk_bounds_what_is_augmented_and_evaluated_at_once(
+    task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch whose augmentation does not fit the memory would not be trained for its chunks."""
+    sizes: dict[str, list[int]] = {"augmented": [], "encoded": []}
+    apply, features = Augmenter.apply, Network.features
+
+    def counted_apply(self: Augmenter, images: Tensor, params: Any) -> Tensor:
+        sizes["augmented"].append(len(images))
+        return apply(self, images, params)
+
+    def counted_features(self: Network, images: Tensor, covariates: Tensor) -> Tensor:
+        sizes["encoded"].append(len(images))
+        return features(self, images, covariates)
+
+    monkeypatch.setattr(Augmenter, "apply", counted_apply)
+    monkeypatch.setattr(Network, "features", counted_features)
+    run = TrialRun(of(task, "supremix", 3), {"batch_size": BATCH}, device="cpu")
+    run.advance()
+
+    assert max(sizes["augmented"]) == max(sizes["encoded"]) == 6
+
+
+def test_views_augmented_in_chunks_are_those_of_the_whole_batch(task: Task) -> None:
+    whole = begin(of(task, "supremix", None))[2]
+    parts = begin(of(task, "supremix", 3))[2]
+
+    for one, other in zip(whole, parts, strict=True):
+        torch.testing.assert_close(one.images, other.images)
+        assert torch.equal(one.covariates, other.covariates)

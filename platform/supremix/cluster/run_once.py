@@ -10,11 +10,10 @@ import ray
 import torch
 from ray.exceptions import RayError
 from ray.train import FailureConfig
-from ray.train.torch import get_device
 
 from supremix.cluster.pool.ray_control import remove_orphans
 from supremix.cluster.resources import WorkerGroupPlan
-from supremix.cluster.worker.group import make_collective, train_run, train_task
+from supremix.cluster.worker.group import claim_device, make_collective, train_run, train_task
 from supremix.errors import TrainingError
 from supremix.training import Collective
 
@@ -46,13 +45,15 @@ def run_once(function: GroupFunction, argument: Any, plan: WorkerGroupPlan) -> d
 
 
 def _run(function: GroupFunction, argument: Any, plan: WorkerGroupPlan, storage: str) -> Any:
-    config = {"function": function, "argument": argument}
+    config = {"function": function, "argument": argument, "gpus": plan.gpus}
     failures = FailureConfig(max_failures=0, controller_failure_limit=0)
     return train_run(_call, config, plan, name="once", storage=storage, failures=failures)
 
 
 def _call(config: Mapping[str, Any]) -> dict[str, Any]:
-    return config["function"](make_collective(), get_device(), config["argument"])
+    collective = make_collective()
+    device = claim_device(config["gpus"], collective)
+    return config["function"](collective, device, config["argument"])
 
 
 def _last_line(error: RayError) -> str:

@@ -6,6 +6,7 @@ from supremix.models.encoders import UnknownEncoderError as UnknownEncoderError
 from supremix.models.encoders import build_encoder as build_encoder
 from supremix.models.encoders import encoder_names as encoder_names
 from supremix.models.encoders import feature_width as feature_width
+from supremix.models.encoders import import_encoders as import_encoders
 from supremix.models.heads import BinnedHead as BinnedHead
 from supremix.models.heads import ProjectionHead as ProjectionHead
 from supremix.models.heads import RegressionHead as RegressionHead

@@ -92,6 +92,16 @@ def encoder_names() -> tuple[str, ...]:
     return tuple(sorted(_FAMILIES))
 
 
+def import_encoders() -> None:
+    """Import the networks of MONAI.
+
+    The import leaves frames behind that are never freed, with all that is local to their callers.
+    So a process that frees its trainings imports before the first of them.
+    """
+    for name in ENCODERS:
+        importlib.import_module(f"monai.networks.nets.{name}")
+
+
 def build_encoder(spec: EncoderSpec, spatial_dims: int, channels: int) -> nn.Module:
     """A freshly initialised encoder, images (B, channels, *shape) -> features (B, F).
 

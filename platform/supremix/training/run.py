@@ -96,7 +96,7 @@ class TrialRun:
             self.data,
             collective=self.collective,
             precision=self.precision,
-            batch=task.eval_batch,
+            batch=task.images_at_once,
         )
         self._evaluation = EpochEvaluation(
             self.ema_model,

@@ -31,11 +31,13 @@ class Task:
         train_splits: The splits to fit.
         eval_split: The split whose error is reported after every epoch; None for no such report
             (the final fit on train and val, say), the error is then NaN.
-        precision: "fp32", "bf16" or "fp16" (autocast; fp16 scales the loss); "auto" is bf16 on
-            CUDA and fp32 on a CPU, where bf16 is refused for 3-D images: its gradients are wrong.
+        precision: "fp32", "bf16" or "fp16" (autocast; fp16 scales the loss); "auto" is bf16
+            on a GPU that has it (compute capability 8.0), fp16 on an older one, and fp32 on a CPU,
+            where bf16 is refused for 3-D images: its gradients are wrong.
         threads: CPU threads of this trial; None keeps the process's setting. Results on a CPU are
             the same to the bit only for the same number.
-        eval_batch: Images a forward pass of the evaluation takes, of each worker.
+        eval_batch: Images a forward pass of the evaluation takes, of each worker; with `chunk` no
+            more than one of training.
         label_fraction: Share of the groups of the fit split that is used, in (0, 1].
         augment: Whether the dataset's augmentation is applied.
         probe_every: Epochs between two probes of the pretraining; its last epoch has one always.
@@ -50,8 +52,9 @@ class Task:
             starts from; None for fresh weights. See `supremix.training.artifacts.pretrained`.
         flips: Whether to average the final predictions over the flips the augmentation allows.
         chunk: Images a forward pass of a contrastive step takes on each worker, for batches whose
-            activations do not fit its memory; None for all at once. Costs a second forward pass,
-            and wants an encoder without batch normalisation; see `steps.gradient_cache`.
+            activations do not fit its memory, and that are augmented at once; None for all. Costs
+            a second forward pass, and wants an encoder without batch normalisation; see
+            `steps.gradient_cache`.
     """
 
     store: str
@@ -103,6 +106,11 @@ class Task:
             raise TaskError(
                 f"fractions must be three shares adding up to 1, found {self.fractions}"
             )
+
+    @property
+    def images_at_once(self) -> int:
+        """Images that a forward pass of the evaluation takes: of a chunk, both views of each."""
+        return self.eval_batch if self.chunk is None else min(self.eval_batch, 2 * self.chunk)
 
 
 def _one_of(name: str, value: str, legal: tuple[str, ...]) -> None:

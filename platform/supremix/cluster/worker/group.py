@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import platform
 import uuid
 from collections.abc import Callable, Mapping
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -13,7 +16,7 @@ from ray.train import FailureConfig, RunConfig, ScalingConfig, get_context
 from ray.train.torch import TorchConfig, get_device
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from supremix.cluster.messages import Message, WorkerResult
+from supremix.cluster.messages import STORAGE_LIMIT, Message, WorkerResult
 from supremix.cluster.ray_private import LeanTrainer
 from supremix.cluster.resources import WorkerGroupPlan
 from supremix.cluster.worker.client import PoolClient
@@ -30,6 +33,12 @@ CENTRAL = 16
 """Worker groups whose controllers are kept on the driver's node, where no other node's death
 reaches them. More would take its memory; they are spread over the cluster, and a controller that
 dies with its node is started again elsewhere."""
+
+TIMEOUT = timedelta(seconds=2 * STORAGE_LIMIT)
+"""Longest wait of a worker for the others of its group. They may be fetching a store; what hangs is
+ended by a watchdog long before."""
+
+DRIVER = Path("/proc/driver/nvidia/version")
 
 ENDED_EARLY = "it ended before it was asked to"
 
@@ -57,8 +66,15 @@ def serve(config: Mapping[str, Any]) -> None:
     client = PoolClient(config["pool"], config["worker_group"], key, collective.rank)
     if not client.join(collective.world):
         return
-    device = _device(config["gpus"], client)
-    worker = TrialWorker(collective, device, watchdog=Watchdog(client.end), peers=client)
+    gpus = config["gpus"]
+    try:
+        device = claim_device(gpus, collective)
+    except ResourceError as error:
+        client.give_up(str(error))
+        raise
+    worker = TrialWorker(
+        collective, device, watchdog=Watchdog(client.end), peers=client, shared=gpus < 1
+    )
 
     def exchange(result: WorkerResult | None) -> Message:
         # As bytes: what a user defined in a script travels by value, which torch cannot do.
@@ -81,15 +97,50 @@ def make_collective() -> Collective:
     return Distributed() if get_context().get_world_size() > 1 else Solo()
 
 
-def _device(gpus: float, client: PoolClient) -> torch.device:
-    if gpus > 0 and not torch.cuda.is_available():
-        reason = (
-            f"the cluster gave a worker {gpus:g} GPU, and torch finds none on its node. Install "
-            "a torch with CUDA there, or ask for --gpus-per-worker 0."
+def claim_device(gpus: float, collective: Collective) -> torch.device:
+    """The device of this worker, once all workers of its group can use theirs. Collective.
+
+    Of a GPU that others use as well, no more memory can be taken than the share of it: so a lack
+    of memory is that of the worker that takes too much. Several workers on GPUs exchange tensors
+    over NCCL from then on, and everything else, for which GPUs would spin, still over gloo.
+
+    Args:
+        gpus: GPUs of each worker.
+        collective: The group.
+
+    Raises:
+        ResourceError: torch cannot use the GPU of a worker; raised on all of them.
+    """
+    if gpus <= 0:
+        return get_device()
+    found = [fault for fault in collective.collect(gpu_fault()) if fault is not None]
+    if found:
+        raise ResourceError(
+            f"the cluster gave a worker {gpus:g} GPU, and {found[0]}. Install a torch with CUDA "
+            "and a driver that is new enough for it there, or ask for --gpus-per-worker 0."
         )
-        client.give_up(reason)
-        raise ResourceError(reason)
-    return get_device()
+    device = get_device()
+    if gpus < 1:
+        torch.cuda.set_per_process_memory_fraction(gpus, device)
+    if isinstance(collective, Distributed):
+        torch.cuda.set_device(device)
+        collective.exchange_tensors_over("nccl", timeout=TIMEOUT)
+    return device
+
+
+def gpu_fault() -> str | None:
+    """Why torch cannot compute on a GPU in this process, None where it can."""
+    try:
+        torch.zeros(1, device="cuda")
+    except (RuntimeError, AssertionError) as error:
+        driver = DRIVER.read_text().splitlines()[0] if DRIVER.exists() else "no NVIDIA driver"
+        reason = " ".join(str(error).split())[:300]
+        built = torch.version.cuda or "no CUDA"
+        return (
+            f"torch {torch.__version__} (built for {built}) cannot use it on {platform.node()} "
+            f"({driver}): {reason}"
+        )
+    return None
 
 
 def train_run(
@@ -109,7 +160,8 @@ def train_run(
     trainer = LeanTrainer(
         function,
         train_loop_config=dict(config),
-        torch_config=TorchConfig(backend="nccl" if plan.gpus > 0 else "gloo"),
+        # Made before anything is known of the GPUs: see `claim_device` for these.
+        torch_config=TorchConfig(backend="gloo", timeout_s=int(TIMEOUT.total_seconds())),
         scaling_config=ScalingConfig(
             num_workers=plan.workers,
             use_gpu=plan.gpus > 0,

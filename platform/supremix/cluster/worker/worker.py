@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -23,8 +22,10 @@ from supremix.cluster.messages import (
     WorkerResult,
 )
 from supremix.cluster.worker.async_checkpoint import AsyncCheckpointer
+from supremix.cluster.worker.errors import ends_process, failure
 from supremix.cluster.worker.watchdog import Watchdog
 from supremix.errors import TrainingError
+from supremix.models import import_encoders
 from supremix.storage.paths import to_path, write_bytes
 from supremix.storage.retry import WORKER_PATIENCE, with_retries
 from supremix.training import (
@@ -66,6 +67,7 @@ class TrialWorker:
         device: Device to train on, None for the default of `TrialRun`.
         watchdog: Ends this process when a step exceeds its request's limit; None for no limits.
         peers: The other ranks; None where there are none.
+        shared: Whether other processes use the device, so that a lack of memory may pass.
     """
 
     def __init__(
@@ -75,11 +77,14 @@ class TrialWorker:
         *,
         watchdog: Watchdog | None = None,
         peers: OtherRanks | None = None,
+        shared: bool = True,
     ) -> None:
+        import_encoders()
         self._collective = collective
         self._device = device
         self._watchdog = watchdog
         self._peers = peers
+        self._shared = shared
         self._run_id: tuple[str, str] | None = None
         self._run: TrialRun | JointRun | None = None
         self._checkpointer = AsyncCheckpointer()
@@ -91,11 +96,13 @@ class TrialWorker:
     def execute(self, request: WorkerRequest) -> WorkerResult:
         """Train the request's trial up to its epoch and collect the results it asks for.
 
-        A trial that fails is a `WorkerResult` with the reason. With several workers the others may
-        be waiting inside a collective operation: then the exception goes on, the worker group gets
-        new workers, and the pool gives the trial up after some deliveries. The exception is an
-        error of the training itself that all ranks raise at the same point, such as a loss that is
-        not finite: those come between collective operations, so every rank can go on.
+        A trial that fails is a `WorkerResult` with the reason. An error after which nothing can be
+        trained in this process goes on, and new workers get the trial. With several workers the
+        others may be waiting inside a collective operation: then too the exception goes on, the
+        worker group gets new workers, and the pool gives the trial up after some deliveries. The
+        one that does not is an error of the training itself that all ranks raise at the same point,
+        such as a loss that is not finite: those come between collective operations, so every rank
+        can go on.
 
         Prepared images that cannot be read say nothing about the trial: the cluster has failed.
 
@@ -106,12 +113,13 @@ class TrialWorker:
                 result = self._execute(request, log)
             except Exception as error:
                 log.add(traceback.format_exc())
-                result = _failure(error)
-                self._drop()
+                result = failure(error, shared=self._shared)
+                broken = ends_process(error, self._device)
+                if not broken:
+                    self._drop()
                 self._checkpointer.forget()
-                if self._collective.world > 1 and not self._unanimous(error, result):
-                    if self._peers is not None:
-                        self._peers.fault(str(result.failure), result.out_of_memory, log.text)
+                if broken or (self._collective.world > 1 and not self._unanimous(error, result)):
+                    self._report(result, log.text)
                     raise
         if result.out_of_memory:
             self._free()
@@ -151,7 +159,9 @@ class TrialWorker:
             self._checkpointer.wait()
         except Exception as error:  # noqa: BLE001 - it becomes the result
             self._saved = 0
-            return replace(_failure(error), log=result.log + traceback.format_exc())
+            return replace(
+                failure(error, shared=self._shared), log=result.log + traceback.format_exc()
+            )
         return result
 
     def _train_ahead(self, request: WorkerRequest, run: TrialRun | JointRun) -> None:
@@ -161,13 +171,21 @@ class TrialWorker:
             try:
                 with self._within(request, f"epoch {run.epoch + 1}"):
                     run.advance()
-            except Exception:
+            except Exception as error:
+                if ends_process(error, self._device):
+                    self._report(failure(error, shared=self._shared), traceback.format_exc())
+                    raise
                 # A request for this epoch meets the error again, from the checkpoint on.
                 logger.debug("an epoch ahead failed", exc_info=True)
                 failed = True
         self._log_ahead = log.text
         if failed:
             self._free()
+
+    def _report(self, result: WorkerResult, log: str) -> None:
+        """Say why this process is about to end."""
+        if self._peers is not None:
+            self._peers.fault(str(result.failure), result.out_of_memory, log)
 
     def _trains_ahead(self, request: WorkerRequest, run: TrialRun | JointRun) -> bool:
         # Several ranks would have to agree on an epoch that only some of them failed to train.
@@ -292,30 +310,3 @@ def write_predictions(address: str, rows: Sequence[Row]) -> None:
     """
     data, path = to_parquet("predictions", rows), to_path(address)
     with_retries(lambda: write_bytes(path, data), address, patience=WORKER_PATIENCE)
-
-
-def _failure(error: Exception) -> WorkerResult:
-    if lacks_memory(error):
-        text = f"out of memory: {_reason(error)}"
-        return WorkerResult(failure=text, out_of_memory=True, retryable=True)
-    if isinstance(error, StoreError):
-        what = str(error).partition(". ")[0]
-        text = f"the prepared images are gone or cannot be read ({what})"
-        return WorkerResult(failure=text, cluster_failure=True)
-    return WorkerResult(failure=_reason(error))
-
-
-def lacks_memory(error: BaseException) -> bool:
-    """Whether an error says that there was not enough memory, of a GPU or of the machine."""
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-        return True
-    # torch's allocator on the CPU has no exception of its own.
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
-
-
-def _reason(error: Exception) -> str:
-    """One line for the tables: the error and where in the code it arose."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    where = f"{Path(frame.filename).name}:{frame.lineno}"
-    text = " ".join(str(error).split())[:500]
-    return f"{type(error).__name__}: {text} ({where})"

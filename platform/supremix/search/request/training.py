@@ -44,7 +44,8 @@ class TrainingOptions:
     )
     precision: str = _training(
         "auto",
-        help="Precision of the forward pass; auto is bf16 on a GPU and fp32 on a CPU.",
+        help="Precision of the forward pass; auto is bf16 on a GPU that has "
+        "it, fp16 on an older one, and fp32 on a CPU.",
         commands=TRAININGS,
         choices=PRECISIONS,
     )

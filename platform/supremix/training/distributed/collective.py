@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any, Protocol, TypeVar, cast
 
 import torch
@@ -41,6 +42,10 @@ class Collective(Protocol):
         """Rank 0's value, on every worker; any picklable value."""
         ...
 
+    def collect(self, value: T) -> list[T]:
+        """Every worker's value, in rank order, on every worker; any picklable value."""
+        ...
+
     def barrier(self) -> None:
         """Return when all workers have arrived."""
         ...
@@ -64,6 +69,10 @@ class Solo:
         """The value itself."""
         return value
 
+    def collect(self, value: T) -> list[T]:
+        """The value itself, in a list."""
+        return [value]
+
     def barrier(self) -> None:
         """Nothing to wait for."""
 
@@ -72,8 +81,10 @@ class Distributed:
     """The members of a `torch.distributed` process group, which the caller has initialised.
 
     Args:
-        group: the process group; the default one when None.
-        device: where small messages travel; the current CUDA device for nccl, else the CPU.
+        group: The process group; the default one when None.
+
+    Attributes:
+        tensors: The process group that exchanges tensors; None for the default one.
     """
 
     def __init__(self, group: dist.ProcessGroup | None = None) -> None:
@@ -82,22 +93,19 @@ class Distributed:
                 "Distributed needs an initialised torch.distributed process group; call "
                 "torch.distributed.init_process_group first, or use Solo"
             )
-        self.group = group
+        self.group = self.tensors = group
         self.rank = dist.get_rank(group)
         self.world = dist.get_world_size(group)
 
     def gather(self, x: Tensor, sizes: Sequence[int] | None = None) -> Tensor:
         """All workers' rows in rank order, differentiable."""
-        if sizes is None:
-            counts = torch.zeros(self.world, dtype=torch.int64, device=x.device)
-            counts[self.rank] = len(x)
-            sizes = self.sum(counts).tolist()
-        return cast(Tensor, _Gather.apply(x, tuple(sizes), self.rank, self.group))
+        known = tuple(self.collect(len(x)) if sizes is None else sizes)
+        return cast(Tensor, _Gather.apply(x, known, self.rank, self.tensors))
 
     def sum(self, x: Tensor) -> Tensor:
         """The elementwise sum over the workers."""
         total = x.detach().clone()
-        dist.all_reduce(total, group=self.group)
+        dist.all_reduce(total, group=self.tensors)
         return total
 
     def broadcast(self, value: T) -> T:
@@ -107,9 +115,25 @@ class Distributed:
         dist.broadcast_object_list(box, src=source, group=self.group)
         return cast(T, box[0])
 
+    def collect(self, value: T) -> list[T]:
+        """Every worker's value on every worker."""
+        values: list[Any] = [None] * self.world
+        dist.all_gather_object(values, value, group=self.group)
+        return cast("list[T]", values)
+
     def barrier(self) -> None:
         """Return when all workers have arrived."""
         dist.barrier(group=self.group)
+
+    def exchange_tensors_over(self, backend: str, *, timeout: timedelta) -> None:
+        """Exchange tensors over another backend from now on, all else as before. Collective.
+
+        Args:
+            backend: "nccl" for tensors on GPUs.
+            timeout: Longest wait for the other workers.
+        """
+        ranks = None if self.group is None else dist.get_process_group_ranks(self.group)
+        self.tensors = dist.new_group(ranks, timeout=timeout, backend=backend)
 
 
 class _Gather(torch.autograd.Function):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
 
-from supremix.training.distributed.collective import Collective
+from supremix.training.distributed.collective import Collective, Distributed
 
 
 class GatheredBatchNorm(_BatchNorm):
@@ -73,7 +73,8 @@ def synchronise_norms(module: nn.Module, collective: Collective, device: torch.d
     if collective.world == 1:
         return module
     if device.type == "cuda":
-        return nn.SyncBatchNorm.convert_sync_batchnorm(module)
+        group = collective.tensors if isinstance(collective, Distributed) else None
+        return nn.SyncBatchNorm.convert_sync_batchnorm(module, group)
     for name, child in list(module.named_children()):
         if isinstance(child, _BatchNorm):
             setattr(module, name, GatheredBatchNorm(child, collective))

@@ -15,6 +15,13 @@ _TYPES: dict[str, torch.dtype | None] = dict(
 )
 
 
+def _fastest(device: torch.device) -> str:
+    """The precision that "auto" stands for: bfloat16 where the GPU computes in it (from Ampere)."""
+    if device.type != "cuda":
+        return "fp32"
+    return "bf16" if torch.cuda.get_device_capability(device) >= (8, 0) else "fp16"
+
+
 class Precision:
     """Autocast and gradient scaling of a run.
 
@@ -24,7 +31,7 @@ class Precision:
     """
 
     def __init__(self, name: str, device: torch.device) -> None:
-        self.name = name if name != "auto" else ("bf16" if device.type == "cuda" else "fp32")
+        self.name = _fastest(device) if name == "auto" else name
         self.dtype = _TYPES[self.name]
         self._device = device
 

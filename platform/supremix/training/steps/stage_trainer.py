@@ -18,7 +18,7 @@ from supremix.models import Network
 from supremix.training.data.batches import Batch, Batches
 from supremix.training.data.randomness import derive
 from supremix.training.data.trial_data import TrialData
-from supremix.training.distributed.collective import Collective, shares
+from supremix.training.distributed.collective import Collective, Distributed, shares
 from supremix.training.steps.ema import Averager
 from supremix.training.steps.gradient_cache import ChunkedStep
 from supremix.training.steps.precision import Precision
@@ -192,4 +192,5 @@ def _parallel(network: Network, collective: Collective) -> torch.nn.Module:
     if collective.world == 1:
         return network
     # Norm statistics are the same on all workers already: nothing to broadcast.
-    return DistributedDataParallel(network, forward_sync_buffers=False)
+    group = collective.tensors if isinstance(collective, Distributed) else None
+    return DistributedDataParallel(network, process_group=group, forward_sync_buffers=False)
