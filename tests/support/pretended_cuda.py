@@ -142,7 +142,7 @@ def pretend(*, capability: tuple[int, int] = (9, 0)) -> TorchDispatchMode:
         "get_device_capability": capability, "is_bf16_supported": True, "_lazy_init": None,
         "empty_cache": None, "manual_seed": None, "manual_seed_all": None, "set_rng_state": None,
         "synchronize": None, "get_rng_state": torch.zeros(16, dtype=torch.uint8),
-        "mem_get_info": (64 << 30, 80 << 30),
+        "mem_get_info": (64 << 30, 80 << 30), "get_per_process_memory_fraction": 1.0,
     }  # fmt: skip
     for name, value in facts.items():
         setattr(torch.cuda, name, lambda *rest, known=value, **named: known)

@@ -17,6 +17,8 @@ class _Uncounted(_BatchNorm):
     The count costs a kernel a layer in every step on a GPU.
     """
 
+    counts = False
+
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002  (the name is torch's)
         """(B, C, ...) -> the same shape, normalised."""
         self._check_input_dim(input)

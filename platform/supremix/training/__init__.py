@@ -23,6 +23,7 @@ from supremix.training.artifacts.checkpoint import save_checkpoint as save_check
 from supremix.training.artifacts.pretrained import Initial as Initial
 from supremix.training.artifacts.pretrained import model_folder as model_folder
 from supremix.training.artifacts.trained_model import TrainedModel as TrainedModel
+from supremix.training.data.resident import forget_stores as forget_stores
 from supremix.training.data.trial_data import fitted as fitted
 from supremix.training.distributed.collective import Collective as Collective
 from supremix.training.distributed.collective import Distributed as Distributed

@@ -133,7 +133,9 @@ def gpu_fault() -> str | None:
     try:
         torch.zeros(1, device="cuda")
     except (RuntimeError, AssertionError) as error:
-        driver = DRIVER.read_text().splitlines()[0] if DRIVER.exists() else "no NVIDIA driver"
+        driver = (
+            DRIVER.read_text("utf-8").splitlines()[0] if DRIVER.exists() else "no NVIDIA driver"
+        )
         reason = " ".join(str(error).split())[:300]
         built = torch.version.cuda or "no CUDA"
         return (

@@ -33,6 +33,7 @@ from supremix.training import (
     JointRun,
     TrialRun,
     checkpoint_exists,
+    forget_stores,
     load_checkpoint,
     start_run,
 )
@@ -284,6 +285,7 @@ class TrialWorker:
 
     def _free(self) -> None:
         """Free the memory of a failed attempt; nothing holds its traceback any more."""
+        forget_stores()
         gc.collect()
         self._drop()
 

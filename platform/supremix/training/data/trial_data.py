@@ -13,6 +13,7 @@ from supremix._errors import TaskError
 from supremix.losses import to_device
 from supremix.models.scaling import CovariateScale, TargetScale
 from supremix.training.data.randomness import derive
+from supremix.training.data.resident import resident_images
 from supremix.training.task import Task
 from supremix_datasets.cards.card import Card
 from supremix_datasets.splits import assign
@@ -23,15 +24,13 @@ from supremix_datasets.stores.store import Store
 Positions = NDArray[np.int64]
 """Indices of samples in the store, 0 <= index < len(store)."""
 
-_RESIDENT_BYTES = 4 << 30
-
 
 class TrialData:
     """The samples of a task, and their way onto a device.
 
     Images stay in the memory-mapped store and go to the device in the stored type, four times
-    smaller than floats. On CUDA a store of up to 4 GiB is kept on the device as a whole; on a CPU
-    the page cache does the same without a copy.
+    smaller than floats. On CUDA a store of up to a quarter of the memory is kept on the device as a
+    whole, see `resident_images`.
 
     Args:
         task: Store, splits and share of labels.
@@ -68,9 +67,7 @@ class TrialData:
         self.labels = torch.from_numpy(self.store.targets.astype(np.float64))
         self.targets = self.target_scale.standardise(self.labels).float()
         self.covariates = self.covariate_scale.standardise(self.store.covariates)
-        self._resident: Tensor | None = None
-        if device.type == "cuda" and self.store.images.nbytes <= _RESIDENT_BYTES:
-            self._resident = self._load_all()
+        self._resident = resident_images(self.store, device)
 
     @property
     def card(self) -> Card:
@@ -155,9 +152,6 @@ class TrialData:
         owner = np.repeat(np.arange(len(positions)), [len(one) for one in starts])
         flat = np.asarray([start for one in starts for start in one], dtype=np.int64)
         return positions[owner], flat, torch.from_numpy(owner)
-
-    def _load_all(self) -> Tensor:
-        return torch.from_numpy(np.array(self.store.images)).to(self.device)
 
 
 def to_input(stored: Tensor, offset: float, gain: float) -> Tensor:

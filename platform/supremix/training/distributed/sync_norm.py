@@ -24,6 +24,8 @@ class GatheredBatchNorm(_BatchNorm):
         self.num_batches_tracked = norm.num_batches_tracked
         self.training = norm.training
         self._collective = collective
+        # Those of our own encoders do not count their batches, a user's do.
+        self._counts: bool = getattr(norm, "counts", True)
 
     def _check_input_dim(self, input: Tensor) -> None:  # noqa: A002  (the name is torch's)
         """Any (B, C, ...) will do."""
@@ -61,7 +63,7 @@ class GatheredBatchNorm(_BatchNorm):
         self.running_mean.lerp_(mean.to(self.running_mean), momentum)
         unbiased = variance * count / (count - 1).clamp_min(1)
         self.running_var.lerp_(unbiased.to(self.running_var), momentum)
-        if self.num_batches_tracked is not None:
+        if self._counts and self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(1)
 
 
