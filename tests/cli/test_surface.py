@@ -19,6 +19,7 @@ SURFACE = {
         "--test",
         "--finalists", "--confirm-seeds", "--test-seeds",
         "--encoder", "--width", "--depth", "--norm", "--precision", "--chunk", "--pretrained",
+        "--deterministic",
         "--workers", "--concurrent-trials", "--cpus-per-worker", "--gpus-per-worker",
         "--epoch-limit", "--address", "--wheel", "--cache", "--stores",
         "--tensorboard", "--mlflow", "--webhook", "--stall",

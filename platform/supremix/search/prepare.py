@@ -172,6 +172,7 @@ def make_task(spec: SearchSpec, store: Store, plan: WorkerGroupPlan) -> Task:
         label_fraction=spec.label_fraction,
         flips=True,
         chunk=spec.chunk,
+        deterministic=spec.deterministic,
     )
 
 

@@ -72,7 +72,7 @@ def build_models(
     return network.requires_grad_(False), model
 
 
-def fingerprint(task: Task, config: Any, store_key: str) -> str:
+def fingerprint(task: Task, config: Any, store_key: str, precision: str) -> str:
     """Readable identity of a training state; states of another are refused."""
     parts = {
         "method": get_method(task.method).name,
@@ -81,6 +81,8 @@ def fingerprint(task: Task, config: Any, store_key: str) -> str:
         "store": store_key,
         "epochs": task.epochs,
         "seed": task.seed,
+        # What "auto" stood for: half of an epoch's steps in another would be neither run.
+        "precision": precision,
         # Its content, not its address.
         "pretrained": None if task.pretrained is None else Initial.read(task.pretrained).digest,
         "split": [

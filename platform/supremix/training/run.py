@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -34,14 +36,17 @@ from supremix.training.task import Task
 
 _STATE_FORMAT = 1
 
+logger = logging.getLogger(__name__)
+
 
 class TrialRun:
     """Trains one configuration; knows nothing of its caller.
 
     Weights, order, augmentation and mixing are functions of (task.seed, stage, epoch, step), so a
-    run that is saved after any epoch and loaded in another process goes on to the same bits, and
-    W workers compute what one process would, to rounding. After every epoch, also in pretraining,
-    the regression head holds a usable readout: during pretraining that is the ridge probe's.
+    run that is saved after any epoch and loaded in another process goes on to the same bits (on a
+    GPU to the same numbers, to rounding, unless the task is deterministic), and W workers compute
+    what one process would, to rounding. After every epoch, also in pretraining, the regression head
+    holds a usable readout: during pretraining that is the ridge probe's.
 
     Args:
         task: Data, encoder and length of the training.
@@ -106,7 +111,7 @@ class TrialRun:
             stages=self.stages,
             collective=self.collective,
         )
-        self._fingerprint = fingerprint(task, self.config, self.data.store.key)
+        self._fingerprint = fingerprint(task, self.config, self.data.store.key, self.precision.name)
         self._trainer: StageTrainer | None = None
         self._stage = -1
 
@@ -134,7 +139,7 @@ class TrialRun:
         started = time.perf_counter()
         index, epoch = self.locate(self.epoch)
         stage = self.stages[index]
-        with isolated(self.device, self.task.threads):
+        with self._isolated():
             loss, lr = self.train_epoch(index, epoch)
             metrics, measures = self._evaluation.after(index, epoch, self.history)
         self.epoch += 1
@@ -158,6 +163,7 @@ class TrialRun:
         return {
             "format": _STATE_FORMAT,
             "fingerprint": self._fingerprint,
+            "device": self.device.type,
             "epoch": self.epoch,
             "history": frozen(self.history),
             "ema_model": frozen(self.ema_model.state_dict()),
@@ -182,6 +188,13 @@ class TrialRun:
                 "this state is of another run. It was made with\n  "
                 f"{state['fingerprint']}\nand is loaded into\n  {self._fingerprint}"
             )
+        if state["device"] != self.device.type:
+            logger.warning(
+                "a run that was trained on %s continues on %s: its numbers differ by rounding from "
+                "those of a run on one of them",
+                state["device"],
+                self.device.type,
+            )
         self.epoch = int(state["epoch"])
         self.history = [dict(row) for row in state["history"]]
         self.ema_model.load_state_dict(state["ema_model"])
@@ -197,7 +210,7 @@ class TrialRun:
             positions: Indices of N samples in the store.
             flips: Whether they are averaged over flips where the task says so.
         """
-        with isolated(self.device, self.task.threads):
+        with self._isolated():
             flips = flips and self.task.flips
             return self.evaluator.predict(positions, flips=flips).cpu().numpy()
 
@@ -223,7 +236,7 @@ class TrialRun:
         every = self.data.positions(split)
         generator = seeded_generator(self.task.split_seed, "embed")
         positions = every[sample(len(every), most, generator)]
-        with isolated(self.device, self.task.threads):
+        with self._isolated():
             features = self.evaluator.features(positions).float().cpu().numpy()
         return {"features": features, "target": self.data.store.targets[positions]}
 
@@ -238,6 +251,10 @@ class TrialRun:
                 return index, epoch
             epoch -= stage.epochs
         raise TrainingError(f"epoch {epoch} lies behind the last one")
+
+    def _isolated(self) -> AbstractContextManager[None]:
+        """The context of everything that is computed."""
+        return isolated(self.device, self.task.threads, deterministic=self.task.deterministic)
 
     def start_stage(self) -> None:
         """Let a stage start from the weights that were evaluated, with the head solved for it."""

@@ -55,6 +55,8 @@ class Task:
             activations do not fit its memory, and that are augmented at once; None for all. Costs
             a second forward pass, and wants an encoder without batch normalisation; see
             `steps.gradient_cache`.
+        deterministic: Whether a resumed run ends with the same bits on a GPU too, as on a CPU, with
+            slower kernels. Max pooling of volumes has none such: it is an error.
     """
 
     store: str
@@ -81,6 +83,7 @@ class Task:
     pretrained: str | None = None
     flips: bool = False
     chunk: int | None = None
+    deterministic: bool = False
 
     def __post_init__(self) -> None:
         _one_of("precision", self.precision, PRECISIONS)

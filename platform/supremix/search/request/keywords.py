@@ -53,6 +53,7 @@ class SearchKeywords(TrainingKeywords, total=False):
     test_seeds: int
     pretrained: str | Path | None
     chunk: int | None
+    deterministic: bool
     epoch_limit: float | None
     concurrent_trials: int | None
     wheel: str | Path | None

@@ -55,6 +55,11 @@ class TrainingOptions:
         "by default the whole batch. It needs an encoder without batch normalisation.",
         least=1,
     )
+    deterministic: bool = _training(
+        False,
+        help="Make a resumed trial end with the same bits on GPUs too, as on CPUs, with slower "
+        "kernels; the default resnet has none for volumes.",
+    )
     epoch_limit: float | None = _training(
         help="Time an epoch may take before its workers count as hung and are restarted, in "
         "seconds or written like 30m; by default twenty times the trial's longest epoch, at "

@@ -77,7 +77,7 @@ class Interleaver:
             lr = rate(step, self._steps, self._stage.lr, warmup=self._stage.warmup)
             set_rate(self._optimizer, lr)
             batch = next(batches[turn])
-            totals[turn] += self.trainers[turn].step(batch) * len(batch.members)
+            totals[turn].add_(self.trainers[turn].step(batch), alpha=len(batch.members))
             self._averager.update(step)
         for trainer in self.trainers:
             if trainer.regression is not None:

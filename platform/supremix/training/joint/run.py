@@ -131,7 +131,11 @@ class JointRun:
             raise TrainingError(f"all {self.total} epochs of this run are done")
         started = time.perf_counter()
         index, epoch = self._first.locate(self.epoch)
-        with isolated(self._first.device, self._first.task.threads):
+        with isolated(
+            self._first.device,
+            self._first.task.threads,
+            deterministic=self._first.task.deterministic,
+        ):
             taken = self._train(index, epoch)
         members = self.tasks.values()
         rows = [m.finish_epoch(*steps) for m, steps in zip(members, taken, strict=True)]
