@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from supremix_datasets.cache import new_folder, writable
-from supremix_datasets.cards.dataset import Dataset, Phantom, PhantomWriter
+from supremix_datasets.cards.dataset import Dataset, Phantom
 from supremix_datasets.errors import SourceError
 
 PARTS = 16
@@ -102,14 +102,11 @@ def _write_parts(
     run: Mapper,
     progress: Progress | None,
 ) -> None:
-    write = partial(_write_part, phantom.write, folder, count, seed)
-    for done, _ in enumerate(run(write, range(PARTS)), start=1):
+    write = partial(phantom.write, folder, count, seed)
+    parts = [(number, PARTS) for number in range(PARTS)]
+    for done, _ in enumerate(run(write, parts), start=1):
         if progress is not None:
             progress(done, PARTS)
-
-
-def _write_part(write: PhantomWriter, folder: Path, count: int, seed: int, part: int) -> None:
-    write(folder, count, seed, (part, PARTS))
 
 
 def write_csv(path: Path, header: Iterable[str], rows: Iterable[Iterable[object]]) -> None:

@@ -45,9 +45,9 @@ def render_markdown(report: Report, *, pictures: bool) -> str:
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
-def section_markdown(section: Section, depth: int = 2) -> str:
-    """Return one section as Markdown, without its pictures; its heading has `depth` signs."""
-    return "\n\n".join(filter(None, _section(section, depth, pictures=False)))
+def section_markdown(section: Section) -> str:
+    """Return one section as Markdown, without its pictures."""
+    return "\n\n".join(filter(None, _section(section, 2, pictures=False)))
 
 
 def _section(section: Section, depth: int, *, pictures: bool) -> list[str]:
@@ -150,18 +150,10 @@ def _width(part: Table) -> int:
 
 def _latex_row(row: Sequence[Cell], *, stacked: bool) -> list[str]:
     """One line of a table; two where details stand below their cells, to save width."""
-    texts = [_bold(cell) for cell in row]
-    details = [_small(cell) for cell in row]
+    shown = [(latex_text(cell.text), latex_text(cell.detail), cell.best) for cell in row]
+    texts = [rf"\textbf{{{text}}}" if best else text for text, _, best in shown]
+    details = [rf"{{\footnotesize {detail}}}" if detail else "" for _, detail, _ in shown]
     if stacked and any(details):
         return [" & ".join(texts) + r" \\", " & ".join(details) + r" \\[2pt]"]
     cells = [f"{text} {detail}".strip() for text, detail in zip(texts, details, strict=True)]
     return [" & ".join(cells) + r" \\"]
-
-
-def _bold(cell: Cell) -> str:
-    text = latex_text(cell.text)
-    return rf"\textbf{{{text}}}" if cell.best else text
-
-
-def _small(cell: Cell) -> str:
-    return rf"{{\footnotesize {latex_text(cell.detail)}}}" if cell.detail else ""

@@ -247,28 +247,26 @@ def _open(exposure: Exposure, down: Picture, right: Picture) -> NDArray[np.bool_
 
 
 def _stamps(exposure: Exposure) -> list[tuple[int, int, NDArray[np.bool_]]]:
-    """Row, column and mask of the lead marker on the film."""
+    """Row, column and mask of the marks on the film: the side marker and the label."""
     rows, columns = exposure.size
-    stamps: list[tuple[int, int, NDArray[np.bool_]]] = []
+    marks: list[tuple[float, float, NDArray[np.bool_]]] = []
     if exposure.marker is not None:
         letter, row, column, height = exposure.marker
         glyph = np.array([[c == "1" for c in line] for line in GLYPHS[letter]])
         dot = max(1, round(height * rows / 7))
-        mask = np.kron(glyph, np.ones((dot, dot), dtype=bool))
-        stamps.append(_centred(row, column, mask, exposure.size))
+        marks.append((row, column, np.kron(glyph, np.ones((dot, dot), dtype=bool))))
     if exposure.plate is not None:
         row, column, tall, wide = exposure.plate
-        mask = np.ones((max(2, round(tall * rows)), max(2, round(wide * columns))), dtype=bool)
-        stamps.append(_centred(row, column, mask, exposure.size))
-    return stamps
-
-
-def _centred(
-    row: float, column: float, mask: NDArray[np.bool_], size: tuple[int, int]
-) -> tuple[int, int, NDArray[np.bool_]]:
-    top = int(np.clip(row * size[0] - mask.shape[0] / 2, 0, size[0] - 1))
-    left = int(np.clip(column * size[1] - mask.shape[1] / 2, 0, size[1] - 1))
-    return top, left, mask
+        size = max(2, round(tall * rows)), max(2, round(wide * columns))
+        marks.append((row, column, np.ones(size, dtype=bool)))
+    return [
+        (
+            int(np.clip(row * rows - mask.shape[0] / 2, 0, rows - 1)),
+            int(np.clip(column * columns - mask.shape[1] / 2, 0, columns - 1)),
+            mask,
+        )
+        for row, column, mask in marks
+    ]
 
 
 def _blurred(picture: NDArray[Any], width: float) -> Picture:
