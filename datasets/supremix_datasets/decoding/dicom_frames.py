@@ -104,11 +104,7 @@ def read_frames(data: bytes, *, quantities: bool = False) -> list[Frame]:
 
 
 def is_picture(data: bytes) -> bool:
-    """Whether a file without a DICOM name is meant as an image: reports and notes are not.
-
-    Args:
-        data: Content of the whole file.
-    """
+    """Whether a whole file without a DICOM name is meant as an image; reports and notes are not."""
     try:
         with warnings.catch_warnings(), disable_value_validation():
             warnings.simplefilter("ignore")

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -75,11 +75,10 @@ def rejected_by(error: Exception, sample: Sample) -> Rejected:
     return Rejected(id=sample.id, reason=reason, address=sample.address)
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """One prepared sample: index in the scan, rows (a video's frames), covariates, image's hash."""
+class Kept(NamedTuple):
+    """One prepared sample: number in the scan, rows (a video's frames), covariates, image's hash."""
 
-    index: int
+    number: int
     frames: int
     covariates: list[float]
     hash: str
@@ -217,7 +216,7 @@ class _Draft:
             kept.append(Kept(index, frames, [float(v) for v in shown.covariates], outcome.hash))
         entry = {
             "end": end,
-            "kept": [[one.index, one.frames, one.covariates, one.hash] for one in kept],
+            "kept": kept,
             "rejected": [dataclasses.asdict(one) for one in rejected],
         }
         self._note(entry)
@@ -256,7 +255,7 @@ def _finish(
 
 
 def _index(card: Card, samples: Sequence[Sample], kept: Sequence[Kept]) -> pl.DataFrame:
-    chosen = [samples[one.index] for one in kept]
+    chosen = [samples[one.number] for one in kept]
     rows = list(itertools.accumulate((one.frames for one in kept), initial=0))[:-1]
     fixed: dict[str, pl.Series] = {
         "row": pl.Series(rows, dtype=pl.Int64),

@@ -19,12 +19,7 @@ SLACK = 1.1
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlanProblem:
-    """A part of a plan that does not fit.
-
-    Args:
-        what: The problem, with its numbers.
-        remedy: Advice on what to do about it.
-    """
+    """A part of a plan that does not fit: what, with its numbers, and what to do about it."""
 
     what: str
     remedy: str

@@ -165,11 +165,7 @@ def check_url(url: str) -> str:
 
 
 def text_of(message: dict[str, Any]) -> str:
-    """A message as a sentence to read.
-
-    Args:
-        message: The object that is sent, without its text.
-    """
+    """A message that has no text yet as a sentence to read."""
     text = f"{message['run']} ({message['dataset']}) {_WORDS[message['event']]}"
     if message["reason"]:
         text += f": {message['reason']}"

@@ -60,17 +60,19 @@ def read_events(address: Address) -> list[Event]:
     return _parse(lines, str(path))
 
 
+def parse_event(line: bytes, where: str) -> Event:
+    """Read a line of a ledger; `where` says which line of which ledger."""
+    try:
+        return json.loads(line)
+    except ValueError as error:
+        raise RunFolderError(
+            f"{where} is damaged ({error}); the events after it cannot be trusted. Restore it "
+            "from a copy, or start a new search."
+        ) from error
+
+
 def _parse(lines: list[bytes], where: str) -> list[Event]:
-    events: list[Event] = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            events.append(json.loads(line))
-        except ValueError as error:
-            raise RunFolderError(
-                f"line {number} of {where} is damaged ({error}); the events after it cannot be "
-                "trusted. Restore it from a copy, or start a new search."
-            ) from error
-    return events
+    return [parse_event(line, f"line {n} of {where}") for n, line in enumerate(lines, start=1)]
 
 
 class Ledger(AbstractContextManager["Ledger", None]):

@@ -76,25 +76,23 @@ def apply_event(records: dict[int, TrialRecord], event: Event) -> None:
 
     A trial that had trained on while a decision was awaited loses the epochs that do not count.
     """
-    match event["event"]:
-        case kind if kind == TRIAL:
-            record = TrialRecord(
-                number=event["number"],
-                config=event["config"],
-                replicate_of=event.get("replicate_of"),
-                seed=event.get("seed"),
-            )
-            records[record.number] = record
-        case kind if kind == EPOCH:
-            record = records[event["number"]]
-            record.rows.append(event["row"])
-            record.total = event["total"]
-        case kind if kind == END:
-            record = records[event["number"]]
-            record.state, record.reason = event["state"], event["reason"]
-            del record.rows[event.get("epoch", len(record.rows)) :]
-        case _:
-            pass
+    kind = event["event"]
+    if kind == TRIAL:
+        record = TrialRecord(
+            number=event["number"],
+            config=event["config"],
+            replicate_of=event.get("replicate_of"),
+            seed=event.get("seed"),
+        )
+        records[record.number] = record
+    elif kind == EPOCH:
+        record = records[event["number"]]
+        record.rows.append(event["row"])
+        record.total = event["total"]
+    elif kind == END:
+        record = records[event["number"]]
+        record.state, record.reason = event["state"], event["reason"]
+        del record.rows[event.get("epoch", len(record.rows)) :]
 
 
 def ranking(records: Iterable[TrialRecord]) -> list[TrialRecord]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 from supremix.errors import RunFolderError
 from supremix.storage.paths import Address, children, is_local, to_path
-from supremix.tuning.ledger.ledger import Event, read_events
+from supremix.tuning.ledger.ledger import Event, parse_event, read_events
 
 
 class Rewound(RunFolderError):
@@ -58,7 +57,7 @@ class Tail:
             for line in file:
                 if not line.endswith(b"\n"):  # being written, or torn by a kill
                     return
-                event = _parse(line, path, self._offset)
+                event = parse_event(line, f"the line at byte {self._offset} of {path}")
                 self._offset += len(line)
                 yield event
 
@@ -80,13 +79,3 @@ class Tail:
 
 def _rewound(path: str) -> str:
     return f"{path} has lost events that were read from it before. Start the command again."
-
-
-def _parse(line: bytes, path: Path, offset: int) -> Event:
-    try:
-        return json.loads(line)
-    except ValueError as error:
-        raise RunFolderError(
-            f"the line at byte {offset} of {path} is damaged ({error}); the events after it "
-            "cannot be trusted. Restore the file from a copy."
-        ) from error
