@@ -76,7 +76,7 @@ def rejected_by(error: Exception, sample: Sample) -> Rejected:
 
 
 class Kept(NamedTuple):
-    """One prepared sample: number in the scan, rows (a video's frames), covariates, image's hash."""
+    """One prepared sample: number in the scan, rows (frames of a video), covariates, hash."""
 
     number: int
     frames: int
