@@ -112,3 +112,14 @@ def test_predictions_beyond_the_possible_labels_are_counted() -> None:
 def test_what_is_not_recorded_is_not_made_up() -> None:
     bare = table(null_prediction=None, linear_prediction=None)
     assert measures(bare).keys() == {"mae", "rmse", "r2", "pearson"}
+
+
+def test_a_model_as_good_as_the_null_model_seldom_shows_skill() -> None:
+    generator = np.random.default_rng(7)
+    lows = [
+        skill_interval(*generator.standard_normal((2, 60)), np.arange(60), resamples=500).low
+        for _ in range(600)
+    ]
+
+    # One end of an interval of 95 %: 2.5 % of the studies, 15 of 600, with its standard error of 4.
+    assert 5 <= sum(low > 0 for low in lows) <= 30
