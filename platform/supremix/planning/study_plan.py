@@ -28,13 +28,7 @@ PREDICTION = 100
 
 @dataclass(frozen=True, kw_only=True)
 class CalibratedSearch:
-    """A method on one dataset, with the measured costs of its trials.
-
-    Args:
-        spec: The search.
-        resources: Its worker groups and images.
-        costs: The costs of its trials.
-    """
+    """A method on one dataset, its worker groups and images, the measured costs of its trials."""
 
     spec: SearchSpec
     resources: Resources

@@ -76,13 +76,7 @@ _STYLE: Final[dict[str, Any]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotShown:
-    """A plot that cannot be made of what there is.
-
-    Args:
-        name: as of the plot, had there been one.
-        title: likewise.
-        reason: why, in a sentence for the reader of a report.
-    """
+    """A plot that cannot be made of what there is, and the reason for the reader of a report."""
 
     name: str
     title: str

@@ -187,15 +187,7 @@ def render(
 ) -> Volume:
     """The reconstructed image: activity, blurred, tilted, with the noise of its counts.
 
-    Args:
-        head: Anatomy of the patient.
-        suvr: Label of the image, as SUVR.
-        tracer: Key of :data:`WHITE`.
-        camera: Pose and image quality of the scan.
-        rng: Generator that draws the noise.
-
-    Returns:
-        ``SHAPE`` in Bq/ml, non-negative, axes right, anterior, superior.
+    The tracer is a key of :data:`WHITE`. Values are in Bq/ml, axes right, anterior, superior.
     """
     uptake, _ = spread(head, suvr, tracer, camera)
     width = camera.blur / 2.3548 / VOXEL

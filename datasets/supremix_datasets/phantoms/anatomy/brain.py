@@ -109,17 +109,7 @@ def draw_mri_scanner(rng: np.random.Generator, site: int) -> MriScanner:
 
 
 def render(patient: Patient, age: float, scanner: MriScanner, rng: np.random.Generator) -> Volume:
-    """The T1 image of a patient at an age.
-
-    Args:
-        patient: Anatomy of the patient.
-        age: Age in years at the scan.
-        scanner: Pose and image quality of the scan.
-        rng: Generator that draws lesions and noise.
-
-    Returns:
-        ``SHAPE``, non-negative, 0 outside the brain, on the grid of :data:`AFFINE`.
-    """
+    """The T1 image of a patient at an age in years, 0 outside the brain, on :data:`AFFINE`."""
     years = age + patient.gap - 45
     points = _coordinates(patient, scanner)
     grey, white, fluid, deep = _tissues(points, patient, years)

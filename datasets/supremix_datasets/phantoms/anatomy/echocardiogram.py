@@ -101,18 +101,7 @@ def render(
     times: NDArray[np.float64],
     rng: np.random.Generator,
 ) -> Grey:
-    """The frames of a recording.
-
-    Args:
-        heart: Anatomy and motion of the heart.
-        view: Position and direction of the probe.
-        scanner: Properties of the ultrasound scanner.
-        times: Times of the frames in seconds, ``(T,)``.
-        rng: Generator that draws speckle and noise.
-
-    Returns:
-        ``(T, SIZE, SIZE)``, 0 outside the sector.
-    """
+    """The frames ``(T, SIZE, SIZE)`` at times ``(T,)`` in seconds, 0 outside the sector."""
     inside, beam = _sector(scanner)
     y, x = (index.astype(np.float32) for index in np.nonzero(inside))
     inverse = np.linalg.inv(np.stack(axes_of(view), axis=1)).astype(np.float32)

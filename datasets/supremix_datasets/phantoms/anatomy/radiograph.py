@@ -107,16 +107,7 @@ def draw_exposure(rng: np.random.Generator) -> Exposure:
 
 
 def render(hand: Hand, exposure: Exposure, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """The picture of a hand, bone bright on dark.
-
-    Args:
-        hand: Anatomy of the hand.
-        exposure: Pose, exposure and marks of the film.
-        rng: Generator that draws texture and noise.
-
-    Returns:
-        ``exposure.size`` grey values.
-    """
+    """The picture of a hand, bone bright on dark, of `exposure.size`."""
     x, y, pixel = _coordinates(exposure)
     flesh = _flesh(hand, x, y)
     bone = np.zeros_like(flesh)

@@ -110,11 +110,7 @@ def sources(text: str | None, datasets: Sequence[str]) -> dict[str, str]:
 
 
 def is_started(out: str | None, *, benchmark: bool = False) -> bool:
-    """Whether the folder that --out names holds a run to continue.
-
-    Args:
-        out: The folder.
-        benchmark: Whether only a benchmark counts.
+    """Whether the folder that --out names holds a run to continue; with `benchmark`, one of those.
 
     Raises:
         typer.BadParameter: No folder is named.
