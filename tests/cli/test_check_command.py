@@ -8,6 +8,7 @@ from PIL import Image
 
 import supremix
 from supremix import cli
+from supremix_datasets.phantoms.amyloid import write_a4_phantoms
 
 
 def run(*words: str) -> int:
@@ -50,6 +51,21 @@ def test_a_check_tells_what_is_there_and_what_is_not(
     assert f"contact sheet of val: {tmp_path / 'o' / 'val.png'}" in told
     assert "usable, a few images were decoded" in told
     assert (tmp_path / "o" / "train.png").is_file()
+
+
+def test_what_the_reader_warns_of_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    words = ("check", "a4-amyloid", "--quiet", "--out", str(tmp_path / "o"), "--source")
+    source = tmp_path / "a4"
+    source.mkdir()
+    write_a4_phantoms(source, 8, 0, (0, 1))
+    assert run(*words, str(source)) == 0
+    assert "warning" not in capsys.readouterr().out
+    (source / "SUBJINFO.csv").unlink()
+    assert run(*words, str(source)) == 0
+    assert "warning: there is no SUBJINFO.csv" in capsys.readouterr().out
 
 
 def test_a_folder_that_cannot_be_used_ends_with_one(

@@ -85,12 +85,18 @@ class Scan:
     tables: tuple[str, ...] = ()
     """Addresses of the tables that labels were read from (for the record)."""
 
+    warnings: tuple[str, ...] = ()
+    """What makes the samples as a whole less than they seem, in sentences; `check` shows them."""
+
     @classmethod
-    def of(cls, found: Iterable[Sample | Rejected], *tables: str) -> Scan:
+    def of(
+        cls, found: Iterable[Sample | Rejected], *tables: str, warnings: Iterable[str] = ()
+    ) -> Scan:
         """What was found of each image, in that order, and the addresses of the tables."""
         listed = tuple(found)
         return cls(
             samples=tuple(item for item in listed if isinstance(item, Sample)),
             rejected=tuple(item for item in listed if isinstance(item, Rejected)),
             tables=tables,
+            warnings=tuple(warnings),
         )

@@ -242,6 +242,7 @@ def _report(
         sizes=dict(Counter(image.size for image in images).most_common()),
         problems=problems([*scan.rejected, *failed]),
         copies=copies(scan.samples, hashes),
+        warnings=scan.warnings,
         unused=unused(scan, where),
         faults=faults(problem, share, min_fraction, len(images)),
     )

@@ -84,6 +84,7 @@ class CheckReport:
         problems: What is excluded, the most frequent reason first.
         copies: Ids of decoded images that are the same to the last bit though they belong to
             different groups: one patient under two names, perhaps, in two splits.
+        warnings: What the reader has to say of the samples as a whole, in sentences.
         unused: Files of the folder that are neither images nor tables of the dataset.
         faults: Why the folder cannot be used; empty where it can.
     """
@@ -103,6 +104,7 @@ class CheckReport:
     sizes: Mapping[str, int]
     problems: tuple[ExclusionReason, ...]
     copies: tuple[tuple[str, ...], ...]
+    warnings: tuple[str, ...]
     unused: int
     faults: tuple[str, ...]
 

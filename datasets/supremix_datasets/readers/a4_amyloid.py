@@ -60,6 +60,11 @@ COLUMNS = {
     "target": ["suvr_cer"],
 }
 
+NO_PATIENTS = (
+    "there is no SUBJINFO.csv (BID, PREVBID), so each BID is taken for a patient. Patients who "
+    "were screened twice have two BIDs, and may be in training and test."
+)
+
 CARD = amyloid_card(
     name="a4-amyloid",
     title="Amyloid PET, cortical SUVR (A4)",
@@ -102,7 +107,7 @@ class A4AmyloidReader(PetReader):
         visits_by_bid, groups = _visits_by_bid(tables[0]), _groups(patients)
         used: dict[tuple[str, str], str] = {}
         found = (_sample(image, visits_by_bid, groups, used) for image in images)
-        return Scan.of(found, *tables, *patients)
+        return Scan.of(found, *tables, *patients, warnings=() if patients else (NO_PATIENTS,))
 
 
 Visits = dict[str, list[float]]

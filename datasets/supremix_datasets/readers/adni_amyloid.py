@@ -32,7 +32,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from supremix_datasets.cards.covariate import Covariate
@@ -57,6 +57,11 @@ IMAGE_ID = re.compile(r"^[ID]\d+$")
 DAY = re.compile(r"^(\d{4}-\d{2}-\d{2})(_|$)")
 TRACERS = ("FBP", "FBB", "NAV")
 """Florbetapir, florbetaben, flutafuranol (NAV4694), as the table writes them."""
+
+SEVERAL_TRACERS = (
+    "the scans are of several tracers, whose SUVR are on different scales (TRACER_SUVR_WARNING). "
+    "An error in SUVR is then no error in amyloid load."
+)
 
 NO_YES = (("no", 0.0), ("yes", 1.0))
 
@@ -109,7 +114,9 @@ class AdniAmyloidReader(PetReader):
         elsewhere = [image for image, located in found if located is None]
         reason = "no PTID and image id in its path"
         outside = [Rejected(id=i.path, reason=reason, address=i.address) for i in elsewhere]
-        return Scan.of([*self._pair(images, read_rows(table)), *outside], table)
+        scan = Scan.of([*self._pair(images, read_rows(table)), *outside], table)
+        several = len({tuple(sample.covariates.values()) for sample in scan.samples}) > 1
+        return replace(scan, warnings=(SEVERAL_TRACERS,) if several else ())
 
     def _pair(
         self, images: Sequence[_ScanFile], rows: Sequence[AdniRow]

@@ -78,8 +78,8 @@ class Hc18Reader:
     def scan(self, source: str) -> Scan:
         """Pair the rows of the table with the pictures; touches no pixel.
 
-        Rows without a picture, pictures without a row, and labels or pixel sizes that cannot be
-        are excluded.
+        Rows without a picture, pictures without a row or with rows that differ, and labels or
+        pixel sizes that cannot be are excluded. Rows of one picture that agree are one.
 
         Raises:
             SourceError: no such folder, or not this layout.

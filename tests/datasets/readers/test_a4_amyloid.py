@@ -122,7 +122,9 @@ def test_both_bids_of_a_patient_who_was_screened_again_are_one_group(
     for bid in bids:
         put_image(tmp_path, f"{bid}.nii")
     put_table(tmp_path, [summary(bid) for bid in bids])
-    assert {s.group for s in READER.scan(str(tmp_path)).samples} == set(bids)
+    alone = READER.scan(str(tmp_path))
+    assert {s.group for s in alone.samples} == set(bids)
+    assert "SUBJINFO.csv" in alone.warnings[0]
     with (tmp_path / "SUBJINFO.csv").open("w", newline="") as file:
         earlier = {bids[0]: bids[2], bids[2]: bids[1]}
         rows = [(bid, earlier.get(bid, "")) for bid in bids]
@@ -133,6 +135,7 @@ def test_both_bids_of_a_patient_who_was_screened_again_are_one_group(
         bids[3]: bids[3],
     }
     assert scan.tables[-1].endswith("SUBJINFO.csv")
+    assert not scan.warnings
 
 
 def test_rows_without_a_region_are_nothing_and_rows_that_agree_are_one(tmp_path: Path) -> None:

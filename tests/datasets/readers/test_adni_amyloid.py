@@ -209,7 +209,9 @@ def test_the_tracer_is_a_covariate_or_the_only_one_read(tmp_path: Path) -> None:
         (1, 0),
         (0, 1),
     ]
+    assert "TRACER_SUVR_WARNING" in scan.warnings[0]
     one = AdniAmyloidReader(tracers=("FBP",)).scan(str(tmp_path))
+    assert not one.warnings
     assert [s.id for s in one.samples] == ["002_S_0001_I1"]
     assert [r.reason for r in one.rejected] == [
         "tracer FBB; only FBP is read",

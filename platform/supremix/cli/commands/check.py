@@ -123,7 +123,7 @@ def _facts(report: CheckReport) -> list[str]:
             lines.append(f"{what}: {', '.join(shown)}{more}")
     if report.unused:
         lines.append(f"other files in the folder, not used: {report.unused}")
-    return lines
+    return [*lines, *(f"warning: {warning}" for warning in report.warnings)]
 
 
 def _problems(report: CheckReport) -> Table:
