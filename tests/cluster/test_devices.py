@@ -31,6 +31,7 @@ def given(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, torch.device]]:
     limits: list[tuple[float, torch.device]] = []
     monkeypatch.setattr(group_module, "gpu_fault", lambda: None)
     monkeypatch.setattr(group_module, "get_device", lambda: torch.device("cuda:0"))
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (20 << 30, 32 << 30))
     monkeypatch.setattr(
         torch.cuda,
         "set_per_process_memory_fraction",
@@ -64,7 +65,7 @@ def test_a_share_of_a_gpu_is_a_limit_of_its_memory(
 ) -> None:
     device = torch.device("cuda:0")
     assert claim_device(0.25, Solo()) == device
-    assert given == [(0.25, device)]
+    assert given == [(0.25 - 1 / 64, device)]  # CUDA itself takes the rest
     claim_device(1, Solo())
     assert len(given) == 1
 

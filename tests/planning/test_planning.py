@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import weakref
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ import supremix_datasets
 from supremix.cluster import WorkerGroupPlan
 from supremix.errors import SpecError, TrainingError
 from supremix.planning import calibration as planning_calibration
+from supremix.planning import measure as measure_module
 from supremix.planning import plan as planning
 from supremix.planning.calibration import Calibration, Measured, space_batches
 from supremix.planning.costs import (
@@ -32,9 +35,9 @@ from supremix.planning.problems import (
     describe_time,
     disk_problems,
     memory_problems,
-    workers_on,
+    planned_workers,
 )
-from supremix.training import Stage, Task, get_method
+from supremix.training import Solo, Stage, Task, get_method
 from supremix.tuning.study.budget import Budget
 from supremix_spaces import Choice, Fixed, Float, Int, Space, space_for
 
@@ -249,12 +252,14 @@ def test_a_batch_that_could_not_be_trained_is_told() -> None:
         ({"CPU": 8.0, "GPU": 1.0}, worker_groups(20, gpus=0.1), 8),
         ({"CPU": 8.0, "GPU": 1.0}, worker_groups(20, gpus=0.5), 2),
         ({"CPU": 8.0}, worker_groups(20, gpus=0.5), 0),
+        # What is left of one GPU and of another does not make a share.
+        ({"CPU": 96.0, "GPU": 8.0}, worker_groups(20, gpus=0.4), 16),
     ],
 )
 def test_how_many_workers_a_node_gets(
     node: dict[str, float], plan: WorkerGroupPlan, workers: int
 ) -> None:
-    assert workers_on(node, plan) == workers
+    assert planned_workers(node, plan) == workers
 
 
 def test_a_disk_that_is_too_small_is_told(tmp_path: Any) -> None:
@@ -327,3 +332,29 @@ def test_without_the_defaults_there_is_no_plan(monkeypatch: pytest.MonkeyPatch) 
         planning_calibration.calibrate(
             Task(store="somewhere"), Space({"batch_size": Fixed(8)}), worker_groups()
         )
+
+
+def test_a_worker_that_is_measured_holds_one_run_at_a_time(
+    task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a worker of a search does: the memory of two would be planned for."""
+
+    class Run(SimpleNamespace):
+        """Something that can be referred to weakly."""
+
+    known: list[weakref.ref[Any]] = []
+
+    def train(*rest: Any, epochs: int) -> tuple[Run, float]:
+        assert [run() for run in known] == [None] * len(known)
+        run = Run(history=[{}], device=torch.device("cpu"))
+        known.append(weakref.ref(run))
+        return run, 0.0
+
+    monkeypatch.setattr(measure_module, "_train", train)
+    monkeypatch.setattr(measure_module, "_epochs", lambda run: [{"seconds": 1.0}])
+    monkeypatch.setattr(measure_module, "_write", lambda run, folder: {})
+    request = measure_module.MeasureRequest(task=task, configs=({"batch_size": 8},) * 2)
+
+    measure_module.measure(Solo(), torch.device("cpu"), request)
+
+    assert len(known) == 4  # each is trained once more when it is warm

@@ -14,6 +14,9 @@ TRIAL_SHARE = 0.05
 """Share of its CPUs that each worker leaves for trial actors. Without it worker groups that fill
 the cluster leave no room for the trials that would use them, and the search waits for ever."""
 
+GPU_CONTEXT = 512 << 20
+"""Bytes of a GPU's memory that CUDA takes for each process on it, beside what torch allocates."""
+
 CPUS_PER_WORKER = 2
 """CPUs a worker gets on a cluster without GPUs, when the user names no number."""
 
@@ -85,7 +88,7 @@ def plan_worker_groups(
     if cpus is None:
         cpus = _cpus_per_worker(nodes, wanted, gpus)
     _check_shares(workers, cpus, gpus)
-    fit = sum(_workers_on(node, cpus, gpus) for node in nodes)
+    fit = sum(workers_on(node, cpus, gpus) for node in nodes)
     plan = WorkerGroupPlan(count=count or fit // workers, workers=workers, cpus=cpus, gpus=gpus)
     if wanted > fit:
         raise ResourceError(_shortage(nodes, plan, count or 1, fit))
@@ -120,7 +123,8 @@ def _check_shares(workers: int, cpus: float, gpus: float) -> None:
         )
 
 
-def _workers_on(node: Mapping[str, float], cpus: float, gpus: float) -> int:
+def workers_on(node: Mapping[str, float], cpus: float, gpus: float) -> int:
+    """Workers that a node has room for."""
     # Shares like 0.1 are not exact in binary: a little slack, so that ten of them fit in one.
     fit = int(node.get("CPU", 0) / cpus + 1e-6)
     return min(fit, _shares(node.get("GPU", 0), gpus)) if gpus > 0 else fit

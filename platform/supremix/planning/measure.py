@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import json
 import resource
 import tempfile
@@ -14,6 +15,7 @@ from typing import Any
 
 import torch
 
+from supremix.cluster.resources import GPU_CONTEXT
 from supremix.errors import TrainingError
 from supremix.training import Collective, Task, TrialRun, save_checkpoint
 from supremix.training.data.trial_data import TrialData
@@ -78,8 +80,6 @@ def measure(
                 raise
             reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
             found.append({"batch": config["batch_size"], "failed": reason})
-            if device.type == "cuda":
-                torch.cuda.empty_cache()
         seconds = sum(epoch["seconds"] for epoch in found[0]["epochs"])
         brief = collective.broadcast(seconds > PATIENCE)
     return {"found": found, "spent": time.perf_counter() - began}
@@ -97,9 +97,12 @@ def _measure_one(
         images = len(TrialData(task, device).fit)
         share = task.label_fraction * min(1.0, FEW * int(config["batch_size"]) / images)
         task = dataclasses.replace(task, label_fraction=share, eval_split=None)
+    _free_memory(device)
     began = time.perf_counter()
     run, setup = _train(collective, device, task, config, epochs=2)
     if not brief and collective.broadcast(time.perf_counter() - began < WARM):
+        del run  # a worker never has two
+        _free_memory(device)
         run, setup = _train(collective, device, task, config, epochs=4)
     with tempfile.TemporaryDirectory(prefix="supremix-") as folder:
         files = _write(run, Path(folder))
@@ -165,10 +168,18 @@ def _write(run: TrialRun, folder: Path) -> dict[str, Any]:
     return {"save": save, "checkpoint": checkpoint.stat().st_size, "model": size}
 
 
+def _free_memory(device: torch.device) -> None:
+    """Free what was trained before, so that the peak of the next is its own."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+
+
 def _memory(collective: Collective, device: torch.device) -> dict[str, int]:
     resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     on_gpu = device.type == "cuda"
-    peak = torch.cuda.max_memory_reserved(device) if on_gpu else 0
+    peak = torch.cuda.max_memory_reserved(device) + GPU_CONTEXT if on_gpu else 0
     total = torch.cuda.get_device_properties(device).total_memory if on_gpu else 0
     mine = torch.tensor([[float(resident), float(peak)]], dtype=torch.float64, device=device)
     most = collective.gather(mine).max(0).values.tolist()

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from supremix.cluster import WorkerGroupPlan
+from supremix.cluster.resources import workers_on
 from supremix.planning.calibration import Calibration
 from supremix.planning.estimate import Limit, SearchEstimate
 from supremix.storage.paths import is_local, to_path
@@ -117,7 +118,7 @@ def _node_problems(
 ) -> Iterator[PlanProblem]:
     for node in nodes:
         has = node.get("memory", 0.0) + node.get("object_store_memory", 0.0)
-        workers = workers_on(node, plan)
+        workers = planned_workers(node, plan)
         if has and workers * resident > has:
             yield PlanProblem(
                 what=f"{name}: {workers} worker(s) with {describe_bytes(resident)} each need "
@@ -128,12 +129,9 @@ def _node_problems(
             return
 
 
-def workers_on(node: Mapping[str, float], plan: WorkerGroupPlan) -> int:
+def planned_workers(node: Mapping[str, float], plan: WorkerGroupPlan) -> int:
     """Workers of a plan that a node gets at most."""
-    fit = node.get("CPU", 0.0) / plan.cpus
-    if plan.gpus > 0:
-        fit = min(fit, node.get("GPU", 0.0) / plan.gpus)
-    return min(int(fit + 1e-6), plan.count * plan.workers)
+    return min(workers_on(node, plan.cpus, plan.gpus), plan.count * plan.workers)
 
 
 def disk_problems(out: str, needed: float) -> Iterator[PlanProblem]:

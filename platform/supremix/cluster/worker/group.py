@@ -18,7 +18,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from supremix.cluster.messages import STORAGE_LIMIT, Message, WorkerResult
 from supremix.cluster.ray_private import LeanTrainer
-from supremix.cluster.resources import WorkerGroupPlan
+from supremix.cluster.resources import GPU_CONTEXT, WorkerGroupPlan
 from supremix.cluster.worker.client import PoolClient
 from supremix.cluster.worker.watchdog import Watchdog
 from supremix.cluster.worker.worker import TrialWorker
@@ -121,7 +121,8 @@ def claim_device(gpus: float, collective: Collective) -> torch.device:
         )
     device = get_device()
     if gpus < 1:
-        torch.cuda.set_per_process_memory_fraction(gpus, device)
+        context = GPU_CONTEXT / torch.cuda.mem_get_info(device)[1]
+        torch.cuda.set_per_process_memory_fraction(max(gpus - context, gpus / 2), device)
     if isinstance(collective, Distributed):
         torch.cuda.set_device(device)
         collective.exchange_tensors_over("nccl", timeout=TIMEOUT)
