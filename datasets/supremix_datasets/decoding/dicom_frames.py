@@ -26,6 +26,7 @@ from pydicom.errors import InvalidDicomError
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import (
+    UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
@@ -111,7 +112,10 @@ def is_picture(data: bytes) -> bool:
             head = dcmread(io.BytesIO(data), force=True, stop_before_pixels=False)
             named = data[128:132] == b"DICM" or "SOPClassUID" in head
             other = str(head.get("Modality") or "") in NO_PICTURES and "PixelData" not in head
-            return named and not other and ("Rows" in head or "PixelData" in head)
+            # A file that breaks off in its header still says in its first lines what it is.
+            kind = head.get("SOPClassUID") or head.file_meta.get("MediaStorageSOPClassUID", "")
+            image = "Rows" in head or "PixelData" in head or "Image Storage" in UID(kind).name
+            return named and not other and image
     except Exception:  # noqa: BLE001 what begins as DICOM and breaks off is a damaged image
         return data[128:132] == b"DICM"
 
