@@ -68,7 +68,7 @@ def interval_text(row: Row, name: str) -> str:
     value, low, high = (row[key] for key in interval_columns(name))
     if value is None:
         return "–"
-    form = ".2f" if name == schema.SKILL else ".4g"
+    form = "z.2f" if name == schema.SKILL else ".4g"
     return f"{value:{form}}" + ("" if low is None else f" ({low:{form}} to {high:{form}})")
 
 

@@ -82,7 +82,7 @@ def _winner_sentence(rows: Sequence[Row]) -> str:
         )
     doubts = "; ".join(_doubt(words, _listed(names)) for words, names in found.items())
     also = f" It is significantly better than {behind}." if behind else ""
-    more = " More seeds (--test-seeds) can show one." if "one seed" in doubts else ""
+    more = " More seeds (--test-seeds) can show one." if "(one seed)" in doubts else ""
     return f"No winner is shown: {first}, but {doubts}.{also}{more}"
 
 
@@ -115,8 +115,8 @@ def _no_skill(own: Measures, level: float) -> str:
     skill, error = own[schema.SKILL], own[schema.MAE]
     null = min((own[name][schema.VALUE], words) for name, words in _NULL.items() if name in own)
     value, low, high = (skill[name] for name in (schema.VALUE, schema.LOW, schema.HIGH))
-    worth = "not defined" if value is None else f"{value:.2f}"
-    ends = "no interval" if low is None else f"{100 * level:g} % interval {low:.2f} to {high:.2f}"
+    worth = "not defined" if value is None else f"{value:z.2f}"
+    ends = "no interval" if low is None else f"{100 * level:g} % interval {low:z.2f} to {high:z.2f}"
     return (
         f"{_where(skill)} shows no skill: its error is {error[schema.VALUE]:.4g} "
         f"{error[schema.UNIT]}, that of {null[1]} {null[0]:.4g} (skill {worth}, {ends})."
