@@ -220,7 +220,10 @@ def gains_sentences(gains: pl.DataFrame, averages: pl.DataFrame, reference: str)
     means = {row[schema.METHOD]: row for row in averages.iter_rows(named=True)}
     sentences: list[str] = []
     for (method,), part in gains.group_by([schema.METHOD], maintain_order=True):
-        verdicts = [verdict(row).split(":")[0] for row in part.to_dicts()]
+        verdicts, reasons = zip(
+            *(verdict(row).partition(": ")[::2] for row in part.to_dicts()), strict=True
+        )
+        why = "; ".join(dict.fromkeys(filter(None, reasons)))
         verdicts_said = [
             f"{words} on {verdicts.count(kind)}"
             for kind, words in _VERDICTS.items()
@@ -228,6 +231,7 @@ def gains_sentences(gains: pl.DataFrame, averages: pl.DataFrame, reference: str)
         ]
         count = counted(len(verdicts), "dataset")
         sentence = f"{method} against {reference}: {', '.join(verdicts_said)} of {count}"
+        sentence += f" ({why})" if why else ""
         sentences.append(f"{sentence}{_mean_gain(means.get(str(method)))}.")
     return sentences
 

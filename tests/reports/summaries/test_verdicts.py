@@ -93,7 +93,7 @@ def test_one_seed_shows_no_winner_in_any_view() -> None:
     assert "no verdict against l1 (one seed)" in views.comparison
     assert "--test-seeds" in views.comparison
     assert views.verdicts == ["no verdict: one seed"]
-    assert "without a verdict on 1" in views.report[0]
+    assert "without a verdict on 1 of 1 dataset (one seed);" in views.report[0]
 
 
 def test_one_seed_shows_no_ranks_that_differ() -> None:
