@@ -309,5 +309,5 @@ def test_prepared_images_that_are_gone_are_no_failure_of_the_trial(
     assert result.cluster_failure
     assert result.failure == (
         "the prepared images are gone or cannot be read (no prepared store in '/cache' (no "
-        "manifest.json))"
+        "manifest.json)), and are prepared again when it is resumed"
     )

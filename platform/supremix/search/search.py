@@ -60,6 +60,9 @@ class Search:
     def resume(cls, run: Address, *, progress: Listener | None = None, **objects: Any) -> Search:
         """A search that continues where the one in `run` ended, however it ended.
 
+        It goes on with the data and the space that it began with; `run` refuses data that have
+        changed since.
+
         Args:
             run: The run folder.
             progress: Called with a `Progress` at every step.

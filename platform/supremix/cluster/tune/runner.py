@@ -300,9 +300,8 @@ def run_studies(
             if scheduler.cluster_failure is None:
                 raise
             raise ResourceError(
-                f"the cluster failed the search: {scheduler.cluster_failure}. Nothing is lost; "
-                "continue it by --resume once the cluster is there again; images that are gone are "
-                "prepared again then."
+                f"the search was ended: {scheduler.cluster_failure}. Nothing is lost; continue it "
+                "by --resume."
             ) from None
 
 

@@ -72,7 +72,10 @@ def failure(error: Exception, *, shared: bool) -> WorkerResult:
     """
     if isinstance(error, StoreError):
         what = str(error).partition(". ")[0]
-        text = f"the prepared images are gone or cannot be read ({what})"
+        text = (
+            f"the prepared images are gone or cannot be read ({what}), and are prepared again when "
+            "it is resumed"
+        )
         return WorkerResult(failure=text, cluster_failure=True)
     if not lacks_memory(error):
         return WorkerResult(failure=_reason(error))
