@@ -31,7 +31,7 @@ class Gpu:
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gpu]:
     gpu = Gpu(total=4000, free=4000)
-    load = resident._load
+    load = resident.load_images
 
     def counted(store: Any, device: torch.device) -> torch.Tensor:
         gpu.loaded.append(store.key)
@@ -39,7 +39,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gpu]:
 
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (gpu.free, gpu.total))
     monkeypatch.setattr(torch.cuda, "get_per_process_memory_fraction", lambda device: gpu.share)
-    monkeypatch.setattr(resident, "_load", counted)
+    monkeypatch.setattr(resident, "load_images", counted)
     monkeypatch.setattr(resident, "_PIECE", 30)
     forget_stores()
     yield gpu

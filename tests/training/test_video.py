@@ -12,6 +12,7 @@ import torch
 from supremix.models import EncoderSpec
 from supremix.training import Solo, Task, TrainedModel, TrialRun
 from supremix.training.data.batches import Batches
+from supremix.training.data.resident import load_images
 from supremix.training.data.trial_data import TrialData
 from supremix_datasets import Augmentation, Card, Dataset, Decoded, Sample, Scan, Store, prepare
 from supremix_datasets.stores.clips import clip_step, covering_starts, take_clip
@@ -137,5 +138,5 @@ def test_frames_kept_on_the_device_are_those_of_the_map(task: Task, pings: Store
     positions = np.arange(len(pings), dtype=np.int64)
     starts = data.draw_starts(positions, torch.Generator().manual_seed(0))
     mapped = data.images(positions, starts)
-    data._resident = data._load_all()
+    data._resident = load_images(pings, torch.device("cpu"))
     assert torch.equal(data.images(positions, starts), mapped)

@@ -38,7 +38,7 @@ def resident_images(store: Store, device: torch.device) -> Tensor | None:
         _kept.clear()
     if size > torch.cuda.mem_get_info(device)[0] / 2:
         return None  # others have taken it
-    _kept[store.key, device] = _load(store, device)
+    _kept[store.key, device] = load_images(store, device)
     return _kept[store.key, device]
 
 
@@ -53,7 +53,7 @@ def _memory(device: torch.device) -> float:
     return total * torch.cuda.get_per_process_memory_fraction(device)
 
 
-def _load(store: Store, device: torch.device) -> Tensor:
+def load_images(store: Store, device: torch.device) -> Tensor:
     """Copy a store piece by piece: no second copy of it is made in the host's memory."""
     images = store.images
     first = torch.from_numpy(np.array(images[:1]))
