@@ -170,7 +170,7 @@ def test_the_plan_is_shown(fake: FakePlan, capsys: pytest.CaptureFixture[str]) -
         "epochs about 80, 10.0 a trial; at most 160, 20 a trial",
         "an epoch 1.50 s of pretrain on ukb-t1, batch 32",
         "trials' time about 10 min (60 s to 2.5 h)",
-        "new seeds 6 training(s) of the best, 5 min",
+        "new seeds 6 training(s) of the best and the defaults, 5 min",
         "final model 60 s",
         "images 1.0 MiB, checkpoints 3.0 MiB",
         "a worker 1.0 GiB of memory at most",

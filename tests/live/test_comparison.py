@@ -87,7 +87,9 @@ def _check_whole(result: supremix.ComparisonResult, run: Path) -> None:
         row = table.row(by_predicate=pl.col("method") == method, named=True)
         test: Any = single.test
         assert (row["test"], row["test_low"]) == (test.value, test.low)
-        assert row["val"] == single.best.interval.value
+        assert row["test"] == single.best.error == single.best.interval.value
+        assert single.validation is not None
+        assert row["val"] == single.validation.value
         assert row["trial"] == single.best.trial
         assert set(single.predictions["run"]) == {f"{run.name}/{method}"}
         assert (run / method / "best" / "model.json").is_file()

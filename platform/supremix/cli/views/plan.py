@@ -66,7 +66,9 @@ def _study(study: StudyPlan, *, gpus: bool) -> Iterator[Text]:
     yield _line("trials' time", _times(study.search))
     if study.replicates:
         times = _times(study.replicate_seconds)
-        yield _line("new seeds", f"{study.replicates} training(s) of the best, {times}")
+        yield _line(
+            "new seeds", f"{study.replicates} training(s) of the best and the defaults, {times}"
+        )
     if study.final_seconds.likely:
         yield _line("final model", _times(study.final_seconds))
     yield _line(

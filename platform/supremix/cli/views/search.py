@@ -61,9 +61,8 @@ def show_result(result: Result, console: Console) -> None:
     trials = ranked(result.trials)
     unit = str(trials["unit"][0])
     console.print(_trials_table(trials, unit, width=console.width, best=result.best.trial))
-    console.print(
-        "error: of a single training on validation; the least of them is optimistically biased"
-    )
+    note = "error: of a single training on validation; the least of them is optimistically biased"
+    print_plain(console, note)
     console.print(f"\nbest hyperparameters (trial {result.best.trial})", style="bold")
     console.print(hyperparameters_table(result.best.config))
     console.print(Text(f"\n{errors_text(result, unit)}", style="bold"), soft_wrap=True)
