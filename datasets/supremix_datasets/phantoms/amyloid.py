@@ -184,7 +184,7 @@ def _a4_rows(scan: _PhantomScan, seed: int) -> list[list[object]]:
     As in the real table some rows stand twice, and scans that were not analysed have no region.
     """
     lobes = _head(scan, seed).lobes
-    head = ["A4", _bid(scan), 1, _visit_code(scan), 30, -60, "Florbetapir"]
+    head: list[object] = ["A4", _bid(scan), 1, _visit_code(scan), 30, -60, "Florbetapir"]
     rows: list[list[object]] = [[*head, "Yes", "Composite_Summary", scan.suvr, "", ""]]
     for k, name in enumerate(REGIONS[: len(LOBES)]):
         suvr = round(scan.suvr * (0.8 + 0.25 * float(lobes[k])), 4)

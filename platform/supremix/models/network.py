@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from supremix._errors import ModelError
-from supremix.losses.common.checks import full_precision
 from supremix.models.encoders import EncoderSpec, build_encoder, feature_width
 from supremix.models.heads import BinnedHead, ProjectionHead, RegressionHead
 
@@ -71,13 +70,13 @@ class Network(nn.Module):
         """Joined features (B, F+K) -> embeddings (B, D), in full precision as all heads."""
         if self.projection is None:
             return features
-        with full_precision(features.device):
+        with torch.autocast(device_type=features.device.type, enabled=False):
             return self.projection(features)
 
     def regress(self, images: Tensor, covariates: Tensor) -> Tensor:
         """Standardised predictions (B,)."""
         features = self.features(images, covariates)
-        with full_precision(features.device):
+        with torch.autocast(device_type=features.device.type, enabled=False):
             return self.head(features)
 
     def forward(

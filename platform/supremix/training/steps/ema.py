@@ -38,4 +38,5 @@ class Averager:
         # One call for all tensors: there are many and they are small.
         get_ema_multi_avg_fn(kept)(averages, [n for _, n in self._floats], step)
         if self._counts:
-            torch._foreach_copy_([a for a, _ in self._counts], [c for _, c in self._counts])
+            # One call as well; torch has it only under a private name.
+            torch._foreach_copy_([a for a, _ in self._counts], [c for _, c in self._counts])  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
-from torch.utils import deterministic as torch_deterministic
+from torch.utils import deterministic
 
 
 @contextmanager
@@ -44,14 +45,15 @@ def _same_bits() -> Generator[None]:
     # cuBLAS reads it when the process computes its first product.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     known = torch.are_deterministic_algorithms_enabled()
-    filled, chosen = torch_deterministic.fill_uninitialized_memory, torch.backends.cudnn.benchmark
+    memory: Any = deterministic  # a module that makes its attributes itself
+    filled, chosen = memory.fill_uninitialized_memory, torch.backends.cudnn.benchmark
     torch.use_deterministic_algorithms(True)
     torch.backends.cudnn.benchmark = False
     # No memory is read before it is written.
-    torch_deterministic.fill_uninitialized_memory = False
+    memory.fill_uninitialized_memory = False
     try:
         yield
     finally:
         torch.use_deterministic_algorithms(known)
         torch.backends.cudnn.benchmark = chosen
-        torch_deterministic.fill_uninitialized_memory = filled
+        memory.fill_uninitialized_memory = filled
