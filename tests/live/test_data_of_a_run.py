@@ -14,7 +14,7 @@ from supremix.progress.progress import Progress
 from supremix_datasets import DataChangedError
 from supremix_reports import read_table
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 
 def test_a_run_goes_on_with_its_own_data_or_not_at_all(

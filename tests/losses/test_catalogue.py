@@ -39,6 +39,7 @@ def test_everything_else_that_is_public_is_known() -> None:
     assert others == {
         "DensityWeights", "FeatureSmoothing", "LossInputError", "c_mixup_partners", "draw_beta",
         "draw_mixing", "l1", "mix", "mixup_partners", "mse", "smoothing_window", "supremix_loss",
+        "to_device",
     }  # fmt: skip
 
 

@@ -114,7 +114,7 @@ def test_time_after_the_search_is_no_search_time() -> None:
         session(1), trial(0), epoch(0, 1, 2.0, 10.0), end(0, "finished", 1, 10.0), final(0, 500.0)
     )
     assert counters.clock == 10.0
-    assert counters.concluded
+    assert counters.best == 0
 
 
 def test_a_trial_that_ends_twice_counts_once() -> None:
