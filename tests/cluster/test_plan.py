@@ -49,7 +49,6 @@ def test_every_plan_leaves_room_for_its_trials(nodes: list[dict[str, float]], wo
         ),
         # What is left of one GPU and of another makes no share: 8 times 2, not 20.
         ("server", {"gpus": 0.4}, WorkerGroupPlan(count=16, workers=1, cpus=1, gpus=0.4)),
-        ("server", {"gpus": 2}, WorkerGroupPlan(count=4, workers=1, cpus=1, gpus=2)),
         ("cluster", {"workers": 4}, WorkerGroupPlan(count=1, workers=4, cpus=1, gpus=1)),
         (
             "cluster",
@@ -71,8 +70,12 @@ def test_what_does_not_fit_is_refused_with_what_there_is() -> None:
         plan_worker_groups(NODES["laptop"], workers=0)
     with pytest.raises(ResourceError, match="more than 0 CPUs"):
         plan_worker_groups(NODES["laptop"], cpus=-1)
-    with pytest.raises(ResourceError, match=r"whole GPUs or a share of one; got gpus=1\.5"):
-        plan_worker_groups(NODES["server"], gpus=1.5)
+
+
+@pytest.mark.parametrize("gpus", [1.5, 2])
+def test_a_gpu_that_a_worker_would_leave_idle_is_refused(gpus: float) -> None:
+    with pytest.raises(ResourceError, match=rf"one GPU .*got gpus={gpus:g}\. .*--workers 2"):
+        plan_worker_groups(NODES["server"], gpus=gpus)
 
 
 def test_workers_of_one_group_do_not_share_a_gpu() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from worker_group import begin_on_workers
+from worker_group import begin_on_workers, on_workers
 
 from supremix.models import EncoderSpec, Network
 from supremix.training import ConfigError, Solo, Task, TaskError, TrialRun, preflight
@@ -49,6 +49,11 @@ def build_forgetful(spatial_dims: int, channels: int) -> nn.Module:
 
 def build_normed(spatial_dims: int, channels: int) -> nn.Module:
     return nn.Sequential(build_grouped(spatial_dims, channels), nn.BatchNorm1d(8))
+
+
+def build_unseeded(spatial_dims: int, channels: int) -> nn.Module:
+    torch.seed()
+    return build_grouped(spatial_dims, channels)
 
 
 def of(task: Task, method: str, chunk: int | None, builder: Any = build_grouped) -> Task:
@@ -114,6 +119,23 @@ def test_chunks_on_two_and_three_workers_give_the_gradients_of_one(
         for rank, found in enumerate(results()):
             for method, wanted in alone.items():
                 assert_same(found[method], wanted, f"{method}, {rank} of {world}")
+
+
+def weights(collective: Any, task: Task) -> list[Any]:
+    """The networks of a run before and after an epoch."""
+    run = begin(task, collective)[0]
+    before = run.state()
+    run.advance()
+    return [state[network] for state in (before, run.state()) for network in ("model", "ema_model")]
+
+
+@pytest.mark.parametrize("chunk", [None, 3])
+def test_workers_start_from_the_weights_of_the_first(
+    task: Task, tmp_path: Path, chunk: int | None
+) -> None:
+    unseeded = of(task, "simclr", chunk, build_unseeded)
+    first, second = on_workers(2, tmp_path, weights, unseeded)
+    torch.testing.assert_close(second, first, rtol=0, atol=0)
 
 
 def test_dropout_is_the_same_in_both_passes(task: Task) -> None:

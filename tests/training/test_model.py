@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from torch import nn
 
 from supremix._errors import ModelError
@@ -43,6 +44,25 @@ def test_a_loaded_model_predicts_what_the_run_predicts(
     assert isinstance(one, float)
     assert one == pytest.approx(expected[0], rel=1e-4)
     assert model.predict(np.load(paths[0]), pixel_size=sizes[0]) == one
+
+
+def test_a_model_trained_in_half_precision_is_evaluated_as_it_predicts(
+    task: Task, discs: Dataset, disc_folder: Path, tmp_path: Path
+) -> None:
+    half = dataclasses.replace(task, precision="bf16", epochs=1)
+    run, passes = TrialRun(half, {"batch_size": 16}, device="cpu"), set[tuple[bool, torch.dtype]]()
+    for network in (run.model, run.ema_model):
+        network.encoder.register_forward_hook(lambda own, _, y: passes.add((own.training, y.dtype)))
+    run.advance()
+    run.export(tmp_path)
+    paths, sizes = files(run, disc_folder)
+
+    assert passes == {(True, torch.bfloat16), (False, torch.float32)}
+    np.testing.assert_allclose(
+        TrainedModel.load(tmp_path, dataset=discs).predict(paths, pixel_size=sizes),
+        run.predict(run.data.positions("test"))[:4],
+        rtol=1e-4,
+    )
 
 
 def test_flips_change_the_prediction_and_make_it_the_same_for_mirrored_images(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -29,7 +30,7 @@ class WorkerGroupPlan:
         count: Worker groups; as many trials run at once.
         workers: Workers (Ray Train ranks) per worker group.
         cpus: CPUs per worker; also its torch threads.
-        gpus: GPUs per worker; below 1 several workers share one; 0 trains on the CPU.
+        gpus: GPUs per worker, at most 1; below that several workers share one; 0 trains on the CPU.
     """
 
     count: int
@@ -68,13 +69,13 @@ def plan_worker_groups(
         workers: Workers per worker group, at least 1. They may be on several nodes.
         count: Worker groups, which is how many trials run at once; None for as many as fit.
         cpus: CPUs per worker; None for 1 with a GPU, else 2 or what there is.
-        gpus: GPUs per worker; None for 1 where the cluster has GPUs, else 0.
+        gpus: GPUs per worker, at most 1; None for 1 where the cluster has GPUs, else 0.
 
     Returns:
         The plan; its resources are all free on an idle cluster.
 
     Raises:
-        ResourceError: A number is below its least value, or more than the cluster has.
+        ResourceError: A number is out of its range, or more than the cluster has.
     """
     if workers < 1 or (count is not None and count < 1):
         raise ResourceError(
@@ -109,10 +110,11 @@ def _check_shares(workers: int, cpus: float, gpus: float) -> None:
             f"a worker needs more than 0 CPUs and no negative number of GPUs; got cpus={cpus:g}, "
             f"gpus={gpus:g}."
         )
-    if gpus > 1 and gpus != int(gpus):
+    if gpus > 1:
         raise ResourceError(
-            f"a worker takes whole GPUs or a share of one; got gpus={gpus:g}. Ask for "
-            f"{int(gpus)} or {int(gpus) + 1}."
+            f"a worker computes on one GPU or on a share of one, and others would be idle; got "
+            f"gpus={gpus:g}. Ask for --gpus-per-worker 1, and for --workers {math.ceil(gpus)} to "
+            f"train each trial on {math.ceil(gpus)} GPUs."
         )
     if workers > 1 and 0 < gpus < 1:
         raise ResourceError(
@@ -132,8 +134,6 @@ def workers_on(node: Mapping[str, float], cpus: float, gpus: float) -> int:
 
 def _shares(have: float, gpus: float) -> int:
     """How often `gpus` fits; what is left of one GPU and of another do not make a share."""
-    if gpus >= 1:
-        return int(have / gpus + 1e-6)
     return int(have) * int(1 / gpus + 1e-6)
 
 

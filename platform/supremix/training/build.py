@@ -38,8 +38,9 @@ def build_models(
     """The averaged network, which is evaluated, and the one in training, with the same weights.
 
     A head of label bins takes its bins from the label statistics. Weights depend on the task's
-    seed alone, those of the encoder on `task.pretrained` where there is one. The batch norms of the
-    network in training see the batch of all workers.
+    seed alone, those of the encoder on `task.pretrained` where there is one; all workers start from
+    rank 0's, as an encoder of the user's may draw from elsewhere. The batch norms of the network in
+    training see the batch of all workers. Collective.
     """
     bins = _bins(stages)
     grid = None if bins is None else bins.grid(stats)
@@ -64,6 +65,8 @@ def build_models(
         initial = Initial.read(task.pretrained)
         initial.check(task.encoder, card)
         initial.load_into(network.encoder)
+    if collective.world > 1:
+        network.load_state_dict(collective.broadcast(network.state_dict()))
     if len(card.shape) == 2 and channels_last_is_safe(network, device):
         use_channels_last(network)
     network = network.to(device)

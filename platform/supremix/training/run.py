@@ -100,7 +100,6 @@ class TrialRun:
             self.ema_model,
             self.data,
             collective=self.collective,
-            precision=self.precision,
             batch=task.images_at_once,
         )
         self._evaluation = EpochEvaluation(

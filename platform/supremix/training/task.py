@@ -31,9 +31,10 @@ class Task:
         train_splits: The splits to fit.
         eval_split: The split whose error is reported after every epoch; None for no such report
             (the final fit on train and val, say), the error is then NaN.
-        precision: "fp32", "bf16" or "fp16" (autocast; fp16 scales the loss); "auto" is bf16
-            on a GPU that has it (compute capability 8.0), fp16 on an older one, and fp32 on a CPU,
-            where bf16 is refused for 3-D images: its gradients are wrong.
+        precision: "fp32", "bf16" or "fp16" (autocast; fp16 scales the loss) while training; "auto"
+            is bf16 on a GPU that has it (compute capability 8.0), fp16 on an older one, and fp32 on
+            a CPU, where bf16 is refused for 3-D images: its gradients are wrong. The evaluation is
+            in fp32.
         threads: CPU threads of this trial; None keeps the process's setting. Results on a CPU are
             the same to the bit only for the same number.
         eval_batch: Images a forward pass of the evaluation takes, of each worker; with `chunk` no

@@ -30,8 +30,8 @@ class ClusterOptions:
         commands=TRAININGS,
     )
     gpus_per_worker: float | None = _cluster(
-        help="GPUs of one worker: 0.5 puts two workers on one GPU, 0 trains on CPUs; by default 1 "
-        "where the cluster has GPUs.",
+        help="GPUs of one worker, at most 1: 0.5 puts two workers on one GPU, 0 trains on CPUs; by "
+        "default 1 where the cluster has GPUs.",
         commands=TRAININGS,
     )
     address: str | None = _cluster(

@@ -44,7 +44,7 @@ class TrainingOptions:
     )
     precision: str = _training(
         "auto",
-        help="Precision of the forward pass; auto is bf16 on a GPU that has "
+        help="Precision of the forward pass in training; auto is bf16 on a GPU that has "
         "it, fp16 on an older one, and fp32 on a CPU.",
         commands=TRAININGS,
         choices=PRECISIONS,

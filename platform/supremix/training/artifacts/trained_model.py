@@ -24,7 +24,6 @@ from supremix.training.artifacts.format import DESCRIPTION, WEIGHTS
 from supremix.training.artifacts.pretrained import model_folder, read_description
 from supremix.training.data.trial_data import to_input
 from supremix.training.evaluation.evaluator import mean_views
-from supremix.training.steps.precision import Precision
 from supremix_datasets.cards.card import Card
 from supremix_datasets.cards.dataset import Dataset, Reader
 from supremix_datasets.errors import CovariateError
@@ -143,8 +142,7 @@ class TrainedModel:
         known = known.expand(len(pixels), -1)
         axes = self.card.augmentation.flip_axes if self.description["flips"] else ()
         with torch.inference_mode():
-            plain = Precision("fp32", self._device)
-            seen = mean_views(self._network, pixels, known, axes, plain).mean(0, keepdim=True)
+            seen = mean_views(self._network, pixels, known, axes).mean(0, keepdim=True)
             head = self._network.head
             prediction = head(seen) if head.linear else seen[:, -1]
             return float(self._target.restore(prediction)[0])

@@ -13,27 +13,26 @@ from supremix.losses import to_device
 from supremix.models import Network
 from supremix.training.data.trial_data import Positions, TrialData
 from supremix.training.distributed.collective import Collective, share, shares
-from supremix.training.steps.precision import Precision
 
 
 @dataclass(eq=False)
 class Evaluator:
-    """Runs a network over samples without gradient, in evaluation mode, unaugmented.
+    """Runs a network over samples without gradient, in evaluation mode, unaugmented, in float32.
 
+    Float32 in a training of any precision: that is how an exported model predicts, also on a
+    machine without the training's GPU, and so the errors of a trial are those of its model.
     Every worker takes a contiguous share and all get the result for all.
 
     Args:
         network: The network, already on the device.
         data: The samples.
         collective: The workers that share the work.
-        precision: Precision of the forward pass.
         batch: Images of a forward pass.
     """
 
     network: Network
     data: TrialData
     collective: Collective
-    precision: Precision
     batch: int
 
     @torch.no_grad()
@@ -83,15 +82,11 @@ class Evaluator:
         images = self.data.images(positions, starts)
         covariates = to_device(self.data.covariates[torch.from_numpy(positions)], images.device)
         axes = self.data.card.augmentation.flip_axes if flips else ()
-        return mean_views(self.network, images, covariates, axes, self.precision)
+        return mean_views(self.network, images, covariates, axes)
 
 
 def mean_views(
-    network: Network,
-    images: Tensor,
-    covariates: Tensor,
-    flip_axes: tuple[int, ...],
-    precision: Precision,
+    network: Network, images: Tensor, covariates: Tensor, flip_axes: tuple[int, ...]
 ) -> Tensor:
     """Means over every combination of mirrored axes (none: of the images as they are).
 
@@ -99,12 +94,11 @@ def mean_views(
         Features (B, F) for a linear head, features with the standardised prediction as one more
         column (B, F+1) for any other.
     """
-    with precision.autocast():
-        views = [
-            network.features(images.flip([a + 2 for a in axes]) if axes else images, covariates)
-            for size in range(len(flip_axes) + 1)
-            for axes in itertools.combinations(flip_axes, size)
-        ]
+    views = [
+        network.features(images.flip([a + 2 for a in axes]) if axes else images, covariates)
+        for size in range(len(flip_axes) + 1)
+        for axes in itertools.combinations(flip_axes, size)
+    ]
     if not network.head.linear:
         views = [torch.cat([view, network.head(view).unsqueeze(1)], dim=1) for view in views]
     return torch.stack(views).mean(0) if len(views) > 1 else views[0]

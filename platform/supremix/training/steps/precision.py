@@ -45,7 +45,7 @@ class Precision:
             )
 
     def autocast(self) -> AbstractContextManager[object]:
-        """The context of a forward pass."""
+        """The context of a forward pass in training; an evaluation needs none, it is in float32."""
         if self.dtype is None:
             return nullcontext()
         return torch.autocast(self._device.type, dtype=self.dtype)
