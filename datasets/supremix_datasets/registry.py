@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import shlex
+from pathlib import Path
 
 from supremix_datasets.cards.dataset import Dataset
 from supremix_datasets.errors import UnknownDatasetError, did_you_mean
@@ -39,6 +41,12 @@ def get(name: str | Dataset) -> Dataset:
     if name in _MODULES:
         module = importlib.import_module(f"supremix_datasets.readers.{_MODULES[name]}")
         return module.DATASET
+    if Path(str(name)).expanduser().exists():
+        raise UnknownDatasetError(
+            f"{str(name)!r} is a path and no dataset. Name the dataset, and give the path as its "
+            f"source. For your own images with a table that is `table`: supremix check table "
+            f"--source {shlex.quote(str(name))}; in Python dataset='table', source={str(name)!r}."
+        )
     hint = did_you_mean(str(name), names(), cutoff=0.4)
     raise UnknownDatasetError(
         f"no dataset {name!r}.{hint} Known: {', '.join(names())}; "

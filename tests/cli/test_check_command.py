@@ -48,6 +48,7 @@ def test_a_check_tells_what_is_there_and_what_is_not(
     assert "sites: A (10), B (10)" in told
     assert "1 excluded" in told
     assert "the file is missing" in told
+    assert f"missing files of the table: 1. Looked for file://{folder}/gone.png." in told
     assert f"contact sheet of val: {tmp_path / 'o' / 'val.png'}" in told
     assert "usable, a few images were decoded" in told
     assert (tmp_path / "o" / "train.png").is_file()

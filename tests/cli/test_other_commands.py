@@ -149,9 +149,32 @@ def test_datasets_are_listed(
 
 
 def test_an_unknown_dataset_is_answered_with_the_known_ones(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(supremix, "datasets", cards)
-
     assert run("datasets", "hc81") == 2
-    assert "there are: hc18. Did you mean 'hc18'?" in capsys.readouterr().err
+    assert "Did you mean 'hc18'? Known: a4-amyloid" in capsys.readouterr().err
+
+
+def test_the_card_of_ones_own_folder_is_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "t.csv").write_text("file,target,group\na.png,1,p\nb.png,4,q\n")
+    (tmp_path / "dataset.toml").write_text("name = 'knees'\nunit = 'mm'\n")
+
+    assert run("datasets", "table", "--source", str(tmp_path)) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["name", "knees"] in lines
+    assert ["label", "range", "1.0,", "4.0"] in lines
+    assert run("datasets", "hc18", "--source", str(tmp_path)) == 2
+    assert "the same for every folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["check", "datasets"])
+def test_a_folder_in_place_of_a_dataset_is_answered_with_table(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "my knees").mkdir()
+
+    assert run(command, str(tmp_path / "my knees")) == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert f"supremix check table --source '{tmp_path / 'my knees'}'" in told

@@ -39,7 +39,7 @@ SURFACE = {
     "check": {
         "dataset", "--source", "--full", "--out", "--shape", "--cache", "--address", "--quiet",
     },
-    "datasets": {"name"},
+    "datasets": {"name", "--source"},
     "phantom": {"dataset", "--out", "--n", "--seed", "--quiet"},
     "predict": {"model", "images", "--pixel-size", "--with", "--table"},
     "status": {"run", "--trial", "--json"},

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -30,6 +31,11 @@ def test_an_unknown_name_lists_what_there_is() -> None:
     known = ", ".join(names())
     with pytest.raises(UnknownDatasetError, match=rf"Did you mean 'hc18'\? Known: {known}"):
         get("hc-18")
+
+
+def test_a_path_is_answered_with_the_dataset_of_ones_own_images(tmp_path: Path) -> None:
+    with pytest.raises(UnknownDatasetError, match=r"is a path .* check table --source /.*dataset="):
+        get(str(tmp_path))
 
 
 def test_libraries_of_single_formats_are_loaded_when_a_dataset_needs_them() -> None:

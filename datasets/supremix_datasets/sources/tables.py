@@ -7,7 +7,7 @@ The ending names the kind: ``.csv`` has commas, every other text tabs. Of a work
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import polars as pl
 
@@ -30,8 +30,16 @@ def header(address: str, encoding: str = UTF8) -> list[str]:
     return read_cells(address, encoding).header
 
 
+def _export(_: str) -> str:
+    return "Export the table with that column, or rename the one that holds it."
+
+
 def read_columns(
-    address: str, columns: Mapping[str, Sequence[str]], *, encoding: str = UTF8
+    address: str,
+    columns: Mapping[str, Sequence[str]],
+    *,
+    encoding: str = UTF8,
+    remedy: Callable[[str], str] = _export,
 ) -> pl.DataFrame:
     """Some columns of a table as trimmed text; what counts as missing is null.
 
@@ -41,6 +49,7 @@ def read_columns(
         columns: New name to the names it may have in the file, the best first. A new name that
             ends in ``?`` may be absent and is then a column of nulls.
         encoding: Encoding of a text table.
+        remedy: Gives, for the new name of a column that is absent, what to do about it.
 
     Returns:
         The columns by their new names, and :data:`LINE`, the line of each row in the file. Rows
@@ -58,8 +67,7 @@ def read_columns(
             raise LabelTableError(
                 f"the table {address} has no column {' or '.join(map(repr, names))}. "
                 f"Its columns are {_shown(cells.header)}."
-                f"{separator_hint(cells.header, cells.separator)} Export the table with that "
-                "column, or rename the one that holds it."
+                f"{separator_hint(cells.header, cells.separator)} {remedy(new)}"
             )
         if match is not None and cells.header.count(match) > 1:
             raise LabelTableError(

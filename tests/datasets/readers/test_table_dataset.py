@@ -18,6 +18,7 @@ from supremix_datasets import (
     Covariate,
     LabelTableError,
     SourceError,
+    TooFewSamplesError,
     assign,
     get,
     prepare,
@@ -347,6 +348,9 @@ def test_a_remote_folder_is_read_alike(make: Callable[..., Path], tmp_path: Path
         ("channels = true", "channels must be int, found True"),
         ("[columns]\nfiles = 'x'", r"\[columns\]: no key 'files'. Did you mean 'file'"),
         ("[columns]\nfile = 1", "columns.file must be a name"),
+        ("[columns]\nfile = '{ID.jpg'", r"columns.file is the pattern '\{ID.jpg' with a brace"),
+        ("[columns]\nfile = '{}.jpg'", "a brace too many"),
+        ("[columns]\nfile = '{{ID}}.jpg'", "a brace too many"),
         ("[covariates.sex]\nlogs = true", r"no key 'logs'. Did you mean 'log'"),
         ("[covariates.sex]\nlog = 1", "log must be true or false, found 1"),
         ("[covariates.sex]\ndefault = 'x'", "default must be a number"),
@@ -402,6 +406,76 @@ def test_labels_have_to_be_numbers_that_differ(make: Callable[..., Path]) -> Non
     folder = make(toml="[columns]\ngroup = 'who'")
     with pytest.raises(LabelTableError, match="no column 'who'"):
         TABLE.at(str(folder))
+
+
+@pytest.mark.parametrize("extra", ["", "group = 'ID'"])
+def test_a_pattern_makes_files_of_the_cells_of_a_row(make: Callable[..., Path], extra: str) -> None:
+    rows = [(f"{n:03d}", "png", 30 + n, f"p{n}") for n in range(4)]
+    rows += [("../../secret", "png", 40, "x"), ("", "png", 41, "y")]
+    toml = f"[columns]\nfile = 'img/{{ID}}.{{kind of file}}'\n{extra}"
+    folder = make(rows, ("ID", "kind of file", "target", "group"), toml)
+    scan = TABLE.at(str(folder)).reader.scan(str(folder))
+    assert [s.id for s in scan.samples] == [f"img/{n:03d}" for n in range(4)]
+    assert [s.group for s in scan.samples] == [f"{'' if extra else 'p'}{s}" for s in (
+        ("000", "001", "002", "003") if extra else range(4)
+    )]  # fmt: skip
+    assert [r.reason for r in scan.rejected] == [
+        "the table names a file outside the dataset's folder",
+        "no file in the table",
+    ]
+
+
+def test_a_pattern_finds_the_table_that_has_its_columns(make: Callable[..., Path]) -> None:
+    rows = [(f"{n:03d}", 30 + n, f"p{n}") for n in range(4)]
+    folder = make(rows, ("ID", "target", "group"), "[columns]\nfile = 'img/{ID}.png'")
+    (folder / "other.csv").write_text("file,target,group\n")
+    assert len(TABLE.reader.scan(str(folder)).samples) == 4
+
+
+def test_a_pattern_with_an_unknown_column_is_refused_by_name(make: Callable[..., Path]) -> None:
+    folder = make(toml="[columns]\nfile = '{ID}_a.jpg'")
+    with pytest.raises(LabelTableError, match=r"no column 'ID'. .*'group'.* The pattern of"):
+        TABLE.at(str(folder))
+
+
+def test_a_missing_column_shows_the_lines_to_write(make: Callable[..., Path]) -> None:
+    rows = [(f"img/{n:03d}.png", 30 + n, f"p{n}", "F") for n in range(4)]
+    folder = make(rows, ("file", "age", "group", "gender"))
+    with pytest.raises(LabelTableError, match=r"'age'.*dataset\.toml") as error:
+        TABLE.at(str(folder))
+    lines = str(error.value).partition("\n\n")[2]
+    assert set(parse_spec(tomllib.loads(lines)).columns) == {"file", "target", "group"}
+    (folder / "dataset.toml").write_text("covariates = ['sex']\ncolumns = {target = 'age'}")
+    with pytest.raises(LabelTableError, match=r"no column 'sex'") as error:
+        TABLE.at(str(folder))
+    lines = str(error.value).partition("\n\n")[2]
+    (covariate,) = parse_spec(tomllib.loads(lines)).covariates
+    assert covariate.covariate.name == "sex"
+
+
+def test_a_table_without_rows_is_refused(make: Callable[..., Path]) -> None:
+    folder = make()
+    (folder / "labels.csv").write_text("file,target,group\n")
+    with pytest.raises(LabelTableError, match=r"labels\.csv has a header and no rows"):
+        TABLE.at(str(folder))
+
+
+def test_missing_files_are_looked_for_in_places_that_are_named(
+    make: Callable[..., Path], tmp_path: Path
+) -> None:
+    rows = [(f"{n:03d}.png", 30 + n, f"p{n}") for n in range(5)]
+    folder = make(rows)
+    scan = TABLE.reader.scan(str(folder))
+    (warning,) = scan.warnings
+    address = f"file://{folder}"
+    assert f"Looked for {address}/000.png, {address}/001.png, {address}/002.png, …" in warning
+    assert "The folder has 'img/000.png'" in warning
+    assert "missing files of the table: 5." in warning
+    assert scan.rejected[0].address == f"{address}/000.png"
+    with pytest.raises(TooFewSamplesError, match=r"missing \(5×\); for instance 000\.png"):
+        prepare("table", folder, cache=tmp_path / "c")
+    (folder / "dataset.toml").write_text("images = 'img'")
+    assert TABLE.at(str(folder)).reader.scan(str(folder)).warnings == ()
 
 
 def test_broken_files_are_excluded_and_nothing_is_lost(

@@ -25,7 +25,14 @@ from supremix_datasets.decoding.images import decode_file
 from supremix_datasets.errors import LabelTableError, SourceError
 from supremix_datasets.readers.own_table.card import card_of
 from supremix_datasets.readers.own_table.rows import Layout, read_rows
-from supremix_datasets.readers.own_table.spec import COMPULSORY, ROLES, SPEC, TableSpec, read_spec
+from supremix_datasets.readers.own_table.spec import (
+    COMPULSORY,
+    PATTERN,
+    ROLES,
+    SPEC,
+    TableSpec,
+    read_spec,
+)
 from supremix_datasets.sources.cells import PARQUET, WORKBOOKS
 from supremix_datasets.sources.files import filesystem, list_files
 from supremix_datasets.sources.numbers import to_number
@@ -48,6 +55,16 @@ CARD = Card(
     home="docs/datasets/own-data.md",
 )
 """Stands for the dataset where no source is known; :func:`locate` gives the real card."""
+
+
+_LINES = "[columns]\n" + "\n".join(
+    f'{role:<6} = "…"    # {meaning}'
+    for role, meaning in zip(
+        COMPULSORY,
+        ('its path, or a pattern like "{ID}_a.jpg"', "the label", "the patient"),
+        strict=True,
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -132,9 +149,24 @@ def reader_for(card: Card) -> TableReader:
 
 def _columns(table: str, layout: Layout) -> pl.DataFrame:
     """The columns of the table as text, by role; covariates by ``covariate <name>``."""
-    frame = read_columns(table, layout.wanted(), encoding=layout.encoding)
+    frame = read_columns(table, layout.wanted(), encoding=layout.encoding, remedy=_remedy)
+    if frame.is_empty():
+        raise LabelTableError(
+            f"the table {table} has a header and no rows. It needs one row for each image."
+        )
+    frame = layout.with_files(frame)
     check_numbers(frame, "target", " or ".join(dict(layout.columns)["target"]), table)
     return frame
+
+
+def _remedy(column: str) -> str:
+    """The lines of dataset.toml that name an absent column."""
+    kind, _, name = column.partition(" ")
+    if kind == "cell":
+        return "The pattern of columns.file may name these columns only."
+    if kind == "covariate":
+        return f'Write into {SPEC} which column it is:\n\n[covariates.{name}]\ncolumn = "…"'
+    return f"Write into {SPEC}, in the folder, which columns these are:\n\n{_LINES}"
 
 
 def _split(source: str) -> tuple[str, str]:
@@ -194,7 +226,11 @@ def _fits(table: str, spec: TableSpec) -> bool:
         have = set(header(table, spec.encoding))
     except LabelTableError:  # a text file that is no table at all
         return False
-    return all(have & set(spec.column_names(role)) for role in COMPULSORY)
+    names = {role: spec.column_names(role) for role in COMPULSORY}
+    cells = PATTERN.findall(names["file"][0])
+    if cells:
+        names["file"] = cells
+    return set(cells) <= have and all(have & set(wanted) for wanted in names.values())
 
 
 DATASET = Dataset(card=CARD, reader=TableReader(), locate=locate, reader_for=reader_for)

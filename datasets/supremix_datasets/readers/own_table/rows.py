@@ -17,7 +17,7 @@ import polars as pl
 from supremix_datasets.cards.sample import Rejected, Sample, Scan
 from supremix_datasets.decoding.images import ending_of
 from supremix_datasets.errors import CovariateError, LabelTableError
-from supremix_datasets.readers.own_table.spec import COMPULSORY, CovariateColumn
+from supremix_datasets.readers.own_table.spec import COMPULSORY, PATTERN, CovariateColumn
 from supremix_datasets.sources.cells import UTF8
 from supremix_datasets.sources.files import filesystem, is_local
 from supremix_datasets.sources.guards import leaves_folder
@@ -32,6 +32,7 @@ SPLIT_WORDS = {
 AMBIGUOUS = ""
 """Address of a path that several files have, in different Unicode forms."""
 
+MISSING = "the file is missing"
 OUTSIDE = "the table names a file outside the dataset's folder"
 
 
@@ -61,12 +62,30 @@ class Layout:
         """The same with the card's labels."""
         return dataclasses.replace(self, label_range=label_range, unit=unit)
 
+    @property
+    def pattern(self) -> str:
+        """The pattern that makes a file of the cells of its row; empty where a column names it."""
+        (first, *_) = dict(self.columns)["file"]
+        return first if PATTERN.search(first) else ""
+
     def wanted(self) -> dict[str, list[str]]:
-        """Columns in the form of :func:`read_columns`."""
+        """Columns in the form of :func:`read_columns`; those of a pattern by ``cell <name>``."""
         roles = {
-            role if role in COMPULSORY else f"{role}?": list(names) for role, names in self.columns
+            role if role in COMPULSORY else f"{role}?": list(names)
+            for role, names in self.columns
+            if not (role == "file" and self.pattern)
         }
-        return {**roles, **{f"covariate {c.covariate.name}": [c.column] for c in self.covariates}}
+        cells = {f"cell {name}": [name] for name in PATTERN.findall(self.pattern)}
+        numbers = {f"covariate {c.covariate.name}": [c.column] for c in self.covariates}
+        return {**cells, **roles, **numbers}
+
+    def with_files(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """The table with the files that the pattern makes; null where one of its cells is empty."""
+        if not self.pattern:
+            return frame
+        cells = [f"cell {name}" for name in PATTERN.findall(self.pattern)]
+        made = pl.format(PATTERN.sub("{}", self.pattern), *cells).alias("file")
+        return frame.select(made, pl.exclude(cells))
 
 
 def read_rows(
@@ -94,8 +113,12 @@ def read_rows(
     finder = _FileFinder.of(listing, root)
     duplicated = _duplicated(rows)
     listed: list[Sample | Rejected] = []
+    missing: list[str] = []
     for index, row in enumerate(rows):
         address, problem = finder.find(row.path)
+        if problem == MISSING:
+            missing.append(row.path)
+            address = finder.address(row.path)
         found = {name: column[index] for name, column in numbers.items()}
         problem = (
             duplicated.get(index)
@@ -119,7 +142,7 @@ def read_rows(
                 site=row.site,
             )
         )
-    return Scan.of(listed, table)
+    return Scan.of(listed, table, warnings=_missing(missing, listing, finder))
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +233,23 @@ def _duplicated(rows: Sequence[_TableRow]) -> dict[int, str]:
     return problems
 
 
+def _missing(
+    paths: Sequence[str], listing: Mapping[str, Any], finder: _FileFinder
+) -> tuple[str, ...]:
+    """A sentence on the files that are missing: where they were looked for, and what is there."""
+    if not paths:
+        return ()
+    name = PurePosixPath(paths[0]).name
+    like = next((p for p in listing if name in (PurePosixPath(p).name, PurePosixPath(p).stem)), "")
+    found = f" The folder has {like!r}." if like else ""
+    looked = ", ".join(map(finder.address, paths[:3])) + (", …" if len(paths) > 3 else "")
+    return (
+        f"missing files of the table: {len(paths)}. Looked for {looked}.{found} In dataset.toml, "
+        'images = "FOLDER" names the folder below which the files are, and [columns] file = '
+        '"{COLUMN}.png" makes their names of the cells of a column.',
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class _FileFinder:
     """Finds the address of a path of the table, and refuses what is not below the root."""
@@ -217,6 +257,7 @@ class _FileFinder:
     files: Mapping[str, str]
     folders: Mapping[str, str]
     home: str | None
+    root: str
 
     @classmethod
     def of(cls, listing: Mapping[str, Mapping[str, Any]], root: str) -> _FileFinder:
@@ -227,7 +268,12 @@ class _FileFinder:
             address, path = str(info["address"]), _one_form(file)
             files[path] = AMBIGUOUS if path in files else address
             folders.setdefault(str(PurePosixPath(path).parent), address.rsplit("/", 1)[0] + "/")
-        return cls(files, folders, home)
+        fs, path = filesystem(root)
+        return cls(files, folders, home, str(fs.unstrip_protocol(path)).rstrip("/"))
+
+    def address(self, path: str) -> str:
+        """The address at which a path of the table is looked for."""
+        return f"{self.root}/{PurePosixPath(path)}"
 
     def find(self, path: str) -> tuple[str, str | None]:
         """The address of a path (empty if there is none), and what is wrong with it."""
@@ -246,7 +292,7 @@ class _FileFinder:
                 return self.files[name], None
             if name in self.folders and name != ".":
                 return self.folders[name], None
-        return "", "the file is missing"
+        return "", MISSING
 
     def _target(self, plain: str) -> str:
         """The path that a path of the table leads to, links followed."""

@@ -7,6 +7,7 @@ decided in :mod:`supremix_datasets.readers.own_table.card`.
 from __future__ import annotations
 
 import dataclasses
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -32,6 +33,9 @@ ROLES: dict[str, tuple[str, ...]] = {
 target also the word that ``target`` says. A column ``id`` may as well be the patient's: never."""
 
 COMPULSORY = ("file", "target", "group")
+PATTERN = re.compile(r"\{([^{}]+)\}")
+"""A column in the pattern of a file, such as ``{ID}`` in ``{ID}_a.jpg``."""
+
 COVARIATE_KEYS = ("column", "log", "per_pixel", "default", "doc", "values")
 
 _NUMBER = (int, float)
@@ -153,6 +157,11 @@ def _columns(given: Mapping[str, Any], shown_as: str) -> dict[str, str]:
     for role, column in given.items():
         if not isinstance(column, str):
             raise CardError(f"{shown_as}: columns.{role} must be a name, found {column!r}")
+        if role == "file" and re.search(r"[{}]", PATTERN.sub("", column)):
+            raise CardError(
+                f"{shown_as}: columns.file is the pattern {column!r} with a brace too many. Write "
+                'each column in braces of its own, e.g. file = "{ID}_a.jpg".'
+            )
     return {role: str(column) for role, column in given.items()}
 
 

@@ -16,6 +16,13 @@ def datasets(
     name: Annotated[
         str | None, typer.Argument(help="Show this dataset's card in full.", show_default=False)
     ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            help="Folder or table of your own images: shows the card that `table` makes of it.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """List the datasets known by name, or show one dataset's card.
 
@@ -23,20 +30,22 @@ def datasets(
     Examples:
       supremix datasets
       supremix datasets hc18
+      supremix datasets table --source path/to/folder
     """
     import supremix
+    from supremix_datasets import get
 
-    cards = supremix.datasets()
     console = Console()
-    if name is None:
-        console.print(_overview(cards))
+    if name is None and source is None:
+        console.print(_overview(supremix.datasets()))
         return
-    chosen = {card.name: card for card in cards}
-    if name not in chosen:
-        from supremix.errors import UnknownNameError
-
-        raise UnknownNameError("dataset", name, chosen)
-    console.print(_facts(chosen[name]))
+    dataset = get(name or "table")
+    if source is not None and dataset.locate is None:
+        raise typer.BadParameter(
+            f"the card of {name} is the same for every folder; leave it out.",
+            param_hint="--source",
+        )
+    console.print(_facts(dataset.at(source).card))
 
 
 def _overview(cards: list[Card]) -> Table:
