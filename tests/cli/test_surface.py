@@ -23,7 +23,7 @@ SURFACE = {
         "--workers", "--concurrent-trials", "--cpus-per-worker", "--gpus-per-worker",
         "--epoch-limit", "--address", "--wheel", "--cache", "--stores",
         "--tensorboard", "--mlflow", "--webhook", "--stall",
-        "--out", "--resume", "--or-resume", "--quiet",
+        "--out", "--resume", "--or-resume", "--quiet", "--dry-run", "request",
     },
     "joint": {
         "--dataset", "--source", "--shape", "--phantoms", "--split-seed", "--fractions",
@@ -31,10 +31,11 @@ SURFACE = {
         "--method", "--set", "--seed", "--epochs", "--alone",
         "--encoder", "--width", "--depth", "--norm", "--precision",
         "--workers", "--cpus-per-worker", "--gpus-per-worker", "--address", "--cache",
-        "--stores", "--out", "--quiet",
+        "--stores", "--out", "--quiet", "--dry-run", "request",
     },
     "prepare": {
         "--dataset", "--source", "--shape", "--cache", "--stores", "--address", "--quiet",
+        "--dry-run", "request",
     },
     "check": {
         "dataset", "--source", "--full", "--out", "--shape", "--cache", "--address", "--quiet",

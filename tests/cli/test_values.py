@@ -6,9 +6,8 @@ from supremix.cli.parsing.values import (
     format_duration,
     format_value,
     parse_assignment,
-    parse_duration,
-    parse_shape,
 )
+from supremix.search.request.values import parse_duration, parse_shape
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,16 @@ from typing import Any, Unpack
 
 from upath import UPath
 
+from supremix.errors import SpecError
 from supremix.progress.progress import Listener, silent
 from supremix.runs.folder import RunFolder, new_run_folder, removed_if_refused
 from supremix.runs.result import Result
 from supremix.search.driver import run_search
+from supremix.search.request.declaration import command_options, request_options
 from supremix.search.request.keywords import SearchKeywords
+from supremix.search.request.option import SEARCH
 from supremix.search.request.python import checked, takes_options
+from supremix.search.request_file import read_request
 from supremix.search.spec import SearchSpec
 from supremix.storage.paths import Address
 from supremix.training import Method
@@ -55,6 +59,31 @@ class Search:
         self._run = RunFolder(new_run_folder(*names) if out is None else out)
         self._listen: Listener = progress or silent
         self._begun = False
+
+    @classmethod
+    def from_file(
+        cls, path: Address, *, progress: Listener | None = None, **options: Any
+    ) -> Search:
+        """A new search with the request in a file.
+
+        Args:
+            path: TOML file with options under their names, such as ``supremix search --dry-run``
+                prints, or the `spec.json` of a run.
+            progress: Called with a `Progress` at every step.
+            options: Arguments of `Search` that win over the file.
+
+        Raises:
+            USER_ERRORS: Of `supremix.errors`: the file holds no request for one search, or one that
+                cannot be carried out.
+        """
+        given = read_request(path, SEARCH, given=options)
+        own = {"out", *(one.name for one in request_options(SEARCH))}
+        for one in command_options(SEARCH):
+            if one.name in given and one.name not in own and given.pop(one.name) != one.default:
+                raise SpecError(
+                    f"{path} has {one.name}, which is for the command line; leave it out."
+                )
+        return cls(**given, **options, progress=progress)
 
     @classmethod
     def resume(cls, run: Address, *, progress: Listener | None = None, **objects: Any) -> Search:

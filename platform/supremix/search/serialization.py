@@ -61,5 +61,5 @@ def _imported(name: str, path: str) -> Any:
     except (ImportError, AttributeError, ValueError) as error:
         raise SpecError(
             f"the run was started with an object of your own as {name} ({path}), which cannot be "
-            f"imported here. Give it again: Search.resume(run, {name}=…)."
+            f"imported here. Give it again: Search.resume(run, {name}=…), or Search.from_file."
         ) from error

@@ -25,7 +25,17 @@ if TYPE_CHECKING:
     from supremix import Benchmark
 
 
-@takes_options_of(BENCHMARK)
+def _new(given: dict[str, Any], display: Display | None = None) -> Benchmark:
+    import supremix
+
+    values = request_values(given)
+    datasets = dataset_names(values.pop("dataset"))
+    methods = method_names(values.pop("method") or METHODS)
+    named = sources(values.pop("source"), datasets)
+    return supremix.Benchmark(datasets, named, methods, progress=display, **values)
+
+
+@takes_options_of(BENCHMARK, check=_new)
 def benchmark(context: typer.Context, **given: Any) -> None:
     """Compare methods on datasets: a search each, and the best tested with several seeds.
 
@@ -59,16 +69,6 @@ def benchmark(context: typer.Context, **given: Any) -> None:
     show_benchmark(result, Console())
     if result.failures:
         raise typer.Exit(1)
-
-
-def _new(given: dict[str, Any], display: Display) -> Benchmark:
-    import supremix
-
-    values = request_values(given)
-    datasets = dataset_names(values.pop("dataset"))
-    methods = method_names(values.pop("method") or METHODS)
-    named = sources(values.pop("source"), datasets)
-    return supremix.Benchmark(datasets, named, methods, progress=display, **values)
 
 
 def _resumed(

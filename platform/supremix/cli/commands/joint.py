@@ -11,10 +11,10 @@ from rich.text import Text
 
 from supremix.cli.parsing.dispatch import dataset_names, request_values
 from supremix.cli.parsing.signature import takes_options_of
-from supremix.cli.parsing.values import parse_shape
 from supremix.cli.views.progress import Display, ProgressConsole
 from supremix.cli.views.search import line_table, show_skill
 from supremix.search.request.option import JOINT
+from supremix.search.request.values import parse_shape
 
 if TYPE_CHECKING:
     from supremix import JointResult

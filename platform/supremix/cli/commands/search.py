@@ -22,13 +22,14 @@ if TYPE_CHECKING:
     from supremix import BenchmarkResult, ComparisonResult, MultiDatasetResult, Result
 
 
-@takes_options_of(SEARCH)
+@takes_options_of(SEARCH, check=lambda given: searched(given)())
 def search(context: typer.Context, **given: Any) -> None:
     """Search for the hyperparameters with the lowest error on one dataset.
 
     Each trial trains one configuration on the training split; its error on the validation split
     guides the search, and the test split is used once, at the end. An interrupted or killed search
-    is continued with --resume.
+    is continued with --resume. The options
+    may lie in a file, which --dry-run writes.
 
     \b
     Examples:
@@ -41,6 +42,7 @@ def search(context: typer.Context, **given: Any) -> None:
       supremix search --dataset ukb-t1 --time 8h \\
           --address auto --workers 2 --gpus-per-worker 1
       supremix search --dataset ukb-t1,hc18 --source hc18=path/to/hc18 --trials 40
+      supremix search run.toml --trials 40
       supremix search --resume runs/hc18-supremix-20260131-120000
     """
     quiet, resume = given["quiet"], given["resume"]

@@ -21,8 +21,9 @@ same words. In Python they are keyword arguments, named as in the second column:
 of `supremix.Search`, `Comparison` and `MultiDatasetSearch`, those of the other commands of
 `Benchmark`, `plan` and `joint`. What takes several datasets or methods calls them `datasets`,
 `sources`, `methods`, and `joint` takes `shapes` by dataset and hyperparameters as `config`. A run
-folder keeps the options in `spec.json` under their names in Python. Illegal values are refused
-before anything starts. [running.md](running.md) explains how options work together.
+folder keeps the options in `spec.json` under their names in Python, which are also those in a file
+with a request. Illegal values are refused before anything starts. [running.md](running.md) explains
+how options work together.
 
 This page is written from the declaration of the options:
 `python -m supremix.cli.parsing.options_page docs/options.md`.

@@ -14,6 +14,7 @@ from supremix.search.request.option import (
     JOINT,
     OUTPUT,
     PLAN,
+    PREPARE,
     SEARCH,
     SETTINGS,
     TRAININGS,
@@ -23,6 +24,21 @@ from supremix.search.request.option import (
 _flag = partial(Option, type="bool", default=False, form="flag")
 
 COMMAND_OPTIONS = (
+    Option(
+        name="request",
+        help="TOML file with options under their names in Python, or the spec.json of a run, for a "
+        "new run with the same request. Options on the command line win over the file.",
+        group=DATA,
+        commands=(*TRAININGS, PREPARE),
+        metavar="FILE",
+        flag="request",
+    ),
+    _flag(
+        name="dry_run",
+        help="Check the request and print it as TOML, defaults included; nothing is started.",
+        group=OUTPUT,
+        commands=(*TRAININGS, PREPARE),
+    ),
     Option(
         name="objective",
         type="str",
