@@ -24,7 +24,8 @@ def test_every_option_reaches_the_search(fake: Any) -> None:
     code = run(
         "search", "--dataset", "hc18", "--source", "there", "--method", "l1", "--trials", "4",
         "--time", "1h", "--epochs", "9", "--seed", "3", "--space", "s.toml", "--set", "lr=0.1",
-        "--set", "window=3,5", "--workers", "2", "--concurrent-trials", "3",
+        "--set", "window=3,5", "--point", "lr=0.2,window=5",
+        "--workers", "2", "--concurrent-trials", "3",
         "--cpus-per-worker", "1.5", "--gpus-per-worker", "0.5", "--address", "auto", "--out", "o",
         "--pruner", "none", "--no-test", "--cache", "c", "--stores", "s3://b/s",
         "--precision", "bf16", "--deterministic",
@@ -43,6 +44,7 @@ def test_every_option_reaches_the_search(fake: Any) -> None:
     assert fake.called == {
         "dataset": "hc18", "source": "there", "method": "l1", "trials": 4, "time": 3600.0,
         "epochs": 9, "seed": 3, "space": "s.toml", "overrides": ("lr=0.1", "window=3,5"),
+        "points": ("lr=0.2,window=5",),
         "workers": 2, "concurrent_trials": 3, "cpus_per_worker": 1.5, "gpus_per_worker": 0.5,
         "address": "auto", "out": "o", "pruner": "none", "test": False, "cache": "c", "stores": "s3://b/s",
         "precision": "bf16", "deterministic": True, "shape": (32, 48),

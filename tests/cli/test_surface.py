@@ -14,9 +14,9 @@ SURFACE = {
     "search": {
         "--dataset", "--source", "--shape", "--phantoms", "--split-seed", "--label-fraction",
         "--keep-copies-together",
-        "--fractions", "--method", "--space", "--set", "--seed", "--objective", "--warm-start",
+        "--fractions", "--method", "--space", "--set", "--point", "--seed", "--objective",
+        "--warm-start", "--test",
         "--trials", "--time", "--gpu-hours", "--epochs", "--pruner", "--grace", "--reduction",
-        "--test",
         "--finalists", "--confirm-seeds", "--test-seeds",
         "--encoder", "--width", "--depth", "--norm", "--precision", "--chunk", "--pretrained",
         "--deterministic",

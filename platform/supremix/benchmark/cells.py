@@ -13,7 +13,7 @@ from supremix.errors import RunFolderError, SpecError, UnknownNameError
 from supremix.runs.folder import RunFolder
 from supremix.runs.grids import GridKind
 from supremix.search.search import Search
-from supremix.search.spec import SearchSpec, parameter_names
+from supremix.search.spec import SearchSpec, parameter_names, parse_point
 from supremix.storage.retry import storage_errors
 from supremix.training import Method
 from supremix_datasets import Dataset
@@ -238,6 +238,7 @@ def check_specs(specs: Sequence[SearchSpec], *, begun: bool = False) -> None:
 def _check_parameters(spec: SearchSpec, methods: Sequence[Method]) -> None:
     known = {name for method in methods for name in parameter_names(method)}
     given = [*parse_overrides(spec.overrides)]
+    given += [name for text in spec.points for name in parse_point(text)]
     if isinstance(spec.space, str):
         given += load_parameters(spec.space)
     for name in given:

@@ -210,7 +210,7 @@ def prepare_search(
         )
     if spec.lenient and not cuts(task, space.defaults(), card):
         task = dataclasses.replace(task, chunk=None)
-    for config in _checked_configs(space):
+    for config in (*_checked_configs(space), *spec.starting_points(space)):
         preflight(task, config, workers=plan.workers)
     check_budget(spec.budget(), plan)
     _describe(run, resources, len(fit))

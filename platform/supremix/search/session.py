@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 from collections.abc import Sequence
@@ -105,6 +106,8 @@ class SearchSession:
             concurrent: Number of searches that share the worker groups.
             others: Searches of the same group whose trials have ended, as a warm start.
         """
+        learned = self._warm_start(others) if self.spec.warm_start else WarmStart()
+        points = self.spec.starting_points(self.first.space)
         self.study = Study(
             space=self.first.space,
             seed=self.spec.seed,
@@ -114,7 +117,7 @@ class SearchSession:
                 parallel=parallel_trials(*self._first_session(concurrent)),
                 gpus=self.first.plan.group_gpus,
             ),
-            warm_start=self._warm_start(others) if self.spec.warm_start else None,
+            warm_start=dataclasses.replace(learned, points=(*points, *learned.points)),
         )
         finals = {final_key(number) for number in range(len(self.test_seeds))}
         self.run.sweep(self._needed(self.study) | finals)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from upath import UPath
 
@@ -25,7 +25,17 @@ from supremix.tuning.study.budget import Budget
 from supremix.tuning.study.config import StudyConfig
 from supremix_datasets import Dataset
 from supremix_datasets.cache import cache_folder
-from supremix_spaces import Parameter, Space, load_parameters, parse_overrides, space_for
+from supremix_spaces import (
+    Fixed,
+    Parameter,
+    Space,
+    SpaceError,
+    load_parameters,
+    parse_overrides,
+    space_for,
+)
+
+T = TypeVar("T")
 
 PHANTOM = "phantom"
 """The source that stands for generated data, written in the dataset's official layout."""
@@ -58,6 +68,7 @@ class SearchSpec(Request):
             check_url(self.webhook)
         supremix_datasets.get(self.dataset)
         self.resolve_method()
+        self._check_points()
         check_encoder(self.chunk, self.encoder_spec())
 
     def _normalise(self) -> None:
@@ -86,6 +97,15 @@ class SearchSpec(Request):
                 raise UnknownNameError(one.name, value, one.choices)
             meaning = one.help.partition(". ")[0].rstrip(".")
             raise SpecError(f"{one.name} has to be {one.legal}; got {value!r}. It is: {meaning}.")
+
+    def _check_points(self) -> None:
+        for text in self.points:
+            parse_point(text)
+        if self.trials is not None and self.points and len(self.points) >= self.trials:
+            raise SpecError(
+                f"the defaults and {len(self.points)} points are {len(self.points) + 1} trials, "
+                f"but the budget has {self.trials}. Give more trials, or fewer points."
+            )
 
     def budget(self) -> Budget:
         """The limits of the search."""
@@ -177,9 +197,24 @@ class SearchSpec(Request):
         _check_batch(space, train_size)
         return space
 
-    def _meant(
-        self, values: Mapping[str, Parameter], known: Collection[str]
-    ) -> dict[str, Parameter]:
+    def starting_points(self, space: Space) -> tuple[dict[str, Any], ...]:
+        """The hyperparameters of `points`, completed by the defaults of a space.
+
+        Args:
+            space: The space that is searched.
+
+        Raises:
+            SpecError: One of them is not in the space.
+        """
+        known, points = parameter_names(self.resolve_method()), list[dict[str, Any]]()
+        for text in self.points:
+            try:
+                points.append(space.completed(self._meant(parse_point(text), known)))
+            except SpaceError as error:
+                raise SpecError(f"the point {text!r} is not in the space: {error}") from error
+        return tuple(points)
+
+    def _meant(self, values: Mapping[str, T], known: Collection[str]) -> dict[str, T]:
         return {k: v for k, v in values.items() if k in known or not self.lenient}
 
     def to_dict(self) -> dict[str, Any]:
@@ -209,6 +244,25 @@ class SearchSpec(Request):
         stored = {name: value for name, value in data.items() if name not in objects}
         values = {name: restored(name, value) for name, value in stored.items()}
         return cls(**values, **objects)
+
+
+def parse_point(text: str) -> dict[str, Any]:
+    """Read a point of a space.
+
+    Args:
+        text: Values of hyperparameters, such as ``lr=0.1,head=probe``.
+
+    Raises:
+        SpecError: It is not written like that.
+    """
+    try:
+        parsed = parse_overrides(text.split(","))
+    except SpaceError as error:
+        raise SpecError(f"cannot read the point {text!r}: {error}") from error
+    found = {name: one.value for name, one in parsed.items() if isinstance(one, Fixed)}
+    if len(found) < len(parsed):
+        raise SpecError(f"the point {text!r} has a range; give one value of each: NAME=0.1.")
+    return found
 
 
 def parameter_names(method: Method) -> tuple[str, ...]:

@@ -60,8 +60,8 @@ def request_values(given: Mapping[str, Any]) -> dict[str, Any]:
         )
     left_out = ("resume", "or_resume", "quiet", "report", "as_json")
     values = {name: value for name, value in given.items() if name not in left_out}
-    if "overrides" in values:
-        values["overrides"] = tuple(values["overrides"] or ())
+    for name in values.keys() & {"overrides", "points"}:
+        values[name] = tuple(values[name] or ())
     return values
 
 

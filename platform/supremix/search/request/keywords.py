@@ -43,6 +43,7 @@ class SearchKeywords(TrainingKeywords, total=False):
     gpu_hours: float | None
     space: str | Path | Space | None
     overrides: Sequence[str]
+    points: Sequence[str]
     warm_start: bool | None
     pruner: str
     grace: int | None

@@ -88,6 +88,14 @@ class StudyOptions:
             }
         },
     )
+    points: tuple[str, ...] = _search(
+        (),
+        help="Hyperparameters to try right after the defaults; those left out have their defaults. "
+        "Repeat it for more trials.",
+        form="texts",
+        flag="--point",
+        metavar="NAME=VALUE,…",
+    )
     seed: int = _search(
         0,
         help="Seed of the search and of every training: the same seed on the same machine gives "

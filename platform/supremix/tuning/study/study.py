@@ -46,7 +46,7 @@ class Study:
         seed: Seed of the sampler; trial n's draw is seeded by (seed, n).
         ledger: The run's ledger, with the events so far.
         config: Budget, stopping rule and the like.
-        warm_start: Trials of earlier searches.
+        warm_start: Points that are tried first, and trials of earlier searches.
         sampler: Draws hyperparameters; None for TPE.
     """
 

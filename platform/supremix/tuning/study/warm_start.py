@@ -42,7 +42,7 @@ class WarmStartTrial:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WarmStart:
-    """The trials of earlier searches that a study starts from.
+    """What a study starts from: points to try first, and trials of earlier searches.
 
     Args:
         points: Hyperparameters tried first, after the defaults.
