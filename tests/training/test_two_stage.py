@@ -16,6 +16,7 @@ from supremix.losses import ExpLoss, RnCLoss, SimCLRLoss, SupConLoss, SupReMixLo
 from supremix.methods.contrastive import CONTRASTIVE
 from supremix.training import (
     ConfigError,
+    JointRun,
     Task,
     TrialRun,
     TwoStage,
@@ -24,6 +25,7 @@ from supremix.training import (
     load_checkpoint,
     make_config,
     save_checkpoint,
+    start_run,
 )
 from supremix_datasets.cards.card import Card
 from supremix_datasets.stores.store import Store
@@ -42,6 +44,36 @@ def rows(run: TrialRun) -> list[dict[str, Any]]:
         {k: v for k, v in row.items() if k not in ("seconds", "measures")} for row in run.history
     ]
     return [{k: "nan" if v != v else v for k, v in row.items()} for row in kept]
+
+
+@pytest.mark.parametrize("joint", [False, True])
+def test_the_scale_of_a_half_precision_loss_goes_on_from_stage_to_stage(
+    task: Task, tmp_path: Path, joint: bool
+) -> None:
+    """It starts at 65536, at which the gradients of a first step may be infinite."""
+    half = dataclasses.replace(task, method="supremix", epochs=2, precision="fp16")
+
+    def start() -> TrialRun | JointRun:
+        config = {**SMALL, "head": "finetune", "pretrain_share": 0.5}
+        return start_run((half,) if joint else half, config, device="cpu")
+
+    def scaler(run: TrialRun | JointRun, stage: int) -> torch.amp.GradScaler:
+        if isinstance(run, TrialRun):
+            return run.trainer_of(stage).scaler
+        return run.interleaver_of(stage).trainers[0].scaler
+
+    whole, resumed = start(), start()
+    whole.advance()
+    scaler(whole, 0).update(64.0)
+    save_checkpoint(whole.state(), tmp_path / "here")
+    resumed.load(load_checkpoint(tmp_path / "here"))
+    for run in (whole, resumed):
+        run.advance()
+        assert scaler(run, 1).get_scale() == 64
+    assert scaler(resumed, 1).state_dict() == scaler(whole, 1).state_dict()
+    assert resumed.history[-1]["error"] == whole.history[-1]["error"]
+    resumed.load(start().state())
+    assert scaler(resumed, 0).get_scale() == 65536
 
 
 @pytest.mark.parametrize("head", ["probe", "finetune"])

@@ -113,6 +113,7 @@ class TrialRun:
         self._fingerprint = fingerprint(task, self.config, self.data.store.key, self.precision.name)
         self._trainer: StageTrainer | None = None
         self._stage = -1
+        self._scaler = self.precision.scaler()
 
     @property
     def done(self) -> bool:
@@ -198,7 +199,7 @@ class TrialRun:
         self.history = [dict(row) for row in state["history"]]
         self.ema_model.load_state_dict(state["ema_model"])
         self.model.load_state_dict(state["model"])
-        self._trainer, self._stage = None, -1
+        self._trainer, self._stage, self._scaler = None, -1, self.precision.scaler()
         if state["stage"] >= 0:
             self.trainer_of(int(state["stage"])).load_state_dict(state["trainer"])
 
@@ -275,6 +276,7 @@ class TrialRun:
             data=self.data,
             model=self.model,
             ema_model=self.ema_model,
+            scaler=self._scaler,
         )
 
     def trainer_of(self, index: int) -> StageTrainer:

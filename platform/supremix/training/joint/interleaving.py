@@ -52,9 +52,8 @@ class Interleaver:
         self._optimizer = build_optimizer(
             union, lr=self._stage.lr, weight_decay=self._stage.weight_decay
         )
-        self._scaler = precision.scaler()
         for trainer in self.trainers:
-            trainer.optimizer, trainer.scaler = self._optimizer, self._scaler
+            trainer.optimizer, trainer.scaler = self._optimizer, tasks[0].scaler
         self._per_epoch = sum(trainer.batches.steps for trainer in self.trainers)
         self._steps = self._stage.epochs * self._per_epoch
         averaging = tasks[0].task.averaging

@@ -38,6 +38,8 @@ class StageTask:
         data: Its samples.
         model: The network in training, on the device, its norms synchronised where needed.
         ema_model: The running average of its weights.
+        scaler: Scales the loss as fp16 needs it. It is the run's: a new one in each stage would
+            skip the first steps of the stage, until it had found the scale again.
     """
 
     task: Task
@@ -45,6 +47,7 @@ class StageTask:
     data: TrialData
     model: Network
     ema_model: Network
+    scaler: torch.amp.GradScaler
 
 
 class StageTrainer:
@@ -94,7 +97,7 @@ class StageTrainer:
             stage, data, key=key, augment=task.augment, collective=collective, chunk=task.chunk
         )
         self.optimizer = build_optimizer(network, lr=stage.lr, weight_decay=stage.weight_decay)
-        self.scaler = precision.scaler()
+        self.scaler = part.scaler
         self._steps = stage.epochs * self.batches.steps
         self._averager = Averager(network, part.ema_model, steps=task.averaging * self._steps)
 
