@@ -13,5 +13,8 @@ PER_DATASET = "per-dataset"
 JOINT_OBJECTIVE = "joint"
 OBJECTIVES = (PER_DATASET, JOINT_OBJECTIVE)
 
+SAMPLERS = ("tpe", "gp", "random")
+"""Samplers by name, those of `supremix.tuning.study.sampler`."""
+
 PRUNERS = ("halving", "median", "none")
 """Stopping rules by name, those of `supremix.tuning.pruners.registry`."""

@@ -128,6 +128,7 @@ class SearchSpec(Request):
             epochs=self.epochs,
             datasets=datasets,
             pruner=self.stopping_rule(),
+            sampler=self.sampler,
             parallel=parallel,
             top_k=self.finalists,
             replicates=self.confirm_seeds,

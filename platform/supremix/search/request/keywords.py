@@ -45,6 +45,7 @@ class SearchKeywords(TrainingKeywords, total=False):
     overrides: Sequence[str]
     points: Sequence[str]
     warm_start: bool | None
+    sampler: str
     pruner: str
     grace: int | None
     reduction: float | None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from supremix._choices import PRUNERS
+from supremix._choices import PRUNERS, SAMPLERS
 from supremix.search.request.option import (
     BENCHMARK,
     BUDGET,
@@ -106,6 +106,13 @@ class StudyOptions:
         help="Start from what earlier searches of the same method found, on this dataset and "
         "others, whose run folders lie in the same folder; by default with several datasets only.",
         commands=(SEARCH, PLAN),
+    )
+    sampler: str = _search(
+        "tpe",
+        help="Sampler that proposes hyperparameters, one of Optuna's: 'tpe' (tree-structured "
+        "Parzen estimator), 'gp' (Gaussian process, which learns from whole trials only), "
+        "'random'.",
+        choices=SAMPLERS,
     )
     pruner: str = _search(
         "halving",

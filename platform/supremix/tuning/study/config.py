@@ -67,6 +67,7 @@ class StudyConfig:
         epochs: Epochs of a whole trial on one dataset, at least 1.
         datasets: Datasets that a trial goes through one after the other.
         pruner: The stopping rule.
+        sampler: Name of the sampler, see `sampler.SAMPLERS`.
         parallel: Trials that run at once; of a resumed run, those of its first session.
         top_k: The best trials whose hyperparameters are trained again at the end, at least 1; the
             defaults are trained again with them.
@@ -83,6 +84,7 @@ class StudyConfig:
     epochs: int
     datasets: int = 1
     pruner: Pruner = field(default_factory=NoPruning)
+    sampler: str = "tpe"
     parallel: int = 1
     top_k: int = 1
     replicates: int = 0

@@ -1,14 +1,20 @@
-"""The samplers: Optuna's TPE on a bounded history, seeded draw by draw, and random draws."""
+"""The samplers: Optuna's, on a bounded history, each draw with a sampler and a seed of its own.
+
+So nothing of a sampler is lost with the process: a resumed search draws what the first session
+would have drawn. Optuna's CMA-ES is none of them: its state grows from draw to draw, and does not
+follow from the trials.
+"""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Container, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Container, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 import optuna
-from optuna.samplers import TPESampler
+from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 
@@ -23,15 +29,10 @@ class Sampler(Protocol):
         ...
 
 
-class Tpe:
-    """The tree-structured Parzen estimator, each parameter by itself.
+class _PerDraw(ABC):
+    """Draws proposal n with a sampler of Optuna that is seeded with (seed, n).
 
-    The multivariate form models them together. On recorded curves, where a dozen parameters matter
-    little against the luck of a seed, it settles around its first good trials and stays there
-    (`benchmarks/search_quality.py`).
-
-    Proposal n is drawn by a sampler seeded with (seed, n): nothing is lost with the process, and
-    the same past gives the same hyperparameters.
+    Nothing is lost with the process, and the same past gives the same hyperparameters.
 
     Args:
         space: The space that is searched.
@@ -41,7 +42,7 @@ class Tpe:
 
     def __init__(self, space: Space, seed: int, startup: int = 10) -> None:
         self._space, self._seed, self._startup = space, seed, startup
-        optuna.logging.set_verbosity(optuna.logging.WARNING)  # the progress display is ours
+        optuna.logging.set_verbosity(optuna.logging.ERROR)  # the progress display is ours
 
     def propose(self, number: int, past: Sequence[FrozenTrial]) -> dict[str, Any]:
         """The hyperparameters of trial `number`, given what it may know."""
@@ -49,6 +50,19 @@ class Tpe:
             storage=_Past(number, past), sampler=self._sampler(number), direction="minimize"
         )
         return self._space.suggest(study.ask())
+
+    @abstractmethod
+    def _sampler(self, number: int) -> BaseSampler:
+        """The sampler of one draw."""
+
+
+class Tpe(_PerDraw):
+    """The tree-structured Parzen estimator, each parameter by itself.
+
+    The multivariate form models them together. On recorded curves, where a dozen parameters matter
+    little against the luck of a seed, it settles around its first good trials and stays there
+    (`benchmarks/search_quality.py`).
+    """
 
     def _sampler(self, number: int) -> TPESampler:
         with warnings.catch_warnings():
@@ -62,22 +76,34 @@ class Tpe:
             )
 
 
-class Uniform:
-    """Draws hyperparameters at random, without regard to the past.
+class Gp(_PerDraw):
+    """A Gaussian process over the finished trials, with the expected improvement.
 
-    Args:
-        space: The space that is searched.
-        seed: Seed of the study.
+    It does not see pruned trials, and draws hyperparameters that exist only under a condition at
+    random.
     """
 
-    def __init__(self, space: Space, seed: int) -> None:
-        self._space, self._seed = space, seed
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
+    def _sampler(self, number: int) -> GPSampler:
+        return GPSampler(
+            seed=draw_seed(self._seed, number),
+            n_startup_trials=self._startup,
+            warn_independent_sampling=False,
+        )
 
-    def propose(self, number: int, past: Sequence[FrozenTrial]) -> dict[str, Any]:
-        """The hyperparameters of trial `number`."""
-        sampler = optuna.samplers.RandomSampler(seed=draw_seed(self._seed, number))
-        return self._space.suggest(optuna.create_study(sampler=sampler).ask())
+
+class Uniform(_PerDraw):
+    """Draws hyperparameters at random, without regard to the past."""
+
+    def _sampler(self, number: int) -> RandomSampler:
+        return RandomSampler(seed=draw_seed(self._seed, number))
+
+
+SAMPLERS: dict[str, Callable[[Space, int, int], Sampler]] = {
+    "tpe": Tpe,
+    "gp": Gp,
+    "random": Uniform,
+}
+"""The samplers by name; called with the space, the seed and the trials that are drawn at random."""
 
 
 def startup_trials(trials: int | None) -> int:

@@ -28,7 +28,7 @@ from supremix.tuning.study.config import WAIT, LedgerLike, Proposal, StudyConfig
 from supremix.tuning.study.history import History
 from supremix.tuning.study.pruning import PruneDecision, Pruning, scored
 from supremix.tuning.study.replay import ReplayedLedger, check_epoch
-from supremix.tuning.study.sampler import Sampler, Tpe, draw_seed, startup_trials
+from supremix.tuning.study.sampler import SAMPLERS, Sampler, draw_seed, startup_trials
 from supremix.tuning.study.trial_index import TrialIndex
 from supremix.tuning.study.warm_start import WarmStart
 from supremix_reports.tables.ranking import DEFAULTS
@@ -47,7 +47,7 @@ class Study:
         ledger: The run's ledger, with the events so far.
         config: Budget, stopping rule and the like.
         warm_start: Points that are tried first, and trials of earlier searches.
-        sampler: Draws hyperparameters; None for TPE.
+        sampler: Draws hyperparameters; None for the sampler that `config` names.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Study:
         self._seed, self._ledger = seed, ReplayedLedger(ledger)
         self._warm_start = warm_start or WarmStart()
         self._startup = startup_trials(config.budget.trials)
-        self._sampler = sampler or Tpe(space, seed, self._startup)
+        self._sampler = sampler or SAMPLERS[config.sampler](space, seed, self._startup)
         self._lookback = config.lookback
         self._history = History(space, self._lookback)
         self._pruning = Pruning(config.pruner, config.rungs, config.lead or config.parallel)
