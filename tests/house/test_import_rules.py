@@ -9,6 +9,7 @@ from structure import PACKAGES, imports, modules, package_of, within
 
 ERRORS = "supremix._errors"  # the heads of the exceptions import nothing, so anyone may have them
 CHOICES = "supremix._choices"  # so do the legal values of options
+DISPLAY = "supremix._display"  # and so does the way that objects show themselves
 
 # Room -> the modules of ours that it may import, beside itself.
 OURS: dict[str, set[str]] = {
@@ -21,6 +22,7 @@ OURS: dict[str, set[str]] = {
     "supremix.storage": {ERRORS, "supremix.errors", "supremix_datasets"},
     "supremix.training": {
         CHOICES,
+        DISPLAY,
         ERRORS,
         "supremix.errors",
         "supremix.losses",

@@ -20,6 +20,7 @@ TESTS = {
 GROUND_UP = (
     "supremix._choices",
     "supremix._errors",
+    "supremix._display",
     "supremix.errors",
     "supremix.losses",
     "supremix.models",

@@ -210,6 +210,10 @@ def test_a_result_is_read_at_any_address(base: str) -> None:
     assert str(result.best.model) == f"{base}/first/best"
     assert result.predictions.filter(pl.col("split") == "val").height == 4
     assert result.test is None
+    assert repr(result).startswith("<Result dataset: discs, method: l1, trials: 1, best: trial 0")
+    assert f"folder: {base}/first>" in repr(result)
+    assert "MAE 2.5 mm" in repr(result)
+    assert "<tr><th>method</th><td>l1</td></tr>" in result._repr_html_()
 
 
 def test_what_is_not_there_is_told_at_any_address(base: str) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import supremix
@@ -71,7 +72,13 @@ def test_a_front_takes_the_options_of_its_command(
 
 
 def test_type_checkers_know_the_options_that_are_declared() -> None:
-    wider = {"Sequence[int]": "tuple[int, ...]", "Sequence[str]": "tuple[str, ...]", " | Path": ""}
+    wider = {
+        "Sequence[int] | str": "tuple[int, ...]",
+        "Sequence[str]": "tuple[str, ...]",
+        "tuple[float, float, float] | str": "tuple[float, float, float]",
+        "float | str": "float",
+        " | Path": "",
+    }
 
     def narrow(annotation: str) -> str:
         for wide, declared in wider.items():
@@ -106,8 +113,68 @@ def test_an_illegal_number_is_refused_by_name(one: Option) -> None:
     for value in outside(one):
         with pytest.raises(SpecError, match=rf"\b{one.name}\b"):
             spec(**{one.name: value})
-    with pytest.raises((SpecError, TypeError)):
-        spec(**{one.name: "many"})
+
+
+WRONG: dict[str, Any] = {
+    "integer": 1.5, "number": "many", "time": "soon", "switch": "yes", "flag": 1, "text": 7,
+    "texts": 7, "shape": 64, "fractions": "half",
+}  # fmt: skip
+PLAIN = [one for one in OPTIONS if one.name not in ("dataset", "method", "space", "encoder")]
+
+
+@pytest.mark.parametrize("one", PLAIN, ids=named)
+def test_a_value_of_another_type_is_refused_by_name(one: Option) -> None:
+    with pytest.raises(SpecError, match=rf"^{one.name}\b"):
+        spec(**{one.name: WRONG[one.written]})
+    if one.default is not None:
+        with pytest.raises(SpecError, match=rf"^{one.name} has to be .*got None.* It is: "):
+            spec(**{one.name: None})
+
+
+@pytest.mark.parametrize("name", ["encoder", "space"])
+def test_an_object_of_another_type_is_refused_by_name(name: str) -> None:
+    with pytest.raises(SpecError, match=rf"^{name} has to be .*got 5"):
+        spec(**{name: 5})
+
+
+def test_a_text_in_place_of_a_list_is_refused_with_the_list() -> None:
+    with pytest.raises(SpecError, match=r"datasets has to be a list .*\['ukb-t1', 'hc18'\]"):
+        supremix.Benchmark("ukb-t1,hc18", methods=["l1"], trials=1)
+    with pytest.raises(SpecError, match="methods has to be a list"):
+        supremix.Comparison("ukb-t1", methods="l1,rnc", trials=1)
+    with pytest.raises(SpecError, match="datasets has to be a list"):
+        supremix.joint("ukb-t1")
+    with pytest.raises(SpecError, match=r"sources has to be a dict .*got 'folder'"):
+        supremix.Benchmark(["ukb-t1"], "folder", ["l1"], trials=1)  # type: ignore[arg-type]
+
+
+def test_python_takes_what_the_command_line_takes() -> None:
+    texts = {
+        "time": "1h30m", "epoch_limit": "90s", "stall": "2h", "shape": "8x8x8",
+        "fractions": "0.5,0.3,0.2", "overrides": "lr=0.1",
+    }  # fmt: skip
+    values = {
+        "time": 5400.0, "epoch_limit": 90, "stall": 7200, "shape": (8, 8, 8),
+        "fractions": (0.5, 0.3, 0.2), "overrides": ["lr=0.1"],
+    }  # fmt: skip
+    assert spec(**texts) == spec(**values)
+    assert supremix.Search("ukb-t1", time="30m").spec.time == 1800.0
+
+
+def test_a_search_shows_what_differs_from_the_defaults(tmp_path: Path) -> None:
+    search = supremix.Search("ukb-t1", trials=3, test=False, encoder=EncoderSpec(), out=tmp_path)
+    facts = ("dataset: ukb-t1", "method: supremix", "trials: 3", "encoder: resnet", "test: False")
+    assert set(repr(search)[len("<Search ") : -1].split(", ")) == {*facts, f"folder: {tmp_path}"}
+    names = ["l1", "rnc"]
+    grid = supremix.Comparison("ukb-t1", "a<b", names, trials=3, out=tmp_path)
+    assert "method: l1, rnc, source: " in repr(grid)
+    assert "a&lt;b</td>" in grid._repr_html_()
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    one = spec(trials=np.int64(3), label_fraction=np.float32(0.5), shape=np.array([8, 8, 8]))
+    assert json.loads(json.dumps(one.to_dict()))["trials"] == 3
+    assert (one.label_fraction, one.shape) == (0.5, (8, 8, 8))
 
 
 @pytest.mark.parametrize("one", BOUNDED, ids=named)

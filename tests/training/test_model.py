@@ -44,6 +44,9 @@ def test_a_loaded_model_predicts_what_the_run_predicts(
     assert isinstance(one, float)
     assert one == pytest.approx(expected[0], rel=1e-4)
     assert model.predict(np.load(paths[0]), pixel_size=sizes[0]) == one
+    assert model.facts()["predicts"] == f"{model.card.target} in {model.card.unit}"
+    assert model.facts()["covariates"].startswith("pixel_size (a positive number")
+    assert repr(model).startswith("<TrainedModel predicts: ")
 
 
 def test_a_model_trained_in_half_precision_is_evaluated_as_it_predicts(

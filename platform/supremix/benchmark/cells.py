@@ -12,6 +12,7 @@ from upath import UPath
 from supremix.errors import RunFolderError, SpecError, UnknownNameError
 from supremix.runs.folder import RunFolder
 from supremix.runs.grids import GridKind
+from supremix.search.request.python import check_several
 from supremix.search.search import Search
 from supremix.search.spec import SearchSpec, parameter_names, parse_point
 from supremix.storage.retry import storage_errors
@@ -73,6 +74,7 @@ def new_specs(
     Raises:
         USER_ERRORS: A search cannot be carried out, or there is a source for another dataset.
     """
+    check_several(sources, datasets=datasets, methods=methods)
     known = dict(sources or {})
     given = [(dataset, known.pop(dataset_name(dataset), None)) for dataset in datasets]
     if known:

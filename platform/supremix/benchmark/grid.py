@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Generator, Iterator, Sequence
 from typing import Any, ClassVar, Literal
 
+from supremix._display import Displayed
 from supremix.benchmark.cells import Cell, check_specs, names_of
 from supremix.benchmark.result import read_index
 from supremix.progress.progress import Listener, silent
@@ -23,7 +24,7 @@ Sharing = Literal["in turn", "in parallel", "joint objective"]
 several studies are worked on at the same time, or there is one study for all datasets."""
 
 
-class Grid(ABC):
+class Grid(Displayed):
     """Searches in one folder on the same worker groups, one for each dataset and method.
 
     The index, a file in the folder, names datasets and methods. It is written first of all, so
@@ -69,6 +70,14 @@ class Grid(ABC):
     def methods(self) -> tuple[str, ...]:
         """Names of the methods."""
         return tuple(dict.fromkeys(cell.method for cell in self.cells))
+
+    def facts(self) -> dict[str, str]:
+        """What is searched, and where."""
+        names = {"dataset": ", ".join(self.datasets), "method": ", ".join(self.methods)}
+        shared = self.specs[0].facts() | names
+        if len(self.datasets) > 1:
+            shared.pop("source", None)
+        return {**shared, "folder": str(self.path)}
 
     def concurrent_studies(self, worker_groups: int) -> int | None:
         """Number of studies that run in parallel; None for one that suits their number."""

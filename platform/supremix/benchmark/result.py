@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 import polars as pl
 from upath import UPath
 
+from supremix._display import Displayed
 from supremix.errors import RunFolderError
 from supremix.runs.folder import read_json
 from supremix.runs.grids import BENCHMARK, COMPARISON, JOINT_OBJECTIVE, MULTI_DATASET, GridKind
@@ -18,7 +19,7 @@ from supremix_reports import comparison_verdict, read_table
 Key = TypeVar("Key", str, tuple[str, str])
 
 
-class GridResult(Generic[Key]):
+class GridResult(Displayed, Generic[Key]):
     """The results of a grid's searches, read from its folder.
 
     Args:
@@ -47,6 +48,15 @@ class GridResult(Generic[Key]):
     def mae(self) -> pl.DataFrame:
         """A row a search, split and metric: the table `mae` of all searches."""
         return read_table(str(self.path), "mae")
+
+    def facts(self) -> dict[str, str]:
+        """What was searched, and what has no result."""
+        return {
+            "dataset": ", ".join(self.datasets),
+            "method": ", ".join(self.methods),
+            "without a result": str(len(self.failures)),
+            "folder": str(self.path),
+        }
 
     @property
     def failures(self) -> dict[Key, str]:

@@ -17,7 +17,7 @@ from supremix.runs.folder import RunFolder, new_run_folder, removed_if_refused
 from supremix.runs.result import RunTables
 from supremix.search.request.declaration import MACHINE
 from supremix.search.request.keywords import TrainingKeywords
-from supremix.search.request.python import checked, takes_options
+from supremix.search.request.python import check_several, checked, takes_options
 from supremix.search.spec import SearchSpec
 from supremix.storage.paths import Address, children
 from supremix.storage.retry import storage_errors
@@ -106,6 +106,7 @@ def _parts(
     common: Mapping[str, Any],
 ) -> dict[str, SearchSpec]:
     """The specification of each dataset's own training, by the dataset's name."""
+    check_several(sources, datasets=datasets)
     if not datasets:
         raise SpecError("name the datasets to train on together, such as ukb-t1 and adni-amyloid.")
     parts: dict[str, SearchSpec] = {}

@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 from upath import UPath
 
+from supremix._display import Displayed
 from supremix.errors import RunFolderError
 from supremix.runs.folder import RunFolder
 from supremix.storage.paths import Address
@@ -76,7 +77,7 @@ class RunTables:
         return read_table(str(self.path), "mae")
 
 
-class Result(RunTables):
+class Result(Displayed, RunTables):
     """The result of a search, read from its run folder.
 
     Args:
@@ -96,6 +97,22 @@ class Result(RunTables):
                 f"the search in {self.path} is not concluded; resume it with "
                 f"supremix search --resume {self.path}"
             )
+
+    def facts(self) -> dict[str, str]:
+        """What was searched, the error of the best hyperparameters, and how the defaults compare.
+
+        Raises:
+            USER_ERRORS: A table of the run cannot be read.
+        """
+        row, best = self.mae.row(0, named=True), self.best
+        return {
+            "dataset": row["dataset"],
+            "method": row["method"],
+            "trials": str(sum(r.replicate_of is None for r in read_records(self._events).values())),
+            "best": f"trial {best.trial}, MAE {best.error:.4g} {row['unit']} {best.basis}",
+            "defaults": best.against_defaults,
+            "folder": str(self.path),
+        }
 
     @functools.cached_property
     def trials(self) -> pl.DataFrame:

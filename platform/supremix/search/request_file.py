@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from supremix.errors import SpecError, UnknownNameError
 from supremix.search.request.declaration import command_options
-from supremix.search.request.option import Command, Option
-from supremix.search.request.values import parse_duration, parse_fractions, parse_shape
+from supremix.search.request.option import Command, Form, Option
+from supremix.search.request.values import PARSERS
 from supremix.search.serialization import restored
 from supremix.storage.paths import Address, read_bytes, to_path
 from supremix.storage.retry import storage_errors
@@ -18,9 +18,6 @@ from supremix.storage.retry import storage_errors
 NOT_IN_FILES = ("request", "dry_run", "resume", "or_resume")
 """Options that say what is done with a request."""
 
-_WORDS: dict[str, Callable[[str], Any]] = {
-    "time": parse_duration, "shape": parse_shape, "fractions": parse_fractions,
-}  # fmt: skip
 _EXPECTED = {
     "text": "text in quotes",
     "integer": "a whole number",
@@ -107,14 +104,14 @@ def _read(one: Option, value: Any, *, stored: bool, address: str) -> Any:
     return found
 
 
-def _typed(form: str, value: Any) -> Any:
+def _typed(form: Form, value: Any) -> Any:
     """The value in Python; None where it is not of the form's type."""
     if form in ("switch", "flag"):
         return value if isinstance(value, bool) else None
-    if form in _WORDS and isinstance(value, str):
-        return _WORDS[form](value)
+    if form in PARSERS and isinstance(value, str):
+        return PARSERS[form](value)
     if form in ("shape", "fractions"):
-        return _WORDS[form](",".join(map(str, value))) if isinstance(value, list) else None
+        return PARSERS[form](",".join(map(str, value))) if isinstance(value, list) else None
     if form == "texts":
         listed = isinstance(value, list) and all(isinstance(text, str) for text in value)
         return tuple(value) if listed else None

@@ -7,6 +7,7 @@ from typing import Any, Unpack
 
 from upath import UPath
 
+from supremix._display import Displayed
 from supremix.errors import SpecError
 from supremix.progress.progress import Listener, silent
 from supremix.runs.folder import RunFolder, new_run_folder, removed_if_refused
@@ -25,7 +26,7 @@ from supremix_datasets import Dataset
 
 
 @takes_options("search")
-class Search:
+class Search(Displayed):
     """A search for the hyperparameters with the lowest validation error.
 
     Args:
@@ -117,6 +118,10 @@ class Search:
     def path(self) -> UPath:
         """The run folder."""
         return self._run.path
+
+    def facts(self) -> dict[str, str]:
+        """What is searched, and where."""
+        return {**self.spec.facts(), "folder": str(self.path)}
 
     def run(self) -> Result:
         """Search; returns once the budget is used up and the best hyperparameters are tested.

@@ -15,6 +15,7 @@ from supremix.models import EncoderSpec
 from supremix.progress.webhook import check_url
 from supremix.search.request.declaration import MACHINE, Request
 from supremix.search.request.option import declared
+from supremix.search.request.values import to_option
 from supremix.search.serialization import plain, restored
 from supremix.storage.paths import absolute
 from supremix.training import Method, get_method
@@ -61,6 +62,7 @@ class SearchSpec(Request):
 
     def __post_init__(self) -> None:
         self._normalise()
+        self._check_objects()
         self.budget()
         self.stopping_rule()
         self._check_legal()
@@ -72,14 +74,16 @@ class SearchSpec(Request):
         check_encoder(self.chunk, self.encoder_spec())
 
     def _normalise(self) -> None:
-        """Bring the values into the form of the file, which holds from any working folder."""
+        """Bring the values into their one form, in which the file holds from any working folder."""
         values: dict[str, Any] = {one.name: getattr(self, one.name) for one in declared(type(self))}
         for one in declared(type(self)):
             value = values[one.name]
             if isinstance(value, Path | UPath):
                 value = str(value)
-            if value is not None and one.type.startswith("tuple"):
-                value = tuple(value)
+            try:
+                value = to_option(one, value)
+            except ValueError as error:
+                raise SpecError(str(error)) from None
             if one.address and isinstance(value, str) and value != PHANTOM:
                 value = absolute(value)
             values[one.name] = value
@@ -87,6 +91,17 @@ class SearchSpec(Request):
             values["cache"] = str(cache_folder())
         for name, value in (values | {"warm_start": bool(self.warm_start)}).items():
             object.__setattr__(self, name, value)
+
+    def _check_objects(self) -> None:
+        encoder: Any = self.encoder
+        space: Any = self.space
+        if not (isinstance(encoder, str | EncoderSpec) or callable(encoder)):
+            raise SpecError(
+                "encoder has to be a name, an EncoderSpec or a callable (spatial_dims, channels) "
+                f"-> nn.Module; got {encoder!r}."
+            )
+        if not isinstance(space, str | Space | None):
+            raise SpecError(f"space has to be a file or a Space; got {space!r}.")
 
     def _check_legal(self) -> None:
         for one in declared(type(self)):
@@ -106,6 +121,16 @@ class SearchSpec(Request):
                 f"the defaults and {len(self.points)} points are {len(self.points) + 1} trials, "
                 f"but the budget has {self.trials}. Give more trials, or fewer points."
             )
+
+    def facts(self) -> dict[str, str]:
+        """Dataset, method and every other option that is not at its default, as text."""
+        facts = {"dataset": _shown(self.dataset), "method": _shown(self.method)}
+        for one in declared(type(self)):
+            value = getattr(self, one.name)
+            default = bool(one.default) if isinstance(value, bool) else one.default
+            if one.name not in (*facts, *MACHINE) and value != default:
+                facts[one.name] = _shown(value)
+        return facts
 
     def budget(self) -> Budget:
         """The limits of the search."""
@@ -264,6 +289,13 @@ def parse_point(text: str) -> dict[str, Any]:
     if len(found) < len(parsed):
         raise SpecError(f"the point {text!r} has a range; give one value of each: NAME=0.1.")
     return found
+
+
+def _shown(value: Any) -> str:
+    """A value in brief: an object of the user's own by its name, or by its type."""
+    if isinstance(value, str | int | float | tuple):
+        return str(value)
+    return str(getattr(value, "name", None) or type(value).__name__)
 
 
 def parameter_names(method: Method) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import typer
 
 from supremix.search.request.declaration import command_options
 from supremix.search.request.option import REQUIRED, Command, Option, with_flags
-from supremix.search.request.values import parse_duration, parse_fractions, parse_shape
+from supremix.search.request.values import PARSERS
 
 _TYPES: dict[str, Any] = {
     "integer": int, "number": float, "switch": bool, "flag": bool, "texts": list[str],
@@ -140,7 +140,7 @@ def _parameter(one: Option, text: str, command: Command) -> Any:
     common: dict[str, Any] = {"help": text, "rich_help_panel": one.group}
     if one.written not in ("switch", "flag"):
         common["metavar"] = one.metavar or _METAVARS.get(one.written)
-    if one.written in _PARSERS:
+    if one.written in PARSERS:
         common["parser"] = _reader(one)
     name = one.on_command_line
     if one.name == "request":
@@ -159,7 +159,7 @@ def _default(one: Option) -> Any:
 
 
 def _reader(one: Option) -> Callable[[str], Any]:
-    parse = _PARSERS[one.written]
+    parse = PARSERS[one.written]
 
     def read(text: Any) -> Any:
         try:
@@ -169,10 +169,3 @@ def _reader(one: Option) -> Callable[[str], Any]:
 
     read.__name__ = one.written  # typer shows it where there is no metavar
     return read
-
-
-_PARSERS: dict[str, Callable[[str], Any]] = {
-    "time": parse_duration,
-    "shape": parse_shape,
-    "fractions": parse_fractions,
-}

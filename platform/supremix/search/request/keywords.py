@@ -15,7 +15,7 @@ class TrainingKeywords(TypedDict, total=False):
     """Keyword arguments of everything that trains: `joint` takes these."""
 
     phantoms: int | None
-    fractions: tuple[float, float, float]
+    fractions: tuple[float, float, float] | str
     split_seed: int
     keep_copies_together: bool
     epochs: int
@@ -36,10 +36,10 @@ class TrainingKeywords(TypedDict, total=False):
 class SearchKeywords(TrainingKeywords, total=False):
     """Keyword arguments of `Search`, `Comparison`, `MultiDatasetSearch`, `Benchmark` and `plan`."""
 
-    shape: Sequence[int] | None
+    shape: Sequence[int] | str | None
     label_fraction: float
     trials: int | None
-    time: float | None
+    time: float | str | None
     gpu_hours: float | None
     space: str | Path | Space | None
     overrides: Sequence[str]
@@ -56,10 +56,10 @@ class SearchKeywords(TrainingKeywords, total=False):
     pretrained: str | Path | None
     chunk: int | None
     deterministic: bool
-    epoch_limit: float | None
+    epoch_limit: float | str | None
     concurrent_trials: int | None
     wheel: str | Path | None
     tensorboard: str | Path | None
     mlflow: str | None
     webhook: str | None
-    stall: float | None
+    stall: float | str | None

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
-from supremix.errors import UnknownNameError
+from supremix.errors import SpecError, UnknownNameError
 from supremix.search.request.declaration import OPTIONS, request_options
 from supremix.search.request.option import Command, Option
 
@@ -58,6 +58,28 @@ def checked(function: Callable[..., Any], given: Mapping[str, Any]) -> dict[str,
         if name not in taken:
             raise UnknownNameError(f"option of {function.__name__}", name, taken)
     return taken | dict(given)
+
+
+def check_several(sources: Any, **names: Any) -> None:
+    """Check that several names are given as a list, and their sources by name.
+
+    Args:
+        sources: Folders by the name of the dataset, or None.
+        **names: Lists of names or objects.
+
+    Raises:
+        SpecError: One of them has another type.
+    """
+    for argument, value in names.items():
+        if isinstance(value, str) or not isinstance(value, Iterable):
+            raise SpecError(
+                f"{argument} has to be a list of names, such as {str(value).split(',')}; got "
+                f"{value!r}."
+            )
+    if not isinstance(sources, Mapping | None):
+        raise SpecError(
+            f"sources has to be a dict from the dataset's name to its folder; got {sources!r}."
+        )
 
 
 def _signature(function: Callable[..., Any], options: Iterable[Option]) -> inspect.Signature:

@@ -1,9 +1,14 @@
-"""Values of options as words: times, grids and fractions of a split."""
+"""Values of options: as they are written on the command line or in Python, made into one form."""
 
 from __future__ import annotations
 
 import math
+import numbers
 import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from supremix.search.request.option import Form, Option
 
 SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0}
 DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
@@ -22,10 +27,10 @@ def parse_duration(text: str) -> float:
         ValueError: For anything else.
     """
     match = DURATION.fullmatch(text.strip().lower())
-    numbers = match.groups() if match else ()
+    parts = match.groups() if match else ()
     seconds = sum(
         float(number) * unit
-        for number, unit in zip(numbers, SECONDS.values(), strict=False)
+        for number, unit in zip(parts, SECONDS.values(), strict=False)
         if number
     )
     if seconds <= 0:
@@ -73,3 +78,83 @@ def parse_fractions(text: str) -> tuple[float, float, float]:
             "0.6,0.2,0.2"
         )
     return train, val, test
+
+
+PARSERS: Mapping[Form, Callable[[str], Any]] = {
+    "time": parse_duration,
+    "shape": parse_shape,
+    "fractions": parse_fractions,
+}
+
+
+def to_option(one: Option, value: Any) -> Any:
+    """The value of an option in its one form, from a text as on the command line or an object.
+
+    Args:
+        one: The option.
+        value: Its value: None where the option may be left open, an object of its type, or a text
+            such as ``"30m"``.
+
+    Raises:
+        ValueError: The value is of another type, or a text that is not written as expected.
+    """
+    if value is None and one.default is None:
+        return None
+    if isinstance(value, str) and one.written in PARSERS:
+        try:
+            return PARSERS[one.written](value)
+        except ValueError as error:
+            raise ValueError(f"{one.name}: {error}.") from None
+    if one.written == "text" and one.type not in ("str", "str | None"):
+        return value
+    expected, convert = _TYPES[one.written]
+    try:
+        return convert(value)
+    except TypeError:
+        meaning = one.help.partition(". ")[0].rstrip(".")
+        raise ValueError(
+            f"{one.name} has to be {expected}; got {value!r}, of type {type(value).__name__}. "
+            f"It is: {meaning}."
+        ) from None
+
+
+def _integer(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise TypeError
+    return int(value)
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError
+    return value if isinstance(value, int | float) else float(value)
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(map(_text, [value] if isinstance(value, str) else value))
+
+
+_TYPES: Mapping[Form, tuple[str, Callable[[Any], Any]]] = {
+    "integer": ("a whole number", _integer),
+    "number": ("a number", _number),
+    "time": ("a number of seconds, or a text such as '30m'", _number),
+    "switch": ("True or False", _flag),
+    "flag": ("True or False", _flag),
+    "text": ("a text", _text),
+    "texts": ("a list of texts", _texts),
+    "shape": ("whole numbers, such as (48, 56, 48)", lambda value: tuple(map(_integer, value))),
+    "fractions": ("numbers, such as (0.6, 0.2, 0.2)", lambda value: tuple(map(_number, value))),
+}
+"""By the form of an option: its values in words, and the function that makes one of an object."""

@@ -14,6 +14,7 @@ from safetensors.torch import load as load_tensors
 from torch import Tensor
 from upath import UPath
 
+from supremix._display import Displayed
 from supremix._errors import ModelError, ModelInputError
 from supremix.errors import RunFolderError
 from supremix.models import EncoderBuilder, EncoderSpec, Network
@@ -34,7 +35,7 @@ from supremix_datasets.stores.conform import covariate_vector, present
 Image = str | os.PathLike[str] | NDArray[Any]
 
 
-class TrainedModel:
+class TrainedModel(Displayed):
     """A network with all that belongs to it; `load` it from what `TrialRun.export` wrote.
 
     Attributes:
@@ -98,6 +99,20 @@ class TrainedModel:
             raise ModelError(_unusable(folder, f"weights do not match the encoder: {names}"))
         reader = dataset.reader if dataset is not None else _reader(description)
         return cls(description, network, reader=reader, device=device)
+
+    def facts(self) -> dict[str, str]:
+        """What it predicts, from what, and what it is made of."""
+        size = " x ".join(map(str, self.card.shape))
+        expected = "; ".join(f"{name} ({values})" for name, values in self.expected.items())
+        return {
+            "predicts": f"{self.card.target} in {self.card.unit}",
+            "image": f"{self.card.modality}, on a grid of {size}",
+            "covariates": expected or "none",
+            "dataset": self.card.name,
+            "method": self.description["method"],
+            "encoder": self.description["encoder"]["name"],
+            "parameters": f"{sum(p.numel() for p in self._network.parameters()):,}",
+        }
 
     @property
     def expected(self) -> dict[str, str]:
