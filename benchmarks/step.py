@@ -5,7 +5,7 @@ same synthetic images; the bare one is what one would write for this one case, w
 in memory as a tensor. They take turns in one run, so that whatever else the machine does hits
 both, and the best round of each counts.
 
-    python benchmarks/step.py [--method l1|supremix] [--batch 32] [--threads 2]
+    python benchmarks/step.py [--method l1|supremix] [--batch 32] [--threads 2] [--device cuda]
 
 The platform should reach at least 0.95 of the bare loop. A GPU is used when there is one.
 """
@@ -86,8 +86,8 @@ def make_task(args: argparse.Namespace, folder: Path) -> Task:
 class Platform:
     """The platform's loop: an epoch of steps, without the evaluation that follows it."""
 
-    def __init__(self, task: Task, batch: int) -> None:
-        self.run = TrialRun(task, {"batch_size": batch})
+    def __init__(self, task: Task, batch: int, device: str | None) -> None:
+        self.run = TrialRun(task, {"batch_size": batch}, device=device)
         self.images = len(self.run.data.fit)
 
     def epoch(self, number: int) -> None:
@@ -180,11 +180,16 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--precision", default="auto")
+    parser.add_argument(
+        "--device", choices=("cpu", "cuda"), help="by default a GPU if there is one"
+    )
     args = parser.parse_args()
+    if args.device == "cuda" and not torch.cuda.is_available():
+        parser.error("--device cuda needs a GPU that torch can use, and there is none here")
     torch.set_num_threads(args.threads)
     with tempfile.TemporaryDirectory() as folder:
         task = make_task(args, Path(folder))
-        ours = Platform(task, args.batch)
+        ours = Platform(task, args.batch, args.device)
         bare = Bare(ours.run, args.batch)
         rates: dict[str, list[tuple[float, float]]] = {"platform": [], "bare": []}
         for number in range(args.rounds + 1):

@@ -40,7 +40,7 @@ def test_every_plan_leaves_room_for_its_trials(nodes: list[dict[str, float]], wo
         ),
         ("laptop", {"workers": 2}, WorkerGroupPlan(count=1, workers=2, cpus=1, gpus=0)),
         ("one core", {}, WorkerGroupPlan(count=1, workers=1, cpus=1, gpus=0)),
-        ("server", {}, WorkerGroupPlan(count=8, workers=1, cpus=1, gpus=1)),
+        ("server", {}, WorkerGroupPlan(count=8, workers=1, cpus=8, gpus=1)),
         ("server", {"gpus": 0.1}, WorkerGroupPlan(count=64, workers=1, cpus=1, gpus=0.1)),
         (
             "server",
@@ -48,8 +48,8 @@ def test_every_plan_leaves_room_for_its_trials(nodes: list[dict[str, float]], wo
             WorkerGroupPlan(count=80, workers=1, cpus=0.5, gpus=0.1),
         ),
         # What is left of one GPU and of another makes no share: 8 times 2, not 20.
-        ("server", {"gpus": 0.4}, WorkerGroupPlan(count=16, workers=1, cpus=1, gpus=0.4)),
-        ("cluster", {"workers": 4}, WorkerGroupPlan(count=1, workers=4, cpus=1, gpus=1)),
+        ("server", {"gpus": 0.4}, WorkerGroupPlan(count=16, workers=1, cpus=4, gpus=0.4)),
+        ("cluster", {"workers": 4}, WorkerGroupPlan(count=1, workers=4, cpus=8, gpus=1)),
         (
             "cluster",
             {"gpus": 0, "cpus": 4},

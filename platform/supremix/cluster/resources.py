@@ -68,7 +68,8 @@ def plan_worker_groups(
         nodes: Resources (``CPU``, ``GPU``) of each living node.
         workers: Workers per worker group, at least 1. They may be on several nodes.
         count: Worker groups, which is how many trials run at once; None for as many as fit.
-        cpus: CPUs per worker; None for 1 with a GPU, else 2 or what there is.
+        cpus: CPUs per worker; None for its GPU's share of the node's, without GPUs 2 or what there
+            is.
         gpus: GPUs per worker, at most 1; None for 1 where the cluster has GPUs, else 0.
 
     Returns:
@@ -86,9 +87,9 @@ def plan_worker_groups(
     if gpus is None:
         gpus = 1.0 if any(node.get("GPU", 0) >= 1 for node in nodes) else 0.0
     wanted = workers * (count or 1)
+    _check_shares(workers, cpus, gpus)
     if cpus is None:
         cpus = _cpus_per_worker(nodes, wanted, gpus)
-    _check_shares(workers, cpus, gpus)
     fit = sum(workers_on(node, cpus, gpus) for node in nodes)
     plan = WorkerGroupPlan(count=count or fit // workers, workers=workers, cpus=cpus, gpus=gpus)
     if wanted > fit:
@@ -98,16 +99,19 @@ def plan_worker_groups(
 
 def _cpus_per_worker(nodes: Sequence[Mapping[str, float]], workers: int, gpus: float) -> float:
     if gpus > 0:
-        return 1.0
+        # Of the node that has the fewest for each of its GPUs, so that all GPUs are used.
+        with_gpus = [n for n in nodes if n.get("CPU", 0) > 0 and n.get("GPU", 0) >= 1]
+        shares = [node["CPU"] / _shares(node["GPU"], gpus) for node in with_gpus]
+        return float(max(1, int(min(shares, default=1))))
     total = int(sum(node.get("CPU", 0) for node in nodes))
     largest = int(max((node.get("CPU", 0) for node in nodes), default=0))
     return float(max(1, min(CPUS_PER_WORKER, largest, total // workers)))
 
 
-def _check_shares(workers: int, cpus: float, gpus: float) -> None:
-    if cpus <= 0 or gpus < 0:
+def _check_shares(workers: int, cpus: float | None, gpus: float) -> None:
+    if (cpus is not None and cpus <= 0) or gpus < 0:
         raise ResourceError(
-            f"a worker needs more than 0 CPUs and no negative number of GPUs; got cpus={cpus:g}, "
+            f"a worker needs more than 0 CPUs and no negative number of GPUs; got cpus={cpus}, "
             f"gpus={gpus:g}."
         )
     if gpus > 1:

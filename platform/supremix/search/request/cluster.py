@@ -25,8 +25,8 @@ class ClusterOptions:
         "the cluster."
     )
     cpus_per_worker: float | None = _cluster(
-        help="CPUs, and torch threads, of one worker; by default 1 with a GPU, else 2 or what "
-        "there is.",
+        help="CPUs, and torch threads, of one worker; by default its GPU's share of the node's, "
+        "without GPUs 2 or what there is.",
         commands=TRAININGS,
     )
     gpus_per_worker: float | None = _cluster(
