@@ -167,7 +167,7 @@ def test_it_shows_the_null_models_and_each_methods_skill(tmp_path: Path) -> None
 def test_methods_without_skill_are_named_before_any_gain(tmp_path: Path) -> None:
     shown = shown_of(begun(tmp_path / "run"), {"supremix": 20.0, "l1": 30.0})
     assert shown.index("l1 on ukb-t1 (test) shows no skill") < shown.index("against l1 (gain")
-    assert "(the better one shows no skill)" in shown
+    assert "(the skill of the better one is not shown)" in shown
     assert "significant" not in shown
 
 

@@ -221,7 +221,7 @@ def _no_skill(
     """Why the better of two methods wins nothing, if so; drawn as its interval in `mae` is."""
     better = min(reference, method, key=lambda one: float(one.errors.mean()))
     lacking = better.lacks_skill(level=resampling.level, seed=resampling.seed)
-    return ["the better one shows no skill"] if lacking else []
+    return ["the skill of the better one is not shown"] if lacking else []
 
 
 def _numbers(pair: Pair, resampling: Resampling, *, tested: bool) -> Row:

@@ -139,8 +139,8 @@ def test_methods_without_skill_are_named_first_and_none_of_them_wins() -> None:
     assert "rnc on brains (test) shows no skill" in views.comparison
     assert views.comparison.index("no skill") < views.comparison.index("winner")
     assert "A winner" not in views.comparison
-    assert "the better one shows no skill" in views.comparison
-    assert views.verdicts == ["no verdict: the better one shows no skill"]
+    assert "the skill of the better one is not shown" in views.comparison
+    assert views.verdicts == ["no verdict: the skill of the better one is not shown"]
     assert "significantly" not in views.report[0]
     assert "no mean gain" in views.report[0]
 
@@ -163,7 +163,7 @@ def test_a_model_that_only_knows_the_covariates_shows_no_skill() -> None:
     assert "rnc on brains (test) shows no skill" in views.comparison
     assert "that of a linear model of the covariates, without images, 2 (" in views.comparison
     assert "A winner" not in views.comparison
-    assert views.verdicts == ["no verdict: the better one shows no skill"]
+    assert views.verdicts == ["no verdict: the skill of the better one is not shown"]
 
 
 def test_a_median_that_is_as_good_leaves_no_skill() -> None:

@@ -12,15 +12,12 @@ from rich.text import Text
 from supremix.cli.parsing.dispatch import dataset_names, request_values
 from supremix.cli.parsing.signature import takes_options_of
 from supremix.cli.views.progress import Display, ProgressConsole
-from supremix.cli.views.search import line_table, show_skill
+from supremix.cli.views.search import line_table, print_whole, show_skill
 from supremix.search.request.option import JOINT
 from supremix.search.request.values import parse_shape
 
 if TYPE_CHECKING:
     from supremix import JointResult
-
-WIDTH = 110
-"""Characters that a row of the result may need."""
 
 
 @takes_options_of(JOINT)
@@ -107,7 +104,6 @@ def show_joint(result: JointResult, console: Console) -> None:
         cells = [interval_words(one) for one in (row.joint, row.alone, row.null)]
         cells.append(interval_words(row.difference, "+"))
         table.add_row(row.dataset, row.split, *cells, row.unit)
-    # One line for each row, also on a narrow terminal: wrapped numbers cannot be compared.
-    console.print(table, width=max(WIDTH, console.width), crop=False)
+    print_whole(console, table)
     show_skill(console, result.mae)
     console.print(Text(f"\neverything is in {result.path}"), soft_wrap=True)

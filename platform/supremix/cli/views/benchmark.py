@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from supremix.cli.views.search import line_table, show_files, show_notes, show_skill
+from supremix.cli.views.search import line_table, print_whole, show_files, show_notes, show_skill
 
 if TYPE_CHECKING:
     from supremix.benchmark.result import BenchmarkResult
@@ -32,7 +32,7 @@ def with_report(result: BenchmarkResult, display: Display) -> None:
 
 def show_benchmark(result: BenchmarkResult, console: Console) -> None:
     """Show the errors of all methods on all datasets, what they gain, and the files."""
-    console.print(_errors(result))
+    print_whole(console, _errors(result))
     show_notes(
         console,
         f"mean absolute errors on the test split with 95 % intervals over patients and "
@@ -42,12 +42,12 @@ def show_benchmark(result: BenchmarkResult, console: Console) -> None:
     skills = _skills(result)
     if skills.row_count:
         console.print("\nskill")
-        console.print(skills)
+        print_whole(console, skills)
     show_skill(console, result.mae)
     gains = _gains(result)
     if gains.row_count:
         console.print(f"\nagainst {result.reference} (gain in percent, Holm-adjusted p)")
-        console.print(gains)
+        print_whole(console, gains)
     for (dataset, method), reason in result.failures.items():
         text = f"\n{method} on {dataset} has no result: {reason}"
         console.print(Text(text), soft_wrap=True)

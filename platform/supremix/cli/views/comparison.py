@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from supremix.cli.parsing.values import format_duration
-from supremix.cli.views.search import line_table, show_files, show_notes
+from supremix.cli.views.search import line_table, print_whole, show_files, show_notes
 
 if TYPE_CHECKING:
     import polars as pl
@@ -35,7 +35,7 @@ def show_comparison(result: ComparisonResult, console: Console) -> None:
         f"test ({rows[0]['unit']})": "test", "skill": "skill", "difference": "difference",
         "validation": "val",
     }  # fmt: skip
-    console.print(runs_table(rows, result.mae, ["method"], errors))
+    print_whole(console, runs_table(rows, result.mae, ["method"], errors))
     show_notes(
         console,
         "mean absolute errors with 95 % intervals; difference: test error minus the least one, "

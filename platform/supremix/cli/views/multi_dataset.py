@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from supremix.cli.views.comparison import runs_table
-from supremix.cli.views.search import show_files, show_notes, show_skill
+from supremix.cli.views.search import print_whole, show_files, show_notes, show_skill
 
 if TYPE_CHECKING:
     from supremix.benchmark.result import MultiDatasetResult
@@ -24,7 +24,8 @@ FILES = {
 def show_multi_dataset(result: MultiDatasetResult, console: Console) -> None:
     """Show the result of a search over several datasets: errors, failures and files."""
     errors = {"test": "test", "skill": "skill", "validation": "val"}
-    console.print(runs_table(result.table.to_dicts(), result.mae, ["dataset", "unit"], errors))
+    rows = result.table.to_dicts()
+    print_whole(console, runs_table(rows, result.mae, ["dataset", "unit"], errors))
     show_notes(
         console,
         "mean absolute errors with 95 % intervals over patients; test: the best "

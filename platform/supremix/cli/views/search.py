@@ -67,7 +67,7 @@ def show_result(result: Result, console: Console) -> None:
     console.print(hyperparameters_table(result.best.config))
     console.print(Text(f"\n{errors_text(result, unit)}", style="bold"), soft_wrap=True)
     console.print()
-    console.print(errors_table(result.mae, unit))
+    print_whole(console, errors_table(result.mae, unit))
     show_skill(console, result.mae)
     show_files(console, result.path, FILES)
 
@@ -122,6 +122,12 @@ def line_table(*headings: str) -> Table:
     for heading in headings:
         table.add_column(heading, min_width=len(heading))
     return table
+
+
+def print_whole(console: Console, table: Table) -> None:
+    """Print a table with a line for each row, however narrow the terminal: numbers stay whole."""
+    needed = console.measure(table, options=console.options.update(width=1000)).maximum
+    console.print(table, width=max(needed, console.width), crop=False)
 
 
 def print_plain(console: Console, text: str) -> None:
