@@ -126,8 +126,9 @@ def line_table(*headings: str) -> Table:
 
 def print_whole(console: Console, table: Table) -> None:
     """Print a table with a line for each row, however narrow the terminal: numbers stay whole."""
-    needed = console.measure(table, options=console.options.update(width=1000)).maximum
-    console.print(table, width=max(needed, console.width), crop=False)
+    # The console caps the width that it is asked for, but not the table's own.
+    table.width = console.measure(table, options=console.options.update(width=1000)).maximum
+    console.print(table, crop=False)
 
 
 def print_plain(console: Console, text: str) -> None:
