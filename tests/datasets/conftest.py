@@ -5,12 +5,15 @@ from __future__ import annotations
 import csv
 import os
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from counting_reader import DECODED, Counting
 from PIL import Image
+
+from supremix_datasets import Dataset, get
 
 PLACES = ("SUPREMIX_TEST_DATA", "SUPREMIX_DATA")
 HC18_HEADER = ("filename", "pixel size(mm)", "head circumference (mm)")
@@ -25,6 +28,14 @@ def hc18_folder() -> Path:
         if (place / "hc18").is_dir():
             return place / "hc18"
     pytest.skip(f"no hc18 in {' or '.join(map(str, places))}; set {PLACES[0]} to run this")
+
+
+@pytest.fixture
+def counted() -> Iterator[Dataset]:
+    """hc18 with a reader that writes down what it decodes."""
+    DECODED.clear()
+    yield Dataset(card=get("hc18").card, reader=Counting())
+    DECODED.clear()
 
 
 def picture(seed: int, size: tuple[int, int] = (54, 80)) -> Image.Image:

@@ -3,39 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
+from counting_reader import DECODED, Counting
 
-from supremix_datasets import DataChangedError, Dataset, Scan, Store, get, prepare
+from supremix_datasets import DataChangedError, Dataset, Store, prepare
 
 Make = Callable[..., Path]
 TABLE = "training_set_pixel_size_and_HC.csv"
-DECODED: list[str] = []
-
-
-@dataclass(frozen=True)
-class Counting:
-    """The reader of hc18 that writes down what it decodes."""
-
-    version: int = 1
-
-    def scan(self, source: str) -> Scan:
-        return get("hc18").reader.scan(source)
-
-    def decode(self, address: str) -> Any:
-        DECODED.append(address)
-        return get("hc18").reader.decode(address)
-
-
-@pytest.fixture
-def counted() -> Iterator[Dataset]:
-    DECODED.clear()
-    yield Dataset(card=get("hc18").card, reader=Counting())
-    DECODED.clear()
 
 
 def relabel(folder: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
+from counting_reader import DECODED, Counting
 
 from supremix_datasets import (
     Dataset,
@@ -31,28 +32,6 @@ from supremix_datasets.stores.prepare import _reader_key
 
 Make = Callable[..., Path]
 MNI = "T1/T1_brain_to_MNI.nii.gz"
-DECODED: list[str] = []
-
-
-@dataclass(frozen=True)
-class Counting:
-    """The reader of hc18 that writes down what it decodes."""
-
-    version: int = 1
-
-    def scan(self, source: str) -> Scan:
-        return get("hc18").reader.scan(source)
-
-    def decode(self, address: str) -> Any:
-        DECODED.append(Path(address).name)
-        return get("hc18").reader.decode(address)
-
-
-@pytest.fixture
-def counted() -> Iterator[Dataset]:
-    DECODED.clear()
-    yield Dataset(card=get("hc18").card, reader=Counting())
-    DECODED.clear()
 
 
 def test_every_file_is_decoded_once_and_never_again(
