@@ -6,7 +6,7 @@ with one seed only.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import polars as pl
@@ -104,9 +104,11 @@ def _of_trials(row: _Row) -> Iterable[Problem]:
 
 
 def prediction_problems(
-    predictions: pl.LazyFrame, test_seeds: Mapping[str, int | None]
+    predictions: pl.LazyFrame,
+    test_seeds: Mapping[str, int | None],
+    without_test: Collection[str] = (),
 ) -> tuple[list[Problem], pl.LazyFrame]:
-    """Tell what is wrong with predictions, and leave out the splits that no error follows from.
+    """Return what is wrong with predictions; leave out the splits that no error follows from.
 
     Where one prediction is no number, the run's whole split is left out: the error of the other
     samples would be optimistically biased.
@@ -115,6 +117,7 @@ def prediction_problems(
         predictions: rows of the table `predictions`.
         test_seeds: Number of seeds of each run with which its benchmark retrains the best
             hyperparameters; None outside one.
+        without_test: Names of the runs that were asked for without a test.
 
     Returns:
         The problems, and the rows that can be used.
@@ -137,7 +140,8 @@ def prediction_problems(
                 "There are no predictions on the test split: it was not evaluated on it. It "
                 "has no test error."
             )
-            problems.append(Problem(run, "predictions", reason))
+            remark = run in without_test
+            problems.append(Problem(run, "predictions", reason, remark=remark))
     for run, split in unusable:
         predictions = predictions.filter(
             (pl.col(schema.RUN) != run) | (pl.col(schema.SPLIT) != split)
@@ -202,4 +206,4 @@ def _of_seeds(run: str, seeds: Sequence[int], wanted: int | None) -> Iterable[Pr
             "One seed only: its interval covers the choice of patients, not that of the seed, and "
             "no difference from another method is called significant."
         )
-        yield Problem(run, "seeds", reason)
+        yield Problem(run, "seeds", reason, remark=True)

@@ -169,7 +169,8 @@ def collect(addresses: Iterable[str] | str, *, predictions: bool = True) -> Coll
         for one, name in zip(loaded, names, strict=True)
     )
     for one, name in zip(loaded, names, strict=True):
-        problems += [Problem(name, what, reason) for what, reason in one.problems]
+        # That a run got another name is no fault of it.
+        problems += [Problem(name, w, why, remark=w == "name") for w, why in one.problems]
     frames, sources = _frames(loaded, names, problems)
     files = _files(sources, _renamed(loaded, names))
     owned = {table: sources[table] for table in _AS_WRITTEN}
@@ -198,7 +199,8 @@ def _frames(
         used[name] = {owners[source.address]: source for source in sources}
     problems += trial_problems(frames["trials"])
     seeds = {name: one.location.test_seeds for one, name in zip(loaded, names, strict=True)}
-    found, frames[PREDICTIONS] = prediction_problems(frames[PREDICTIONS], seeds)
+    untested = [n for one, n in zip(loaded, names, strict=True) if one.spec.get("test") is False]
+    found, frames[PREDICTIONS] = prediction_problems(frames[PREDICTIONS], seeds, untested)
     problems += found
     return frames, used
 

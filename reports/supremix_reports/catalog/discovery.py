@@ -31,11 +31,14 @@ class Problem:
         run: name of the run, or of the folder that it was looked for in.
         what: the file or table.
         reason: what was found, what that means for the results, and what can be done.
+        remark: Whether nothing is wrong: the run is as it was asked for, and the remark says what
+            limits its results, such as a single seed.
     """
 
     run: str
     what: str
     reason: str
+    remark: bool = False
 
 
 @dataclass(frozen=True, slots=True)

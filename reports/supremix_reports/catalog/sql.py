@@ -172,7 +172,10 @@ def catalog_frames(collection: Collection) -> dict[str, pl.LazyFrame]:
     return {
         **{name: collection.table(name) for name in TABLES},
         RUNS: pl.LazyFrame(runs, schema=dict.fromkeys(columns, text), orient="row"),
-        PROBLEMS: pl.LazyFrame(problems, schema=dict.fromkeys(("run", "what", "reason"), text)),
+        PROBLEMS: pl.LazyFrame(
+            problems,
+            schema={**dict.fromkeys(("run", "what", "reason"), text), "remark": pl.Boolean()},
+        ),
     }
 
 

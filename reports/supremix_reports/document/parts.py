@@ -100,6 +100,24 @@ class Paragraph:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Headline:
+    """The result of a report in large type.
+
+    Args:
+        title: What the number is, above it.
+        text: The number, e.g. "MAE 6.10 years".
+        detail: Its interval, in words.
+        facts: Names with the numbers that it is read against.
+    """
+
+    kind: ClassVar[str] = "headline"
+    title: str
+    text: str
+    detail: str
+    facts: tuple[tuple[str, Cell], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
     """Names with what belongs to each: a definition list."""
 
@@ -115,12 +133,22 @@ class Code:
     lines: tuple[str, ...]
 
 
-Part = Table | Picture | Missing | Paragraph | Listing | Code
+Part = Headline | Table | Picture | Missing | Paragraph | Listing | Code
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
-    """Parts under a heading, and sections below it; a `folded` one is opened by its reader."""
+    """Parts under a heading, and sections below it.
+
+    Args:
+        key: Its name in addresses.
+        title: Its heading.
+        parts: What is in it, in reading order.
+        sections: The sections below it.
+        folded: Whether it is opened by its reader.
+        first: Whether it is what a page begins with: its pictures are next to its text, and its
+            heading is for screen readers alone.
+    """
 
     kind: ClassVar[str] = "section"
     key: str
@@ -128,6 +156,7 @@ class Section:
     parts: tuple[Part, ...] = ()
     sections: tuple[Section, ...] = ()
     folded: bool = False
+    first: bool = False
 
     def walk(self) -> Iterator[Part]:
         """Its parts and those of the sections below it, in reading order."""

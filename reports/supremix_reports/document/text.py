@@ -11,6 +11,7 @@ from supremix_reports.document.markdown import plain
 from supremix_reports.document.parts import (
     Cell,
     Code,
+    Headline,
     Listing,
     Missing,
     Paragraph,
@@ -63,6 +64,7 @@ def _block(part: Part, *, pictures: bool) -> str:
         image = f"![{plain(part.alt)}](figures/{part.name}.png)\n\n" if pictures else ""
         return f"{image}**{plain(part.title)}.** {plain(part.caption)}"
     writers: dict[type, Callable[[Any], str]] = {
+        Headline: _headline,
         Table: _table,
         Missing: lambda it: f"**{plain(it.title)}** is not shown: {plain(it.reason)}",
         Paragraph: _paragraph,
@@ -70,6 +72,12 @@ def _block(part: Part, *, pictures: bool) -> str:
         Code: lambda it: markdown.code(it.lines),
     }
     return writers[type(part)](part)
+
+
+def _headline(part: Headline) -> str:
+    detail = f" ({plain(part.detail)})" if part.detail else ""
+    facts = "; ".join(plain(f"{name} {cell.whole}") for name, cell in part.facts)
+    return f"{plain(part.title)}: **{plain(part.text)}**{detail}; {facts}."
 
 
 def _paragraph(part: Paragraph) -> str:

@@ -149,7 +149,8 @@ class FigureSpec(Generic[T]):
 
     Args:
         key: Its part of the plot's name: lower case letters and hyphens.
-        title: The line above it, also where it cannot be drawn.
+        title: The line above it, also where it cannot be drawn; ``{target}`` stands for the name
+            of the label.
         draw: Takes the data; raises a `PlotError` where they are not enough for the figure.
     """
 
@@ -157,15 +158,15 @@ class FigureSpec(Generic[T]):
     title: str
     draw: Callable[[T], Plot]
 
-    def plot(self, data: T | str, *words: str) -> Plot | NotShown:
+    def plot(self, data: T | str, *words: str, target: str = "label") -> Plot | NotShown:
         """Draw the figure, named after `words`; `data` may be the reason why there are none."""
-        name = plot_name(*words, self.key)
+        name, title = plot_name(*words, self.key), self.title.format(target=target)
         try:
             if isinstance(data, str):
                 raise PlotError(data)
-            return replace(self.draw(data), name=name, title=self.title)
+            return replace(self.draw(data), name=name, title=title)
         except (PlotError, TableError) as error:
-            return NotShown(name=name, title=self.title, reason=str(error))
+            return NotShown(name=name, title=title, reason=str(error))
 
 
 @contextmanager

@@ -30,6 +30,7 @@ from supremix_reports.statistics.comparisons import average_gain, compare_method
 from supremix_reports.statistics.ranks import Ranks, rank_methods
 from supremix_reports.tables import schema
 
+NO_OTHER: Final = "there is one method only."
 _NOTHING: Final = "Differences, gains and ranks"
 
 
@@ -55,7 +56,7 @@ def compare_report_data(
 ) -> Compared | str:
     """Compare the methods of a report, or say why that cannot be done."""
     if reference is None:
-        return "there is one method only."
+        return NO_OTHER
     tested = data.predictions[schema.METHOD].unique().to_list()
     if reference not in tested:
         return f"{reference} has no predictions on {data.split} that can be used."

@@ -92,7 +92,10 @@ class Differences:
             key="errors", title="Errors", parts=(*said, _skill_table(self), _errors_table(self))
         )
         problems = [
-            Paragraph(text=f"{p.run}, {p.what}: {p.reason}", tone="warning") for p in self.problems
+            Paragraph(
+                text=f"{p.run}, {p.what}: {p.reason}", tone="plain" if p.remark else "warning"
+            )
+            for p in sorted(self.problems, key=lambda one: one.remark)
         ]
         ends = (
             [Section(key="problems", title="Problems", parts=tuple(problems))] if problems else []
@@ -166,7 +169,7 @@ def compare_runs(
             for entry, one in zip(data.entries, best, strict=True)
         ),
         notes=tuple(skill_sentences(data.mae, level=level)),
-        problems=tuple(Problem(p.run, p.what, clean(p.reason)) for p in (*data.problems, *unread)),
+        problems=tuple(replace(p, reason=clean(p.reason)) for p in (*data.problems, *unread)),
     )
 
 

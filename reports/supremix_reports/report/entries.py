@@ -36,6 +36,22 @@ class Entry:
     trials: int
     whole: str
 
+    @property
+    def environment(self) -> Mapping[str, Any]:
+        """Versions, hardware, and what the images were made of; empty where not known."""
+        return self.run.environment or {}
+
+    @property
+    def card(self) -> Mapping[str, Any]:
+        """The card of its dataset as the run recorded it; empty where it did not."""
+        data = _mapping(self.environment.get("data"))
+        return _mapping(data.get("card") or _mapping(data.get(self.run.dataset)).get("card"))
+
+    @property
+    def target(self) -> str:
+        """Name of the quantity that is predicted, such as "age"; "label" where not known."""
+        return str(self.card.get("target") or "label")
+
 
 def entries_of(
     collection: Collection, trials: pl.DataFrame, mae: pl.DataFrame, benchmark: Mapping[str, Any]
@@ -126,6 +142,11 @@ def _parted(frame: pl.DataFrame, runs: Iterable[Run]) -> pl.DataFrame:
     name = pl.format("{} ({} on {})", schema.RUN, schema.METHOD, schema.DATASET)
     named = pl.when(name.is_in(sorted(parts))).then(name).otherwise(schema.RUN)
     return frame.with_columns(named.alias(schema.RUN))
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    """A mapping that a run recorded; empty where it is none, as its files may hold anything."""
+    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
 
 
 def _units(frame: pl.DataFrame, runs: Sequence[Run]) -> dict[str, str]:

@@ -21,8 +21,9 @@ from supremix_reports.document.parts import (
 )
 from supremix_reports.errors import SchemaError, TableError
 from supremix_reports.figures.model.embedding import TITLE, embedding_plot
-from supremix_reports.figures.model.model import model_plots, worst_cases
-from supremix_reports.figures.plot import NotShown, Plot, plot_name
+from supremix_reports.figures.model.model import FIGURES, model_plots, worst_cases
+from supremix_reports.figures.model.samples import Predicted
+from supremix_reports.figures.plot import FigureSpec, NotShown, Plot, plot_name
 from supremix_reports.figures.search.search import across_plots, search_plots
 from supremix_reports.report.data import ReportData
 from supremix_reports.report.entries import Entry, hyperparameters_of
@@ -149,8 +150,19 @@ def _bound(value: object) -> str:
     return f"{value:g}" if isinstance(value, int | float) else shown(value)
 
 
+def predicted_pictures(data: ReportData, endings: Sequence[str], *, ids: bool) -> list[Part]:
+    """Return "predicted against true" of a report on one run, to stand next to its error."""
+    (entry,) = data.entries
+    if data.predicted(entry).is_empty():
+        return []
+    return pictured(_model_plots(data, entry, FIGURES[:1], ids=ids), endings)
+
+
 def model_section(data: ReportData, endings: Sequence[str], *, ids: bool) -> Section:
-    """Return the evidence about the models: a section a dataset and method."""
+    """Return the evidence about the models: a section a dataset and method.
+
+    Of a single run without `predicted_pictures`, which stand next to its error.
+    """
     several = len(data.entries) > 1
     sections = [_model_of(data, entry, endings, ids=ids, folded=several) for entry in data.entries]
     text = (
@@ -165,7 +177,7 @@ def _model_of(
     data: ReportData, entry: Entry, endings: Sequence[str], *, ids: bool, folded: bool
 ) -> Section:
     own = data.predicted(entry)
-    unit, dataset = entry.unit or _UNKNOWN, entry.run.dataset
+    dataset = entry.run.dataset
     key = plot_name("model", entry.run.name)
     title = f"{entry.method} on {dataset}"
     parts: list[Part] = []
@@ -173,16 +185,30 @@ def _model_of(
         reason = f"there are no predictions on {data.split} that can be used."
         parts.append(Missing(title="The model", reason=reason))
     else:
-        words = {"dataset": dataset, "method": entry.method, "unit": unit, "target": "label"}
-        # Drawn as for the table of errors, so that the same error has the same interval.
-        asked: dict[str, Any] = {**words, "ids": ids, "split": data.split}
-        plots = model_plots(own, **asked, **data.resampling.arguments())
-        parts += pictured(plots, endings)
+        figures = FIGURES if folded else FIGURES[1:]
+        parts += pictured(_model_plots(data, entry, figures, ids=ids), endings)
         worst = worst_cases(own, ids=ids).drop(schema.DATASET, schema.METHOD)
         caption = f"The largest errors of {entry.method} on {dataset}."
         parts.append(frame_table(worst, name=f"worst-{key}", caption=caption))
     parts += _embedding(entry, key, endings)
     return Section(key=key, title=title, parts=tuple(parts), folded=folded)
+
+
+def _model_plots(
+    data: ReportData, entry: Entry, figures: Sequence[FigureSpec[Predicted]], *, ids: bool
+) -> list[Plot | NotShown]:
+    """Drawn as for the table of errors, so that the same error has the same interval."""
+    return model_plots(
+        data.predicted(entry),
+        dataset=entry.run.dataset,
+        method=entry.method,
+        unit=entry.unit or _UNKNOWN,
+        target=entry.target,
+        ids=ids,
+        split=data.split,
+        figures=figures,
+        **data.resampling.arguments(),
+    )
 
 
 def frame_table(frame: pl.DataFrame, *, name: str, caption: str) -> Table:
@@ -218,4 +244,4 @@ def _embedding(entry: Entry, key: str, endings: Sequence[str]) -> list[Part]:
         return [
             Missing(title=TITLE, reason="the run's table of them is damaged or of another version.")
         ]
-    return list(pictured([embedding_plot(f"embedding-{key}", table, words, "label")], endings))
+    return list(pictured([embedding_plot(f"embedding-{key}", table, words, entry.target)], endings))

@@ -23,7 +23,6 @@ import polars as pl
 from supremix_reports.catalog.discovery import Problem
 from supremix_reports.document.parts import (
     Column,
-    Listing,
     Paragraph,
     Part,
     Report,
@@ -34,21 +33,26 @@ from supremix_reports.document.parts import (
 )
 from supremix_reports.errors import ReportError
 from supremix_reports.report.comparison import (
+    NO_OTHER,
     Compared,
     compare_report_data,
     comparison_section,
 )
 from supremix_reports.report.data import ReportData, choose_reference, read_report_data
-from supremix_reports.report.evidence import model_section, search_section
+from supremix_reports.report.evidence import (
+    model_section,
+    predicted_pictures,
+    search_section,
+)
 from supremix_reports.report.files import FORMATS, check_target, files_of, put_down
+from supremix_reports.report.first_screen import first_section
 from supremix_reports.report.methods import methods_section
 from supremix_reports.report.privacy import last_name, without_places, without_secrets
-from supremix_reports.report.results import error_table, gains_sentences, measures_table
+from supremix_reports.report.results import error_table, measures_table
 from supremix_reports.report.setup import setup_section
 from supremix_reports.statistics.bootstrap import Resampling
 from supremix_reports.statistics.comparisons import RESAMPLES as COMPARING
 from supremix_reports.statistics.intervals import LEVEL, RESAMPLES
-from supremix_reports.summaries.verdicts import skill_sentences
 from supremix_reports.tables import schema
 
 
@@ -166,16 +170,19 @@ def build_report(
     """Put a report together."""
     problems = shown_problems(data.problems, paths=options.paths)
     reference = None if isinstance(compared, str) else compared.reference
+    endings, single = options.endings, len(data.entries) == 1
     evidence: tuple[Section, ...] = ()
+    first: list[Part] = []
     if set(options.formats) != {"tex"}:  # which has no use for figures, that take most of the time
-        evidence = (
-            search_section(data, options.endings),
-            model_section(data, options.endings, ids=options.ids),
-        )
+        evidence = search_section(data, endings), model_section(data, endings, ids=options.ids)
+        first = predicted_pictures(data, endings, ids=options.ids) if single else []
+    differences: tuple[Section, ...] = ()
+    if compared != NO_OTHER:
+        differences = (comparison_section(compared, level=options.level, endings=endings),)
     sections = (
-        _summary(data, compared, problems),
-        _errors(data, options),
-        comparison_section(compared, level=options.level, endings=options.endings),
+        first_section(data, compared, problems, first),
+        *_errors(data, options),
+        *differences,
         *evidence,
         _problems(problems),
         setup_section(data, again=again, paths=options.paths),
@@ -197,12 +204,14 @@ def build_report(
 
 
 def shown_problems(problems: Iterable[Problem], *, paths: bool) -> tuple[Problem, ...]:
-    """Return problems as others may read them: names in place of paths, unless `paths`.
+    """Return problems as others may read them, then the remarks.
 
-    Passwords within addresses are left out in either case.
+    There are names in place of paths, unless `paths`; passwords within addresses are left out in
+    either case.
     """
     clean = without_secrets if paths else without_places
-    return tuple(Problem(p.run, p.what, clean(p.reason)) for p in problems)
+    found = [replace(problem, reason=clean(problem.reason)) for problem in problems]
+    return tuple(sorted(found, key=lambda problem: problem.remark))
 
 
 def _title(data: ReportData) -> str:
@@ -212,55 +221,37 @@ def _title(data: ReportData) -> str:
     return f"{named(data.methods, 'methods')} on {named(data.datasets, 'datasets')}"
 
 
-def _summary(data: ReportData, compared: Compared | str, problems: Sequence[Problem]) -> Section:
-    seeds = ", ".join(map(str, sorted(set(data.predictions[schema.SEED]))))
-    entries = (
-        ("Datasets", ", ".join(data.datasets)),
-        ("Methods", ", ".join(data.methods)),
-        ("Runs", str(len(data.entries))),
-        (f"Models measured on {data.split}", f"of the seeds {seeds}" if seeds else "none"),
-    )
-    texts = skill_sentences(data.mae, level=data.resampling.level)
-    parts: list[Part] = [
-        Listing(entries=entries),
-        *(Paragraph(text=text, tone="warning") for text in texts),
-    ]
-    if isinstance(compared, Compared):
-        texts = gains_sentences(compared.gains, compared.averages, compared.reference)
-        parts += [Paragraph(text=text, tone="strong") for text in texts]
-    if problems:
-        count = len(problems)
-        words = "1 problem was" if count == 1 else f"{count} problems were"
-        text = f"{words} found in the runs; each is listed under Problems."
-        parts.append(Paragraph(text=text, tone="warning"))
-    return Section(key="summary", title="Summary", parts=tuple(parts))
-
-
-def _errors(data: ReportData, options: Options) -> Section:
-    mae, split, level = data.mae, options.split, options.level
-    parts: tuple[Part, ...]
-    if mae.is_empty():
-        text = f"No run has an error on {split}: see Problems."
-        parts = (Paragraph(text=text, tone="warning"),)
-    else:
-        tables = (error_table, measures_table)
-        parts = tuple(make(mae, split=split, level=level) for make in tables)
-    return Section(key="errors", title="Errors", parts=parts)
+def _errors(data: ReportData, options: Options) -> tuple[Section, ...]:
+    """The tables of errors; of several runs the first of them begins the report."""
+    if data.mae.is_empty():
+        return ()
+    tables = (error_table, measures_table) if len(data.entries) == 1 else (measures_table,)
+    parts = tuple(make(data.mae, split=options.split, level=options.level) for make in tables)
+    return (Section(key="errors", title="Errors", parts=parts),)
 
 
 def _problems(problems: Sequence[Problem]) -> Section:
-    parts: tuple[Part, ...] = (Paragraph(text="None was found."),)
-    if problems:
-        rows = [(text_cell(p.run), text_cell(p.what), text_cell(p.reason)) for p in problems]
-        parts = (
-            Table(
-                name="problems",
-                caption="What is wrong with any run, and what that means for the report.",
-                columns=(Column(name="Run"), Column(name="What"), Column(name="Why")),
-                rows=tuple(rows),
-            ),
-        )
-    return Section(key="problems", title="Problems", parts=parts)
+    kinds = (
+        ("problems", "What is wrong with any run, and what that means for the report.", False),
+        ("remarks", "What limits the results though nothing is wrong.", True),
+    )
+    parts: list[Part] = [
+        _problem_table(name, caption, [p for p in problems if p.remark == remark])
+        for name, caption, remark in kinds
+        if any(p.remark == remark for p in problems)
+    ]
+    if not any(not p.remark for p in problems):
+        parts.insert(0, Paragraph(text="No problem was found."))
+    return Section(key="problems", title="Problems", parts=tuple(parts))
+
+
+def _problem_table(name: str, caption: str, problems: Sequence[Problem]) -> Table:
+    return Table(
+        name=name,
+        caption=caption,
+        columns=(Column(name="Run"), Column(name="What"), Column(name="Why")),
+        rows=tuple((text_cell(p.run), text_cell(p.what), text_cell(p.reason)) for p in problems),
+    )
 
 
 def _again(addresses: Sequence[str], options: Options) -> str:

@@ -105,20 +105,39 @@ def skill_sentences(mae: pl.DataFrame, *, level: float = LEVEL) -> list[str]:
         shows skill and keeps to the possible labels.
     """
     every = final_measures(mae)
-    texts = [_no_skill(own, level) for own in every] + [_beyond(own) for own in every]
+    lacking = [own for own in every if schema.SKILL in own and not _has_skill(own)]
+    texts = [_skill_sentence(own, level) for own in lacking] + [_beyond(own) for own in every]
     return [text for text in texts if text]
 
 
-def _no_skill(own: Measures, level: float) -> str:
-    if schema.SKILL not in own or shows_skill(own[schema.SKILL][schema.LOW]):
-        return ""
+def skill_verdict(mae: pl.DataFrame, *, level: float = LEVEL) -> str:
+    """Say in one sentence whether a model shows skill.
+
+    Args:
+        mae: rows of the table `mae` of one dataset and method.
+        level: probability that its intervals are to cover.
+
+    Returns:
+        The sentence, on test, or on validation without a test error; empty where the skill was not
+        measured.
+    """
+    measured = [own for own in final_measures(mae) if schema.SKILL in own]
+    return _skill_sentence(measured[0], level) if measured else ""
+
+
+def _has_skill(own: Measures) -> bool:
+    return shows_skill(own[schema.SKILL][schema.LOW])
+
+
+def _skill_sentence(own: Measures, level: float) -> str:
     skill, error = own[schema.SKILL], own[schema.MAE]
     null = min((own[name][schema.VALUE], words) for name, words in _NULL.items() if name in own)
     value, low, high = (skill[name] for name in (schema.VALUE, schema.LOW, schema.HIGH))
     worth = "not defined" if value is None else f"{value:z.2f}"
     ends = "no interval" if low is None else f"{100 * level:g} % interval {low:z.2f} to {high:z.2f}"
+    shown = "skill" if _has_skill(own) else "no skill"
     return (
-        f"{_where(skill)} shows no skill: its error is {error[schema.VALUE]:.4g} "
+        f"{_where(skill)} shows {shown}: its error is {error[schema.VALUE]:.4g} "
         f"{error[schema.UNIT]}, that of {null[1]} {null[0]:.4g} (skill {worth}, {ends})."
     )
 

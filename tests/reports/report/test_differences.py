@@ -89,7 +89,8 @@ def test_the_differences_are_plain_values_and_markdown(store: Path) -> None:
     assert "| [3] | single |" in text
     assert "| epochs | 4 | 6 | – |" in text
     assert "no verdict: one seed" in text
-    assert "> single, seeds: One seed only" in text
+    assert "\nsingle, seeds: One seed only" in text
+    assert "> single" not in text
 
 
 def test_no_place_is_told_unless_asked_for(store: Path) -> None:

@@ -99,8 +99,9 @@ def report(
 
 
 def show_problems(problems: tuple[Problem, ...], console: Console) -> None:
-    """Show what is wrong with runs, a line each."""
-    for problem in problems:
-        line = Text("problem: ", style="bold yellow")
+    """Show what is wrong with runs, and then the remarks on them, a line each."""
+    for problem in sorted(problems, key=lambda one: one.remark):
+        kind, style = ("remark", "dim") if problem.remark else ("problem", "bold yellow")
+        line = Text(f"{kind}: ", style=style)
         line.append(f"{problem.run}, {problem.what}: {problem.reason}", style="not bold default")
         console.print(line, soft_wrap=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, Final, Unpack
 
 import numpy as np
@@ -55,6 +56,7 @@ def model_plots(
     target: str,
     ids: bool = False,
     split: str = schema.TEST,
+    figures: Sequence[FigureSpec[Predicted]] | None = None,
     **options: Unpack[ResamplingOptions],
 ) -> list[Plot | NotShown]:
     """Draw the evidence about the models of one dataset and method, one or several seeds.
@@ -69,6 +71,7 @@ def model_plots(
         ids: name the five worst samples in "predicted against true", and give samples and
             patients in `data`; without it no plot and no data name any.
         split: "train", "val" or "test".
+        figures: Those of `FIGURES` that are drawn; None for all.
         options: `level` to cover (0.95), number of `resamples` (2000), `seed` of the drawing (0);
             with the same three as a table of results, its intervals are those of the plots.
 
@@ -86,7 +89,8 @@ def model_plots(
             f"At least {LEAST} samples with a prediction are needed; {words} has {of.each.height} "
             f"on the {split} split{lacking}."
         )
-    return [figure.plot(data, dataset, method) for figure in FIGURES]
+    drawn = FIGURES if figures is None else figures
+    return [figure.plot(data, dataset, method, target=target) for figure in drawn]
 
 
 def predicted_plot(data: Predicted) -> Plot:
@@ -239,8 +243,8 @@ def _draw_agreement(data: pl.DataFrame, found: Agreement, target: str, unit: str
 FIGURES: Final[tuple[FigureSpec[Predicted], ...]] = (
     FigureSpec("predicted", "Predicted against true", predicted_plot),
     FigureSpec("agreement", "Agreement (Bland-Altman)", agreement_plot),
-    FigureSpec("regions", "Error by label region", label_plot),
-    FigureSpec("bias", "Bias along the label", bias_plot),
+    FigureSpec("regions", "Error by region of the {target}", label_plot),
+    FigureSpec("bias", "Bias along the {target}", bias_plot),
     FigureSpec("site", "Error by site", lambda data: parts_plot(data, schema.SITE)),
     FigureSpec("sex", "Error by sex", lambda data: parts_plot(data, SEX)),
 )
