@@ -42,7 +42,8 @@ def test_its_error_is_the_geometric_mean_of_ratios_over_the_datasets_begun_so_fa
     joint = template(*(task(str(k), reference) for k, reference in enumerate(references)))
     record = TrialRecord(number=0, config={})
     for k, error in enumerate(errors):
-        row = joint.row(record, {"epoch": k % 3 + 1, "error": error, "mae": error})
+        own = {"epoch": k % 3 + 1, "steps": k % 3 + 1, "images_seen": 10 * (k % 3 + 1)}
+        row = joint.row(record, {**own, "error": error, "mae": error})
         record.rows.append(row)
     ratios = [error / references[k // 3] for k, error in enumerate(errors)]
     expected = [gmean([*([ratios[2]] if k > 2 else []), ratios[k]]) for k in range(6)]
@@ -50,13 +51,17 @@ def test_its_error_is_the_geometric_mean_of_ratios_over_the_datasets_begun_so_fa
     scores += [gmean([ratios[2], min(ratios[3:k])]) for k in (4, 5, 6)]
     assert [row["error"] for row in record.rows] == pytest.approx(expected)
     assert [row["score"] for row in record.rows] == pytest.approx(scores)
-    assert [row["epoch"] for row in record.rows] == [1, 2, 3, 4, 5, 6]
+    for name, each in (("epoch", 1), ("steps", 1), ("images_seen", 10)):
+        assert [row[name] for row in record.rows] == [each * k for k in range(1, 7)]
     assert [row["mae"] for row in record.rows] == list(errors)
 
 
 def test_an_epoch_without_an_error_has_none_over_all_datasets_either() -> None:
     joint = template(task("a"), task("b"))
-    row = joint.row(TrialRecord(number=0, config={}), {"epoch": 1, "error": math.nan})
+    row = joint.row(
+        TrialRecord(number=0, config={}),
+        {"epoch": 1, "error": math.nan, "steps": 1, "images_seen": 2},
+    )
     assert math.isnan(row["error"])
     assert math.isnan(row["score"])
 

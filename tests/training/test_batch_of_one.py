@@ -11,8 +11,8 @@ from torch import nn
 from supremix._errors import BatchTooLargeError, ConfigError
 from supremix.models import EncoderSpec
 from supremix.training import Task, TrialRun, preflight
-from supremix.training.data.batches import steps_of
 from supremix.training.distributed.collective import shares
+from supremix.training.length import steps_of
 
 
 class OwnEncoder(nn.Sequential):

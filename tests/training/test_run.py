@@ -36,7 +36,8 @@ from supremix_datasets.stores.store import Store
 
 SUPREMIX = {"batch_size": 20, "pretrain_share": 0.6, "projection_dim": 8, "window": 6.0}
 COLUMNS = {
-    "epoch", "stage", "error", "loss", "mae", "rmse", "r2", "pearson", "probe_mae", "lr", "seconds"
+    "epoch", "stage", "error", "loss", "mae", "rmse", "r2", "pearson", "probe_mae", "lr", "seconds",
+    "steps", "images_seen",
 }  # fmt: skip
 
 

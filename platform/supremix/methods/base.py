@@ -68,6 +68,11 @@ class Stage:
                 f"stage {self.name!r} is trained and needs a loss and lr > 0, found lr={self.lr}"
             )
 
+    @property
+    def views(self) -> int:
+        """Views that a step takes of each image of its batch; 0 where nothing is trained."""
+        return {"contrastive": 2, "regression": 1, "probe": 0}[self.objective]
+
 
 @runtime_checkable
 class Method(Protocol):

@@ -22,7 +22,7 @@ from supremix.tuning.ledger.ledger import (
     Ledger,
     read_events,
 )
-from supremix.tuning.ledger.records import TrialRecord, read_records, trial_row
+from supremix.tuning.ledger.records import LENGTHS, TrialRecord, read_records, trial_row
 from supremix_reports import (
     LabelDensity,
     TableError,
@@ -246,6 +246,7 @@ def dataset_events(events: Iterable[Event], template: TrialTemplate, index: int)
         rows = record.rows[low:high]
         if not rows:
             continue
+        before = record.rows[low - 1] if low else {}
         yield {
             "event": TRIAL,
             "number": record.number,
@@ -255,6 +256,7 @@ def dataset_events(events: Iterable[Event], template: TrialTemplate, index: int)
         }
         for row in rows:
             own = {**row, "epoch": row["epoch"] - low, "error": row["mae"]}
+            own |= {name: row[name] - before.get(name, 0) for name in LENGTHS}
             yield {"event": EPOCH, "number": record.number, "row": own, "total": template.epochs}
         complete = len(rows) == template.epochs
         state = "finished" if complete else record.state

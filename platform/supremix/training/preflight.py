@@ -14,8 +14,8 @@ from supremix.methods.base import Stage
 from supremix.methods.registry import get_method, make_config
 from supremix.models import EncoderSpec, build_encoder
 from supremix.training.artifacts.pretrained import Initial
-from supremix.training.data.batches import steps_of
 from supremix.training.data.trial_data import TrialData
+from supremix.training.length import steps_of
 from supremix.training.steps.gradient_cache import check_chunk
 from supremix.training.steps.regression_step import check_recipes
 from supremix.training.task import Task

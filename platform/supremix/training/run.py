@@ -26,6 +26,7 @@ from supremix.training.evaluation.epoch import EpochEvaluation
 from supremix.training.evaluation.evaluator import Evaluator
 from supremix.training.evaluation.predictions import prediction_columns
 from supremix.training.evaluation.representation import sample
+from supremix.training.length import trial_length
 from supremix.training.preflight import check_batches
 from supremix.training.steps.isolation import isolated
 from supremix.training.steps.precision import Precision
@@ -126,8 +127,9 @@ class TrialRun:
         Returns:
             epoch (1 for the first), stage, error (MAE on `eval_split` in the task's unit: of the
             ridge probe while pretraining, of the head after), loss, mae, rmse, r2, pearson,
-            probe_mae (NaN outside of pretraining), lr, seconds. NaN where nothing was evaluated.
-            After the last epoch of pretraining and that of the trial also measures, see
+            probe_mae (NaN outside of pretraining), lr, seconds, steps and images_seen (from the
+            start of the trial on, see `Length`). NaN where nothing was evaluated. After the last
+            epoch of pretraining and that of the trial also measures, see
             `RepresentationMeasures.compute`, where a split is evaluated.
 
         Raises:
@@ -143,6 +145,7 @@ class TrialRun:
             loss, lr = self.train_epoch(index, epoch)
             metrics, measures = self._evaluation.after(index, epoch, self.history)
         self.epoch += 1
+        length = trial_length(self.stages, len(self.data.fit), self.epoch)
         row: dict[str, Any] = {
             "epoch": self.epoch,
             "stage": stage.name,
@@ -152,6 +155,8 @@ class TrialRun:
             "probe_mae": math.nan if stage.objective == "regression" else metrics["mae"],
             "lr": lr,
             "seconds": time.perf_counter() - started,
+            "steps": length.steps,
+            "images_seen": length.images_seen,
         }
         if measures:
             row["measures"] = measures

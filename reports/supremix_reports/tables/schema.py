@@ -37,6 +37,8 @@ CONFIG: Final = "config"
 REPLICATE_OF: Final = "replicate_of"
 EPOCH: Final = "epoch"
 EPOCHS: Final = "epochs"
+STEPS: Final = "steps"
+IMAGES_SEEN: Final = "images_seen"
 STAGE: Final = "stage"
 SECONDS: Final = "seconds"
 LEARNING_RATE: Final = "lr"
@@ -143,6 +145,16 @@ _POSSIBLE = (
     _field(LABEL_LOW, pa.float64(), "lowest label that is possible, where known", null=True),
     _field(LABEL_HIGH, pa.float64(), "highest label that is possible, where known", null=True),
 )
+_LENGTH = (
+    _field(STEPS, pa.int64(), "steps of the optimizer since the trial began", null=True),
+    _field(
+        IMAGES_SEEN,
+        pa.int64(),
+        "images that these steps took; a contrastive step sees two views of each image, which "
+        "count as two",
+        null=True,
+    ),
+)
 
 
 def _schema(*fields: Any) -> Any:
@@ -173,6 +185,7 @@ TRIALS: Final = _schema(
     _field(REASON, pa.string(), "why the trial ended early or failed", null=True),
     _field(CONFIG, pa.string(), "the trial's hyperparameters, a JSON object"),
     _UNIT,
+    *_LENGTH,
 )
 
 CURVES: Final = _schema(
@@ -190,6 +203,7 @@ CURVES: Final = _schema(
     ),
     _field(LEARNING_RATE, pa.float64(), "learning rate at the end of the epoch", null=True),
     _field(SECONDS, pa.float64(), "seconds the epoch took, validation included"),
+    *_LENGTH,
 )
 
 PREDICTIONS: Final = _schema(

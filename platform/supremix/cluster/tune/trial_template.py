@@ -11,7 +11,7 @@ from typing import Any
 from supremix.cluster import WorkerRequest
 from supremix.progress.stalls import epoch_limit
 from supremix.training import Task
-from supremix.tuning.ledger.records import TrialRecord, trial_key
+from supremix.tuning.ledger.records import LENGTHS, TrialRecord, trial_key
 from supremix.tuning.study.warm_start import transfer_config
 from supremix_spaces import Space
 
@@ -137,10 +137,12 @@ class TrialTemplate:
         ratio = row["error"] / self.tasks[index].reference
         ended = [record.rows[(k + 1) * self.epochs - 1]["ratio"] for k in range(index)]
         current = [r["ratio"] for r in record.rows[index * self.epochs :]]
+        before = record.rows[index * self.epochs - 1] if index else {}
         least = min((r for r in [*current, ratio] if not math.isnan(r)), default=math.nan)
         return {
             **row,
             "epoch": index * self.epochs + row["epoch"],
+            **{name: row[name] + before.get(name, 0) for name in LENGTHS},
             "dataset": self.tasks[index].dataset,
             "ratio": ratio,
             "error": _geometric_mean([*ended, ratio]),

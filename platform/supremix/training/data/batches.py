@@ -15,6 +15,7 @@ from supremix.methods.mixing import Mixed
 from supremix.training.data.randomness import seeded_generator
 from supremix.training.data.trial_data import Positions, TrialData
 from supremix.training.distributed.collective import Collective, share
+from supremix.training.length import steps_of
 from supremix_datasets.augment import Augmenter
 from supremix_datasets.cards.card import Card
 
@@ -52,16 +53,6 @@ class _Views:
     augmentation: dict[str, Tensor] = field(default_factory=dict)
 
 
-def steps_of(samples: int, batch_size: int) -> int:
-    """Number of batches of an epoch: ceil(n / batch_size).
-
-    One less where a batch would have a single sample though `batch_size` asks for more: of an odd
-    number in batches of two, one batch has three.
-    """
-    steps = -(-samples // batch_size)
-    return steps if batch_size == 1 else min(steps, samples // 2)
-
-
 class Batches:
     """The batches of a stage.
 
@@ -89,7 +80,7 @@ class Batches:
         chunk: int | None = None,
     ) -> None:
         self._data, self._key, self._collective = data, key, collective
-        self._views = 2 if stage.objective == "contrastive" else 1
+        self._views = stage.views
         self._augmenter = Augmenter.of(data.card) if augment else None
         self._chunk = chunk
         self._mixing = None if stage.recipe is None else stage.recipe.mixing

@@ -23,6 +23,10 @@ State = Literal["running", "finished", "pruned", "stopped", "failed"]
 """A trial runs, has all its epochs behind it, was pruned, was stopped by the budget, or failed."""
 
 
+LENGTHS = ("steps", "images_seen")
+"""Values of an epoch's row that count from the start of the trial."""
+
+
 @dataclass(kw_only=True, slots=True)
 class TrialRecord:
     """A trial as far as the ledger tells."""
@@ -164,4 +168,5 @@ def trial_row(record: TrialRecord, **common: Any) -> dict[str, Any]:
         "seconds": sum(row["seconds"] for row in record.rows),
         "reason": record.reason,
         "config": json.dumps(record.config, sort_keys=True),
+        **{name: last.get(name) for name in LENGTHS},
     }
