@@ -123,9 +123,9 @@ def locate(source: str) -> Dataset:
         CardError: the description contradicts itself.
         LabelTableError: the table cannot be used.
     """
-    root, name = _split(source)
+    root, name = split_source(source)
     spec = read_spec(f"{root}/{name}") if name.endswith(".toml") else TableSpec()
-    path = _table_path(root, name, spec)
+    path = table_path(root, name, spec)
     layout = Layout(
         table=path,
         images=spec.images,
@@ -169,7 +169,7 @@ def _remedy(column: str) -> str:
     return f"Write into {SPEC}, in the folder, which columns these are:\n\n{_LINES}"
 
 
-def _split(source: str) -> tuple[str, str]:
+def split_source(source: str) -> tuple[str, str]:
     """The root's address, and the file in it that describes the dataset (empty if none)."""
     fs, path = filesystem(source)
     if not fs.exists(path):
@@ -188,7 +188,7 @@ def _split(source: str) -> tuple[str, str]:
     return root, name
 
 
-def _table_path(root: str, name: str, spec: TableSpec) -> str:
+def table_path(root: str, name: str, spec: TableSpec) -> str:
     """Path of the table, relative to the root."""
     if spec.table is not None:
         path = str(Path(spec.table.replace("\\", "/")))

@@ -87,6 +87,18 @@ class Layout:
         made = pl.format(PATTERN.sub("{}", self.pattern), *cells).alias("file")
         return frame.select(made, pl.exclude(cells))
 
+    def name_and_path(self, file: str | None) -> tuple[str, str]:
+        """The name of a row's image, its file without the ending, and its path below the root."""
+        file = (file or "").replace("\\", "/").removeprefix("./")
+        path = f"{self.images}/{file}" if self.images and file else file
+        return without_ending(file) or "(no file)", path
+
+
+def without_ending(file: str) -> str:
+    """The name of an image: the path of its file without the ending."""
+    stem = file.removesuffix("/")
+    return stem[: len(stem) - len(ending_of(stem))]
+
 
 def read_rows(
     frame: pl.DataFrame,
@@ -110,7 +122,7 @@ def read_rows(
     rows = [_TableRow.of(row, layout) for row in frame.iter_rows(named=True)]
     splits = _splits(frame, table)
     numbers = {c.covariate.name: _numbers(frame, c, table) for c in layout.covariates}
-    finder = _FileFinder.of(listing, root)
+    finder = FileFinder.of(listing, root)
     duplicated = _duplicated(rows)
     listed: list[Sample | Rejected] = []
     missing: list[str] = []
@@ -156,13 +168,10 @@ class _TableRow:
 
     @classmethod
     def of(cls, row: Mapping[str, Any], layout: Layout) -> _TableRow:
-        file = (row["file"] or "").replace("\\", "/").removeprefix("./")
-        stem = file.removesuffix("/")
-        ending = ending_of(stem)
-        name = stem[: len(stem) - len(ending)] if ending else stem
+        name, path = layout.name_and_path(row["file"])
         return cls(
-            id=row["id"] or name or "(no file)",
-            path=f"{layout.images}/{file}" if layout.images and file else file,
+            id=row["id"] or name,
+            path=path,
             target=to_number(row["target"]),
             group=row["group"],
             site=row["site"],
@@ -234,7 +243,7 @@ def _duplicated(rows: Sequence[_TableRow]) -> dict[int, str]:
 
 
 def _missing(
-    paths: Sequence[str], listing: Mapping[str, Any], finder: _FileFinder
+    paths: Sequence[str], listing: Mapping[str, Any], finder: FileFinder
 ) -> tuple[str, ...]:
     """A sentence on the files that are missing: where they were looked for, and what is there."""
     if not paths:
@@ -251,7 +260,7 @@ def _missing(
 
 
 @dataclass(frozen=True, slots=True)
-class _FileFinder:
+class FileFinder:
     """Finds the address of a path of the table, and refuses what is not below the root."""
 
     files: Mapping[str, str]
@@ -260,7 +269,8 @@ class _FileFinder:
     root: str
 
     @classmethod
-    def of(cls, listing: Mapping[str, Mapping[str, Any]], root: str) -> _FileFinder:
+    def of(cls, listing: Mapping[str, Mapping[str, Any]], root: str) -> FileFinder:
+        """The finder of a folder's files, listed by their path, at its address."""
         home = os.path.realpath(filesystem(root)[1]) if is_local(root) else None
         files: dict[str, str] = {}
         folders: dict[str, str] = {}

@@ -1,0 +1,182 @@
+"""Images without labels, to be predicted: files, a folder of images, or a table with a row each.
+
+A table is read like that of the user's own dataset, but needs no target and no group. Its columns
+of covariates have the covariates' names, or those that a ``dataset.toml`` gives them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from supremix_datasets.cards.card import Card
+from supremix_datasets.cards.covariate import Covariate
+from supremix_datasets.cards.sample import Rejected, Sample
+from supremix_datasets.decoding.images import DICOM, ENDINGS, ending_of
+from supremix_datasets.errors import CovariateError, SourceError
+from supremix_datasets.readers.own_table.dataset import TABLES, split_source, table_path
+from supremix_datasets.readers.own_table.rows import FileFinder, Layout, without_ending
+from supremix_datasets.readers.own_table.spec import TableSpec, read_spec
+from supremix_datasets.sources.files import file_name, filesystem, is_hidden, list_files
+from supremix_datasets.sources.tables import read_columns
+from supremix_datasets.stores.conform import covariate_vector
+
+Values = Mapping[str, float | str]
+"""Covariates by name, numbers or the card's words."""
+
+
+@dataclass(frozen=True, slots=True)
+class CohortImage:
+    """One image of a cohort.
+
+    Args:
+        file: Its path as the user knows it: as given, or below the folder, or in the table.
+        found: The sample, whose target is NaN, or why there is none.
+    """
+
+    file: str
+    found: Sample | Rejected
+
+
+def list_cohort(
+    sources: Sequence[str], card: Card, covariates: Values | None = None
+) -> list[CohortImage]:
+    """List the images of a cohort without decoding any.
+
+    Args:
+        sources: Addresses of image files; or of one folder, of one table, or of one
+            ``dataset.toml`` or folder that has one.
+        card: The card of the model, which names the covariates.
+        covariates: Values that hold for every image for which a table has none.
+
+    Returns:
+        The images in the order of files or rows; in a folder, sorted by path. DICOM files of one
+        folder are one image where the card's images are volumes.
+
+    Raises:
+        SourceError: There is no such folder, or no image in it.
+        LabelTableError: The table cannot be used, or lacks a column.
+        CovariateError: A covariate is unknown or, where there is no table, missing.
+    """
+    given = dict(covariates or {})
+    if len(sources) == 1:
+        (source,) = sources
+        fs, path = filesystem(source)
+        folder = fs.isdir(path)
+        if source.lower().endswith((".toml", *TABLES)) or (folder and split_source(source)[1]):
+            _check_given(card, given)
+            return _table_images(source, card, given)
+        if folder:
+            return _images(_folder_files(source, card), card, given)
+    return _images([(file, file) for file in sources], card, given)
+
+
+def _check_given(card: Card, given: Values) -> None:
+    """Raise where a value is of no covariate of the card, or cannot be one."""
+    known = {covariate.name: covariate for covariate in card.covariates}
+    for name, value in given.items():
+        if name not in known:
+            covariate_vector(card, given)  # which says what there is
+        _number(known[name], value)
+
+
+def _images(files: Sequence[tuple[str, str]], card: Card, given: Values) -> list[CohortImage]:
+    """Images of files, each a shown path and an address, that have their covariates in common."""
+    covariate_vector(card, given)
+    numbers = _numbers(card, given)
+    return [
+        CohortImage(file, _sample(without_ending(file), address, numbers))
+        for file, address in files
+    ]
+
+
+def _folder_files(source: str, card: Card) -> list[tuple[str, str]]:
+    """The shown path and the address of each image below a folder."""
+    series = len(card.shape) == 3 and card.period is None
+    found: dict[str, str] = {}
+    for path, info in list_files(source).items():
+        address, ending = str(info["address"]), ending_of(path)
+        if not ending or is_hidden(path):
+            continue
+        if series and ending in DICOM:
+            parent = str(PurePosixPath(path).parent)
+            name = file_name(source.rstrip("/")) if parent == "." else parent
+            found[name] = address.rsplit("/", 1)[0] + "/"
+        else:
+            found[path] = address
+    if not found:
+        raise SourceError(
+            f"no image in {source!r}: expected files ending in one of {', '.join(ENDINGS)}. Name "
+            "the folder that holds them, or a table with a column of files."
+        )
+    return sorted(found.items())
+
+
+def _table_images(source: str, card: Card, given: Values) -> list[CohortImage]:
+    root, name = split_source(source)
+    spec = read_spec(f"{root}/{name}") if name.endswith(".toml") else TableSpec()
+    layout = Layout(
+        table=table_path(root, name, spec),
+        images=spec.images,
+        columns=tuple((role, tuple(spec.column_names(role))) for role in ("file", "id")),
+        encoding=spec.encoding,
+    )
+    columns = {one.covariate.name: one.column for one in spec.covariates}
+    wanted = {
+        f"covariate {c.name}{'' if c.default is None and c.name not in given else '?'}": [
+            columns.get(c.name, c.name)
+        ]
+        for c in card.covariates
+    }
+    frame = read_columns(
+        f"{root}/{layout.table}", layout.wanted() | wanted, encoding=spec.encoding, remedy=_remedy
+    )
+    finder = FileFinder.of(list_files(root), root)
+    images: list[CohortImage] = []
+    for row in layout.with_files(frame).iter_rows(named=True):
+        stem, path = layout.name_and_path(row["file"])
+        address, problem = finder.find(path)
+        cells = {c.name: row[f"covariate {c.name}"] for c in card.covariates}
+        known = {key: cell for key, cell in cells.items() if cell is not None}
+        numbers: dict[str, float] = {}
+        try:
+            numbers = _numbers(card, {**given, **known})
+        except CovariateError as error:
+            problem = problem or str(error)
+        name = row["id"] or stem
+        rejected = Rejected(id=name, reason=problem or "", address=address)
+        found = rejected if problem else _sample(name, address, numbers)
+        images.append(CohortImage(row["file"] or "", found))
+    return images
+
+
+def _remedy(column: str) -> str:
+    kind, _, name = column.partition(" ")
+    if kind != "covariate":
+        return "Rename the column that holds it."
+    return f"Rename the column that holds it, or give one value for all images: {name}=…"
+
+
+def _sample(name: str, address: str, covariates: Mapping[str, float]) -> Sample:
+    return Sample(id=name, group=name, target=math.nan, address=address, covariates=covariates)
+
+
+def _numbers(card: Card, values: Values) -> dict[str, float]:
+    """The numbers of an image's values.
+
+    Raises:
+        CovariateError: One is missing, or cannot be used.
+    """
+    for covariate in card.covariates:
+        if covariate.name not in values and covariate.default is None:
+            raise CovariateError(f"no {covariate.name} in the table")
+    return {c.name: _number(c, values[c.name]) for c in card.covariates if c.name in values}
+
+
+def _number(covariate: Covariate, value: float | str) -> float:
+    number = covariate.number(value) if isinstance(value, str) else float(value)
+    if not covariate.allows(number):
+        raise covariate.refusal(value)
+    return number
