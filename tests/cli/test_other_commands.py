@@ -10,7 +10,6 @@ import pytest
 
 import supremix
 from supremix import cli
-from supremix.errors import DatasetError
 
 
 def run(*words: str) -> int:
@@ -18,21 +17,6 @@ def run(*words: str) -> int:
         cli.main(words)
     assert isinstance(end.value.code, int)
     return end.value.code
-
-
-class FakeModel:
-    card = SimpleNamespace(unit="mm", target="head", name="hc18", modality="ultrasound")
-    expected = {"pixel_size": "a positive number", "sex": "F or M, may be left out"}  # noqa: RUF012
-
-    def predict(self, path: str, **covariates: float | str) -> float:
-        if "broken" in path:
-            raise DatasetError("the file ends too early; fetch it again.")
-        return 100.0 + float(covariates.get("pixel_size", 0.0))
-
-
-@pytest.fixture
-def model(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supremix, "load", lambda path: FakeModel())
 
 
 class FakeStore(SimpleNamespace):
@@ -51,56 +35,6 @@ def store() -> Any:
         copies=[[0, 2]],
         describe_copies=lambda: "1 images occur twice",
     )
-
-
-@pytest.mark.usefixtures("model")
-def test_predictions_are_shown_and_written(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    table = tmp_path / "out.csv"
-
-    code = run("predict", "runs/x", "a.png", "b.png", "--pixel-size", "0.5", "--table", str(table))
-
-    assert code == 0
-    assert "100.50" in capsys.readouterr().out
-    assert table.read_text().splitlines() == [
-        "image,prediction,unit",
-        "a.png,100.5,mm",
-        "b.png,100.5,mm",
-    ]
-
-
-@pytest.mark.usefixtures("model")
-def test_a_covariate_of_any_name_can_be_given(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("predict", "runs/x", "a.png", "--with", "pixel_size=0.25") == 0
-    assert "100.25" in capsys.readouterr().out
-
-
-@pytest.mark.usefixtures("model")
-def test_without_an_image_the_command_says_what_the_model_expects(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    assert run("predict", "runs/x") == 0
-    assert capsys.readouterr().out.splitlines() == [
-        "head (mm) from images of hc18: ultrasound",
-        "  --with pixel_size=…  a positive number",
-        "  --with sex=…  F or M, may be left out",
-    ]
-
-
-@pytest.mark.usefixtures("model")
-def test_a_broken_image_does_not_cost_the_others(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("predict", "runs/x", "broken.png", "good.png") == 1
-
-    told = capsys.readouterr()
-    assert "good.png" in told.out
-    assert "broken.png: the file ends too early" in told.err
-
-
-@pytest.mark.usefixtures("model")
-def test_a_broken_covariate_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("predict", "runs/x", "a.png", "--with", "pixel_size") == 2
-    assert "NAME=VALUE" in capsys.readouterr().err
 
 
 def test_preparing_tells_what_is_in_the_store(

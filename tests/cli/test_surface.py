@@ -43,7 +43,10 @@ SURFACE = {
     },
     "datasets": {"name", "--source"},
     "phantom": {"dataset", "--out", "--n", "--seed", "--quiet"},
-    "predict": {"model", "images", "--pixel-size", "--with", "--table"},
+    "predict": {
+        "model", "images", "--pixel-size", "--with", "--out", "--batch", "--workers", "--device",
+        "--quiet",
+    },
     "status": {"run", "--trial", "--json"},
     "watch": {"run", "--interval"},
     "results": {"runs", "--table", "--where", "--columns", "--sql", "--format", "--out"},

@@ -65,7 +65,7 @@ def base(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 def put_model(folder: str) -> str:
     description = {
-        "format": 1,
+        "format": 2,
         "encoder": {},
         "card": {"shape": [8, 8], "channels": 1, "name": "discs"},
     }

@@ -118,7 +118,7 @@ def test_a_folder_without_a_usable_model_is_refused(run: TrialRun, tmp_path: Pat
     with pytest.raises(ModelError, match="does not fit"):
         TrainedModel.load(tmp_path)
     (tmp_path / "model.json").write_text("{}")
-    with pytest.raises(ModelError, match="not of format 1"):
+    with pytest.raises(ModelError, match="not of format 2"):
         TrainedModel.load(tmp_path)
     (tmp_path / "model.json").write_text("{")
     with pytest.raises(ModelError, match="not JSON"):

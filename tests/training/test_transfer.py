@@ -127,7 +127,7 @@ def test_a_folder_without_a_model_is_refused(task: Task, tmp_path: Path) -> None
 
 
 def test_a_model_of_another_format_is_refused(task: Task, model: Path) -> None:
-    with pytest.raises(TaskError, match="not of format 1"):
+    with pytest.raises(TaskError, match="not of format 2"):
         preflight(dataclasses.replace(task, pretrained=str(described(model, format=9))), {})
 
 

@@ -247,7 +247,8 @@ class TrialRun:
 
     def export(self, path: Address) -> None:
         """Write model.safetensors and model.json into the folder; only rank 0 has to."""
-        export_model(path, self)
+        with self._isolated():
+            export_model(path, self)
 
     def locate(self, epoch: int) -> tuple[int, int]:
         """The stage of an epoch, and its number within the stage."""

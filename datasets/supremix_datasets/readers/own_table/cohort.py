@@ -19,7 +19,7 @@ from supremix_datasets.errors import CovariateError, SourceError
 from supremix_datasets.readers.own_table.dataset import TABLES, split_source, table_path
 from supremix_datasets.readers.own_table.rows import FileFinder, Layout, without_ending
 from supremix_datasets.readers.own_table.spec import TableSpec, read_spec
-from supremix_datasets.sources.files import file_name, filesystem, is_hidden, list_files
+from supremix_datasets.sources.files import file_name, filesystem, is_hidden, list_files, local_path
 from supremix_datasets.sources.tables import read_columns
 from supremix_datasets.stores.conform import covariate_vector
 
@@ -160,7 +160,10 @@ def _remedy(column: str) -> str:
 
 
 def _sample(name: str, address: str, covariates: Mapping[str, float]) -> Sample:
-    return Sample(id=name, group=name, target=math.nan, address=address, covariates=covariates)
+    # A user's own reader may know paths alone.
+    path = local_path(address)
+    where = address if path is None else path + "/" * address.endswith("/")
+    return Sample(id=name, group=name, target=math.nan, address=where, covariates=covariates)
 
 
 def _numbers(card: Card, values: Values) -> dict[str, float]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-from pathlib import Path
+import io
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,9 +11,33 @@ from rich.console import Console
 from rich.table import Table
 
 from supremix.cli.parsing.values import parse_assignment
+from supremix.cli.views.progress import Display, ProgressConsole
+from supremix.cli.views.search import print_plain
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from supremix.training import TrainedModel
+
+SHOWN = 20
+"""Images without a prediction that are shown at most; the table has all."""
+
+Device = Annotated[
+    str | None,
+    typer.Option(help="Where to compute: cpu or cuda; by default cuda where there is a GPU."),
+]
+Batch = Annotated[
+    int, typer.Option(metavar="N", min=1, help="Images of a forward pass; fewer take less memory.")
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        min=1,
+        help="Threads that decode images; by default one for each CPU, at most 8.",
+    ),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show only the result.")]
 
 
 def predict(
@@ -23,7 +47,9 @@ def predict(
     images: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="IMAGE...", help="Image files; without any, what the model expects is shown."
+            metavar="FOLDER|TABLE|IMAGE...",
+            help="A folder of images, a table (csv, tsv, xlsx, parquet) with a row an image, or "
+            "image files; without any, what the model expects is shown.",
         ),
     ] = None,
     pixel_size: Annotated[
@@ -36,47 +62,89 @@ def predict(
             "--with",
             metavar="NAME=VALUE",
             help="A covariate that the model needs, a number or a word of its dataset; repeat for "
-            "more. Holds for all the images.",
+            "more. Holds for all images of whose row a table has none.",
         ),
     ] = None,
-    table: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Write the predictions to this CSV file as well."),
+    out: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the predictions here, as .csv or .parquet, at any fsspec address.",
+        ),
     ] = None,
+    batch: Batch = 16,
+    workers: Workers = None,
+    device: Device = None,
+    quiet: Quiet = False,
 ) -> None:
-    """Predict from image files with the model of a run folder.
+    """Predict images with the model of a run folder.
+
+    Each image gets a prediction, and a flag where it is unlike the training images. Ends with code
+    1 where an image has no prediction; the others have theirs.
 
     \b
     Examples:
       supremix predict runs/hc18-supremix image.png --pixel-size 0.14
-      supremix predict runs/brains scans/*.nii.gz --with sex=female --table ages.csv
+      supremix predict runs/brains scans --with sex=female --out predictions.csv
+      supremix predict runs/brains new/patients.xlsx --out predictions.parquet
       supremix predict runs/brains
     """
-    import supremix
-    from supremix.storage.retry import storage_errors
+    from supremix.progress.progress import Steps
+    from supremix.reports import write_file
 
     given = _covariates(covariates or [], pixel_size)
-    trained = supremix.load(model)
+    trained = load_on(device, model)
     if not images:
         _show_expected(trained)
         return
-    if table is not None:
-        with storage_errors(str(table)):
-            table.open("a", encoding="utf-8").close()  # found out before the predictions
-    predictions, failures = _predict_each(trained, images, given)
-    if predictions:
-        shown = Table("image", f"prediction ({trained.card.unit})", box=None, pad_edge=False)
-        for image, value in predictions.items():
-            shown.add_row(image, f"{value:.2f}")
-        Console().print(shown)
-    if table is not None:
-        rows = [(image, value, trained.card.unit) for image, value in predictions.items()]
-        with table.open("w", encoding="utf-8", newline="") as file:
-            csv.writer(file).writerows([("image", "prediction", "unit"), *rows])
-    for image, reason in failures.items():
-        Console(stderr=True).print(f"{image}: {reason}", style="red", soft_wrap=True)
-    if failures:
+    if out is not None:
+        check_target(out)
+    with Display(ProgressConsole(), f"predicting with {model}", quiet=quiet) as display:
+        steps = Steps("predicting images", display)
+        table = trained.predict_table(images, given, batch=batch, workers=workers, progress=steps)
+    if out is None:
+        _show_predictions(table, trained.card.unit)
+    else:
+        write_file(out, _content(table, out))
+    failed = _show_summary(table, out, bool(out) and not quiet)
+    if failed:
         raise typer.Exit(1)
+
+
+def load_on(device: str | None, model: str) -> TrainedModel:
+    """The model of a run, on a device; by default on a GPU where there is one."""
+    import torch
+
+    import supremix
+
+    chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    return supremix.load(model, device=chosen)
+
+
+def check_target(out: str) -> None:
+    """Find out before the work whether a file of predictions can be written."""
+    from supremix.storage.paths import is_local, to_path
+    from supremix.storage.retry import storage_errors
+
+    if not out.lower().endswith((".csv", ".parquet")):
+        raise typer.BadParameter(f"{out!r} ends in neither .csv nor .parquet", param_hint="--out")
+    with storage_errors(out):
+        path = to_path(out)
+        if is_local(path):
+            there = path.exists()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.open("a", encoding="utf-8").close()
+            if not there:
+                path.unlink()
+
+
+def _content(table: pl.DataFrame, out: str) -> bytes:
+    buffer = io.BytesIO()
+    if out.lower().endswith(".csv"):
+        table.write_csv(buffer)
+    else:
+        table.write_parquet(buffer)
+    return buffer.getvalue()
 
 
 def _show_expected(trained: TrainedModel) -> None:
@@ -95,17 +163,42 @@ def _covariates(assignments: list[str], pixel_size: float | None) -> dict[str, f
     return given if pixel_size is None else {**given, "pixel_size": pixel_size}
 
 
-def _predict_each(
-    trained: TrainedModel, images: list[str], covariates: dict[str, float | str]
-) -> tuple[dict[str, float], dict[str, str]]:
-    """One file at a time: a broken one is named and does not cost the others their prediction."""
-    from supremix.errors import DatasetError
+def _show_predictions(table: pl.DataFrame, unit: str) -> None:
+    shown = Table("image", f"prediction ({unit})", "", box=None, pad_edge=False)
+    for row in table.iter_rows(named=True):
+        if row["problem"] is None:
+            remarks = [
+                text
+                for column, text in (
+                    ("out_of_distribution", "unlike the training images"),
+                    ("in_training", "one of the training images"),
+                )
+                if row[column]
+            ]
+            shown.add_row(row["file"], f"{row['prediction']:.2f}", ", ".join(remarks))
+    if shown.rows:
+        Console().print(shown)
 
-    predictions: dict[str, float] = {}
-    failures: dict[str, str] = {}
-    for image in images:
-        try:
-            predictions[image] = float(trained.predict(image, **covariates))
-        except DatasetError as error:
-            failures[image] = str(error)
-    return predictions, failures
+
+def _show_summary(table: pl.DataFrame, out: str | None, summed: bool) -> int:
+    """Show what was predicted and what was not; returns the number of images that were not."""
+    failed = table.filter(table["problem"].is_not_null())
+    if summed:
+        words = f"{table.height - failed.height} of {table.height} images predicted, in {out}"
+        unlike, trained = (
+            int(table[name].sum() or 0) for name in ("out_of_distribution", "in_training")
+        )
+        words += f"; {unlike} are unlike the training images" if unlike else ""
+        words += f"; the model was trained on {trained} of them" if trained else ""
+        print_plain(Console(stderr=True), words)
+    show_problems(failed.select("file", "problem").rows())
+    return failed.height
+
+
+def show_problems(problems: Sequence[tuple[str, str]]) -> None:
+    """Show images without a prediction, by name with the reason; of many only the first."""
+    errors = Console(stderr=True)
+    for image, reason in problems[:SHOWN]:
+        errors.print(f"{image}: {reason}", style="red", soft_wrap=True, markup=False)
+    if len(problems) > SHOWN:
+        print_plain(errors, f"and {len(problems) - SHOWN} more without a prediction")

@@ -1,4 +1,4 @@
-"""Writing a trained network to two files that hold no code."""
+"""Writing a trained network, with facts of its training, to two files that hold no code."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from supremix.methods.base import Method
 from supremix.models import BinnedHead, Network
 from supremix.storage.paths import Address, to_path, write_bytes
 from supremix.storage.retry import WORKER_PATIENCE, with_retries
-from supremix.training.artifacts.format import DESCRIPTION, FORMAT, WEIGHTS
+from supremix.training.artifacts.format import DESCRIPTION, FORMAT, REFERENCE, WEIGHTS
+from supremix.training.artifacts.training_facts import training_facts
 from supremix.training.data.trial_data import TrialData
 from supremix.training.task import Task
 
@@ -34,7 +35,8 @@ def export_model(address: Address, run: ExportableRun) -> None:
     """Write model.safetensors and model.json of a run into a folder, each whole or not at all.
 
     The description comes last, so a folder with one has its weights. The projection head, of no
-    use after training, is left out. Storage that fails for a while is waited for.
+    use after training, is left out; facts of the training data go along, see `training_facts`.
+    Storage that fails for a while is waited for.
 
     Args:
         address: Path or fsspec address of the folder, which is made when missing.
@@ -45,8 +47,10 @@ def export_model(address: Address, run: ExportableRun) -> None:
         OSError: the storage refuses, and would again.
     """
     folder = to_path(address)
-    weights = save(_weights(run.ema_model.state_dict()))
-    text = json.dumps(describe(run), indent=1, sort_keys=True)
+    facts, reference = training_facts(run.task, run.data, run.ema_model)
+    tensors = {f"{REFERENCE}{name}": tensor for name, tensor in reference.items()}
+    weights = save(_weights(run.ema_model.state_dict()) | tensors)
+    text = json.dumps({**describe(run), "training": facts}, indent=1, sort_keys=True)
 
     def write() -> None:
         write_bytes(folder / WEIGHTS, weights)

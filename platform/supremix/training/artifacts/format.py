@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
-FORMAT = 1
+FORMAT = 2
 WEIGHTS = "model.safetensors"
 DESCRIPTION = "model.json"
+REFERENCE = "reference."
+"""Beginning of the names of the tensors that are no weights: see `training_facts`."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import polars as pl
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
@@ -18,18 +19,17 @@ from supremix._display import Displayed
 from supremix._errors import ModelError, ModelInputError
 from supremix.errors import RunFolderError
 from supremix.models import EncoderBuilder, EncoderSpec, Network
-from supremix.models.scaling import CovariateScale, TargetScale
 from supremix.storage.paths import Address, read_bytes, to_path
 from supremix.storage.retry import failures, storage_errors
-from supremix.training.artifacts.format import DESCRIPTION, WEIGHTS
+from supremix.training.artifacts.cohort import BATCH, Steps, predict_items
+from supremix.training.artifacts.format import DESCRIPTION, REFERENCE, WEIGHTS
+from supremix.training.artifacts.inference import Predictor
 from supremix.training.artifacts.pretrained import model_folder, read_description
-from supremix.training.data.trial_data import to_input
-from supremix.training.evaluation.evaluator import mean_views
 from supremix_datasets.cards.card import Card
 from supremix_datasets.cards.dataset import Dataset, Reader
 from supremix_datasets.errors import CovariateError
+from supremix_datasets.readers.own_table.cohort import list_cohort
 from supremix_datasets.registry import get, names
-from supremix_datasets.stores.clips import clip_step, covering_starts, take_clip
 from supremix_datasets.stores.conform import covariate_vector, present
 
 Image = str | os.PathLike[str] | NDArray[Any]
@@ -41,6 +41,7 @@ class TrainedModel(Displayed):
     Attributes:
         card: the dataset it was trained on: target, unit, covariates, grid.
         description: everything `model.json` says.
+        predictor: predicts images that are on the card's grid.
     """
 
     def __init__(
@@ -48,16 +49,14 @@ class TrainedModel(Displayed):
         description: dict[str, Any],
         network: Network,
         *,
+        reference: dict[str, Tensor],
         reader: Reader | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
         self.description = description
         self.card = Card.from_dict(description["card"])
-        self._network = network.to(device).eval()
-        self._reader, self._device = reader, torch.device(device)
-        self._target = TargetScale(**description["target"])
-        scale = description["covariates"]
-        self._covariates = CovariateScale(mean=tuple(scale["mean"]), std=tuple(scale["std"]))
+        self._reader = reader
+        self.predictor = Predictor(description, network, reference, device)
 
     @classmethod
     def load(
@@ -90,7 +89,8 @@ class TrainedModel(Displayed):
             raise ModelError(_unusable(folder, str(error))) from error
         network = _network(description, builder)
         try:
-            weights = load_tensors(read_bytes(folder / WEIGHTS))
+            tensors = load_tensors(read_bytes(folder / WEIGHTS))
+            weights = {n: t for n, t in tensors.items() if not n.startswith(REFERENCE)}
             missing, unexpected = network.load_state_dict(weights, strict=False)
         except (SafetensorError, RuntimeError, *failures()) as error:
             raise ModelError(_unusable(folder, f"{WEIGHTS} does not fit: {error}")) from error
@@ -98,7 +98,12 @@ class TrainedModel(Displayed):
             names = ", ".join([*missing, *unexpected][:5])
             raise ModelError(_unusable(folder, f"weights do not match the encoder: {names}"))
         reader = dataset.reader if dataset is not None else _reader(description)
-        return cls(description, network, reader=reader, device=device)
+        reference = {
+            name.removeprefix(REFERENCE): tensor
+            for name, tensor in tensors.items()
+            if name.startswith(REFERENCE)
+        }
+        return cls(description, network, reference=reference, reader=reader, device=device)
 
     def facts(self) -> dict[str, str]:
         """What it predicts, from what, and what it is made of."""
@@ -111,7 +116,7 @@ class TrainedModel(Displayed):
             "dataset": self.card.name,
             "method": self.description["method"],
             "encoder": self.description["encoder"]["name"],
-            "parameters": f"{sum(p.numel() for p in self._network.parameters()):,}",
+            "parameters": f"{sum(p.numel() for p in self.predictor.network.parameters()):,}",
         }
 
     @property
@@ -146,38 +151,73 @@ class TrainedModel(Displayed):
         single = isinstance(images, (str, os.PathLike, np.ndarray))
         items = [images] if single else list(images)
         rows = self._per_image(covariates, len(items))
-        values = [self._predict(item, row) for item, row in zip(items, rows, strict=True)]
+        values: list[float] = []
+        for start in range(0, len(items), BATCH):
+            part = zip(items[start : start + BATCH], rows[start : start + BATCH], strict=True)
+            shown = [present(self.card, self._decoded(item), row) for item, row in part]
+            values += self.predictor.evaluate(shown).predictions.tolist()
         return values[0] if single else np.array(values, dtype=np.float64)
 
-    def _predict(self, image: Image, covariates: dict[str, float | str]) -> float:
-        decoded = image if isinstance(image, np.ndarray) else self._decode(os.fspath(image))
-        shown = present(self.card, decoded, covariates)
-        pixels = to_input(self._inputs(shown.pixels), self.card.offset, self.card.gain)
-        known = self._covariates.standardise(shown.covariates[None]).to(self._device)
-        known = known.expand(len(pixels), -1)
-        axes = self.card.augmentation.flip_axes if self.description["flips"] else ()
-        with torch.inference_mode():
-            seen = mean_views(self._network, pixels, known, axes).mean(0, keepdim=True)
-            head = self._network.head
-            prediction = head(seen) if head.linear else seen[:, -1]
-            return float(self._target.restore(prediction)[0])
+    def predict_table(
+        self,
+        images: Address | Sequence[Address],
+        covariates: Mapping[str, float | str] | None = None,
+        *,
+        batch: int = BATCH,
+        workers: int | None = None,
+        progress: Steps | None = None,
+    ) -> pl.DataFrame:
+        """Predict a cohort: a folder of images, a table with a row an image, or files.
 
-    def _inputs(self, pixels: NDArray[Any]) -> Tensor:
-        """What the network is shown of an image, (1, C, *shape), or of a video: all its clips."""
-        if self.card.period is None:
-            return torch.from_numpy(np.ascontiguousarray(pixels))[None].to(self._device)
-        step = clip_step(self.card, thorough=self.description["flips"])
-        starts = covering_starts(len(pixels), self.card, step)
-        clips = np.stack([take_clip(pixels, start, self.card) for start in starts])
-        return torch.from_numpy(clips).to(self._device)
+        Args:
+            images: Address of a folder, of a table (CSV, TSV, XLSX, Parquet) with a column of
+                files and one for each covariate, of a dataset.toml that describes one; or
+                addresses of image files. See docs/predict.md.
+            covariates: Values, by the card's names, for every image for which a table has none.
+            batch: Images of a forward pass.
+            workers: Threads that decode; by default one for each CPU, at most 8.
+            progress: Called with the numbers of images done and in all.
 
-    def _decode(self, address: str) -> Any:
+        Returns:
+            A row an image, in their order, with the columns file, id, prediction, unit,
+            feature_distance, intensity_distance, out_of_distribution, in_training and problem; see
+            docs/predict.md. An image that cannot be predicted has a problem and no prediction.
+
+        Raises:
+            DatasetError: There is no such folder or table, or no row can have its covariates.
+            ModelInputError: The model's files cannot be read without its dataset.
+        """
+        several = isinstance(images, Sequence) and not isinstance(images, str)
+        addresses = [str(one) for one in images] if several else [str(images)]
+        listed = list_cohort(addresses, self.card, covariates)
+        table = predict_items(
+            self.predictor,
+            [one.found for one in listed],
+            self.reader,
+            batch=batch,
+            workers=workers,
+            progress=progress,
+        )
+        return table.select(
+            pl.Series("file", [one.file for one in listed], dtype=pl.String), pl.all()
+        )
+
+    def _decoded(self, image: Image) -> Any:
+        return image if isinstance(image, np.ndarray) else self.reader.decode(os.fspath(image))
+
+    @property
+    def reader(self) -> Reader:
+        """The reader that decodes files.
+
+        Raises:
+            ModelInputError: The dataset is not a built-in one, and was not given to `load`.
+        """
         if self._reader is None:
             raise ModelInputError(
                 f"the dataset {self.card.name!r} is not a built-in one, so its files cannot be "
                 "read: load the model with dataset=, or pass an array"
             )
-        return self._reader.decode(address)
+        return self._reader
 
     def _per_image(self, covariates: dict[str, Any], count: int) -> list[dict[str, float | str]]:
         words = {covariate.name for covariate in self.card.covariates if covariate.words}

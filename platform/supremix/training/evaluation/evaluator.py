@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -13,6 +13,7 @@ from supremix.losses import to_device
 from supremix.models import Network
 from supremix.training.data.trial_data import Positions, TrialData
 from supremix.training.distributed.collective import Collective, share, shares
+from supremix.training.evaluation.out_of_distribution import PERCENTILES, intensity_profile
 
 
 @dataclass(eq=False)
@@ -42,7 +43,13 @@ class Evaluator:
         Of a video, the mean over its clips; with flips, over more of them, and the mean over all
         combinations of the card's flip axes.
         """
-        return self._run(positions, flips)[:, : self.network.width]
+        return self._views(positions, flips)[:, : self.network.width]
+
+    @torch.no_grad()
+    def intensities(self, positions: Positions, *, flips: bool = False) -> Tensor:
+        """The `intensity_profile` (N, 7) of each image, of a video the mean over its clips."""
+        width = len(PERCENTILES)
+        return self._run(positions, flips, width, lambda images, _: intensity_profile(images))
 
     @torch.no_grad()
     def evaluate(self, positions: Positions, *, flips: bool = False) -> tuple[Tensor, Tensor]:
@@ -51,7 +58,7 @@ class Evaluator:
         Where features are averaged, so are standardised predictions; of a linear head the
         prediction of the mean is the same.
         """
-        seen = self._run(positions, flips)
+        seen = self._views(positions, flips)
         features = seen[:, : self.network.width]
         head = self.network.head
         predictions = head(features) if head.linear else seen[:, -1]
@@ -62,27 +69,41 @@ class Evaluator:
         """Predictions (N,) in the unit of the task, float64."""
         return self.evaluate(positions, flips=flips)[1]
 
-    def _run(self, positions: Positions, flips: bool) -> Tensor:
+    def _views(self, positions: Positions, flips: bool) -> Tensor:
         """The result of `mean_views`, in the order of the positions."""
+        axes = self.data.card.augmentation.flip_axes if flips else ()
+        self.network.eval()
+        return self._run(
+            positions,
+            flips,
+            self.network.width + (not self.network.head.linear),
+            lambda images, covariates: mean_views(self.network, images, covariates, axes),
+        )
+
+    def _run(
+        self,
+        positions: Positions,
+        flips: bool,
+        width: int,
+        compute: Callable[[Tensor, Tensor], Tensor],
+    ) -> Tensor:
+        """What is computed (B, width) of images and covariates, in the order of the positions."""
         world, rank = self.collective.world, self.collective.rank
         mine = positions[share(len(positions), rank, world)]
-        self.network.eval()
         indices, starts, owner = self.data.clips(mine, thorough=flips)
         parts = [
-            self._forward(indices[rows], None if starts is None else starts[rows], flips)
+            compute(*self._inputs(indices[rows], None if starts is None else starts[rows]))
             for rows in _chunks(len(indices), self.batch)
         ]
-        width = self.network.width + (not self.network.head.linear)
         own = torch.cat(parts) if parts else torch.zeros(0, width, device=self.data.device)
         if starts is not None:
-            own = _means(own, owner.to(own.device), len(mine))
+            own = means_of(own, owner.to(own.device), len(mine))
         return self.collective.gather(own, shares(len(positions), world))
 
-    def _forward(self, positions: Positions, starts: Positions | None, flips: bool) -> Tensor:
+    def _inputs(self, positions: Positions, starts: Positions | None) -> tuple[Tensor, Tensor]:
         images = self.data.images(positions, starts)
-        covariates = to_device(self.data.covariates[torch.from_numpy(positions)], images.device)
-        axes = self.data.card.augmentation.flip_axes if flips else ()
-        return mean_views(self.network, images, covariates, axes)
+        known = self.data.covariates[torch.from_numpy(positions)]
+        return images, to_device(known, images.device)
 
 
 def mean_views(
@@ -104,7 +125,7 @@ def mean_views(
     return torch.stack(views).mean(0) if len(views) > 1 else views[0]
 
 
-def _means(rows: Tensor, owner: Tensor, count: int) -> Tensor:
+def means_of(rows: Tensor, owner: Tensor, count: int) -> Tensor:
     """(R, F) -> (count, F): the mean of the rows of each owner (R,)."""
     total = rows.new_zeros(count, rows.shape[1]).index_add_(0, owner, rows)
     return total / torch.bincount(owner, minlength=count).to(rows.dtype)[:, None]

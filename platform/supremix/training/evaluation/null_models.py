@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
@@ -13,24 +14,49 @@ from supremix.training.data.trial_data import Positions, TrialData
 Array = NDArray[np.float64]
 
 
-def null_predictions(data: TrialData, positions: Positions) -> dict[str, Array]:
-    """Predictions of models without an image, fitted to the samples that the trial is fitted to.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NullModels:
+    """Models without an image, fitted to the samples that a trial is fitted to.
 
     Args:
-        data: The samples.
-        positions: (N,) indices in the store of the samples to predict.
-
-    Returns:
-        Columns (N,) in the task's unit: `null_prediction`, the median of the fitted labels, and
-        `linear_prediction`, linear in the covariates; NaN where the dataset has none.
+        median: Median of the fitted labels, in the task's unit.
+        linear: Constant and K coefficients of the standardised covariates; empty where the dataset
+            has none.
     """
-    labels = data.store.targets[data.fit].astype(np.float64)
-    median, linear = (np.full(len(positions), value) for value in (np.median(labels), np.nan))
-    if data.card.covariates:
-        inputs = data.covariate_scale.standardise(data.store.covariates).double().numpy()
-        inputs = np.column_stack([np.ones(len(inputs)), inputs])
-        linear = inputs[positions] @ least_absolute(inputs[data.fit], labels)
-    return {"null_prediction": median, "linear_prediction": linear}
+
+    median: float
+    linear: tuple[float, ...]
+
+    @classmethod
+    def fit(cls, data: TrialData) -> NullModels:
+        """The models of a trial's data."""
+        labels = data.store.targets[data.fit].astype(np.float64)
+        linear: Array = np.zeros(0)
+        if data.card.covariates:
+            linear = least_absolute(_with_ones(data.covariates.numpy()[data.fit]), labels)
+        return cls(median=float(np.median(labels)), linear=tuple(linear.tolist()))
+
+    def predict(self, covariates: NDArray[Any]) -> dict[str, Array]:
+        """Predictions for standardised covariates (N, K).
+
+        Returns:
+            Columns (N,) in the task's unit: `null_prediction`, the median, and
+            `linear_prediction`, linear in the covariates; NaN where the dataset has none.
+        """
+        linear = np.full(len(covariates), np.nan)
+        if self.linear:
+            linear = _with_ones(covariates) @ np.array(self.linear)
+        median = np.full(len(covariates), self.median)
+        return {"null_prediction": median, "linear_prediction": linear}
+
+
+def null_predictions(data: TrialData, positions: Positions) -> dict[str, Array]:
+    """Predictions of `NullModels` of a trial's data, for samples (N,) of its store."""
+    return NullModels.fit(data).predict(data.covariates.numpy()[positions])
+
+
+def _with_ones(covariates: NDArray[Any]) -> Array:
+    return np.column_stack([np.ones(len(covariates)), covariates.astype(np.float64)])
 
 
 def least_absolute(inputs: Array, labels: Array) -> Array:
