@@ -187,9 +187,9 @@ class TrainedModel(Displayed):
             DatasetError: There is no such folder or table, or no row can have its covariates.
             ModelInputError: The model's files cannot be read without its dataset.
         """
-        several = isinstance(images, Sequence) and not isinstance(images, str)
-        addresses = [str(one) for one in images] if several else [str(images)]
-        listed = list_cohort(addresses, self.card, covariates)
+        if isinstance(images, str) or not isinstance(images, Sequence):
+            images = [images]
+        listed = list_cohort([str(one) for one in images], self.card, covariates)
         table = predict_items(
             self.predictor,
             [one.found for one in listed],
