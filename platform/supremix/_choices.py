@@ -18,3 +18,6 @@ SAMPLERS = ("tpe", "gp", "random")
 
 PRUNERS = ("halving", "median", "none")
 """Stopping rules by name, those of `supremix.tuning.pruners.registry`."""
+
+SCHEDULES = ("inverse-sqrt", "constant", "schedule-free", "warmup-stable-decay", "one-cycle")
+"""Schedules of the learning rate by name, those of `supremix.training.steps.schedule`."""

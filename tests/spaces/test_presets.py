@@ -35,7 +35,7 @@ def test_presets_are_sound_on_any_label_axis(method: str, window: float, label_b
 
 TRAINING = (
     "projection_dim", "batch_size", "lr", "weight_decay", "pretrain_share", "head", "finetune_lr",
-    "finetune_batch_size",
+    "finetune_batch_size", "schedule",
 )  # fmt: skip
 STARTS = {
     "supcon": {"temperature": 0.07, "label_bin": 2.0},
@@ -78,6 +78,7 @@ def test_supremix_starts_from_the_published_loss() -> None:
         "head": "finetune",
         "finetune_lr": 3e-3,
         "finetune_batch_size": None,
+        "schedule": "inverse-sqrt",
     }
     pairs = ("mix_pos", (True,))
     assert space["window"] == Float(4.0, 40.0, log=True, default=20.0, when=pairs)
@@ -115,7 +116,7 @@ def test_lengths_of_the_label_axis_follow_the_label_scale_or_else_the_bin() -> N
 
 def test_l1_searches_what_it_has() -> None:
     space = space_for("l1", window=20.0, label_bin=2.0, train_size=486)
-    assert space.names == ("batch_size", "lr", "weight_decay")
+    assert space.names == ("batch_size", "lr", "weight_decay", "schedule")
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import torch
 from supremix.models import EncoderSpec, Network
 from supremix.training import Task, TrialRun
 from supremix.training.steps.ema import Averager
+from supremix.training.steps.schedule import Schedule
 
 
 def make() -> tuple[Network, Network]:
@@ -19,7 +20,8 @@ def make() -> tuple[Network, Network]:
 @pytest.mark.parametrize("steps", [3.0, 1000.0])
 def test_it_is_the_exponential_average_with_a_gradual_start(steps: float) -> None:
     network, average = make()
-    averager = Averager(network, average, steps=steps)
+    schedule = Schedule(name="one-cycle", peak=1, steps=10, epoch_steps=1, averaging=steps / 10)
+    averager = Averager(network, average, schedule.kept)
     expected = average.head.bias.clone()
     for step in range(30):
         with torch.no_grad():
@@ -38,7 +40,7 @@ def test_without_a_time_constant_it_is_the_network_itself(task: Task) -> None:
     network, average = make()
     with torch.no_grad():
         network.head.bias += 3
-    Averager(network, average, steps=0).update(0)
+    Averager(network, average, lambda step: 0.0).update(0)
     assert torch.equal(average.head.bias, network.head.bias)
     run = TrialRun(dataclasses.replace(task, averaging=0.0), {})
     run.advance()

@@ -9,9 +9,12 @@ from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 from torch import Tensor
 from torch.nn import functional
 
+from supremix._choices import SCHEDULES
 from supremix._errors import ConfigError
 from supremix.methods.recipes import Recipe
 from supremix_datasets.cards.card import Card
+
+DEFAULT_SCHEDULE = "inverse-sqrt"
 
 Objective = Literal["contrastive", "regression", "probe"]
 
@@ -34,7 +37,8 @@ class Stage:
             `recipes.Bindable`.
         lr: Peak of the learning rate.
         weight_decay: Weight decay of the matrices.
-        warmup: Share of the steps on the way up to the peak.
+        schedule: Schedule of the learning rate, one of `supremix.training.steps.schedule`.
+        warmup: Share of the steps on the way up to the peak of "one-cycle".
         clip: Largest norm of the gradient, None for no limit.
         projection_dim: Width of the embedding of a contrastive stage. None for no projection
             head: the embedding is the joined features.
@@ -48,6 +52,7 @@ class Stage:
     loss: Callable[..., Tensor] | None = None
     lr: float = 0.0
     weight_decay: float = 0.0
+    schedule: str = DEFAULT_SCHEDULE
     warmup: float = 0.1
     clip: float | None = 5.0
     projection_dim: int | None = 128
@@ -58,6 +63,10 @@ class Stage:
             raise ConfigError(
                 f"a stage needs at least one epoch and one image a step, stage {self.name!r} has "
                 f"epochs={self.epochs}, batch_size={self.batch_size}"
+            )
+        if self.schedule not in SCHEDULES:
+            raise ConfigError(
+                f"schedule must be one of {', '.join(SCHEDULES)}, found {self.schedule!r}"
             )
         if self.recipe is not None and self.objective != "regression":
             raise ConfigError(

@@ -11,7 +11,7 @@ from torch import Tensor
 from supremix._errors import ConfigError
 from supremix.losses import DensityWeights, HuberLoss, mse
 from supremix.losses.density import REWEIGHTINGS
-from supremix.methods.base import Stage, absolute_error, from_config, label_bin_of
+from supremix.methods.base import DEFAULT_SCHEDULE, Stage, absolute_error, from_config, label_bin_of
 from supremix.methods.recipes import Bindable, Recipe, Smoothing, legal
 from supremix.methods.terms import FeatureTerm, InTaskUnit
 from supremix_datasets.cards.card import Card
@@ -28,11 +28,13 @@ class EndToEndConfig:
         batch_size: Images of a step.
         lr: Peak learning rate of AdamW.
         weight_decay: Weight decay of the matrices.
+        schedule: Schedule of the learning rate, see `supremix.training.steps.schedule.Schedule`.
     """
 
     batch_size: int = 16
     lr: float = 4e-3
     weight_decay: float = 0.05
+    schedule: str = DEFAULT_SCHEDULE
 
     def objective(self, card: Card) -> Callable[..., Tensor] | Bindable:
         """The loss of the stage, the absolute error unless a method has another."""
@@ -138,6 +140,7 @@ class EndToEnd:
                 loss=loss,
                 lr=config.lr,
                 weight_decay=config.weight_decay,
+                schedule=config.schedule,
                 recipe=recipe,
             ),
         )

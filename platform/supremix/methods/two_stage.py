@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from supremix._errors import ConfigError
-from supremix.methods.base import Stage, absolute_error
+from supremix.methods.base import DEFAULT_SCHEDULE, Stage, absolute_error
 from supremix.methods.recipes import legal
 from supremix_datasets.cards.card import Card
 
@@ -56,6 +56,8 @@ class TwoStageConfig:
             (2 of it at least), since a step of the pretraining takes two views of each image.
         pretrain_share: Share of the epochs spent in pretraining, when fine-tuning follows.
         projection_dim: Width of the embedding.
+        schedule: Schedule of the learning rate in both stages, see
+            `supremix.training.steps.schedule.Schedule`.
 
     Raises:
         ConfigError: A value is not legal.
@@ -69,6 +71,7 @@ class TwoStageConfig:
     finetune_batch_size: int | None = None
     pretrain_share: float = 0.25
     projection_dim: int = 128
+    schedule: str = DEFAULT_SCHEDULE
 
     def __post_init__(self) -> None:
         if self.head not in _HEADS:
@@ -127,6 +130,7 @@ class TwoStage:
             lr=config.lr,
             weight_decay=config.weight_decay,
             projection_dim=config.embedding(card),
+            schedule=config.schedule,
         )
         return pretrain, _regress(config, epochs - first)
 
@@ -143,4 +147,5 @@ def _regress(config: TwoStageConfig, epochs: int) -> Stage:
         loss=absolute_error,
         lr=config.finetune_lr,
         weight_decay=config.weight_decay,
+        schedule=config.schedule,
     )

@@ -78,6 +78,7 @@ _TRAINING: Parameters = {
     "batch_size": lambda facts: batch_size(facts.train_size, default=32, steps=8),
     "lr": Float(1e-3, 1e-2, log=True, default=3e-3),
     "weight_decay": Float(1e-3, 2e-1, log=True, default=5e-2),
+    "schedule": Fixed("inverse-sqrt"),
     "pretrain_share": Float(0.1, 0.8, default=0.25),
     "head": Choice(("finetune", "probe")),
     "finetune_lr": Float(3e-4, 6e-3, log=True, default=3e-3, when=_FINETUNED),

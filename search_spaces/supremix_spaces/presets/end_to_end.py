@@ -93,6 +93,7 @@ _TRAINING: Parameters = {
     "batch_size": lambda facts: batch_size(facts.train_size, default=16, steps=16),
     "lr": Float(1e-3, 1e-2, log=True, default=4e-3),
     "weight_decay": Float(1e-3, 2e-1, log=True, default=5e-2),
+    "schedule": Fixed("inverse-sqrt"),
 }
 
 END_TO_END: dict[str, Preset] = {name: preset(own, _TRAINING) for name, own in _OWN.items()}

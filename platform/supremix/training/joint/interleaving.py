@@ -14,8 +14,8 @@ from supremix.training.data.randomness import derive, seeded_generator
 from supremix.training.distributed.collective import Collective
 from supremix.training.steps.ema import Averager
 from supremix.training.steps.precision import Precision
-from supremix.training.steps.schedule import build_optimizer, rate, set_rate
-from supremix.training.steps.stage_trainer import StageTask, StageTrainer
+from supremix.training.steps.schedule import averaged_by_optimizer, build_optimizer, set_rate
+from supremix.training.steps.stage_trainer import StageTask, StageTrainer, schedule_of
 
 
 class Interleaver:
@@ -47,17 +47,21 @@ class Interleaver:
         self.trainers = [
             StageTrainer(one, key=key, precision=precision, collective=collective) for one in tasks
         ]
-        union = nn.ModuleList([one.model for one in tasks])
-        averages = nn.ModuleList([one.ema_model for one in tasks])
+        self._union = nn.ModuleList([one.model for one in tasks])
+        self._averages = nn.ModuleList([one.ema_model for one in tasks])
         self._optimizer = build_optimizer(
-            union, lr=self._stage.lr, weight_decay=self._stage.weight_decay
+            self._union,
+            lr=self._stage.lr,
+            weight_decay=self._stage.weight_decay,
+            schedule=self._stage.schedule,
         )
         for trainer in self.trainers:
             trainer.optimizer, trainer.scaler = self._optimizer, tasks[0].scaler
         self._per_epoch = sum(trainer.batches.steps for trainer in self.trainers)
-        self._steps = self._stage.epochs * self._per_epoch
-        averaging = tasks[0].task.averaging
-        self._averager = Averager(union, averages, steps=averaging * self._steps)
+        self._schedule = schedule_of(
+            self._stage, self._per_epoch, averaging=tasks[0].task.averaging
+        )
+        self._averager = Averager(self._union, self._averages, self._schedule.kept)
 
     def epoch(self, epoch: int) -> list[tuple[float, float]]:
         """Train for one epoch of the stage; of each task the mean loss, and the last rate.
@@ -73,11 +77,12 @@ class Interleaver:
         torch.manual_seed(derive(*self._key, epoch, "global", self._collective.rank))
         batches = [trainer.batches.epoch(epoch) for trainer in self.trainers]
         for step, turn in enumerate(self._order(epoch), start=epoch * self._per_epoch):
-            lr = rate(step, self._steps, self._stage.lr, warmup=self._stage.warmup)
+            lr = self._schedule.rate(step)
             set_rate(self._optimizer, lr)
             batch = next(batches[turn])
             totals[turn].add_(self.trainers[turn].step(batch), alpha=len(batch.members))
             self._averager.update(step)
+        averaged_by_optimizer(self._optimizer, self._union, self._averages)
         for trainer in self.trainers:
             if trainer.regression is not None:
                 trainer.regression.end_epoch()

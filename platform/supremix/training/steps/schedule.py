@@ -1,56 +1,133 @@
-"""The learning rate as a pure function of the step, and the optimizer it drives."""
+"""The learning rate and the average of weights as pure functions of the step, and the optimizer.
+
+Two schedules plan for the length of a stage: "one-cycle" and "warmup-stable-decay" lower the rate
+towards its end. The others are anytime: what a step does depends on the steps before it alone, so
+after any epoch the average of weights is what a training of just that length ends with, and a
+training can be prolonged. docs/schedules.md compares them.
+"""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import torch
+from schedulefree import AdamWScheduleFree
 from torch import nn
 
+from supremix._choices import SCHEDULES as SCHEDULES
+
+ANYTIME = ("inverse-sqrt", "constant", "schedule-free")
+"""The schedules that do not depend on the length of a stage."""
+
 _FLOOR = 1e-3
+_RISE = 100
+_DECAY = 0.2
+_HALF_LIFE = 500
+_MOMENTUM, _SQUARES = 0.9, 0.99
 
 
-def rate(step: int, steps: int, peak: float, *, warmup: float = 0.1) -> float:
-    """One cycle: a half-cosine up to the peak, a half-cosine down to a thousandth of it.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Schedule:
+    """Learning rate of a stage and weights of its running average, step by step.
 
-    A function of the step alone, so that nothing has to be saved to resume
-    (after Smith and Topin 2018, arXiv 1708.07120).
+    Functions of the step alone, so that nothing has to be saved to resume.
 
     Args:
-        step: 0 <= step < steps.
-        steps: all steps of the stage.
-        peak: the highest rate.
-        warmup: share of the steps on the way up, 0 <= warmup < 1.
-
-    >>> rate(0, 1, 0.1, warmup=0.0)
-    0.1
+        name: One of `SCHEDULES`. "one-cycle": a half-cosine up to the peak, a half-cosine down to a
+            thousandth of it (after Smith and Topin 2018, arXiv 1708.07120). "warmup-stable-decay":
+            constant, then down to 0 as 1 - √x over the last fifth (Hägele et al. 2024,
+            arXiv 2405.18392). "constant". "inverse-sqrt": peak / √(1 + t / 500), t the steps after
+            the warm-up. "schedule-free": constant, with the optimizer of Defazio et al. 2024
+            (arXiv 2405.15682), which averages by itself.
+        peak: The highest rate.
+        steps: Steps of the stage.
+        epoch_steps: Steps of an epoch. All but "one-cycle" warm up linearly over two epochs, 100
+            steps at most.
+        warmup: Share of the steps on the way up of "one-cycle", 0 <= warmup < 1.
+        averaging: Time constant of the running average, as a share of all steps, or of the steps so
+            far where the schedule is anytime. 0 takes the weights themselves.
     """
-    if not 0 <= step < steps:
-        raise ValueError(f"step must lie in 0..{steps - 1}, found {step}")
-    rising = round(warmup * steps)
-    if step < rising:
-        return peak * _between(_FLOOR, 1.0, (step + 1) / (rising + 1))
-    falling = steps - rising
-    return peak * _between(1.0, _FLOOR, (step - rising) / falling)
+
+    name: str
+    peak: float
+    steps: int
+    epoch_steps: int
+    warmup: float = 0.1
+    averaging: float = 0.1
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step, counted from 0."""
+        if self.name == "one-cycle":
+            return self.peak * self._cycle(step)
+        rising = min(_RISE, 2 * self.epoch_steps)
+        rate = self.peak * min(1.0, (step + 1) / rising)
+        if self.name == "inverse-sqrt":
+            return rate / math.sqrt(1 + max(0, step - rising) / _HALF_LIFE)
+        if self.name == "warmup-stable-decay":
+            left = (self.steps - step) / (_DECAY * self.steps)
+            return rate * (1 - math.sqrt(1 - min(left, 1.0)))
+        return rate
+
+    def kept(self, step: int) -> float:
+        """Share of the running average that stays in it at a step, counted from 0.
+
+        With a growing time constant it is the average over the latter part of the steps so far
+        (Shamir and Zhang 2013, arXiv 1212.1824); with a fixed one it is reached gradually.
+        """
+        if not self.averaging:
+            return 0.0
+        if self.name in ANYTIME:
+            return step / (step + 1 / self.averaging)
+        constant = self.averaging * self.steps
+        return min(1 - 1 / constant, (1 + step) / (10 + step)) if constant > 1 else 0.0
+
+    def _cycle(self, step: int) -> float:
+        rising = round(self.warmup * self.steps)
+        if step < rising:
+            return _between(_FLOOR, 1.0, (step + 1) / (rising + 1))
+        return _between(1.0, _FLOOR, (step - rising) / (self.steps - rising))
 
 
 def _between(start: float, end: float, share: float) -> float:
     return end + (start - end) * 0.5 * (1 + math.cos(math.pi * share))
 
 
-def build_optimizer(module: nn.Module, *, lr: float, weight_decay: float) -> torch.optim.AdamW:
+def build_optimizer(
+    module: nn.Module, *, lr: float, weight_decay: float, schedule: str = "one-cycle"
+) -> torch.optim.Optimizer:
     """AdamW (Loshchilov 2019) without decay on biases and norms, that is on vectors."""
     trained = [p for p in module.parameters() if p.requires_grad]
     groups: list[dict[str, Any]] = [
         {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
         {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
     ]
+    if schedule == "schedule-free":
+        optimizer: Any = AdamWScheduleFree(groups, lr=lr, betas=(_MOMENTUM, _SQUARES))
+        optimizer.train()
+        return optimizer
     # Fused: one pass over all tensors instead of a dozen small operations for each.
-    return torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.99), fused=True)
+    return torch.optim.AdamW(groups, lr=lr, betas=(_MOMENTUM, _SQUARES), fused=True)
 
 
 def set_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
     """Give every parameter group the same rate."""
     for group in optimizer.param_groups:
         group["lr"] = lr
+
+
+@torch.no_grad()
+def averaged_by_optimizer(
+    optimizer: torch.optim.Optimizer, network: nn.Module, average: nn.Module
+) -> None:
+    """Put the weights that a schedule-free optimizer averages into `average`; others have none.
+
+    The network in training holds y = (1 - β) z + β x, the optimizer z; x is the average.
+    """
+    if not isinstance(optimizer, AdamWScheduleFree):
+        return
+    for mean, own in zip(average.parameters(), network.parameters(), strict=True):
+        state = optimizer.state.get(own, {})
+        if "z" in state:
+            mean.copy_(own.lerp(state["z"], 1 - 1 / _MOMENTUM))

@@ -23,7 +23,12 @@ from supremix.training.steps.ema import Averager
 from supremix.training.steps.gradient_cache import ChunkedStep
 from supremix.training.steps.precision import Precision
 from supremix.training.steps.regression_step import RegressionStep
-from supremix.training.steps.schedule import build_optimizer, rate, set_rate
+from supremix.training.steps.schedule import (
+    Schedule,
+    averaged_by_optimizer,
+    build_optimizer,
+    set_rate,
+)
 from supremix.training.steps.state import frozen
 from supremix.training.task import Task
 
@@ -96,10 +101,13 @@ class StageTrainer:
         self.batches = Batches(
             stage, data, key=key, augment=task.augment, collective=collective, chunk=task.chunk
         )
-        self.optimizer = build_optimizer(network, lr=stage.lr, weight_decay=stage.weight_decay)
+        self.optimizer = build_optimizer(
+            network, lr=stage.lr, weight_decay=stage.weight_decay, schedule=stage.schedule
+        )
         self.scaler = part.scaler
-        self._steps = stage.epochs * self.batches.steps
-        self._averager = Averager(network, part.ema_model, steps=task.averaging * self._steps)
+        self._schedule = schedule_of(stage, self.batches.steps, averaging=task.averaging)
+        self._ema_model = part.ema_model
+        self._averager = Averager(network, part.ema_model, self._schedule.kept)
 
     def epoch(self, epoch: int) -> tuple[float, float]:
         """Train for one epoch of this stage; mean loss of all workers, and the last rate.
@@ -113,11 +121,12 @@ class StageTrainer:
         # Dropout in a user's encoder draws from the global generator of the worker.
         torch.manual_seed(derive(*self._key, epoch, "global", self._collective.rank))
         for step, batch in enumerate(self.batches.epoch(epoch), start=before):
-            lr = rate(step, self._steps, self.stage.lr, warmup=self.stage.warmup)
+            lr = self._schedule.rate(step)
             set_rate(self.optimizer, lr)
             # Summed on the device: reading a number every step would make the device wait.
             total.add_(self.step(batch), alpha=len(batch.members))
             self._averager.update(step)
+        averaged_by_optimizer(self.optimizer, self._network, self._ema_model)
         if self.regression is not None:
             self.regression.end_epoch()
         loss = float(self._collective.sum(total)) / len(self._data.fit)
@@ -189,6 +198,18 @@ class StageTrainer:
         labels = self._data.labels[torch.from_numpy(batch.members)].repeat_interleave(views)
         anchors = slice(views * own.start, views * own.stop)
         return self.loss(everyone, labels, generator=batch.generator, anchors=anchors)
+
+
+def schedule_of(stage: Stage, epoch_steps: int, *, averaging: float) -> Schedule:
+    """The schedule of a stage whose epochs have so many steps."""
+    return Schedule(
+        name=stage.schedule,
+        peak=stage.lr,
+        steps=stage.epochs * epoch_steps,
+        epoch_steps=epoch_steps,
+        warmup=stage.warmup,
+        averaging=averaging,
+    )
 
 
 def _parallel(network: Network, collective: Collective) -> torch.nn.Module:
