@@ -18,7 +18,13 @@ OURS: dict[str, set[str]] = {
     "supremix_reports": set(),
     "supremix.losses": {ERRORS},
     "supremix.models": {ERRORS, CHOICES},
-    "supremix.methods": {ERRORS, "supremix.losses", "supremix.models", "supremix_datasets"},
+    "supremix.methods": {
+        CHOICES,
+        ERRORS,
+        "supremix.losses",
+        "supremix.models",
+        "supremix_datasets",
+    },
     "supremix.storage": {ERRORS, "supremix.errors", "supremix_datasets"},
     "supremix.training": {
         CHOICES,
