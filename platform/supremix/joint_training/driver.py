@@ -18,6 +18,7 @@ from supremix.errors import JointInterrupted, SearchFailedError
 from supremix.joint_training.report import ALONE, JOINT, Trained, is_reported, write_joint_tables
 from supremix.progress.progress import Listener, Progress, Steps
 from supremix.runs.folder import RunFolder, describe_environment, write_json_once
+from supremix.search.cohort import cohort_rows
 from supremix.search.driver import started_executor
 from supremix.search.prepare import find_resources, kept_identity, make_task
 from supremix.search.shared_session import SharedSession, shared_session
@@ -97,7 +98,13 @@ def _train(spec: JointSpec, run: RunFolder, listen: Listener) -> None:
             for training in _trainings(spec, run, tasks)
         ]
     units = {name: store.card.unit for name, store in stores.items()}
-    write_joint_tables(run, trained, method=spec.first.resolve_method().name, units=units)
+    method = spec.first.resolve_method().name
+    cohort = [
+        row
+        for one in resources.values()
+        for row in cohort_rows(one.store, one.splits, run=run.name)
+    ]
+    write_joint_tables(run, trained, method=method, units=units, cohort=cohort)
     run.sweep(set())
 
 

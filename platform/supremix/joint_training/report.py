@@ -81,17 +81,28 @@ def is_reported(folder: UPath) -> bool:
 
 
 def write_joint_tables(
-    run: RunFolder, trained: Sequence[Trained], *, method: str, units: Mapping[str, str]
+    run: RunFolder,
+    trained: Sequence[Trained],
+    *,
+    method: str,
+    units: Mapping[str, str],
+    cohort: Sequence[Row],
 ) -> None:
-    """Write curves, predictions and mae as Parquet, and last the page that compares the models.
+    """Write the tables as Parquet, and last the page that compares the models.
 
     Args:
         run: Run folder.
         trained: The joint training, then those of one dataset each.
         method: Name of the method.
         units: Unit of the target of each dataset.
+        cohort: Rows of the table ``cohort``.
     """
-    with_retries(lambda: _write(run, trained, method, units), f"the tables in {run.path}")
+
+    def write() -> None:
+        write_table(str(run.path), "cohort", cohort)
+        _write(run, trained, method, units)
+
+    with_retries(write, f"the tables in {run.path}")
 
 
 def _write(

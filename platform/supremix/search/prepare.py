@@ -140,16 +140,20 @@ def find_resources(
         gpus=spec.gpus_per_worker,
     )
     store = prepare_store(spec, listen, expected)
-    splits = supremix_datasets.assign(
+    resources = Resources(plan=plan, store=store, splits=splits_of(spec, store))
+    if resources.copies:
+        listen(Progress(message=resources.copies, warning=True))
+    return resources
+
+
+def splits_of(spec: SearchSpec, store: Store) -> Any:
+    """(N,) split of each image: train, val or test."""
+    return supremix_datasets.assign(
         store.index,
         seed=spec.split_seed,
         fractions=spec.fractions,
         keep_copies_together=spec.keep_copies_together,
     )
-    resources = Resources(plan=plan, store=store, splits=splits)
-    if resources.copies:
-        listen(Progress(message=resources.copies, warning=True))
-    return resources
 
 
 def make_task(spec: SearchSpec, store: Store, plan: WorkerGroupPlan) -> Task:

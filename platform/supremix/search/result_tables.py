@@ -10,7 +10,8 @@ import polars as pl
 from supremix.cluster.tune.trial_template import TrialTemplate
 from supremix.errors import RunFolderError
 from supremix.runs.folder import RunFolder
-from supremix.search.prepare import PreparedSearch
+from supremix.search.cohort import cohort_rows
+from supremix.search.prepare import PreparedSearch, splits_of
 from supremix.storage.retry import storage_errors, with_retries
 from supremix.tuning.ledger.ledger import (
     END,
@@ -42,7 +43,7 @@ of their own, and of a joint objective the dataset and what the trial's error is
 
 
 def write_search_tables(prepared: PreparedSearch, events: Iterable[Event]) -> None:
-    """Write trials, curves, measures, predictions and mae as Parquet, and the summary.
+    """Write trials, curves, measures, cohort, predictions and mae as Parquet, and the summary.
 
     Trials under way (the search was interrupted) appear as stopped. Storage that fails for a while
     is waited for.
@@ -72,6 +73,8 @@ def _write(prepared: PreparedSearch, events: list[Event]) -> None:
     write_table(folder, "trials", trials)
     write_table(folder, "curves", [row for r in records for row in _curve(r, source)])
     write_table(folder, "measures", [row for r in records for row in _measures(r, source)])
+    cohort = cohort_rows(prepared.store, splits_of(spec, prepared.store), run=prepared.run.name)
+    write_table(folder, "cohort", cohort)
     density = LabelDensity.of(prepared.labels, card.label_bin)
     files = prediction_files(events, card.name)
     if files:

@@ -118,6 +118,24 @@ class Headline:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FlowStep:
+    """A step of a flow, and what leaves it there."""
+
+    text: str
+    aside: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flow:
+    """Steps that lead to one another, the last one to several ends."""
+
+    kind: ClassVar[str] = "flow"
+    title: str
+    steps: tuple[FlowStep, ...]
+    ends: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
     """Names with what belongs to each: a definition list."""
 
@@ -133,7 +151,7 @@ class Code:
     lines: tuple[str, ...]
 
 
-Part = Headline | Table | Picture | Missing | Paragraph | Listing | Code
+Part = Headline | Flow | Table | Picture | Missing | Paragraph | Listing | Code
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

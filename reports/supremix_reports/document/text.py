@@ -11,6 +11,7 @@ from supremix_reports.document.markdown import plain
 from supremix_reports.document.parts import (
     Cell,
     Code,
+    Flow,
     Headline,
     Listing,
     Missing,
@@ -65,6 +66,7 @@ def _block(part: Part, *, pictures: bool) -> str:
         return f"{image}**{plain(part.title)}.** {plain(part.caption)}"
     writers: dict[type, Callable[[Any], str]] = {
         Headline: _headline,
+        Flow: _flow,
         Table: _table,
         Missing: lambda it: f"**{plain(it.title)}** is not shown: {plain(it.reason)}",
         Paragraph: _paragraph,
@@ -78,6 +80,15 @@ def _headline(part: Headline) -> str:
     detail = f" ({plain(part.detail)})" if part.detail else ""
     facts = "; ".join(plain(f"{name} {cell.whole}") for name, cell in part.facts)
     return f"{plain(part.title)}: **{plain(part.text)}**{detail}; {facts}."
+
+
+def _flow(part: Flow) -> str:
+    lines = [f"**{plain(part.title)}**", ""]
+    for number, step in enumerate(part.steps, 1):
+        lines.append(f"{number}. {plain(step.text)}")
+        lines += [f"   - {plain(text)}" for text in step.aside]
+    lines += [f"   - {plain(text)}" for text in part.ends]
+    return "\n".join(lines)
 
 
 def _paragraph(part: Paragraph) -> str:

@@ -113,7 +113,7 @@ def read_report_data(
     trials, mae = collection.trials.collect(), collection.mae.collect()
     entries = entries_of(collection, trials, mae, benchmark)
     odd = _other_units(entries)
-    problems = [*collection.problems, *odd]
+    problems = [*collection.problems, *odd, *_copies(entries)]
     own = collection.predictions.filter(pl.col(schema.SPLIT) == split).collect()
     apart = frozenset(problem.run for problem in odd)
     predictions, all_trials = _left(labelled(own, entries), apart), labelled(trials, entries)
@@ -215,6 +215,22 @@ def _other_units(entries: Sequence[Entry]) -> list[Problem]:
             )
             odd.append(Problem(entry.run.name, "unit", reason))
     return odd
+
+
+def _copies(entries: Sequence[Entry]) -> list[Problem]:
+    """Runs in which images occur under several patients who are in several splits."""
+    found: list[Problem] = []
+    for entry in entries:
+        counts = entry.environment.get("copies")
+        known = cast("Mapping[str, Any]", counts) if isinstance(counts, Mapping) else {}
+        if known.get("apart"):
+            reason = (
+                f"{known.get('images')} images occur under more than one patient, with the same "
+                f"pixels, and {known['apart']} of them in more than one split: its errors look "
+                "better than they are."
+            )
+            found.append(Problem(entry.run.name, "copies", reason))
+    return found
 
 
 def _mae(

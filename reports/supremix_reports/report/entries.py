@@ -10,9 +10,9 @@ from typing import Any, Final, cast
 import polars as pl
 
 from supremix_reports.catalog.collection import Collection, Run
-from supremix_reports.errors import TableError
+from supremix_reports.errors import SchemaError, TableError
 from supremix_reports.tables import schema
-from supremix_reports.tables.tables import read_config
+from supremix_reports.tables.tables import has_table, read_config, read_table
 
 _KEYS: Final = (schema.RUN, schema.DATASET, schema.METHOD)
 _JOINT: Final = "joint"
@@ -105,6 +105,22 @@ def labelled(frame: pl.DataFrame, entries: Sequence[Entry]) -> pl.DataFrame:
         if not frame.is_empty()
         else frame
     )
+
+
+def own_table(entry: Entry, name: str) -> pl.DataFrame | None:
+    """Return a table of a run's own folder; None where it lacks it, or it cannot be read.
+
+    Of a joint training, whose tables hold several models, the rows of the entry's.
+    """
+    try:
+        if not has_table(entry.run.address, name):
+            return None
+        table = read_table(entry.run.address, name)
+    except (TableError, SchemaError):
+        # The error names the user's disk; that the table is of no use has to be enough.
+        return None
+    own = {schema.DATASET: entry.run.dataset, schema.METHOD: entry.run.method}
+    return table.filter(**{name: value for name, value in own.items() if name in table.columns})
 
 
 def hyperparameters_of(trial: Mapping[str, Any]) -> dict[str, Any] | str:

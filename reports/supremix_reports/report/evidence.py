@@ -19,20 +19,18 @@ from supremix_reports.document.parts import (
     number_cell,
     text_cell,
 )
-from supremix_reports.errors import SchemaError, TableError
 from supremix_reports.figures.model.embedding import TITLE, embedding_plot
 from supremix_reports.figures.model.model import FIGURES, model_plots, worst_cases
 from supremix_reports.figures.model.samples import Predicted
 from supremix_reports.figures.plot import FigureSpec, NotShown, Plot, plot_name
 from supremix_reports.figures.search.search import across_plots, search_plots
 from supremix_reports.report.data import ReportData
-from supremix_reports.report.entries import Entry, hyperparameters_of
+from supremix_reports.report.entries import Entry, hyperparameters_of, own_table
 from supremix_reports.report.setup import shown
-from supremix_reports.statistics.best_error import read_best_error
+from supremix_reports.statistics.best_error import best_error
 from supremix_reports.summaries.verdicts import defaults_sentence
 from supremix_reports.tables import schema
 from supremix_reports.tables.frames import best_trial
-from supremix_reports.tables.tables import has_table, read_table
 
 DRAWN: Final = ("svg", "png", "pdf")
 """Endings of the files of a figure."""
@@ -117,13 +115,10 @@ def _best_settings(
 
 def _best_error(entry: Entry, trials: pl.DataFrame, best: Mapping[str, Any]) -> list[str]:
     """The error of the best hyperparameters, and how they compare with the defaults."""
-    number, address = best[schema.TRIAL], entry.run.address
-    try:
-        new_seeds = number in trials[schema.REPLICATE_OF].to_list()
-        error = read_best_error(address, new_seeds=new_seeds)
-        compared = read_table(address, "defaults") if has_table(address, "defaults") else None
-    except (TableError, SchemaError):
-        return []  # what is damaged is named among the problems
+    number = best[schema.TRIAL]
+    new_seeds = number in trials[schema.REPLICATE_OF].to_list()
+    errors, compared = own_table(entry, "mae"), own_table(entry, "defaults")
+    error = None if errors is None else best_error(errors, new_seeds=new_seeds)
     if error is None:
         return []
     unit = entry.unit or _UNKNOWN
@@ -235,13 +230,8 @@ def frame_table(frame: pl.DataFrame, *, name: str, caption: str) -> Table:
 def _embedding(entry: Entry, key: str, endings: Sequence[str]) -> list[Part]:
     """The features in two dimensions, from their table."""
     words = f"{entry.method} on {entry.run.dataset}"
-    if not has_table(entry.run.address, "embedding"):
-        return [Missing(title=TITLE, reason="the run has no table of them.")]
-    try:
-        table = read_table(entry.run.address, "embedding")
-    except (TableError, SchemaError):
-        # The error names the user's disk; that the table is of no use has to be enough.
-        return [
-            Missing(title=TITLE, reason="the run's table of them is damaged or of another version.")
-        ]
+    table = own_table(entry, "embedding")
+    if table is None:
+        reason = "the run has no table of them, or it is damaged or of another version."
+        return [Missing(title=TITLE, reason=reason)]
     return list(pictured([embedding_plot(f"embedding-{key}", table, words, entry.target)], endings))

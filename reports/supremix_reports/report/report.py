@@ -32,6 +32,7 @@ from supremix_reports.document.parts import (
     text_cell,
 )
 from supremix_reports.errors import ReportError
+from supremix_reports.report.cohort import cohort_section
 from supremix_reports.report.comparison import (
     NO_OTHER,
     Compared,
@@ -183,6 +184,7 @@ def build_report(
         first_section(data, compared, problems, first),
         *_errors(data, options),
         *differences,
+        cohort_section(data),
         *evidence,
         _problems(problems),
         setup_section(data, again=again, paths=options.paths),

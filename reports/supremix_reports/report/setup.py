@@ -38,7 +38,6 @@ def setup_section(data: ReportData, *, again: str, paths: bool) -> Section:
     specs = {e.run.name: shown_spec(e.run.spec, paths=paths) for e in data.entries}
     parts: list[Part] = [
         _runs_table(data),
-        *_copies(data),
         *_settings("specification", "Specification", specs),
         *_settings("versions", "Versions", {e.run.name: packages_of(e) for e in data.entries}),
         *_settings("hardware", "Hardware", {e.run.name: _hardware(e) for e in data.entries}),
@@ -67,21 +66,6 @@ def _runs_table(data: ReportData) -> Table:
         note="Early: trials that were pruned or stopped. Epochs and time: of all trials together. "
         f"Test seeds: those of the models measured on {data.split}.",
     )
-
-
-def _copies(data: ReportData) -> list[Part]:
-    """The images that occur under several patients, where they are in several splits."""
-    parts: list[Part] = []
-    for entry in data.entries:
-        counts = _recorded(entry.run.environment or {}, "copies")
-        if counts.get("apart"):
-            text = (
-                f"{entry.run.name}: {counts.get('images')} images occur under more than one "
-                f"patient, with the same pixels, and {counts['apart']} of them in more than one "
-                "split: its errors look better than they are."
-            )
-            parts.append(Paragraph(text=text, tone="warning"))
-    return parts
 
 
 def _trial_counts(trials: pl.DataFrame) -> dict[str, dict[str, Any]]:

@@ -78,10 +78,17 @@ METRIC: Final = "metric"
 VALUE: Final = "value"
 LOW: Final = "low"
 HIGH: Final = "high"
+KIND: Final = "kind"
+NAME: Final = "name"
+CATEGORY: Final = "category"
+MEAN: Final = "mean"
+SD: Final = "sd"
+MEDIAN: Final = "median"
 N: Final = "n"
 GROUPS: Final = "groups"
 SEEDS: Final = "seeds"
 # A method among others: how many of its trials ended how, what came out.
+TRAIN: Final = "train"
 VAL: Final = "val"
 VAL_LOW: Final = "val_low"
 VAL_HIGH: Final = "val_high"
@@ -405,6 +412,33 @@ EMBEDDING: Final = _schema(
     _UNIT,
 )
 
+COHORT: Final = _schema(
+    _field(RUN, pa.string(), "name of the run folder"),
+    _field(DATASET, pa.string(), "name of the dataset"),
+    _field(
+        SPLIT,
+        pa.string(),
+        "train, val or test; null for all three together, and for what was excluded",
+        null=True,
+    ),
+    _field(KIND, pa.string(), "what the row describes: label, covariate, site or excluded"),
+    _field(NAME, pa.string(), "name of the label or covariate, or site", null=True),
+    _field(
+        CATEGORY,
+        pa.string(),
+        "word of a category in the words of the data, null where it is not known; the site; of "
+        "what was excluded the reason",
+        null=True,
+    ),
+    _field(N, pa.int64(), "number of images, of a number those where it is known"),
+    _field(GROUPS, pa.int64(), "number of patients; null for what was excluded", null=True),
+    _field(MEAN, pa.float64(), "mean of a number over images; null for a category", null=True),
+    _field(SD, pa.float64(), "its standard deviation over images", null=True),
+    _field(MEDIAN, pa.float64(), "its median over images", null=True),
+    _field(LOW, pa.float64(), "its lowest value", null=True),
+    _field(HIGH, pa.float64(), "its highest value", null=True),
+)
+
 SCHEMAS: Final[Mapping[str, Any]] = {
     "trials": TRIALS,
     "curves": CURVES,
@@ -415,6 +449,7 @@ SCHEMAS: Final[Mapping[str, Any]] = {
     "gains": GAINS,
     "defaults": DEFAULTS,
     "embedding": EMBEDDING,
+    "cohort": COHORT,
 }
 """The tables by name; a table lies in `<folder>/<name>.parquet`."""
 

@@ -72,6 +72,8 @@ FROZEN = {
     "measures": "run dataset method trial:int32 epoch:int32 stage split measure value?:double",
     "embedding": "run dataset method trial:int32 split first:double second:double "
     "first_share:double second_share:double target:double unit",
+    "cohort": "run dataset split? kind name? category? n:int64 groups?:int64 mean?:double "
+    "sd?:double median?:double low?:double high?:double",
     "gains": "dataset method reference difference?:double difference_low?:double "
     "difference_high?:double gain?:double gain_low?:double gain_high?:double p?:double "
     "p_bootstrap?:double p_adjusted?:double significant?:bool seeds?:int32 groups?:int64 n?:int64 "

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any, Protocol
 
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
 from supremix.methods.base import Method
 from supremix.models import BinnedHead, Network
@@ -67,6 +67,10 @@ def describe(run: ExportableRun) -> dict[str, Any]:
         "card": data.card.to_dict(),
         "dataset": data.store.manifest.get("dataset", data.card.name),
         "encoder": task.encoder.to_dict(),
+        "parameters": {
+            "encoder": _parameters(run.ema_model.encoder),
+            "network": _parameters(run.ema_model),
+        },
         "fusion": task.fusion,
         "bins": head.out_features if isinstance(head, BinnedHead) else None,
         "target": asdict(data.target_scale),
@@ -78,6 +82,10 @@ def describe(run: ExportableRun) -> dict[str, Any]:
         "seed": task.seed,
         "train_splits": list(task.train_splits),
     }
+
+
+def _parameters(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
 
 
 def _weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
