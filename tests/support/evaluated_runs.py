@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import polars as pl
 from run_folders import SPACE, write_run
 
 import supremix_datasets
@@ -100,7 +101,14 @@ def searched_with_errors(folder: Path, errors: Sequence[float], **options: Any) 
 def prepared_in(run: RunFolder, listen: Listener = silent, **options: Any) -> PreparedSearch:
     few = {"trials": 1, "epochs": 2, "finalists": 1, "confirm_seeds": 0, "test_seeds": 2}
     spec = SearchSpec(dataset="hc18", method="l1", **{**few, **options})
-    store: Any = SimpleNamespace(card=CARD)
+    images = {"group": [f"p{n}" for n in range(20)], "target": np.linspace(40.0, 60.0, 20)}
+    index = pl.DataFrame(images).with_columns(
+        pl.lit(None, pl.String).alias("split"),
+        pl.lit(None, pl.String).alias("site"),
+        pl.lit("0.1").alias("pixel_size as read"),
+    )
+    excluded = pl.DataFrame(schema={"reason": pl.String})
+    store: Any = SimpleNamespace(card=CARD, index=index, quarantine=excluded)
     return PreparedSearch(
         spec=spec,
         run=run,

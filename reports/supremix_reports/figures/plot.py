@@ -45,6 +45,9 @@ WIDTH: Final = 6.4
 _DPI: Final = 150
 _SVG_STYLE: Final = "max-width:100%;height:auto;stroke-linejoin:round;stroke-linecap:butt"
 _WIDE: Final = 8.0  # ratio of the largest to the median value from which on an axis is logarithmic
+_REACH: Final = (
+    8.0  # how far an axis reaches above the least error, in units of the median's height
+)
 _MANY: Final = 3000  # dots from which on a drawing of each one makes a file too large
 _STYLE: Final[dict[str, Any]] = {
     "axes.axisbelow": True,
@@ -260,6 +263,33 @@ def spread_axis(axis: Any, values: npt.NDArray[np.float64]) -> bool:
     if wide:
         log_axis(axis, low, high)
     return wide
+
+
+def robust_top(values: npt.NDArray[np.float64]) -> float:
+    """Return the largest of some errors that an axis should reach.
+
+    That is the largest value or, where it would press most of the others to the ground, as a trial
+    that diverged does, eight times as far above the least value as the median is. Up to half of
+    the values may be of that kind.
+
+    Args:
+        values: (N,) errors, at least one.
+    """
+    low, high = float(values.min()), float(values.max())
+    middle = float(np.quantile(values, 0.5, method="lower"))
+    top = low + _REACH * (middle - low)
+    return top if middle > low and high - low > 1.5 * (top - low) else high
+
+
+def end_axis(axes: Any, low: float, top: float, beyond: str) -> None:
+    """End the vertical axis of errors at `top`, and say what lies beyond where anything does."""
+    room = 0.06 * (top - low or abs(top) or 1.0)
+    axes.set_ylim(low - room, top + room)
+    if beyond:
+        axes.annotate(
+            f"\u2191 {beyond}", (1, 1), xycoords="axes fraction", xytext=(0, 2),
+            textcoords="offset points", ha="right", va="bottom", fontsize=8, color=RED,
+        )  # fmt: skip
 
 
 @contextmanager

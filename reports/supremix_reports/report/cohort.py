@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import polars as pl
@@ -109,7 +110,8 @@ def _table(entry: Entry, table: pl.DataFrame) -> Table:
         caption=f"The patients and images of {entry.run.dataset} by split.",
         columns=tuple(Column(name=n or "Characteristic", number=bool(n)) for n in heads),
         rows=tuple(rows),
-        note="Numbers: over images; SD: standard deviation. Categories and sites: patients, with "
+        note="All images of a patient are in one split. Numbers: over images; SD: standard "
+        "deviation. Categories and sites: patients, with "
         "their share of the split's; a patient whose images differ is counted in each.",
         paper=True,
     )
@@ -147,13 +149,14 @@ def _category_rows(
             own = part.filter(pl.col(schema.CATEGORY).eq_missing(pl.lit(word, dtype=pl.String)))
             count = int(own[schema.GROUPS].sum())
             share = f"({count / label[schema.GROUPS]:.0%})" if label[schema.GROUPS] else ""
-            cells.append(Cell(text=count_cell(count).text, detail=share))
+            cells.append(Cell(text=f"{count_cell(count).text} {share}".strip()))
         rows.append(_row(f"{name}: {'not known' if word is None else word}", cells))
     return rows
 
 
 def _row(name: str, cells: Sequence[Cell]) -> tuple[Cell, ...]:
-    return (Cell(text=name), *cells)
+    """A row of a table whose rows keep their order."""
+    return (Cell(text=name), *(replace(cell, order=None) for cell in cells))
 
 
 def _flow(entry: Entry, table: pl.DataFrame) -> Flow:

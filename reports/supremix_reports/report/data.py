@@ -15,7 +15,7 @@ from supremix_reports.catalog.collection import Collection, collect
 from supremix_reports.catalog.discovery import Problem
 from supremix_reports.catalog.lazy_tables import frame_schema
 from supremix_reports.errors import TableError
-from supremix_reports.report.entries import Entry, entries_of, labelled
+from supremix_reports.report.entries import Entry, as_mapping, entries_of, labelled
 from supremix_reports.run_layout import BENCHMARK
 from supremix_reports.statistics.bootstrap import DEFAULT, Resampling
 from supremix_reports.statistics.intervals import METRICS
@@ -221,8 +221,7 @@ def _copies(entries: Sequence[Entry]) -> list[Problem]:
     """Runs in which images occur under several patients who are in several splits."""
     found: list[Problem] = []
     for entry in entries:
-        counts = entry.environment.get("copies")
-        known = cast("Mapping[str, Any]", counts) if isinstance(counts, Mapping) else {}
+        known = as_mapping(entry.environment.get("copies"))
         if known.get("apart"):
             reason = (
                 f"{known.get('images')} images occur under more than one patient, with the same "

@@ -44,8 +44,8 @@ class Entry:
     @property
     def card(self) -> Mapping[str, Any]:
         """The card of its dataset as the run recorded it; empty where it did not."""
-        data = _mapping(self.environment.get("data"))
-        return _mapping(data.get("card") or _mapping(data.get(self.run.dataset)).get("card"))
+        data = as_mapping(self.environment.get("data"))
+        return as_mapping(data.get("card") or as_mapping(data.get(self.run.dataset)).get("card"))
 
     @property
     def target(self) -> str:
@@ -160,8 +160,8 @@ def _parted(frame: pl.DataFrame, runs: Iterable[Run]) -> pl.DataFrame:
     return frame.with_columns(named.alias(schema.RUN))
 
 
-def _mapping(value: object) -> Mapping[str, Any]:
-    """A mapping that a run recorded; empty where it is none, as its files may hold anything."""
+def as_mapping(value: object) -> Mapping[str, Any]:
+    """Return a mapping that a run recorded; empty where it is none: its files may hold anything."""
     return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
 
 

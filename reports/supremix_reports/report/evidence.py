@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final, cast
 
 import polars as pl
@@ -21,11 +22,12 @@ from supremix_reports.document.parts import (
 )
 from supremix_reports.figures.model.embedding import TITLE, embedding_plot
 from supremix_reports.figures.model.model import FIGURES, model_plots, worst_cases
-from supremix_reports.figures.model.samples import Predicted
+from supremix_reports.figures.model.samples import HIGHEST, LOWEST, Predicted
 from supremix_reports.figures.plot import FigureSpec, NotShown, Plot, plot_name
 from supremix_reports.figures.search.search import across_plots, search_plots
 from supremix_reports.report.data import ReportData
 from supremix_reports.report.entries import Entry, hyperparameters_of, own_table
+from supremix_reports.report.model_words import model_listing
 from supremix_reports.report.setup import shown
 from supremix_reports.statistics.best_error import best_error
 from supremix_reports.summaries.verdicts import defaults_sentence
@@ -57,6 +59,8 @@ def search_section(data: ReportData, endings: Sequence[str]) -> Section:
     several = len(data.entries) > 1
     plots = across_plots(data.comparable_trials()) if several else []
     sections = [_search_of(data, entry, endings, folded=several) for entry in data.entries]
+    if not several:
+        return replace(sections[0], key="search", title="The search")
     return Section(
         key="search",
         title="The search",
@@ -160,6 +164,8 @@ def model_section(data: ReportData, endings: Sequence[str], *, ids: bool) -> Sec
     """
     several = len(data.entries) > 1
     sections = [_model_of(data, entry, endings, ids=ids, folded=several) for entry in data.entries]
+    if not several:
+        return replace(sections[0], key="model", title="The model")
     text = (
         f"Every figure is of the predictions on {data.split}; where there are several seeds, "
         "of all of them."
@@ -175,18 +181,30 @@ def _model_of(
     dataset = entry.run.dataset
     key = plot_name("model", entry.run.name)
     title = f"{entry.method} on {dataset}"
-    parts: list[Part] = []
+    best = best_trial(data.trials(entry), own)
+    words = model_listing(data, entry, best)
+    parts: list[Part] = [] if words is None else [words]
     if own.is_empty():
         reason = f"there are no predictions on {data.split} that can be used."
         parts.append(Missing(title="The model", reason=reason))
     else:
         figures = FIGURES if folded else FIGURES[1:]
         parts += pictured(_model_plots(data, entry, figures, ids=ids), endings)
-        worst = worst_cases(own, ids=ids).drop(schema.DATASET, schema.METHOD)
-        caption = f"The largest errors of {entry.method} on {dataset}."
-        parts.append(frame_table(worst, name=f"worst-{key}", caption=caption))
+        parts.append(_worst_table(entry, own, key, data.split, ids=ids))
     parts += _embedding(entry, key, endings)
     return Section(key=key, title=title, parts=tuple(parts), folded=folded)
+
+
+def _worst_table(
+    entry: Entry, predictions: pl.DataFrame, key: str, split: str, *, ids: bool
+) -> Table:
+    worst = worst_cases(predictions, ids=ids, split=split).drop(schema.DATASET, schema.METHOD)
+    if predictions[schema.SEED].n_unique() == 1:
+        worst = worst.drop(LOWEST, HIGHEST, schema.SEEDS)
+    names = {schema.TARGET: f"True {entry.target}", schema.PREDICTION: f"Predicted {entry.target}"}
+    unit = entry.unit or _UNKNOWN
+    caption = f"The largest errors of {entry.method} on {entry.run.dataset}, in {unit}."
+    return frame_table(worst.rename(names), name=f"worst-{key}", caption=caption)
 
 
 def _model_plots(

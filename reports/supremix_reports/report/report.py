@@ -47,6 +47,7 @@ from supremix_reports.report.evidence import (
 )
 from supremix_reports.report.files import FORMATS, check_target, files_of, put_down
 from supremix_reports.report.first_screen import first_section
+from supremix_reports.report.guidelines import guidelines_section
 from supremix_reports.report.methods import methods_section
 from supremix_reports.report.privacy import last_name, without_places, without_secrets
 from supremix_reports.report.results import error_table, measures_table
@@ -175,7 +176,7 @@ def build_report(
     evidence: tuple[Section, ...] = ()
     first: list[Part] = []
     if set(options.formats) != {"tex"}:  # which has no use for figures, that take most of the time
-        evidence = search_section(data, endings), model_section(data, endings, ids=options.ids)
+        evidence = model_section(data, endings, ids=options.ids), search_section(data, endings)
         first = predicted_pictures(data, endings, ids=options.ids) if single else []
     differences: tuple[Section, ...] = ()
     if compared != NO_OTHER:
@@ -196,6 +197,7 @@ def build_report(
             seed=options.seed,
             reference=reference,
         ),
+        guidelines_section(data),
     )
     return Report(
         title=options.title or _title(data),

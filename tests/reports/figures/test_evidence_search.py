@@ -189,6 +189,19 @@ def test_learning_curves_are_ranked_by_their_final_error(search: Any, space: Any
     assert rows.height == curves.height - 4, "the parameters trained anew are left out"
 
 
+def test_a_trial_that_diverged_flattens_no_figure_and_is_said(search: Any, space: Any) -> None:
+    trials, curves = search(n=8)
+    bad = pl.when(pl.col("trial") == 4).then(pl.col("error") * 1e4).otherwise("error")
+    found = plots(trials.with_columns(error=bad), curves.with_columns(error=bad), space)
+
+    usual = curves.filter(pl.col("trial") != 4)["error"].drop_nulls().to_numpy()
+    tops = {name: found[name].figure.axes[0].get_ylim()[1] for name in ("curves", "budget")}
+    assert max(tops.values()) < 10 * usual.max()
+    assert "leaves out what lies above: 2 of 7 trials up to 66028" in found["curves"].caption
+    texts = [text.get_text() for text in found["parallel"].figure.axes[0].texts]
+    assert any(text.endswith(" and more") for text in texts)
+
+
 def test_what_was_left_out_is_said(search: Any, space: Any) -> None:
     trials, curves = search(n=8)
     holed = curves.with_columns(error=pl.when(pl.col("epoch") > 1).then("error"))

@@ -9,6 +9,7 @@ import xml.etree.ElementTree as ET
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 import polars as pl
 import pytest
 from PIL import Image
@@ -21,6 +22,7 @@ from supremix_reports.figures.plot import (
     listed,
     number,
     plot_name,
+    robust_top,
     round_numbers,
 )
 
@@ -126,6 +128,16 @@ def test_ticks_are_round_numbers_within_the_range(low: float, high: float, ticks
 
 def test_any_wide_range_has_few_ticks() -> None:
     assert all(2 <= len(round_numbers(10.0**-k, 10.0**k)) <= 7 for k in range(1, 12))
+
+
+def test_an_axis_of_errors_reaches_all_of_them_but_a_few_that_are_far_off() -> None:
+    usual = np.linspace(5, 12, 50)
+    assert robust_top(usual) == 12
+    far = np.append(usual, [450.0, 1e6])
+    assert 12 < robust_top(far) < 60
+    half = np.array([9.0, 11.0, 200.0, 450.0])
+    assert 11 < robust_top(half) < 30
+    assert robust_top(np.array([7.0, 7.0, 7.0])) == 7
 
 
 def test_words() -> None:

@@ -141,6 +141,16 @@ def test_problems_come_before_remarks_and_are_counted_alone(tmp_path: Path) -> N
     assert text.index("holds no JSON object") < text.index("One seed only")
 
 
+@pytest.mark.parametrize("copies", [{"images": 24, "apart": 14}, {"images": 24}, "many"])
+def test_images_of_several_patients_in_several_splits_are_a_problem(
+    tmp_path: Path, copies: Any
+) -> None:
+    folder = write_cell(tmp_path / "run", patients=6, trials=2, environment={"copies": copies})
+    found = [p for p in first(folder)[0].problems if p.what == "copies"]
+    assert [p.remark for p in found] == ([False] if "apart" in copies else [])
+    assert all("24 images occur under more than one patient" in p.reason for p in found)
+
+
 def test_without_an_error_the_report_begins_with_why(tmp_path: Path) -> None:
     folder = write_cell(tmp_path / "run", patients=12, trials=4)
     for name in ("predictions", "mae"):

@@ -132,8 +132,6 @@ def test_the_worst_cases_without_ids_tell_no_site_no_sex_and_no_exact_label(sing
         ({"images": [1, 2]}, "not readable"),
         ({"images": {"train": "many"}}, "not readable"),
         ({"plan": "none"}, "- **plan**: not readable"),
-        ({"copies": {"images": 24, "apart": 14}},
-         "24 images occur under more than one patient, with the same pixels, and 14 of them"),
         ({"copies": "many"}, "To repeat it"),
         ({"packages": ["torch"]}, "- **packages**: not readable"),
         ({"command": "kernel.py -f secret.json"},

@@ -28,6 +28,7 @@
   for (const table of document.querySelectorAll("table")) {
     if (table.tBodies[0].rows.length < 2) continue;
     [...table.tHead.rows[0].cells].forEach((heading, column) => {
+      if ([...table.tBodies[0].rows].every((row) => value(row, column) === null)) return;
       const button = document.createElement("button");
       button.type = "button";
       button.title = "Sort by this column";

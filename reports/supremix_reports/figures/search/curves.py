@@ -17,9 +17,10 @@ from supremix_reports.figures.plot import (
     Plot,
     counted,
     drawing,
+    end_axis,
     number,
+    robust_top,
     shade,
-    spread_axis,
 )
 from supremix_reports.figures.search.trials import Searched, SearchTrials
 from supremix_reports.statistics.intervals import Array
@@ -42,18 +43,31 @@ def learning_plot(of: Searched) -> Plot:
     best = rows.filter(pl.col(RANK) == 1)
     final = f"{number(best[schema.ERROR][-1])} {unit}" if best.height else "none"
     missing = _without_error(trials, curves)
+    top = _top_of(rows)
+    beyond = rows.filter(pl.col(schema.ERROR) > top).select(schema.RUN, schema.TRIAL).n_unique()
+    highest = number(rows[schema.ERROR].to_numpy().max())
+    text = f"{beyond} of {counted(lines.height, 'trial')} up to {highest} {unit}" if beyond else ""
+    cut = f" The axis leaves out what lies above: {text}." if beyond else ""
     return Plot(
         caption=f"Validation MAE of each trial of {words} after each epoch: of a probe on frozen "
         "features while pretraining, of the model afterwards; a dot where the second stage "
         "begins. Finished trials are coloured by their rank, that of least error is thick; grey "
         f"and dashed are those that ended early or failed ({early} of {lines.height}). "
         f"The least error of a single training is {final}, optimistically biased. Trials "
-        f"that retrain hyperparameters with new seeds are left out.{missing}",
+        f"that retrain hyperparameters with new seeds are left out.{cut}{missing}",
         alt=f"Lines of the validation error over epochs of {counted(lines.height, 'trial')} of "
         f"{words}; {early} ended early. The least error of a single training is {final}.",
-        figure=_draw_curves(rows, unit),
+        figure=_draw_curves(rows, unit, top, text),
         data=rows,
     )
+
+
+def _top_of(rows: pl.DataFrame) -> float:
+    """The largest error that is drawn, from the better half of the trials by their last error."""
+    last = rows.group_by(schema.RUN, schema.TRIAL).agg(pl.col(schema.ERROR).last().alias("last"))
+    better = last.filter(pl.col("last") <= pl.col("last").median())
+    chosen = rows.join(better, on=[schema.RUN, schema.TRIAL], how="semi")
+    return robust_top(chosen[schema.ERROR].to_numpy())
 
 
 def learning_curves(trials: SearchTrials, curves: pl.DataFrame) -> pl.DataFrame:
@@ -147,7 +161,7 @@ def _without_error(trials: SearchTrials, curves: pl.DataFrame) -> str:
     return words + (f" {counted(unknown, 'epoch')} of no known trial not drawn." if unknown else "")
 
 
-def _draw_curves(rows: pl.DataFrame, unit: str) -> Any:
+def _draw_curves(rows: pl.DataFrame, unit: str, top: float, beyond: str) -> Any:
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import ListedColormap, Normalize
 
@@ -157,7 +171,7 @@ def _draw_curves(rows: pl.DataFrame, unit: str) -> Any:
         colours = ScalarMappable(Normalize(1, max(last, 2)), shades)
         for _, line in _lines(rows):
             _draw_line(axes, line, colours)
-        spread_axis(axes.yaxis, rows[schema.ERROR].to_numpy())
+        end_axis(axes, float(rows[schema.ERROR].to_numpy().min()), top, beyond)
         axes.set_xlabel("epoch")
         axes.set_ylabel(f"validation MAE ({unit})")
         axes.xaxis.get_major_locator().set_params(integer=True)
@@ -208,7 +222,11 @@ def _draw_budget(rows: pl.DataFrame, bands: tuple[Array, Array] | None, unit: st
             done[SPENT], done[schema.ERROR], "o", color=GREY, markeredgecolor=BLACK,
             markeredgewidth=0.4, label="finished trial",
         )  # fmt: skip
-        spread_axis(axes.yaxis, done[schema.ERROR].to_numpy())
+        errors = done[schema.ERROR].to_numpy()
+        top = robust_top(errors)
+        above = int((errors > top).sum())
+        beyond = f"{counted(above, 'trial')} up to {number(errors.max())}" if above else ""
+        end_axis(axes, float(errors.min()), top, beyond)
         axes.set_xlim(left=0)
         axes.set_xlabel("epochs spent")
         axes.set_ylabel(f"validation MAE ({unit})")

@@ -10,12 +10,12 @@ import numpy as np
 import polars as pl
 
 from supremix_reports.errors import PlotError
-from supremix_reports.figures.plot import Plot, counted, drawing, number, shade
+from supremix_reports.figures.plot import Plot, counted, drawing, number, robust_top, shade
 from supremix_reports.figures.search.trials import Searched, SearchedParameter, SearchTrials
 from supremix_reports.statistics.intervals import Array
 from supremix_reports.tables import schema
 
-_ABSENT: Final = -0.12  # below the axes: where a line goes that does not have the parameter
+_ABSENT: Final = -0.1  # left of the axes: where a line goes that does not have the parameter
 _THICK: Final = 0.1  # share of the trials, the best ones, whose lines are thick
 
 
@@ -44,8 +44,9 @@ def parallel_plot(of: Searched) -> Plot:
     parameters = ", ".join(f"{s.name} {_word(best[s.name])}" for s in shown)
     return Plot(
         caption=f"Each line is a finished trial of {words} ({len(which)}), from its "
-        "hyperparameters to its validation MAE; darker is better, and the best tenth is thick. "
-        f"Axes span the searched range, logarithmic where the search was.{absent}{ranges}"
+        "hyperparameters down to its validation MAE; darker is better, and the best tenth is "
+        "thick. Axes span the searched range, logarithmic where the search was; errors much larger "
+        f"than most are at the end of theirs.{absent}{ranges}"
         f"{trials.left_out()}",
         alt=f"Parallel coordinates of {counted(len(which), 'trial')} of {words}. That of least "
         f"error, {number(errors.min())} {unit}, has {parameters}.",
@@ -68,43 +69,46 @@ def _data(trials: SearchTrials, which: list[int], errors: Array) -> pl.DataFrame
 def _drawn(
     parameters: tuple[SearchedParameter, ...], positions: Array, errors: Array, unit: str
 ) -> Any:
-    low, high = float(errors.min()), float(errors.max())
-    last = (errors - low) / (high - low) if high > low else np.full(len(errors), 0.5)
-    points = np.column_stack([np.where(np.isnan(positions), _ABSENT, positions), last])
-    with drawing(height=3.9) as (figure, (axes,)):
+    low, top = float(errors.min()), robust_top(errors)
+    last = (errors - low) / (top - low) if top > low else np.full(len(errors), 0.5)
+    points = np.column_stack([np.where(np.isnan(positions), _ABSENT, positions), last.clip(0, 1)])
+    names = [*(s.name for s in parameters), f"MAE ({unit})"]
+    rows = range(len(names))
+    with drawing(height=0.7 + 0.42 * len(names)) as (figure, (axes,)):
         ranks = errors.argsort(kind="stable").argsort(kind="stable")
         thick = max(1, round(_THICK * len(errors)))
         for i in (-ranks).argsort(kind="stable"):
             best = ranks[i] < thick
             axes.plot(
-                points[i], color=shade(float(ranks[i]) / max(len(errors) - 1, 1)),
-                linewidth=2.4 if best else 0.9, alpha=1.0 if best else 0.65,
+                points[i], rows, color=shade(float(ranks[i]) / max(len(errors) - 1, 1)),
+                linewidth=2.4 if best else 0.8, alpha=1.0 if best else 0.55,
             )  # fmt: skip
         for k, parameter in enumerate(parameters):
             absent = bool(np.isnan(positions[:, k]).any())
             _axis(axes, k, _ticks(parameter), absent=absent)
-        _axis(axes, len(parameters), _error_ticks(low, high), absent=False)
-        names = [*(s.name for s in parameters), f"MAE ({unit})"]
-        axes.set_xticks(range(len(names)), names, rotation=35, ha="right", rotation_mode="anchor")
-        axes.set_yticks([])
-        axes.set_xlim(-0.25, len(names) - 0.45)
-        axes.set_ylim(_ABSENT - 0.05 if np.isnan(positions).any() else -0.04, 1.04)
+        beyond = bool(errors.max() > top)
+        _axis(axes, len(parameters), _error_ticks(low, top, beyond=beyond), absent=False)
+        axes.set_yticks(rows, names, fontsize=9)
+        axes.set_xticks([])
+        axes.set_ylim(len(names) - 0.7, -0.6)
+        axes.set_xlim(_ABSENT - 0.03 if np.isnan(positions).any() else -0.03, 1.03)
         axes.grid(visible=False)
         axes.spines[["left", "bottom"]].set_visible(False)
-        axes.tick_params(axis="x", length=0, pad=6)
+        axes.tick_params(axis="y", length=0, pad=4)
     return figure
 
 
 def _axis(axes: Any, at: int, ticks: list[tuple[float, str]], *, absent: bool) -> None:
-    axes.plot([at, at], [0, 1], color="black", linewidth=0.8)
+    axes.plot([0, 1], [at, at], color="black", linewidth=0.8)
     for position, text in ticks:
+        axes.plot(position, at, "|", color="black", markersize=5)
         axes.annotate(
-            text, (at, position), xytext=(3, 0), textcoords="offset points", fontsize=8,
-            va={0.0: "bottom", 1.0: "top"}.get(position, "center"), zorder=5,
-            bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.6},
+            text, (position, at), xytext=(0, 4), textcoords="offset points", fontsize=8,
+            ha={0.0: "left", 1.0: "right"}.get(position, "center"), va="bottom", zorder=5,
+            bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.4},
         )  # fmt: skip
     if absent:
-        axes.plot(at, _ABSENT, "x", color="black", markersize=6)
+        axes.plot(_ABSENT, at, "x", color="black", markersize=6)
 
 
 def _ticks(parameter: SearchedParameter) -> list[tuple[float, str]]:
@@ -113,10 +117,12 @@ def _ticks(parameter: SearchedParameter) -> list[tuple[float, str]]:
     return [(position, number(parameter.value(position))) for position in (0.0, 0.5, 1.0)]
 
 
-def _error_ticks(low: float, high: float) -> list[tuple[float, str]]:
-    if high <= low:
+def _error_ticks(low: float, top: float, *, beyond: bool) -> list[tuple[float, str]]:
+    if top <= low:
         return [(0.5, number(low))]
-    return [(p, number(low + p * (high - low))) for p in (0.0, 0.5, 1.0)]
+    more = " and more" if beyond else ""
+    ends = (0.0, ""), (0.5, ""), (1.0, more)
+    return [(p, number(low + p * (top - low)) + end) for p, end in ends]
 
 
 def _word(value: object) -> str:
