@@ -30,6 +30,9 @@ from supremix_reports.statistics.best_error import best_error as best_error
 from supremix_reports.statistics.best_error import read_best_error as read_best_error
 from supremix_reports.statistics.comparisons import average_gain as average_gain
 from supremix_reports.statistics.comparisons import compare_methods as compare_methods
+from supremix_reports.statistics.convergence import Convergence as Convergence
+from supremix_reports.statistics.convergence import best_convergence as best_convergence
+from supremix_reports.statistics.convergence import convergence as convergence
 from supremix_reports.statistics.defaults import defaults_row as defaults_row
 from supremix_reports.statistics.imbalance import LabelDensity as LabelDensity
 from supremix_reports.statistics.imbalance import imbalance_intervals as imbalance_intervals
@@ -40,6 +43,8 @@ from supremix_reports.statistics.intervals import metric_interval as metric_inte
 from supremix_reports.statistics.intervals import paired_difference as paired_difference
 from supremix_reports.statistics.intervals import seeds_interval as seeds_interval
 from supremix_reports.statistics.mae import mae_rows as mae_rows
+from supremix_reports.statistics.power_law import Forecast as Forecast
+from supremix_reports.statistics.power_law import power_law_forecast as power_law_forecast
 from supremix_reports.statistics.ranks import Ranks as Ranks
 from supremix_reports.statistics.ranks import nemenyi_difference as nemenyi_difference
 from supremix_reports.statistics.ranks import rank_methods as rank_methods
@@ -50,6 +55,9 @@ from supremix_reports.summaries.comparison import comparison_rows as comparison_
 from supremix_reports.summaries.comparison import write_comparison as write_comparison
 from supremix_reports.summaries.comparison_page import (
     comparison_markdown as comparison_markdown,
+)
+from supremix_reports.summaries.convergence import (
+    convergence_sentence as convergence_sentence,
 )
 from supremix_reports.summaries.error_rows import SKILL_NOTE as SKILL_NOTE
 from supremix_reports.summaries.error_rows import error_rows as error_rows

@@ -106,3 +106,29 @@ def test_every_view_of_a_run_says_whether_the_search_beats_its_defaults(
         (tmp_path / "report" / "report.md").read_text(),
     ):
         assert sentence in text
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_view_of_a_run_says_whether_its_training_has_flattened(
+    tmp_path: Path, case: str
+) -> None:
+    options, errors, _ = CASES[case]
+    run = searched_with_errors(tmp_path / "run", errors, **options)
+    finish(run, Workers(), **options)
+    result = supremix.Result(run.path)
+    shown = Console(file=io.StringIO(), width=400)
+    show_result(result, shown)
+    write_report([str(run.path)], str(tmp_path / "report"))
+    # A report and a summary, which others read, name the run and not its path.
+    named = result.best.convergence.replace(str(run.path), "run")
+
+    assert result.convergence is not None
+    assert result.convergence.verdict == "cannot be said"
+    assert result.best.convergence.startswith(
+        "Whether the best training of l1 on hc18 has flattened cannot be said (fewer than 20 "
+        f"epochs were evaluated). To train longer: supremix search {run.path}/spec.json"
+    )
+    assert result.best.convergence in shown.file.getvalue()  # type: ignore[attr-defined]
+    assert named in (tmp_path / "run" / "summary.md").read_text()
+    assert named in (tmp_path / "report" / "report.md").read_text()
+    assert named in (tmp_path / "report" / "report.html").read_text()

@@ -89,6 +89,7 @@ def searched_with_errors(folder: Path, errors: Sequence[float], **options: Any) 
     """A run whose trials, replicates among them, have ended with these errors."""
     run = write_run(folder)
     row = {"stage": "regress", "mae": 2.0, "rmse": 2.0, "r2": 0.5, "pearson": 0.8, "seconds": 5.0}
+    row["loss"] = 0.5
     with Ledger(run.ledger) as ledger:
         study = SearchSession(run, ledger, [prepared_in(run, **options)]).open()
         for number, error in enumerate(errors):

@@ -17,8 +17,11 @@ from supremix.training import TrainedModel
 from supremix.tuning.ledger.ledger import FINAL, read_events
 from supremix.tuning.ledger.records import read_records
 from supremix_reports import (
+    Convergence,
     Interval,
+    best_convergence,
     best_error,
+    convergence_sentence,
     defaults_sentence,
     read_table,
     seeds_interval,
@@ -40,6 +43,8 @@ class Best:
         interval: The same error with its 95 % interval over patients and, where there are several,
             seeds.
         against_defaults: Whether it is better than the defaults, in words; see `Result.defaults`.
+        convergence: Whether its training has flattened, in words; see `Result.convergence`. Empty
+            where none was finished.
         model: Folder of the model.
     """
 
@@ -49,6 +54,7 @@ class Best:
     basis: str
     interval: Interval
     against_defaults: str
+    convergence: str
     model: UPath
 
     def load(self, **objects: Any) -> TrainedModel:
@@ -111,13 +117,18 @@ class Result(Displayed, RunTables):
             "trials": str(sum(r.replicate_of is None for r in read_records(self._events).values())),
             "best": f"trial {best.trial}, MAE {best.error:.4g} {row['unit']} {best.basis}",
             "defaults": best.against_defaults,
+            "convergence": best.convergence,
             "folder": str(self.path),
         }
 
     @functools.cached_property
     def trials(self) -> pl.DataFrame:
         """A row a trial, best first, a column a hyperparameter."""
-        return trials_frame(read_table(str(self.path), "trials"))
+        return trials_frame(self._trials)
+
+    @functools.cached_property
+    def _trials(self) -> pl.DataFrame:
+        return read_table(str(self.path), "trials")
 
     @functools.cached_property
     def measures(self) -> pl.DataFrame:
@@ -143,6 +154,9 @@ class Result(Displayed, RunTables):
             against_defaults=defaults_sentence(
                 next(self.defaults.iter_rows(named=True), None), record.number
             ),
+            convergence=convergence_sentence(
+                self._trials, self.curves, record.number, str(self.path)
+            ),
             model=self.path / "best",
         )
 
@@ -150,6 +164,14 @@ class Result(Displayed, RunTables):
     def defaults(self) -> pl.DataFrame:
         """What the search found against the defaults: a row, or none where one lacks."""
         return read_table(str(self.path), "defaults")
+
+    @functools.cached_property
+    def convergence(self) -> Convergence | None:
+        """Whether the training of the best hyperparameters has flattened, in numbers.
+
+        None where none was finished.
+        """
+        return best_convergence(self._trials, self.curves, self.best.trial)
 
     @functools.cached_property
     def validation(self) -> Interval | None:

@@ -27,6 +27,7 @@ from supremix.tuning.ledger.records import LENGTHS, TrialRecord, read_records, t
 from supremix_reports import (
     LabelDensity,
     TableError,
+    convergence,
     defaults_row,
     mae_rows,
     read_file,
@@ -69,7 +70,10 @@ def _write(prepared: PreparedSearch, events: list[Event]) -> None:
     spec, card, source = prepared.spec, prepared.store.card, prepared.source
     records = _records(events)
     folder, unit = str(prepared.run.path), card.unit
-    trials = [_trial(record, seed=spec.seed, unit=unit, **source) for record in records]
+    trials = [
+        _trial(record, seed=spec.seed, unit=unit, **source) | _convergence(record)
+        for record in records
+    ]
     write_table(folder, "trials", trials)
     write_table(folder, "curves", [row for r in records for row in _curve(r, source)])
     write_table(folder, "measures", [row for r in records for row in _measures(r, source)])
@@ -147,6 +151,12 @@ def _trial(record: TrialRecord, **common: Any) -> Row:
     if record.state == "running":
         row |= {"state": "stopped", "reason": "the search was interrupted"}
     return row
+
+
+def _convergence(record: TrialRecord) -> Row:
+    if record.state != "finished":
+        return {}
+    return convergence([record.rows], record.config).columns()
 
 
 def _curve(record: TrialRecord, source: Row) -> list[Row]:

@@ -30,6 +30,8 @@ from supremix_reports.report.entries import Entry, hyperparameters_of, own_table
 from supremix_reports.report.model_words import model_listing
 from supremix_reports.report.setup import shown
 from supremix_reports.statistics.best_error import best_error
+from supremix_reports.statistics.convergence import best_convergence
+from supremix_reports.summaries.convergence import convergence_sentence, longer_sentence
 from supremix_reports.summaries.verdicts import defaults_sentence
 from supremix_reports.tables import schema
 from supremix_reports.tables.frames import best_trial
@@ -85,7 +87,11 @@ def _search_of(data: ReportData, entry: Entry, endings: Sequence[str], *, folded
         trials, curves, entry.run.space or None, dataset=dataset, method=entry.method, unit=unit
     )
     best = best_trial(trials, data.predicted(entry))
-    parts = [*_best_settings(entry, trials, best, key), *pictured(plots, endings)]
+    parts = [
+        *_best_settings(entry, trials, best, key),
+        *(convergence_parts(data, [entry]) if folded else ()),
+        *pictured(plots, endings),
+    ]
     return Section(key=key, title=title, parts=tuple(parts), folded=folded)
 
 
@@ -129,6 +135,32 @@ def _best_error(entry: Entry, trials: pl.DataFrame, best: Mapping[str, Any]) -> 
     text = f"Error of the best hyperparameters (trial {number}): {error.value:.4g} {unit} "
     row = None if compared is None else next(compared.iter_rows(named=True), None)
     return [f"{text}({error.basis}).", defaults_sentence(row, number)]
+
+
+def convergence_parts(data: ReportData, entries: Sequence[Entry]) -> list[Paragraph]:
+    """Return of one run whether its best training has flattened, of several which have not.
+
+    Args:
+        data: The runs.
+        entries: Those that it is said of.
+    """
+    found = [(entry, tables) for entry in entries if (tables := _best_tables(data, entry))]
+    if len(entries) > 1:
+        named = {f"{one.method} on {one.run.dataset}": tables for one, tables in found}
+        known = {name: best_convergence(**tables) for name, tables in named.items()}
+        text = longer_sentence({name: one and one.verdict for name, one in known.items()})
+        return [Paragraph(text=text, tone="warning")] if text else []
+    texts = [convergence_sentence(**tables, run=entry.run.name) for entry, tables in found]
+    return [Paragraph(text=text, tone="strong") for text in texts if text]
+
+
+def _best_tables(data: ReportData, entry: Entry) -> dict[str, Any]:
+    """Trials, curves and number of the best trial of a run; empty without one."""
+    trials = data.trials(entry)
+    best = None if trials.is_empty() else best_trial(trials, data.predicted(entry))
+    if best is None or isinstance(hyperparameters_of(best), str):
+        return {}
+    return {"trials": trials, "curves": data.curves(entry), "number": best[schema.TRIAL]}
 
 
 def searched(entry: object) -> str | None:

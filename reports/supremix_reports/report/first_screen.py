@@ -19,6 +19,7 @@ from supremix_reports.figures.plot import counted
 from supremix_reports.report.comparison import Compared
 from supremix_reports.report.data import ReportData
 from supremix_reports.report.entries import Entry
+from supremix_reports.report.evidence import convergence_parts
 from supremix_reports.report.results import error_table, gains_sentences
 from supremix_reports.summaries.verdicts import skill_sentences, skill_verdict
 from supremix_reports.tables import schema
@@ -53,7 +54,7 @@ def first_section(
         found += _single(data, data.entries[0])
     else:
         found += _several(data, compared)
-    found += [*_warning(problems), *pictures]
+    found += [*convergence_parts(data, data.entries), *_warning(problems), *pictures]
     return Section(key="result", title="Result", parts=tuple(found), first=True)
 
 

@@ -19,6 +19,7 @@ import polars as pl
 
 from supremix_reports.errors import ReportError
 from supremix_reports.statistics.comparisons import compare_methods
+from supremix_reports.statistics.convergence import best_convergence
 from supremix_reports.statistics.intervals import Interval, seeds_interval
 from supremix_reports.summaries.comparison_page import comparison_markdown
 from supremix_reports.summaries.error_rows import (
@@ -49,6 +50,7 @@ class MethodRun:
         trials: its table `trials`; None where there is none yet.
         predictions: its table `predictions`; None where it has no result.
         measures: its table `mae`; None where it has no result.
+        curves: its table `curves`; None where there is none yet.
         reason: why it has no result, or not all of it; None where it has.
     """
 
@@ -59,6 +61,7 @@ class MethodRun:
     trials: pl.DataFrame | None = None
     predictions: pl.DataFrame | None = None
     measures: pl.DataFrame | None = None
+    curves: pl.DataFrame | None = None
     reason: str | None = None
 
     @classmethod
@@ -66,8 +69,9 @@ class MethodRun:
         cls, folder: str, *, dataset: str, method: str, run: str, unit: str, reason: str | None
     ) -> MethodRun:
         """Read what the run folder inside `folder` holds; the arguments are those of the class."""
-        trials, predictions, measures = (
-            _table(storage.join(folder, run), name) for name in ("trials", "predictions", "mae")
+        trials, predictions, measures, curves = (
+            _table(storage.join(folder, run), name)
+            for name in ("trials", "predictions", "mae", "curves")
         )
         return cls(
             dataset=dataset,
@@ -77,6 +81,7 @@ class MethodRun:
             trials=trials,
             predictions=predictions,
             measures=measures,
+            curves=curves,
             reason=reason or (NOT_YET if predictions is None else None),
         )
 
@@ -138,6 +143,7 @@ def _row(run: MethodRun, test: pl.DataFrame | None) -> Row:
         schema.REASON: run.reason,
         **_spent(run),
     }
+    row[schema.CONVERGENCE] = _convergence(run, row[schema.TRIAL])
     for split in (schema.VAL, schema.TEST):
         if (errors := _errors(run, split)) is not None:
             row |= _interval(errors).row(split)
@@ -164,6 +170,14 @@ def _spent(run: MethodRun) -> Row:
         schema.TRIAL: None if best is None else best[schema.TRIAL],
         schema.SEED: trials[schema.SEED].first(),
     }
+
+
+def _convergence(run: MethodRun, best: int | None) -> str | None:
+    """The verdict on the convergence of the best hyperparameters; None where there is none."""
+    if run.trials is None or run.curves is None or best is None:
+        return None
+    found = best_convergence(run.trials, run.curves, best)
+    return None if found is None else found.verdict
 
 
 def _errors(run: MethodRun, split: str) -> pl.DataFrame | None:

@@ -14,6 +14,7 @@ from supremix_reports.run_layout import EMBEDDING
 from supremix_reports.statistics.best_error import BestError, best_error
 from supremix_reports.statistics.imbalance import BALANCED, REGIONS
 from supremix_reports.statistics.intervals import LEVEL
+from supremix_reports.summaries.convergence import convergence_sentence
 from supremix_reports.summaries.error_rows import SKILL_NOTE, error_rows, interval_text
 from supremix_reports.summaries.verdicts import defaults_sentence, skill_sentences
 from supremix_reports.tables import schema, storage
@@ -46,7 +47,7 @@ def write_summary(folder: str, spec: Mapping[str, object]) -> str:
         TableError, SchemaError: when the tables are missing or unfit.
     """
     trials = read_table(folder, "trials")
-    names = ("predictions", "mae", "measures", "defaults")
+    names = ("predictions", "mae", "measures", "defaults", "curves")
     tables = {name: read_table(folder, name) for name in names if has_table(folder, name)}
     picture = storage.exists(storage.join(folder, EMBEDDING))
     address = storage.join(folder, SUMMARY)
@@ -63,6 +64,7 @@ def summary_markdown(
     mae: pl.DataFrame | None = None,
     measures: pl.DataFrame | None = None,
     defaults: pl.DataFrame | None = None,
+    curves: pl.DataFrame | None = None,
     picture: bool = False,
 ) -> str:
     """Return the summary of a run as Markdown.
@@ -78,6 +80,7 @@ def summary_markdown(
             interval, those of models that look at no image, and the errors by label density.
         measures: the table `measures`, if there is one; those of the best trial are shown.
         defaults: the table `defaults`, if there is one.
+        curves: the table `curves`, if there is one: whether the best training has flattened.
         picture: whether `embedding.png` is next to the summary.
     """
     best = best_trial(trials, predictions)
@@ -87,6 +90,7 @@ def summary_markdown(
         _title(spec, trials),
         "" if mae is None else _skill(mae),
         "No trial has an error." if best is None else _best(best, trials, mae, against),
+        "" if best is None or curves is None else _convergence(best, trials, curves),
         "" if mae is None else _errors(mae),
         f"**{spec['copies']}**" if spec.get("copies") else "",
         "" if best is None else _settings(best, spec),
@@ -133,6 +137,10 @@ def _best(
         ]
         lines.append(defaults)
     return "\n".join(lines)
+
+
+def _convergence(best: Mapping[str, Any], trials: pl.DataFrame, curves: pl.DataFrame) -> str:
+    return convergence_sentence(trials, curves, best[schema.TRIAL], best[schema.RUN])
 
 
 def _skill(mae: pl.DataFrame) -> str:
@@ -221,10 +229,12 @@ def _ranking(trials: pl.DataFrame) -> str:
         for column in frame.columns
         if column.startswith(CONFIG_PREFIX) and frame[column].n_unique() > 1
     ]
-    own = [schema.TRIAL, schema.STATE, schema.ERROR, schema.R2, schema.EPOCHS]
+    own = [
+        schema.TRIAL, schema.STATE, schema.ERROR, schema.R2, schema.EPOCHS, schema.CONVERGENCE,
+    ]  # fmt: skip
     rows = frame.head(_SHOWN).select(*own, *varied).rows()
     unit = ", ".join(trials[schema.UNIT].unique(maintain_order=True).to_list())
-    head = ["trial", "state", f"error ({unit})", "R²", "epochs"]
+    head = ["trial", "state", f"error ({unit})", "R²", "epochs", "convergence"]
     head += [column.removeprefix(CONFIG_PREFIX) for column in varied]
     text = table(head, rows) + f"\n\n{_SINGLE}"
     hidden = frame.height - len(rows)

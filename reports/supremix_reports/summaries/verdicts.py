@@ -13,6 +13,7 @@ import polars as pl
 
 from supremix_reports.statistics.intervals import LEVEL
 from supremix_reports.statistics.skill import shows_skill
+from supremix_reports.summaries.convergence import longer_sentence
 from supremix_reports.summaries.error_rows import Measures, Row, final_measures
 from supremix_reports.tables import schema
 
@@ -34,13 +35,14 @@ def verdict(row: Row) -> str:
 
 
 def comparison_verdict(rows: Sequence[Row], mae: pl.DataFrame) -> str:
-    """Return in plain sentences which methods show no skill, then whether there is a winner.
+    """Return in plain sentences which methods show no skill, the winner, which could train longer.
 
     Args:
         rows: those of the table `comparison`, of one dataset.
         mae: the table `mae` of the comparison.
     """
-    return " ".join([*skill_sentences(mae), _winner_sentence(rows)])
+    longer = longer_sentence({row[schema.METHOD]: row[schema.CONVERGENCE] for row in rows})
+    return " ".join(filter(None, [*skill_sentences(mae), _winner_sentence(rows), longer]))
 
 
 def defaults_sentence(row: Row | None, best: int) -> str:

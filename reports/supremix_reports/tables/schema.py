@@ -109,6 +109,13 @@ P_ADJUSTED: Final = "p_adjusted"
 SIGNIFICANT: Final = "significant"
 NOTE: Final = "note"
 DATASETS: Final = "datasets"
+# Whether a training had flattened.
+FALL: Final = "last_quarter_fall"
+DOUBLING: Final = "doubling_gain"
+DOUBLING_LOW: Final = "doubling_gain_low"
+DOUBLING_HIGH: Final = "doubling_gain_high"
+CONVERGENCE: Final = "convergence"
+CONVERGENCE_NOTE: Final = "convergence_note"
 
 FINISHED: Final = "finished"
 PRUNED: Final = "pruned"
@@ -193,6 +200,25 @@ TRIALS: Final = _schema(
     _field(CONFIG, pa.string(), "the trial's hyperparameters, a JSON object"),
     _UNIT,
     *_LENGTH,
+    _field(
+        FALL,
+        pa.float64(),
+        "how much the error of a finished trial fell over the last quarter of its last trained "
+        "stage, in the unit; below 0 where it rose",
+        null=True,
+    ),
+    *_interval(
+        DOUBLING,
+        "how much it would fall if that stage were twice as long, in the unit",
+        "its 95 % interval",
+    ),
+    _field(
+        CONVERGENCE,
+        pa.string(),
+        "whether a finished trial had flattened: flattened, still falling or cannot be said",
+        null=True,
+    ),
+    _field(CONVERGENCE_NOTE, pa.string(), "why it cannot be said", null=True),
 )
 
 CURVES: Final = _schema(
@@ -325,6 +351,12 @@ COMPARISON: Final = _schema(
         null=True,
     ),
     _field(NOTE, pa.string(), "why there is no verdict on the difference", null=True),
+    _field(
+        CONVERGENCE,
+        pa.string(),
+        "whether the training of its best hyperparameters had flattened, as in trials",
+        null=True,
+    ),
 )
 
 MEASURES: Final = _schema(

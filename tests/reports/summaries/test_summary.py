@@ -55,6 +55,7 @@ def trial(number: int, state: str, error: float | None, **config: object) -> dic
         "reason": "CUDA | out of\nmemory" if state == "failed" else None,
         "config": config_text({"lr": 1e-3 * (number + 1), "width": 128} | config),
         "unit": "mm",
+        "convergence": "flattened" if state == "finished" else None,
     }
 
 
@@ -208,10 +209,13 @@ class TestSummary:
     def test_the_ranking_shows_the_settings_that_vary(self, trials: pl.DataFrame) -> None:
         lines = summary_markdown(SPEC, trials).splitlines()
         start = lines.index(
-            "| trial | state | error (mm) | R² | epochs | lr | head | finetune_lr |"
+            "| trial | state | error (mm) | R² | epochs | convergence | lr | head | finetune_lr |"
         )
-        assert lines[start + 2] == "| 3 | finished | 5 | 0.9 | 10 | 0.004 | finetune | 0.0001 |"
-        assert lines[start + 3] == "| 2 | finished | 6 | 0.9 | 10 | 0.003 | probe | – |"
+        assert (
+            lines[start + 2]
+            == "| 3 | finished | 5 | 0.9 | 10 | flattened | 0.004 | finetune | 0.0001 |"
+        )
+        assert lines[start + 3] == "| 2 | finished | 6 | 0.9 | 10 | flattened | 0.003 | probe | – |"
         assert lines[start + 5].startswith("| 0 | pruned")
 
     def test_a_failure_is_told_on_one_line(self, trials: pl.DataFrame) -> None:

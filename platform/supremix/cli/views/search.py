@@ -205,9 +205,9 @@ def _pairs(pairs: Iterable[tuple[str, str]]) -> Table:
 
 
 def errors_text(result: Result, unit: str) -> str:
-    """The error of the best hyperparameters, and how they compare with the defaults."""
+    """The error of the best hyperparameters, the defaults against them, and their convergence."""
     best = result.best
     counts = f"{best.interval.n} images of {best.interval.groups} groups"
     first = f"error of the best hyperparameters: {best.error:.4g} {unit} ({best.basis}; {counts})"
     tested = () if result.test is not None else ("test error: not measured",)
-    return "\n".join((first, *tested, best.against_defaults))
+    return "\n".join(filter(None, (first, *tested, best.against_defaults, best.convergence)))
