@@ -114,6 +114,41 @@ def test_lengths_of_the_label_axis_follow_the_label_scale_or_else_the_bin() -> N
         space_for("yaware", window=20.0, label_bin=1.0, label_scale=0.0, train_size=100)
 
 
+@pytest.mark.parametrize(("method", "head"), [("supremix", "probe"), ("rnc", "finetune")])
+def test_a_published_training_differs_from_its_method_in_batch_and_second_stage(
+    method: str, head: str
+) -> None:
+    facts = {"window": 20.0, "label_bin": 2.0, "label_scale": 4.0, "train_size": 486}
+    space, reference = space_for(f"{method}-published", **facts), space_for(method, **facts)
+    differing = {name for name in space.names if space[name] != reference[name]}
+    assert differing == {"batch_size", "head", "pretrain_share", "finetune_lr"}
+    start = space.defaults()
+    assert (start["batch_size"], start["head"]) == (128, head)
+    tuned = space.merged(parse_overrides(["head=finetune"])).defaults()
+    assert (tuned["pretrain_share"], tuned["finetune_lr"]) == (0.8, 3e-4)
+
+
+@pytest.mark.parametrize(
+    ("train_size", "options"),
+    [
+        (2, (2,)),
+        (7, (2,)),
+        (24, (2, 4)),
+        (48, (2, 4, 8)),
+        (260, (16, 32, 64)),
+        (384, (16, 32, 64)),
+        (385, (32, 64, 128)),
+        (10_000, (32, 64, 128)),
+    ],
+)
+def test_a_large_batch_leaves_an_epoch_four_steps(
+    train_size: int, options: tuple[int, ...]
+) -> None:
+    space = space_for("supremix-published", window=5.0, label_bin=1.0, train_size=train_size)
+    assert space["batch_size"] == Choice(options, default=options[-1])
+    assert options == (2,) or all(-(-train_size // size) >= 4 for size in options)
+
+
 def test_l1_searches_what_it_has() -> None:
     space = space_for("l1", window=20.0, label_bin=2.0, train_size=486)
     assert space.names == ("batch_size", "lr", "weight_decay", "schedule")

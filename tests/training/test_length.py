@@ -34,8 +34,9 @@ def test_a_trial_is_as_long_as_its_stages_and_as_its_parts(method: str) -> None:
     assert whole.epochs == 9
     lengths = [trial_length(trial, 50, epochs) for epochs in range(10)]
     assert (lengths[0], lengths[-1]) == (Length(), whole)
-    for before, after in itertools.pairwise(lengths):
-        assert 1 <= (after.images_seen - before.images_seen) / 50 <= 2
+    views = [stage.views for stage in trial for _ in range(stage.epochs)]
+    for (before, after), seen in zip(itertools.pairwise(lengths), views, strict=True):
+        assert after.images_seen - before.images_seen == 50 * seen
 
 
 def test_the_rows_of_a_run_count_what_its_batches_held(task: Task) -> None:

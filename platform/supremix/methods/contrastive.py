@@ -131,6 +131,32 @@ class ExpConfig(YAwareConfig):
         return from_config(ExpLoss, self, sigma=ExpLoss().sigma * card.label_scale)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PublishedSupReMixConfig(SupReMixConfig):
+    """SupReMix trained as its paper does: large batches, all epochs in pretraining, then a probe.
+
+    Parameters are those of `SupReMixConfig`.
+    """
+
+    batch_size: int = 128
+    head: str = "probe"
+    pretrain_share: float = 0.8
+    finetune_lr: float = 3e-4
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PublishedRnCConfig(RnCConfig):
+    """Rank-N-Contrast pretrained as its paper does, in large batches for most of the epochs.
+
+    The L1 stage fine-tunes at a small rate; the paper keeps the encoder frozen there. Parameters
+    are those of `RnCConfig`.
+    """
+
+    batch_size: int = 128
+    pretrain_share: float = 0.8
+    finetune_lr: float = 3e-4
+
+
 CONTRASTIVE = (
     TwoStage(name="supremix", config=SupReMixConfig),
     TwoStage(name="supcon", config=SupConConfig),
@@ -138,4 +164,8 @@ CONTRASTIVE = (
     TwoStage(name="rnc", config=RnCConfig),
     TwoStage(name="yaware", config=YAwareConfig),
     TwoStage(name="expw", config=ExpConfig),
+)
+PUBLISHED = (
+    TwoStage(name="supremix-published", config=PublishedSupReMixConfig),
+    TwoStage(name="rnc-published", config=PublishedRnCConfig),
 )

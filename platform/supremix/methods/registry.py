@@ -10,14 +10,15 @@ import torch
 
 from supremix._errors import ConfigError, UnknownMethodError, unknown_name
 from supremix.methods.base import Method
-from supremix.methods.contrastive import CONTRASTIVE
+from supremix.methods.contrastive import CONTRASTIVE, PUBLISHED
 from supremix.methods.density import DENSITIES
 from supremix.methods.mixup import MIXUPS
 from supremix.methods.regression import REGRESSION
 from supremix.methods.regularisers import TERMS
 
 _METHODS: dict[str, Method] = {
-    method.name: method for method in (*CONTRASTIVE, *REGRESSION, *MIXUPS, *TERMS, *DENSITIES)
+    method.name: method
+    for method in (*CONTRASTIVE, *PUBLISHED, *REGRESSION, *MIXUPS, *TERMS, *DENSITIES)
 }
 
 

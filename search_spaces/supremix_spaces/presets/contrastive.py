@@ -12,6 +12,7 @@ from supremix_spaces.presets.dataset_facts import (
     Parameters,
     Preset,
     batch_size,
+    large_batch,
     preset,
 )
 
@@ -85,4 +86,22 @@ _TRAINING: Parameters = {
     "finetune_batch_size": Fixed(None, when=_FINETUNED),
 }
 
+
+def _long(head: str) -> Parameters:
+    """The training of the published code: large batches, and pretraining for most of the epochs."""
+    choice = {"head": Choice(("probe", "finetune"), default=head)}
+    return {
+        **choice,  # Before the parameters that depend on it.
+        **_TRAINING,
+        **choice,
+        "batch_size": lambda facts: large_batch(facts.train_size),
+        "pretrain_share": Float(0.5, 0.9, default=0.8, when=_FINETUNED),
+        "finetune_lr": Float(1e-4, 3e-3, log=True, default=3e-4, when=_FINETUNED),
+    }
+
+
 CONTRASTIVE: dict[str, Preset] = {name: preset(own, _TRAINING) for name, own in _OWN.items()}
+PUBLISHED: dict[str, Preset] = {
+    "supremix-published": preset(_OWN["supremix"], _long("probe")),
+    "rnc-published": preset(_OWN["rnc"], _long("finetune")),
+}

@@ -70,3 +70,19 @@ def batch_size(train_size: int, *, default: int, steps: int) -> Choice:
     usual = [size for size in legal if size >= _USUAL]
     options = tuple(usual if len(usual) > 1 else legal[-2:])
     return Choice(options, default=min(default, options[-1]))
+
+
+def large_batch(train_size: int) -> Choice:
+    """The largest batches of at most 128 that leave an epoch four steps, the largest first tried.
+
+    Args:
+        train_size: Number of training samples, at least 2.
+
+    Returns:
+        Up to three powers of two, 2 where no batch leaves so many steps.
+
+    >>> large_batch(486)
+    Choice(options=(32, 64, 128), default=128, when=None)
+    """
+    legal = [size for size in BATCH_SIZES if size == BATCH_SIZES[0] or 3 * size < train_size]
+    return Choice(tuple(legal[-3:]), default=legal[-1])

@@ -7,7 +7,7 @@ dataset's own label bins, so that they mean the same for years, millimetres and 
 from __future__ import annotations
 
 from supremix_spaces.errors import SpaceError, UnknownSpaceError, hint
-from supremix_spaces.presets.contrastive import CONTRASTIVE
+from supremix_spaces.presets.contrastive import CONTRASTIVE, PUBLISHED
 from supremix_spaces.presets.dataset_facts import DatasetFacts, Preset
 from supremix_spaces.presets.end_to_end import END_TO_END
 from supremix_spaces.space import Space
@@ -68,4 +68,4 @@ def space_names() -> tuple[str, ...]:
     return tuple(_PRESETS)
 
 
-_PRESETS: dict[str, Preset] = {**CONTRASTIVE, **END_TO_END}
+_PRESETS: dict[str, Preset] = {**CONTRASTIVE, **PUBLISHED, **END_TO_END}
