@@ -27,7 +27,7 @@ def report(
     out: Address | None = None,
     *,
     reference: str | None = None,
-    split: str = "test",
+    split: str | None = None,
     title: str | None = None,
     ids: bool = False,
     paths: bool = False,
@@ -43,7 +43,8 @@ def report(
             the working directory.
         reference: Method that the others are compared with; None for that of the benchmark, else
             ``l1``, and where that is not among them for the first.
-        split: Split whose errors are shown, ``"test"`` or ``"val"``.
+        split: Split whose errors are shown, ``"test"`` or ``"val"``; None for test, or for
+            validation where every run was asked for without a test.
         title: Of the report; None for one made of methods and datasets.
         ids: Whether the worst samples are named. Without, no sample and no patient is.
         paths: Whether paths and addresses are shown whole, not by their last name.
@@ -73,12 +74,12 @@ def report(
         return write_report(addresses, str(target), options)
 
 
-def compare(*runs: Address, split: str = "test", paths: bool = False) -> Differences:
+def compare(*runs: Address, split: str | None = None, paths: bool = False) -> Differences:
     """Compare runs: the differences of request, versions, best hyperparameters and errors.
 
     Args:
         runs: Run folders, or folders that hold several, at any address.
-        split: Split whose errors are compared, ``"test"`` or ``"val"``.
+        split: Split whose errors are compared, ``"test"`` or ``"val"``; None as for `report`.
         paths: Whether paths and addresses are shown whole, not by their last name.
 
     Returns:
@@ -90,7 +91,7 @@ def compare(*runs: Address, split: str = "test", paths: bool = False) -> Differe
         RunFolderError: The storage cannot be read.
         SpecError: There is no such split.
     """
-    if split not in ("test", "val"):
+    if split not in (None, "test", "val"):
         raise SpecError(f"errors are compared on the split test or val, not {split!r}.")
     addresses = _addresses_of(runs)
     with storage_errors(", ".join(addresses)):

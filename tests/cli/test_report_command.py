@@ -36,7 +36,7 @@ def test_a_report_says_where_it_is_and_what_is_wrong(
 ) -> None:
     text = said(["report", str(store / "l1"), "--formats", "md, tex", "--title", "Mine"], capsys)
 
-    assert "problem: l1, seeds: One seed only" in text
+    assert "remark: l1, seeds: One seed only" in text
     assert f"the report is in {store / 'l1' / 'report'}: report.md, tables.tex" in text
     report = (store / "l1" / "report" / "report.md").read_text()
     assert report.startswith("# Mine\n")
@@ -102,7 +102,7 @@ def test_a_comparison_shows_what_differs_as_a_table(
     assert "Versions: nothing differs." in text
     assert "no verdict: one seed" in text
     assert "that of predicting the training median" in text
-    assert "problem: supremix, seeds" in text
+    assert "remark: supremix, seeds" in text
 
 
 def test_a_comparison_is_written_for_scripts_and_papers(

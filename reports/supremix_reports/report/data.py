@@ -87,13 +87,14 @@ class ReportData:
 
 
 def read_report_data(
-    addresses: Iterable[str], *, split: str, resampling: Resampling = DEFAULT
+    addresses: Iterable[str], *, split: str | None, resampling: Resampling = DEFAULT
 ) -> ReportData:
     """Collect runs for a report.
 
     Args:
         addresses: as `collect` takes them.
-        split: the split whose errors are looked at.
+        split: the split whose errors are looked at; None for test, or for validation where every
+            run was asked for without a test.
         resampling: how intervals are drawn.
 
     Returns:
@@ -107,6 +108,9 @@ def read_report_data(
     if not collection.runs:
         reasons = " ".join(problem.reason for problem in collection.problems)
         raise TableError(f"There is no run to report on. {reasons}".strip())
+    if split is None:
+        asked = any(run.spec.get(schema.TEST) is not False for run in collection.runs)
+        split = schema.TEST if asked else schema.VAL
     benchmark = _benchmark(given)
     reference = benchmark.get("reference")
     # Each table is read once, for any number of runs.

@@ -122,7 +122,7 @@ class Differences:
 def compare_runs(
     addresses: Sequence[str],
     *,
-    split: str = schema.TEST,
+    split: str | None = None,
     paths: bool = False,
     level: float = LEVEL,
     resamples: int = RESAMPLES,
@@ -132,7 +132,8 @@ def compare_runs(
 
     Args:
         addresses: of run folders, or of folders that hold several; paths or fsspec addresses.
-        split: the split whose errors are compared: "test" or "val".
+        split: the split whose errors are compared: "test" or "val"; None for test, or for
+            validation where every run was asked for without a test.
         paths: whether paths and addresses are shown whole.
         level: probability that intervals are to cover.
         resamples: number of bootstrap samples of a comparison.
@@ -160,7 +161,7 @@ def compare_runs(
     clean: Callable[[str], str] = without_secrets if paths else without_places
     return Differences(
         runs=tuple(names),
-        split=split,
+        split=data.split,
         specification=_differing(specs),
         versions=_differing([packages_of(entry) for entry in data.entries]),
         best_hyperparameters=_differing(configs),

@@ -20,7 +20,7 @@ from supremix_reports.document.parts import (
     number_cell,
     text_cell,
 )
-from supremix_reports.figures.model.embedding import TITLE, embedding_plot
+from supremix_reports.figures.model.embedding import embedding_plot
 from supremix_reports.figures.model.model import FIGURES, model_plots, worst_cases
 from supremix_reports.figures.model.samples import HIGHEST, LOWEST, Predicted
 from supremix_reports.figures.plot import FigureSpec, NotShown, Plot, plot_name
@@ -283,5 +283,5 @@ def _embedding(entry: Entry, key: str, endings: Sequence[str]) -> list[Part]:
     table = own_table(entry, "embedding")
     if table is None:
         reason = "the run has no table of them, or it is damaged or of another version."
-        return [Missing(title=TITLE, reason=reason)]
+        return [Missing(title=f"Features coloured by {entry.target}", reason=reason)]
     return list(pictured([embedding_plot(f"embedding-{key}", table, words, entry.target)], endings))

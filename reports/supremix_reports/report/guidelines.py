@@ -151,7 +151,7 @@ def guidelines_section(data: ReportData) -> Section:
         _table("tripod", "TRIPOD+AI", TRIPOD, has),
         _table("claim", "CLAIM", CLAIM, has),
     )
-    return Section(key="guidelines", title="Reporting guidelines", parts=parts, folded=True)
+    return Section(key="guidelines", title="Guidelines", parts=parts, folded=True)
 
 
 def _has(data: ReportData) -> set[str]:

@@ -65,7 +65,8 @@ class Options:
     Args:
         reference: the method that the others are compared with; None for that of the benchmark,
             else l1, and where that is not among them for the first one.
-        split: the split whose errors are shown: "test" or "val".
+        split: the split whose errors are shown: "test" or "val"; None for test, or for validation
+            where every run was asked for without a test.
         title: of the report; None for one made of datasets and methods.
         ids: whether samples are named: the worst cases.
         paths: whether paths and addresses are shown whole.
@@ -81,7 +82,7 @@ class Options:
     """
 
     reference: str | None = None
-    split: str = schema.TEST
+    split: str | None = None
     title: str | None = None
     ids: bool = False
     paths: bool = False
@@ -99,7 +100,7 @@ class Options:
             raise ReportError(
                 f"A report is written as {', '.join(FORMATS)}; found {named}. Name some of these."
             )
-        if self.split not in (schema.TEST, schema.VAL):
+        if self.split not in (None, schema.TEST, schema.VAL):
             raise ReportError(
                 f"A report is about the split test or val; found {self.split!r}. Name one of them."
             )
@@ -190,7 +191,7 @@ def build_report(
         _problems(problems),
         setup_section(data, again=again, paths=options.paths),
         methods_section(
-            split=options.split,
+            split=data.split,
             level=options.level,
             resamples=options.resamples,
             comparing=options.comparing,
@@ -230,7 +231,7 @@ def _errors(data: ReportData, options: Options) -> tuple[Section, ...]:
     if data.mae.is_empty():
         return ()
     tables = (error_table, measures_table) if len(data.entries) == 1 else (measures_table,)
-    parts = tuple(make(data.mae, split=options.split, level=options.level) for make in tables)
+    parts = tuple(make(data.mae, split=data.split, level=options.level) for make in tables)
     return (Section(key="errors", title="Errors", parts=parts),)
 
 
@@ -264,7 +265,7 @@ def _again(addresses: Sequence[str], options: Options) -> str:
     names = [shown(str(address)) for address in addresses]
     words = ["supremix", "report", *(shlex.quote(name) for name in names)]
     words += ["--reference", shlex.quote(options.reference)] if options.reference else []
-    words += ["--split", options.split] if options.split != schema.TEST else []
+    words += ["--split", options.split] if options.split else []
     words += ["--title", shlex.quote(options.title)] if options.title else []
     words += ["--formats", ",".join(options.formats)] if options.formats != FORMATS else []
     words += [word for word, so in (("--ids", options.ids), ("--paths", options.paths)) if so]

@@ -127,6 +127,18 @@ def test_a_run_without_a_test_is_a_problem_only_where_one_was_asked_for(
     assert found.remark is not asked
 
 
+def test_runs_without_a_test_are_reported_on_validation(tmp_path: Path) -> None:
+    folder = write_cell(tmp_path / "run", patients=12, trials=4, spec={"test": False})
+    rows = read_table(str(folder), "predictions").filter(pl.col("split") == "val")
+    write_table(str(folder), "predictions", rows.to_dicts())
+    options = Options(resamples=200, date="2026-01-31", formats=("html", "md"))
+    write_report([str(folder)], str(tmp_path / "report"), options)
+    text = (tmp_path / "report" / "report.md").read_text()
+
+    assert "Mean absolute error of the label on validation: **MAE " in text
+    assert "| Case |" in text
+
+
 def test_problems_come_before_remarks_and_are_counted_alone(tmp_path: Path) -> None:
     for name in ("a", "b"):
         write_cell(tmp_path / "runs" / name, patients=12, trials=4)

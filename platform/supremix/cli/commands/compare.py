@@ -30,7 +30,7 @@ def _read_format(text: str) -> str:
 
 def compare(
     runs: Runs,
-    split: Split = "test",
+    split: Split = None,
     output: Annotated[
         str,
         typer.Option(

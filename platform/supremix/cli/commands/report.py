@@ -20,7 +20,12 @@ Runs = Annotated[
     ),
 ]
 Split = Annotated[
-    str, typer.Option(metavar="test|val", help="Whose errors are shown and compared.")
+    str | None,
+    typer.Option(
+        metavar="test|val",
+        help="Split whose errors are shown and compared; by default test, or val where every run "
+        "was asked for without a test.",
+    ),
 ]
 Paths = Annotated[
     bool,
@@ -46,7 +51,7 @@ def report(
             "(l1, else its last method, unless it was given another), else l1, else the first.",
         ),
     ] = None,
-    split: Split = "test",
+    split: Split = None,
     title: Annotated[str | None, typer.Option(help="Title of the report.")] = None,
     ids: Annotated[
         bool,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 import numpy.typing as npt
 import polars as pl
@@ -12,13 +12,12 @@ from supremix_reports.figures.plot import RANKS, NotShown, Plot, counted, drawin
 from supremix_reports.statistics.seeds import Array
 from supremix_reports.tables import schema
 
-TITLE: Final = "Features coloured by label"
-
 
 def embedding_plot(name: str, table: pl.DataFrame, words: str, target: str) -> Plot | NotShown:
     """Draw the table `embedding` of a run; `words` say what the features are of."""
+    title = f"Features coloured by {target}"
     if table.is_empty():
-        return NotShown(name=name, title=TITLE, reason="The run's table of features is empty.")
+        return NotShown(name=name, title=title, reason="The run's table of features is empty.")
     splits = ", ".join(sorted(table[schema.SPLIT].unique().to_list()))
     shares = table.select(schema.FIRST_SHARE, schema.SECOND_SHARE).row(0)
     points = table.select(schema.FIRST, schema.SECOND).to_numpy()
@@ -26,7 +25,7 @@ def embedding_plot(name: str, table: pl.DataFrame, words: str, target: str) -> P
     both = " and ".join(f"{share:.0%}" for share in shares)
     return Plot(
         name=name,
-        title=TITLE,
+        title=title,
         caption=f"The features of {words} along their first two principal components, which have "
         f"{both} of their variance; {counted(table.height, 'sample')} of the split {splits}; the "
         f"colour is the true {target}.",
