@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from supremix_reports.catalog.discovery import Problem
@@ -54,7 +55,12 @@ def first_section(
         found += _single(data, data.entries[0])
     else:
         found += _several(data, compared)
-    found += [*convergence_parts(data, data.entries), *_warning(problems), *pictures]
+    # Of one run the verdict alone stands out.
+    length = [
+        replace(part, tone="plain" if part.tone == "strong" else part.tone)
+        for part in convergence_parts(data, data.entries)
+    ]
+    found += [*length, *_warning(problems), *pictures]
     return Section(key="result", title="Result", parts=tuple(found), first=True)
 
 
