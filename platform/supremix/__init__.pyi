@@ -8,6 +8,8 @@ from supremix.data import check as check
 from supremix.data import datasets as datasets
 from supremix.data import phantom as phantom
 from supremix.data import prepare as prepare
+from supremix.external.evaluate import Evaluation as Evaluation
+from supremix.external.evaluate import evaluate as evaluate
 from supremix.joint_training.joint import JointResult as JointResult
 from supremix.joint_training.joint import joint as joint
 from supremix.models import EncoderSpec as EncoderSpec

@@ -24,7 +24,11 @@ from supremix_reports.figures.plot import NotShown as NotShown
 from supremix_reports.figures.plot import Plot as Plot
 from supremix_reports.figures.search.search import across_plots as across_plots
 from supremix_reports.figures.search.search import search_plots as search_plots
+from supremix_reports.report.evaluation import Evaluated as Evaluated
+from supremix_reports.report.evaluation import write_evaluation as write_evaluation
 from supremix_reports.run_layout import EMBEDDING as EMBEDDING
+from supremix_reports.statistics.agreement import CALIBRATION as CALIBRATION
+from supremix_reports.statistics.agreement import calibration_intervals as calibration_intervals
 from supremix_reports.statistics.best_error import BestError as BestError
 from supremix_reports.statistics.best_error import best_error as best_error
 from supremix_reports.statistics.best_error import read_best_error as read_best_error
@@ -42,6 +46,7 @@ from supremix_reports.statistics.intervals import mean_of_bins_interval as mean_
 from supremix_reports.statistics.intervals import metric_interval as metric_interval
 from supremix_reports.statistics.intervals import paired_difference as paired_difference
 from supremix_reports.statistics.intervals import seeds_interval as seeds_interval
+from supremix_reports.statistics.mae import calibration_rows as calibration_rows
 from supremix_reports.statistics.mae import mae_rows as mae_rows
 from supremix_reports.statistics.power_law import Forecast as Forecast
 from supremix_reports.statistics.power_law import power_law_forecast as power_law_forecast

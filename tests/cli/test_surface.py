@@ -47,6 +47,10 @@ SURFACE = {
         "model", "images", "--pixel-size", "--with", "--out", "--batch", "--workers", "--device",
         "--quiet",
     },
+    "evaluate": {
+        "model", "--dataset", "--source", "--out", "--ids", "--batch", "--workers", "--device",
+        "--quiet",
+    },
     "status": {"run", "--trial", "--json"},
     "watch": {"run", "--interval"},
     "results": {"runs", "--table", "--where", "--columns", "--sql", "--format", "--out"},

@@ -35,6 +35,7 @@ GROUND_UP = (
     "supremix.monitoring",
     "supremix.search",
     "supremix.data",
+    "supremix.external",
     "supremix.joint_training",
     "supremix.benchmark",
     "supremix.planning",

@@ -18,6 +18,7 @@ from supremix.cli.commands.check import check
 from supremix.cli.commands.compare import compare
 from supremix.cli.commands.dashboard import dashboard
 from supremix.cli.commands.datasets import datasets
+from supremix.cli.commands.evaluate import evaluate
 from supremix.cli.commands.joint import joint
 from supremix.cli.commands.phantom import phantom
 from supremix.cli.commands.plan import plan
@@ -72,6 +73,7 @@ for command in (
     check,
     prepare,
     predict,
+    evaluate,
     datasets,
     phantom,
     status,

@@ -69,7 +69,9 @@ def _single(data: ReportData, entry: Entry) -> list[Part]:
     level = data.resampling.level
     rows = {row[schema.METRIC]: row for row in data.mae.to_dicts()}
     verdict = skill_verdict(data.mae, level=level)
-    parts: list[Part] = [_headline(rows, entry, data.split, level)] if schema.MAE in rows else []
+    where = f"on {_SPLITS[data.split]}"
+    shown = schema.MAE in rows
+    parts: list[Part] = [headline(rows, entry.target, where, level)] if shown else []
     if verdict:
         parts.append(Paragraph(text=verdict, tone="strong"))
     # That there is no skill is the verdict already.
@@ -77,9 +79,17 @@ def _single(data: ReportData, entry: Entry) -> list[Part]:
     return parts + [Paragraph(text=text, tone="warning") for text in others]
 
 
-def _headline(
-    rows: Mapping[str, Mapping[str, Any]], entry: Entry, split: str, level: float
+def headline(
+    rows: Mapping[str, Mapping[str, Any]], target: str, where: str, level: float
 ) -> Headline:
+    """Return the error of one model in large type.
+
+    Args:
+        rows: Rows of the table `mae` by metric, `mae` among them.
+        target: Name of the label.
+        where: What it was measured on, in words.
+        level: Probability that its intervals are to cover.
+    """
     error = rows[schema.MAE]
     unit, digits = error[schema.UNIT], decimals([error[schema.VALUE]])
     shown = number_cell(error[schema.VALUE], error[schema.LOW], error[schema.HIGH], digits=digits)
@@ -92,7 +102,7 @@ def _headline(
         if name in rows
     ]
     return Headline(
-        title=f"Mean absolute error of the {entry.target} on {_SPLITS[split]}",
+        title=f"Mean absolute error of the {target} {where}",
         text=f"MAE {shown.text} {unit}",
         detail=interval if shown.detail else "",
         facts=(

@@ -23,6 +23,13 @@ from supremix_reports.statistics.seeds import Array, Measure, sums_of
 WIDTH: Final = 1.96
 """Standard deviations from the bias to a limit: 95 % of a normal distribution lies between."""
 
+CALIBRATION: Final = {
+    "calibration_slope": "calibration slope",
+    "calibration_intercept": "calibration intercept",
+    "bias": "bias",
+}
+"""Metrics of the table `mae` that `calibration_intervals` gives, in words."""
+
 _LEAST: Final = 3
 
 
@@ -112,6 +119,47 @@ def slope_interval(
     a, b = a - a.mean(), b - b.mean()  # against cancellation
     sums = sums_of(np.stack([np.ones_like(a), a, b, a * b, b**2], axis=1), names)
     return interval(sums, _slope, **options)
+
+
+def calibration_intervals(
+    target: npt.ArrayLike,
+    prediction: npt.ArrayLike,
+    groups: npt.ArrayLike,
+    **options: Unpack[ResamplingOptions],
+) -> dict[str, Interval]:
+    """Return how predictions are calibrated: the line of the label on the prediction, and the bias.
+
+    Args:
+        target: True values, (N,), at least three.
+        prediction: Predicted values, (N,).
+        groups: Group of each, (N,); these are drawn.
+        options: `level` to cover (0.95), number of `resamples` (2000), `seed` of the drawing (0).
+
+    Returns:
+        By the names of `CALIBRATION` the slope and the intercept of the least-squares line, 1 and 0
+        for calibrated predictions, and the mean of prediction minus truth. Slope and intercept are
+        NaN where all predictions are equal.
+
+    Raises:
+        StatisticsError: Fewer than three values, values that are not finite, lengths that differ.
+    """
+    y, names = _checked(target, groups)
+    x, _ = _checked(prediction, groups)
+    middle = float(x.mean())
+    a, b = y - middle, x - middle  # against cancellation
+    sums = sums_of(np.stack([np.ones_like(a), a, b, a * b, b**2], axis=1), names)
+
+    def intercept(sums: Array) -> Array:
+        count, above, along = sums[..., 0], sums[..., 1], sums[..., 2]
+        slope = _slope(sums)
+        return above / count - slope * along / count + middle * (1 - slope)
+
+    measures: dict[str, Measure] = {
+        "calibration_slope": _slope,
+        "calibration_intercept": intercept,
+        "bias": lambda sums: (sums[..., 2] - sums[..., 1]) / sums[..., 0],
+    }
+    return {name: interval(sums, measure, **options) for name, measure in measures.items()}
 
 
 def _limit(side: int) -> Measure:

@@ -6,7 +6,8 @@ from typing import Unpack
 
 import polars as pl
 
-from supremix_reports.statistics.bootstrap import ResamplingOptions, none_for_nan
+from supremix_reports.statistics.agreement import calibration_intervals
+from supremix_reports.statistics.bootstrap import Interval, ResamplingOptions, none_for_nan
 from supremix_reports.statistics.imbalance import REGIONS, LabelDensity, imbalance_intervals
 from supremix_reports.statistics.intervals import METRICS, metric_interval
 from supremix_reports.statistics.skill import skill_intervals
@@ -49,23 +50,48 @@ def mae_rows(
         intervals |= skill_intervals(part, **options)
         if density is not None:
             intervals |= imbalance_intervals(density, *columns, seeds=seeds, **options)
-        for metric, interval in intervals.items():
-            row: dict[str, object] = {
-                **dict(zip(keys, key, strict=True)),
-                schema.METRIC: metric,
-                schema.VALUE: none_for_nan(interval.value),
-                schema.LOW: none_for_nan(interval.low),
-                schema.HIGH: none_for_nan(interval.high),
-                schema.N: _inside(part, metric, density)[schema.ID].n_unique(),
-                schema.GROUPS: interval.groups,
-                schema.SEEDS: part[schema.SEED].n_unique(),
-                schema.UNIT: unit,
-                schema.RUN: _only(part, schema.RUN),
-                schema.LABEL_LOW: _only(part, schema.LABEL_LOW),
-                schema.LABEL_HIGH: _only(part, schema.LABEL_HIGH),
-            }
-            rows.append(row)
+        own = dict(zip(keys, key, strict=True))
+        rows += [
+            own | _row(part, interval, metric, unit, _inside(part, metric, density))
+            for metric, interval in intervals.items()
+        ]
     return rows
+
+
+def calibration_rows(
+    predictions: pl.DataFrame, *, unit: str, **options: Unpack[ResamplingOptions]
+) -> list[dict[str, object]]:
+    """Return the rows of the table `mae` that say how one model is calibrated.
+
+    Args:
+        predictions: rows of the table `predictions` of one dataset, method, split and seed.
+        unit: unit of the target.
+        options: As for `mae_rows`.
+    """
+    columns = (predictions[n].to_numpy() for n in (schema.TARGET, schema.PREDICTION, schema.GROUP))
+    own = {name: predictions[name][0] for name in (schema.DATASET, schema.METHOD, schema.SPLIT)}
+    return [
+        own | _row(predictions, interval, metric, unit, predictions)
+        for metric, interval in calibration_intervals(*columns, **options).items()
+    ]
+
+
+def _row(
+    part: pl.DataFrame, interval: Interval, metric: str, unit: str, inside: pl.DataFrame
+) -> dict[str, object]:
+    return {
+        schema.METRIC: metric,
+        schema.VALUE: none_for_nan(interval.value),
+        schema.LOW: none_for_nan(interval.low),
+        schema.HIGH: none_for_nan(interval.high),
+        schema.N: inside[schema.ID].n_unique(),
+        schema.GROUPS: interval.groups,
+        schema.SEEDS: part[schema.SEED].n_unique(),
+        schema.UNIT: unit,
+        schema.RUN: _only(part, schema.RUN),
+        schema.LABEL_LOW: _only(part, schema.LABEL_LOW),
+        schema.LABEL_HIGH: _only(part, schema.LABEL_HIGH),
+    }
 
 
 def _only(part: pl.DataFrame, column: str) -> object:

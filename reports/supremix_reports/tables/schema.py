@@ -276,7 +276,9 @@ MAE_TABLE: Final = _schema(
         "has many, middling or few training samples; balanced_mae, the mean over label bins; "
         "null_mae and linear_mae, the error of predicting the training median and of a linear "
         "model of the covariates on the same samples; skill, 1 minus mae in units of the least of "
-        "these two; beyond_range, the number of predictions beyond the labels that are possible",
+        "these two; beyond_range, the number of predictions beyond the labels that are possible; "
+        "of an evaluation of another cohort also calibration_slope and calibration_intercept, of "
+        "the line of the label on the prediction, and bias, the mean of prediction minus truth",
     ),
     _field(VALUE, pa.float64(), "the measure, over all samples and seeds", null=True),
     _field(

@@ -89,11 +89,12 @@ def predict(
       supremix predict runs/brains new/patients.xlsx --out predictions.parquet
       supremix predict runs/brains
     """
+    import supremix
     from supremix.progress.progress import Steps
     from supremix.reports import write_file
 
     given = _covariates(covariates or [], pixel_size)
-    trained = load_on(device, model)
+    trained = supremix.load(model, device=chosen_device(device))
     if not images:
         _show_expected(trained)
         return
@@ -111,14 +112,11 @@ def predict(
         raise typer.Exit(1)
 
 
-def load_on(device: str | None, model: str) -> TrainedModel:
-    """The model of a run, on a device; by default on a GPU where there is one."""
+def chosen_device(device: str | None) -> str:
+    """The device that is named; by default a GPU where there is one."""
     import torch
 
-    import supremix
-
-    chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    return supremix.load(model, device=chosen)
+    return device or ("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def check_target(out: str) -> None:

@@ -38,6 +38,12 @@ SCHEMA: dict[str, Any] = {
 }
 """The columns of a cohort's predictions, without the file."""
 
+VECTORS: dict[str, Any] = {
+    "covariates": pl.List(pl.Float64),
+    "intensities": pl.List(pl.Float64),
+}
+"""Further columns: standardised covariates and intensity profiles."""
+
 
 def predict_items(
     predictor: Predictor,
@@ -61,8 +67,8 @@ def predict_items(
         progress: Called after each batch.
 
     Returns:
-        The columns of `SCHEMA`, a row an item in their order; without a prediction `problem` says
-        why.
+        The columns of `SCHEMA` and `VECTORS`, a row an item in their order; without a prediction
+        `problem` says why.
     """
     threads = workers or min(os.cpu_count() or 1, 8)
     decode = functools.partial(_decode, reader, predictor.card)
@@ -72,7 +78,7 @@ def predict_items(
         rows += _rows(predictor, part)
         if progress is not None:
             progress(len(rows), len(items))
-    return pl.DataFrame(rows, schema=SCHEMA)
+    return pl.DataFrame(rows, schema=SCHEMA | VECTORS)
 
 
 def bounded_map(
@@ -106,6 +112,8 @@ def _rows(
         predicted = predictor.evaluate([one.presented for one in decoded])
         columns = predictor.unlike(predicted, [one.hash for one in decoded])
         columns["prediction"] = predicted.predictions.tolist()
+        columns["covariates"] = predicted.covariates.tolist()
+        columns["intensities"] = predicted.intensities.tolist()
         known = (
             dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)
         )

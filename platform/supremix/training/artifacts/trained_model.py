@@ -21,7 +21,7 @@ from supremix.errors import RunFolderError
 from supremix.models import EncoderBuilder, EncoderSpec, Network
 from supremix.storage.paths import Address, read_bytes, to_path
 from supremix.storage.retry import failures, storage_errors
-from supremix.training.artifacts.cohort import BATCH, Steps, predict_items
+from supremix.training.artifacts.cohort import BATCH, VECTORS, Steps, predict_items
 from supremix.training.artifacts.format import DESCRIPTION, REFERENCE, WEIGHTS
 from supremix.training.artifacts.inference import Predictor
 from supremix.training.artifacts.pretrained import model_folder, read_description
@@ -198,9 +198,8 @@ class TrainedModel(Displayed):
             workers=workers,
             progress=progress,
         )
-        return table.select(
-            pl.Series("file", [one.file for one in listed], dtype=pl.String), pl.all()
-        )
+        files = pl.Series("file", [one.file for one in listed], dtype=pl.String)
+        return table.select(files, pl.exclude(VECTORS))
 
     def _decoded(self, image: Image) -> Any:
         return image if isinstance(image, np.ndarray) else self.reader.decode(os.fspath(image))

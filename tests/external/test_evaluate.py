@@ -1,0 +1,218 @@
+"""A model measured on patients of another hospital: labels, words, null models, and warnings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from PIL import Image
+from sklearn.linear_model import LinearRegression
+
+import supremix
+from supremix.models import EncoderSpec
+from supremix.training import ModelInputError, Task, TrialRun
+from supremix_datasets import prepare
+
+TOML = """
+name = "{name}"
+target = "thickness"
+unit = "{unit}"
+shape = [16, 16]
+[covariates.sex]
+values = {words}
+[covariates.age]
+default = 50
+"""
+HERE, THERE = "{ M = 0, F = 1 }", "{ F = 0, M = 1 }"
+
+
+def write(
+    folder: Path, count: int, *, words: str = HERE, unit: str = "mm", low: float = 40, **more: Any
+) -> Path:
+    """Pictures whose brightness is the label, of patients of two sites, with their table."""
+    folder.mkdir()
+    rng = np.random.default_rng(count)
+    rows = ["file,target,group,site,sex,age"]
+    for k in range(count):
+        label = rng.uniform(low, low + 80)
+        pixels = np.clip(rng.normal(label, 20, (16, 16)) + more.get("brighter", 0), 0, 255)
+        Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{k:02d}.png")
+        age = "" if k == 0 else 20 + k
+        rows.append(f"{k:02d}.png,{label:.3f},p{k // 2},{'ab'[k % 2]},{'MF'[k // 2 % 2]},{age}")
+    (folder / "labels.csv").write_text("\n".join([*rows, *more.get("rows", [])]) + "\n")
+    toml = TOML.format(name=folder.name, unit=unit, words=words)
+    (folder / "dataset.toml").write_text(toml)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, TrialRun, Path]:
+    """The folder of a model, its run, and the folder that it was trained on."""
+    root = tmp_path_factory.mktemp("external")
+    source = write(root / "here", 80)
+    store = prepare("table", source, cache=root / "cache")
+    task = Task(store=store.path, method="l1", encoder=EncoderSpec(width=4), epochs=2, threads=1)
+    run = TrialRun(task, {"batch_size": 16})
+    run.advance()
+    run.advance()
+    run.export(root / "run" / "best")
+    return root / "run", run, source
+
+
+@pytest.fixture(scope="module")
+def found(trained: tuple[Path, TrialRun, Path]) -> supremix.Evaluation:
+    gone = ["gone.png,60,p99,a,F,40", "00.png,,p98,a,F,40"]
+    other = write(trained[0].parent / "there", 41, words=THERE, rows=gone)
+    return supremix.evaluate(trained[0], "table", str(other), date="2026-01-31")
+
+
+def test_errors_are_those_of_the_predictions(found: supremix.Evaluation) -> None:
+    table, rows = found.predictions, {row["metric"]: row for row in found.mae.to_dicts()}
+    error = table["prediction"] - table["target"]
+    assert rows["mae"]["value"] == pytest.approx(error.abs().mean())
+    assert rows["mae"]["n"] == table.height == 40
+    assert rows["mae"]["groups"] == table["group"].n_unique() == 21
+    assert rows["bias"]["value"] == pytest.approx(error.mean())
+    line = LinearRegression().fit(table.select("prediction").to_numpy(), table["target"].to_numpy())
+    assert rows["calibration_slope"]["value"] == pytest.approx(line.coef_[0])
+    assert rows["calibration_intercept"]["value"] == pytest.approx(line.intercept_)
+    assert rows["mae"]["low"] < rows["mae"]["value"] < rows["mae"]["high"]
+    assert found.facts()["MAE"] == f"{rows['mae']['value']:.4g} mm"
+
+
+def test_null_models_are_those_of_the_training_data(
+    found: supremix.Evaluation, trained: tuple[Path, TrialRun, Path]
+) -> None:
+    data = trained[1].data
+    labels = data.store.targets[data.fit]
+    assert found.predictions["null_prediction"].unique().to_list() == [np.median(labels)]
+    same = trained[1].evaluate("val")
+    own = supremix.evaluate(
+        trained[0], "table", str(trained[2]), trained[0].parent / "same"
+    ).predictions
+    expected = dict(zip(same["id"], same["linear_prediction"], strict=True))
+    for name, value in own.select("id", "linear_prediction").rows():
+        assert name not in expected or value == pytest.approx(expected[name], rel=1e-5)
+    assert {"null_mae", "linear_mae", "skill", "beyond_range"} <= set(found.mae["metric"])
+
+
+def test_predictions_are_those_of_the_run(
+    trained: tuple[Path, TrialRun, Path], tmp_path: Path
+) -> None:
+    found = supremix.evaluate(trained[0], "table", str(trained[2]), tmp_path / "out")
+    rows = trained[1].evaluate("test")
+    predicted = dict(found.predictions.select("id", "prediction").rows())
+    for name, value in zip(rows["id"], rows["prediction"], strict=True):
+        assert predicted[name] == pytest.approx(value, rel=1e-4)
+    (warning,) = [text for text in found.warnings if "was trained on" in text]
+    count = len(trained[1].data.fit)
+    assert warning.startswith(f"The model was trained on {count} of the 80 images")
+
+
+def test_categories_are_matched_by_their_words(
+    found: supremix.Evaluation, trained: tuple[Path, TrialRun, Path], tmp_path: Path
+) -> None:
+    again = write(tmp_path / "there", 41, words=HERE)
+    same = supremix.evaluate(trained[0], "table", str(again), tmp_path / "out").predictions
+    both = found.predictions.join(same, on="id", suffix="_again")
+    assert both.height == 40
+    assert both["sex"].to_list() == both["sex_again"].to_list()
+    for column in ("prediction", "linear_prediction"):
+        assert both[column].to_list() == pytest.approx(both[f"{column}_again"].to_list(), rel=1e-5)
+    assert set(found.predictions["sex"]) == {"M", "F"}
+    assert same.filter(pl.col("age").is_null())["id"].to_list() == ["00"]
+
+
+def test_everything_is_written(found: supremix.Evaluation) -> None:
+    folder = Path(found.path)
+    assert folder.parts[-3:] == ("run", "evaluations", "there")
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "excluded.parquet", "mae.parquet", "predictions.parquet", "report.html", "shift.parquet",
+        "summary.md",
+    ]  # fmt: skip
+    assert pl.read_parquet(folder / "predictions.parquet").equals(found.predictions)
+    text = (folder / "summary.md").read_text()
+    assert text.startswith("# l1 on there")
+    for words in ("calibration slope", "Errors by site, sex and age", "the file is missing"):
+        assert words in text
+    assert "30 to 39" in text
+    assert str(folder.parents[2]) not in text
+    assert "Error by age" in (folder / "report.html").read_text()
+
+
+def test_images_that_cannot_be_read_are_listed(found: supremix.Evaluation) -> None:
+    assert dict(found.excluded.rows()) == {
+        "gone": "the file is missing",
+        "00": "the table lists this file 2 times with different values",
+    }
+
+
+def test_a_cohort_like_the_training_data_has_no_warning(found: supremix.Evaluation) -> None:
+    assert found.warnings == () or all("missing files" in text for text in found.warnings)
+
+
+def test_a_cohort_outside_of_the_training_data_has_warnings(
+    trained: tuple[Path, TrialRun, Path], tmp_path: Path
+) -> None:
+    other = write(tmp_path / "odd", 30, low=110, brighter=60)
+    found = supremix.evaluate(trained[0], "table", str(other), tmp_path / "out")
+    text = "\n".join(found.warnings)
+    assert "of the labels lie outside those of the training" in text
+    assert "By their intensities, 30 of 30 images are unlike the training images" in text
+    shift = {row["quantity"]: row for row in found.shift.to_dicts()}
+    targets, labels = found.predictions["target"], trained[1].data
+    known = labels.store.targets[labels.fit]
+    assert shift["thickness"]["difference"] == pytest.approx(
+        (targets.mean() - known.mean()) / known.std()
+    )
+    assert shift["intensity, percentile 50"]["difference"] > 1
+
+
+def test_a_label_in_another_unit_is_refused(
+    trained: tuple[Path, TrialRun, Path], tmp_path: Path
+) -> None:
+    other = write(tmp_path / "cm", 12, unit="cm")
+    with pytest.raises(ModelInputError, match=r"predicts thickness in mm, .* thickness in cm"):
+        supremix.evaluate(trained[0], "table", str(other), tmp_path / "out")
+
+
+def test_a_table_without_a_unit_is_taken_to_have_the_models(
+    trained: tuple[Path, TrialRun, Path], tmp_path: Path
+) -> None:
+    other = write(tmp_path / "none", 12)
+    toml = other / "dataset.toml"
+    toml.write_text(toml.read_text().replace('unit = "mm"\n', ""))
+    found = supremix.evaluate(trained[0], "table", str(other), tmp_path / "out")
+    assert found.warnings[0] == "The table names no unit: its labels are taken to be in mm."
+
+
+def test_a_cohort_without_a_covariate_is_refused(
+    trained: tuple[Path, TrialRun, Path], tmp_path: Path
+) -> None:
+    other = write(tmp_path / "bare", 12)
+    (other / "dataset.toml").write_text('unit = "mm"\nshape = [16, 16]\n')
+    with pytest.raises(ModelInputError, match=r"needs sex with each image, and 'bare' has no"):
+        supremix.evaluate(trained[0], "table", str(other), tmp_path / "out")
+
+
+def test_words_that_the_model_does_not_know_exclude_all(
+    trained: tuple[Path, TrialRun, Path], tmp_path: Path
+) -> None:
+    other = write(tmp_path / "words", 12)
+    toml, table = other / "dataset.toml", other / "labels.csv"
+    toml.write_text(toml.read_text().replace(HERE, "{ w = 0, m = 1 }"))
+    table.write_text(table.read_text().replace(",F,", ",w,").replace(",M,", ",w,"))
+    with pytest.raises(ModelInputError, match=r"only 0 images .*sex must be M or F, found 'w'"):
+        supremix.evaluate(trained[0], "table", str(other), tmp_path / "out")
+
+
+def test_a_run_folder_is_not_written_over(
+    trained: tuple[Path, TrialRun, Path], tmp_path: Path
+) -> None:
+    other = write(tmp_path / "there", 12)
+    (tmp_path / "spec.json").write_text("{}")
+    with pytest.raises(supremix.errors.ReportError, match="is the folder of a run"):
+        supremix.evaluate(trained[0], "table", str(other), tmp_path)
