@@ -17,10 +17,9 @@ from supremix.cli.commands.benchmark import benchmark
 from supremix.cli.commands.check import check
 from supremix.cli.commands.compare import compare
 from supremix.cli.commands.dashboard import dashboard
-from supremix.cli.commands.datasets import datasets
+from supremix.cli.commands.datasets import datasets, phantom
 from supremix.cli.commands.evaluate import evaluate
 from supremix.cli.commands.joint import joint
-from supremix.cli.commands.phantom import phantom
 from supremix.cli.commands.plan import plan
 from supremix.cli.commands.predict import predict
 from supremix.cli.commands.prepare import prepare
