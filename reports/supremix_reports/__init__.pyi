@@ -10,6 +10,8 @@ from supremix_reports.errors import ReportError as ReportError
 from supremix_reports.errors import SchemaError as SchemaError
 from supremix_reports.errors import StatisticsError as StatisticsError
 from supremix_reports.errors import TableError as TableError
+from supremix_reports.evaluation.page import Evaluated as Evaluated
+from supremix_reports.evaluation.page import write_evaluation as write_evaluation
 from supremix_reports.figures.critical_difference import (
     critical_difference_figure as critical_difference_figure,
 )
@@ -24,8 +26,6 @@ from supremix_reports.figures.plot import NotShown as NotShown
 from supremix_reports.figures.plot import Plot as Plot
 from supremix_reports.figures.search.search import across_plots as across_plots
 from supremix_reports.figures.search.search import search_plots as search_plots
-from supremix_reports.report.evaluation import Evaluated as Evaluated
-from supremix_reports.report.evaluation import write_evaluation as write_evaluation
 from supremix_reports.run_layout import EMBEDDING as EMBEDDING
 from supremix_reports.statistics.agreement import CALIBRATION as CALIBRATION
 from supremix_reports.statistics.agreement import calibration_intervals as calibration_intervals

@@ -12,7 +12,7 @@ import pytest
 
 from supremix_reports import Evaluated, calibration_rows, mae_rows, write_evaluation
 from supremix_reports.document.parts import Headline, Missing, Picture, Table
-from supremix_reports.report.evaluation import age_bands, build_evaluation
+from supremix_reports.evaluation.page import age_bands, build_evaluation
 
 
 def evaluated(**changes: Any) -> Evaluated:

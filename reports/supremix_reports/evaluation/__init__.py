@@ -1,0 +1,1 @@
+"""External evaluation: the page about a model on another cohort."""
