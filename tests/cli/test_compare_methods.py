@@ -112,7 +112,8 @@ def test_the_table_the_verdict_and_the_files_are_told(
     run("search", "--dataset", "hc18", "--method", "supremix,l1")
     told = capsys.readouterr()
     lines = [" ".join(line.split()) for line in told.out.splitlines()]
-    assert lines[0] == "method test (mm) skill difference validation trials epochs time"
+    took = "trials epochs time images seen training time"
+    assert lines[0] == f"method test (mm) skill difference validation {took}"
     assert lines[1].startswith(
         "l1 2.5 (2.125 to 2.875) 0.72 (0.68 to 0.76) 0 2.5 (2.125 to 2.875) 3 (1 early, 1 failed)"
     )

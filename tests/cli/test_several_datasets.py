@@ -49,7 +49,8 @@ def test_each_dataset_has_its_null_model_below_it(tmp_path: Path) -> None:
     lines = [" ".join(line.split()) for line in console.export_text().splitlines()]
     page = (tmp_path / "multi_dataset.md").read_text()
 
-    assert lines[0] == "dataset unit test skill validation trials epochs time"
+    took = "trials epochs time images seen training time"
+    assert lines[0] == f"dataset unit test skill validation {took}"
     assert [line.split()[0] for line in lines[1:5]] == ["a", "training", "b", "training"]
     assert lines[1].startswith("a years 2 (2 to 2) 0.67 (")
     assert lines[2].startswith("training median years 6 (")

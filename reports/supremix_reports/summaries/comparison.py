@@ -169,6 +169,19 @@ def _spent(run: MethodRun) -> Row:
         schema.SECONDS: float(trials[schema.SECONDS].sum()),
         schema.TRIAL: None if best is None else best[schema.TRIAL],
         schema.SEED: trials[schema.SEED].first(),
+        **_training(trials, None if best is None else best[schema.TRIAL]),
+    }
+
+
+def _training(trials: pl.DataFrame, best: int | None) -> Row:
+    """The length of a whole training with the best hyperparameters, and its mean time."""
+    if best is None:
+        return dict.fromkeys((schema.IMAGES_SEEN, schema.TRAINING_SECONDS))
+    own = trials.filter((pl.col(schema.TRIAL) == best) | (pl.col(schema.REPLICATE_OF) == best))
+    whole = own.filter(pl.col(schema.IMAGES_SEEN) == pl.col(schema.IMAGES_SEEN).max())
+    return {
+        schema.IMAGES_SEEN: whole[schema.IMAGES_SEEN].first() if whole.height else None,
+        schema.TRAINING_SECONDS: whole[schema.SECONDS].mean(),
     }
 
 

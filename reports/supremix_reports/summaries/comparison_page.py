@@ -8,13 +8,18 @@ from typing import Any, Final
 import polars as pl
 
 from supremix_reports.document.markdown import duration, specification, table
-from supremix_reports.summaries.error_rows import SKILL_NOTE, interval_text, null_rows
+from supremix_reports.summaries.error_rows import (
+    SKILL_NOTE,
+    interval_text,
+    null_rows,
+    training_cells,
+)
 from supremix_reports.summaries.verdicts import comparison_verdict
 from supremix_reports.tables import schema
 
 _HEAD: Final = (
     "method", "test", "skill", "difference", "validation", "best trial", "trials", "early",
-    "failed", "epochs", "time",
+    "failed", "epochs", "time", "images seen", "training time",
 )  # fmt: skip
 
 
@@ -40,7 +45,9 @@ def comparison_markdown(
         "*Difference*: the test error minus the least one, paired, so "
         "that both methods are measured on the same drawn groups. *Validation*: the best "
         "hyperparameters, trained with new seeds where that was asked for. *Early*: trials that "
-        "were pruned or stopped. Epochs and time are those of all trials together.",
+        "were pruned or stopped. Epochs and time are those of all trials together. *Images seen* "
+        "and *training time*: of one training with the best hyperparameters; a contrastive step "
+        "sees two views of each image.",
         "The methods had the same images, split, seed, encoder and, each, the same budget. Each "
         "has a run folder of its own, named like it.",
         "## Without a result\n\n" + table(["method", "why"], lacking) if lacking else "",
@@ -63,6 +70,7 @@ def _cells(row: Mapping[str, Any]) -> list[object]:
         row[schema.FAILED],
         row[schema.EPOCHS],
         duration(row[schema.SECONDS]),
+        *training_cells(row),
     ]
 
 

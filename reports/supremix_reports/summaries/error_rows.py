@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import polars as pl
 
+from supremix_reports.document.markdown import duration
 from supremix_reports.tables import schema
 
 Row = Mapping[str, Any]
@@ -70,6 +71,12 @@ def interval_text(row: Row, name: str) -> str:
         return "–"
     form = "z.2f" if name == schema.SKILL else ".4g"
     return f"{value:{form}}" + ("" if low is None else f" ({low:{form}} to {high:{form}})")
+
+
+def training_cells(row: Row) -> tuple[str | None, str | None]:
+    """Return the length of one training, in images seen and in time; None for what is not known."""
+    images, seconds = row[schema.IMAGES_SEEN], row[schema.TRAINING_SECONDS]
+    return None if images is None else f"{images:,}", None if seconds is None else duration(seconds)
 
 
 def interval_columns(name: str) -> tuple[str, str, str]:

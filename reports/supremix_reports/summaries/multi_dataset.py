@@ -9,7 +9,12 @@ import polars as pl
 
 from supremix_reports.document.markdown import duration, specification, table
 from supremix_reports.summaries.comparison import MethodRun, comparison_rows
-from supremix_reports.summaries.error_rows import SKILL_NOTE, interval_text, null_rows
+from supremix_reports.summaries.error_rows import (
+    SKILL_NOTE,
+    interval_text,
+    null_rows,
+    training_cells,
+)
 from supremix_reports.summaries.verdicts import skill_sentences
 from supremix_reports.tables import schema, storage
 from supremix_reports.tables.tables import read_table, write_table
@@ -17,6 +22,7 @@ from supremix_reports.tables.tables import read_table, write_table
 MULTI_DATASET: Final = "multi_dataset.md"
 _HEAD: Final = (
     "dataset", "unit", "test", "skill", "validation", "best trial", "trials", "epochs", "time",
+    "images seen", "training time",
 )  # fmt: skip
 
 
@@ -61,7 +67,9 @@ def multi_dataset_markdown(
         "Mean absolute errors with 95 % intervals (bootstrap over groups, the patients). *Test*: "
         "the best hyperparameters, retrained on training and validation data and measured once. "
         f"*Skill*: {SKILL_NOTE}. *Validation*: the best hyperparameters, trained with new seeds "
-        "where that was asked for. Each dataset has a run folder of its own, named like it.",
+        "where that was asked for. Epochs and time are those of all trials together; *images seen* "
+        "and *training time* those of one training with the best hyperparameters. Each dataset has "
+        "a run folder of its own, named like it.",
         "## Without a result\n\n" + table(["dataset", "why"], lacking) if lacking else "",
         specification(spec),
     ]
@@ -80,6 +88,7 @@ def _cells(row: Mapping[str, Any]) -> list[object]:
         ended,
         row[schema.EPOCHS],
         duration(row[schema.SECONDS]),
+        *training_cells(row),
     ]
 
 
@@ -91,7 +100,7 @@ def _null_cells(row: Mapping[str, Any], mae: pl.DataFrame) -> list[list[object]]
             null[schema.METHOD],
             row[schema.UNIT],
             *(interval_text(null, name) for name in numbers),
-            *[None] * 4,
+            *[None] * 6,
         ]
         for null in null_rows(mae.filter(pl.col(schema.DATASET) == row[schema.DATASET]))
     ]

@@ -215,10 +215,12 @@ def _representation(best: Mapping[str, Any], measures: pl.DataFrame) -> str:
 def _counts(trials: pl.DataFrame) -> str:
     states = trials[schema.STATE].to_list()
     counts = [f"{states.count(s)} {s}" for s in schema.STATES if s in states]
-    epochs, seconds = trials[schema.EPOCHS].sum(), trials[schema.SECONDS].sum()
+    names = schema.EPOCHS, schema.STEPS, schema.IMAGES_SEEN
+    epochs, steps, images = (int(trials[name].sum()) for name in names)
     return (
-        f"## Trials\n\n{len(states)} trials ({', '.join(counts) or 'none ran'}), {epochs} epochs, "
-        f"{duration(float(seconds))} of training."
+        f"## Trials\n\n{len(states)} trials ({', '.join(counts) or 'none ran'}): {epochs:,} "
+        f"epochs, {steps:,} steps and {images:,} images seen in "
+        f"{duration(float(trials[schema.SECONDS].sum()))} of training."
     )
 
 
@@ -230,11 +232,12 @@ def _ranking(trials: pl.DataFrame) -> str:
         if column.startswith(CONFIG_PREFIX) and frame[column].n_unique() > 1
     ]
     own = [
-        schema.TRIAL, schema.STATE, schema.ERROR, schema.R2, schema.EPOCHS, schema.CONVERGENCE,
+        schema.TRIAL, schema.STATE, schema.ERROR, schema.R2, schema.EPOCHS, schema.IMAGES_SEEN,
+        schema.CONVERGENCE,
     ]  # fmt: skip
     rows = frame.head(_SHOWN).select(*own, *varied).rows()
     unit = ", ".join(trials[schema.UNIT].unique(maintain_order=True).to_list())
-    head = ["trial", "state", f"error ({unit})", "R²", "epochs", "convergence"]
+    head = ["trial", "state", f"error ({unit})", "R²", "epochs", "images seen", "convergence"]
     head += [column.removeprefix(CONFIG_PREFIX) for column in varied]
     text = table(head, rows) + f"\n\n{_SINGLE}"
     hidden = frame.height - len(rows)

@@ -41,6 +41,7 @@ STEPS: Final = "steps"
 IMAGES_SEEN: Final = "images_seen"
 STAGE: Final = "stage"
 SECONDS: Final = "seconds"
+TRAINING_SECONDS: Final = "training_seconds"
 LEARNING_RATE: Final = "lr"
 LOSS: Final = "loss"
 # Measures.
@@ -357,6 +358,18 @@ COMPARISON: Final = _schema(
         CONVERGENCE,
         pa.string(),
         "whether the training of its best hyperparameters had flattened, as in trials",
+        null=True,
+    ),
+    _field(
+        IMAGES_SEEN,
+        pa.int64(),
+        "images seen in a training with its best hyperparameters",
+        null=True,
+    ),
+    _field(
+        TRAINING_SECONDS,
+        pa.float64(),
+        "seconds of training and validation that such a training took, on average",
         null=True,
     ),
 )

@@ -126,6 +126,7 @@ def trial_rows(method: str, states: dict[str, int]) -> list[dict[str, Any]]:
             "state": state,
             "error": None if state == "failed" else 9.0 - number,
             "epochs": 4,
+            "images_seen": 1200,
             "seconds": 30.0,
             "seed": 7,
             "config": config_text({"lr": 0.1}),
@@ -213,6 +214,7 @@ def test_a_row_says_what_a_method_came_to_and_what_it_took(folder: Path) -> None
     assert (l1["val"], l1["n"], l1["groups"], l1["trial"]) == (2.5, 40, 20, 1)
     assert [l1[k] for k in ("finished", "pruned", "stopped", "failed")] == [2, 3, 0, 1]
     assert (l1["epochs"], l1["seconds"], l1["seed"]) == (24, 180.0, 7)
+    assert (l1["images_seen"], l1["training_seconds"]) == (1200, 30.0)
 
 
 def test_differences_are_to_the_least_error_on_the_same_samples(folder: Path) -> None:
@@ -308,6 +310,7 @@ def test_the_comparison_is_written_as_tables_and_a_page(folder: Path) -> None:
         assert part in page
     assert "| training median | 10 (" in page
     assert "| epochs | 4 |" in page
+    assert "| 1,200 | 30 s |" in page
 
 
 def test_a_comparison_of_which_nothing_is_done_can_be_written(tmp_path: Path) -> None:

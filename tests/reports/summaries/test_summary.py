@@ -49,6 +49,8 @@ def trial(number: int, state: str, error: float | None, **config: object) -> dic
         "error": error,
         "r2": 0.9,
         "epochs": 10,
+        "steps": 40,
+        "images_seen": 3000,
         "seconds": 30.0,
         "seed": 0,
         "replicate_of": None,
@@ -195,7 +197,8 @@ class TestSummary:
             "# supremix on hc18\n\n**Error of the best hyperparameters (trial 3): 5 mm** (least "
             "error of a single training on validation, optimistically biased)."
         )
-        assert "5 trials (2 finished, 1 pruned, 1 stopped, 1 failed), 50 epochs, 2 min 30 s" in text
+        assert "5 trials (2 finished, 1 pruned, 1 stopped, 1 failed): 50 epochs, " in text
+        assert "200 steps and 15,000 images seen in 2 min 30 s of training." in text
 
     def test_follows_from_its_inputs_alone(self, folder: str, trials: pl.DataFrame) -> None:
         assert Path(write_summary(folder, SPEC)).read_text() == summary_markdown(SPEC, trials)
@@ -209,13 +212,15 @@ class TestSummary:
     def test_the_ranking_shows_the_settings_that_vary(self, trials: pl.DataFrame) -> None:
         lines = summary_markdown(SPEC, trials).splitlines()
         start = lines.index(
-            "| trial | state | error (mm) | R² | epochs | convergence | lr | head | finetune_lr |"
+            "| trial | state | error (mm) | R² | epochs | images seen | convergence | lr | head | "
+            "finetune_lr |"
         )
         assert (
             lines[start + 2]
-            == "| 3 | finished | 5 | 0.9 | 10 | flattened | 0.004 | finetune | 0.0001 |"
+            == "| 3 | finished | 5 | 0.9 | 10 | 3000 | flattened | 0.004 | finetune | 0.0001 |"
         )
-        assert lines[start + 3] == "| 2 | finished | 6 | 0.9 | 10 | flattened | 0.003 | probe | – |"
+        second = "| 2 | finished | 6 | 0.9 | 10 | 3000 | flattened | 0.003 | probe | – |"
+        assert lines[start + 3] == second
         assert lines[start + 5].startswith("| 0 | pruned")
 
     def test_a_failure_is_told_on_one_line(self, trials: pl.DataFrame) -> None:

@@ -60,14 +60,14 @@ def runs_table(
         errors: By heading, the column of an error.
     """
     # Imported here so that `--help` need not wait for it.
-    from supremix_reports import interval_text, null_rows
+    from supremix_reports import interval_text, null_rows, training_cells
 
     table = line_table()
     for heading in names:
         table.add_column(heading, no_wrap=True)
     for heading in errors:
         table.add_column(heading, min_width=len(heading))
-    for heading in ("trials", "epochs", "time"):
+    for heading in ("trials", "epochs", "time", "images seen", "training time"):
         table.add_column(heading, justify="right")
     for dataset in dict.fromkeys(row["dataset"] for row in rows):
         own = [row for row in rows if row["dataset"] == dataset]
@@ -78,6 +78,7 @@ def runs_table(
                 trials_text(row),
                 str(row["epochs"]),
                 format_duration(row["seconds"]),
+                *(text or "–" for text in training_cells(row)),
             )
         for null in null_rows(mae.filter(mae["dataset"] == dataset)):
             cells = (interval_text(null, c) if c in null else "–" for c in errors.values())
