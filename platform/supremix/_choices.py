@@ -21,3 +21,6 @@ PRUNERS = ("halving", "median", "none")
 
 SCHEDULES = ("inverse-sqrt", "constant", "schedule-free", "warmup-stable-decay", "one-cycle")
 """Schedules of the learning rate by name, those of `supremix.training.steps.schedule`."""
+
+EFFORTS = ("quick", "standard", "thorough")
+"""Efforts by name, those of `supremix.search.effort`."""

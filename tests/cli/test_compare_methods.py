@@ -119,7 +119,7 @@ def test_the_table_the_verdict_and_the_files_are_told(
     )
     assert lines[2].startswith("supremix 5.5 (5.125 to 5.875) 0.39 (0.35 to 0.43) 3 (3 to 3)")
     assert lines[3] == "training median 9 (9 to 9) – – 9 (9 to 9)"
-    assert lines[1].endswith("12 3:00")
+    assert lines[1].endswith("12 3:00 – –")
     assert "A winner is shown: l1 has the least test error" in told.out
     for name in ("comparison.md", "comparison.parquet", "mae.parquet", "the run of supremix"):
         assert name in told.out

@@ -11,10 +11,13 @@ from supremix import cli
 from supremix.cluster import WorkerGroupPlan
 from supremix.errors import SpecError
 from supremix.planning.costs import Range, exactly
+from supremix.planning.efforts import EffortPlan
 from supremix.planning.plan import Plan
 from supremix.planning.problems import PlanProblem
 from supremix.planning.study_plan import StageSeconds, StudyPlan
+from supremix.training.length import Length
 
+WHOLE = Length(epochs=20, steps=1200, images_seen=24000)
 TIGHT = PlanProblem(what="the disk is full.", remedy="Free some.")
 
 
@@ -24,7 +27,10 @@ def study(dataset: str = "ukb-t1", **changes: Any) -> StudyPlan:
         "method": "supremix",
         "trials": 8,
         "ends_by": "trials",
-        "trial_epochs": 20,
+        "trial": WHOLE,
+        "efforts": (
+            EffortPlan(name="quick", trials=8, trial=WHOLE, trial_seconds=60.0, seconds=780.0),
+        ),
         "epochs": Range(low=40, likely=80, high=160),
         "stages": (StageSeconds(dataset=dataset, stage="pretrain", batch=32, seconds=1.5),),
         "search": Range(low=60, likely=600, high=9000),
@@ -167,7 +173,10 @@ def test_the_plan_is_shown(fake: FakePlan, capsys: pytest.CaptureFixture[str]) -
         "machine 2 worker group(s) of 1 worker(s) with 1 CPU each, on 1 node(s)",
         "supremix on ukb-t1",
         "trials 8, all that are asked for",
-        "epochs about 80, 10.0 a trial; at most 160, 20 a trial",
+        "a whole trial 20 epochs, 1,200 steps, 24,000 images seen",
+        "epochs about 80, 10.0 a trial; at most 160",
+        "effort quick 8 trials of 20 epochs, 1,200 steps, 24,000 images seen; 60 s each, 13 min in "
+        "all if none is stopped early",
         "an epoch 1.50 s of pretrain on ukb-t1, batch 32",
         "trials' time about 10 min (60 s to 2.5 h)",
         "new seeds 6 training(s) of the best and the defaults, 5 min",

@@ -125,8 +125,9 @@ def test_a_dry_run_prints_a_file_of_the_same_request(
 
 
 def test_a_dry_run_refuses_what_a_run_would(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("search", "--dataset", "ukb-t1", "--dry-run") == 2
-    assert "a search needs a budget" in capsys.readouterr().err
+    both = ("--epochs", "400", "--images-seen", "240k")
+    assert run("search", "--dataset", "ukb-t1", *both, "--dry-run") == 2
+    assert "epochs=400 and images_seen=240000 both give the length" in capsys.readouterr().err
     assert run("search", "--resume", "runs/a", "--dry-run") == 2
     assert run("benchmark", "--dataset", "ukb-t1", "--norm", "none", "--trials", "1",
                "--dry-run") == 2  # fmt: skip

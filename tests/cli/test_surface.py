@@ -16,7 +16,8 @@ SURFACE = {
         "--keep-copies-together",
         "--fractions", "--method", "--space", "--set", "--point", "--seed", "--objective",
         "--warm-start", "--test",
-        "--trials", "--time", "--gpu-hours", "--epochs", "--sampler", "--pruner",
+        "--effort", "--trials", "--time", "--gpu-hours", "--epochs", "--images-seen", "--sampler",
+        "--pruner",
         "--grace", "--reduction",
         "--finalists", "--confirm-seeds", "--test-seeds",
         "--encoder", "--width", "--depth", "--norm", "--precision", "--chunk", "--pretrained",
@@ -29,7 +30,7 @@ SURFACE = {
     "joint": {
         "--dataset", "--source", "--shape", "--phantoms", "--split-seed", "--fractions",
         "--keep-copies-together",
-        "--method", "--set", "--seed", "--epochs", "--alone",
+        "--method", "--set", "--seed", "--effort", "--epochs", "--images-seen", "--alone",
         "--encoder", "--width", "--depth", "--norm", "--precision",
         "--workers", "--cpus-per-worker", "--gpus-per-worker", "--address", "--cache",
         "--stores", "--out", "--quiet", "--dry-run", "request",

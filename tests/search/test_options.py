@@ -77,6 +77,7 @@ def test_type_checkers_know_the_options_that_are_declared() -> None:
         "Sequence[str]": "tuple[str, ...]",
         "tuple[float, float, float] | str": "tuple[float, float, float]",
         "float | str": "float",
+        "int | str": "int",
         " | Path": "",
     }
 
@@ -117,7 +118,7 @@ def test_an_illegal_number_is_refused_by_name(one: Option) -> None:
 
 WRONG: dict[str, Any] = {
     "integer": 1.5, "number": "many", "time": "soon", "switch": "yes", "flag": 1, "text": 7,
-    "texts": 7, "shape": 64, "fractions": "half",
+    "texts": 7, "count": "many", "shape": 64, "fractions": "half",
 }  # fmt: skip
 PLAIN = [one for one in OPTIONS if one.name not in ("dataset", "method", "space", "encoder")]
 

@@ -22,6 +22,7 @@ from supremix.search.prepare import (
     keep_space,
     kept_identity,
     prepare_search,
+    settle_lengths,
 )
 from supremix.search.session import SearchSession
 from supremix.search.shared_session import SharedSession, named_part, shared_session
@@ -85,7 +86,8 @@ def _prepare(grid: Grid, listen: Listener) -> list[PreparedSearch]:
             found.append(
                 prepare_search(cell.spec, cell.run, resources[cell.dataset], tell, grid.path)
             )
-    return found
+    studies = [found] if grid.sharing == "joint objective" else [[one] for one in found]
+    return [one for study in studies for one in settle_lengths(study)]
 
 
 def _parts(grid: Grid, cells: Sequence[Cell]) -> list[str]:

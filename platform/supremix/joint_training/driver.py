@@ -20,10 +20,11 @@ from supremix.progress.progress import Listener, Progress, Steps
 from supremix.runs.folder import RunFolder, describe_environment, write_json_once
 from supremix.search.cohort import cohort_rows
 from supremix.search.driver import started_executor
-from supremix.search.prepare import find_resources, kept_identity, make_task
+from supremix.search.length import TrainedImages, choose_epochs, kept_epochs, length_of
+from supremix.search.prepare import Resources, find_resources, kept_identity, make_task
 from supremix.search.shared_session import SharedSession, shared_session
 from supremix.search.spec import SearchSpec
-from supremix.training import Task, joint_preflight, split_config
+from supremix.training import Task, fitted, joint_preflight, split_config
 from supremix_datasets import Store
 
 
@@ -90,6 +91,7 @@ def _train(spec: JointSpec, run: RunFolder, listen: Listener) -> None:
     plan = next(iter(resources.values())).plan
     stores = {name: one.store for name, one in resources.items()}
     tasks = {name: make_task(part, stores[name], plan) for name, part in spec.parts.items()}
+    tasks = _with_epochs(spec, run, tasks, resources, listen)
     sizes = joint_preflight(list(tasks.values()), spec.config, workers=plan.workers)
     _describe(run, plan, stores, sizes)
     with started_executor(plan, listen) as executor:
@@ -106,6 +108,31 @@ def _train(spec: JointSpec, run: RunFolder, listen: Listener) -> None:
     ]
     write_joint_tables(run, trained, method=method, units=units, cohort=cohort)
     run.sweep(set())
+
+
+def _with_epochs(
+    spec: JointSpec,
+    run: RunFolder,
+    tasks: Mapping[str, Task],
+    resources: Mapping[str, Resources],
+    listen: Listener,
+) -> dict[str, Task]:
+    """The tasks with the epochs of the run: those it began with, or those that are asked for."""
+    configs = split_config(list(tasks), spec.config)
+    parts = [
+        TrainedImages(
+            spec=spec.parts[name],
+            config=configs[name],
+            card=one.store.card,
+            images=len(fitted(tasks[name], one.store, one.splits)),
+        )
+        for name, one in resources.items()
+    ]
+    epochs = kept_epochs(run) or choose_epochs(parts)
+    length = replace(length_of(parts, epochs), epochs=epochs)  # one goes over all datasets
+    write_json_once(run.length, asdict(length))
+    listen(Progress(message=f"the joint training is {length}", warning=True))
+    return {name: replace(task, epochs=epochs) for name, task in tasks.items()}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -118,6 +118,12 @@ def whole_trial(costs: Sequence[TrialCosts]) -> Range:
     )
 
 
+def training_seconds(costs: Sequence[TrialCosts]) -> Range:
+    """Seconds for which a whole trial keeps its worker group busy."""
+    around = sum(one.setup + one.save * one.epochs for one in costs)
+    return whole_trial(costs) + exactly(around)
+
+
 def draw(space: Space, count: int) -> list[dict[str, Any]]:
     """Configurations at random, always the same."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)

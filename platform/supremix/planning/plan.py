@@ -21,6 +21,7 @@ from supremix.planning.problems import PlanProblem, disk_problems, free_space
 from supremix.planning.study_plan import CalibratedSearch, StudyPlan, plan_study, study_problems
 from supremix.progress.progress import Listener, Progress, silent
 from supremix.runs.folder import RunFolder
+from supremix.search.length import choose_epochs
 from supremix.search.prepare import Resources, check_budget, find_resources, prepare_search
 from supremix.search.request.keywords import SearchKeywords
 from supremix.search.request.python import takes_options
@@ -194,6 +195,11 @@ class _Planner:
         searches = [self._calibrated(*pair) for pair in zip(specs, resources, strict=True)]
         if joint:  # a trial begins with the datasets that cost the least
             searches.sort(key=lambda search: whole_trial([search.costs]).likely)
+            epochs = choose_epochs([search.trained_images for search in searches])
+            searches = [
+                dataclasses.replace(one, costs=dataclasses.replace(one.costs, epochs=epochs))
+                for one in searches
+            ]
         sharing = 1 if joint else _sharing(searches, groups.count)
         for group in [searches] if joint else [[search] for search in searches]:
             study = plan_study(group, groups, sharing=sharing)
@@ -213,9 +219,11 @@ class _Planner:
             method=method,
             space=prepared.space,
             card=card,
-            epochs=spec.epochs,
+            epochs=prepared.task.epochs,
         )
-        return CalibratedSearch(spec=spec, resources=resources, costs=costs)
+        return CalibratedSearch(
+            spec=spec, resources=resources, costs=costs, trained_images=prepared.trained_images
+        )
 
 
 def _sharing(searches: Sequence[CalibratedSearch], worker_groups: int) -> int:

@@ -10,11 +10,21 @@ from pathlib import Path
 
 from supremix.cluster import WorkerGroupPlan
 from supremix.planning.calibration import Calibration
-from supremix.planning.costs import Range, TrialCosts, exactly, trial_seconds, whole_trial
+from supremix.planning.costs import (
+    Range,
+    TrialCosts,
+    training_seconds,
+    trial_seconds,
+    whole_trial,
+)
+from supremix.planning.efforts import EffortPlan, plan_effort
 from supremix.planning.estimate import Limit, SearchEstimate, estimate
 from supremix.planning.problems import PlanProblem, budget_problems, memory_problems
+from supremix.search.effort import EFFORTS
+from supremix.search.length import TrainedImages, length_of
 from supremix.search.prepare import Resources
 from supremix.search.spec import SearchSpec
+from supremix.training.length import Length
 from supremix.tuning.simulation.cluster import SimulatedCluster
 from supremix.tuning.study.budget import HOUR, Budget
 from supremix.tuning.study.scheduler import parallel_trials
@@ -33,6 +43,7 @@ class CalibratedSearch:
     spec: SearchSpec
     resources: Resources
     costs: TrialCosts
+    trained_images: TrainedImages
 
     @property
     def calibration(self) -> Calibration:
@@ -70,7 +81,8 @@ class StudyPlan:
         method: Name of the method.
         trials: Trials that will be done.
         ends_by: The limit that ends them: ``"trials"``, ``"time"`` or ``"gpu_hours"``.
-        trial_epochs: Epochs of a trial that is not given up.
+        trial: Length of a trial that is not given up, on all datasets together.
+        efforts: The same search with each effort.
         epochs: Epochs of all trials together.
         stages: Seconds of an epoch of each stage.
         search: Wall time of the trials in s.
@@ -93,7 +105,8 @@ class StudyPlan:
     method: str
     trials: int
     ends_by: Limit
-    trial_epochs: int
+    trial: Length
+    efforts: tuple[EffortPlan, ...]
     epochs: Range
     stages: tuple[StageSeconds, ...]
     search: Range
@@ -129,9 +142,10 @@ def plan_study(
             take with all of them, so that the times of searches add up.
     """
     spec, costs = searches[0].spec, [search.costs for search in searches]
+    parts = [search.trained_images for search in searches]
     found = _estimate(searches, spec.budget(), plan, sharing)
     tests = spec.test_seeds if spec.test else 0
-    final = _whole(costs).times(_growth(searches))
+    final = training_seconds(costs).times(_growth(searches))
     final_seconds = final.times(-(-tests // plan.count))
     busy = found.busy + found.replicate_busy + final.times(tests)
     search, replicate_seconds = (
@@ -142,7 +156,8 @@ def plan_study(
         method=spec.resolve_method().name,
         trials=found.trials,
         ends_by=found.ends_by,
-        trial_epochs=spec.epochs * len(searches),
+        trial=length_of(parts, costs[0].epochs),
+        efforts=tuple(plan_effort(name, parts, costs, plan) for name in EFFORTS),
         epochs=found.epochs,
         stages=tuple(
             StageSeconds(
@@ -175,18 +190,12 @@ def study_problems(
     needed = None
     if budget.trials is not None and study.ends_by != "trials":
         needed = _estimate(searches, Budget(trials=budget.trials), plan, sharing)
-    trial = _whole([search.costs for search in searches]).likely
+    trial = training_seconds([search.costs for search in searches]).likely
     name = f"{study.method} on {study.dataset}"
     yield from budget_problems(name, budget, study.trials, study.ends_by, needed, trial, plan)
     for search in searches:
         mine = f"{study.method} on {search.dataset}"
         yield from memory_problems(mine, plan, nodes, search.calibration)
-
-
-def _whole(costs: Sequence[TrialCosts]) -> Range:
-    """Seconds for which a whole trial keeps its worker group busy."""
-    around = sum(one.setup + one.save * one.epochs for one in costs)
-    return whole_trial(costs) + exactly(around)
 
 
 def _estimate(
@@ -200,6 +209,7 @@ def _estimate(
     if budget.seconds is not None:
         budget = dataclasses.replace(budget, seconds=budget.seconds / slower)
     config = spec.study_config(
+        epochs=costs[0].epochs,
         datasets=len(searches),
         parallel=parallel_trials(plan.count, sharing),
         gpus=plan.group_gpus,
@@ -237,7 +247,8 @@ def _bytes(
     spec, ones = searches[0].spec, [search.calibration.default for search in searches]
     # Of the trials under way, of the finalists (or the best trial and the defaults), of the test.
     kept = plan.count + max(2, found.replicates) + (spec.test_seeds if spec.test else 0)
-    epochs = found.epochs.likely + (found.replicates + 1) * len(searches) * spec.epochs
+    whole = len(searches) * searches[0].costs.epochs
+    epochs = found.epochs.likely + (found.replicates + 1) * whole
     predicted = sum(search.images["val"] + search.images["test"] for search in searches)
     rows = max(one.row for one in ones) * COPIES * epochs
     return {

@@ -4,6 +4,7 @@
 
     spec.json            what was asked for
     space.json           what is searched
+    length.json          epochs, steps and images seen of a trial
     environment.json     versions, hardware, seed, the command
     ledger.jsonl         what happened, event by event: the truth of the run; in a bucket a
                          folder "ledger" instead
@@ -97,6 +98,7 @@ class RunFolder:
         self.embedding = self.path / EMBEDDING
         self.pretrained = self.path / "pretrained"
         self.environment = self.path / "environment.json"
+        self.length = self.path / "length.json"
 
     def _ledger(self) -> UPath:
         """A file on a disk; segments at a remote address, and in a copy of a run from there."""

@@ -14,7 +14,7 @@ from supremix.errors import SearchFailedError
 from supremix.progress.progress import Listener, Progress, messages
 from supremix.runs.folder import RunFolder
 from supremix.search.final_evaluation import evaluate_all, write_tables
-from supremix.search.prepare import find_resources, kept_identity, prepare_search
+from supremix.search.prepare import find_resources, kept_identity, prepare_search, settle_lengths
 from supremix.search.session import SearchSession
 from supremix.search.shared_session import shared_session
 from supremix.search.spec import SearchSpec
@@ -36,7 +36,7 @@ def run_search(spec: SearchSpec, run: RunFolder, listen: Listener) -> None:
         ledger = session.ledger(run, tell)
         resources = find_resources(spec, tell, kept_identity(run))
         prepared = prepare_search(spec, run, resources, tell)
-        searching = SearchSession(run, ledger, [prepared])
+        searching = SearchSession(run, ledger, settle_lengths([prepared]))
         with started_executor(prepared.plan, tell) as executor:
             failures = search_all([searching], executor)
         if failures:

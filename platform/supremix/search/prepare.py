@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,9 +15,11 @@ from supremix.cluster import WorkerGroupPlan, cluster_nodes, plan_worker_groups,
 from supremix.errors import SpecError
 from supremix.progress.progress import Listener, Progress, Steps
 from supremix.runs.folder import RunFolder, describe_environment, read_json, write_json_once
+from supremix.search.length import TrainedImages, choose_epochs, kept_epochs
 from supremix.search.spec import SearchSpec, numbers_of
 from supremix.storage.retry import storage_errors
 from supremix.training import Initial, Task, fitted, model_folder, preflight
+from supremix.training.length import Length
 from supremix.training.steps.gradient_cache import cuts
 from supremix.tuning.study.budget import Budget
 from supremix_datasets import Store
@@ -78,6 +80,25 @@ class PreparedSearch:
     listen: Listener
     copies: str = ""
     """`Resources.copies`."""
+
+    @property
+    def trained_images(self) -> TrainedImages:
+        """The training images of its trials."""
+        return TrainedImages(
+            spec=self.spec,
+            config=self.space.defaults(),
+            card=self.store.card,
+            images=len(self.labels),
+        )
+
+    @property
+    def length(self) -> Length:
+        """The length of a trial of the default hyperparameters."""
+        return self.trained_images.length(self.task.epochs)
+
+    def with_epochs(self, epochs: int) -> PreparedSearch:
+        """The same with trials of so many epochs."""
+        return dataclasses.replace(self, task=dataclasses.replace(self.task, epochs=epochs))
 
     @property
     def source(self) -> dict[str, str]:
@@ -157,7 +178,7 @@ def splits_of(spec: SearchSpec, store: Store) -> Any:
 
 
 def make_task(spec: SearchSpec, store: Store, plan: WorkerGroupPlan) -> Task:
-    """The task that the trials of a search share; a pretrained encoder is left out."""
+    """The task that trials share, but for its epochs and a pretrained encoder."""
     shared = spec.stores
     return Task(
         store=store.path
@@ -166,7 +187,6 @@ def make_task(spec: SearchSpec, store: Store, plan: WorkerGroupPlan) -> Task:
         cache=spec.cache,
         method=spec.method,
         encoder=spec.encoder_spec(),
-        epochs=spec.epochs,
         seed=spec.seed,
         split_seed=spec.split_seed,
         fractions=spec.fractions,
@@ -214,12 +234,7 @@ def prepare_search(
         )
     if spec.lenient and not cuts(task, space.defaults(), card):
         task = dataclasses.replace(task, chunk=None)
-    for config in (*_checked_configs(space), *spec.starting_points(space)):
-        preflight(task, config, workers=plan.workers)
-    check_budget(spec.budget(), plan)
-    _describe(run, resources, len(fit))
-    keep_space(run, space)
-    return PreparedSearch(
+    prepared = PreparedSearch(
         spec=spec,
         run=run,
         store=store,
@@ -232,6 +247,33 @@ def prepare_search(
         grid_path=run.path if grid_path is None else grid_path,
         listen=listen,
     )
+    prepared = prepared.with_epochs(kept_epochs(run) or choose_epochs([prepared.trained_images]))
+    for config in (*_checked_configs(space), *spec.starting_points(space)):
+        preflight(prepared.task, config, workers=plan.workers)
+    check_budget(spec.budget(), plan)
+    _describe(run, resources, len(fit))
+    keep_space(run, space)
+    return prepared
+
+
+def settle_lengths(prepared: Sequence[PreparedSearch]) -> list[PreparedSearch]:
+    """Write down the length of a study's trials, and say it.
+
+    Args:
+        prepared: The study's search, or that on each dataset of a joint objective: their trials
+            have the same number of epochs on each.
+
+    Returns:
+        The searches with that number of epochs; what was written down before stays.
+    """
+    kept = kept_epochs(prepared[0].run)
+    epochs = kept or choose_epochs([one.trained_images for one in prepared])
+    found = [one.with_epochs(epochs) for one in prepared]
+    for one in found:
+        write_json_once(one.run.length, dataclasses.asdict(one.length))
+        named = f" on {one.store.card.name}" if len(found) > 1 else ""
+        one.listen(Progress(message=f"a whole trial{named} is {one.length}", warning=True))
+    return found
 
 
 def _checked_configs(space: Space) -> list[dict[str, Any]]:

@@ -25,6 +25,7 @@ _EXPECTED = {
     "switch": "true or false",
     "flag": "true or false",
     "texts": "a list of texts",
+    "count": "a whole number, or text such as '240k'",
     "time": "seconds, or text such as '1h30m'",
     "shape": "a list of whole numbers",
     "fractions": "a list of three numbers",
@@ -115,10 +116,10 @@ def _typed(form: Form, value: Any) -> Any:
     if form == "texts":
         listed = isinstance(value, list) and all(isinstance(text, str) for text in value)
         return tuple(value) if listed else None
-    kind = {"text": str, "integer": int}.get(form, int | float)
+    kind = {"text": str, "integer": int, "count": int}.get(form, int | float)
     if isinstance(value, bool) or not isinstance(value, kind):
         return None
-    return value if form in ("text", "integer") else float(value)
+    return value if form in ("text", "integer", "count") else float(value)
 
 
 def _lines(command: Command, values: Mapping[str, Any]) -> Iterator[str]:

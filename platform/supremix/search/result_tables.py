@@ -87,7 +87,8 @@ def _write(prepared: PreparedSearch, events: list[Event]) -> None:
         write_table(folder, "mae", rows)
         write_table(folder, "defaults", _defaults(prepared, events))
     words = {"label_regions": density.describe(unit), "copies": prepared.copies}
-    write_summary(folder, {**spec.to_dict(), **words, "space": prepared.space.to_dict()})
+    asked = {**spec.to_dict(), "epochs": prepared.task.epochs}
+    write_summary(folder, {**asked, **words, "space": prepared.space.to_dict()})
 
 
 def _records(events: Iterable[Event]) -> list[TrialRecord]:

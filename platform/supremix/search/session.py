@@ -76,6 +76,11 @@ class SearchSession:
         """The specification, on the first dataset."""
         return self.first.spec
 
+    @property
+    def epochs(self) -> int:
+        """Epochs of a trial on each dataset."""
+        return self.first.task.epochs
+
     @cached_property
     def template(self) -> TrialTemplate:
         """Everything that its trials have in common."""
@@ -89,11 +94,11 @@ class SearchSession:
             )
             for prepared in self.prepared
         ]
-        rungs = self.spec.stopping_rule().rungs(self.spec.epochs, len(self.prepared))
+        rungs = self.spec.stopping_rule().rungs(self.epochs, len(self.prepared))
         return TrialTemplate(
             run=self.run.name,
             tasks=tuple(tasks),
-            epochs=self.spec.epochs,
+            epochs=self.epochs,
             checkpoints=str(self.run.checkpoints),
             limit=self.spec.epoch_limit,
             rungs=frozenset(rungs.epochs),
@@ -113,6 +118,7 @@ class SearchSession:
             seed=self.spec.seed,
             ledger=_LoggedLedger(self.ledger, self._logs),
             config=self.spec.study_config(
+                epochs=self.epochs,
                 datasets=len(self.prepared),
                 parallel=parallel_trials(*self._first_session(concurrent)),
                 gpus=self.first.plan.group_gpus,

@@ -13,6 +13,7 @@ import supremix_datasets
 from supremix.errors import SpecError, UnknownNameError
 from supremix.models import EncoderSpec
 from supremix.progress.webhook import check_url
+from supremix.search.effort import EFFORTS, Effort
 from supremix.search.request.declaration import MACHINE, Request
 from supremix.search.request.option import declared
 from supremix.search.request.values import to_option
@@ -41,6 +42,8 @@ T = TypeVar("T")
 PHANTOM = "phantom"
 """The source that stands for generated data, written in the dataset's official layout."""
 
+_CONFIRMED_BY_EFFORT = ("confirm_seeds", "test_seeds")
+
 OBJECTS = ("dataset", "method", "space", "encoder")
 """Options whose value may be an object of the user's own."""
 
@@ -54,7 +57,7 @@ class SearchSpec(Request):
             where several methods share them. The caller checks that each is some method's.
 
     Raises:
-        SpecError: An option has an illegal value, or there is no budget.
+        SpecError: An option has an illegal value, or two contradict each other.
         UnknownNameError: A name stands for nothing.
     """
 
@@ -63,9 +66,10 @@ class SearchSpec(Request):
     def __post_init__(self) -> None:
         self._normalise()
         self._check_objects()
+        self._check_legal()
+        self._follow_effort()
         self.budget()
         self.stopping_rule()
-        self._check_legal()
         if self.webhook is not None:
             check_url(self.webhook)
         supremix_datasets.get(self.dataset)
@@ -90,6 +94,22 @@ class SearchSpec(Request):
         if self.stores is None and self.cache is None:  # else each node has a cache of its own
             values["cache"] = str(cache_folder())
         for name, value in (values | {"warm_start": bool(self.warm_start)}).items():
+            object.__setattr__(self, name, value)
+
+    def _follow_effort(self) -> None:
+        """Fill in what the effort decides before the images are known."""
+        if self.epochs is not None and self.images_seen is not None:
+            raise SpecError(
+                f"epochs={self.epochs} and images_seen={self.images_seen} both give the length of "
+                "a trial; leave one of them out."
+            )
+        effort, values = self.resolve_effort(), dict[str, int | None]()
+        if self.trials is self.time is self.gpu_hours is None:
+            values["trials"] = effort.trials
+        for name in _CONFIRMED_BY_EFFORT:
+            given: int | None = getattr(self, name)
+            values[name] = getattr(effort, name) if given is None else given
+        for name, value in values.items():
             object.__setattr__(self, name, value)
 
     def _check_objects(self) -> None:
@@ -128,9 +148,15 @@ class SearchSpec(Request):
         for one in declared(type(self)):
             value = getattr(self, one.name)
             default = bool(one.default) if isinstance(value, bool) else one.default
+            if one.name in _CONFIRMED_BY_EFFORT:
+                default = getattr(self.resolve_effort(), one.name)
             if one.name not in (*facts, *MACHINE) and value != default:
                 facts[one.name] = _shown(value)
         return facts
+
+    def resolve_effort(self) -> Effort:
+        """The effort, by its name."""
+        return EFFORTS[self.effort]
 
     def budget(self) -> Budget:
         """The limits of the search."""
@@ -140,17 +166,20 @@ class SearchSpec(Request):
         """The rule by which trials are stopped early."""
         return make_pruner(self.pruner, grace=self.grace, reduction=self.reduction)
 
-    def study_config(self, *, datasets: int, parallel: int, gpus: float) -> StudyConfig:
+    def study_config(
+        self, *, epochs: int, datasets: int, parallel: int, gpus: float
+    ) -> StudyConfig:
         """The configuration of its study.
 
         Args:
+            epochs: Epochs of a trial on a dataset.
             datasets: Datasets that a trial goes through.
             parallel: Trials that run at once.
             gpus: GPUs that a trial occupies.
         """
         return StudyConfig(
             budget=self.budget(),
-            epochs=self.epochs,
+            epochs=epochs,
             datasets=datasets,
             pruner=self.stopping_rule(),
             sampler=self.sampler,

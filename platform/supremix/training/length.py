@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from supremix.methods.base import Stage
@@ -22,6 +23,9 @@ class Length:
     epochs: int = 0
     steps: int = 0
     images_seen: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.epochs:,} epochs, {self.steps:,} steps, {self.images_seen:,} images seen"
 
     def __add__(self, other: Length) -> Length:
         return Length(
@@ -69,3 +73,16 @@ def trial_length(stages: Sequence[Stage], images: int, epochs: int | None = None
         left = stage.epochs if epochs is None else epochs - length.epochs
         length += stage_length(stage, images, min(left, stage.epochs))
     return length
+
+
+def epochs_to_see(images_seen: int, length: Callable[[int], Length], images: int) -> int:
+    """The fewest epochs, at least 2, in which a trial sees so many images.
+
+    Args:
+        images_seen: Images that the trial is to see, at least.
+        length: The length of a trial of so many epochs.
+        images: Number of training images: the trial sees no fewer in an epoch, but in one of a
+            probe.
+    """
+    most = 3 + images_seen // images
+    return 2 + bisect_left(range(2, most), images_seen, key=lambda e: length(e).images_seen)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from supremix.planning.plan import Plan
     from supremix.planning.study_plan import StudyPlan
 
-NAME = 14
+NAME = 16
 """Width of what stands before each line."""
 
 ENDS = {
@@ -52,11 +52,12 @@ def lines(plan: Plan) -> Iterator[Text]:
 def _study(study: StudyPlan, *, gpus: bool) -> Iterator[Text]:
     yield Text(f"{study.method} on {study.dataset}", style="bold")
     yield _line("trials", f"{study.trials}, {ENDS[study.ends_by]}")
+    yield _line("a whole trial", str(study.trial))
     epochs = study.epochs
     yield _line(
         "epochs",
         f"about {epochs.likely:.0f}, {epochs.likely / study.trials:.1f} a trial; at most "
-        f"{study.trial_epochs * study.trials}, {study.trial_epochs} a trial",
+        f"{study.trial.epochs * study.trials}",
     )
     for stage in study.stages:
         yield _line(
@@ -79,6 +80,12 @@ def _study(study: StudyPlan, *, gpus: bool) -> Iterator[Text]:
     )
     on_gpu = f", {describe_bytes(study.device)} of GPU memory" if gpus else ""
     yield _line("a worker", f"{describe_bytes(study.resident)} of memory at most{on_gpu}")
+    for effort in study.efforts:
+        yield _line(
+            f"effort {effort.name}",
+            f"{effort.trials} trials of {effort.trial}; {describe_time(effort.trial_seconds)} "
+            f"each, {describe_time(effort.seconds)} in all if none is stopped early",
+        )
 
 
 def _sum(plan: Plan) -> Iterator[Text]:

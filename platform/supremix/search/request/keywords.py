@@ -18,7 +18,9 @@ class TrainingKeywords(TypedDict, total=False):
     fractions: tuple[float, float, float] | str
     split_seed: int
     keep_copies_together: bool
-    epochs: int
+    effort: str
+    epochs: int | None
+    images_seen: int | str | None
     seed: int
     encoder: str | EncoderSpec | Callable[..., Any]
     width: int | None

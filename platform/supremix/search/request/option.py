@@ -34,7 +34,9 @@ DATA, BUDGET, SETTINGS, EVALUATION, MODEL, TRAINING, CLUSTER, OUTPUT = GROUPS = 
 )
 """The groups of the options, in the order in which they are listed."""
 
-Form = Literal["text", "integer", "number", "switch", "flag", "texts", "time", "shape", "fractions"]
+Form = Literal[
+    "text", "integer", "number", "switch", "flag", "texts", "time", "count", "shape", "fractions"
+]
 """What is written on the command line. A switch has a negative (``--no-…``), a flag has none;
 ``texts`` may be repeated."""
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from supremix._choices import PRUNERS, SAMPLERS
+from supremix._choices import EFFORTS, PRUNERS, SAMPLERS
 from supremix.search.request.option import (
     BENCHMARK,
     BUDGET,
@@ -33,9 +33,25 @@ _evaluation = partial(option, group=EVALUATION)
 class StudyOptions:
     """The options of a study: what is searched, for how long, and how the result is confirmed."""
 
+    effort: str = _budget(
+        "standard",
+        help="What a search does where nothing else is said: 'quick' is 8 trials of 24,000 images "
+        "seen, 'standard' 16 of 240,000, 'thorough' 40 of 1,000,000, with 1, 3 and 5 of "
+        "`confirm_seeds`; see docs/running.md.",
+        commands=TRAININGS,
+        choices=EFFORTS,
+        changes={
+            JOINT: {
+                "help": "Length of the training where neither `epochs` nor `images_seen` is given: "
+                "'quick' is 24,000 images seen of each dataset, 'standard' 240,000, 'thorough' "
+                "1,000,000; see docs/running.md."
+            }
+        },
+    )
     trials: int | None = _budget(
         help="Number of trials of each search. A search ends when `trials`, `time` or "
-        "`gpu_hours` is used up, whichever is first; give at least one of them.",
+        "`gpu_hours` is used up, whichever is first; by default, without any of them, after the "
+        "trials of `effort`.",
         least=1,
     )
     time: float | None = _budget(
@@ -46,8 +62,20 @@ class StudyOptions:
     gpu_hours: float | None = _budget(
         help="Hours that GPUs train in each search, added up over all GPUs.", above=0
     )
-    epochs: int = _budget(
-        60, help="Epochs of a whole trial, all stages together.", commands=TRAININGS, least=2
+    epochs: int | None = _budget(
+        help="Epochs of a whole trial, all stages together; by default as many as it takes to see "
+        "the images of `images_seen` or `effort`.",
+        commands=TRAININGS,
+        least=2,
+    )
+    images_seen: int | None = _budget(
+        help="Images that a whole trial sees with the default hyperparameters, rounded up to whole "
+        "epochs, such as 240000, 240k or 1.2M. A contrastive step sees two views of each image. "
+        "Not with `epochs`.",
+        commands=TRAININGS,
+        least=1,
+        form="count",
+        metavar="N",
     )
     method: str | Method = _search(
         "supremix",
@@ -121,7 +149,7 @@ class StudyOptions:
         choices=PRUNERS,
     )
     grace: int | None = _search(
-        help="Epochs before a trial may be stopped; by default half of `epochs`; not with the "
+        help="Epochs before a trial may be stopped; by default half of a trial's; not with the "
         "pruner 'none'.",
         least=1,
     )
@@ -138,9 +166,9 @@ class StudyOptions:
         least=1,
     )
     confirm_seeds: int = _evaluation(
-        3,
         help="Number of new seeds that each of the `finalists` and the defaults are trained with; "
-        "with 0 the trial with the lowest error is named best, which is partly luck.",
+        "by default that of `effort`; with 0 the trial with the lowest error is named best, which "
+        "is partly luck.",
         least=0,
     )
     test: bool = _evaluation(
@@ -150,9 +178,8 @@ class StudyOptions:
         commands=(SEARCH, PLAN),
     )
     test_seeds: int = _evaluation(
-        1,
-        help="Number of seeds of that retraining: `seed` and those after it. The model of `seed` "
-        "is kept.",
+        help="Number of seeds of that retraining: `seed` and those after it; by default 1, with "
+        "the `effort` 'thorough' 3. The model of `seed` is kept.",
         least=1,
         changes={
             BENCHMARK: {

@@ -13,6 +13,9 @@ from supremix.search.request.option import Form, Option
 SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0}
 DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
 
+COUNT = re.compile(r"(\d+(?:\.\d+)?)([km]?)")
+_THOUSANDS = {"": 1, "k": 1_000, "m": 1_000_000}
+
 
 def parse_duration(text: str) -> float:
     """Read a time.
@@ -36,6 +39,25 @@ def parse_duration(text: str) -> float:
     if seconds <= 0:
         raise ValueError(f"{text!r} is no time; write it like 30m, 1h, 1h30m or 90s")
     return seconds
+
+
+def parse_count(text: str) -> int:
+    """Read a number of images.
+
+    Args:
+        text: Such as `240000`, `240k`, `1.2M`.
+
+    Returns:
+        The whole number.
+
+    Raises:
+        ValueError: For anything else.
+    """
+    match = COUNT.fullmatch(text.strip().lower())
+    found = float(match[1]) * _THOUSANDS[match[2]] if match else math.nan
+    if not found.is_integer():
+        raise ValueError(f"{text!r} is no number of images; write it like 240000, 240k or 1.2M")
+    return int(found)
 
 
 def parse_shape(text: str) -> tuple[int, ...]:
@@ -82,6 +104,7 @@ def parse_fractions(text: str) -> tuple[float, float, float]:
 
 PARSERS: Mapping[Form, Callable[[str], Any]] = {
     "time": parse_duration,
+    "count": parse_count,
     "shape": parse_shape,
     "fractions": parse_fractions,
 }
@@ -150,6 +173,7 @@ _TYPES: Mapping[Form, tuple[str, Callable[[Any], Any]]] = {
     "integer": ("a whole number", _integer),
     "number": ("a number", _number),
     "time": ("a number of seconds, or a text such as '30m'", _number),
+    "count": ("a whole number, or a text such as '240k'", _integer),
     "switch": ("True or False", _flag),
     "flag": ("True or False", _flag),
     "text": ("a text", _text),
