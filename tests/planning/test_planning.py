@@ -292,8 +292,8 @@ def test_what_no_search_does_is_not_planned() -> None:
         supremix.plan(["ukb-t1", "hcp-aging"], method=["l1", "rnc"], objective="joint", trials=2)
     with pytest.raises(SpecError, match="objective 'joint' is for several datasets"):
         supremix.plan("ukb-t1", objective="joint", trials=2)
-    with pytest.raises(SpecError, match="needs a budget"):
-        supremix.plan("ukb-t1")
+    with pytest.raises(SpecError, match="both give the length of a trial"):
+        supremix.plan("ukb-t1", epochs=3, images_seen="1k")
 
 
 def test_several_methods_on_several_datasets_are_planned_as_a_benchmark() -> None:
