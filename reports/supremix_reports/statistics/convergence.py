@@ -22,7 +22,7 @@ FLATTENED: Final = "flattened"
 FALLING: Final = "still falling"
 UNKNOWN: Final = "cannot be said"
 
-FLAT: Final = 0.02
+FLAT: Final = 0.05
 """Share of the error; another doubling that gives less than this gives nothing worth its time."""
 
 FEWEST: Final = 20
@@ -41,8 +41,8 @@ class Convergence:
     """Whether the validation error of a training has flattened, in its last trained stage.
 
     Args:
-        verdict: "flattened": twice the length takes less than 2 % off the error, by the upper end
-            of the interval. "still falling": it takes at least 2 % off, and the interval lies above
+        verdict: "flattened": twice the length takes less than 5 % off the error, by the upper end
+            of the interval. "still falling": it takes at least 5 % off, and the interval lies above
             0. Else "cannot be said".
         reason: Why it cannot be said; None where there is a verdict.
         fall: How much the error fell over the last quarter of the stage, in the task's unit; below
@@ -86,15 +86,15 @@ def convergence(trainings: Sequence[Rows], config: Mapping[str, Any]) -> Converg
     stages = [_trained_stages(rows) for rows in trainings]
     if not all(stages):
         return Convergence(verdict=UNKNOWN, reason="no epoch trained anything")
-    curves = [_evaluated(own[-1]) for own in stages]
+    curves = [evaluated_errors(own[-1]) for own in stages]
     shared = sorted(set[int].intersection(*map(set, curves)))
     epochs = np.array(shared, np.float64)
     errors = np.array([[curve[epoch] for epoch in shared] for curve in curves]).mean(axis=0)
     reason = _unfit(len(shared), config.get("schedule", _ONE_CYCLE))
     forecast = None if reason else power_law_forecast(epochs, errors)
-    verdict = UNKNOWN if forecast is None else _verdict(forecast)
+    verdict = UNKNOWN if forecast is None else forecast_verdict(forecast)
     if forecast is not None and verdict == UNKNOWN:
-        reason = "the error moves too much from epoch to epoch"
+        reason = "the error moves too much over the epochs"
     return Convergence(
         verdict=verdict,
         reason=reason,
@@ -157,7 +157,8 @@ def _unfit(evaluated: int, schedule: object) -> str | None:
     return None
 
 
-def _verdict(forecast: Forecast) -> Verdict:
+def forecast_verdict(forecast: Forecast) -> Verdict:
+    """Return the verdict on a training, from what twice its length would give."""
     least = FLAT * forecast.error
     if forecast.high < least:
         return FLATTENED
@@ -170,17 +171,22 @@ def _trained_stages(rows: Rows) -> list[Rows]:
     return [list(own) for _, own in itertools.groupby(trained, key=lambda row: row[schema.STAGE])]
 
 
-def _evaluated(rows: Rows) -> dict[int, float]:
-    """The error after each evaluated epoch, by the epoch's number in the stage, from 1.
+def evaluated_errors(stage: Rows) -> dict[int, float]:
+    """Return the error after each evaluated epoch of a stage.
 
-    An epoch that was not evaluated has no error, or that of the epoch before.
+    Args:
+        stage: Its rows of the table `curves`. An epoch that was not evaluated has no error, or that
+            of the epoch before.
+
+    Returns:
+        The errors, by the number of the epoch in the stage, from 1.
     """
     found: dict[int, float] = {}
     last: float | None = None
-    for row in rows:
+    for row in stage:
         error = row.get(schema.ERROR)
         if _is_number(error) and error != last:
-            found[row[schema.EPOCH] - rows[0][schema.EPOCH] + 1] = last = error
+            found[row[schema.EPOCH] - stage[0][schema.EPOCH] + 1] = last = error
     return found
 
 

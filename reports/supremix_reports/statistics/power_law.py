@@ -18,9 +18,10 @@ from scipy import optimize, special
 from supremix_reports.statistics.bootstrap import LEVEL
 from supremix_reports.statistics.seeds import Array
 
-_EXPONENTS: Final = np.geomspace(0.1, 4, 24)
-_FIRST: Final = 1 / 8  # share of the epochs that is left out: the warm-up, and what is no power law
-_GROUPS: Final = 32  # averages that a curve is fitted to at most
+_EXPONENTS: Final = np.geomspace(0.1, 1.5, 16)
+_FIRST: Final = 1 / 4  # share of the epochs that is left out: steeper than the law that follows
+_GROUPS: Final = 16  # averages that a curve is fitted to at most
+_WIDER: Final = 2.0  # real curves stray from the law for longer than neighbouring residuals tell
 _CLIP: Final = 2.5  # robust standard deviations from which a residual is clipped (Huber)
 _ROUNDS: Final = 5
 _MOST_ALIKE: Final = 0.9  # correlation of neighbouring residuals beyond which nothing is estimated
@@ -48,26 +49,28 @@ def power_law_forecast(
 ) -> Forecast:
     """Forecast the error of a longer training by a power law, E(v) = a + b v^-c.
 
-    Without the first eighth the curve is averaged to at most 32 medians. For each exponent c of a
+    Without the first quarter the curve is averaged to at most 16 medians. For each exponent c of a
     grid, a and b are fitted by least squares to relative residuals, clipped (Huber) and correlated
     from one to the next (an autoregression of order 1). The forecast's distribution is the mixture
-    of Student's t over exponents, weighted by their likelihood; b of either sign is allowed.
+    of Student's t over exponents, weighted by their likelihood; b of either sign is allowed. The
+    standard errors are doubled: so the interval covers on recorded curves, see docs/statistics.md.
 
     Args:
         epochs: (n,) length of the training at each evaluation, in any unit, ascending.
-        errors: (n,) errors, positive, at least 4 after the first eighth.
+        errors: (n,) errors, positive, at least 4 after the first quarter.
         times: How many times as long the training would be, above 1.
         level: Probability that the interval is to cover.
     """
-    v, y = _averaged(np.asarray(epochs, np.float64), np.asarray(errors, np.float64))
-    share = v / v[-1]
+    lengths = np.asarray(epochs, np.float64)
+    v, y = _averaged(lengths, np.asarray(errors, np.float64))
+    share = v / lengths[-1]
     shapes = share ** -_EXPONENTS[:, None] - 1
     rise = shapes[:, :1].copy()
     shapes /= rise
     fit = _robust_fit(y, shapes)
     # What falls from the end to `times` of it, for a fall of 1 over the fitted part.
     further = (1 - times**-_EXPONENTS) / rise[:, 0]
-    gains, errors_of = fit.slopes * further, fit.deviations * further
+    gains, errors_of = fit.slopes * further, _WIDER * fit.deviations * further
     weights = fit.likelihoods / fit.likelihoods.sum()
     freedom = fit.freedom
 
@@ -148,8 +151,12 @@ def _correlation(residuals: Array) -> float:
 
 
 def _averaged(epochs: Array, errors: Array) -> tuple[Array, Array]:
-    """Mean lengths and median errors of neighbouring evaluations, without the first eighth."""
+    """Median lengths and errors of neighbouring evaluations, without the first quarter."""
     kept = epochs > _FIRST * epochs[-1]
     count = min(_GROUPS, int(kept.sum()))
-    groups = [np.array_split(values[kept], count) for values in (epochs, errors)]
-    return np.array([g.mean() for g in groups[0]]), np.array([np.median(g) for g in groups[1]])
+    # Of a falling curve the median error is that at the median length, whatever its shape.
+    medians = [
+        np.array([np.median(group) for group in np.array_split(values[kept], count)])
+        for values in (epochs, errors)
+    ]
+    return medians[0], medians[1]

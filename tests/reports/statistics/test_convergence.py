@@ -51,9 +51,7 @@ def test_a_falling_a_flat_and_a_wild_curve() -> None:
     assert verdict(falling()) == "still falling"
     assert verdict(falling(exponent=3.0)) == "flattened"
     assert verdict(falling(deviation=0.4)) == "cannot be said"
-    assert diagnosis(falling(deviation=0.4)).reason == (
-        "the error moves too much from epoch to epoch"
-    )
+    assert diagnosis(falling(deviation=0.4)).reason == ("the error moves too much over the epochs")
 
 
 def test_an_error_that_rises_has_flattened_and_its_fall_is_negative() -> None:

@@ -52,11 +52,11 @@ def test_the_interval_covers_what_twice_the_length_gives(
     covered = np.mean([one.low <= gain <= one.high for one in found])
     bias = np.median([one.gain - gain for one in found]) / law(of, epochs)
 
-    assert covered >= 0.85
-    assert abs(bias) < 0.02
+    assert covered >= 0.9
+    assert abs(bias) < 0.04
 
 
-def test_over_all_these_curves_the_coverage_is_the_level() -> None:
+def test_over_all_curves_that_keep_to_the_law_the_coverage_is_above_the_level() -> None:
     covered: list[bool] = []
     for seed in range(600):
         generator = np.random.default_rng([1, seed])
@@ -67,7 +67,7 @@ def test_over_all_these_curves_the_coverage_is_the_level() -> None:
         one = power_law_forecast(v, law(of, v) * noise(seed, epochs, deviation, alike))
         covered.append(one.low <= law(of, epochs) - law(of, 2 * epochs) <= one.high)
 
-    assert np.mean(covered) == pytest.approx(0.95, abs=0.03)
+    assert np.mean(covered) > 0.95
 
 
 @pytest.mark.parametrize("name", LAWS)
