@@ -29,9 +29,10 @@ FEWEST: Final = 20
 """Evaluated epochs of a stage; from fewer nothing is extrapolated."""
 
 ANYTIME: Final = ("inverse-sqrt", "constant", "schedule-free")
-"""Schedules under which the error after an epoch does not depend on how many are to come."""
+"""Schedules under which the error after an epoch does not depend on how many are to come: those of
+`supremix.training.steps.schedule`."""
 
-_ONE_CYCLE: Final = "one-cycle"
+_DEFAULT: Final = "inverse-sqrt"  # of methods whose space does not name a schedule
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -90,7 +91,7 @@ def convergence(trainings: Sequence[Rows], config: Mapping[str, Any]) -> Converg
     shared = sorted(set[int].intersection(*map(set, curves)))
     epochs = np.array(shared, np.float64)
     errors = np.array([[curve[epoch] for epoch in shared] for curve in curves]).mean(axis=0)
-    reason = _unfit(len(shared), config.get("schedule", _ONE_CYCLE))
+    reason = _unfit(len(shared), config.get("schedule", _DEFAULT))
     forecast = None if reason else power_law_forecast(epochs, errors)
     verdict = UNKNOWN if forecast is None else forecast_verdict(forecast)
     if forecast is not None and verdict == UNKNOWN:

@@ -10,12 +10,15 @@ import numpy as np
 import polars as pl
 import pytest
 
+from supremix.methods.base import DEFAULT_SCHEDULE
+from supremix.training.steps import schedule as schedules
 from supremix_reports import (
     Convergence,
     best_convergence,
     convergence,
     power_law_forecast,
 )
+from supremix_reports.statistics.convergence import ANYTIME as ANYTIME_SCHEDULES
 from supremix_reports.statistics.convergence import last_quarter_fall
 from supremix_reports.statistics.seeds import Array
 
@@ -130,12 +133,14 @@ def test_a_probe_at_the_end_leaves_the_pretraining() -> None:
     assert found.forecast == diagnosis(falling()).forecast
 
 
-@pytest.mark.parametrize("config", [{}, {"schedule": "one-cycle"}, {"schedule": "mine"}])
-def test_under_a_schedule_that_is_not_anytime_only_the_fall_is_given(
-    config: dict[str, Any],
-) -> None:
-    found = convergence([stage(falling())], config)
-    schedule = config.get("schedule", "one-cycle")
+def test_the_anytime_schedules_and_the_default_are_those_of_the_training() -> None:
+    assert set(ANYTIME_SCHEDULES) == set(schedules.ANYTIME)
+    assert convergence([stage(falling())], {}) == diagnosis(falling(), schedule=DEFAULT_SCHEDULE)
+
+
+@pytest.mark.parametrize("schedule", ["one-cycle", "warmup-stable-decay", "mine"])
+def test_under_a_schedule_that_is_not_anytime_only_the_fall_is_given(schedule: str) -> None:
+    found = convergence([stage(falling())], {"schedule": schedule})
 
     assert found.fall == diagnosis(falling()).fall
     assert (found.verdict, found.forecast) == ("cannot be said", None)
