@@ -28,7 +28,7 @@ from supremix_reports.tables import schema
 _SPLITS: Final = {schema.TEST: "test", schema.VAL: "validation"}
 _NULL: Final = {
     schema.NULL_MAE: "Median predictor",
-    schema.LINEAR_MAE: "Linear model of the covariates",
+    schema.LINEAR_MAE: "Linear in covariates",
 }
 """Models without an image, as the headline has them."""
 

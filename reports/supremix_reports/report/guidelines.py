@@ -12,7 +12,6 @@ import polars as pl
 
 from supremix_reports.document.parts import Cell, Column, Paragraph, Section, Table
 from supremix_reports.report.data import ReportData
-from supremix_reports.report.entries import own_table
 from supremix_reports.tables import schema
 
 NOT_REPORTED: Final = "not reported by this software"
@@ -21,7 +20,7 @@ _CARD, _COHORT, _ERRORS, _SITES = "card", "cohort", "errors", "sites"
 
 _Item = tuple[str, str] | tuple[str, str, str] | tuple[str, str, str, str]
 """Number and what it asks for; where the report answers it, and what the runs must have for that
-(the card of the dataset, the table `cohort`, errors, several sites)."""
+(cards of the datasets, a table of the cohort, errors, several sites)."""
 
 TRIPOD: Final[tuple[_Item, ...]] = (
     ("1", "title with population and outcome"),
@@ -139,9 +138,14 @@ CLAIM: Final[tuple[_Item, ...]] = (
 )
 
 
-def guidelines_section(data: ReportData) -> Section:
-    """Return the appendix that maps a report to the items of TRIPOD+AI and CLAIM."""
-    has = _has(data)
+def guidelines_section(data: ReportData, cohort: Section) -> Section:
+    """Return the appendix that maps a report to the items of TRIPOD+AI and CLAIM.
+
+    Args:
+        data: the runs.
+        cohort: the report's section on patients and images.
+    """
+    has = _has(data, cohort)
     parts = (
         Paragraph(
             text="Where this report answers items of TRIPOD+AI (Collins et al., BMJ 2024, 385, "
@@ -154,12 +158,12 @@ def guidelines_section(data: ReportData) -> Section:
     return Section(key="guidelines", title="Guidelines", parts=parts, folded=True)
 
 
-def _has(data: ReportData) -> set[str]:
-    """What every run of the report has, of what items need."""
+def _has(data: ReportData, cohort: Section) -> set[str]:
+    """What the report has, of what items need."""
     needs = {
         _ERRORS: not data.mae.is_empty(),
         _CARD: all(entry.card for entry in data.entries),
-        _COHORT: all(own_table(entry, "cohort") is not None for entry in data.entries),
+        _COHORT: any(isinstance(part, Table) for part in cohort.walk()),
         _SITES: all(_several_sites(data.predicted(entry)) for entry in data.entries),
     }
     return {name for name, there in needs.items() if there}

@@ -182,11 +182,12 @@ def build_report(
     differences: tuple[Section, ...] = ()
     if compared != NO_OTHER:
         differences = (comparison_section(compared, level=options.level, endings=endings),)
+    cohort = cohort_section(data)
     sections = (
         first_section(data, compared, problems, first),
         *_errors(data, options),
         *differences,
-        cohort_section(data),
+        cohort,
         *evidence,
         _problems(problems),
         setup_section(data, again=again, paths=options.paths),
@@ -198,7 +199,7 @@ def build_report(
             seed=options.seed,
             reference=reference,
         ),
-        guidelines_section(data),
+        guidelines_section(data, cohort),
     )
     return Report(
         title=options.title or _title(data),

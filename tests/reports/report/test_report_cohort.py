@@ -201,7 +201,11 @@ def test_a_card_of_another_form_stops_no_report(tmp_path: Path, data: Any) -> No
 
 
 def answers(data: ReportData) -> dict[tuple[str, str], str]:
-    tables = [part for part in guidelines_section(data).parts if isinstance(part, Table)]
+    tables = [
+        part
+        for part in guidelines_section(data, cohort_section(data)).parts
+        if isinstance(part, Table)
+    ]
     return {(t.name, row[0].text): row[2].text for t in tables for row in t.rows}
 
 
