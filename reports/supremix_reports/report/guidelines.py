@@ -12,15 +12,16 @@ import polars as pl
 
 from supremix_reports.document.parts import Cell, Column, Paragraph, Section, Table
 from supremix_reports.report.data import ReportData
-from supremix_reports.tables import schema
+from supremix_reports.run_layout import MODEL
+from supremix_reports.tables import schema, storage
 
 NOT_REPORTED: Final = "not reported by this software"
 
-_CARD, _COHORT, _ERRORS, _SITES = "card", "cohort", "errors", "sites"
+_CARD, _COHORT, _ERRORS, _SITES, _FILES = "card", "cohort", "errors", "sites", "files"
 
 _Item = tuple[str, str] | tuple[str, str, str] | tuple[str, str, str, str]
 """Number and what it asks for; where the report answers it, and what the runs must have for that
-(cards of the datasets, a table of the cohort, errors, several sites)."""
+(cards of the datasets, a table of the cohort, errors, several sites, files of the final model)."""
 
 TRIPOD: Final[tuple[_Item, ...]] = (
     ("1", "title with population and outcome"),
@@ -69,13 +70,13 @@ TRIPOD: Final[tuple[_Item, ...]] = (
     (
         "22",
         "the full model, so that it can be used",
-        "The model; the model's files lie in the run folder",
-        _CARD,
+        "The model; its files, best/ in the run folder",
+        _FILES,
     ),
     (
         "23a",
         "performance with intervals, also of subgroups",
-        "Result; Errors; The model (error by region of the label, site and sex)",
+        "Result; Errors; The model (error by region of the label, by site and sex where known)",
         _ERRORS,
     ),
     ("23b", "heterogeneity of performance between clusters", "The model (Error by site)", _SITES),
@@ -146,14 +147,15 @@ def guidelines_section(data: ReportData, cohort: Section) -> Section:
         cohort: the report's section on patients and images.
     """
     has = _has(data, cohort)
+    several = len(data.entries) > 1
     parts = (
         Paragraph(
             text="Where this report answers items of TRIPOD+AI (Collins et al., BMJ 2024, 385, "
             "e078378) and of CLAIM (Mongan et al., Radiology: Artificial Intelligence 2020, 2, "
             "e200029), in short words of our own. All else is for its authors to write."
         ),
-        _table("tripod", "TRIPOD+AI", TRIPOD, has),
-        _table("claim", "CLAIM", CLAIM, has),
+        _table("tripod", "TRIPOD+AI", TRIPOD, has, several=several),
+        _table("claim", "CLAIM", CLAIM, has, several=several),
     )
     return Section(key="guidelines", title="Guidelines", parts=parts, folded=True)
 
@@ -164,6 +166,7 @@ def _has(data: ReportData, cohort: Section) -> set[str]:
         _ERRORS: not data.mae.is_empty(),
         _CARD: all(entry.card for entry in data.entries),
         _COHORT: any(isinstance(part, Table) for part in cohort.walk()),
+        _FILES: all(storage.exists(storage.join(e.run.address, MODEL)) for e in data.entries),
         _SITES: all(_several_sites(data.predicted(entry)) for entry in data.entries),
     }
     return {name for name, there in needs.items() if there}
@@ -173,11 +176,14 @@ def _several_sites(predictions: pl.DataFrame) -> bool:
     return predictions[schema.SITE].drop_nulls().n_unique() > 1
 
 
-def _table(name: str, guideline: str, items: tuple[_Item, ...], has: set[str]) -> Table:
+def _table(
+    name: str, guideline: str, items: tuple[_Item, ...], has: set[str], *, several: bool
+) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for number, asked, *answer in items:
         reported = bool(answer) and has.issuperset(answer[1:])
-        texts = (number, asked, answer[0] if reported else NOT_REPORTED)
+        place = answer[0] if reported else NOT_REPORTED
+        texts = (number, asked, place.replace("The model", "The models") if several else place)
         rows.append(tuple(Cell(text=text) for text in texts))
     return Table(
         name=name,
