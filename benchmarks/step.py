@@ -115,7 +115,7 @@ class Bare:
             projection_dim=128 if self.contrastive else None,
         )
         self.network = self.network.to(self.device).to(memory_format=torch.channels_last)
-        self.network.train_for(project=self.contrastive)
+        self.network.train_for(project=self.contrastive, regress=not self.contrastive)
         trained = [p for p in self.network.parameters() if p.requires_grad]
         self.trained = trained
         self.optimizer = torch.optim.AdamW(trained, lr=1e-3, fused=True)

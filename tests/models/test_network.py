@@ -55,12 +55,12 @@ def test_a_solution_in_the_head_is_what_it_computes() -> None:
 
 def test_gradients_reach_only_the_head_in_use() -> None:
     network = make()
-    network.train_for(project=True)
+    network.train_for(project=True, regress=False)
     assert {n.split(".")[0] for n, p in network.named_parameters() if p.requires_grad} == {
         "encoder",
         "projection",
     }
-    network.train_for(project=False)
+    network.train_for(project=False, regress=True)
     assert {n.split(".")[0] for n, p in network.named_parameters() if p.requires_grad} == {
         "encoder",
         "head",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from supremix_spaces import Fixed, Float, parse_overrides, space_for
+from supremix_spaces import Choice, Fixed, Float, parse_overrides, space_for
+from supremix_spaces.presets.contrast_terms import CONTRAST_TERMS
 from supremix_spaces.presets.end_to_end import END_TO_END
 
 FACTS = {"window": 20.0, "label_bin": 2.0, "label_scale": 4.0, "train_size": 486}
@@ -32,6 +33,21 @@ def test_methods_are_searched_on_equal_terms_from_published_settings(method: str
     searched = [n for n in space.names if not isinstance(space[n], Fixed) and n not in TRAINING]
     start = space.defaults()
     assert {name: start[name] for name in searched} == STARTS.get(method, {})
+
+
+@pytest.mark.parametrize("method", CONTRAST_TERMS)
+def test_contrastive_terms_differ_in_the_loss_of_their_two_stage_method_alone(method: str) -> None:
+    space, contrast = space_for(method, **FACTS), space_for(method.removesuffix("-term"), **FACTS)
+    ranksim, l1 = space_for("ranksim", **FACTS), space_for("l1", **FACTS)
+    term = {"weight", "projection", "projection_dim", "two_views"}
+    added, training = {"base", "delta", "reweight", "smooth"}, {"lr", "weight_decay", "schedule"}
+    assert space["weight"] == Float(0.03, 100.0, log=True, default=1.0)
+    assert space["projection"] == Choice((False, True))
+    assert space["batch_size"] == contrast["batch_size"]
+    assert {n: space[n] for n in added} == {n: ranksim[n] for n in added}
+    assert {n: space[n] for n in training} == {n: l1[n] for n in training}
+    own = set(space.names) - term - added - training - {"batch_size"}
+    assert {n: space[n] for n in own} == {n: contrast[n] for n in own}
 
 
 def test_lengths_follow_the_dataset() -> None:

@@ -55,6 +55,11 @@ METHODS: dict[str, dict[str, Any]] = {
     "conr": {"window": 4.0, "smooth": True, "reweight": "sqrt_inverse"},
     "lds": {},
     "fds": {"reweight": "inverse", "label_bin": 4.0},
+    "supremix-term": {"projection": True, "projection_dim": 8, "window": 6.0},
+    "supcon-term": {"two_views": False, "label_bin": 4.0, "base": "mse"},
+    "rnc-term": {"weight": 5.0, "smooth": True},
+    "yaware-term": {"two_views": False, "projection": True, "projection_dim": 8},
+    "expw-term": {"base": "huber", "reweight": "inverse"},
 }
 
 

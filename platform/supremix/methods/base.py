@@ -26,7 +26,8 @@ class Stage:
     Args:
         name: Name of the stage in curves, "pretrain" or "regress" for the built-in methods.
         objective: "contrastive": two augmented views of each image, the loss on the embeddings
-            of the whole batch. "regression": one view, the loss on standardised predictions.
+            of the whole batch. "regression": one view, or those of the recipe, the loss on
+            standardised predictions.
             "probe": nothing is trained, the head becomes the ridge solution on frozen features.
         epochs: Number of epochs, at least 1; a probe needs one.
         batch_size: Images of a step over all workers (twice as many views when contrastive).
@@ -80,7 +81,15 @@ class Stage:
     @property
     def views(self) -> int:
         """Views that a step takes of each image of its batch; 0 where nothing is trained."""
-        return {"contrastive": 2, "regression": 1, "probe": 0}[self.objective]
+        regression = 1 if self.recipe is None else self.recipe.views
+        return {"contrastive": 2, "regression": regression, "probe": 0}[self.objective]
+
+    @property
+    def projected(self) -> int | None:
+        """Width of the projection head that the stage trains; None where it trains none."""
+        if self.objective == "contrastive":
+            return self.projection_dim
+        return None if self.recipe is None else self.recipe.projection_dim
 
 
 @runtime_checkable

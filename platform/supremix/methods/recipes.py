@@ -39,10 +39,10 @@ class LabelStats:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GlobalBatch:
-    """The batch of all workers, as an additional term sees it.
+    """The batch of all workers, M views of images, as an additional term sees it.
 
     Attributes:
-        features: (M, F), with their gradients.
+        features: (M, F), with their gradients; embeddings where the recipe has a projection.
         labels: (M,) float64 in the task's unit.
         predictions: (M,) in the task's unit, without gradient.
         anchors: Rows of this worker; a term's values over all workers add up to the batch's.
@@ -147,6 +147,9 @@ class Recipe:
             and labels.
         coupled: Whether the stage's loss is loss(predictions (M,), targets (M,), *, anchors) ->
             scalar, of the whole batch.
+        projection_dim: Width of a projection head, whose embeddings the terms then see instead of
+            features; None for no such head.
+        views: Augmented views that a step takes of each image; the loss is the mean over them.
 
     Raises:
         ConfigError: Parts that exclude one another.
@@ -158,8 +161,15 @@ class Recipe:
     terms: tuple[Any, ...] = ()
     bins: SoftBins | None = None
     coupled: bool = False
+    projection_dim: int | None = None
+    views: int = 1
 
     def __post_init__(self) -> None:
+        if self.views < 1 or (self.views > 1 and self.mixing is not None):
+            raise ConfigError(
+                f"a step takes at least one view of each image, and one where images are mixed, "
+                f"found views={self.views} with mixing={self.mixing}"
+            )
         if self.coupled and not (self.density is None and self.bins is None):
             raise ConfigError(
                 "a loss of the whole batch has no value for each sample to be weighted, and takes "

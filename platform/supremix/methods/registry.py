@@ -10,6 +10,7 @@ import torch
 
 from supremix._errors import ConfigError, UnknownMethodError, unknown_name
 from supremix.methods.base import Method
+from supremix.methods.contrast_terms import CONTRAST_TERMS
 from supremix.methods.contrastive import CONTRASTIVE, PUBLISHED
 from supremix.methods.density import DENSITIES
 from supremix.methods.mixup import MIXUPS
@@ -18,7 +19,8 @@ from supremix.methods.regularisers import TERMS
 
 _METHODS: dict[str, Method] = {
     method.name: method
-    for method in (*CONTRASTIVE, *PUBLISHED, *REGRESSION, *MIXUPS, *TERMS, *DENSITIES)
+    for group in (CONTRASTIVE, PUBLISHED, REGRESSION, MIXUPS, TERMS, DENSITIES, CONTRAST_TERMS)
+    for method in group
 }
 
 

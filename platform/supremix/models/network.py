@@ -90,9 +90,9 @@ class Network(nn.Module):
             return self.features(images, covariates)
         return self.project(images, covariates) if project else self.regress(images, covariates)
 
-    def train_for(self, project: bool) -> None:
-        """Let gradients reach only what takes part in `project` (or else in `regress`)."""
-        self.head.requires_grad_(not project)
+    def train_for(self, *, project: bool, regress: bool) -> None:
+        """Let gradients reach the encoder, and only those heads that take part in a training."""
+        self.head.requires_grad_(regress)
         if self.projection is not None:
             self.projection.requires_grad_(project)
 

@@ -44,7 +44,7 @@ def build_models(
     """
     bins = _bins(stages)
     grid = None if bins is None else bins.grid(stats)
-    dims = [stage.projection_dim for stage in stages if stage.objective == "contrastive"]
+    widths = (stage.projected for stage in stages)
     with isolated(device, task.threads):
         torch.manual_seed(derive(task.seed, "weights"))
         # Built on the CPU, so that the weights do not depend on the device.
@@ -53,7 +53,7 @@ def build_models(
             channels=card.channels,
             shape=card.shape,
             covariates=len(card.covariates),
-            projection_dim=dims[0] if dims else None,
+            projection_dim=next((width for width in widths if width is not None), None),
             fusion=task.fusion,
             bins=None if grid is None else grid.count,
         )

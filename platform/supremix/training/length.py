@@ -16,8 +16,8 @@ class Length:
     Args:
         epochs: Passes over the training images.
         steps: Steps of the optimizer.
-        images_seen: Images that the steps took, each view of an image counted: a contrastive step
-            sees two views of every image of its batch.
+        images_seen: Images that the steps took, each view of an image counted: a contrastive step,
+            and one with a contrastive term, sees two views of every image of its batch.
     """
 
     epochs: int = 0

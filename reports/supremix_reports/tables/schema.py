@@ -165,8 +165,8 @@ _LENGTH = (
     _field(
         IMAGES_SEEN,
         pa.int64(),
-        "images that these steps took; a contrastive step sees two views of each image, which "
-        "count as two",
+        "images that these steps took; where a step takes two views of each image, as a "
+        "contrastive one does, they count as two",
         null=True,
     ),
 )

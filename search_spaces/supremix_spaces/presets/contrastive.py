@@ -48,7 +48,7 @@ def _kernel(sigma: float, *kernels: str) -> Parameters:
     return {"temperature": _temperature(0.1), "sigma": bandwidth, "kernel": Choice(kernels)}
 
 
-_OWN: dict[str, Parameters] = {
+LOSSES: dict[str, Parameters] = {
     "supremix": {
         "mix_neg": Fixed(True),
         "mix_pos": Fixed(True),
@@ -68,11 +68,14 @@ _OWN: dict[str, Parameters] = {
     "rnc": {
         "temperature": Float(0.2, 10.0, log=True, default=2.0),
         "normalize": Fixed(False),
-        "projection": Fixed(None),
     },
     # A gaussian kernel is the same as rbf in y-Aware.
     "yaware": _kernel(5.0, "rbf", "cauchy"),
     "expw": _kernel(2.0, "rbf", "gaussian", "cauchy"),
+}
+_OWN: dict[str, Parameters] = {
+    **LOSSES,
+    "rnc": {**LOSSES["rnc"], "projection": Fixed(None)},
 }
 _TRAINING: Parameters = {
     "projection_dim": Fixed(128),

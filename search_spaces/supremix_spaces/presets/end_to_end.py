@@ -34,7 +34,7 @@ def _alpha(default: float) -> Float:
 
 _BASE: Parameters = {"base": Fixed("l1"), "delta": Fixed(None)}
 _ADDED: Parameters = {**_BASE, "reweight": Fixed("none")}
-_ON_FEATURES: Parameters = {**_ADDED, "smooth": Fixed(False)}
+ON_FEATURES: Parameters = {**_ADDED, "smooth": Fixed(False)}
 _OVER_BINS: Parameters = {
     "kernel": Fixed("gaussian"),
     "size": Int(3, 15, step=2, default=5),
@@ -60,26 +60,26 @@ _OWN: dict[str, Parameters] = {
         "temperature": Float(1 / 300, 0.5, log=True, default=1 / 150),
         "margin": Fixed(2.0),
         "label_bin": Fixed(None),
-        **_ON_FEATURES,
+        **ON_FEATURES,
     },
     "ranksim": {
         "gamma": Float(1.0, 1e4, log=True, default=100.0),
         "lam": Float(0.2, 20.0, log=True, default=2.0),
-        **_ON_FEATURES,
+        **ON_FEATURES,
     },
     "ordinal-entropy": {
         "spread": Float(1e-2, 10.0, log=True, default=1.0),
         "tightness": Float(1e-2, 10.0, log=True, default=1.0),
         "label_bin": Fixed(None),
         "label_scale": Fixed(None),
-        **_ON_FEATURES,
+        **ON_FEATURES,
     },
     "conr": {
         "weight": Float(0.1, 20.0, log=True, default=4.0),
         "temperature": Float(0.03, 1.0, log=True, default=0.07),
         "window": _length,
         "push": Fixed(0.01),
-        **_ON_FEATURES,
+        **ON_FEATURES,
     },
     "lds": {**_OVER_BINS, **_BASE, "reweight": Choice(("sqrt_inverse", "inverse"))},
     "fds": {
@@ -89,11 +89,11 @@ _OWN: dict[str, Parameters] = {
         **_ADDED,
     },
 }
-_TRAINING: Parameters = {
+TRAINING: Parameters = {
     "batch_size": lambda facts: batch_size(facts.train_size, default=16, steps=16),
     "lr": Float(1e-3, 1e-2, log=True, default=4e-3),
     "weight_decay": Float(1e-3, 2e-1, log=True, default=5e-2),
     "schedule": Fixed("inverse-sqrt"),
 }
 
-END_TO_END: dict[str, Preset] = {name: preset(own, _TRAINING) for name, own in _OWN.items()}
+END_TO_END: dict[str, Preset] = {name: preset(own, TRAINING) for name, own in _OWN.items()}

@@ -7,6 +7,7 @@ dataset's own label bins, so that they mean the same for years, millimetres and 
 from __future__ import annotations
 
 from supremix_spaces.errors import SpaceError, UnknownSpaceError, hint
+from supremix_spaces.presets.contrast_terms import CONTRAST_TERMS
 from supremix_spaces.presets.contrastive import CONTRASTIVE, PUBLISHED
 from supremix_spaces.presets.dataset_facts import DatasetFacts, Preset
 from supremix_spaces.presets.end_to_end import END_TO_END
@@ -68,4 +69,4 @@ def space_names() -> tuple[str, ...]:
     return tuple(_PRESETS)
 
 
-_PRESETS: dict[str, Preset] = {**CONTRASTIVE, **PUBLISHED, **END_TO_END}
+_PRESETS: dict[str, Preset] = {**CONTRASTIVE, **PUBLISHED, **END_TO_END, **CONTRAST_TERMS}

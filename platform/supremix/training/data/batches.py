@@ -14,7 +14,7 @@ from supremix.methods.base import Stage
 from supremix.methods.mixing import Mixed
 from supremix.training.data.randomness import seeded_generator
 from supremix.training.data.trial_data import Positions, TrialData
-from supremix.training.distributed.collective import Collective, share
+from supremix.training.distributed.collective import Collective, share, shares
 from supremix.training.length import steps_of
 from supremix_datasets.augment import Augmenter
 from supremix_datasets.cards.card import Card
@@ -42,6 +42,20 @@ class Batch:
     views: int
     generator: torch.Generator
     mixed: Mixed | None = None
+
+    @property
+    def rows(self) -> Positions:
+        """(V M,) index in the store of every view of the whole batch, of all workers."""
+        return np.repeat(self.members, self.views)
+
+    @property
+    def own_rows(self) -> slice:
+        """Rows of the whole batch's views that are this worker's."""
+        return slice(self.views * self.own.start, self.views * self.own.stop)
+
+    def sizes(self, world: int) -> list[int]:
+        """Number of views of each of the workers that share the batch."""
+        return [self.views * size for size in shares(len(self.members), world)]
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ from supremix.methods.recipes import GlobalBatch, LabelStats, Recipe, bound
 from supremix.models import BinnedHead, Network
 from supremix.training.data.batches import Batch
 from supremix.training.data.trial_data import Positions, TrialData
-from supremix.training.distributed.collective import Collective, shares
+from supremix.training.distributed.collective import Collective
 from supremix.training.steps.precision import Precision
 
 
@@ -88,15 +88,15 @@ class RegressionStep:
 
         Args:
             module: The network, or its data-parallel wrapper.
-            batch: This worker's part, of one view.
+            batch: This worker's part.
         """
         with self._precision.autocast():
             output: Tensor = module(batch.images, batch.covariates, False, self._plain)
         if not self._plain:
             return self._with_recipe(output.float(), batch)
-        mine = self._data.targets[torch.from_numpy(batch.members[batch.own])]
+        mine = self._data.targets[torch.from_numpy(batch.rows[batch.own_rows])]
         losses = self._loss(output.float(), to_device(mine, output.device))
-        return losses.sum() / len(batch.members)
+        return losses.sum() / len(batch.rows)
 
     def end_epoch(self) -> None:
         """Update the statistics of the smoothing. Collective."""
@@ -113,13 +113,13 @@ class RegressionStep:
             self._smoothing.load_state_dict(state)
 
     def _with_recipe(self, features: Tensor, batch: Batch) -> Tensor:
-        mixed, own = batch.mixed, batch.own
-        shown = self.truth(batch.members, mixed if mixed is not None and mixed.inputs else None)
+        mixed, own = batch.mixed, batch.own_rows
+        shown = self.truth(batch.rows, mixed if mixed is not None and mixed.inputs else None)
         seen = self._smooth(features, shown.labels[own])
         wanted = shown
         if mixed is not None and not mixed.inputs:
             seen = mixed.mix(self._gather(seen, batch))[own]
-            wanted = self.truth(batch.members, mixed)
+            wanted = self.truth(batch.rows, mixed)
         loss = self._compare(seen, wanted, batch)
         if self._terms:
             loss = loss + self._added(features, shown.labels, batch)
@@ -127,7 +127,7 @@ class RegressionStep:
 
     def _compare(self, seen: Tensor, truth: Truth, batch: Batch) -> Tensor:
         """The stage's loss of what the head makes of features (n, F)."""
-        own, head = batch.own, self._network.head
+        own, head = batch.own_rows, self._network.head
         if self._recipe.coupled:
             everyone = self._gather(head(seen), batch)
             return self._loss(everyone, truth.targets, anchors=own)
@@ -137,16 +137,18 @@ class RegressionStep:
             losses = self._loss(head(seen), to_device(truth.targets[own], seen.device))
         if truth.weights is not None:
             losses = losses * to_device(truth.weights[own], losses.device)
-        return losses.sum() / len(batch.members)
+        return losses.sum() / len(batch.rows)
 
     def _added(self, features: Tensor, labels: Tensor, batch: Batch) -> Tensor:
         with torch.no_grad():
             predictions = self._data.target_scale.restore(self._network.head(features))
+        projected = self._recipe.projection_dim is not None
+        seen = self._network.embed(features) if projected else features
         everyone = GlobalBatch(
-            features=self._gather(features, batch),
+            features=self._gather(seen, batch),
             labels=labels,
             predictions=self._gather(predictions, batch),
-            anchors=batch.own,
+            anchors=batch.own_rows,
             generator=batch.generator,
         )
         return torch.stack([term(everyone) for term in self._terms]).sum()
@@ -158,9 +160,9 @@ class RegressionStep:
         self._smoothing.collect(features, labels)
         return calibrated
 
-    def truth(self, members: Positions, mixed: Mixed | None) -> Truth:
+    def truth(self, positions: Positions, mixed: Mixed | None) -> Truth:
         """Labels, targets and weights of the whole batch, or of its mixtures."""
-        rows = torch.from_numpy(members)
+        rows = torch.from_numpy(positions)
         labels, targets = self._data.labels[rows], self._data.targets[rows]
         weights = None if self.weights is None else self.weights[rows]
         if mixed is not None:
@@ -171,7 +173,7 @@ class RegressionStep:
         return Truth(labels=labels, targets=targets, weights=weights)
 
     def _gather(self, own: Tensor, batch: Batch) -> Tensor:
-        return self._collective.gather(own, shares(len(batch.members), self._collective.world))
+        return self._collective.gather(own, batch.sizes(self._collective.world))
 
 
 def _weights(recipe: Recipe, data: TrialData, stats: LabelStats) -> Tensor | None:

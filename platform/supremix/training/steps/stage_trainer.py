@@ -18,7 +18,7 @@ from supremix.models import Network
 from supremix.training.data.batches import Batch, Batches
 from supremix.training.data.randomness import derive
 from supremix.training.data.trial_data import TrialData
-from supremix.training.distributed.collective import Collective, Distributed, shares
+from supremix.training.distributed.collective import Collective, Distributed
 from supremix.training.steps.ema import Averager
 from supremix.training.steps.gradient_cache import ChunkedStep
 from supremix.training.steps.precision import Precision
@@ -85,7 +85,7 @@ class StageTrainer:
         self.stage, self._network, self._data, self.loss = stage, network, data, stage.loss
         self._key, self._precision, self._collective = key, precision, collective
         self._contrastive = stage.objective == "contrastive"
-        network.train_for(project=self._contrastive)
+        network.train_for(project=stage.projected is not None, regress=not self._contrastive)
         self._chunked = (
             ChunkedStep(network, chunk=task.chunk, precision=precision, collective=collective)
             if task.chunk is not None and self._contrastive
@@ -192,12 +192,9 @@ class StageTrainer:
 
     def contrast(self, embeddings: Tensor, batch: Batch) -> Tensor:
         """This worker's part of the loss, from its embeddings (V n, D)."""
-        views, own = batch.views, batch.own
-        sizes = [views * n for n in shares(len(batch.members), self._collective.world)]
-        everyone = self._collective.gather(embeddings.float(), sizes)
-        labels = self._data.labels[torch.from_numpy(batch.members)].repeat_interleave(views)
-        anchors = slice(views * own.start, views * own.stop)
-        return self.loss(everyone, labels, generator=batch.generator, anchors=anchors)
+        everyone = self._collective.gather(embeddings.float(), batch.sizes(self._collective.world))
+        labels = self._data.labels[torch.from_numpy(batch.rows)]
+        return self.loss(everyone, labels, generator=batch.generator, anchors=batch.own_rows)
 
 
 def schedule_of(stage: Stage, epoch_steps: int, *, averaging: float) -> Schedule:
