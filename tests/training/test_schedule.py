@@ -53,6 +53,8 @@ def test_only_an_anytime_schedule_does_not_know_how_long_the_stage_is(name: str)
     same_rates = rates(short) == rates(long)[:100]
     same_weights = all(short.kept(step) == long.kept(step) for step in range(100))
     assert (same_rates and same_weights) == (name in ANYTIME)
+    assert same_weights == (name != "one-cycle")
+    assert (rates(short)[:80] == rates(long)[:80]) == (name != "one-cycle")
 
 
 def test_warmup_stable_decay_ends_at_nothing() -> None:

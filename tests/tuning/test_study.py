@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from supremix.errors import RunFolderError
-from supremix.tuning.ledger.ledger import Ledger
-from supremix.tuning.ledger.records import compared_record
+from supremix.tuning.ledger.ledger import PROLONGED, Ledger
+from supremix.tuning.ledger.records import compared_record, prolonged_trials, read_records
 from supremix.tuning.pruners.halving import SuccessiveHalving
 from supremix.tuning.pruners.none import NoPruning
 from supremix.tuning.simulation.memory_ledger import MemoryLedger
@@ -65,7 +65,13 @@ def study_in(
 
 
 def run(
-    folder: Path, *, worker_groups: int = 1, delays: int = 0, epochs: int = -1, **more: Any
+    folder: Path,
+    *,
+    worker_groups: int = 1,
+    delays: int = 0,
+    epochs: int = -1,
+    total: int = EPOCHS,
+    **more: Any,
 ) -> None:
     """Run a study's trials with random durations on so many worker groups, dying after `epochs`."""
     folder.mkdir(exist_ok=True)
@@ -83,7 +89,9 @@ def run(
             epochs -= 1
             clock, _, proposal, epoch = heapq.heappop(queue)
             row = {"epoch": epoch, "error": error_of(proposal, epoch), "seconds": 0.1}
-            if not study.observe(proposal.number, row, EPOCHS):
+            if not study.observe(
+                proposal.number, row, study.records[proposal.number].total or total
+            ):
                 end = clock + draws.choice((0.1, 1, 1, 6))
                 heapq.heappush(queue, (end, next(counter), proposal, epoch + 1))
         assert study.ended
@@ -283,3 +291,57 @@ def test_a_ledger_written_under_other_rules_is_refused(tmp_path: Path) -> None:
     run(tmp_path, pruner=NoPruning())
     with pytest.raises(RunFolderError, match=r"written under other rules.*start a new search"):
         table(tmp_path)
+
+
+def prolong(folder: Path, epochs: int) -> set[int]:
+    """Prolong a search's trials, of which one in three went back by two epochs."""
+    with Ledger(folder / "ledger.jsonl") as ledger:
+        chosen = prolonged_trials(read_records(ledger.events).values(), 3.0)
+        kept = {str(r.number): EPOCHS - 2 * (r.number % 3 == 0) for r in chosen}
+        ledger.append(PROLONGED, epochs=epochs, trials=kept)
+    return {record.number for record in chosen}
+
+
+@pytest.mark.parametrize("worker_groups", [1, 3])
+def test_the_best_third_is_prolonged_and_the_best_of_it_named(
+    tmp_path: Path, worker_groups: int
+) -> None:
+    more: dict[str, Any] = {"worker_groups": worker_groups, "replicates": 2, "pruner": NoPruning()}
+    run(tmp_path, **more)
+    before = table(tmp_path, **more)
+    trials = prolong(tmp_path, 3 * EPOCHS)
+    assert len(trials) - 4 in (7, 8)  # a third of 20 and the defaults, with four replicates
+    with study_in(tmp_path, **more) as study:
+        assert not study.ended
+        assert study.best is None
+    run(tmp_path, delays=1, total=3 * EPOCHS, **more)
+    after = table(tmp_path, **more)
+    for old, new in zip(before, after, strict=False):
+        assert new[:4] == old[:4]
+        if new[0] in trials:
+            assert new[4] == "finished"
+            assert new[-1][:EPOCHS] == old[-1]
+            assert len(new[-1]) == 3 * EPOCHS
+        else:
+            assert new[4:6] == ("pruned", "behind the trials that were prolonged to 27 epochs")
+            assert new[-1] == old[-1]
+    with study_in(tmp_path, **more) as study:
+        best = study.best
+    assert best is not None
+    assert best.number in trials or best.number >= len(before)
+    # What was named before may be so no more: then the new best is trained with new seeds whole.
+    assert all(len(row[-1]) == 3 * EPOCHS for row in after[len(before) :])
+
+
+def test_a_search_that_is_killed_while_it_is_prolonged_ends_like_an_undisturbed_one(
+    tmp_path: Path,
+) -> None:
+    more: dict[str, Any] = {"worker_groups": 2, "replicates": 1}
+    for name in ("whole", "torn"):
+        run(tmp_path / name, **more)
+        prolong(tmp_path / name, 2 * EPOCHS)
+    run(tmp_path / "whole", total=2 * EPOCHS, **more)
+    with pytest.raises(Killed):
+        run(tmp_path / "torn", epochs=13, delays=1, total=2 * EPOCHS, **more)
+    run(tmp_path / "torn", delays=2, total=2 * EPOCHS, **more)
+    assert table(tmp_path / "torn", **more) == table(tmp_path / "whole", **more)

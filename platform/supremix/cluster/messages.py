@@ -85,6 +85,11 @@ class WorkerRequest:
                 f"{self.limit!r}"
             )
 
+    @property
+    def branch_checkpoint(self) -> str:
+        """File of the checkpoint at `TrialRun.branch`, from which a prolonged trial goes on."""
+        return f"{self.checkpoint.removesuffix('.pt')}.branch.pt"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorkerResult:

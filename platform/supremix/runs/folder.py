@@ -174,15 +174,14 @@ class RunFolder:
             with_retries(copy, str(self.pretrained))
         return str(self.pretrained)
 
-    def sweep(self, keep: set[str]) -> None:
+    def sweep(self, keep: set[str], *, wait: bool = False) -> None:
         """Delete the checkpoints of trials that need none any more, and what is left of drafts.
 
         A worker may be writing meanwhile: drafts of the trials to keep are its own, and a draft of
         another may become a checkpoint between the look and the deletion. While the storage fails
-        they are left for the next time; but at the end of a search, when none is to be kept, it is
-        waited for.
+        they are left for the next time; with `wait`, at the end of a search, it is waited for.
         """
-        if not keep:
+        if wait:
             with_retries(lambda: self._sweep(keep), str(self.checkpoints))
             return
         try:

@@ -14,7 +14,7 @@ from supremix.errors import RunFolderError
 from supremix.runs.folder import RunFolder
 from supremix.storage.paths import Address
 from supremix.training import TrainedModel
-from supremix.tuning.ledger.ledger import FINAL, read_events
+from supremix.tuning.ledger.ledger import FINAL, read_events, since_prolonged
 from supremix.tuning.ledger.records import read_records
 from supremix_reports import (
     Convergence,
@@ -98,7 +98,7 @@ class Result(Displayed, RunTables):
         run.read_spec()
         self.path = run.path
         self._events = read_events(run.ledger)
-        if not any(event["event"] == FINAL for event in self._events):
+        if not any(event["event"] == FINAL for event in since_prolonged(self._events)):
             raise RunFolderError(
                 f"the search in {self.path} is not concluded; resume it with "
                 f"supremix search --resume {self.path}"

@@ -15,6 +15,7 @@ from supremix.progress.progress import Listener, Progress, messages
 from supremix.runs.folder import RunFolder
 from supremix.search.final_evaluation import evaluate_all, write_tables
 from supremix.search.prepare import find_resources, kept_identity, prepare_search, settle_lengths
+from supremix.search.prolonging import as_prolonged, prolong
 from supremix.search.session import SearchSession
 from supremix.search.shared_session import shared_session
 from supremix.search.spec import SearchSpec
@@ -22,8 +23,16 @@ from supremix.tuning.ledger.ledger import SESSION
 from supremix.tuning.study.scheduler import ScheduledStudy, StudyScheduler, concurrent_studies
 
 
-def run_search(spec: SearchSpec, run: RunFolder, listen: Listener) -> None:
+def run_search(
+    spec: SearchSpec, run: RunFolder, listen: Listener, *, prolonged_to: int | None = None
+) -> None:
     """Run or go on with a search; everything it finds is in the run folder afterwards.
+
+    Args:
+        spec: Its specification.
+        run: Its run folder.
+        listen: Called with a `Progress` at every step.
+        prolonged_to: Epochs that the best trials of a finished search are prolonged to.
 
     Raises:
         USER_ERRORS: Something is wrong with the request; nothing was trained.
@@ -36,7 +45,10 @@ def run_search(spec: SearchSpec, run: RunFolder, listen: Listener) -> None:
         ledger = session.ledger(run, tell)
         resources = find_resources(spec, tell, kept_identity(run))
         prepared = prepare_search(spec, run, resources, tell)
-        searching = SearchSession(run, ledger, settle_lengths([prepared]))
+        settled = settle_lengths([prepared])
+        if prolonged_to is not None:
+            prolong(ledger, as_prolonged(settled[0], ledger.events), prolonged_to)
+        searching = SearchSession(run, ledger, settled)
         with started_executor(prepared.plan, tell) as executor:
             failures = search_all([searching], executor)
         if failures:

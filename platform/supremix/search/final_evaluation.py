@@ -89,7 +89,7 @@ def _finish(session: SearchSession, futures: Sequence[Future[None]]) -> SearchFa
     write_tables(session)
     if failures:
         return failures[0]
-    session.run.sweep(set())
+    session.end()
     if session.study is not None:
         progress = study_progress(session.study, session.spec.budget(), session.unit)
         session.first.listen(dataclasses.replace(progress, message=DONE, **_best_error(session)))

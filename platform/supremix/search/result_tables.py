@@ -22,6 +22,7 @@ from supremix.tuning.ledger.ledger import (
     Event,
     Ledger,
     read_events,
+    since_prolonged,
 )
 from supremix.tuning.ledger.records import LENGTHS, TrialRecord, read_records, trial_row
 from supremix_reports import (
@@ -111,7 +112,7 @@ def prediction_files(events: Sequence[Event], dataset: str) -> list[str]:
         return []
     tested = [
         event
-        for event in events
+        for event in since_prolonged(events)
         if event["event"] == TESTED
         and (event["trial"], event["dataset"]) == (final["trial"], dataset)
     ]
@@ -134,7 +135,7 @@ def _defaults(prepared: PreparedSearch, events: Sequence[Event]) -> list[Row]:
 
 
 def _final(events: Sequence[Event]) -> Event | None:
-    return next((event for event in reversed(events) if event["event"] == FINAL), None)
+    return next((e for e in reversed(since_prolonged(events)) if e["event"] == FINAL), None)
 
 
 def _predictions(run: RunFolder, files: Iterable[str]) -> pl.DataFrame:

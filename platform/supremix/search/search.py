@@ -60,6 +60,7 @@ class Search(Displayed):
         self._run = RunFolder(new_run_folder(*names) if out is None else out)
         self._listen: Listener = progress or silent
         self._begun = False
+        self._prolonged_to: int | None = None
 
     @classmethod
     def from_file(
@@ -87,14 +88,27 @@ class Search(Displayed):
         return cls(**given, **options, progress=progress)
 
     @classmethod
-    def resume(cls, run: Address, *, progress: Listener | None = None, **objects: Any) -> Search:
+    def resume(
+        cls,
+        run: Address,
+        *,
+        epochs: int | None = None,
+        progress: Listener | None = None,
+        **objects: Any,
+    ) -> Search:
         """A search that continues where the one in `run` ended, however it ended.
+
+        With `epochs`, the best third of the trials of a finished search are prolonged to so many
+        epochs, with the defaults and the trainings with new seeds; what is best is then decided and
+        tested again. `run` refuses where the search is not over, or the schedule of the learning
+        rate of its best trial is "one-cycle".
 
         It goes on with the data and the space that it began with; `run` refuses data that have
         changed since.
 
         Args:
             run: The run folder.
+            epochs: Epochs that a whole trial shall have, from its start.
             progress: Called with a `Progress` at every step.
             objects: `address`, `wheel` and `cache` where they are different now, and objects of
                 your own that the search was started with and that cannot be imported by name,
@@ -105,9 +119,11 @@ class Search(Displayed):
             SpecError: Something else is given, or such an object is not.
         """
         folder = RunFolder(run)
+        spec = SearchSpec.from_dict(folder.read_spec(), **objects)
         search = cls.__new__(cls)
         vars(search).update(
-            spec=SearchSpec.from_dict(folder.read_spec(), **objects),
+            spec=spec,
+            _prolonged_to=epochs,
             _run=folder,
             _listen=progress or silent,
             _begun=True,
@@ -134,7 +150,8 @@ class Search(Displayed):
             self._run.create(self.spec.to_dict())
             self._begun = True
         with removed_if_refused(self._remove if fresh else lambda: None):
-            run_search(self.spec, self._run, self._listen)
+            run_search(self.spec, self._run, self._listen, prolonged_to=self._prolonged_to)
+        self._prolonged_to = None
         return Result(self._run.path)
 
     def _remove(self) -> None:

@@ -20,8 +20,17 @@ from supremix.search.earlier_runs import (
     warm_start_from,
 )
 from supremix.search.prepare import PreparedSearch
+from supremix.search.prolonging import as_prolonged, prolongable
 from supremix.search.spec import SearchSpec
-from supremix.tuning.ledger.ledger import FINAL, SESSION, TESTED, WARM_START, Event, Ledger
+from supremix.tuning.ledger.ledger import (
+    FINAL,
+    SESSION,
+    TESTED,
+    WARM_START,
+    Event,
+    Ledger,
+    since_prolonged,
+)
 from supremix.tuning.ledger.records import TrialRecord, read_records, trial_key
 from supremix.tuning.study.scheduler import parallel_trials
 from supremix.tuning.study.study import Study
@@ -50,7 +59,9 @@ class SearchSession:
         *,
         unit: str | None = None,
     ) -> None:
-        self.run, self.ledger, self.prepared = run, ledger, tuple(prepared)
+        self.run, self.ledger = run, ledger
+        self.prepared = tuple(as_prolonged(one, ledger.events) for one in prepared)
+        self._planned = prepared[0].task.epochs
         self.unit = unit or self.prepared[0].store.card.unit
         self.study: Study | None = None
         self.writing = threading.Lock()
@@ -94,7 +105,7 @@ class SearchSession:
             )
             for prepared in self.prepared
         ]
-        rungs = self.spec.stopping_rule().rungs(self.epochs, len(self.prepared))
+        rungs = self.spec.stopping_rule().rungs(self._planned, len(self.prepared))
         return TrialTemplate(
             run=self.run.name,
             tasks=tuple(tasks),
@@ -118,7 +129,7 @@ class SearchSession:
             seed=self.spec.seed,
             ledger=_LoggedLedger(self.ledger, self._logs),
             config=self.spec.study_config(
-                epochs=self.epochs,
+                epochs=self._planned,
                 datasets=len(self.prepared),
                 parallel=parallel_trials(*self._first_session(concurrent)),
                 gpus=self.first.plan.group_gpus,
@@ -161,7 +172,7 @@ class SearchSession:
         wanted = self._best_number, seed, self.prepared[index].store.card.name
         return any(
             (event["trial"], event["seed"], event["dataset"]) == wanted
-            for event in self.ledger.events
+            for event in since_prolonged(self.ledger.events)
             if event["event"] == TESTED
         )
 
@@ -174,7 +185,9 @@ class SearchSession:
         )
 
     def _last(self, kind: str) -> Event | None:
-        return next((e for e in reversed(self.ledger.events) if e["event"] == kind), None)
+        return next(
+            (e for e in reversed(since_prolonged(self.ledger.events)) if e["event"] == kind), None
+        )
 
     def watch(self, number: int | None, log: str) -> None:
         """Report progress, and keep the log of a trial.
@@ -211,7 +224,19 @@ class SearchSession:
     def _needed(self, study: Study) -> set[str]:
         """Names of the checkpoints that may still be needed."""
         kept = [record.number for record in (study.best, study.compared) if record is not None]
-        return {trial_key(number) for number in (*study.running, *study.replicates, *kept)}
+        numbers = (*study.running, *study.replicates, *kept)
+        return {trial_key(number) for number in numbers} | self._prolongable(study)
+
+    def end(self) -> None:
+        """Delete the checkpoints that are of no more use, once everything is evaluated."""
+        kept = set[str]() if self.study is None else self._prolongable(self.study)
+        self.run.sweep(kept, wait=True)
+
+    def _prolongable(self, study: Study) -> set[str]:
+        # With a joint objective a trial goes through several datasets, one after the other.
+        if len(self.prepared) > 1:
+            return set()
+        return {trial_key(int(n)) for n in prolongable(self.first, study.records.values())}
 
     def as_earlier_search(self) -> EarlierSearch | None:
         """This search as a warm start for others: its trials, without their replicates."""

@@ -35,4 +35,5 @@ from supremix.training.joint.run import JointRun as JointRun
 from supremix.training.joint.run import start_run as start_run
 from supremix.training.preflight import preflight as preflight
 from supremix.training.run import TrialRun as TrialRun
+from supremix.training.steps.schedule import branch_epoch as branch_epoch
 from supremix.training.task import Task as Task

@@ -75,14 +75,19 @@ def build_models(
     return network.requires_grad_(False), model
 
 
-def fingerprint(task: Task, config: Any, store_key: str, precision: str) -> str:
-    """Readable identity of a training state; states of another are refused."""
+def fingerprint(
+    task: Task, config: Any, store_key: str, precision: str, *, may_grow: bool = False
+) -> str:
+    """Readable identity of a training state; states of another are refused.
+
+    Its length is part of it unless the training may be prolonged.
+    """
     parts = {
         "method": get_method(task.method).name,
         "config": asdict(config),
         "encoder": task.encoder.to_dict(),
         "store": store_key,
-        "epochs": task.epochs,
+        "epochs": None if may_grow else task.epochs,
         "seed": task.seed,
         # What "auto" stood for: half of an epoch's steps in another would be neither run.
         "precision": precision,

@@ -31,11 +31,12 @@ from supremix.training.preflight import check_batches
 from supremix.training.steps.isolation import isolated
 from supremix.training.steps.precision import Precision
 from supremix.training.steps.regression_step import check_recipes, label_stats
+from supremix.training.steps.schedule import branch_epoch
 from supremix.training.steps.stage_trainer import StageTask, StageTrainer
 from supremix.training.steps.state import frozen
 from supremix.training.task import Task
 
-_STATE_FORMAT = 1
+_STATE_FORMAT = 2
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +63,7 @@ class TrialRun:
         total: Number of epochs.
         epoch: Number of epochs that are done.
         history: A row for each of them, see `advance`.
+        branch: Number of epochs that do not depend on `total`; a longer run goes on from there.
         model: The network in training.
         ema_model: The running average of its weights, which is evaluated and kept.
         evaluator: Computes features and predictions of `ema_model`.
@@ -111,7 +113,10 @@ class TrialRun:
             stages=self.stages,
             collective=self.collective,
         )
-        self._fingerprint = fingerprint(task, self.config, self.data.store.key, self.precision.name)
+        self.branch = branch_epoch(self.stages)
+        self._fingerprint = fingerprint(
+            task, self.config, self.data.store.key, self.precision.name, may_grow=self.branch > 0
+        )
         self._trainer: StageTrainer | None = None
         self._stage = -1
         self._scaler = self.precision.scaler()
@@ -173,15 +178,24 @@ class TrialRun:
             "history": frozen(self.history),
             "ema_model": frozen(self.ema_model.state_dict()),
             "model": frozen(self.model.state_dict()),
+            "stages": [stage.epochs for stage in self.stages],
+            "branch": self.branch,
             "stage": self._stage,
             "trainer": None if self._trainer is None else self._trainer.state_dict(),
         }
+
+    def continues(self, state: Mapping[str, Any]) -> bool:
+        """Whether this run comes by a state, which may be of a run of another length."""
+        if state["stages"] == [stage.epochs for stage in self.stages]:
+            return True
+        return state["epoch"] <= min(state["branch"], self.branch)
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Load a state; the next `advance` is the epoch after it.
 
         Raises:
-            CheckpointError: The state is of another task, configuration or version.
+            CheckpointError: The state is of another task, configuration or version, or depends on
+                another length, see `continues`.
         """
         if state.get("format") != _STATE_FORMAT:
             raise CheckpointError(
@@ -192,6 +206,12 @@ class TrialRun:
             raise CheckpointError(
                 "this state is of another run. It was made with\n  "
                 f"{state['fingerprint']}\nand is loaded into\n  {self._fingerprint}"
+            )
+        if not self.continues(state):
+            raise CheckpointError(
+                f"this state is {state['epoch']} epochs into a run of {sum(state['stages'])}, "
+                f"whose length matters beyond epoch {state['branch']}, and is loaded into a run "
+                f"of {self.total}; load an earlier state, or train again"
             )
         if state["device"] != self.device.type:
             logger.warning(

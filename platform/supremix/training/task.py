@@ -48,8 +48,8 @@ class Task:
         target_transform: "none", or "log" to fit the logarithm of the target; None takes the
             dataset card's, if it has one.
         averaging: Time constant of the running average of the weights, which is evaluated and
-            kept, as a share of the steps of a stage, in [0, 1); of the steps so far where the
-            schedule of the learning rate is anytime. 0 takes the weights themselves.
+            kept, as a share of the steps of a stage so far, in [0, 1); of all its steps where the
+            schedule of the learning rate is "one-cycle". 0 takes the weights themselves.
         pretrained: Folder of an exported model, visible to all workers, whose encoder the trial
             starts from; None for fresh weights. See `supremix.training.artifacts.pretrained`.
         flips: Whether to average the final predictions over the flips the augmentation allows.

@@ -242,6 +242,8 @@ class TrialWorker:
         if self._collective.rank == 0:
             with self._within(request, "checkpoint", STORAGE_LIMIT):
                 self._checkpointer.save(run.state(), request.checkpoint)
+                if isinstance(run, TrialRun) and run.epoch == run.branch < run.total:
+                    self._checkpointer.save(run.state(), request.branch_checkpoint)
 
     def _wait_for_checkpoint(self, request: WorkerRequest) -> None:
         """Wait until the checkpoint is written, on all ranks alike."""
@@ -266,9 +268,14 @@ class TrialWorker:
         run = start_run(
             request.task, request.config, collective=self._collective, device=self._device
         )
-        # Rank 0 looks, so that no two workers disagree about a file on a shared disk.
-        if self._collective.broadcast(checkpoint_exists(request.checkpoint)):
-            run.load(load_checkpoint(request.checkpoint))
+        for address in (request.checkpoint, request.branch_checkpoint):
+            # Rank 0 looks, so that no two workers disagree about a file on a shared disk.
+            if self._collective.broadcast(checkpoint_exists(address)):
+                state = load_checkpoint(address)
+                # A prolonged trial may have to go back to where its length did not matter.
+                if isinstance(run, JointRun) or run.continues(state):
+                    run.load(state)
+                    break
         self._saved = run.epoch
         self._run_id, self._run = wanted, run
         return run

@@ -1,14 +1,15 @@
 """The learning rate and the average of weights as pure functions of the step, and the optimizer.
 
-Two schedules plan for the length of a stage: "one-cycle" and "warmup-stable-decay" lower the rate
-towards its end. The others are anytime: what a step does depends on the steps before it alone, so
-after any epoch the average of weights is what a training of just that length ends with, and a
-training can be prolonged. docs/schedules.md compares them.
+"one-cycle" plans for the length of a stage from its first step, "warmup-stable-decay" for its last
+fifth. The others are anytime: what a step does depends on the steps before it alone, so after any
+epoch the average of weights is what a training of just that length ends with. A training can be
+prolonged from where it does not yet depend on its length. docs/schedules.md compares them.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from schedulefree import AdamWScheduleFree
 from torch import nn
 
 from supremix._choices import SCHEDULES as SCHEDULES
+from supremix.methods.base import Stage
 
 ANYTIME = ("inverse-sqrt", "constant", "schedule-free")
 """The schedules that do not depend on the length of a stage."""
@@ -46,8 +48,8 @@ class Schedule:
         epoch_steps: Steps of an epoch. All but "one-cycle" warm up linearly over two epochs, 100
             steps at most.
         warmup: Share of the steps on the way up of "one-cycle", 0 <= warmup < 1.
-        averaging: Time constant of the running average, as a share of all steps, or of the steps so
-            far where the schedule is anytime. 0 takes the weights themselves.
+        averaging: Time constant of the running average, as a share of the steps so far, or of all
+            steps with "one-cycle". 0 takes the weights themselves.
     """
 
     name: str
@@ -78,7 +80,7 @@ class Schedule:
         """
         if not self.averaging:
             return 0.0
-        if self.name in ANYTIME:
+        if self.name != "one-cycle":
             return step / (step + 1 / self.averaging)
         constant = self.averaging * self.steps
         return min(1 - 1 / constant, (1 + step) / (10 + step)) if constant > 1 else 0.0
@@ -88,6 +90,19 @@ class Schedule:
         if step < rising:
             return _between(_FLOOR, 1.0, (step + 1) / (rising + 1))
         return _between(1.0, _FLOOR, (step - rising) / (self.steps - rising))
+
+
+def branch_epoch(stages: Sequence[Stage]) -> int:
+    """Epochs of a trial that do not depend on its length, after which a longer one branches off.
+
+    Those of the first of several stages, whose length is a share of the whole; all of a single
+    stage. Under "warmup-stable-decay" those before the decay, under "one-cycle" none.
+    """
+    first = stages[0]
+    if first.schedule == "one-cycle":
+        return 0
+    decays = first.schedule == "warmup-stable-decay"
+    return int((1 - _DECAY) * first.epochs) if decays else first.epochs
 
 
 def _between(start: float, end: float, share: float) -> float:

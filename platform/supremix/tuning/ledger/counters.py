@@ -6,7 +6,16 @@ import math
 from collections import Counter
 from dataclasses import dataclass, field
 
-from supremix.tuning.ledger.ledger import END, EPOCH, FINAL, SESSION, TESTED, TRIAL, Event
+from supremix.tuning.ledger.ledger import (
+    END,
+    EPOCH,
+    FINAL,
+    PROLONGED,
+    SESSION,
+    TESTED,
+    TRIAL,
+    Event,
+)
 from supremix.tuning.ledger.records import TrialRecord, apply_event
 from supremix_reports.tables.ranking import DEFAULTS
 
@@ -87,6 +96,9 @@ class RunCounters:
             self._count(event["row"].get("seconds", 0.0))
         elif kind == END:
             self._end(self.records[event["number"]])
+        elif kind == PROLONGED:
+            self.best = None
+            self.states = Counter(record.state for record in self.records.values())
         elif kind == TESTED:
             self.tested += 1
         elif kind == FINAL:

@@ -13,7 +13,7 @@ among them are trained again, from the last checkpoint.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -32,6 +32,9 @@ ends; the search is concluded."""
 
 WARM_START = "warm_start"
 """Kind of event: what earlier runs found, from which the search starts."""
+
+PROLONGED = "prolonged"
+"""Kind of event: the search was over, and its best trials are to train for more epochs."""
 
 TESTED = "tested"
 """Kind of event: the best hyperparameters, retrained on training and validation data, were tested
@@ -58,6 +61,14 @@ def read_events(address: Address) -> list[Event]:
         else:
             lines, _ = read_segments(path)
     return _parse(lines, str(path))
+
+
+def since_prolonged(events: Sequence[Event]) -> Sequence[Event]:
+    """The events since the trials were last prolonged, which made the conclusions before void."""
+    for index in range(len(events) - 1, -1, -1):
+        if events[index]["event"] == PROLONGED:
+            return events[index + 1 :]
+    return events
 
 
 def parse_event(line: bytes, where: str) -> Event:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from supremix.tuning.ledger.ledger import END, EPOCH, TRIAL, Event
+from supremix.tuning.ledger.ledger import END, EPOCH, PROLONGED, TRIAL, Event
 from supremix_reports.tables.ranking import (
     DEFAULTS,
     TrialOutcome,
@@ -97,6 +97,34 @@ def apply_event(records: dict[int, TrialRecord], event: Event) -> None:
         record = records[event["number"]]
         record.state, record.reason = event["state"], event["reason"]
         del record.rows[event.get("epoch", len(record.rows)) :]
+    elif kind == PROLONGED:
+        for record in [r for r in records.values() if r.state == "finished"]:
+            kept = event["trials"].get(str(record.number))
+            if kept is not None:
+                record.state, record.total = "running", event["epochs"]
+                del record.rows[kept:]
+            else:
+                record.state = "pruned"
+                record.reason = f"behind the trials that were prolonged to {event['epochs']} epochs"
+
+
+def prolonged_trials(records: Iterable[TrialRecord], reduction: float) -> list[TrialRecord]:
+    """The finished trials that deserve more epochs, and their replicates.
+
+    Args:
+        records: All trials.
+        reduction: The best 1/reduction of the finished trials of the search do, with the defaults,
+            and the finalists, which were trained with new seeds.
+    """
+    known = list(records)
+    ranked = [record.number for record in ranking(known)]
+    finalists = {record.replicate_of for record in known} | {DEFAULTS}
+    chosen = {*ranked[: math.ceil(len(ranked) / reduction)], *(finalists & set(ranked))}
+    return [
+        record
+        for record in known
+        if record.state == "finished" and {record.number, record.replicate_of} & chosen
+    ]
 
 
 def ranking(records: Iterable[TrialRecord]) -> list[TrialRecord]:

@@ -54,8 +54,8 @@ class Pruning:
         self._level[record.number] = self._settled[record.number] = 0
 
     def passed(self, number: int) -> bool:
-        """Whether a running trial has passed every rung."""
-        return self._level[number] == len(self._epochs)
+        """Whether a running trial has passed every rung; one that was prolonged has."""
+        return self._level.get(number, len(self._epochs)) == len(self._epochs)
 
     def settled(self, level: int, number: int) -> bool:
         """Whether all trials up to `number` are at a rung, or never will be."""

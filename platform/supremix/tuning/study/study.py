@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any
 
-from supremix.tuning.ledger.ledger import END, EPOCH, TRIAL, Event
+from supremix.tuning.ledger.ledger import END, EPOCH, PROLONGED, TRIAL, Event
 from supremix.tuning.ledger.records import (
     State,
     TrialRecord,
@@ -71,6 +71,7 @@ class Study:
         self._history = History(space, self._lookback)
         self._pruning = Pruning(config.pruner, config.rungs, config.lead or config.parallel)
         self._index = TrialIndex()
+        self._prolonged = False
         self.clock = Clock(self._ledger.clock)
         for event in self._ledger.replay():
             self._replay(event)
@@ -178,10 +179,19 @@ class Study:
     def _closed(self) -> bool:
         """Whether no more hyperparameters are to be tried."""
         limit = self.config.budget.trials
-        return (limit is not None and self._index.searched >= limit) or self._spent() is not None
+        return (
+            self._prolonged
+            or (limit is not None and self._index.searched >= limit)
+            or self._spent() is not None
+        )
 
     def _spent(self) -> str | None:
-        return self.config.budget.spent(self.clock.now(), self.gpu_seconds)
+        # The budget is one of finding hyperparameters: those that are prolonged are found.
+        return (
+            None
+            if self._prolonged
+            else self.config.budget.spent(self.clock.now(), self.gpu_seconds)
+        )
 
     def _propose(self) -> Proposal | Wait:
         number = self._index.searched
@@ -258,7 +268,9 @@ class Study:
 
     def _observed(self, record: TrialRecord) -> list[PruneDecision]:
         self.gpu_seconds += record.rows[-1]["seconds"] * self.config.gpus
-        return [] if record.replicate_of is not None else self._pruning.observe(record.number)
+        if self._prolonged or record.replicate_of is not None:
+            return []
+        return self._pruning.observe(record.number)
 
     def _prune(self, decisions: Iterable[PruneDecision]) -> None:
         """End the trials that are given up, then those that are complete and past every rung."""
@@ -314,3 +326,14 @@ class Study:
         elif kind == END and self.records[event["number"]].state == "running":
             self._apply(event)
             self._prune(self._ended(self.records[event["number"]]))
+        elif kind == PROLONGED:
+            self._apply(event)
+            self._prolong()
+
+    def _prolong(self) -> None:
+        """Let the trials that are prolonged run again; nothing new is proposed any more."""
+        self._prolonged, self._index = True, TrialIndex()
+        for record in self.records.values():
+            self._index.begin(record)
+            if record.state != "running":
+                self._index.end(record)
