@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.console import Console
 
-from supremix.cli.parsing.dispatch import is_started, resumed, searched
+from supremix.cli.parsing.dispatch import is_started, prolonged_to, resumed, searched
 from supremix.cli.parsing.signature import check_resumable, takes_options_of
 from supremix.cli.views.benchmark import show_benchmark, with_report
 from supremix.cli.views.comparison import show_comparison
@@ -44,12 +44,16 @@ def search(context: typer.Context, **given: Any) -> None:
       supremix search --dataset ukb-t1,hc18 --source hc18=path/to/hc18 --trials 40
       supremix search run.toml --trials 40
       supremix search --resume runs/hc18-supremix-20260131-120000
+      supremix search --resume runs/hc18-supremix-20260131-120000 --epochs 400
     """
     quiet, resume = given["quiet"], given["resume"]
     machine = {name: given[name] for name in MACHINE}
     if resume is not None:
         check_resumable(context, SEARCH)
-        _continue(resume, quiet, {name: v for name, v in machine.items() if v is not None})
+        known = {name: v for name, v in machine.items() if v is not None}
+        if given["epochs"] is not None:
+            known["epochs"] = prolonged_to(resume, given["epochs"])
+        _continue(resume, quiet, known)
     elif given["or_resume"] and is_started(given["out"]):
         # The command is the whole one: without --address it means this machine.
         _continue(given["out"], quiet, machine)
@@ -60,7 +64,7 @@ def search(context: typer.Context, **given: Any) -> None:
         _show(result)
 
 
-def _continue(run: str, quiet: bool, machine: Mapping[str, str | None]) -> None:
+def _continue(run: str, quiet: bool, machine: Mapping[str, Any]) -> None:
     import supremix
 
     with Display(ProgressConsole(), f"resuming {run}", quiet=quiet) as display:

@@ -137,3 +137,20 @@ def resumed(run: str) -> Prepared:
     kind = grid_kind(run)
     found = supremix.Search if kind is None else getattr(supremix, kind.interface)
     return functools.partial(found.resume, run)
+
+
+def prolonged_to(run: str, epochs: int) -> int:
+    """The epochs that the trials of a run are prolonged to.
+
+    Raises:
+        typer.BadParameter: The run is not the search of one method on one dataset.
+    """
+    from supremix.runs.grids import grid_kind
+
+    if grid_kind(run) is not None:
+        raise typer.BadParameter(
+            "only the trials of a search of one method on one dataset can be prolonged; give "
+            "--resume the folder of one search.",
+            param_hint="--epochs",
+        )
+    return epochs

@@ -93,7 +93,8 @@ COMMAND_OPTIONS = (
     Option(
         name="resume",
         help="Continue the run in this folder, as it was specified. Only `address`, `wheel` and "
-        "`cache` may be given with it, where they are different now.",
+        "`cache` may be given with it, where they are different now, and `epochs` to prolong the "
+        "best trials of a finished search of one method on one dataset.",
         group=OUTPUT,
         commands=(SEARCH, BENCHMARK),
         metavar="RUN",

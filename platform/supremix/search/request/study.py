@@ -67,6 +67,14 @@ class StudyOptions:
         "the images of `images_seen` or `effort`.",
         commands=TRAININGS,
         least=2,
+        changes={
+            SEARCH: {
+                "help": "Epochs of a whole trial, all stages together; by default as many as it "
+                "takes to see the images of `images_seen` or `effort`. With `resume`, epochs that "
+                "the best trials of a finished search are prolonged to.",
+                "resumable": True,
+            }
+        },
     )
     images_seen: int | None = _budget(
         help="Images that a whole trial sees with the default hyperparameters, rounded up to whole "
