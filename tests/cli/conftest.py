@@ -65,6 +65,7 @@ def result(path: Path, *, tested: bool = True) -> Any:
         basis="on test" if tested else "mean over 3 new seeds on validation",
         interval=test or interval,
         against_defaults="No difference shown.",
+        convergence="",
         model=path / "best",
     )
     splits = ("val", "test") if tested else ("val",)

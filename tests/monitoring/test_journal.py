@@ -67,7 +67,7 @@ def test_trials_stand_there_with_their_numbers_states_and_errors(tmp_path: Path)
 
 def test_only_what_is_searched_is_a_parameter(tmp_path: Path) -> None:
     trials = journal_of(tmp_path / "journal.log", EVENTS)
-    assert trials[0].params == {"lr": 0.01, "batch_size": 16, "depth": 2}
+    assert trials[0].params == {"lr": 0.01, "batch_size": 16, "weight_decay": 2}
     assert trials[5].params["batch_size"] is None
     lr = trials[0].distributions["lr"]
     assert lr == optuna.distributions.FloatDistribution(1e-4, 1.0, log=True)

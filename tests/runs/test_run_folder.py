@@ -199,6 +199,8 @@ def concluded(base: str) -> str:
     write_table(str(run.path), "predictions", rows)
     write_table(str(run.path), "mae", mae_rows(pl.DataFrame(rows), unit="mm"))
     write_table(str(run.path), "defaults", [])
+    write_table(str(run.path), "trials", [])
+    write_table(str(run.path), "curves", [])
     return str(run.path)
 
 

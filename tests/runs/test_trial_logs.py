@@ -38,7 +38,7 @@ def test_a_trial_has_a_log_of_its_own_with_a_line_an_epoch(folder: UPath) -> Non
     logs.close()
     assert log_file(folder, 12).name == "00012.log"
     assert written(folder, 12) == [
-        "trial 12 lr=0.01 batch_size=16 depth=2 head=probe",
+        "trial 12 lr=0.01 batch_size=16 weight_decay=2 schedule=constant",
         "regress 1/4 error 9.1235 loss 0.5 lr 0.01 seconds 5",
         "pruned with 1 epochs that count: behind other trials",
     ]

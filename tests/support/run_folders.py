@@ -14,11 +14,11 @@ SPACE = Space(
     {
         "lr": Float(1e-4, 1.0, log=True),
         "batch_size": Choice((8, 16, None)),
-        "depth": Int(1, 3),
-        "head": Fixed("probe"),
+        "weight_decay": Int(1, 3),
+        "schedule": Fixed("constant"),
     }
 )
-CONFIG: dict[str, Any] = {"lr": 0.01, "batch_size": 16, "depth": 2, "head": "probe"}
+CONFIG: dict[str, Any] = {"lr": 0.01, "batch_size": 16, "weight_decay": 2, "schedule": "constant"}
 
 
 def session(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from collections.abc import Mapping, Sequence
@@ -51,6 +52,8 @@ class Convergence:
         forecast: What twice the length of the stage would give; None where it is not known.
         stage: Name of the stage, of several that trained something; None for a single one.
         trainings: Number of trainings whose errors are averaged.
+        planned: Whether the learning rate followed the length from the start, so that the training
+            cannot be prolonged.
     """
 
     verdict: Verdict
@@ -59,6 +62,7 @@ class Convergence:
     forecast: Forecast | None = None
     stage: str | None = None
     trainings: int = 1
+    planned: bool = False
 
     def columns(self) -> dict[str, Any]:
         """The columns of the table `trials` that hold it."""
@@ -130,7 +134,9 @@ def best_convergence(trials: pl.DataFrame, curves: pl.DataFrame, number: int) ->
         return None
     parts = rows.sort(schema.TRIAL, schema.EPOCH).partition_by(schema.TRIAL)
     config = read_config(number, str(own[schema.CONFIG][0]))
-    return convergence([part.to_dicts() for part in parts], config)
+    found = convergence([part.to_dicts() for part in parts], config)
+    planned = config.get("schedule", _ONE_CYCLE) == _ONE_CYCLE
+    return dataclasses.replace(found, planned=planned)
 
 
 def last_quarter_fall(epochs: Array, errors: Array) -> float:

@@ -19,14 +19,18 @@ from supremix_reports.statistics.convergence import (
 from supremix_reports.tables import schema
 
 
-def longer_command(run: str, epochs: int) -> str:
+def longer_command(run: str, epochs: int, *, planned: bool = False) -> str:
     """Return the command that trains twice as long.
 
     Args:
         run: Path or name of the run folder.
         epochs: Number of epochs that its trials had.
+        planned: Whether the schedule of the learning rate followed this number from the start, so
+            that the trials cannot be prolonged and a new search is needed.
     """
-    return f"supremix search {shlex.quote(f'{run}/spec.json')} --epochs {2 * epochs}"
+    if planned:
+        return f"supremix search {shlex.quote(f'{run}/spec.json')} --epochs {2 * epochs}"
+    return f"supremix search --resume {shlex.quote(run)} --epochs {2 * epochs}"
 
 
 def convergence_sentence(trials: pl.DataFrame, curves: pl.DataFrame, number: int, run: str) -> str:
@@ -59,7 +63,11 @@ def convergence_sentence(trials: pl.DataFrame, curves: pl.DataFrame, number: int
     changes = "" if math.isnan(found.fall) else f": {_changes(found, row[schema.UNIT])}"
     epochs = int(finished[schema.EPOCHS].to_numpy().max())
     flattened = found.verdict == FLATTENED
-    longer = "" if flattened else f" To train longer: {longer_command(run, epochs)}"
+    longer = (
+        ""
+        if flattened
+        else f" To train longer: {longer_command(run, epochs, planned=found.planned)}"
+    )
     return f"{head}{changes}.{longer}"
 
 

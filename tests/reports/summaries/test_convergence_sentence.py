@@ -55,7 +55,7 @@ def test_a_training_that_has_not_flattened_is_said_with_the_command_that_goes_on
     assert re.search(
         r"mm over the last quarter of the training, and twice its length would change it by "
         r"-0\.\d+ mm \(-\d+\.\d %, 95% interval -0\.\d+ to -0\.\d+ mm\)\. To train longer: "
-        r"supremix search runs/first/spec\.json --epochs 160$",
+        r"supremix search --resume runs/first --epochs 160$",
         text,
     )
 
@@ -79,11 +79,15 @@ def test_where_it_cannot_be_said_the_reason_is() -> None:
         "Whether the best training of l1 on hc18 has flattened cannot be said (under the schedule "
         "one-cycle the error falls with the learning rate): the error on validation changed by -"
     )
-    assert text.endswith("of the training. To train longer: " + longer_command("runs/first", 80))
+    assert text.endswith(
+        "of the training. To train longer: " + longer_command("runs/first", 80, planned=True)
+    )
 
 
 def test_a_folder_with_a_space_is_quoted() -> None:
-    assert longer_command("my runs/a", 30) == "supremix search 'my runs/a/spec.json' --epochs 60"
+    assert longer_command("my runs/a", 30) == "supremix search --resume 'my runs/a' --epochs 60"
+    new = longer_command("my runs/a", 30, planned=True)
+    assert new == "supremix search 'my runs/a/spec.json' --epochs 60"
 
 
 @pytest.mark.parametrize(
