@@ -135,7 +135,7 @@ def best_convergence(trials: pl.DataFrame, curves: pl.DataFrame, number: int) ->
     parts = rows.sort(schema.TRIAL, schema.EPOCH).partition_by(schema.TRIAL)
     config = read_config(number, str(own[schema.CONFIG][0]))
     found = convergence([part.to_dicts() for part in parts], config)
-    planned = config.get("schedule", _ONE_CYCLE) == _ONE_CYCLE
+    planned = config.get("schedule") == "one-cycle"
     return dataclasses.replace(found, planned=planned)
 
 
