@@ -20,7 +20,11 @@ from polars.testing import assert_frame_equal
 from ray.util import placement_group_table
 
 from supremix.cluster.ray_private import COORDINATOR, living_actors
+from supremix.runs.folder import RunFolder
+from supremix.search.prolonging import REDUCTION
+from supremix.storage.paths import children, to_path
 from supremix.tuning.ledger.ledger import read_events
+from supremix.tuning.ledger.records import prolonged_trials, read_records
 from supremix_reports import read_table
 
 TABLE = "training_set_pixel_size_and_HC.csv"
@@ -198,3 +202,11 @@ def assert_nothing_left(cpus: float = 2) -> None:
     wait_for_none(actors, "actors")
     wait_for_none(groups, "placement groups")
     wait_until(lambda: ray.available_resources().get("CPU") == cpus, "all CPUs to be free", 30)
+
+
+def assert_prolongable_alone(run: str) -> None:
+    """No checkpoints are left but of the trials that deserve more epochs."""
+    records = read_records(read_events(RunFolder(run).ledger)).values()
+    kept = {f"{record.number:05d}" for record in prolonged_trials(records, REDUCTION)}
+    files = list(children(to_path(f"{run}/checkpoints")))
+    assert {file.name.split(".")[0] for file in files} == kept

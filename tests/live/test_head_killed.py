@@ -11,10 +11,16 @@ from typing import Any
 import pytest
 from cluster_support import scratch_folder, start_cluster
 from fault_support import Watch
-from live_support import Driver, assert_same_tables, wait_for_none, wait_until
+from live_support import (
+    Driver,
+    assert_prolongable_alone,
+    assert_same_tables,
+    wait_for_none,
+    wait_until,
+)
 
 from supremix.runs.folder import RunFolder
-from supremix.storage.paths import children, to_path
+from supremix.storage.paths import to_path
 from supremix.tuning.ledger.ledger import EPOCH, FINAL, SESSION, read_events
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
@@ -78,5 +84,5 @@ def test_a_search_goes_on_in_a_new_cluster_when_the_head_and_the_driver_are_kill
     sessions = [(e["worker_groups"], e["workers"]) for e in found if e["event"] == SESSION]
     assert sessions == [(2, 1)] * 2
     assert_same_tables(run, tmp_path / "whole")
-    assert list(children(to_path(f"{run}/checkpoints"))) == []
+    assert_prolongable_alone(run)
     assert not (to_path(run) / ".lock").exists()

@@ -7,12 +7,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from live_support import TINY, Driver, assert_same_tables, text_of, wait_until
+from live_support import (
+    TINY,
+    Driver,
+    assert_prolongable_alone,
+    assert_same_tables,
+    text_of,
+    wait_until,
+)
 from s3_server import S3Server
 from weak_link import Link
 
 import supremix
-from supremix.storage.paths import children, to_path
 from supremix.tuning.ledger.ledger import read_events
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
@@ -80,7 +86,7 @@ def test_a_search_in_a_bucket_lives_through_an_outage_and_kills_to_the_same_tabl
     picture = str(next(Path(heads).rglob("*.png")))
     models = [supremix.load(where) for where in (run, tmp_path / "whole")]
     assert len({model.predict(picture, pixel_size=1.0) for model in models}) == 1
-    assert list(children(to_path(f"{run}/checkpoints"))) == []
+    assert_prolongable_alone(run)
 
 
 def test_a_bucket_that_is_missing_is_refused_before_anything_starts(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +24,7 @@ from supremix.planning.problems import PlanProblem, budget_problems, memory_prob
 from supremix.search.effort import EFFORTS
 from supremix.search.length import TrainedImages, length_of
 from supremix.search.prepare import Resources
+from supremix.search.prolonging import REDUCTION
 from supremix.search.spec import SearchSpec
 from supremix.training.length import Length
 from supremix.tuning.simulation.cluster import SimulatedCluster
@@ -247,6 +249,9 @@ def _bytes(
     spec, ones = searches[0].spec, [search.calibration.default for search in searches]
     # Of the trials under way, of the finalists (or the best trial and the defaults), of the test.
     kept = plan.count + max(2, found.replicates) + (spec.test_seeds if spec.test else 0)
+    # Those that can be prolonged stay; of two stages there are two, at the end and between them.
+    prolongable = math.ceil(found.trials / REDUCTION) + found.replicates
+    kept = 2 * (kept + prolongable) if len(searches) == 1 else kept
     whole = len(searches) * searches[0].costs.epochs
     epochs = found.epochs.likely + (found.replicates + 1) * whole
     predicted = sum(search.images["val"] + search.images["test"] for search in searches)
