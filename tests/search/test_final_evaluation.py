@@ -24,7 +24,7 @@ from supremix.search.session import SearchSession
 from supremix.tuning.ledger.ledger import FINAL, TESTED, Ledger
 from supremix_reports import SchemaError, read_file, read_table
 
-TABLES = ("trials", "curves", "measures", "predictions", "mae", "defaults")
+TABLES = ("trials", "curves", "measures", "cohort", "predictions", "mae", "defaults")
 
 
 def tables(run: RunFolder) -> dict[str, pl.DataFrame]:

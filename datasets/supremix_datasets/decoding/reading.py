@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator
 from contextlib import contextmanager
 
@@ -30,5 +31,10 @@ def reading(kind: str) -> Generator[None]:
 
 
 def fault(error: Exception) -> str:
-    """What an exception says, in one line; the name of its class where that is nothing."""
-    return " ".join(str(error).split())[:300] or type(error).__name__
+    """What an exception says, in one line; the name of its class where that is nothing.
+
+    Objects are left out that the sentence names by where they lie in memory: the same damage has
+    the same words in every process.
+    """
+    words = re.sub(r"<[^<>]* at 0x[0-9a-fA-F]+>", "", str(error))
+    return " ".join(words.split())[:300] or type(error).__name__

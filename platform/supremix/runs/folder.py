@@ -15,6 +15,7 @@
     predictions/         the same, a file each time that a worker predicted a split
     mae.parquet          a row a split and metric, with its interval, also by label density
     measures.parquet     a row a trial, epoch and measure of its representation
+    cohort.parquet       patients, labels and covariates by split, and what was excluded
     embedding.parquet    a row a sample: the best trial's features, as two principal components
     embedding.png        the best trial's features on validation, coloured by label
     pretrained/          the model that trials start from, where one was named

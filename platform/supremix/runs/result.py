@@ -136,6 +136,11 @@ class Result(Displayed, RunTables):
         return read_table(str(self.path), "measures")
 
     @functools.cached_property
+    def cohort(self) -> pl.DataFrame:
+        """Patients, labels and covariates by split, and what was excluded."""
+        return read_table(str(self.path), "cohort")
+
+    @functools.cached_property
     def best(self) -> Best:
         """The best hyperparameters."""
         records = read_records(self._events)

@@ -44,6 +44,7 @@ FILES = {
     "mae.parquet": "a row a split and metric, also by label density",
     "defaults.parquet": "a row: what the search found against the defaults",
     "measures.parquet": "a row a trial, epoch and measure of its representation",
+    "cohort.parquet": "patients, labels and covariates by split, and what was excluded",
     "embedding.png": "the best trial's features on validation, coloured by label",
     "best": "the model, for: supremix predict {run} IMAGE",
     "logs": "a log a trial",
