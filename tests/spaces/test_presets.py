@@ -35,7 +35,7 @@ def test_presets_are_sound_on_any_label_axis(method: str, window: float, label_b
 
 TRAINING = (
     "projection_dim", "batch_size", "lr", "weight_decay", "pretrain_share", "head", "finetune_lr",
-    "finetune_batch_size", "schedule",
+    "finetune_batch_size", "finetune_norms", "schedule",
 )  # fmt: skip
 STARTS = {
     "supcon": {"temperature": 0.07, "label_bin": 2.0},
@@ -78,6 +78,7 @@ def test_supremix_starts_from_the_published_loss() -> None:
         "head": "finetune",
         "finetune_lr": 3e-3,
         "finetune_batch_size": None,
+        "finetune_norms": "train",
         "schedule": "inverse-sqrt",
     }
     pairs = ("mix_pos", (True,))

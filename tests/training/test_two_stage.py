@@ -30,6 +30,7 @@ from supremix.training import (
 from supremix_datasets.cards.card import Card
 from supremix_datasets.stores.store import Store
 
+NORMS = (torch.nn.modules.batchnorm._NormBase, torch.nn.GroupNorm)
 METHODS = tuple(method.name for method in CONTRASTIVE)
 SMALL = {"batch_size": 16, "projection_dim": 8}
 
@@ -150,6 +151,7 @@ def test_rank_n_contrast_projects_only_what_has_to_be_joined(task: Task, store: 
         ({"pretrain_share": 0.0}, "between 0 and 1"),
         ({"projection_dim": 0}, "projection_dim must be at least 1, found 0"),
         ({"finetune_batch_size": 0}, "finetune_batch_size must be at least 1"),
+        ({"finetune_norms": "off"}, "finetune_norms must be one of train, frozen, found 'off'"),
         ({"temperature": 0.0}, "temperature"),
     ],
 )
@@ -165,6 +167,36 @@ def test_two_stages_need_two_epochs(store: Store, method: str) -> None:
     chosen = get_method(method)
     with pytest.raises(ConfigError, match=f"{method} has two stages and needs at least 2 epochs"):
         chosen.stages(chosen.config(), epochs=1, card=store.card)
+
+
+@pytest.mark.parametrize("norm", ["batch", "group"])
+@pytest.mark.parametrize("norms", ["train", "frozen"])
+def test_frozen_norms_stay_as_pretraining_left_them(
+    task: Task, tmp_path: Path, norm: str, norms: str
+) -> None:
+    encoder = dataclasses.replace(task.encoder, norm=norm)
+    three = dataclasses.replace(task, method="supcon", epochs=3, encoder=encoder, averaging=0.0)
+    config = {**SMALL, "pretrain_share": 0.4, "finetune_norms": norms}
+    whole, resumed = (TrialRun(three, config, device="cpu") for _ in range(2))
+    whole.advance()
+    names = {
+        f"encoder.{name}"
+        for name in whole.model.encoder.state_dict()
+        if isinstance(whole.model.encoder.get_submodule(name.rpartition(".")[0]), NORMS)
+        and not name.endswith("num_batches_tracked")
+    }
+    before = {n: t.clone() for n, t in whole.model.state_dict().items()}
+    whole.advance()
+    save_checkpoint(whole.state(), tmp_path / "here")
+    whole.advance()
+    after = whole.model.state_dict()
+    changed = {n for n, t in after.items() if not torch.equal(t, before[n])}
+    assert len(names) > 10
+    assert changed & names == (set() if norms == "frozen" else names)
+    assert {n for n in after if n.startswith("encoder.conv")} <= changed
+    resumed.load(load_checkpoint(tmp_path / "here"))
+    resumed.advance()
+    assert all(torch.equal(t, after[n]) for n, t in resumed.model.state_dict().items())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

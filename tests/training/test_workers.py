@@ -108,6 +108,11 @@ def train(collective: Any, task: Task, config: dict[str, Any], folder: str) -> d
     [
         ("l1", 2, {"batch_size": 20, "lr": 1e-3}),
         ("supremix", 2, {"batch_size": 18, "lr": 1e-3, "finetune_lr": 1e-4}),
+        (
+            "supremix",
+            2,
+            {"batch_size": 18, "lr": 1e-3, "finetune_lr": 1e-4, "finetune_norms": "frozen"},
+        ),
         ("supremix", 3, {"batch_size": 25, "lr": 1e-3, "head": "probe"}),
     ],
 )

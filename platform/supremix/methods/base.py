@@ -43,6 +43,7 @@ class Stage:
         clip: Largest norm of the gradient, None for no limit.
         projection_dim: Width of the embedding of a contrastive stage. None for no projection
             head: the embedding is the joined features.
+        frozen_norms: Whether the encoder's normalisations keep their statistics and parameters.
         recipe: Additions of a regression to its loss, None for none.
     """
 
@@ -57,6 +58,7 @@ class Stage:
     warmup: float = 0.1
     clip: float | None = 5.0
     projection_dim: int | None = 128
+    frozen_norms: bool = False
     recipe: Recipe | None = None
 
     def __post_init__(self) -> None:

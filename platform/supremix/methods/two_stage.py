@@ -23,6 +23,7 @@ from supremix.methods.recipes import legal
 from supremix_datasets.cards.card import Card
 
 _HEADS = ("probe", "finetune")
+_NORMS = ("train", "frozen")
 
 
 class EmbeddingLoss(Protocol):
@@ -54,6 +55,8 @@ class TwoStageConfig:
             end-to-end training, a short one wants less.
         finetune_batch_size: Images of a step of the fine-tuning; None for half of `batch_size`
             (2 of it at least), since a step of the pretraining takes two views of each image.
+        finetune_norms: "train", or "frozen": the encoder's normalisations keep the statistics and
+            the affine parameters of the pretraining in the fine-tuning.
         pretrain_share: Share of the epochs spent in pretraining, when fine-tuning follows.
         projection_dim: Width of the embedding.
         schedule: Schedule of the learning rate in both stages, see
@@ -69,13 +72,16 @@ class TwoStageConfig:
     head: str = "finetune"
     finetune_lr: float = 3e-3
     finetune_batch_size: int | None = None
+    finetune_norms: str = "train"
     pretrain_share: float = 0.25
     projection_dim: int = 128
     schedule: str = DEFAULT_SCHEDULE
 
     def __post_init__(self) -> None:
-        if self.head not in _HEADS:
-            raise ConfigError(f"head must be one of {', '.join(_HEADS)}, found {self.head!r}")
+        for name, known in (("head", _HEADS), ("finetune_norms", _NORMS)):
+            found: str = getattr(self, name)
+            if found not in known:
+                raise ConfigError(f"{name} must be one of {', '.join(known)}, found {found!r}")
         if not 0 < self.pretrain_share < 1:
             raise ConfigError(
                 f"pretrain_share must lie between 0 and 1, both excluded, found "
@@ -146,6 +152,7 @@ def _regress(config: TwoStageConfig, epochs: int) -> Stage:
         batch_size=config.finetune_batch_size or half,
         loss=absolute_error,
         lr=config.finetune_lr,
+        frozen_norms=config.finetune_norms == "frozen",
         weight_decay=config.weight_decay,
         schedule=config.schedule,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from supremix._errors import ModelError
 from supremix.models.encoders import EncoderSpec, build_encoder, feature_width
 from supremix.models.heads import BinnedHead, ProjectionHead, RegressionHead
+from supremix.models.norms import norms_of
 
 FUSIONS = ("concat", "mlp", "film")
 
@@ -56,6 +58,7 @@ class Network(nn.Module):
         self.projection = (
             None if projection_dim is None else ProjectionHead(self.width, projection_dim)
         )
+        self._frozen_norms = False
         self.head = RegressionHead(self.width) if bins is None else BinnedHead(self.width, bins)
 
     def features(self, images: Tensor, covariates: Tensor) -> Tensor:
@@ -90,11 +93,26 @@ class Network(nn.Module):
             return self.features(images, covariates)
         return self.project(images, covariates) if project else self.regress(images, covariates)
 
-    def train_for(self, *, project: bool, regress: bool) -> None:
-        """Let gradients reach the encoder, and only those heads that take part in a training."""
+    def train_for(self, *, project: bool, regress: bool, frozen_norms: bool = False) -> None:
+        """Let gradients reach the encoder, and only those heads that take part in a training.
+
+        With `frozen_norms` the encoder's normalisations keep their affine parameters, and running
+        statistics where they have some, by which they then normalise in training too.
+        """
         self.head.requires_grad_(regress)
         if self.projection is not None:
             self.projection.requires_grad_(project)
+        self._frozen_norms = frozen_norms
+        for norm in norms_of(self.encoder):
+            norm.requires_grad_(not frozen_norms)
+
+    def train(self, mode: bool = True) -> Self:
+        """Change between training and evaluation; frozen normalisations stay in evaluation."""
+        super().train(mode)
+        if self._frozen_norms:
+            for norm in norms_of(self.encoder):
+                norm.eval()
+        return self
 
 
 class Concat(nn.Module):

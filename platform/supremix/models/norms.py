@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
+from torch.nn.modules.batchnorm import (
+    _BatchNorm,  # pyright: ignore[reportPrivateUsage]
+    _NormBase,  # pyright: ignore[reportPrivateUsage]
+)
 
 _CHANNELS_PER_GROUP = 8
 
@@ -51,6 +54,11 @@ _UNCOUNTED: dict[type[nn.Module], type[_Uncounted]] = {
     nn.BatchNorm2d: BatchNorm2d,
     nn.BatchNorm3d: BatchNorm3d,
 }
+
+
+def norms_of(module: nn.Module) -> list[nn.Module]:
+    """The batch, instance, group and layer normalisations inside."""
+    return [m for m in module.modules() if isinstance(m, _NormBase | nn.GroupNorm | nn.LayerNorm)]
 
 
 def replace_norms(module: nn.Module, norm: str) -> nn.Module:

@@ -87,6 +87,7 @@ _TRAINING: Parameters = {
     "head": Choice(("finetune", "probe")),
     "finetune_lr": Float(3e-4, 6e-3, log=True, default=3e-3, when=_FINETUNED),
     "finetune_batch_size": Fixed(None, when=_FINETUNED),
+    "finetune_norms": Fixed("train", when=_FINETUNED),
 }
 
 

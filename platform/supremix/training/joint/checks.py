@@ -13,7 +13,7 @@ from supremix.training.task import Task
 from supremix_datasets.stores.shared import open_shared
 
 _COMMON = ("method", "encoder", "epochs", "seed", "averaging", "precision", "threads", "pretrained")
-_ALIKE = ("name", "objective", "epochs", "lr", "weight_decay", "schedule", "clip")
+_ALIKE = ("name", "objective", "epochs", "lr", "weight_decay", "schedule", "clip", "frozen_norms")
 
 
 def check_tasks(tasks: Sequence[Task]) -> list[str]:

@@ -85,7 +85,11 @@ class StageTrainer:
         self.stage, self._network, self._data, self.loss = stage, network, data, stage.loss
         self._key, self._precision, self._collective = key, precision, collective
         self._contrastive = stage.objective == "contrastive"
-        network.train_for(project=stage.projected is not None, regress=not self._contrastive)
+        network.train_for(
+            project=stage.projected is not None,
+            regress=not self._contrastive,
+            frozen_norms=stage.frozen_norms,
+        )
         self._chunked = (
             ChunkedStep(network, chunk=task.chunk, precision=precision, collective=collective)
             if task.chunk is not None and self._contrastive
