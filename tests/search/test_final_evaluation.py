@@ -115,6 +115,18 @@ def test_nothing_is_compared_where_only_the_defaults_were_trained(tmp_path: Path
     assert read_table(str(run.path), "defaults").is_empty()
 
 
+def test_the_finished_trials_are_diagnosed_in_their_table(tmp_path: Path) -> None:
+    run = searched_with_errors(tmp_path / "run", FOUND[:3], **SEARCH | {"confirm_seeds": 0})
+    with Ledger(run.ledger) as ledger:
+        ledger.append("trial", number=3, config={}, replicate_of=None, seed=0)
+        ledger.append("end", number=3, state="failed", reason="out of memory", epoch=0)
+        write_tables(SearchSession(run, ledger, [prepared_in(run, **SEARCH)]))
+    rows = read_table(str(run.path), "trials").sort("trial")
+
+    assert rows["convergence"].to_list() == [*["cannot be said"] * 3, None]
+    assert set(rows["convergence_note"][:3]) == {"fewer than 20 epochs were evaluated"}
+
+
 def test_what_was_noted_is_not_predicted_again(tmp_path: Path) -> None:
     run = searched(tmp_path / "run")
     with pytest.raises(KilledError):

@@ -174,3 +174,40 @@ def test_without_an_error_the_report_begins_with_why(tmp_path: Path) -> None:
         "## Result\n\n> No run has an error on test: see Problems."
     )
     assert not any(isinstance(part, Picture) for part in section.parts)
+
+
+def with_long_curves(folder: Path) -> Path:
+    """Give the trials of a run 60 epochs under a constant rate whose error still falls."""
+    trials = read_table(str(folder), "trials").with_columns(
+        config=pl.lit(json.dumps({"schedule": "constant"})), epochs=pl.lit(60, pl.Int32)
+    )
+    write_table(str(folder), "trials", trials.to_dicts())
+    first = read_table(str(folder), "curves").unique("trial", keep="first")
+    rows = [
+        {**row, "epoch": k + 1, "error": 2 + 10 * (k + 1) ** -0.5}
+        for row in first.to_dicts()
+        for k in range(60)
+    ]
+    write_table(str(folder), "curves", rows)
+    return folder
+
+
+def test_a_training_that_still_falls_is_said_with_the_command_that_goes_on(tmp_path: Path) -> None:
+    folder = with_long_curves(write_cell(tmp_path / "single", patients=12, trials=4))
+    text = section_markdown(first(folder)[1])
+
+    assert "The best training of supremix on brains has not flattened: the error on " in text
+    assert "To train longer: supremix search " in text
+    assert str(tmp_path) not in text
+
+
+def test_of_several_runs_those_that_have_not_flattened_are_named(tmp_path: Path) -> None:
+    bench = write_benchmark(
+        tmp_path / "bench", datasets=("brains",), methods=("rnc", "l1"), patients=12, trials=4
+    )
+    with_long_curves(bench / "brains" / "l1")
+    text = section_markdown(first(bench)[1])
+
+    assert (
+        "Not shown to have flattened: rnc on brains (cannot be said), l1 on brains (still" in text
+    )

@@ -317,3 +317,25 @@ def test_a_comparison_of_which_nothing_is_done_can_be_written(tmp_path: Path) ->
     table = write_comparison(str(tmp_path), [read_run(tmp_path, "later")], {})
     assert table["reason"].to_list() == ["not searched yet"]
     assert read_table(str(tmp_path), "mae").is_empty()
+
+
+def test_methods_whose_best_training_has_not_flattened_are_named_last(folder: Path) -> None:
+    flat = [2.0 + 0.001 * (k % 3) for k in range(60)]
+    slow = [2.0 + 10 * (k + 1) ** -0.5 for k in range(60)]
+    for method, errors in (("l1", flat), ("rnc", slow)):
+        rows = [
+            {
+                "run": method, "dataset": "hc18", "method": method, "trial": 1, "epoch": k + 1,
+                "stage": "regress", "error": error, "loss": 0.5, "seconds": 1.0,
+            }
+            for k, error in enumerate(errors)
+        ]  # fmt: skip
+        write_table(str(folder / method), "curves", rows)
+    rows = {row["method"]: row for row in comparison_rows(all_of(folder))}
+
+    assert {name: row["convergence"] for name, row in rows.items()} == {
+        "l1": "flattened", "rnc": "still falling", "later": None, "sick": None,
+    }  # fmt: skip
+    assert verdict_of(all_of(folder)).endswith(
+        " Not shown to have flattened: rnc (still falling). Longer training may change the order."
+    )
