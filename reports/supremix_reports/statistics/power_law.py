@@ -21,7 +21,10 @@ from supremix_reports.statistics.seeds import Array
 _EXPONENTS: Final = np.geomspace(0.1, 1.5, 16)
 _FIRST: Final = 1 / 4  # share of the epochs that is left out: steeper than the law that follows
 _GROUPS: Final = 16  # averages that a curve is fitted to at most
-_WIDER: Final = 2.0  # real curves stray from the law for longer than neighbouring residuals tell
+# How real curves stray from the law, by recorded trainings (benchmarks/convergence.py): for longer
+# than neighbouring residuals tell, and by a share of the fitted fall for each doubling.
+_WIDER: Final = 2.0
+_STRAYING: Final = 0.05
 _CLIP: Final = 2.5  # robust standard deviations from which a residual is clipped (Huber)
 _ROUNDS: Final = 5
 _MOST_ALIKE: Final = 0.9  # correlation of neighbouring residuals beyond which nothing is estimated
@@ -53,7 +56,8 @@ def power_law_forecast(
     grid, a and b are fitted by least squares to relative residuals, clipped (Huber) and correlated
     from one to the next (an autoregression of order 1). The forecast's distribution is the mixture
     of Student's t over exponents, weighted by their likelihood; b of either sign is allowed. The
-    standard errors are doubled: so the interval covers on recorded curves, see docs/statistics.md.
+    standard errors are widened by how much recorded trainings stray from the law, see
+    docs/statistics.md.
 
     Args:
         epochs: (n,) length of the training at each evaluation, in any unit, ascending.
@@ -70,15 +74,16 @@ def power_law_forecast(
     fit = _robust_fit(y, shapes)
     # What falls from the end to `times` of it, for a fall of 1 over the fitted part.
     further = (1 - times**-_EXPONENTS) / rise[:, 0]
-    gains, errors_of = fit.slopes * further, _WIDER * fit.deviations * further
+    gains, straying = fit.slopes * further, _STRAYING * math.log2(times) * np.abs(fit.slopes)
+    deviations = np.hypot(_WIDER * fit.deviations * further, straying)
     weights = fit.likelihoods / fit.likelihoods.sum()
     freedom = fit.freedom
 
     def quantile(p: float) -> float:
         def excess(gain: float) -> float:
-            return float(weights @ special.stdtr(freedom, (gain - gains) / errors_of)) - p
+            return float(weights @ special.stdtr(freedom, (gain - gains) / deviations)) - p
 
-        reach = special.stdtrit(freedom, 1e-9) * errors_of
+        reach = special.stdtrit(freedom, 1e-9) * deviations
         ends = (gains + reach).min(), (gains - reach).max()
         return cast("float", optimize.brentq(excess, *ends))
 
