@@ -52,7 +52,7 @@ def training_facts(
         "labels": {
             "mean": float(labels.mean()),
             "sd": float(labels.std()),
-            "percentiles": np.percentile(labels, LABEL_PERCENTILES).tolist(),
+            "percentiles": np.quantile(labels, np.array(LABEL_PERCENTILES) / 100).tolist(),
         },
         "null_models": asdict(NullModels.fit(data)),
         "intensities": {"mean": profiles.mean(0).tolist(), "sd": profiles.std(0).tolist()},
