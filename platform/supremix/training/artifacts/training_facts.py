@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -45,7 +46,11 @@ def training_facts(
     labels = data.store.targets[data.fit]
     evaluator = Evaluator(network, data, Solo(), task.images_at_once)
     fit, (split, held_out) = _drawn(task, data.fit), _held_out(task, data)
-    profiles = evaluator.intensities(fit, flips=task.flips).double().cpu().numpy()
+
+    def vectors(compute: Callable[..., Tensor], positions: Positions) -> NDArray[np.float64]:
+        return compute(positions, flips=task.flips).double().cpu().numpy()
+
+    profiles = vectors(evaluator.intensities, fit)
     facts: dict[str, Any] = {
         "images": len(data.fit),
         "patients": data.store.index["group"][data.fit.tolist()].n_unique(),
@@ -63,12 +68,11 @@ def training_facts(
     if len(held_out):
         count = len(held_out)
         facts["held_out"] = {"split": split, "images": count, "share_above": share_above(count)}
-        for name, compute in ((FEATURES, evaluator.features), (INTENSITIES, evaluator.intensities)):
-            known, others = (
-                compute(positions, flips=task.flips).double().cpu().numpy()
-                for positions in (fit, held_out)
-            )
-            distribution = ReferenceDistribution.fit(known, others)
+        for name, compute, known in (
+            (FEATURES, evaluator.features, vectors(evaluator.features, fit)),
+            (INTENSITIES, evaluator.intensities, profiles),
+        ):
+            distribution = ReferenceDistribution.fit(known, vectors(compute, held_out))
             tensors[f"{name}.mean"] = distribution.mean
             tensors[f"{name}.whitening"] = distribution.whitening
     return facts, tensors
