@@ -45,9 +45,6 @@ WIDTH: Final = 6.4
 _DPI: Final = 150
 _SVG_STYLE: Final = "max-width:100%;height:auto;stroke-linejoin:round;stroke-linecap:butt"
 _WIDE: Final = 8.0  # ratio of the largest to the median value from which on an axis is logarithmic
-_REACH: Final = (
-    8.0  # how far an axis reaches above the least error, in units of the median's height
-)
 _MANY: Final = 3000  # dots from which on a drawing of each one makes a file too large
 _STYLE: Final[dict[str, Any]] = {
     "axes.axisbelow": True,
@@ -265,20 +262,21 @@ def spread_axis(axis: Any, values: npt.NDArray[np.float64]) -> bool:
     return wide
 
 
-def robust_top(values: npt.NDArray[np.float64]) -> float:
+def robust_top(values: npt.NDArray[np.float64], *, share: float = 0.5, reach: float = 8.0) -> float:
     """Return the largest of some errors that an axis should reach.
 
     That is the largest value or, where it would press most of the others to the ground, as a trial
-    that diverged does, eight times as far above the least value as the median is. Up to half of
-    the values may be of that kind.
+    that diverged does, `reach` times as far above the least value as the quantile `share` is.
 
     Args:
         values: (N,) errors, at least one.
+        share: Share of the values that are usual, in (0, 1).
+        reach: Height of the axis in units of that quantile's.
     """
     low, high = float(values.min()), float(values.max())
-    middle = float(np.quantile(values, 0.5, method="lower"))
-    top = low + _REACH * (middle - low)
-    return top if middle > low and high - low > 1.5 * (top - low) else high
+    usual = float(np.quantile(values, share, method="lower"))
+    top = low + reach * (usual - low)
+    return top if usual > low and high - low > 1.5 * (top - low) else high
 
 
 def end_axis(axes: Any, low: float, top: float, beyond: str) -> None:

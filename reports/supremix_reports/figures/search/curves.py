@@ -67,7 +67,8 @@ def _top_of(rows: pl.DataFrame) -> float:
     last = rows.group_by(schema.RUN, schema.TRIAL).agg(pl.col(schema.ERROR).last().alias("last"))
     better = last.filter(pl.col("last") <= pl.col("last").median())
     chosen = rows.join(better, on=[schema.RUN, schema.TRIAL], how="semi")
-    return robust_top(chosen[schema.ERROR].to_numpy())
+    # The first epochs of a good training are far above its last ones, and are to be seen.
+    return robust_top(chosen[schema.ERROR].to_numpy(), share=0.9, reach=4)
 
 
 def learning_curves(trials: SearchTrials, curves: pl.DataFrame) -> pl.DataFrame:
