@@ -19,7 +19,7 @@ SAMPLERS = ("tpe", "gp", "random")
 PRUNERS = ("halving", "median", "none")
 """Stopping rules by name, those of `supremix.tuning.pruners.registry`."""
 
-SCHEDULES = ("inverse-sqrt", "constant", "schedule-free", "warmup-stable-decay", "one-cycle")
+SCHEDULES = ("warmup-stable-decay", "constant", "inverse-sqrt", "schedule-free", "one-cycle")
 """Schedules of the learning rate by name, those of `supremix.training.steps.schedule`."""
 
 EFFORTS = ("quick", "standard", "thorough")

@@ -79,7 +79,7 @@ def test_supremix_starts_from_the_published_loss() -> None:
         "finetune_lr": 3e-3,
         "finetune_batch_size": None,
         "finetune_norms": "train",
-        "schedule": "inverse-sqrt",
+        "schedule": "warmup-stable-decay",
     }
     pairs = ("mix_pos", (True,))
     assert space["window"] == Float(4.0, 40.0, log=True, default=20.0, when=pairs)
@@ -148,6 +148,21 @@ def test_a_large_batch_leaves_an_epoch_four_steps(
     space = space_for("supremix-published", window=5.0, label_bin=1.0, train_size=train_size)
     assert space["batch_size"] == Choice(options, default=options[-1])
     assert options == (2,) or all(-(-train_size // size) >= 4 for size in options)
+
+
+@pytest.mark.parametrize(
+    ("method", "name", "rate"), [("l1", "lr", 4e-3), ("rnc", "finetune_lr", 3e-3)]
+)
+def test_volumes_have_half_the_rates(method: str, name: str, rate: float) -> None:
+    flat, deep = (
+        space_for(method, window=5.0, label_bin=1.0, train_size=100, volumes=volumes)[name]
+        for volumes in (False, True)
+    )
+    assert isinstance(flat, Float)
+    assert isinstance(deep, Float)
+    assert flat.default == rate
+    halves = (flat.low / 2, flat.high / 2, rate / 2)
+    assert (deep.low, deep.high, deep.default) == pytest.approx(halves)
 
 
 def test_l1_searches_what_it_has() -> None:

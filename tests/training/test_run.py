@@ -188,7 +188,7 @@ def test_a_state_of_another_run_is_refused(task: Task, tmp_path: Path) -> None:
     run.advance()
     with pytest.raises(CheckpointError, match="of another run"):
         TrialRun(task, {"lr": 0.5}).load(run.state())
-    with pytest.raises(CheckpointError, match="format 1, found None"):
+    with pytest.raises(CheckpointError, match="format 2, found None"):
         run.load({})
     with pytest.raises(CheckpointError, match="no checkpoint at"):
         load_checkpoint(tmp_path / "nowhere")
@@ -267,6 +267,14 @@ def test_probes_can_be_rare_and_small_but_the_last_is_whole(task: Task) -> None:
     errors = [row["error"] for row in run.history[:3]]
     assert math.isnan(errors[0])
     assert errors[1] != errors[2]
+
+
+def test_after_ten_epochs_every_fourth_is_probed(task: Task) -> None:
+    config = {**SUPREMIX, "pretrain_share": 0.9}
+    run = TrialRun(supremix(task, 20), config)
+    errors = [run.advance()["error"] for _ in range(18)]
+    probed = [n for n in range(1, 19) if n == 1 or errors[n - 1] != errors[n - 2]]
+    assert probed == [*range(1, 11), 12, 16, 18]
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp32"])

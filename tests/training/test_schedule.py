@@ -134,7 +134,7 @@ def test_after_an_epoch_an_anytime_run_is_a_run_of_that_length(task: Task, name:
 
 
 def test_an_unknown_schedule_is_refused(task: Task) -> None:
-    with pytest.raises(ConfigError, match=r"one of inverse-sqrt, .*found 'cosine'"):
+    with pytest.raises(ConfigError, match=r"one of warmup-stable-decay, .*found 'cosine'"):
         TrialRun(task, {"schedule": "cosine"})
 
 

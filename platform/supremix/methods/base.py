@@ -14,7 +14,7 @@ from supremix._errors import ConfigError
 from supremix.methods.recipes import Recipe
 from supremix_datasets.cards.card import Card
 
-DEFAULT_SCHEDULE = "inverse-sqrt"
+DEFAULT_SCHEDULE = "warmup-stable-decay"
 
 Objective = Literal["contrastive", "regression", "probe"]
 

@@ -230,6 +230,7 @@ def prepare_search(
             window=card.window,
             label_bin=card.label_bin,
             label_scale=card.label_scale,
+            volumes=len(card.shape) == 3,
             train_size=len(fit),
         )
     if spec.lenient and not cuts(task, space.defaults(), card):

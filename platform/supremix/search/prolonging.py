@@ -61,7 +61,7 @@ def prolong(ledger: Ledger, prepared: PreparedSearch, epochs: int) -> None:
     trials, best = prolongable(prepared, records), next(iter(ranking(records)), None)
     if best is not None and str(best.number) not in trials:
         raise SpecError(
-            f"the learning rate of its best trial, {best.number}, followed from the start the "
-            f"{now} epochs that it was planned for: start a new search with more epochs."
+            f"each epoch of its best trial, {best.number}, depends on the {now} epochs that it was "
+            "planned for: start a new search with more epochs."
         )
     ledger.append(PROLONGED, epochs=epochs, trials=trials)

@@ -226,7 +226,13 @@ class SearchSpec(Request):
         return EncoderSpec(name=name, builder=builder, **given)
 
     def resolve_space(
-        self, *, window: float, label_bin: float, train_size: int, label_scale: float | None = None
+        self,
+        *,
+        window: float,
+        label_bin: float,
+        train_size: int,
+        label_scale: float | None = None,
+        volumes: bool = False,
     ) -> Space:
         """The space to search: the method's preset, a file or object, and the overrides.
 
@@ -235,6 +241,7 @@ class SearchSpec(Request):
             label_bin: The card's label bin, in its unit.
             train_size: Images in the training split; no batch is larger.
             label_scale: The card's label scale, in its unit; None takes the label bin.
+            volumes: Whether the images have three axes.
 
         Raises:
             SpaceError: It names an unknown parameter, or holds a batch that is too large.
@@ -244,7 +251,8 @@ class SearchSpec(Request):
         if isinstance(self.space, Space):
             space = self.space
         else:
-            space = _preset(method, window, label_bin, train_size, label_scale)
+            sizes = {"window": window, "label_bin": label_bin, "train_size": train_size}
+            space = _preset(method, sizes, label_scale=label_scale, volumes=volumes)
             if self.space is not None:
                 space = space.merged(self._meant(load_parameters(self.space), known))
         space = space.merged(self._meant(parse_overrides(self.overrides), known))
@@ -342,14 +350,11 @@ def _check_given(objects: Collection[str]) -> None:
             )
 
 
-def _preset(
-    method: Method, window: float, label_bin: float, train_size: int, label_scale: float | None
-) -> Space:
-    sizes: dict[str, Any] = {"window": window, "label_bin": label_bin, "train_size": train_size}
+def _preset(method: Method, sizes: Mapping[str, Any], **more: Any) -> Space:
     own = getattr(method, "space", None)
     if own is not None:
         return own(**sizes)
-    return space_for(method.name, **sizes, label_scale=label_scale)
+    return space_for(method.name, **sizes, **more)
 
 
 def _check_batch(space: Space, train_size: int) -> None:

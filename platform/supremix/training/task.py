@@ -41,7 +41,9 @@ class Task:
             more than one of training.
         label_fraction: Share of the groups of the fit split that is used, in (0, 1].
         augment: Whether the dataset's augmentation is applied.
-        probe_every: Epochs between two probes of the pretraining; its last epoch has one always.
+        probe_every: Epochs between two probes of the pretraining; None for one after each of the
+            first ten epochs of a trial and every fourth later. The last epoch of the stage has one
+            always. In between the last probe's error stands.
         probe_samples: Largest number of samples of a probe (drawn once, by the seed), so that on
             a large dataset it stays a fraction of an epoch; the last one uses all.
         fusion: How covariates join the features, see `supremix.models.Network`.
@@ -77,7 +79,7 @@ class Task:
     eval_batch: int = 64
     label_fraction: float = 1.0
     augment: bool = True
-    probe_every: int = 1
+    probe_every: int | None = None
     probe_samples: int = 4096
     fusion: str = "concat"
     target_transform: str | None = None

@@ -29,11 +29,14 @@ FLAT: Final = 0.05
 FEWEST: Final = 20
 """Evaluated epochs of a stage; from fewer nothing is extrapolated."""
 
-ANYTIME: Final = ("inverse-sqrt", "constant", "schedule-free")
+ANYTIME: Final = ("constant", "inverse-sqrt", "schedule-free")
 """Schedules under which the error after an epoch does not depend on how many are to come: those of
 `supremix.training.steps.schedule`."""
 
-_DEFAULT: Final = "inverse-sqrt"  # of methods whose space does not name a schedule
+STABLE_DECAY: Final = "warmup-stable-decay"
+"""The default schedule: anytime but for the last `DECAY` of a stage, in which the rate falls."""
+
+DECAY: Final = 0.2
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -85,17 +88,21 @@ def convergence(trainings: Sequence[Rows], config: Mapping[str, Any]) -> Converg
         config: The hyperparameters; `schedule` is that of the learning rate.
 
     Returns:
-        The diagnosis. Under a schedule that is not anytime only the fall over the last quarter is
-        known: the error falls because the rate does, and would fall at any length.
+        The diagnosis. Where the learning rate falls, the error does so at any length: so under
+        "warmup-stable-decay" it is that of the epochs before the decay, and under "one-cycle" only
+        the fall over the last quarter is known.
     """
     stages = [_trained_stages(rows) for rows in trainings]
     if not all(stages):
         return Convergence(verdict=UNKNOWN, reason="no epoch trained anything")
     curves = [evaluated_errors(own[-1]) for own in stages]
     shared = sorted(set[int].intersection(*map(set, curves)))
+    schedule = config.get("schedule", STABLE_DECAY)
+    if schedule == STABLE_DECAY and shared:
+        shared = [epoch for epoch in shared if epoch <= (1 - DECAY) * shared[-1]]
     epochs = np.array(shared, np.float64)
     errors = np.array([[curve[epoch] for epoch in shared] for curve in curves]).mean(axis=0)
-    reason = _unfit(len(shared), config.get("schedule", _DEFAULT))
+    reason = _unfit(len(shared), schedule)
     forecast = None if reason else power_law_forecast(epochs, errors)
     verdict = UNKNOWN if forecast is None else forecast_verdict(forecast)
     if forecast is not None and verdict == UNKNOWN:
@@ -159,7 +166,7 @@ def _unfit(evaluated: int, schedule: object) -> str | None:
     """Why a curve cannot be extrapolated; None where it can."""
     if evaluated < FEWEST:
         return f"fewer than {FEWEST} epochs were evaluated"
-    if schedule not in ANYTIME:
+    if schedule not in (*ANYTIME, STABLE_DECAY):
         return f"under the schedule {schedule} the error falls with the learning rate"
     return None
 

@@ -13,6 +13,7 @@ from supremix_spaces.presets.dataset_facts import (
     Preset,
     batch_size,
     large_batch,
+    learning_rate,
     preset,
 )
 
@@ -80,12 +81,12 @@ _OWN: dict[str, Parameters] = {
 _TRAINING: Parameters = {
     "projection_dim": Fixed(128),
     "batch_size": lambda facts: batch_size(facts.train_size, default=32, steps=8),
-    "lr": Float(1e-3, 1e-2, log=True, default=3e-3),
+    "lr": learning_rate(1e-3, 1e-2, 3e-3),
     "weight_decay": Float(1e-3, 2e-1, log=True, default=5e-2),
-    "schedule": Fixed("inverse-sqrt"),
+    "schedule": Fixed("warmup-stable-decay"),
     "pretrain_share": Float(0.1, 0.8, default=0.25),
     "head": Choice(("finetune", "probe")),
-    "finetune_lr": Float(3e-4, 6e-3, log=True, default=3e-3, when=_FINETUNED),
+    "finetune_lr": learning_rate(3e-4, 6e-3, 3e-3, when=_FINETUNED),
     "finetune_batch_size": Fixed(None, when=_FINETUNED),
     "finetune_norms": Fixed("train", when=_FINETUNED),
 }
@@ -100,7 +101,7 @@ def _long(head: str) -> Parameters:
         **choice,
         "batch_size": lambda facts: large_batch(facts.train_size),
         "pretrain_share": Float(0.5, 0.9, default=0.8, when=_FINETUNED),
-        "finetune_lr": Float(1e-4, 3e-3, log=True, default=3e-4, when=_FINETUNED),
+        "finetune_lr": learning_rate(1e-4, 3e-3, 3e-4, when=_FINETUNED),
     }
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from supremix_spaces.parameters.parameters import Choice, Parameter
+from supremix_spaces.parameters.parameters import Choice, Float, Parameter
 from supremix_spaces.space import Space
 
 BATCH_SIZES = (2, 4, 8, 16, 32, 64, 128)
@@ -21,12 +22,14 @@ class DatasetFacts:
         label_bin: Width in which labels count as equal; 0 for exactly equal ones only.
         label_scale: Distance of labels that counts as one.
         train_size: Number of training samples, at least 2.
+        volumes: Whether the images have three axes, volumes or videos.
     """
 
     window: float
     label_bin: float
     label_scale: float
     train_size: int
+    volumes: bool = False
 
     @property
     def unit(self) -> float:
@@ -49,6 +52,22 @@ def preset(*groups: Parameters) -> Preset:
         return Space({name: p(facts) if callable(p) else p for name, p in named})
 
     return space
+
+
+def learning_rate(
+    low: float, high: float, default: float, **more: Any
+) -> Callable[[DatasetFacts], Float]:
+    """A learning rate; for volumes half of it.
+
+    Networks of volumes move so much at rates that suit images that the statistics of their norms
+    do not follow: their error on validation jumps from epoch to epoch (docs/schedules.md).
+    """
+
+    def rate(facts: DatasetFacts) -> Float:
+        share = 0.5 if facts.volumes else 1.0
+        return Float(low * share, high * share, log=True, default=default * share, **more)
+
+    return rate
 
 
 def batch_size(train_size: int, *, default: int, steps: int) -> Choice:

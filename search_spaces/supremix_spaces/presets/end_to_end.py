@@ -13,6 +13,7 @@ from supremix_spaces.presets.dataset_facts import (
     Parameters,
     Preset,
     batch_size,
+    learning_rate,
     preset,
 )
 
@@ -91,9 +92,9 @@ _OWN: dict[str, Parameters] = {
 }
 TRAINING: Parameters = {
     "batch_size": lambda facts: batch_size(facts.train_size, default=16, steps=16),
-    "lr": Float(1e-3, 1e-2, log=True, default=4e-3),
+    "lr": learning_rate(1e-3, 1e-2, 4e-3),
     "weight_decay": Float(1e-3, 2e-1, log=True, default=5e-2),
-    "schedule": Fixed("inverse-sqrt"),
+    "schedule": Fixed("warmup-stable-decay"),
 }
 
 END_TO_END: dict[str, Preset] = {name: preset(own, TRAINING) for name, own in _OWN.items()}

@@ -21,6 +21,7 @@ def space_for(
     label_bin: float,
     train_size: int,
     label_scale: float | None = None,
+    volumes: bool = False,
 ) -> Space:
     """Return the preset space of a method for one dataset.
 
@@ -33,6 +34,8 @@ def space_for(
             and none larger than the default leaves an epoch only a few steps.
         label_scale: Distance of labels that counts as one in weights and kernels, in the task's
             unit, above 0; None takes the label bin.
+        volumes: Whether the images have three axes, volumes or videos, which want half the
+            learning rates.
 
     Raises:
         UnknownSpaceError: when there is no such method.
@@ -60,6 +63,7 @@ def space_for(
         label_bin=label_bin,
         label_scale=label_scale or label_bin or window / 5,
         train_size=train_size,
+        volumes=volumes,
     )
     return _PRESETS[method](facts)
 

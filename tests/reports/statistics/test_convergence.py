@@ -19,7 +19,7 @@ from supremix_reports import (
     power_law_forecast,
 )
 from supremix_reports.statistics.convergence import ANYTIME as ANYTIME_SCHEDULES
-from supremix_reports.statistics.convergence import last_quarter_fall
+from supremix_reports.statistics.convergence import DECAY, last_quarter_fall
 from supremix_reports.statistics.seeds import Array
 
 ANYTIME = {"schedule": "constant"}
@@ -135,16 +135,27 @@ def test_a_probe_at_the_end_leaves_the_pretraining() -> None:
 
 def test_the_anytime_schedules_and_the_default_are_those_of_the_training() -> None:
     assert set(ANYTIME_SCHEDULES) == set(schedules.ANYTIME)
+    assert DECAY == schedules.DECAY
     assert convergence([stage(falling())], {}) == diagnosis(falling(), schedule=DEFAULT_SCHEDULE)
 
 
-@pytest.mark.parametrize("schedule", ["one-cycle", "warmup-stable-decay", "mine"])
+@pytest.mark.parametrize("schedule", ["one-cycle", "mine"])
 def test_under_a_schedule_that_is_not_anytime_only_the_fall_is_given(schedule: str) -> None:
     found = convergence([stage(falling())], {"schedule": schedule})
 
     assert found.fall == diagnosis(falling()).fall
     assert (found.verdict, found.forecast) == ("cannot be said", None)
     assert found.reason == f"under the schedule {schedule} the error falls with the learning rate"
+
+
+def test_what_the_decay_of_the_rate_gives_is_left_out() -> None:
+    curve = falling()
+    stable = len(curve) * 4 // 5
+    decayed = np.concatenate([curve[:stable], curve[stable:] - 0.5])
+    found = diagnosis(decayed, schedule="warmup-stable-decay")
+
+    assert found.verdict == "still falling"
+    assert found == diagnosis(curve[:stable])
 
 
 def test_trainings_with_several_seeds_are_averaged_and_surer() -> None:

@@ -23,6 +23,9 @@ from supremix.training.evaluation.metrics import METRICS, regression_metrics
 from supremix.training.evaluation.probe import fit_ridge
 from supremix.training.task import Task
 
+_EACH, _EVERY = 10, 4
+"""First epochs that are each probed, and of how many later ones one is."""
+
 
 @dataclass(eq=False)
 class EpochEvaluation:
@@ -59,7 +62,7 @@ class EpochEvaluation:
         stage, fitted = self.stages[index], None
         if stage.objective != "regression":
             last = epoch == stage.epochs - 1
-            if not last and (len(history) + 1) % self.task.probe_every:
+            if not last and not self._is_probed(len(history) + 1):
                 known = history[-1] if history else {}
                 return {name: known.get(name, math.nan) for name in METRICS}, {}
             fitted = self._solve_head(self.data.fit if last else self._probe_samples())
@@ -73,6 +76,14 @@ class EpochEvaluation:
             return metrics, {}
         measures = RepresentationMeasures(self.evaluator, self.data, self.task)
         return metrics, measures.compute(features, fitted)
+
+    def _is_probed(self, epoch: int) -> bool:
+        """Whether a probe is taken after an epoch of the trial, counted from 1."""
+        every = self.task.probe_every
+        if every is not None:
+            return epoch % every == 0
+        # A probe looks at every training image once more, which is a sixth of an epoch's work.
+        return epoch <= _EACH or epoch % _EVERY == 0
 
     def _solve_head(self, positions: Positions) -> tuple[Positions, Tensor]:
         """Put the ridge solution on frozen features into the head; returns these features."""

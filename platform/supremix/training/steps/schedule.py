@@ -20,12 +20,13 @@ from torch import nn
 from supremix._choices import SCHEDULES as SCHEDULES
 from supremix.methods.base import Stage
 
-ANYTIME = ("inverse-sqrt", "constant", "schedule-free")
+ANYTIME = ("constant", "inverse-sqrt", "schedule-free")
 """The schedules that do not depend on the length of a stage."""
 
 _FLOOR = 1e-3
 _RISE = 100
-_DECAY = 0.2
+DECAY = 0.2
+"""Share of a stage in which "warmup-stable-decay" lowers the rate."""
 _HALF_LIFE = 500
 _MOMENTUM, _SQUARES = 0.9, 0.99
 
@@ -68,7 +69,7 @@ class Schedule:
         if self.name == "inverse-sqrt":
             return rate / math.sqrt(1 + max(0, step - rising) / _HALF_LIFE)
         if self.name == "warmup-stable-decay":
-            left = (self.steps - step) / (_DECAY * self.steps)
+            left = (self.steps - step) / (DECAY * self.steps)
             return rate * (1 - math.sqrt(1 - min(left, 1.0)))
         return rate
 
@@ -102,7 +103,7 @@ def branch_epoch(stages: Sequence[Stage]) -> int:
     if first.schedule == "one-cycle":
         return 0
     decays = first.schedule == "warmup-stable-decay"
-    return int((1 - _DECAY) * first.epochs) if decays else first.epochs
+    return int((1 - DECAY) * first.epochs) if decays else first.epochs
 
 
 def _between(start: float, end: float, share: float) -> float:
