@@ -64,6 +64,15 @@ def test_options_on_the_command_line_win(fake: Any, file: Path) -> None:
     assert {name: fake.called[name] for name in READ} == expected
 
 
+def test_a_length_wins_over_the_other_way_to_give_it_in_a_file(fake: Any, file: Path) -> None:
+    file.write_text(REQUEST + 'images_seen = "240k"\n')
+    run("search", str(file))
+    assert (fake.called["epochs"], fake.called["images_seen"]) == (None, 240_000)
+    run("search", str(file), "--epochs", "9")
+    assert (fake.called["epochs"], fake.called["images_seen"]) == (9, None)
+    assert "images_seen" not in read_request(file, SEARCH, given={"epochs"})
+
+
 @pytest.mark.parametrize(
     ("line", "named"),
     [

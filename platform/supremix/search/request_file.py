@@ -9,7 +9,7 @@ from typing import Any
 
 from supremix.errors import SpecError, UnknownNameError
 from supremix.search.request.declaration import command_options
-from supremix.search.request.option import Command, Form, Option
+from supremix.search.request.option import OTHER_LENGTH, Command, Form, Option
 from supremix.search.request.values import PARSERS
 from supremix.search.serialization import restored
 from supremix.storage.paths import Address, read_bytes, to_path
@@ -59,7 +59,7 @@ def read_request(
             continue
         if name not in known:
             raise UnknownNameError(f"option in {address}", name, known)
-        if name not in given:
+        if name not in given and OTHER_LENGTH.get(name) not in given:
             values[name] = _read(known[name], value, stored=stored, address=str(address))
     return values
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from supremix.search.request.declaration import command_options
-from supremix.search.request.option import REQUIRED, Command, Option, with_flags
+from supremix.search.request.option import OTHER_LENGTH, REQUIRED, Command, Option, with_flags
 from supremix.search.request.values import PARSERS
 
 _TYPES: dict[str, Any] = {
@@ -35,8 +35,11 @@ def takes_options_of(
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(function)
-        def called(**given: Any) -> None:
+        def called(context: typer.Context, **given: Any) -> None:
             given.pop("request", None)
+            _give_one_length(context, given)
+            if takes_context:
+                given["context"] = context
             if given.pop("dry_run", False):
                 _print_request(command, given, check)
             else:
@@ -44,11 +47,8 @@ def takes_options_of(
 
         kind = inspect.Parameter.KEYWORD_ONLY
         options = command_options(command)
-        context = [
-            inspect.Parameter("context", kind, annotation=typer.Context)
-            for name in inspect.signature(function).parameters
-            if name == "context"
-        ]
+        takes_context = "context" in inspect.signature(function).parameters
+        context = inspect.Parameter("context", kind, annotation=typer.Context)
         parameters = [
             inspect.Parameter(
                 one.name,
@@ -58,7 +58,7 @@ def takes_options_of(
             )
             for one in options
         ]
-        vars(called)["__signature__"] = inspect.Signature([*context, *parameters])
+        vars(called)["__signature__"] = inspect.Signature([context, *parameters])
         return called
 
     return decorate
@@ -72,6 +72,14 @@ def given_on_command_line(context: typer.Context) -> set[str]:
 def _given(context: typer.Context, *origins: str) -> set[str]:
     sources = {name: context.get_parameter_source(name) for name in context.params}
     return {name for name, origin in sources.items() if origin and origin.name in origins}
+
+
+def _give_one_length(context: typer.Context, given: dict[str, Any]) -> None:
+    """Let a length on the command line win over the other way to give it, in a file."""
+    written = _given(context, "COMMANDLINE")
+    for name, other in OTHER_LENGTH.items():
+        if name in written and other not in written and other in given:
+            given[other] = None
 
 
 def _print_request(

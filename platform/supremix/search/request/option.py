@@ -43,6 +43,9 @@ Form = Literal[
 _FORMS: Mapping[str, Form] = {"int": "integer", "float": "number", "bool": "switch"}
 _NAME = re.compile(r"`(\w+)`")
 
+OTHER_LENGTH = {"epochs": "images_seen", "images_seen": "epochs"}
+"""The two options that give the length of a trial; one wins over the other in a file."""
+
 REQUIRED: Any = dataclasses.MISSING
 
 OPTIONAL = {"default": None, "type": "str | None"}
