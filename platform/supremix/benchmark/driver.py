@@ -22,11 +22,12 @@ from supremix.search.prepare import (
     keep_space,
     kept_identity,
     prepare_search,
-    settle_lengths,
 )
 from supremix.search.session import SearchSession
+from supremix.search.settling import settle_lengths
 from supremix.search.shared_session import SharedSession, named_part, shared_session
 from supremix.storage.retry import with_retries
+from supremix.tuning.study.scheduler import concurrent_studies
 from supremix_reports import MethodRun
 
 
@@ -87,7 +88,15 @@ def _prepare(grid: Grid, listen: Listener) -> list[PreparedSearch]:
                 prepare_search(cell.spec, cell.run, resources[cell.dataset], tell, grid.path)
             )
     studies = [found] if grid.sharing == "joint objective" else [[one] for one in found]
-    return [one for study in studies for one in settle_lengths(study)]
+    share = _concurrent(grid, found[0].plan.count) if grid.sharing == "in parallel" else 1
+    return [one for study in settle_lengths(studies, share=share) for one in study]
+
+
+def _concurrent(grid: Grid, worker_groups: int) -> int:
+    """Number of studies of a grid that share the worker groups at the same time."""
+    number, warm_start = len(grid.cells), bool(grid.specs[0].warm_start)
+    suited = concurrent_studies(worker_groups, number, warm_start=warm_start)
+    return min(number, grid.concurrent_studies(worker_groups) or suited)
 
 
 def _parts(grid: Grid, cells: Sequence[Cell]) -> list[str]:

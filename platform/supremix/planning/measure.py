@@ -17,6 +17,7 @@ import torch
 
 from supremix.cluster.resources import GPU_CONTEXT
 from supremix.errors import TrainingError
+from supremix.search.speed import short_run
 from supremix.training import Collective, Task, TrialRun, save_checkpoint
 from supremix.training.data.trial_data import TrialData
 
@@ -126,14 +127,9 @@ def _train(
     *,
     epochs: int,
 ) -> tuple[TrialRun, float]:
-    """A whole trial of so few epochs, half of them pretraining; and the seconds to build it."""
-    config = dict(config)
-    if "pretrain_share" in config:
-        config["pretrain_share"] = 0.5
+    """A whole trial of so few epochs; and the seconds to build it."""
     began = time.perf_counter()
-    run = TrialRun(
-        dataclasses.replace(task, epochs=epochs), config, collective=collective, device=device
-    )
+    run = short_run(collective, device, task, config, epochs=epochs)
     setup = time.perf_counter() - began
     while not run.done:
         run.advance()

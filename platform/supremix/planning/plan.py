@@ -21,12 +21,13 @@ from supremix.planning.problems import PlanProblem, disk_problems, free_space
 from supremix.planning.study_plan import CalibratedSearch, StudyPlan, plan_study, study_problems
 from supremix.progress.progress import Listener, Progress, silent
 from supremix.runs.folder import RunFolder
-from supremix.search.length import choose_epochs
+from supremix.search.length import choose_epochs, epochs_of
 from supremix.search.prepare import Resources, check_budget, find_resources, prepare_search
 from supremix.search.request.keywords import SearchKeywords
 from supremix.search.request.python import takes_options
 from supremix.search.search import Search
 from supremix.search.spec import SearchSpec
+from supremix.search.speed import fit_lengths, needs_fit
 from supremix.storage.paths import Address
 from supremix.training import Method
 from supremix.tuning.study.budget import HOUR
@@ -195,16 +196,39 @@ class _Planner:
         searches = [self._calibrated(*pair) for pair in zip(specs, resources, strict=True)]
         if joint:  # a trial begins with the datasets that cost the least
             searches.sort(key=lambda search: whole_trial([search.costs]).likely)
-            epochs = choose_epochs([search.trained_images for search in searches])
-            searches = [
-                dataclasses.replace(one, costs=dataclasses.replace(one.costs, epochs=epochs))
-                for one in searches
-            ]
         sharing = 1 if joint else _sharing(searches, groups.count)
+        searches = self._fitted(searches, joint, sharing)
         for group in [searches] if joint else [[search] for search in searches]:
             study = plan_study(group, groups, sharing=sharing)
             self._problems += study_problems(study, group, groups, self._nodes, sharing=sharing)
             yield study
+
+    def _fitted(
+        self, searches: Sequence[CalibratedSearch], joint: bool, sharing: int
+    ) -> list[CalibratedSearch]:
+        """The searches with trials as long as a budget of time has room for."""
+        found: list[CalibratedSearch] = []
+        for name in ("",) if joint else dict.fromkeys(search.dataset for search in searches):
+            own = [search for search in searches if joint or search.dataset == name]
+            studies = [own] if joint else [[one] for one in own]
+            seen = self._images_that_fit(studies, sharing)
+            for study in studies:
+                parts = [search.trained_images for search in study]
+                epochs = choose_epochs(parts) if seen is None else epochs_of(parts, seen)
+                found += [search.with_epochs(epochs) for search in study]
+        return found
+
+    def _images_that_fit(
+        self, studies: Sequence[Sequence[CalibratedSearch]], sharing: int
+    ) -> int | None:
+        """Images that trials see where a budget makes them shorter; None where none does."""
+        first = studies[0][0]
+        if not needs_fit([first.trained_images]):
+            return None
+        timed, plan = [[one.timed for one in study] for study in studies], first.resources.plan
+        fit = fit_lengths(timed, plan, worker_groups=plan.count / sharing)
+        self._listen(Progress(message=fit.words, warning=True))
+        return fit.images_seen
 
     def _calibrated(self, spec: SearchSpec, resources: Resources) -> CalibratedSearch:
         """One method on one dataset, checked as a search would be, and measured."""

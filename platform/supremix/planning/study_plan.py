@@ -26,6 +26,7 @@ from supremix.search.length import TrainedImages, length_of
 from supremix.search.prepare import Resources
 from supremix.search.prolonging import REDUCTION
 from supremix.search.spec import SearchSpec
+from supremix.search.speed import TimedImages
 from supremix.training.length import Length
 from supremix.tuning.simulation.cluster import SimulatedCluster
 from supremix.tuning.study.budget import HOUR, Budget
@@ -46,6 +47,16 @@ class CalibratedSearch:
     resources: Resources
     costs: TrialCosts
     trained_images: TrainedImages
+
+    def with_epochs(self, epochs: int) -> CalibratedSearch:
+        """The same with trials of so many epochs."""
+        return dataclasses.replace(self, costs=dataclasses.replace(self.costs, epochs=epochs))
+
+    @property
+    def timed(self) -> TimedImages:
+        """Its training images with the seconds of an epoch of each stage."""
+        seconds = {epoch.stage: epoch.seconds for epoch in self.calibration.default.epochs}
+        return TimedImages(images=self.trained_images, seconds=seconds)
 
     @property
     def calibration(self) -> Calibration:

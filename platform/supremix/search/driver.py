@@ -14,9 +14,10 @@ from supremix.errors import SearchFailedError
 from supremix.progress.progress import Listener, Progress, messages
 from supremix.runs.folder import RunFolder
 from supremix.search.final_evaluation import evaluate_all, write_tables
-from supremix.search.prepare import find_resources, kept_identity, prepare_search, settle_lengths
+from supremix.search.prepare import find_resources, kept_identity, prepare_search
 from supremix.search.prolonging import as_prolonged, prolong
 from supremix.search.session import SearchSession
+from supremix.search.settling import settle_lengths
 from supremix.search.shared_session import shared_session
 from supremix.search.spec import SearchSpec
 from supremix.tuning.ledger.ledger import SESSION
@@ -45,7 +46,7 @@ def run_search(
         ledger = session.ledger(run, tell)
         resources = find_resources(spec, tell, kept_identity(run))
         prepared = prepare_search(spec, run, resources, tell)
-        settled = settle_lengths([prepared])
+        [settled] = settle_lengths([[prepared]])
         if prolonged_to is not None:
             prolong(ledger, as_prolonged(settled[0], ledger.events), prolonged_to)
         searching = SearchSession(run, ledger, settled)

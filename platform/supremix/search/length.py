@@ -10,7 +10,7 @@ from supremix.runs.folder import RunFolder, read_json
 from supremix.search.effort import EFFORTS
 from supremix.search.spec import SearchSpec
 from supremix.storage.retry import storage_errors
-from supremix.training import get_method, make_config
+from supremix.training import Stage, get_method, make_config
 from supremix.training.length import Length, epochs_to_see, trial_length
 from supremix_datasets import Card
 
@@ -31,12 +31,14 @@ class TrainedImages:
     card: Card
     images: int
 
+    def stages(self, epochs: int) -> Sequence[Stage]:
+        """The stages of a trial of so many epochs."""
+        method = get_method(self.spec.method)
+        return method.stages(make_config(method, self.config), epochs=epochs, card=self.card)
+
     def length(self, epochs: int) -> Length:
         """The length of a trial of so many epochs."""
-        method = get_method(self.spec.method)
-        config = make_config(method, self.config)
-        stages = method.stages(config, epochs=epochs, card=self.card)
-        return trial_length(stages, self.images)
+        return trial_length(self.stages(epochs), self.images)
 
     def images_to_see(self, effort: str | None = None) -> int:
         """Images that a trial is to see where no epochs are given; see `choose_epochs`."""
@@ -57,11 +59,13 @@ def choose_epochs(parts: Sequence[TrainedImages], effort: str | None = None) -> 
     asked = parts[0].spec.epochs
     if asked is not None and effort is None:
         return asked
-    return epochs_to_see(
-        sum(part.images_to_see(effort) for part in parts),
-        lambda epochs: length_of(parts, epochs),
-        sum(part.images for part in parts),
-    )
+    return epochs_of(parts, sum(part.images_to_see(effort) for part in parts))
+
+
+def epochs_of(parts: Sequence[TrainedImages], images_seen: int) -> int:
+    """The fewest epochs in which a trial sees so many images, on all its datasets together."""
+    images = sum(part.images for part in parts)
+    return epochs_to_see(images_seen, lambda epochs: length_of(parts, epochs), images)
 
 
 def length_of(parts: Sequence[TrainedImages], epochs: int) -> Length:
@@ -69,8 +73,16 @@ def length_of(parts: Sequence[TrainedImages], epochs: int) -> Length:
     return sum((part.length(epochs) for part in parts), Length())
 
 
-def kept_epochs(run: RunFolder) -> int | None:
-    """The epochs of a trial in a run that has begun; None before."""
+def kept_length(run: RunFolder) -> dict[str, int | None]:
+    """The content of a run's `length.json`: epochs, steps, images seen; empty before it has begun.
+
+    Under ``fitted`` stand the images that a trial was to see, where a budget made it shorter.
+    """
     with storage_errors(str(run.length)):
         begun = run.length.is_file()
-    return read_json(run.length)["epochs"] if begun else None
+    return read_json(run.length) if begun else {}
+
+
+def kept_epochs(run: RunFolder) -> int | None:
+    """The epochs of a trial in a run that has begun; None before."""
+    return kept_length(run).get("epochs")

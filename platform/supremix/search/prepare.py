@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -255,26 +255,6 @@ def prepare_search(
     _describe(run, resources, len(fit))
     keep_space(run, space)
     return prepared
-
-
-def settle_lengths(prepared: Sequence[PreparedSearch]) -> list[PreparedSearch]:
-    """Write down the length of a study's trials, and say it.
-
-    Args:
-        prepared: The study's search, or that on each dataset of a joint objective: their trials
-            have the same number of epochs on each.
-
-    Returns:
-        The searches with that number of epochs; what was written down before stays.
-    """
-    kept = kept_epochs(prepared[0].run)
-    epochs = kept or choose_epochs([one.trained_images for one in prepared])
-    found = [one.with_epochs(epochs) for one in prepared]
-    for one in found:
-        write_json_once(one.run.length, dataclasses.asdict(one.length))
-        named = f" on {one.store.card.name}" if len(found) > 1 else ""
-        one.listen(Progress(message=f"a whole trial{named} is {one.length}", warning=True))
-    return found
 
 
 def _checked_configs(space: Space) -> list[dict[str, Any]]:

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from supremix.cluster import WorkerGroupPlan
+from supremix.search.effort import EFFORTS
+from supremix.search.length import TrainedImages, epochs_of
+from supremix.search.spec import SearchSpec
+from supremix.search.speed import WHOLE_TRIALS, Fit, TimedImages, fit_length, fit_lengths, needs_fit
+from supremix_datasets import get
+
+CARD = get("hc18").card
+PLAN = WorkerGroupPlan(count=2, workers=1, cpus=1, gpus=0.5)
+IMAGES = 600
+ALL = EFFORTS["standard"].images_of(IMAGES)
+
+
+def timed(seconds: float = 1.0, method: str = "l1", **options: Any) -> TimedImages:
+    spec = SearchSpec(dataset="hc18", method=method, **options)
+    images = TrainedImages(spec=spec, config={}, card=CARD, images=IMAGES)
+    return TimedImages(images=images, seconds={"pretrain": 2 * seconds, "regress": seconds})
+
+
+def fit(*parts: TimedImages, worker_groups: float = 2) -> Fit:
+    return fit_length(parts, PLAN, worker_groups=worker_groups)
+
+
+def whole_trials(part: TimedImages, seen: int | None, seconds: float) -> float:
+    epochs = epochs_of([part.images], ALL if seen is None else seen)
+    return seconds / part.trial(epochs)
+
+
+@pytest.mark.parametrize("method", ["l1", "supremix"])
+def test_trials_are_as_long_as_so_many_fit(method: str) -> None:
+    for time in (200.0, 700.0, 1599.0, 1601.0, 9000.0):
+        part = timed(method=method, time=time)
+        seen = fit(part).images_seen
+        assert (seen is None) == (WHOLE_TRIALS * part.trial(epochs_of([part.images], ALL))
+                                  <= 2 * time)  # fmt: skip
+        if seen is not None and seen > EFFORTS["quick"].images_seen + 2 * IMAGES:
+            assert whole_trials(part, seen, 2 * time) >= WHOLE_TRIALS
+            assert whole_trials(part, seen + 2 * IMAGES, 2 * time) < WHOLE_TRIALS
+
+
+def test_they_are_never_shorter_than_those_of_a_quick_search() -> None:
+    assert fit(timed(time=1.0)).images_seen == EFFORTS["quick"].images_of(IMAGES)
+    assert fit(timed(time=1.0, effort="quick")).images_seen == EFFORTS["quick"].images_of(IMAGES)
+
+
+def test_what_was_given_up_is_said_with_the_budget_that_would_do() -> None:
+    found = fit(timed(time=800.0))
+    assert found.images_seen == ALL // 2
+    assert found.words == (
+        "a trial sees 120,000 images instead of 240,000, as 8 of these would not fit the budget; "
+        "--time 27m would allow the whole length"
+    )
+    assert fit(timed(time=27 * 60.0)).images_seen is None
+    found = fit(timed(gpu_hours=0.1, trials=4))
+    assert "4 of these would not fit the budget; --gpu-hours 1 would" in found.words
+    assert fit(timed(time=4000.0)).words == (
+        "about 20 whole trials of 240,000 images seen fit the budget"
+    )
+
+
+def test_the_limit_that_is_reached_first_counts() -> None:
+    alone = fit(timed(gpu_hours=0.2)).images_seen
+    assert alone is not None
+    assert fit(timed(gpu_hours=0.2, time=10_000.0)).images_seen == alone
+    assert fit(timed(gpu_hours=100.0, time=800.0)).images_seen == ALL // 2
+
+
+def test_a_share_of_the_worker_groups_and_fewer_trials() -> None:
+    assert fit(timed(time=1600.0), worker_groups=1).images_seen == ALL // 2
+    assert fit(timed(time=800.0, trials=4)).images_seen is None
+
+
+def test_a_trial_on_several_datasets_takes_the_time_of_all() -> None:
+    one, two = timed(time=1600.0), timed(3.0, time=1600.0)
+    seen = fit(one, two).images_seen
+    assert seen == 2 * ALL // 4
+
+
+def test_methods_that_are_compared_see_what_fits_for_the_slowest() -> None:
+    studies = [[timed(time=800.0)], [timed(2.0, time=800.0)]]
+    assert fit_lengths(studies, PLAN, worker_groups=2).images_seen == ALL // 4
+
+
+@pytest.mark.parametrize(
+    ("options", "open_"),
+    [
+        ({"time": 60}, True),
+        ({"gpu_hours": 1}, True),
+        ({"trials": 4}, False),
+        ({"time": 60, "epochs": 4}, False),
+        ({"time": 60, "images_seen": 4000}, False),
+    ],
+)
+def test_a_length_that_is_given_is_kept(options: dict[str, Any], open_: bool) -> None:
+    assert needs_fit([timed(**options).images]) is open_
