@@ -23,4 +23,4 @@ SCHEDULES = ("warmup-stable-decay", "constant", "inverse-sqrt", "schedule-free",
 """Schedules of the learning rate by name, those of `supremix.training.steps.schedule`."""
 
 EFFORTS = ("quick", "standard", "thorough")
-"""Efforts by name, those of `supremix.search.effort`."""
+"""Efforts by name, those of `supremix.search.request.effort`."""

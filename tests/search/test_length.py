@@ -7,8 +7,8 @@ import pytest
 from supremix._choices import EFFORTS as NAMES
 from supremix.errors import SpecError
 from supremix.methods.registry import method_names
-from supremix.search.effort import EFFORTS
 from supremix.search.length import TrainedImages, choose_epochs, length_of
+from supremix.search.request.effort import EFFORTS
 from supremix.search.request.values import parse_count
 from supremix.search.spec import SearchSpec
 from supremix_datasets import get

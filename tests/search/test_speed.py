@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from supremix.cluster import WorkerGroupPlan
-from supremix.search.effort import EFFORTS
 from supremix.search.length import TrainedImages, epochs_of
+from supremix.search.request.effort import EFFORTS
 from supremix.search.spec import SearchSpec
 from supremix.search.speed import WHOLE_TRIALS, Fit, TimedImages, fit_length, fit_lengths, needs_fit
 from supremix_datasets import get

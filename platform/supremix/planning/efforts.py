@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from supremix.cluster import WorkerGroupPlan
 from supremix.planning.costs import TrialCosts, training_seconds
-from supremix.search.effort import EFFORTS
 from supremix.search.length import TrainedImages, choose_epochs, length_of
+from supremix.search.request.effort import EFFORTS
 from supremix.training.length import Length
 
 

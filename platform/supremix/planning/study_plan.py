@@ -21,10 +21,10 @@ from supremix.planning.costs import (
 from supremix.planning.efforts import EffortPlan, plan_effort
 from supremix.planning.estimate import Limit, SearchEstimate, estimate
 from supremix.planning.problems import PlanProblem, budget_problems, memory_problems
-from supremix.search.effort import EFFORTS
 from supremix.search.length import TrainedImages, length_of
 from supremix.search.prepare import Resources
 from supremix.search.prolonging import REDUCTION
+from supremix.search.request.effort import EFFORTS
 from supremix.search.spec import SearchSpec
 from supremix.search.speed import TimedImages
 from supremix.training.length import Length

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from supremix.runs.folder import RunFolder, read_json
-from supremix.search.effort import EFFORTS
+from supremix.search.request.effort import EFFORTS
 from supremix.search.spec import SearchSpec
 from supremix.storage.retry import storage_errors
 from supremix.training import Stage, get_method, make_config

@@ -13,8 +13,8 @@ import supremix_datasets
 from supremix.errors import SpecError, UnknownNameError
 from supremix.models import EncoderSpec
 from supremix.progress.webhook import check_url
-from supremix.search.effort import EFFORTS, Effort
 from supremix.search.request.declaration import MACHINE, Request
+from supremix.search.request.effort import EFFORTS, Effort
 from supremix.search.request.option import declared
 from supremix.search.request.values import to_option
 from supremix.search.serialization import plain, restored
