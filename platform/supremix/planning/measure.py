@@ -17,7 +17,7 @@ import torch
 
 from supremix.cluster.resources import GPU_CONTEXT
 from supremix.errors import TrainingError
-from supremix.search.speed import short_run
+from supremix.search.settling import short_run
 from supremix.training import Collective, Task, TrialRun, save_checkpoint
 from supremix.training.data.trial_data import TrialData
 

@@ -26,8 +26,8 @@ from supremix.search.prepare import Resources, check_budget, find_resources, pre
 from supremix.search.request.keywords import SearchKeywords
 from supremix.search.request.python import takes_options
 from supremix.search.search import Search
+from supremix.search.settling import fit_lengths, needs_fit
 from supremix.search.spec import SearchSpec
-from supremix.search.speed import fit_lengths, needs_fit
 from supremix.storage.paths import Address
 from supremix.training import Method
 from supremix.tuning.study.budget import HOUR

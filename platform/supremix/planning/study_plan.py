@@ -25,8 +25,8 @@ from supremix.search.length import TrainedImages, length_of
 from supremix.search.prepare import Resources
 from supremix.search.prolonging import REDUCTION
 from supremix.search.request.effort import EFFORTS
+from supremix.search.settling import TimedImages
 from supremix.search.spec import SearchSpec
-from supremix.search.speed import TimedImages
 from supremix.training.length import Length
 from supremix.tuning.simulation.cluster import SimulatedCluster
 from supremix.tuning.study.budget import HOUR, Budget

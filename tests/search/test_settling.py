@@ -7,8 +7,15 @@ import pytest
 from supremix.cluster import WorkerGroupPlan
 from supremix.search.length import TrainedImages, epochs_of
 from supremix.search.request.effort import EFFORTS
+from supremix.search.settling import (
+    WHOLE_TRIALS,
+    Fit,
+    TimedImages,
+    fit_length,
+    fit_lengths,
+    needs_fit,
+)
 from supremix.search.spec import SearchSpec
-from supremix.search.speed import WHOLE_TRIALS, Fit, TimedImages, fit_length, fit_lengths, needs_fit
 from supremix_datasets import get
 
 CARD = get("hc18").card
