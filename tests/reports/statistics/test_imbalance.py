@@ -204,7 +204,7 @@ TRIALS = pl.DataFrame(
         {
             "run": "r", "dataset": "d", "method": "l1", "trial": 0, "state": "finished",
             "error": 1.0, "r2": 0.5, "epochs": 2, "seconds": 1.0, "reason": None,
-            "replicate_of": None,
+            "replicate_of": None, "steps": 8, "images_seen": 64, "convergence": None,
             "config": "{}", "unit": "mm",
         }
     ]

@@ -21,6 +21,7 @@ PLATFORM = Path(supremix.__file__).parent
 DRAWS = {"statistics/bootstrap.py": "the resampling of groups"}
 QUANTILES = {
     "figures/model/regions.py": "edges of label regions",
+    "figures/plot.py": "the median that the top of an axis follows",
     "figures/search/marginals.py": "the spread of a forest's trees",
 }
 
