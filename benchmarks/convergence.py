@@ -2,8 +2,8 @@
 
     python benchmarks/convergence.py [--curves benchmarks/curves/long/trainings.parquet]
 
-The recording holds real trainings on `hc18`, `rsna-bone-age`, `oasis1` and phantoms, the validation
-error after every evaluated epoch. Each is cut at a quarter, three eighths and half of its length;
+The recording holds trainings on `hc18`, `rsna-bone-age` and OASIS-1, the validation error after every
+evaluated epoch. Each is cut at a quarter, three eighths and half of its length;
 from what is left `power_law_forecast` says how much the error falls until the training is twice as
 long, and the recording says how much it fell. Both are of the error averaged over an eighth of the
 longer training. `--record FILE…` writes the recording from JSON lines, a training each, with

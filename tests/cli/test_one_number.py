@@ -126,7 +126,7 @@ def test_every_view_of_a_run_says_whether_its_training_has_flattened(
     assert result.convergence.verdict == "cannot be said"
     assert result.best.convergence.startswith(
         "Whether the best training of l1 on hc18 has flattened cannot be said (fewer than 20 "
-        f"epochs were evaluated). To train longer: supremix search {run.path}/spec.json"
+        f"epochs were evaluated). To train longer: supremix search --resume {run.path} --epochs 2"
     )
     assert result.best.convergence in shown.file.getvalue()  # type: ignore[attr-defined]
     assert named in (tmp_path / "run" / "summary.md").read_text()
