@@ -2,9 +2,9 @@
 
     python benchmarks/convergence.py [--curves benchmarks/curves/long/trainings.parquet]
 
-The recording holds trainings on `hc18`, `rsna-bone-age` and OASIS-1, the validation error after every
-evaluated epoch. Each is cut at a quarter, three eighths and half of its length;
-from what is left `power_law_forecast` says how much the error falls until the training is twice as
+The recording holds trainings on `hc18`, `rsna-bone-age` and OASIS-1, the validation error after
+every evaluated epoch. Each is cut at a quarter, three eighths and half of its length; from what is
+left `power_law_forecast` says how much the error falls until the training is twice as
 long, and the recording says how much it fell. Both are of the error averaged over an eighth of the
 longer training. `--record FILE…` writes the recording from JSON lines, a training each, with
 dataset, method, schedule, averaging, seed, epochs and its rows of the table `curves`.
