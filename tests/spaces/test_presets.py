@@ -153,7 +153,7 @@ def test_a_large_batch_leaves_an_epoch_four_steps(
 @pytest.mark.parametrize(
     ("method", "name", "rate"), [("l1", "lr", 4e-3), ("rnc", "finetune_lr", 3e-3)]
 )
-def test_volumes_have_half_the_rates(method: str, name: str, rate: float) -> None:
+def test_volumes_have_a_quarter_of_the_rates(method: str, name: str, rate: float) -> None:
     flat, deep = (
         space_for(method, window=5.0, label_bin=1.0, train_size=100, volumes=volumes)[name]
         for volumes in (False, True)
@@ -161,8 +161,8 @@ def test_volumes_have_half_the_rates(method: str, name: str, rate: float) -> Non
     assert isinstance(flat, Float)
     assert isinstance(deep, Float)
     assert flat.default == rate
-    halves = (flat.low / 2, flat.high / 2, rate / 2)
-    assert (deep.low, deep.high, deep.default) == pytest.approx(halves)
+    lower = (flat.low / 4, flat.high / 2, rate / 4)
+    assert (deep.low, deep.high, deep.default) == pytest.approx(lower)
 
 
 def test_l1_searches_what_it_has() -> None:

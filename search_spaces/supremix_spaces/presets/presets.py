@@ -34,7 +34,7 @@ def space_for(
             and none larger than the default leaves an epoch only a few steps.
         label_scale: Distance of labels that counts as one in weights and kernels, in the task's
             unit, above 0; None takes the label bin.
-        volumes: Whether the images have three axes, volumes or videos, which want half the
+        volumes: Whether the images have three axes, volumes or videos, which want lower
             learning rates.
 
     Raises:
