@@ -1,11 +1,17 @@
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from supremix.cluster import WorkerGroupPlan
-from supremix.search.length import TrainedImages, epochs_of
+from supremix.runs.folder import RunFolder
+from supremix.search import settling
+from supremix.search.length import TrainedImages, epochs_of, kept_length
+from supremix.search.prepare import PreparedSearch
 from supremix.search.request.effort import EFFORTS
 from supremix.search.settling import (
     WHOLE_TRIALS,
@@ -14,9 +20,12 @@ from supremix.search.settling import (
     fit_length,
     fit_lengths,
     needs_fit,
+    settle_lengths,
 )
 from supremix.search.spec import SearchSpec
+from supremix.training import Task
 from supremix_datasets import get
+from supremix_spaces import space_for
 
 CARD = get("hc18").card
 PLAN = WorkerGroupPlan(count=2, workers=1, cpus=1, gpus=0.5)
@@ -106,3 +115,43 @@ def test_methods_that_are_compared_see_what_fits_for_the_slowest() -> None:
 )
 def test_a_length_that_is_given_is_kept(options: dict[str, Any], open_: bool) -> None:
     assert needs_fit([timed(**options).images]) is open_
+
+
+def prepared(folder: Path, method: str) -> PreparedSearch:
+    spec = SearchSpec(dataset="hc18", method=method, time=800.0)
+    store: Any = SimpleNamespace(card=CARD)
+    run = RunFolder(folder / method)
+    run.create(spec.to_dict())
+    return PreparedSearch(
+        spec=spec,
+        run=run,
+        store=store,
+        plan=PLAN,
+        task=Task(store="/store", method=method),
+        space=space_for(
+            method, window=CARD.window, label_bin=CARD.label_bin, train_size=IMAGES,
+            label_scale=CARD.label_scale,
+        ),
+        labels=np.arange(float(IMAGES)),
+        reference=1.0,
+        grid_path=run.path,
+        listen=lambda _: None,
+    )  # fmt: skip
+
+
+def test_what_was_settled_stays_and_holds_for_a_method_that_is_added(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def seconds(*_: Any) -> dict[str, float]:
+        return {"pretrain": 2.0, "regress": 1.0}
+
+    monkeypatch.setattr(settling, "run_once", seconds)
+    l1 = prepared(tmp_path, "l1")
+    [[first]] = settle_lengths([[l1]])
+    assert first.length.images_seen == ALL // 2
+    assert kept_length(l1.run)["epochs"] == first.task.epochs == 200
+
+    monkeypatch.delattr(settling, "run_once")  # nothing is timed again
+    [[again], [added]] = settle_lengths([[l1], [prepared(tmp_path, "supremix")]])
+    assert again.task.epochs == 200
+    assert 0 <= added.length.images_seen - ALL // 2 < 2 * IMAGES
