@@ -21,7 +21,7 @@ from ray.util import placement_group_table
 
 from supremix.cluster.ray_private import COORDINATOR, living_actors
 from supremix.runs.folder import RunFolder
-from supremix.search.prolonging import REDUCTION
+from supremix.search.prolonging import MOST, REDUCTION
 from supremix.storage.paths import children, to_path
 from supremix.tuning.ledger.ledger import read_events
 from supremix.tuning.ledger.records import prolonged_trials, read_records
@@ -207,6 +207,6 @@ def assert_nothing_left(cpus: float = 2) -> None:
 def assert_prolongable_alone(run: str) -> None:
     """No checkpoints are left but of the trials that deserve more epochs."""
     records = read_records(read_events(RunFolder(run).ledger)).values()
-    kept = {f"{record.number:05d}" for record in prolonged_trials(records, REDUCTION)}
+    kept = {f"{record.number:05d}" for record in prolonged_trials(records, REDUCTION, MOST)}
     files = list(children(to_path(f"{run}/checkpoints")))
     assert {file.name.split(".")[0] for file in files} == kept

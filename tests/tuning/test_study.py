@@ -17,7 +17,12 @@ import pytest
 
 from supremix.errors import RunFolderError
 from supremix.tuning.ledger.ledger import PROLONGED, Ledger
-from supremix.tuning.ledger.records import compared_record, prolonged_trials, read_records
+from supremix.tuning.ledger.records import (
+    TrialRecord,
+    compared_record,
+    prolonged_trials,
+    read_records,
+)
 from supremix.tuning.pruners.halving import SuccessiveHalving
 from supremix.tuning.pruners.none import NoPruning
 from supremix.tuning.simulation.memory_ledger import MemoryLedger
@@ -296,7 +301,7 @@ def test_a_ledger_written_under_other_rules_is_refused(tmp_path: Path) -> None:
 def prolong(folder: Path, epochs: int) -> set[int]:
     """Prolong a search's trials, of which one in three went back by two epochs."""
     with Ledger(folder / "ledger.jsonl") as ledger:
-        chosen = prolonged_trials(read_records(ledger.events).values(), 3.0)
+        chosen = prolonged_trials(read_records(ledger.events).values(), 3.0, 16)
         kept = {str(r.number): EPOCHS - 2 * (r.number % 3 == 0) for r in chosen}
         ledger.append(PROLONGED, epochs=epochs, trials=kept)
     return {record.number for record in chosen}
@@ -345,3 +350,14 @@ def test_a_search_that_is_killed_while_it_is_prolonged_ends_like_an_undisturbed_
         run(tmp_path / "torn", epochs=13, delays=1, total=2 * EPOCHS, **more)
     run(tmp_path / "torn", delays=2, total=2 * EPOCHS, **more)
     assert table(tmp_path / "torn", **more) == table(tmp_path / "whole", **more)
+
+
+@pytest.mark.parametrize(("most", "chosen"), [(16, {0, 6, 7, 8, 9}), (2, {0, 8, 9})])
+def test_no_more_than_so_many_are_prolonged_the_defaults_and_finalists_aside(
+    most: int, chosen: set[int]
+) -> None:
+    records = [
+        TrialRecord(number=n, config={}, rows=[{"error": 20.0 - n}], state="finished")
+        for n in range(10)
+    ]
+    assert {record.number for record in prolonged_trials(records, 3.0, most)} == chosen

@@ -23,7 +23,7 @@ from supremix.planning.estimate import Limit, SearchEstimate, estimate
 from supremix.planning.problems import PlanProblem, budget_problems, memory_problems
 from supremix.search.length import TrainedImages, length_of
 from supremix.search.prepare import Resources
-from supremix.search.prolonging import REDUCTION
+from supremix.search.prolonging import MOST, REDUCTION
 from supremix.search.request.effort import EFFORTS
 from supremix.search.settling import TimedImages
 from supremix.search.spec import SearchSpec
@@ -261,7 +261,7 @@ def _bytes(
     # Of the trials under way, of the finalists (or the best trial and the defaults), of the test.
     kept = plan.count + max(2, found.replicates) + (spec.test_seeds if spec.test else 0)
     # Those that can be prolonged stay; of two stages there are two, at the end and between them.
-    prolongable = math.ceil(found.trials / REDUCTION) + found.replicates
+    prolongable = min(math.ceil(found.trials / REDUCTION), MOST) + found.replicates
     kept = 2 * (kept + prolongable) if len(searches) == 1 else kept
     whole = len(searches) * searches[0].costs.epochs
     epochs = found.epochs.likely + (found.replicates + 1) * whole

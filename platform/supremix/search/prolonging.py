@@ -13,6 +13,9 @@ from supremix.tuning.ledger.records import TrialRecord, prolonged_trials, rankin
 REDUCTION = 3.0
 """The best one in so many finished trials is prolonged, as at a rung of the halving."""
 
+MOST = 16
+"""Trials that are prolonged at most, the finalists aside: their checkpoints are kept."""
+
 
 def as_prolonged(prepared: PreparedSearch, events: Iterable[Event]) -> PreparedSearch:
     """A prepared search whose trainings are as long as its trials by now."""
@@ -20,7 +23,7 @@ def as_prolonged(prepared: PreparedSearch, events: Iterable[Event]) -> PreparedS
     return prepared.with_epochs(longer[-1]) if longer else prepared
 
 
-def kept_epochs(prepared: PreparedSearch, record: TrialRecord) -> int:
+def branch_of(prepared: PreparedSearch, record: TrialRecord) -> int:
     """Epochs of a trial that are kept when it is prolonged; 0 where it cannot be."""
     method = get_method(prepared.spec.resolve_method())
     config, epochs = make_config(method, record.config), prepared.task.epochs
@@ -29,12 +32,12 @@ def kept_epochs(prepared: PreparedSearch, record: TrialRecord) -> int:
 
 def prolongable(prepared: PreparedSearch, records: Iterable[TrialRecord]) -> dict[str, int]:
     """The trials that deserve more epochs and can have them, with the epochs that are kept."""
-    kept = {str(one.number): kept_epochs(prepared, one) for one in _deserving(records)}
+    kept = {str(one.number): branch_of(prepared, one) for one in _deserving(records)}
     return {number: epochs for number, epochs in kept.items() if epochs}
 
 
 def _deserving(records: Iterable[TrialRecord]) -> list[TrialRecord]:
-    return prolonged_trials(records, REDUCTION)
+    return prolonged_trials(records, REDUCTION, MOST)
 
 
 def prolong(ledger: Ledger, prepared: PreparedSearch, epochs: int) -> None:

@@ -108,18 +108,22 @@ def apply_event(records: dict[int, TrialRecord], event: Event) -> None:
                 record.reason = f"behind the trials that were prolonged to {event['epochs']} epochs"
 
 
-def prolonged_trials(records: Iterable[TrialRecord], reduction: float) -> list[TrialRecord]:
+def prolonged_trials(
+    records: Iterable[TrialRecord], reduction: float, most: int
+) -> list[TrialRecord]:
     """The finished trials that deserve more epochs, and their replicates.
 
     Args:
         records: All trials.
         reduction: The best 1/reduction of the finished trials of the search do, with the defaults,
             and the finalists, which were trained with new seeds.
+        most: Number of trials at most, defaults and finalists aside.
     """
     known = list(records)
     ranked = [record.number for record in ranking(known)]
     finalists = {record.replicate_of for record in known} | {DEFAULTS}
-    chosen = {*ranked[: math.ceil(len(ranked) / reduction)], *(finalists & set(ranked))}
+    count = min(math.ceil(len(ranked) / reduction), most)
+    chosen = {*ranked[:count], *(finalists & set(ranked))}
     return [
         record
         for record in known
