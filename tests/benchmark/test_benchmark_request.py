@@ -86,7 +86,7 @@ def test_the_reference_is_a_baseline_unless_one_is_named(
         ({"reference": "rnc"}, "one of the methods supremix, l1; got 'rnc'"),
         ({"sources": {"hc18": "x"}}, "sources for hc18, which are not among the datasets"),
         ({"overrides": ("temprature=1",)}, "'temprature'.*'temperature'"),
-        ({"trials": None}, "needs a budget"),
+        ({"trials": 0}, "trials has to be at least 1; got 0"),
     ],
 )
 def test_a_wrong_request_says_what_to_write(more: dict[str, Any], message: str) -> None:

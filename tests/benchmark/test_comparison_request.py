@@ -57,7 +57,7 @@ def test_a_file_of_settings_goes_to_the_methods_that_have_them(tmp_path: Path) -
         ),
         ((), {"overrides": ("temprature=1",)}, r"unknown parameter.*'temprature'.*'temperature'"),
         ((), {"space": Space({"lr": Fixed(0.1)})}, "a Space is one method's"),
-        ((), {"trials": None}, "needs a budget"),
+        ((), {"trials": 0}, "trials has to be at least 1; got 0"),
     ],
 )
 def test_a_wrong_request_says_what_to_write(

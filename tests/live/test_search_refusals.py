@@ -56,9 +56,9 @@ class TestWithoutRay:
         with pytest.raises(SpecError, match=r"unknown precision 'fp61'.*'fp16'"):
             search(tmp_path, heads, precision="fp61")
 
-    def test_no_budget(self, tmp_path: Path, heads: str) -> None:
-        with pytest.raises(SpecError, match="give trials, time, GPU hours"):
-            search(tmp_path, heads, trials=None)
+    def test_a_budget_of_nothing(self, tmp_path: Path, heads: str) -> None:
+        with pytest.raises(SpecError, match="trials has to be at least 1; got 0"):
+            search(tmp_path, heads, trials=0)
 
     def test_a_run_folder_that_is_not_empty(self, tmp_path: Path, heads: str) -> None:
         (tmp_path / "run").mkdir()

@@ -26,5 +26,8 @@ class CountedRun:
     def state(self) -> dict[str, Any]:
         return {"epoch": self.epoch}
 
+    def continues(self, state: Any) -> bool:
+        return True
+
     def load(self, state: dict[str, Any]) -> None:
         self.history = [{"epoch": epoch + 1} for epoch in range(state["epoch"])]

@@ -61,7 +61,7 @@ class SearchSession:
     ) -> None:
         self.run, self.ledger = run, ledger
         self.prepared = tuple(as_prolonged(one, ledger.events) for one in prepared)
-        self._planned = prepared[0].task.epochs
+        self._as_planned = prepared[0]
         self.unit = unit or self.prepared[0].store.card.unit
         self.study: Study | None = None
         self.writing = threading.Lock()
@@ -105,7 +105,7 @@ class SearchSession:
             )
             for prepared in self.prepared
         ]
-        rungs = self.spec.stopping_rule().rungs(self._planned, len(self.prepared))
+        rungs = self.spec.stopping_rule().rungs(self._as_planned.task.epochs, len(self.prepared))
         return TrialTemplate(
             run=self.run.name,
             tasks=tuple(tasks),
@@ -129,7 +129,7 @@ class SearchSession:
             seed=self.spec.seed,
             ledger=_LoggedLedger(self.ledger, self._logs),
             config=self.spec.study_config(
-                epochs=self._planned,
+                epochs=self._as_planned.task.epochs,
                 datasets=len(self.prepared),
                 parallel=parallel_trials(*self._first_session(concurrent)),
                 gpus=self.first.plan.group_gpus,
