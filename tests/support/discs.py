@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from supremix.models import EncoderSpec
-from supremix.training import Task
+from supremix.training import Task, TrialRun
 from supremix_datasets.cards.augmentation import Augmentation
 from supremix_datasets.cards.card import Card
 from supremix_datasets.cards.covariate import Covariate
@@ -99,3 +99,11 @@ def task(store: Store) -> Task:
     return Task(
         store=store.path, method="l1", encoder=EncoderSpec(width=4), epochs=3, seed=3, threads=1
     )
+
+
+def pictures_of(run: TrialRun, folder: Path, split: str) -> tuple[list[str], list[float]]:
+    """The files of a split's discs, and the size of a pixel in each."""
+    index, positions = run.data.store.index, run.data.positions(split)
+    names = index[positions.tolist()]["id"].to_list()
+    files = [next(folder.glob(f"{name}_*.npy")) for name in names]
+    return [str(file) for file in files], [float(file.stem.split("_")[2]) for file in files]

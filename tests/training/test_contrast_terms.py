@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from discs import pictures_of
 
 from supremix.losses import ExpLoss, RnCLoss, SupConLoss, SupReMixLoss, YAwareLoss
 from supremix.methods.contrast_terms import CONTRAST_TERMS
@@ -118,11 +119,9 @@ def test_a_model_predicts_without_its_projection(
     run.advance()
     run.export(tmp_path)
     model = TrainedModel.load(tmp_path, dataset=discs)
-    index, positions = run.data.store.index, run.data.positions("test")
-    names = index[positions.tolist()]["id"].to_list()
-    files = [next(disc_folder.glob(f"{name}_*.npy")) for name in names]
-    sizes = [float(file.stem.split("_")[2]) for file in files]
-    found = model.predict([str(file) for file in files], pixel_size=sizes)
+    positions = run.data.positions("test")
+    files, sizes = pictures_of(run, disc_folder, "test")
+    found = model.predict(files, pixel_size=sizes)
     assert found == pytest.approx(run.predict(positions), rel=1e-4)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from discs import pictures_of
 from torch import Tensor, nn
 from worker_group import begin_on_workers
 
@@ -302,11 +303,9 @@ def test_a_model_with_bins_predicts_what_its_run_predicts(
     run.advance()
     run.export(tmp_path)
     model = TrainedModel.load(tmp_path, dataset=discs)
-    index, positions = run.data.store.index, run.data.positions("test")
-    names = index[positions.tolist()]["id"].to_list()
-    files = [next(disc_folder.glob(f"{name}_*.npy")) for name in names]
-    sizes = [float(file.stem.split("_")[2]) for file in files]
-    found = model.predict([str(file) for file in files], pixel_size=sizes)
+    positions = run.data.positions("test")
+    files, sizes = pictures_of(run, disc_folder, "test")
+    found = model.predict(files, pixel_size=sizes)
     np.testing.assert_allclose(found, run.predict(positions), rtol=1e-4)
     if flips:
         # The mean of the predictions of four views, not the prediction of their mean.

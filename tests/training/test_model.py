@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from discs import pictures_of
 from torch import nn
 
 from supremix._errors import ModelError
@@ -24,10 +25,9 @@ def run(task: Task) -> TrialRun:
 
 
 def files(run: TrialRun, folder: Path) -> tuple[list[str], list[float]]:
-    """Files of the test split, and the pixel sizes in their names."""
-    ids = run.evaluate("test")["id"][:4]
-    paths = [next(folder.glob(f"{name}_*.npy")) for name in ids]
-    return [str(p) for p in paths], [float(p.stem.split("_")[2]) for p in paths]
+    """Files of the first four of the test split, and their pixel sizes."""
+    paths, sizes = pictures_of(run, folder, "test")
+    return paths[:4], sizes[:4]
 
 
 @pytest.mark.parametrize("flips", [False, True])

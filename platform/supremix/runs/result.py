@@ -14,7 +14,7 @@ from supremix.errors import RunFolderError
 from supremix.runs.folder import RunFolder
 from supremix.storage.paths import Address
 from supremix.training import TrainedModel
-from supremix.tuning.ledger.ledger import FINAL, read_events, since_prolonged
+from supremix.tuning.ledger.ledger import conclusion, read_events
 from supremix.tuning.ledger.records import read_records
 from supremix_reports import (
     Convergence,
@@ -98,11 +98,13 @@ class Result(Displayed, RunTables):
         run.read_spec()
         self.path = run.path
         self._events = read_events(run.ledger)
-        if not any(event["event"] == FINAL for event in since_prolonged(self._events)):
+        final = conclusion(self._events)
+        if final is None:
             raise RunFolderError(
                 f"the search in {self.path} is not concluded; resume it with "
                 f"supremix search --resume {self.path}"
             )
+        self._best_number: int = final["trial"]
 
     def facts(self) -> dict[str, str]:
         """What was searched, the error of the best hyperparameters, and how the defaults compare.
@@ -144,9 +146,8 @@ class Result(Displayed, RunTables):
     def best(self) -> Best:
         """The best hyperparameters."""
         records = read_records(self._events)
-        final = [event for event in self._events if event["event"] == FINAL][-1]
-        record, interval = records.get(final["trial"]), self.test or self.validation
-        new_seeds = any(r.replicate_of == final["trial"] for r in records.values())
+        record, interval = records.get(self._best_number), self.test or self.validation
+        new_seeds = any(r.replicate_of == self._best_number for r in records.values())
         error = best_error(self.mae, new_seeds=new_seeds)
         if record is None or interval is None or error is None:
             raise RunFolderError(f"the ledger of {self.path} has no finished trial.")

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from supremix.errors import SpecError
 from supremix.search.prepare import PreparedSearch
 from supremix.training import branch_epoch, get_method, make_config
-from supremix.tuning.ledger.ledger import FINAL, PROLONGED, Event, Ledger, since_prolonged
+from supremix.tuning.ledger.ledger import PROLONGED, Event, Ledger, conclusion
 from supremix.tuning.ledger.records import TrialRecord, prolonged_trials, ranking, read_records
 
 REDUCTION = 3.0
@@ -53,7 +53,7 @@ def prolong(ledger: Ledger, prepared: PreparedSearch, epochs: int) -> None:
             depends from the start on the length that it was planned for.
     """
     now = prepared.task.epochs
-    if not any(event["event"] == FINAL for event in since_prolonged(ledger.events)):
+    if conclusion(ledger.events) is None:
         raise SpecError(
             "only the trials of a finished search can be prolonged. Finish this one first: resume "
             "it without epochs."

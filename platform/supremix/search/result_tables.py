@@ -21,6 +21,7 @@ from supremix.tuning.ledger.ledger import (
     TRIAL,
     Event,
     Ledger,
+    conclusion,
     read_events,
     since_prolonged,
 )
@@ -107,7 +108,7 @@ def prediction_files(events: Sequence[Event], dataset: str) -> list[str]:
         The names of the files, which lie in the folder ``predictions`` of the dataset's run; none
         before the best trial is named.
     """
-    final = _final(events)
+    final = conclusion(events)
     if final is None:
         return []
     tested = [
@@ -123,7 +124,7 @@ def prediction_files(events: Sequence[Event], dataset: str) -> list[str]:
 def _defaults(prepared: PreparedSearch, events: Sequence[Event]) -> list[Row]:
     """The best hyperparameters against the defaults; where these are best, the best others."""
     card = prepared.store.card
-    final = _final(events)
+    final = conclusion(events)
     compared = None if final is None else final["compared"]
     if final is None or compared is None:
         return []
@@ -132,10 +133,6 @@ def _defaults(prepared: PreparedSearch, events: Sequence[Event]) -> list[Row]:
         for one in sorted((final, compared), key=lambda one: one["trial"])
     )
     return [defaults_row(found, defaults, unit=card.unit)]
-
-
-def _final(events: Sequence[Event]) -> Event | None:
-    return next((e for e in reversed(since_prolonged(events)) if e["event"] == FINAL), None)
 
 
 def _predictions(run: RunFolder, files: Iterable[str]) -> pl.DataFrame:

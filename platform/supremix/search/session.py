@@ -23,12 +23,12 @@ from supremix.search.prepare import PreparedSearch
 from supremix.search.prolonging import as_prolonged, prolongable
 from supremix.search.spec import SearchSpec
 from supremix.tuning.ledger.ledger import (
-    FINAL,
     SESSION,
     TESTED,
     WARM_START,
     Event,
     Ledger,
+    conclusion,
     since_prolonged,
 )
 from supremix.tuning.ledger.records import TrialRecord, read_records, trial_key
@@ -143,14 +143,14 @@ class SearchSession:
     @property
     def best(self) -> TrialRecord | None:
         """The trial with the best hyperparameters, once all have ended; None if none finished."""
-        final = self._last(FINAL)
+        final = conclusion(self.ledger.events)
         if final is not None:
             return read_records(self.ledger.events).get(final["trial"])
         return self.study.best if self.study is not None else None
 
     @property
     def _best_number(self) -> int | None:
-        final = self._last(FINAL)
+        final = conclusion(self.ledger.events)
         if final is not None:
             return final["trial"]
         best = None if self.study is None else self.study.best
@@ -165,7 +165,7 @@ class SearchSession:
     @property
     def is_validated(self) -> bool:
         """Whether the best trial is named, and its validation split predicted."""
-        return self._last(FINAL) is not None
+        return conclusion(self.ledger.events) is not None
 
     def is_tested(self, seed: int, index: int = 0) -> bool:
         """Whether the best hyperparameters were tested with a seed, on the dataset of an index."""
@@ -182,11 +182,6 @@ class SearchSession:
         datasets = range(len(self.prepared))
         return self.is_validated and all(
             self.is_tested(seed, index) for seed in self.test_seeds for index in datasets
-        )
-
-    def _last(self, kind: str) -> Event | None:
-        return next(
-            (e for e in reversed(since_prolonged(self.ledger.events)) if e["event"] == kind), None
         )
 
     def watch(self, number: int | None, log: str) -> None:

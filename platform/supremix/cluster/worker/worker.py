@@ -241,9 +241,10 @@ class TrialWorker:
         self._saved = run.epoch
         if self._collective.rank == 0:
             with self._within(request, "checkpoint", STORAGE_LIMIT):
-                self._checkpointer.save(run.state(), request.checkpoint)
+                state = run.state()
+                self._checkpointer.save(state, request.checkpoint)
                 if isinstance(run, TrialRun) and run.epoch == run.branch < run.total:
-                    self._checkpointer.save(run.state(), request.branch_checkpoint)
+                    self._checkpointer.save(state, request.branch_checkpoint)
 
     def _wait_for_checkpoint(self, request: WorkerRequest) -> None:
         """Wait until the checkpoint is written, on all ranks alike."""

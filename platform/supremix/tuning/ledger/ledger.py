@@ -71,6 +71,12 @@ def since_prolonged(events: Sequence[Event]) -> Sequence[Event]:
     return events
 
 
+def conclusion(events: Sequence[Event]) -> Event | None:
+    """The last conclusion of a search, unless its trials were prolonged since then."""
+    last = next((e for e in reversed(events) if e["event"] in (FINAL, PROLONGED)), None)
+    return last if last is not None and last["event"] == FINAL else None
+
+
 def parse_event(line: bytes, where: str) -> Event:
     """Read a line of a ledger; `where` says which line of which ledger."""
     try:
