@@ -104,7 +104,7 @@ def test_every_room_of_the_rules_exists(room: str) -> None:
         ("supremix.models.heads", "from supremix.training.task import Task"),
         ("supremix.training.run", "from supremix.search import engine"),
         ("supremix.training.run", "import ray.train"),
-        ("supremix.cli.commands.search", "from ray import tune"),
+        ("supremix.cli.commands.searches.search", "from ray import tune"),
         ("supremix.search.search", "import ray"),
         ("supremix.tuning.study.study", "import ray"),
         ("supremix.search.search", "import optuna"),

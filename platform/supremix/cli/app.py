@@ -13,21 +13,21 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from supremix.cli.commands.benchmark import benchmark
-from supremix.cli.commands.check import check
-from supremix.cli.commands.compare import compare
-from supremix.cli.commands.dashboard import dashboard
-from supremix.cli.commands.datasets import datasets, phantom
-from supremix.cli.commands.evaluate import evaluate
-from supremix.cli.commands.joint import joint
-from supremix.cli.commands.plan import plan
-from supremix.cli.commands.predict import predict
-from supremix.cli.commands.prepare import prepare
-from supremix.cli.commands.report import report
-from supremix.cli.commands.results import results
-from supremix.cli.commands.search import search
-from supremix.cli.commands.status import status
-from supremix.cli.commands.watch import watch
+from supremix.cli.commands.data.check import check
+from supremix.cli.commands.data.datasets import datasets, phantom
+from supremix.cli.commands.data.prepare import prepare
+from supremix.cli.commands.models.evaluate import evaluate
+from supremix.cli.commands.models.predict import predict
+from supremix.cli.commands.monitoring.dashboard import dashboard
+from supremix.cli.commands.monitoring.status import status
+from supremix.cli.commands.monitoring.watch import watch
+from supremix.cli.commands.reports.compare import compare
+from supremix.cli.commands.reports.report import report
+from supremix.cli.commands.reports.results import results
+from supremix.cli.commands.searches.benchmark import benchmark
+from supremix.cli.commands.searches.joint import joint
+from supremix.cli.commands.searches.plan import plan
+from supremix.cli.commands.searches.search import search
 from supremix.cli.streams import accept_any_text
 
 FAILED = 1

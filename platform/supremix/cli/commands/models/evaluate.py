@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from supremix.cli.commands.predict import Batch, Device, Quiet, Workers, chosen_device
+from supremix.cli.commands.models.predict import Batch, Device, Quiet, Workers, chosen_device
 from supremix.cli.views.progress import Display, ProgressConsole
 from supremix.cli.views.search import (
     errors_table,

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from supremix.cli.commands.report import Paths, Runs, Split, show_problems
+from supremix.cli.commands.reports.report import Paths, Runs, Split, show_problems
 from supremix.cli.views.search import line_table
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.live import Live
 
-from supremix.cli.commands.status import Run
+from supremix.cli.commands.monitoring.status import Run
 from supremix.cli.views.search import print_plain
 from supremix.cli.views.status import status_view, trials_text
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from supremix.cli.commands.status import Run
+from supremix.cli.commands.monitoring.status import Run
 
 
 def dashboard(

@@ -1,0 +1,1 @@
+"""The commands about datasets and their images."""

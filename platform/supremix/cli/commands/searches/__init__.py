@@ -1,0 +1,1 @@
+"""The commands that search, or say what a search would cost."""
