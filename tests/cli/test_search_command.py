@@ -23,7 +23,7 @@ def run(*words: str) -> int:
 def test_every_option_reaches_the_search(fake: Any) -> None:
     code = run(
         "search", "--dataset", "hc18", "--source", "there", "--method", "l1", "--trials", "4",
-        "--effort", "quick", "--images-seen", "1.2M",
+        "--effort", "quick", "--images-seen", "1.2M", "--final-images-seen", "2M",
         "--time", "1h", "--epochs", "9", "--seed", "3", "--space", "s.toml", "--set", "lr=0.1",
         "--set", "window=3,5", "--point", "lr=0.2,window=5",
         "--workers", "2", "--concurrent-trials", "3",
@@ -44,7 +44,7 @@ def test_every_option_reaches_the_search(fake: Any) -> None:
     assert code == 0
     assert fake.called == {
         "dataset": "hc18", "source": "there", "method": "l1", "trials": 4, "time": 3600.0,
-        "effort": "quick", "images_seen": 1_200_000,
+        "effort": "quick", "images_seen": 1_200_000, "final_images_seen": 2_000_000,
         "epochs": 9, "seed": 3, "space": "s.toml", "overrides": ("lr=0.1", "window=3,5"),
         "points": ("lr=0.2,window=5",),
         "workers": 2, "concurrent_trials": 3, "cpus_per_worker": 1.5, "gpus_per_worker": 0.5,

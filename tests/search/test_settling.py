@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -8,9 +9,10 @@ import numpy as np
 import pytest
 
 from supremix.cluster import WorkerGroupPlan
+from supremix.errors import SpecError
 from supremix.runs.folder import RunFolder
 from supremix.search import settling
-from supremix.search.length import TrainedImages, epochs_of, kept_length
+from supremix.search.length import TrainedImages, epochs_of, final_epochs, kept_length
 from supremix.search.prepare import PreparedSearch
 from supremix.search.request.effort import EFFORTS
 from supremix.search.settling import (
@@ -117,6 +119,27 @@ def test_a_length_that_is_given_is_kept(options: dict[str, Any], open_: bool) ->
     assert needs_fit([timed(**options).images]) is open_
 
 
+def test_the_final_training_has_the_whole_length_where_trials_are_shorter() -> None:
+    part = timed().images
+    assert final_epochs([part], 400, fitted=False) == 400
+    assert final_epochs([part], 100, fitted=False) == 100  # as it was asked for
+    assert final_epochs([part], 100, fitted=True) == 400
+    longer = timed(epochs=100, final_images_seen=90_000).images
+    assert final_epochs([longer], 100, fitted=False) == 150
+    with pytest.raises(SpecError, match="to see 90,000 images, but a trial sees 120,000 already"):
+        final_epochs([longer], 200, fitted=False)
+
+
+def test_the_final_task_is_on_training_and_validation_data_and_never_shorter(
+    tmp_path: Path,
+) -> None:
+    one = prepared(tmp_path, "l1").with_epochs(10)
+    task = one.final_task(seed=3)
+    assert (task.train_splits, task.eval_split, task.seed) == (("train", "val"), None, 3)
+    assert [replace(one, final_epochs=n).final_task(3).epochs for n in (0, 9, 11)] == [10, 10, 11]
+    assert replace(one, final_epochs=11).with_epochs(20).final_task(3).epochs == 20  # prolonged
+
+
 def prepared(folder: Path, method: str) -> PreparedSearch:
     spec = SearchSpec(dataset="hc18", method=method, time=800.0)
     store: Any = SimpleNamespace(card=CARD)
@@ -150,8 +173,11 @@ def test_what_was_settled_stays_and_holds_for_a_method_that_is_added(
     [[first]] = settle_lengths([[l1]])
     assert first.length.images_seen == ALL // 2
     assert kept_length(l1.run)["epochs"] == first.task.epochs == 200
+    assert kept_length(l1.run)["final_epochs"] == first.final_task(seed=3).epochs == 400
 
     monkeypatch.delattr(settling, "run_once")  # nothing is timed again
     [[again], [added]] = settle_lengths([[l1], [prepared(tmp_path, "supremix")]])
     assert again.task.epochs == 200
+    assert again.final_task(seed=3).epochs == 400
+    assert 0 <= added.trained_images.length(added.final_epochs).images_seen - ALL < 2 * IMAGES
     assert 0 <= added.length.images_seen - ALL // 2 < 2 * IMAGES

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -70,6 +71,10 @@ class TrialCosts:
     space: Space
     card: Card
     epochs: int
+
+    def with_epochs(self, epochs: int) -> TrialCosts:
+        """The same with trials of so many epochs."""
+        return dataclasses.replace(self, epochs=epochs)
 
     @property
     def setup(self) -> float:

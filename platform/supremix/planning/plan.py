@@ -21,7 +21,7 @@ from supremix.planning.problems import PlanProblem, disk_problems, free_space
 from supremix.planning.study_plan import CalibratedSearch, StudyPlan, plan_study, study_problems
 from supremix.progress.progress import Listener, Progress, silent
 from supremix.runs.folder import RunFolder
-from supremix.search.length import choose_epochs, epochs_of
+from supremix.search.length import choose_epochs, epochs_of, final_epochs
 from supremix.search.prepare import Resources, check_budget, find_resources, prepare_search
 from supremix.search.request.keywords import SearchKeywords
 from supremix.search.request.python import takes_options
@@ -215,7 +215,11 @@ class _Planner:
             for study in studies:
                 parts = [search.trained_images for search in study]
                 epochs = choose_epochs(parts) if seen is None else epochs_of(parts, seen)
-                found += [search.with_epochs(epochs) for search in study]
+                final = final_epochs(parts, epochs, fitted=seen is not None)
+                found += [
+                    dataclasses.replace(search.with_epochs(epochs), final_epochs=final)
+                    for search in study
+                ]
         return found
 
     def _images_that_fit(

@@ -47,10 +47,17 @@ class CalibratedSearch:
     resources: Resources
     costs: TrialCosts
     trained_images: TrainedImages
+    final_epochs: int = 0
+    """Epochs of the final training, where these are more than those of a trial."""
 
     def with_epochs(self, epochs: int) -> CalibratedSearch:
         """The same with trials of so many epochs."""
-        return dataclasses.replace(self, costs=dataclasses.replace(self.costs, epochs=epochs))
+        return dataclasses.replace(self, costs=self.costs.with_epochs(epochs))
+
+    @property
+    def final_costs(self) -> TrialCosts:
+        """The costs of the final training, but for its additional images."""
+        return self.costs.with_epochs(max(self.costs.epochs, self.final_epochs))
 
     @property
     def timed(self) -> TimedImages:
@@ -158,7 +165,7 @@ def plan_study(
     parts = [search.trained_images for search in searches]
     found = _estimate(searches, spec.budget(), plan, sharing)
     tests = spec.test_seeds if spec.test else 0
-    final = training_seconds(costs).times(_growth(searches))
+    final = training_seconds([search.final_costs for search in searches]).times(_growth(searches))
     final_seconds = final.times(-(-tests // plan.count))
     busy = found.busy + found.replicate_busy + final.times(tests)
     search, replicate_seconds = (

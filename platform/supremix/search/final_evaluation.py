@@ -203,15 +203,11 @@ def _test(
 ) -> None:
     """Retrain the best hyperparameters with a test seed, test them on one dataset, and note it."""
     prepared, seed = session.prepared[index], session.test_seeds[number]
-    # Validation has done its work; its images are too many to leave out of the final model.
-    task = dataclasses.replace(
-        prepared.task, train_splits=("train", "val"), eval_split=None, seed=seed
-    )
     file = f"{trial_key(best.number)}-test-{seed}.parquet"
     name = final_key(number, index if len(session.prepared) > 1 else None)
     request = WorkerRequest(
         key=session.template.key(name),
-        task=task,
+        task=prepared.final_task(seed),
         config=session.template.config_for(best.config, index),
         checkpoint=f"{session.run.checkpoints}/{name}.pt",
         epoch=1,

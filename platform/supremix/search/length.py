@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from supremix.errors import SpecError
 from supremix.runs.folder import RunFolder, read_json
 from supremix.search.request.effort import EFFORTS
 from supremix.search.spec import SearchSpec
@@ -62,6 +63,30 @@ def choose_epochs(parts: Sequence[TrainedImages], effort: str | None = None) -> 
     return epochs_of(parts, sum(part.images_to_see(effort) for part in parts))
 
 
+def final_epochs(parts: Sequence[TrainedImages], epochs: int, *, fitted: bool) -> int:
+    """The epochs of the final training, on training and validation data.
+
+    Args:
+        parts: The datasets of a trial.
+        epochs: Epochs of a trial.
+        fitted: Whether a budget made trials shorter than was asked for.
+
+    Raises:
+        SpecError: It is to see fewer images than a trial.
+    """
+    asked = parts[0].spec.final_images_seen
+    if asked is None:
+        return max(epochs, choose_epochs(parts)) if fitted else epochs
+    found = epochs_of(parts, asked)
+    if found < epochs:
+        seen = length_of(parts, epochs).images_seen
+        raise SpecError(
+            f"the final model is to see {asked:,} images, but a trial sees {seen:,} already; give "
+            "more to the final model, or fewer to the trials (--images-seen)."
+        )
+    return found
+
+
 def epochs_of(parts: Sequence[TrainedImages], images_seen: int) -> int:
     """The fewest epochs in which a trial sees so many images, on all its datasets together."""
     images = sum(part.images for part in parts)
@@ -76,7 +101,8 @@ def length_of(parts: Sequence[TrainedImages], epochs: int) -> Length:
 def kept_length(run: RunFolder) -> dict[str, int | None]:
     """The content of a run's `length.json`: epochs, steps, images seen; empty before it has begun.
 
-    Under ``fitted`` stand the images that a trial was to see, where a budget made it shorter.
+    Under ``fitted`` stand the images that a trial was to see, where a budget made it shorter, under
+    ``final_epochs`` the epochs of the final training.
     """
     with storage_errors(str(run.length)):
         begun = run.length.is_file()

@@ -80,6 +80,8 @@ class PreparedSearch:
     listen: Listener
     copies: str = ""
     """`Resources.copies`."""
+    final_epochs: int = 0
+    """Epochs of the final training, where these are more than those of a trial."""
 
     @property
     def trained_images(self) -> TrainedImages:
@@ -99,6 +101,17 @@ class PreparedSearch:
     def with_epochs(self, epochs: int) -> PreparedSearch:
         """The same with trials of so many epochs."""
         return dataclasses.replace(self, task=dataclasses.replace(self.task, epochs=epochs))
+
+    def final_task(self, seed: int) -> Task:
+        """The task of the final training, on training and validation data."""
+        # Validation has done its work; its images are too many to leave out of the final model.
+        return dataclasses.replace(
+            self.task,
+            train_splits=("train", "val"),
+            eval_split=None,
+            seed=seed,
+            epochs=max(self.task.epochs, self.final_epochs),
+        )
 
     @property
     def source(self) -> dict[str, str]:

@@ -88,9 +88,21 @@ def _write(prepared: PreparedSearch, events: list[Event]) -> None:
         rows = mae_rows(read_table(folder, "predictions"), unit=unit, density=density)
         write_table(folder, "mae", rows)
         write_table(folder, "defaults", _defaults(prepared, events))
-    words = {"label_regions": density.describe(unit), "copies": prepared.copies}
+    words = {
+        "label_regions": density.describe(unit),
+        "copies": prepared.copies,
+        "final_length": _final_length(prepared),
+    }
     asked = {**spec.to_dict(), "epochs": prepared.task.epochs}
     write_summary(folder, {**asked, **words, "space": prepared.space.to_dict()})
+
+
+def _final_length(prepared: PreparedSearch) -> str:
+    """The length of the final training, where it is longer than a trial."""
+    final = prepared.final_task(prepared.spec.seed).epochs
+    if not prepared.spec.test or final == prepared.task.epochs:
+        return ""
+    return str(prepared.trained_images.length(final))
 
 
 def _records(events: Iterable[Event]) -> list[TrialRecord]:

@@ -20,7 +20,7 @@ from supremix.search.length import (
     TrainedImages,
     choose_epochs,
     epochs_of,
-    kept_epochs,
+    final_epochs,
     kept_length,
     length_of,
 )
@@ -189,14 +189,19 @@ def _datasets(study: Study) -> tuple[str, ...]:
 
 
 def _settled(study: Study, fitted: int | None) -> list[PreparedSearch]:
-    parts = [one.trained_images for one in study]
+    parts, kept = [one.trained_images for one in study], kept_length(study[0].run)
     chosen = choose_epochs(parts) if fitted is None else epochs_of(parts, fitted)
-    epochs = kept_epochs(study[0].run) or chosen
-    found = [one.with_epochs(epochs) for one in study]
+    epochs = kept.get("epochs") or chosen
+    final = kept.get("final_epochs") or final_epochs(parts, epochs, fitted=fitted is not None)
+    found = [dataclasses.replace(one.with_epochs(epochs), final_epochs=final) for one in study]
     for one in found:
-        write_json_once(one.run.length, {**dataclasses.asdict(one.length), "fitted": fitted})
+        settled = {"fitted": fitted, "final_epochs": final}
+        write_json_once(one.run.length, dataclasses.asdict(one.length) | settled)
         named = f" on {one.store.card.name}" if len(found) > 1 else ""
         one.listen(Progress(message=f"a whole trial{named} is {one.length}", warning=True))
+        if final > epochs and one.spec.test:
+            longer = one.trained_images.length(final)
+            one.listen(Progress(message=f"the final model{named} has {longer}", warning=True))
     return found
 
 

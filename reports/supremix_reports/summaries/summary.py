@@ -30,6 +30,7 @@ from supremix_reports.tables.tables import has_table, read_table
 
 SUMMARY: Final = "summary.md"
 _SHOWN: Final = 10
+_WORDS: Final = ("copies", "final_length")
 _SINGLE: Final = "Each error is of a single training; the least of them is optimistically biased."
 
 
@@ -73,7 +74,8 @@ def summary_markdown(
         spec: the run's specification. Its plain values are listed; under "space" the searched
             parameters are looked for (`Space.to_dict()`), to stand with the best hyperparameters,
             under "label_regions" the words that say what many, median and few are, under
-            "copies" those about images that occur under several patients.
+            "copies" those about images that occur under several patients, under "final_length" the
+            length of the final training where it is longer than a trial.
         trials: the table `trials`.
         predictions: the table `predictions`, if there is one; they are of the best hyperparameters.
         mae: the table `mae`, if there is one: the error of the best hyperparameters with its
@@ -91,6 +93,7 @@ def summary_markdown(
         "" if mae is None else _skill(mae),
         "No trial has an error." if best is None else _best(best, trials, mae, against),
         "" if best is None or curves is None else _convergence(best, trials, curves),
+        _final_length(spec),
         "" if mae is None else _errors(mae),
         f"**{spec['copies']}**" if spec.get("copies") else "",
         "" if best is None else _settings(best, spec),
@@ -100,9 +103,19 @@ def summary_markdown(
         _counts(trials),
         _ranking(trials),
         _failures(trials),
-        specification({name: value for name, value in spec.items() if name != "copies"}),
+        specification({name: value for name, value in spec.items() if name not in _WORDS}),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _final_length(spec: Mapping[str, object]) -> str:
+    length = spec.get("final_length")
+    if not length:
+        return ""
+    return (
+        f"The final model, which is tested, trained longer than the trials: {length}, with the "
+        "hyperparameters that shorter trainings chose. Errors on validation are of the trials."
+    )
 
 
 def _title(spec: Mapping[str, object], trials: pl.DataFrame) -> str:

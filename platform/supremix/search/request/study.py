@@ -85,6 +85,14 @@ class StudyOptions:
         form="count",
         metavar="N",
     )
+    final_images_seen: int | None = _budget(
+        help="Images that the final model sees, which is trained on training and validation data; "
+        "by default as many as a trial, or as `effort` asks for where a budget made trials "
+        "shorter. It is at least as many as a trial sees.",
+        least=1,
+        form="count",
+        metavar="N",
+    )
     method: str | Method = _search(
         "supremix",
         help="How a trial trains: 'supremix' (contrastive pretraining, then regression), 'l1' "
