@@ -21,13 +21,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from supremix_reports.statistics.convergence import (
+from supremix_reports.statistics.learning_curves.convergence import (
     ANYTIME,
     FEWEST,
     evaluated_errors,
     forecast_verdict,
 )
-from supremix_reports.statistics.power_law import power_law_forecast
+from supremix_reports.statistics.learning_curves.power_law import power_law_forecast
 
 RECORDING = Path(__file__).parent / "curves" / "long" / "trainings.parquet"
 TRAINING = ("dataset", "method", "schedule", "averaging", "seed", "width", "epochs", "config")

@@ -27,33 +27,43 @@ from supremix_reports.figures.plot import Plot as Plot
 from supremix_reports.figures.search.search import across_plots as across_plots
 from supremix_reports.figures.search.search import search_plots as search_plots
 from supremix_reports.run_layout import EMBEDDING as EMBEDDING
-from supremix_reports.statistics.agreement import CALIBRATION as CALIBRATION
-from supremix_reports.statistics.agreement import calibration_intervals as calibration_intervals
-from supremix_reports.statistics.best_error import BestError as BestError
-from supremix_reports.statistics.best_error import best_error as best_error
-from supremix_reports.statistics.best_error import read_best_error as read_best_error
-from supremix_reports.statistics.comparisons import average_gain as average_gain
-from supremix_reports.statistics.comparisons import compare_methods as compare_methods
-from supremix_reports.statistics.convergence import Convergence as Convergence
-from supremix_reports.statistics.convergence import best_convergence as best_convergence
-from supremix_reports.statistics.convergence import convergence as convergence
-from supremix_reports.statistics.defaults import defaults_row as defaults_row
-from supremix_reports.statistics.imbalance import LabelDensity as LabelDensity
-from supremix_reports.statistics.imbalance import imbalance_intervals as imbalance_intervals
-from supremix_reports.statistics.intervals import Interval as Interval
-from supremix_reports.statistics.intervals import mae_interval as mae_interval
-from supremix_reports.statistics.intervals import mean_of_bins_interval as mean_of_bins_interval
-from supremix_reports.statistics.intervals import metric_interval as metric_interval
-from supremix_reports.statistics.intervals import paired_difference as paired_difference
-from supremix_reports.statistics.intervals import seeds_interval as seeds_interval
-from supremix_reports.statistics.mae import calibration_rows as calibration_rows
-from supremix_reports.statistics.mae import mae_rows as mae_rows
-from supremix_reports.statistics.power_law import Forecast as Forecast
-from supremix_reports.statistics.power_law import power_law_forecast as power_law_forecast
-from supremix_reports.statistics.ranks import Ranks as Ranks
-from supremix_reports.statistics.ranks import nemenyi_difference as nemenyi_difference
-from supremix_reports.statistics.ranks import rank_methods as rank_methods
-from supremix_reports.statistics.skill import skill_interval as skill_interval
+from supremix_reports.statistics.comparing.comparisons import average_gain as average_gain
+from supremix_reports.statistics.comparing.comparisons import compare_methods as compare_methods
+from supremix_reports.statistics.comparing.defaults import defaults_row as defaults_row
+from supremix_reports.statistics.comparing.ranks import Ranks as Ranks
+from supremix_reports.statistics.comparing.ranks import nemenyi_difference as nemenyi_difference
+from supremix_reports.statistics.comparing.ranks import rank_methods as rank_methods
+from supremix_reports.statistics.learning_curves.convergence import Convergence as Convergence
+from supremix_reports.statistics.learning_curves.convergence import (
+    best_convergence as best_convergence,
+)
+from supremix_reports.statistics.learning_curves.convergence import convergence as convergence
+from supremix_reports.statistics.learning_curves.power_law import Forecast as Forecast
+from supremix_reports.statistics.learning_curves.power_law import (
+    power_law_forecast as power_law_forecast,
+)
+from supremix_reports.statistics.measures.agreement import CALIBRATION as CALIBRATION
+from supremix_reports.statistics.measures.agreement import (
+    calibration_intervals as calibration_intervals,
+)
+from supremix_reports.statistics.measures.best_error import BestError as BestError
+from supremix_reports.statistics.measures.best_error import best_error as best_error
+from supremix_reports.statistics.measures.best_error import read_best_error as read_best_error
+from supremix_reports.statistics.measures.imbalance import LabelDensity as LabelDensity
+from supremix_reports.statistics.measures.imbalance import (
+    imbalance_intervals as imbalance_intervals,
+)
+from supremix_reports.statistics.measures.mae import calibration_rows as calibration_rows
+from supremix_reports.statistics.measures.mae import mae_rows as mae_rows
+from supremix_reports.statistics.measures.skill import skill_interval as skill_interval
+from supremix_reports.statistics.resampling.intervals import Interval as Interval
+from supremix_reports.statistics.resampling.intervals import mae_interval as mae_interval
+from supremix_reports.statistics.resampling.intervals import (
+    mean_of_bins_interval as mean_of_bins_interval,
+)
+from supremix_reports.statistics.resampling.intervals import metric_interval as metric_interval
+from supremix_reports.statistics.resampling.intervals import paired_difference as paired_difference
+from supremix_reports.statistics.resampling.intervals import seeds_interval as seeds_interval
 from supremix_reports.summaries.benchmark import write_benchmark as write_benchmark
 from supremix_reports.summaries.comparison import MethodRun as MethodRun
 from supremix_reports.summaries.comparison import comparison_rows as comparison_rows

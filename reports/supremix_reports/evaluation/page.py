@@ -32,13 +32,13 @@ from supremix_reports.figures.model.model import FIGURES, model_plots
 from supremix_reports.figures.model.regions import part_rows, parts_plot
 from supremix_reports.figures.model.samples import Predicted, samples
 from supremix_reports.figures.plot import FigureSpec
-from supremix_reports.report.evidence import frame_table, pictured
 from supremix_reports.report.files import check_target
-from supremix_reports.report.first_screen import headline
 from supremix_reports.report.privacy import without_places
-from supremix_reports.report.results import error_table, measures_table
-from supremix_reports.statistics.agreement import CALIBRATION
-from supremix_reports.statistics.bootstrap import DEFAULT
+from supremix_reports.report.sections.evidence import frame_table, pictured
+from supremix_reports.report.sections.first_screen import headline
+from supremix_reports.report.sections.results import error_table, measures_table
+from supremix_reports.statistics.measures.agreement import CALIBRATION
+from supremix_reports.statistics.resampling.bootstrap import DEFAULT
 from supremix_reports.summaries.verdicts import skill_verdict
 from supremix_reports.tables import schema, storage
 from supremix_reports.tables.tables import write_table

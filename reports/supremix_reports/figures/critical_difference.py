@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from supremix_reports.errors import StatisticsError
-from supremix_reports.statistics.ranks import Ranks
+from supremix_reports.statistics.comparing.ranks import Ranks
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

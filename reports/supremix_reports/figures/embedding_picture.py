@@ -10,7 +10,7 @@ import numpy.typing as npt
 from supremix_reports.errors import StatisticsError
 from supremix_reports.figures.model.embedding import draw_features
 from supremix_reports.figures.plot import saved
-from supremix_reports.statistics.intervals import Array
+from supremix_reports.statistics.resampling.intervals import Array
 from supremix_reports.tables import schema, storage
 
 _DPI: Final = 120

@@ -17,10 +17,10 @@ from supremix_reports.catalog.lazy_tables import frame_schema
 from supremix_reports.errors import TableError
 from supremix_reports.report.entries import Entry, as_mapping, entries_of, labelled
 from supremix_reports.run_layout import BENCHMARK
-from supremix_reports.statistics.bootstrap import DEFAULT, Resampling
-from supremix_reports.statistics.intervals import METRICS
-from supremix_reports.statistics.mae import mae_rows
-from supremix_reports.statistics.skill import MEASURES
+from supremix_reports.statistics.measures.mae import mae_rows
+from supremix_reports.statistics.measures.skill import MEASURES
+from supremix_reports.statistics.resampling.bootstrap import DEFAULT, Resampling
+from supremix_reports.statistics.resampling.intervals import METRICS
 from supremix_reports.tables import schema, storage
 
 REFERENCE: Final = "l1"

@@ -28,10 +28,10 @@ from supremix_reports.errors import TableError
 from supremix_reports.report.data import ReportData, read_report_data
 from supremix_reports.report.entries import Entry, hyperparameters_of
 from supremix_reports.report.privacy import shown_spec, without_places, without_secrets
-from supremix_reports.report.setup import packages_of, shown
-from supremix_reports.statistics.bootstrap import Resampling
-from supremix_reports.statistics.comparisons import RESAMPLES, compare_methods
-from supremix_reports.statistics.intervals import LEVEL
+from supremix_reports.report.sections.setup import packages_of, shown
+from supremix_reports.statistics.comparing.comparisons import RESAMPLES, compare_methods
+from supremix_reports.statistics.resampling.bootstrap import Resampling
+from supremix_reports.statistics.resampling.intervals import LEVEL
 from supremix_reports.summaries.error_rows import SKILL_NOTE, interval_columns, measure_columns
 from supremix_reports.summaries.verdicts import skill_sentences, verdict
 from supremix_reports.tables import schema

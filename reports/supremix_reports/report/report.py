@@ -32,29 +32,29 @@ from supremix_reports.document.parts import (
     text_cell,
 )
 from supremix_reports.errors import ReportError
-from supremix_reports.report.cohort import cohort_section
-from supremix_reports.report.comparison import (
+from supremix_reports.report.data import ReportData, choose_reference, read_report_data
+from supremix_reports.report.files import FORMATS, check_target, files_of, put_down
+from supremix_reports.report.privacy import last_name, without_places, without_secrets
+from supremix_reports.report.sections.cohort import cohort_section
+from supremix_reports.report.sections.comparison import (
     NO_OTHER,
     Compared,
     compare_report_data,
     comparison_section,
 )
-from supremix_reports.report.data import ReportData, choose_reference, read_report_data
-from supremix_reports.report.evidence import (
+from supremix_reports.report.sections.evidence import (
     model_section,
     predicted_pictures,
     search_section,
 )
-from supremix_reports.report.files import FORMATS, check_target, files_of, put_down
-from supremix_reports.report.first_screen import first_section
-from supremix_reports.report.guidelines import guidelines_section
-from supremix_reports.report.methods import methods_section
-from supremix_reports.report.privacy import last_name, without_places, without_secrets
-from supremix_reports.report.results import error_table, measures_table
-from supremix_reports.report.setup import setup_section
-from supremix_reports.statistics.bootstrap import Resampling
-from supremix_reports.statistics.comparisons import RESAMPLES as COMPARING
-from supremix_reports.statistics.intervals import LEVEL, RESAMPLES
+from supremix_reports.report.sections.first_screen import first_section
+from supremix_reports.report.sections.guidelines import guidelines_section
+from supremix_reports.report.sections.methods import methods_section
+from supremix_reports.report.sections.results import error_table, measures_table
+from supremix_reports.report.sections.setup import setup_section
+from supremix_reports.statistics.comparing.comparisons import RESAMPLES as COMPARING
+from supremix_reports.statistics.resampling.bootstrap import Resampling
+from supremix_reports.statistics.resampling.intervals import LEVEL, RESAMPLES
 from supremix_reports.tables import schema
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from supremix_reports.errors import ReportError
-from supremix_reports.statistics.comparisons import compare_methods
+from supremix_reports.statistics.comparing.comparisons import compare_methods
 from supremix_reports.summaries.comparison import MethodRun, comparison_rows
 from supremix_reports.summaries.error_rows import interval_columns
 from supremix_reports.tables import schema

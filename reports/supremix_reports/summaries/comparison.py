@@ -18,9 +18,9 @@ from typing import Any, Final, cast
 import polars as pl
 
 from supremix_reports.errors import ReportError
-from supremix_reports.statistics.comparisons import compare_methods
-from supremix_reports.statistics.convergence import best_convergence
-from supremix_reports.statistics.intervals import Interval, seeds_interval
+from supremix_reports.statistics.comparing.comparisons import compare_methods
+from supremix_reports.statistics.learning_curves.convergence import best_convergence
+from supremix_reports.statistics.resampling.intervals import Interval, seeds_interval
 from supremix_reports.summaries.comparison_page import comparison_markdown
 from supremix_reports.summaries.error_rows import (
     final_measures,

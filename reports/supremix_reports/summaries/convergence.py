@@ -8,14 +8,14 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from supremix_reports.statistics.bootstrap import LEVEL
-from supremix_reports.statistics.convergence import (
+from supremix_reports.statistics.learning_curves.convergence import (
     FALLING,
     FLATTENED,
     UNKNOWN,
     Convergence,
     best_convergence,
 )
+from supremix_reports.statistics.resampling.bootstrap import LEVEL
 from supremix_reports.tables import schema
 
 

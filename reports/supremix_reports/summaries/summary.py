@@ -11,9 +11,9 @@ import polars as pl
 
 from supremix_reports.document.markdown import duration, specification, table, word
 from supremix_reports.run_layout import EMBEDDING
-from supremix_reports.statistics.best_error import BestError, best_error
-from supremix_reports.statistics.imbalance import BALANCED, REGIONS
-from supremix_reports.statistics.intervals import LEVEL
+from supremix_reports.statistics.measures.best_error import BestError, best_error
+from supremix_reports.statistics.measures.imbalance import BALANCED, REGIONS
+from supremix_reports.statistics.resampling.intervals import LEVEL
 from supremix_reports.summaries.convergence import convergence_sentence
 from supremix_reports.summaries.error_rows import SKILL_NOTE, error_rows, interval_text
 from supremix_reports.summaries.verdicts import defaults_sentence, skill_sentences

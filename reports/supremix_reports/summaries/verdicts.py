@@ -11,8 +11,8 @@ from typing import Final
 
 import polars as pl
 
-from supremix_reports.statistics.intervals import LEVEL
-from supremix_reports.statistics.skill import shows_skill
+from supremix_reports.statistics.measures.skill import shows_skill
+from supremix_reports.statistics.resampling.intervals import LEVEL
 from supremix_reports.summaries.convergence import longer_sentence
 from supremix_reports.summaries.error_rows import Measures, Row, final_measures
 from supremix_reports.tables import schema

@@ -14,11 +14,11 @@ from scipy import stats
 from supremix_reports import NotShown, Plot, embedding_rows
 from supremix_reports.errors import StatisticsError
 from supremix_reports.figures.model.embedding import embedding_plot
-from supremix_reports.statistics.agreement import (
+from supremix_reports.statistics.measures.agreement import (
     limits_of_agreement,
     slope_interval,
 )
-from supremix_reports.statistics.intervals import mean_interval
+from supremix_reports.statistics.resampling.intervals import mean_interval
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from supremix_reports.figures.model.model import FIGURES, model_plots, worst_cas
 from supremix_reports.figures.model.regions import label_edges, label_rows, part_rows, regions
 from supremix_reports.figures.model.samples import samples
 from supremix_reports.figures.plot import NotShown, Plot, number
-from supremix_reports.statistics.intervals import mean_interval
+from supremix_reports.statistics.resampling.intervals import mean_interval
 
 WORDS = {"dataset": "made", "method": "supremix", "unit": "years", "target": "age"}
 

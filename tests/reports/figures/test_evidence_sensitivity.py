@@ -20,7 +20,7 @@ from supremix_reports.figures.search.trials import (
     SearchTrials,
     search_trials,
 )
-from supremix_reports.statistics.intervals import median_interval
+from supremix_reports.statistics.resampling.intervals import median_interval
 
 
 def searched(search: Any, space: Any) -> Searched:

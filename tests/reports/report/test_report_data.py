@@ -16,8 +16,8 @@ from supremix_reports import SchemaError, collect, read_table, write_table
 from supremix_reports.catalog import lazy_tables as scanning
 from supremix_reports.report.data import ReportData, read_report_data
 from supremix_reports.report.differences import compare_runs
-from supremix_reports.report.evidence import searched
 from supremix_reports.report.report import Options, write_report
+from supremix_reports.report.sections.evidence import searched
 
 QUICK = Options(resamples=100, comparing=200, date="2026-01-31", formats=("md",))
 

@@ -15,8 +15,8 @@ from supremix_reports.document.text import section_markdown
 from supremix_reports.figures.model.model import worst_cases
 from supremix_reports.report.data import read_report_data
 from supremix_reports.report.report import Options, write_report
-from supremix_reports.report.setup import setup_section
-from supremix_reports.statistics.bootstrap import Resampling
+from supremix_reports.report.sections.setup import setup_section
+from supremix_reports.statistics.resampling.bootstrap import Resampling
 
 DRAWN = Options(resamples=200, date="2026-01-31", formats=("html", "png", "pdf"))
 

@@ -20,7 +20,7 @@ from supremix_reports import (
     rank_methods,
     skill_sentences,
 )
-from supremix_reports.report.results import gains_sentences
+from supremix_reports.report.sections.results import gains_sentences
 from supremix_reports.summaries.verdicts import verdict
 
 PATIENTS = 60
@@ -199,9 +199,9 @@ def test_where_it_is_not_recorded_nothing_is_said_of_skill() -> None:
 
 
 # Who tests, and who says what a test shows, in all the sources.
-TESTING = {"statistics/comparisons.py", "statistics/ranks.py"}
+TESTING = {"statistics/comparing/comparisons.py", "statistics/comparing/ranks.py"}
 SAYING = {"summaries/verdicts.py"}
-BELOW_ZERO = {"statistics/skill.py", "statistics/bootstrap.py"}
+BELOW_ZERO = {"statistics/measures/skill.py", "statistics/resampling/bootstrap.py"}
 """Who compares the end of an interval with 0: the skill's, and the p value of the bootstrap."""
 
 

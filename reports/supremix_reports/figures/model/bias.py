@@ -20,8 +20,8 @@ from supremix_reports.figures.plot import (
     number,
     whiskers,
 )
-from supremix_reports.statistics.agreement import slope_interval
-from supremix_reports.statistics.intervals import Interval
+from supremix_reports.statistics.measures.agreement import slope_interval
+from supremix_reports.statistics.resampling.intervals import Interval
 from supremix_reports.tables import schema
 
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import polars as pl
 
 from supremix_reports.figures.plot import RANKS, NotShown, Plot, counted, drawing, many_dots
-from supremix_reports.statistics.seeds import Array
+from supremix_reports.statistics.resampling.seeds import Array
 from supremix_reports.tables import schema
 
 

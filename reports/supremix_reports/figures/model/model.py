@@ -36,9 +36,9 @@ from supremix_reports.figures.plot import (
     many_dots,
     number,
 )
-from supremix_reports.statistics.agreement import Agreement, limits_of_agreement
-from supremix_reports.statistics.bootstrap import Resampling, ResamplingOptions
-from supremix_reports.statistics.intervals import metric_interval
+from supremix_reports.statistics.measures.agreement import Agreement, limits_of_agreement
+from supremix_reports.statistics.resampling.bootstrap import Resampling, ResamplingOptions
+from supremix_reports.statistics.resampling.intervals import metric_interval
 from supremix_reports.tables import schema
 
 LEAST: Final = 3

@@ -21,8 +21,13 @@ from supremix_reports.figures.plot import (
     number,
     whiskers,
 )
-from supremix_reports.statistics.bootstrap import Resampling
-from supremix_reports.statistics.intervals import Array, Interval, mean_interval, seeds_interval
+from supremix_reports.statistics.resampling.bootstrap import Resampling
+from supremix_reports.statistics.resampling.intervals import (
+    Array,
+    Interval,
+    mean_interval,
+    seeds_interval,
+)
 from supremix_reports.tables import schema
 
 PER_BIN: Final = 8

@@ -9,8 +9,8 @@ from typing import Any, Final, NamedTuple
 import polars as pl
 
 from supremix_reports.figures.plot import counted, number
-from supremix_reports.statistics.bootstrap import DEFAULT, Resampling
-from supremix_reports.statistics.intervals import Array
+from supremix_reports.statistics.resampling.bootstrap import DEFAULT, Resampling
+from supremix_reports.statistics.resampling.intervals import Array
 from supremix_reports.tables import schema
 
 CASE: Final = "case"

@@ -26,8 +26,8 @@ from supremix_reports.figures.plot import (
 from supremix_reports.figures.search.marginals import PARAMETERS, bins, value_text, with_ratio
 from supremix_reports.figures.search.sensitivity import axis_numbers, scale_axis
 from supremix_reports.figures.search.trials import SearchedParameter, search_trials
-from supremix_reports.statistics.bootstrap import none_for_nan
-from supremix_reports.statistics.intervals import Array, median_interval
+from supremix_reports.statistics.resampling.bootstrap import none_for_nan
+from supremix_reports.statistics.resampling.intervals import Array, median_interval
 from supremix_reports.tables import schema
 
 RELATIVE: Final = "relative_error"

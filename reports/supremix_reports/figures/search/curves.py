@@ -23,8 +23,8 @@ from supremix_reports.figures.plot import (
     shade,
 )
 from supremix_reports.figures.search.trials import Searched, SearchTrials
-from supremix_reports.statistics.intervals import Array
-from supremix_reports.statistics.shuffles import SHUFFLES, best_in_shuffled_orders
+from supremix_reports.statistics.learning_curves.shuffles import SHUFFLES, best_in_shuffled_orders
+from supremix_reports.statistics.resampling.intervals import Array
 from supremix_reports.tables import schema
 
 RANK: Final = "rank"

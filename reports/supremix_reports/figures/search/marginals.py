@@ -17,8 +17,8 @@ from optuna.distributions import FloatDistribution
 
 from supremix_reports.figures.plot import number
 from supremix_reports.figures.search.trials import SearchedParameter, SearchTrials
-from supremix_reports.statistics.bootstrap import none_for_nan
-from supremix_reports.statistics.intervals import Array, median_interval
+from supremix_reports.statistics.resampling.bootstrap import none_for_nan
+from supremix_reports.statistics.resampling.intervals import Array, median_interval
 
 ALPHA: Final = "alpha"
 BETA: Final = "beta"

@@ -12,7 +12,7 @@ import polars as pl
 from supremix_reports.errors import PlotError
 from supremix_reports.figures.plot import Plot, counted, drawing, number, robust_top, shade
 from supremix_reports.figures.search.trials import Searched, SearchedParameter, SearchTrials
-from supremix_reports.statistics.intervals import Array
+from supremix_reports.statistics.resampling.intervals import Array
 from supremix_reports.tables import schema
 
 _ABSENT: Final = -0.1  # left of the axes: where a line goes that does not have the parameter

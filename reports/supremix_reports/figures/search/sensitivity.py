@@ -31,7 +31,7 @@ from supremix_reports.figures.search.marginals import (
     with_ratio,
 )
 from supremix_reports.figures.search.trials import Searched, SearchedParameter, SearchTrials
-from supremix_reports.statistics.intervals import Array
+from supremix_reports.statistics.resampling.intervals import Array
 
 
 def sensitivity_plot(of: Searched) -> Plot:

@@ -18,7 +18,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from supremix_reports.statistics.intervals import Array
+from supremix_reports.statistics.resampling.intervals import Array
 from supremix_reports.tables import schema
 from supremix_reports.tables.tables import read_config
 

@@ -1,0 +1,1 @@
+"""Methods against each other: differences, gains, tests, ranks."""

@@ -1,0 +1,1 @@
+"""Learning curves: convergence of a training, and searches in other orders."""

@@ -1,0 +1,1 @@
+"""Measures of predictions: errors, skill, agreement, by label region."""
