@@ -43,6 +43,7 @@ class SearchKeywords(TrainingKeywords, total=False):
     trials: int | None
     time: float | str | None
     gpu_hours: float | None
+    final_images_seen: int | str | None
     space: str | Path | Space | None
     overrides: Sequence[str]
     points: Sequence[str]
