@@ -262,7 +262,7 @@ def test_a_logarithm_of_the_target_is_undone(task: Task) -> None:
 
 
 def test_probes_can_be_rare_and_small_but_the_last_is_whole(task: Task) -> None:
-    rare = dataclasses.replace(supremix(task, 5), probe_every=2, probe_samples=10)
+    rare = dataclasses.replace(supremix(task, 5), evaluate_every=2, probe_samples=10)
     run = finish(TrialRun(rare, {**SUPREMIX, "pretrain_share": 0.6}))
     errors = [row["error"] for row in run.history[:3]]
     assert math.isnan(errors[0])
@@ -275,6 +275,25 @@ def test_after_ten_epochs_every_fourth_is_probed(task: Task) -> None:
     errors = [run.advance()["error"] for _ in range(18)]
     probed = [n for n in range(1, 19) if n == 1 or errors[n - 1] != errors[n - 2]]
     assert probed == [*range(1, 11), 12, 16, 18]
+
+
+def test_a_long_training_is_evaluated_more_and_more_rarely(task: Task) -> None:
+    run = TrialRun(dataclasses.replace(task, epochs=127), {})
+    stage = run.stages[0]
+    evaluated = [e + 1 for e in range(127) if run._evaluation._is_evaluated(stage, e, e + 1)]
+    assert evaluated == [*range(1, 51), *range(52, 101, 2), *range(104, 127, 4)]
+
+
+def test_an_epoch_that_is_not_evaluated_has_the_last_error_and_the_last_epoch_its_own(
+    task: Task,
+) -> None:
+    config = {"batch_size": 8}
+    each = finish(TrialRun(dataclasses.replace(task, epochs=7), config)).history
+    rare = finish(TrialRun(dataclasses.replace(task, epochs=7, evaluate_every=3), config)).history
+    found = [row["error"] for row in rare]
+    assert math.isnan(found[0])
+    assert found[2:] == [each[n]["error"] for n in (2, 2, 2, 5, 6)]
+    assert [row["loss"] for row in rare] == [row["loss"] for row in each]
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp32"])

@@ -41,9 +41,10 @@ class Task:
             more than one of training.
         label_fraction: Share of the groups of the fit split that is used, in (0, 1].
         augment: Whether the dataset's augmentation is applied.
-        probe_every: Epochs between two probes of the pretraining; None for one after each of the
-            first ten epochs of a trial and every fourth later. The last epoch of the stage has one
-            always. In between the last probe's error stands.
+        evaluate_every: Epochs between two evaluations; None for one after each of the first ten
+            epochs of a stage, later every fourth epoch of a trial while pretraining, and while a
+            head is trained each up to epoch 50, every second up to 100, every fourth from then on.
+            The last epoch of a stage has one always. In between the last error stands.
         probe_samples: Largest number of samples of a probe (drawn once, by the seed), so that on
             a large dataset it stays a fraction of an epoch; the last one uses all.
         fusion: How covariates join the features, see `supremix.models.Network`.
@@ -79,7 +80,7 @@ class Task:
     eval_batch: int = 64
     label_fraction: float = 1.0
     augment: bool = True
-    probe_every: int | None = None
+    evaluate_every: int | None = None
     probe_samples: int = 4096
     fusion: str = "concat"
     target_transform: str | None = None
@@ -94,7 +95,7 @@ class Task:
         _one_of("fusion", self.fusion, FUSIONS)
         if self.target_transform is not None:
             _one_of("target_transform", self.target_transform, _TRANSFORMS)
-        for name in ("epochs", "eval_batch", "probe_every", "probe_samples", "threads", "chunk"):
+        for name in ("epochs", "eval_batch", "evaluate_every", "probe_samples", "threads", "chunk"):
             value: int | None = getattr(self, name)
             if value is not None and value < 1:
                 raise TaskError(f"{name} must be at least 1, found {value}")

@@ -23,8 +23,9 @@ from supremix.training.evaluation.metrics import METRICS, regression_metrics
 from supremix.training.evaluation.probe import fit_ridge
 from supremix.training.task import Task
 
-_EACH, _EVERY = 10, 4
-"""First epochs that are each probed, and of how many later ones one is."""
+_EACH, _EVERY, _SPARSER = 10, 4, 50
+"""First epochs of a stage that are each evaluated, of how many later ones one is, and the epochs
+after which that number doubles where a head is trained."""
 
 
 @dataclass(eq=False)
@@ -60,11 +61,11 @@ class EpochEvaluation:
             history: Rows of the epochs before.
         """
         stage, fitted = self.stages[index], None
+        last = epoch == stage.epochs - 1
+        if not last and not self._is_evaluated(stage, epoch, len(history) + 1):
+            known = history[-1] if history else {}
+            return {name: known.get(name, math.nan) for name in METRICS}, {}
         if stage.objective != "regression":
-            last = epoch == stage.epochs - 1
-            if not last and not self._is_probed(len(history) + 1):
-                known = history[-1] if history else {}
-                return {name: known.get(name, math.nan) for name in METRICS}, {}
             fitted = self._solve_head(self.data.fit if last else self._probe_samples())
         if self.task.eval_split is None:
             return dict.fromkeys(METRICS, math.nan), {}
@@ -77,13 +78,20 @@ class EpochEvaluation:
         measures = RepresentationMeasures(self.evaluator, self.data, self.task)
         return metrics, measures.compute(features, fitted)
 
-    def _is_probed(self, epoch: int) -> bool:
-        """Whether a probe is taken after an epoch of the trial, counted from 1."""
-        every = self.task.probe_every
-        if every is not None:
-            return epoch % every == 0
-        # A probe looks at every training image once more, which is a sixth of an epoch's work.
-        return epoch <= _EACH or epoch % _EVERY == 0
+    def _is_evaluated(self, stage: Stage, epoch: int, trial_epoch: int) -> bool:
+        """Whether an epoch is evaluated: of the stage, from 0, and of the trial, from 1.
+
+        It does not depend on the length of the trial, so that one can be prolonged.
+        """
+        every = self.task.evaluate_every
+        if every is None and epoch < _EACH:
+            return True
+        if every is None:
+            # A probe looks at every training image once more, which is a sixth of an epoch's work,
+            # and the validation split of a head that is trained costs a tenth.
+            probe = stage.objective != "regression"
+            every = _EVERY if probe else min(_EVERY, 1 << ((trial_epoch - 1) // _SPARSER))
+        return trial_epoch % every == 0
 
     def _solve_head(self, positions: Positions) -> tuple[Positions, Tensor]:
         """Put the ridge solution on frozen features into the head; returns these features."""
