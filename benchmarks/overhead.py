@@ -3,8 +3,8 @@
     python benchmarks/overhead.py [--trials 60] [--concurrent-trials 2] [--train-runs 6]
 
 A search of short trials (SupReMix on brain phantoms, a few seconds each, stopped early where they
-fall behind) on worker groups of one CPU. Busy is the time that workers spend in epochs, their
-training and validation (the sum of the epochs' ``seconds``), over the time from the first epoch's
+fall behind) on worker groups of one CPU, or of --workers with one CPU each. Busy is the time that
+they spend in epochs, training and validation (the sum of the epochs' ``seconds``), over the time from the first epoch's
 start to the end of the last trial, times the number of worker groups. So everything else counts
 against it: proposing, the round trips through Tune and the pool, building networks, opening the
 store, checkpoints, and worker groups that have nothing to do while the last trials end. Starting
@@ -41,10 +41,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trials", type=int, default=60)
     parser.add_argument("--concurrent-trials", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=1, help="of a worker group")
     parser.add_argument("--epochs", type=int, default=18)
     parser.add_argument("--train-runs", type=int, default=6)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, ray_runtime(cpus=options.worker_groups):
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        ray_runtime(cpus=options.concurrent_trials * options.workers),
+    ):
         run = Path(folder) / "run"
         supremix.Search(
             "ukb-t1",
@@ -53,16 +57,18 @@ def main() -> None:
             width=WIDTH,
             epochs=options.epochs,
             concurrent_trials=options.concurrent_trials,
+            workers=options.workers,
             cpus_per_worker=1,
             test=False,
             cache=Path(folder) / "cache",
             out=run,
         ).run()
         busy, span, count, epochs, mean = searched(run)
-        share = busy / (span * options.worker_groups)
+        share = busy / (span * options.concurrent_trials)
         print(
             f"search: {count} trials, {epochs} epochs, {mean:.2f} s of training a trial "
-            f"(median), {span:.0f} s on {options.worker_groups} worker groups: busy {share:.1%}",
+            f"(median), {span:.0f} s on {options.concurrent_trials} worker groups of "
+            f"{options.workers}: busy {share:.1%}",
             flush=True,
         )
         if options.train_runs:
@@ -73,7 +79,7 @@ def main() -> None:
                 epochs=max(2, length), threads=1,
             )  # fmt: skip
             other, took = as_train_runs(
-                Path(folder), task, options.train_runs, options.worker_groups
+                Path(folder), task, options.train_runs, options.concurrent_trials
             )
             print(
                 f"a Train run a trial: {options.train_runs} trials of {task.epochs} epochs, "

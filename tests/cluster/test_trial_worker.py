@@ -39,6 +39,7 @@ class Peers:
         self.alike = alike
         self.votes: list[str] = []
         self.faults: list[tuple[str, bool, str]] = []
+        self.waits = 0
 
     def agree(self, text: str) -> bool:
         self.votes.append(text)
@@ -46,6 +47,9 @@ class Peers:
 
     def fault(self, text: str, memory: bool, log: str) -> None:
         self.faults.append((text, memory, log))
+
+    def answered(self, timeout: float) -> None:
+        self.waits += 1
 
 
 @pytest.fixture
@@ -200,6 +204,8 @@ def test_a_process_that_cannot_go_on_says_so_and_ends(
     assert str(error) in text
     assert lacked == memory
     assert "Traceback" in log
+    # The error is not blamed on the epoch before it.
+    assert peers.waits == ahead
 
 
 def test_a_gpu_that_does_not_answer_ends_its_process(monkeypatch: pytest.MonkeyPatch) -> None:

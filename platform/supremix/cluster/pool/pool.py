@@ -132,6 +132,13 @@ class WorkerGroupPool:
                 return Message(kind="quit" if self._closed else "wait")
         return self._deliver(slot, key)
 
+    async def answered(self, worker_group: int, key: str, number: int, timeout: float) -> None:
+        """Return when there is a result of request `number`, or after some seconds."""
+        slot = self._slots[worker_group]
+        job = slot.job if slot.holds(key) else None
+        if job is not None and job.number == number:
+            await asyncio.wait([job.result], timeout=timeout)
+
     async def fault(self, worker_group: int, key: str, text: str, memory: bool, log: str) -> None:
         """Note that a set of workers is about to end, and why; it is given nothing any more."""
         slot = self._slots[worker_group]

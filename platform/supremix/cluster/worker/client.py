@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 from typing import Any
@@ -80,6 +81,12 @@ class PoolClient:
             return ray.get(self._pool.agree.remote(*arguments))
         except RayError:
             return False  # then the workers end, which is always right
+
+    def answered(self, timeout: float) -> None:
+        """Return when the pool has the result of the request that was executed, or can't say."""
+        arguments = self._worker_group, self._key, self._number, timeout
+        with contextlib.suppress(RayError):
+            ray.get(self._pool.answered.remote(*arguments))
 
     def fault(self, text: str, memory: bool, log: str) -> None:
         """Say why this worker, and with it its worker group's others, is about to end."""

@@ -18,6 +18,10 @@ _NO_DEVICE_MEMORY = ("out of memory", "alloc_failed", "allocation_failed", "fail
 _OF_DEVICE = ("cuda", "cublas", "cudnn", "nccl", "cusolver", "cusparse")
 
 
+class RankZeroError(RuntimeError):
+    """What rank 0 failed at on behalf of all ranks, which all raise it; its cause is on rank 0."""
+
+
 def lacks_memory(error: BaseException) -> bool:
     """Whether an error says that there was not enough memory, of a GPU or of the machine."""
     return lacks_host_memory(error) or lacks_device_memory(error)
@@ -70,6 +74,8 @@ def failure(error: Exception, *, shared: bool) -> WorkerResult:
         shared: Whether other processes use the worker's GPU: then a lack of its memory may pass,
             else it would come again.
     """
+    if isinstance(error, RankZeroError) and isinstance(error.__cause__, Exception):
+        error = error.__cause__
     if isinstance(error, StoreError):
         what = str(error).partition(". ")[0]
         text = (

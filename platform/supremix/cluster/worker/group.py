@@ -16,7 +16,7 @@ from ray.train import FailureConfig, RunConfig, ScalingConfig, get_context
 from ray.train.torch import TorchConfig, get_device
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from supremix.cluster.messages import STORAGE_LIMIT, Message, WorkerResult
+from supremix.cluster.messages import STORAGE_LIMIT, Message
 from supremix.cluster.ray_private import LeanTrainer
 from supremix.cluster.resources import GPU_CONTEXT, WorkerGroupPlan
 from supremix.cluster.worker.client import PoolClient
@@ -76,20 +76,24 @@ def serve(config: Mapping[str, Any]) -> None:
         collective, device, watchdog=Watchdog(client.end), peers=client, shared=gpus < 1
     )
 
-    def exchange(result: WorkerResult | None) -> Message:
+    def shared(answer: Message | None) -> Message:
         # As bytes: what a user defined in a script travels by value, which torch cannot do.
-        answer = cloudpickle.dumps(client.exchange(result)) if collective.rank == 0 else b""
-        return cloudpickle.loads(collective.broadcast(answer))
+        given = b"" if answer is None else cloudpickle.dumps(answer)
+        return cloudpickle.loads(collective.broadcast(given))
 
-    message = exchange(None)
+    def ask() -> Message:
+        return shared(client.exchange(None) if collective.rank == 0 else None)
+
+    message = ask()
     while message.kind != "quit":
         if message.kind == "leave":
             raise NodeDrainsError("the removal of the node was announced")
-        if message.request is None:
-            message = exchange(None)
+        if (request := message.request) is None:
+            message = ask()
             continue
         client.begin(message.number)
-        message = worker.hand_over(message.request, worker.execute(message.request), exchange)
+        result = worker.execute(request)
+        message = shared(worker.hand_over(request, result, client.exchange))
 
 
 def make_collective() -> Collective:

@@ -22,7 +22,7 @@ from supremix.cluster.messages import (
     WorkerResult,
 )
 from supremix.cluster.worker.async_checkpoint import AsyncCheckpointer
-from supremix.cluster.worker.errors import ends_process, failure
+from supremix.cluster.worker.errors import RankZeroError, ends_process, failure
 from supremix.cluster.worker.watchdog import Watchdog
 from supremix.errors import TrainingError
 from supremix.models import import_encoders
@@ -54,6 +54,10 @@ class OtherRanks(Protocol):
 
     def fault(self, text: str, memory: bool, log: str) -> None:
         """Say why the workers are about to end."""
+        ...
+
+    def answered(self, timeout: float) -> None:
+        """Return when rank 0 has delivered the last result, or after some seconds."""
         ...
 
 
@@ -119,7 +123,7 @@ class TrialWorker:
                 if not broken:
                     self._drop()
                 self._checkpointer.forget()
-                if broken or (self._collective.world > 1 and not self._unanimous(error, result)):
+                if broken or not self._unanimous(error, result):
                     self._report(result, log.text)
                     raise
         if result.out_of_memory:
@@ -131,35 +135,41 @@ class TrialWorker:
         request: WorkerRequest,
         result: WorkerResult,
         deliver: Callable[[WorkerResult], Answer],
-    ) -> Answer:
-        """Deliver a result, once its checkpoint is written.
+    ) -> Answer | None:
+        """Deliver a result, once its checkpoint is written. Collective.
 
-        A single worker whose request says `train_ahead` trains the trial's next epoch meanwhile;
+        Where the request says `train_ahead` the workers train the trial's next epoch meanwhile;
         that epoch is dropped where a request for another one comes.
 
         Args:
             request: The request that was executed.
             result: Its result.
-            deliver: Delivers a result, and returns the answer.
+            deliver: Delivers a result, and returns the answer; called on rank 0 alone, in a thread
+                of its own where an epoch is trained meanwhile.
 
         Returns:
-            The answer.
+            The answer on rank 0, None on the others.
         """
-        run = self._run
+        run, first = self._run, self._collective.rank == 0
         if run is None or not self._trains_ahead(request, run):
-            return deliver(result)
+            return deliver(result) if first else None
         with ThreadPoolExecutor(1, thread_name_prefix="result") as thread:
-            answer = thread.submit(lambda: deliver(self._checkpointed(result)))
+            written = thread.submit(self._checkpointed, result) if first else None
+            answer = thread.submit(lambda: deliver(written.result())) if written else None
             self._train_ahead(request, run)
             with self._within(request, "checkpoint", STORAGE_LIMIT):
-                return answer.result()
+                received = answer.result() if answer else None
+                failed = written is not None and written.result().failure is not None
+                # No rank builds on an epoch whose checkpoint rank 0 could not write.
+                if self._collective.broadcast(failed):
+                    self._saved = 0
+        return received
 
     def _checkpointed(self, result: WorkerResult) -> WorkerResult:
         """A result whose checkpoint is written, or the failure to write it."""
         try:
             self._checkpointer.wait()
         except Exception as error:  # noqa: BLE001 - it becomes the result
-            self._saved = 0
             return replace(
                 failure(error, shared=self._shared), log=result.log + traceback.format_exc()
             )
@@ -173,8 +183,12 @@ class TrialWorker:
                 with self._within(request, f"epoch {run.epoch + 1}"):
                     run.advance()
             except Exception as error:
-                if ends_process(error, self._device):
-                    self._report(failure(error, shared=self._shared), traceback.format_exc())
+                result = failure(error, shared=self._shared)
+                if ends_process(error, self._device) or not self._unanimous(error, result):
+                    if self._peers is not None:
+                        # The failure is not one of the epoch before.
+                        self._peers.answered(STORAGE_LIMIT)
+                    self._report(result, traceback.format_exc())
                     raise
                 # A request for this epoch meets the error again, from the checkpoint on.
                 logger.debug("an epoch ahead failed", exc_info=True)
@@ -189,10 +203,12 @@ class TrialWorker:
             self._peers.fault(str(result.failure), result.out_of_memory, log)
 
     def _trains_ahead(self, request: WorkerRequest, run: TrialRun | JointRun) -> bool:
-        # Several ranks would have to agree on an epoch that only some of them failed to train.
-        return request.train_ahead and self._collective.world == 1 and run.epoch < run.total
+        return request.train_ahead and run.epoch < run.total
 
     def _unanimous(self, error: Exception, result: WorkerResult) -> bool:
+        """Whether all ranks have met this error at the same point of their work."""
+        if self._collective.world == 1 or isinstance(error, RankZeroError):
+            return True
         if self._peers is None or not isinstance(error, TrainingError | StoreError):
             return False
         return self._peers.agree(str(result.failure))
@@ -210,15 +226,16 @@ class TrialWorker:
             self._save(request, run)
         if request.predict is not None:
             self._predict(request, request.predict, run)
-        if request.export is not None and self._collective.rank == 0:
+        if (folder := request.export) is not None:
             with self._within(request, "export", STORAGE_LIMIT):
-                run.export(request.export)
+                self._on_rank_zero(lambda: run.export(folder))
         embedding = None
         if request.embed is not None:
             with self._within(request, f"features of {request.embed}"):
                 embedding = run.embed(request.embed)
         if not self._trains_ahead(request, run):
-            self._wait_for_checkpoint(request)
+            with self._within(request, "checkpoint", STORAGE_LIMIT):
+                self._on_rank_zero(self._checkpointer.wait)
         row = dict(run.history[request.epoch - 1])
         return WorkerResult(row=row, total=run.total, embedding=embedding)
 
@@ -230,28 +247,41 @@ class TrialWorker:
         for split in wanted.splits:
             with self._within(request, f"predictions of {split}"):
                 rows += _rows(run.evaluate(split), {**wanted.columns, "split": split})
-        if self._collective.rank == 0:
-            with self._within(request, "predictions", STORAGE_LIMIT):
-                write_predictions(wanted.address, rows)
+        with self._within(request, "predictions", STORAGE_LIMIT):
+            self._on_rank_zero(lambda: write_predictions(wanted.address, rows))
 
     def _save(self, request: WorkerRequest, run: TrialRun | JointRun) -> None:
         """Have the run's state written, unless it is."""
         if run.epoch == self._saved:
             return
         self._saved = run.epoch
-        if self._collective.rank == 0:
-            with self._within(request, "checkpoint", STORAGE_LIMIT):
-                state = run.state()
-                self._checkpointer.save(state, request.checkpoint)
-                if isinstance(run, TrialRun) and run.epoch == run.branch < run.total:
-                    self._checkpointer.save(state, request.branch_checkpoint)
 
-    def _wait_for_checkpoint(self, request: WorkerRequest) -> None:
-        """Wait until the checkpoint is written, on all ranks alike."""
+        def save() -> None:
+            state = run.state()
+            self._checkpointer.save(state, request.checkpoint)
+            if isinstance(run, TrialRun) and run.epoch == run.branch < run.total:
+                self._checkpointer.save(state, request.branch_checkpoint)
+
         with self._within(request, "checkpoint", STORAGE_LIMIT):
-            if self._collective.rank == 0:
-                self._checkpointer.wait()
-            self._collective.broadcast(None)
+            self._on_rank_zero(save)
+
+    def _on_rank_zero(self, act: Callable[[], None]) -> None:
+        """Do something on rank 0; where it fails there, it fails on all ranks. Collective.
+
+        Raises:
+            RankZeroError: It failed, unless in a way after which the process cannot go on.
+        """
+        error: Exception | None = None
+        if self._collective.rank == 0:
+            try:
+                act()
+            except Exception as raised:
+                if ends_process(raised, self._device):
+                    raise
+                error = raised
+        reason = self._collective.broadcast(None if error is None else str(error))
+        if reason is not None:
+            raise RankZeroError(reason) from error
 
     def _within(
         self, request: WorkerRequest, what: str, more: float = 0.0
