@@ -5,12 +5,16 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
+from ray.train import FailureConfig, ScalingConfig
 
+from supremix.cluster import WorkerGroupPlan
 from supremix.cluster.worker import group as group_module
-from supremix.cluster.worker.group import claim_device, gpu_fault
+from supremix.cluster.worker.group import claim_device, gpu_fault, train_run
 from supremix.errors import ResourceError
 from supremix.training import Solo
 
@@ -68,6 +72,25 @@ def test_a_share_of_a_gpu_is_a_limit_of_its_memory(
     assert given == [(0.25 - 1 / 64, device)]  # CUDA itself takes the rest
     claim_device(1, Solo())
     assert len(given) == 1
+
+
+@pytest.mark.parametrize(("span", "strategy"), [(False, "STRICT_PACK"), (True, "PACK")])
+def test_a_group_is_on_one_node_unless_it_may_span_several(
+    span: bool, strategy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[ScalingConfig] = []
+
+    class Trainer:
+        def __init__(self, *rest: Any, scaling_config: ScalingConfig, **named: Any) -> None:
+            seen.append(scaling_config)
+
+        def fit(self) -> SimpleNamespace:
+            return SimpleNamespace(return_value=None)
+
+    monkeypatch.setattr(group_module, "LeanTrainer", Trainer)
+    plan = WorkerGroupPlan(count=1, workers=2, cpus=1, gpus=0, span_nodes=span)
+    train_run(print, {}, plan, name="a", storage="b", failures=FailureConfig())
+    assert [config.placement_strategy for config in seen] == [strategy]
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ from supremix.errors import ResourceError
 
 NODES = {
     "laptop": [{"CPU": 2.0}],
+    "laptops": [{"CPU": 2.0}, {"CPU": 3.0}],
     "one core": [{"CPU": 1.0}],
     "server": [{"CPU": 64.0, "GPU": 8.0}],
     "cluster": [{"CPU": 0.0}, {"CPU": 16.0, "GPU": 2.0}, {"CPU": 16.0, "GPU": 2.0}, {"CPU": 7.0}],
@@ -21,7 +22,8 @@ def test_every_plan_leaves_room_for_its_trials(nodes: list[dict[str, float]], wo
     try:
         plan = plan_worker_groups(nodes, workers=workers)
     except ResourceError:
-        assert sum(int(node["CPU"]) for node in nodes) < workers
+        kind = "GPU" if any(node.get("GPU") for node in nodes) else "CPU"
+        assert max(int(node.get(kind, 0)) for node in nodes) < workers
         return
     taken = plan.count * plan.workers * plan.worker_resources()["CPU"]
     # Tune may hold a second actor for the trial that comes next.
@@ -49,7 +51,30 @@ def test_every_plan_leaves_room_for_its_trials(nodes: list[dict[str, float]], wo
         ),
         # What is left of one GPU and of another makes no share: 8 times 2, not 20.
         ("server", {"gpus": 0.4}, WorkerGroupPlan(count=16, workers=1, cpus=4, gpus=0.4)),
-        ("cluster", {"workers": 4}, WorkerGroupPlan(count=1, workers=4, cpus=8, gpus=1)),
+        ("cluster", {"workers": 2}, WorkerGroupPlan(count=2, workers=2, cpus=8, gpus=1)),
+        (
+            "cluster",
+            {"workers": 4, "span_nodes": True},
+            WorkerGroupPlan(count=1, workers=4, cpus=8, gpus=1, span_nodes=True),
+        ),
+        # On single nodes there is room for two groups of 5 CPUs a worker, over several for three.
+        (
+            "cluster",
+            {"workers": 2, "gpus": 0, "cpus": 5},
+            WorkerGroupPlan(count=2, workers=2, cpus=5, gpus=0),
+        ),
+        (
+            "cluster",
+            {"workers": 2, "gpus": 0, "cpus": 5, "span_nodes": True},
+            WorkerGroupPlan(count=3, workers=2, cpus=5, gpus=0, span_nodes=True),
+        ),
+        # A group of two on one node of two cores has one for each.
+        ("laptops", {"workers": 2}, WorkerGroupPlan(count=2, workers=2, cpus=1, gpus=0)),
+        (
+            "laptops",
+            {"workers": 2, "span_nodes": True},
+            WorkerGroupPlan(count=1, workers=2, cpus=2, gpus=0, span_nodes=True),
+        ),
         (
             "cluster",
             {"gpus": 0, "cpus": 4},
@@ -64,6 +89,11 @@ def test_plans(nodes: str, asked: dict[str, float], plan: WorkerGroupPlan) -> No
 def test_what_does_not_fit_is_refused_with_what_there_is() -> None:
     with pytest.raises(ResourceError, match=r"1 concurrent .* 5 worker\(s\) .* room for 2"):
         plan_worker_groups(NODES["laptop"], workers=5)
+    with pytest.raises(ResourceError, match=r"--span-nodes") as raised:
+        plan_worker_groups(NODES["laptops"], workers=4)
+    assert "on one node, where there is room for 3" in str(raised.value)
+    with pytest.raises(ResourceError, match=r"3 concurrent trial.* 1 CPU .* room for 5"):
+        plan_worker_groups(NODES["laptops"], workers=2, count=3, span_nodes=True)
     with pytest.raises(ResourceError, match="has 1 node"):
         plan_worker_groups(NODES["laptop"], gpus=1)
     with pytest.raises(ResourceError, match="got concurrent_trials=None, workers=0"):

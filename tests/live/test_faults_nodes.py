@@ -39,7 +39,7 @@ from supremix.cluster.ray_private import draining_nodes
 pytestmark = pytest.mark.slow
 
 TWO = WorkerGroupPlan(count=2, workers=1, cpus=1, gpus=0)
-WIDE = WorkerGroupPlan(count=1, workers=2, cpus=1, gpus=0)
+WIDE = WorkerGroupPlan(count=1, workers=2, cpus=1, gpus=0, span_nodes=True)
 SMALL: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 80_000_000}
 
 

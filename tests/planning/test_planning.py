@@ -254,6 +254,9 @@ def test_a_batch_that_could_not_be_trained_is_told() -> None:
         ({"CPU": 8.0}, worker_groups(20, gpus=0.5), 0),
         # What is left of one GPU and of another does not make a share.
         ({"CPU": 96.0, "GPU": 8.0}, worker_groups(20, gpus=0.4), 16),
+        # Whole groups, unless they may be over several nodes.
+        ({"CPU": 8.0}, dataclasses.replace(worker_groups(20), workers=3), 6),
+        ({"CPU": 8.0}, dataclasses.replace(worker_groups(20), workers=3, span_nodes=True), 8),
     ],
 )
 def test_how_many_workers_a_node_gets(

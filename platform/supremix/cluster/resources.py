@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from supremix.errors import ResourceError
 
@@ -31,12 +31,14 @@ class WorkerGroupPlan:
         workers: Workers (Ray Train ranks) per worker group.
         cpus: CPUs per worker; also its torch threads.
         gpus: GPUs per worker, at most 1; below that several workers share one; 0 trains on the CPU.
+        span_nodes: Whether the workers of a group may be on several nodes; else they are on one.
     """
 
     count: int
     workers: int
     cpus: float
     gpus: float
+    span_nodes: bool = False
 
     @property
     def threads(self) -> int:
@@ -53,6 +55,11 @@ class WorkerGroupPlan:
         gpu = {"GPU": self.gpus} if self.gpus > 0 else {}
         return {"CPU": round(self.cpus * (1 - TRIAL_SHARE), 4), **gpu}
 
+    def workers_on(self, node: Mapping[str, float]) -> int:
+        """Workers that a node has room for: of whole groups, unless a group may span nodes."""
+        fit = workers_on(node, self.cpus, self.gpus)
+        return fit if self.span_nodes else fit - fit % self.workers
+
 
 def plan_worker_groups(
     nodes: Sequence[Mapping[str, float]],
@@ -61,16 +68,18 @@ def plan_worker_groups(
     count: int | None = None,
     cpus: float | None = None,
     gpus: float | None = None,
+    span_nodes: bool = False,
 ) -> WorkerGroupPlan:
     """Plan worker groups that all fit the cluster at once.
 
     Args:
         nodes: Resources (``CPU``, ``GPU``) of each living node.
-        workers: Workers per worker group, at least 1. They may be on several nodes.
+        workers: Workers per worker group, at least 1.
         count: Worker groups, which is how many trials run at once; None for as many as fit.
         cpus: CPUs per worker; None for its GPU's share of the node's, without GPUs 2 or what there
             is.
         gpus: GPUs per worker, at most 1; None for 1 where the cluster has GPUs, else 0.
+        span_nodes: Whether the workers of a group may be on several nodes; else they are on one.
 
     Returns:
         The plan; its resources are all free on an idle cluster.
@@ -86,26 +95,30 @@ def plan_worker_groups(
         )
     if gpus is None:
         gpus = 1.0 if any(node.get("GPU", 0) >= 1 for node in nodes) else 0.0
-    wanted = workers * (count or 1)
     _check_shares(workers, cpus, gpus)
-    if cpus is None:
-        cpus = _cpus_per_worker(nodes, wanted, gpus)
-    fit = sum(workers_on(node, cpus, gpus) for node in nodes)
-    plan = WorkerGroupPlan(count=count or fit // workers, workers=workers, cpus=cpus, gpus=gpus)
-    if wanted > fit:
-        raise ResourceError(_shortage(nodes, plan, count or 1, fit))
-    return plan
+    # Without a number of CPUs, the most with which the groups fit.
+    choices = [cpus] if cpus is not None else _cpus_per_worker(nodes, gpus)
+    plans = [
+        WorkerGroupPlan(
+            count=count or 1, workers=workers, cpus=choice, gpus=gpus, span_nodes=span_nodes
+        )
+        for choice in choices
+    ]
+    fits = [sum(plan.workers_on(node) for node in nodes) // workers for plan in plans]
+    for plan, fit in zip(plans, fits, strict=True):
+        if fit >= plan.count:
+            return replace(plan, count=count or fit)
+    raise ResourceError(_shortage(nodes, plans[-1]))
 
 
-def _cpus_per_worker(nodes: Sequence[Mapping[str, float]], workers: int, gpus: float) -> float:
+def _cpus_per_worker(nodes: Sequence[Mapping[str, float]], gpus: float) -> list[float]:
+    """CPUs of a worker where the user names none, from the best choice on."""
     if gpus > 0:
         # Of the node that has the fewest for each of its GPUs, so that all GPUs are used.
         with_gpus = [n for n in nodes if n.get("CPU", 0) > 0 and n.get("GPU", 0) >= 1]
         shares = [node["CPU"] / _shares(node["GPU"], gpus) for node in with_gpus]
-        return float(max(1, int(min(shares, default=1))))
-    total = int(sum(node.get("CPU", 0) for node in nodes))
-    largest = int(max((node.get("CPU", 0) for node in nodes), default=0))
-    return float(max(1, min(CPUS_PER_WORKER, largest, total // workers)))
+        return [float(max(1, int(min(shares, default=1))))]
+    return [float(cpus) for cpus in range(CPUS_PER_WORKER, 0, -1)]
 
 
 def _check_shares(workers: int, cpus: float | None, gpus: float) -> None:
@@ -141,13 +154,19 @@ def _shares(have: float, gpus: float) -> int:
     return int(have) * int(1 / gpus + 1e-6)
 
 
-def _shortage(
-    nodes: Sequence[Mapping[str, float]], plan: WorkerGroupPlan, count: int, fit: int
-) -> str:
+def _shortage(nodes: Sequence[Mapping[str, float]], plan: WorkerGroupPlan) -> str:
     have = ", ".join(f"{n.get('CPU', 0):g} CPU + {n.get('GPU', 0):g} GPU" for n in nodes)
+    alone = [workers_on(node, plan.cpus, plan.gpus) for node in nodes]
+    span = ""
+    if not plan.span_nodes and sum(alone) >= plan.count * plan.workers:
+        span = (
+            f" All workers of a group are on one node, where there is room for {max(alone)}; with "
+            "--span-nodes they may be on several."
+        )
     return (
-        f"{count} concurrent trial(s) of {plan.workers} worker(s) with {plan.cpus:g} CPU and "
+        f"{plan.count} concurrent trial(s) of {plan.workers} worker(s) with {plan.cpus:g} CPU and "
         f"{plan.gpus:g} GPU each do not fit the cluster, which has {len(nodes)} node(s) ({have}) "
-        f"and room for {fit} such worker(s). Ask for fewer workers or concurrent trials, or for "
-        f"less per worker (--workers, --concurrent-trials, --cpus-per-worker, --gpus-per-worker)."
+        f"and room for {sum(alone)} such worker(s).{span} Ask for fewer workers or concurrent "
+        "trials, or for less per worker (--workers, --concurrent-trials, --cpus-per-worker, "
+        "--gpus-per-worker)."
     )

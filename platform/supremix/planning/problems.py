@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from supremix.cluster import WorkerGroupPlan
-from supremix.cluster.resources import workers_on
 from supremix.planning.calibration import Calibration
 from supremix.planning.estimate import Limit, SearchEstimate
 from supremix.storage.paths import is_local, to_path
@@ -131,7 +130,7 @@ def _node_problems(
 
 def planned_workers(node: Mapping[str, float], plan: WorkerGroupPlan) -> int:
     """Workers of a plan that a node gets at most."""
-    return min(workers_on(node, plan.cpus, plan.gpus), plan.count * plan.workers)
+    return min(plan.workers_on(node), plan.count * plan.workers)
 
 
 def disk_problems(out: str, needed: float) -> Iterator[PlanProblem]:

@@ -172,6 +172,7 @@ def find_resources(
         count=spec.concurrent_trials,
         cpus=spec.cpus_per_worker,
         gpus=spec.gpus_per_worker,
+        span_nodes=spec.span_nodes,
     )
     store = prepare_store(spec, listen, expected)
     resources = Resources(plan=plan, store=store, splits=splits_of(spec, store))

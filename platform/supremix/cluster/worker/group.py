@@ -173,6 +173,7 @@ def train_run(
             num_workers=plan.workers,
             use_gpu=plan.gpus > 0,
             resources_per_worker=plan.worker_resources(),
+            placement_strategy="PACK" if plan.span_nodes else "STRICT_PACK",
         ),
         run_config=RunConfig(name=name, storage_path=storage, failure_config=failures),
     )

@@ -34,6 +34,11 @@ class ClusterOptions:
         "default 1 where the cluster has GPUs.",
         commands=TRAININGS,
     )
+    span_nodes: bool = _cluster(
+        False,
+        help="Let the workers of a worker group be on several nodes; by default they are on one.",
+        commands=TRAININGS,
+    )
     address: str | None = _cluster(
         help="Address of the Ray cluster, such as auto or ray://host:10001; by default this "
         "machine alone.",

@@ -30,6 +30,7 @@ class TrainingKeywords(TypedDict, total=False):
     workers: int
     cpus_per_worker: float | None
     gpus_per_worker: float | None
+    span_nodes: bool
     address: str | None
     cache: str | Path | None
     stores: str | None
