@@ -4,11 +4,11 @@
 
 A search of short trials (SupReMix on brain phantoms, a few seconds each, stopped early where they
 fall behind) on worker groups of one CPU, or of --workers with one CPU each. Busy is the time that
-they spend in epochs, training and validation (the sum of the epochs' ``seconds``), over the time from the first epoch's
-start to the end of the last trial, times the number of worker groups. So everything else counts
-against it: proposing, the round trips through Tune and the pool, building networks, opening the
-store, checkpoints, and worker groups that have nothing to do while the last trials end. Starting
-Ray and the worker groups is left out.
+they spend in epochs, training and validation (the sum of the epochs' ``seconds``), over the time
+from the first epoch's start to the end of the last trial, times the number of worker groups. So
+everything else counts against it: proposing, the round trips through Tune and the pool, building
+networks, opening the store, checkpoints, and worker groups that have nothing to do while the last
+trials end. Starting Ray and the worker groups is left out.
 
 Beside it the documented pattern, a Tune function that runs a `TorchTrainer` a trial, with as many
 at once, training the same hyperparameters for as many epochs as the search's trials had on average.
