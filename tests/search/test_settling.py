@@ -12,7 +12,7 @@ from supremix.cluster import WorkerGroupPlan
 from supremix.errors import SpecError
 from supremix.runs.folder import RunFolder
 from supremix.search import settling
-from supremix.search.length import TrainedImages, epochs_of, final_epochs, kept_length
+from supremix.search.length import TrainedImages, epochs_of, kept_length
 from supremix.search.prepare import PreparedSearch
 from supremix.search.request.effort import EFFORTS
 from supremix.search.settling import (
@@ -120,14 +120,25 @@ def test_a_length_that_is_given_is_kept(options: dict[str, Any], open_: bool) ->
 
 
 def test_the_final_training_has_the_whole_length_where_trials_are_shorter() -> None:
-    part = timed().images
-    assert final_epochs([part], 400, fitted=False) == 400
-    assert final_epochs([part], 100, fitted=False) == 100  # as it was asked for
-    assert final_epochs([part], 100, fitted=True) == 400
+    part = timed(time=800.0)
+    short = fit(part)
+    assert (short.images_seen, short.final_images_seen) == (ALL // 2, ALL)
+    assert short.final_epochs([part.images], short.epochs([part.images])) == 400
+    assert Fit().final_epochs([part.images], 100) == 100  # as it was asked for
     longer = timed(epochs=100, final_images_seen=90_000).images
-    assert final_epochs([longer], 100, fitted=False) == 150
+    assert Fit().final_epochs([longer], 100) == 150
     with pytest.raises(SpecError, match="to see 90,000 images, but a trial sees 120,000 already"):
-        final_epochs([longer], 200, fitted=False)
+        Fit().final_epochs([longer], 200)
+
+
+def test_it_is_no_longer_than_fits_the_budget_once_more() -> None:
+    found = fit(timed(time=100.0))
+    assert (found.images_seen, found.final_images_seen) == (24_000, 60_000)
+    assert fit(timed(time=1.0)).final_images_seen == 24_000  # but as long as a trial
+    found = fit(timed(gpu_hours=0.05, time=10_000.0))  # of half a GPU in each of two groups
+    assert found.final_images_seen == 180 * IMAGES
+    two = fit_lengths([[timed(time=100.0)], [timed(2.0, time=100.0)]], PLAN, worker_groups=2)
+    assert two.final_images_seen == 30_000  # methods are compared at equal images seen
 
 
 def test_the_final_task_is_on_training_and_validation_data_and_never_shorter(

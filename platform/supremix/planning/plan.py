@@ -21,12 +21,11 @@ from supremix.planning.problems import PlanProblem, disk_problems, free_space
 from supremix.planning.study_plan import CalibratedSearch, StudyPlan, plan_study, study_problems
 from supremix.progress.progress import Listener, Progress, silent
 from supremix.runs.folder import RunFolder
-from supremix.search.length import choose_epochs, epochs_of, final_epochs
 from supremix.search.prepare import Resources, check_budget, find_resources, prepare_search
 from supremix.search.request.keywords import SearchKeywords
 from supremix.search.request.python import takes_options
 from supremix.search.search import Search
-from supremix.search.settling import fit_lengths, needs_fit
+from supremix.search.settling import Fit, fit_lengths, needs_fit
 from supremix.search.spec import SearchSpec
 from supremix.storage.paths import Address
 from supremix.training import Method
@@ -211,28 +210,26 @@ class _Planner:
         for name in ("",) if joint else dict.fromkeys(search.dataset for search in searches):
             own = [search for search in searches if joint or search.dataset == name]
             studies = [own] if joint else [[one] for one in own]
-            seen = self._images_that_fit(studies, sharing)
+            fit = self._fit(studies, sharing)
             for study in studies:
                 parts = [search.trained_images for search in study]
-                epochs = choose_epochs(parts) if seen is None else epochs_of(parts, seen)
-                final = final_epochs(parts, epochs, fitted=seen is not None)
+                epochs = fit.epochs(parts)
+                final = fit.final_epochs(parts, epochs)
                 found += [
                     dataclasses.replace(search.with_epochs(epochs), final_epochs=final)
                     for search in study
                 ]
         return found
 
-    def _images_that_fit(
-        self, studies: Sequence[Sequence[CalibratedSearch]], sharing: int
-    ) -> int | None:
-        """Images that trials see where a budget makes them shorter; None where none does."""
+    def _fit(self, studies: Sequence[Sequence[CalibratedSearch]], sharing: int) -> Fit:
+        """The length that a budget of time has room for."""
         first = studies[0][0]
         if not needs_fit([first.trained_images]):
-            return None
+            return Fit()
         timed, plan = [[one.timed for one in study] for study in studies], first.resources.plan
         fit = fit_lengths(timed, plan, worker_groups=plan.count / sharing)
         self._listen(Progress(message=fit.words, warning=True))
-        return fit.images_seen
+        return fit
 
     def _calibrated(self, spec: SearchSpec, resources: Resources) -> CalibratedSearch:
         """One method on one dataset, checked as a search would be, and measured."""

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from supremix.errors import SpecError
 from supremix.runs.folder import RunFolder, read_json
 from supremix.search.request.effort import EFFORTS
 from supremix.search.spec import SearchSpec
@@ -63,30 +62,6 @@ def choose_epochs(parts: Sequence[TrainedImages], effort: str | None = None) -> 
     return epochs_of(parts, sum(part.images_to_see(effort) for part in parts))
 
 
-def final_epochs(parts: Sequence[TrainedImages], epochs: int, *, fitted: bool) -> int:
-    """The epochs of the final training, on training and validation data.
-
-    Args:
-        parts: The datasets of a trial.
-        epochs: Epochs of a trial.
-        fitted: Whether a budget made trials shorter than was asked for.
-
-    Raises:
-        SpecError: It is to see fewer images than a trial.
-    """
-    asked = parts[0].spec.final_images_seen
-    if asked is None:
-        return max(epochs, choose_epochs(parts)) if fitted else epochs
-    found = epochs_of(parts, asked)
-    if found < epochs:
-        seen = length_of(parts, epochs).images_seen
-        raise SpecError(
-            f"the final model is to see {asked:,} images, but a trial sees {seen:,} already; give "
-            "more to the final model, or fewer to the trials (--images-seen)."
-        )
-    return found
-
-
 def epochs_of(parts: Sequence[TrainedImages], images_seen: int) -> int:
     """The fewest epochs in which a trial sees so many images, on all its datasets together."""
     images = sum(part.images for part in parts)
@@ -101,8 +76,8 @@ def length_of(parts: Sequence[TrainedImages], epochs: int) -> Length:
 def kept_length(run: RunFolder) -> dict[str, int | None]:
     """The content of a run's `length.json`: epochs, steps, images seen; empty before it has begun.
 
-    Under ``fitted`` stand the images that a trial was to see, where a budget made it shorter, under
-    ``final_epochs`` the epochs of the final training.
+    Under ``fitted`` and ``final_fitted`` stand the images that a trial and the final training were
+    to see, where a budget made trials shorter, under ``final_epochs`` the epochs of the latter.
     """
     with storage_errors(str(run.length)):
         begun = run.length.is_file()

@@ -13,14 +13,13 @@ import torch
 
 from supremix.cluster import WorkerGroupPlan
 from supremix.cluster.run_once import run_once
-from supremix.errors import TrainingError
+from supremix.errors import SpecError, TrainingError
 from supremix.progress.progress import Progress
 from supremix.runs.folder import write_json_once
 from supremix.search.length import (
     TrainedImages,
     choose_epochs,
     epochs_of,
-    final_epochs,
     kept_length,
     length_of,
 )
@@ -100,11 +99,36 @@ class Fit:
     Args:
         images_seen: Images that a trial sees, on all its datasets together, where it is to be
             shorter than asked for; None where it is not.
+        final_images_seen: Images that the final training sees, where trials are to be shorter: as
+            many as was asked for, or as fit the budget a second time.
         words: What fits, or what was given up, in a sentence.
     """
 
-    images_seen: int | None
-    words: str
+    images_seen: int | None = None
+    final_images_seen: int | None = None
+    words: str = ""
+
+    def epochs(self, parts: Sequence[TrainedImages]) -> int:
+        """The epochs of a trial."""
+        seen = self.images_seen
+        return choose_epochs(parts) if seen is None else epochs_of(parts, seen)
+
+    def final_epochs(self, parts: Sequence[TrainedImages], epochs: int) -> int:
+        """The epochs of the final training, at least those of a trial.
+
+        Raises:
+            SpecError: It is asked to see fewer images than a trial.
+        """
+        asked = parts[0].spec.final_images_seen
+        seen = self.final_images_seen if asked is None else asked
+        found = epochs if seen is None else epochs_of(parts, seen)
+        if asked is not None and found < epochs:
+            trial = length_of(parts, epochs).images_seen
+            raise SpecError(
+                f"the final model is to see {asked:,} images, but a trial sees {trial:,} already; "
+                "give more to the final model, or fewer to the trials (--images-seen)."
+            )
+        return max(found, epochs)
 
 
 def needs_fit(parts: Sequence[TrainedImages]) -> bool:
@@ -119,7 +143,9 @@ def fit_lengths(
 ) -> Fit:
     """The length that suits all studies on the same images: the shortest, see `fit_length`."""
     fits = [fit_length(parts, plan, worker_groups=worker_groups) for parts in studies]
-    return min(fits, key=lambda fit: fit.images_seen or math.inf)
+    finals = [fit.final_images_seen for fit in fits if fit.final_images_seen is not None]
+    shortest = min(fits, key=lambda fit: fit.images_seen or math.inf)
+    return dataclasses.replace(shortest, final_images_seen=min(finals, default=None))
 
 
 def fit_length(parts: Sequence[TimedImages], plan: WorkerGroupPlan, *, worker_groups: float) -> Fit:
@@ -150,15 +176,20 @@ def fit_length(parts: Sequence[TimedImages], plan: WorkerGroupPlan, *, worker_gr
     whole, asked = trial(longest), length_of(images, longest).images_seen
     if wanted * whole <= room:
         words = f"about {room / whole:.0f} whole trials of {asked:,} images seen fit the budget"
-        return Fit(images_seen=None, words=words)
-    within = bisect_right(range(least, longest), room / wanted, key=trial)
-    seen = length_of(images, max(least, least + within - 1)).images_seen
+        return Fit(words=words)
+
+    def seen_in(seconds: float) -> int:
+        within = bisect_right(range(least, longest + 1), seconds, key=trial)
+        return length_of(images, max(least, least + within - 1)).images_seen
+
+    seen = seen_in(room / wanted)
     needed = math.ceil(wanted * whole / (worker_groups * 60))
     more = f"--time {needed}m"
     if limit == "gpu_hours":
         more = f"--gpu-hours {math.ceil(wanted * whole * plan.group_gpus / HOUR)}"
     return Fit(
         images_seen=seen,
+        final_images_seen=seen_in(room / worker_groups),
         words=f"a trial sees {seen:,} images instead of {asked:,}, as {wanted} of these would not "
         f"fit the budget; {more} would allow the whole length",
     )
@@ -188,15 +219,15 @@ def _datasets(study: Study) -> tuple[str, ...]:
     return tuple(one.store.card.name for one in study)
 
 
-def _settled(study: Study, fitted: int | None) -> list[PreparedSearch]:
+def _settled(study: Study, fit: Fit) -> list[PreparedSearch]:
     parts, kept = [one.trained_images for one in study], kept_length(study[0].run)
-    chosen = choose_epochs(parts) if fitted is None else epochs_of(parts, fitted)
-    epochs = kept.get("epochs") or chosen
-    final = kept.get("final_epochs") or final_epochs(parts, epochs, fitted=fitted is not None)
+    epochs = kept.get("epochs") or fit.epochs(parts)
+    final = kept.get("final_epochs") or fit.final_epochs(parts, epochs)
     found = [dataclasses.replace(one.with_epochs(epochs), final_epochs=final) for one in study]
     for one in found:
-        settled = {"fitted": fitted, "final_epochs": final}
-        write_json_once(one.run.length, dataclasses.asdict(one.length) | settled)
+        fitted = {"fitted": fit.images_seen, "final_fitted": fit.final_images_seen}
+        length = dataclasses.asdict(one.length) | fitted | {"final_epochs": final}
+        write_json_once(one.run.length, length)
         named = f" on {one.store.card.name}" if len(found) > 1 else ""
         one.listen(Progress(message=f"a whole trial{named} is {one.length}", warning=True))
         if final > epochs and one.spec.test:
@@ -205,16 +236,16 @@ def _settled(study: Study, fitted: int | None) -> list[PreparedSearch]:
     return found
 
 
-def _fitted(group: Sequence[Study], share: int) -> int | None:
-    """Images that trials see where a budget makes them shorter, the same for all methods."""
+def _fitted(group: Sequence[Study], share: int) -> Fit:
+    """The length that a budget has room for, the same for all methods."""
     for study in group:
         if kept := kept_length(study[0].run):
-            return kept["fitted"]
+            return Fit(images_seen=kept["fitted"], final_images_seen=kept["final_fitted"])
     if not needs_fit([one.trained_images for one in group[0]]):
-        return None
+        return Fit()
     fit = _fit(group, share)
     group[0][0].listen(Progress(message=fit.words, warning=True))
-    return fit.images_seen
+    return fit
 
 
 def _fit(group: Sequence[Study], share: int) -> Fit:
@@ -226,7 +257,7 @@ def _fit(group: Sequence[Study], share: int) -> Fit:
         ]
     except TrainingError as error:
         words = f"the speed of trials could not be measured ({error}): their length is kept"
-        return Fit(images_seen=None, words=words)
+        return Fit(words=words)
     return fit_lengths(timed, plan, worker_groups=plan.count / share)
 
 
