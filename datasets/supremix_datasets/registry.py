@@ -44,8 +44,9 @@ def get(name: str | Dataset) -> Dataset:
     if Path(str(name)).expanduser().exists():
         raise UnknownDatasetError(
             f"{str(name)!r} is a path and no dataset. Name the dataset, and give the path as its "
-            f"source. For your own images with a table that is `table`: supremix check table "
-            f"--source {shlex.quote(str(name))}; in Python dataset='table', source={str(name)!r}."
+            f"source. For your own images with a table or in BIDS, that is `table`: supremix "
+            f"check table --source {shlex.quote(str(name))}; in Python "
+            f"dataset='table', source={str(name)!r}."
         )
     hint = did_you_mean(str(name), names(), cutoff=0.4)
     raise UnknownDatasetError(

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from counting_reader import DECODED, Counting
+from own_pictures import make as make
 from PIL import Image
 
 from supremix_datasets import Dataset, get

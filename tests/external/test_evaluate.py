@@ -83,6 +83,21 @@ def test_errors_are_those_of_the_predictions(found: supremix.Evaluation) -> None
     assert found.facts()["MAE"] == f"{rows['mae']['value']:.4g} mm"
 
 
+def test_a_cohort_with_other_files_an_image_is_refused(
+    trained: tuple[Path, TrialRun, Path], tmp_path: Path
+) -> None:
+    other = write(tmp_path / "other", 4)
+    toml = (other / "dataset.toml").read_text()
+    (other / "dataset.toml").write_text(toml + '[columns]\nfile = ["file", "id"]\n')
+    (other / "labels.csv").write_text(
+        "file,id,target,group,sex,age\n0.png,1.png,1,a,M,3\n1.png,2.png,2,b,M,3\n"
+    )
+    with pytest.raises(
+        ModelInputError, match=r"takes 1 file\(s\) an image.* have 2\. Name as many"
+    ):
+        supremix.evaluate(trained[0], "table", str(other))
+
+
 def test_null_models_are_those_of_the_training_data(
     found: supremix.Evaluation, trained: tuple[Path, TrialRun, Path]
 ) -> None:

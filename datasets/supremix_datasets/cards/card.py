@@ -43,6 +43,8 @@ class Card:
             store keeps all frames; training draws clips, evaluation averages over clips that cover
             the video.
         channels: Number of channels.
+        sequences: Names of the channels where each is a file of its own, such as the sequences of
+            an MRI; each then has a scale of grey values of its own. Empty for images of one file.
         spacing: Size of a prepared pixel in mm per axis; None: images are fitted into ``shape``
             with their aspect kept, for any physical size.
         covariates: Numbers and categories that go into the model with the image.
@@ -73,6 +75,7 @@ class Card:
     label_range: tuple[float, float]
     shape: tuple[int, ...]
     channels: int = 1
+    sequences: tuple[str, ...] = ()
     spacing: tuple[float, ...] | None = None
     period: int | None = None
     covariates: tuple[Covariate, ...] = ()
@@ -89,6 +92,7 @@ class Card:
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", tuple(int(n) for n in self.shape))
         object.__setattr__(self, "covariates", tuple(self.covariates))
+        object.__setattr__(self, "sequences", tuple(self.sequences))
         if self.spacing is not None:
             object.__setattr__(self, "spacing", tuple(float(s) for s in self.spacing))
         low, high = (float(v) for v in self.label_range)
@@ -110,6 +114,15 @@ class Card:
             (len(self.shape) not in (2, 3), f"shape must have 2 or 3 axes, found {self.shape}"),
             (min(self.shape, default=0) < 8, f"each axis of shape must be >= 8: {self.shape}"),
             (self.channels < 1, f"channels must be >= 1, found {self.channels}"),
+            (
+                len(self.sequences) not in (0, self.channels),
+                f"channels must be the number of files of an image, {len(self.sequences)} "
+                f"({', '.join(self.sequences)}), found {self.channels}",
+            ),
+            (
+                len(set(self.sequences)) != len(self.sequences),
+                f"sequences have the same name: {self.sequences}",
+            ),
             (
                 spacing is not None and (len(spacing) != len(self.shape) or min(spacing) <= 0),
                 f"spacing must be a positive number for each axis of {self.shape}, found {spacing}",
@@ -140,11 +153,18 @@ class Card:
             (self.period < 1, f"period must be >= 1, found {self.period}"),
             (len(self.shape) != 3, f"a video needs shape (frames, H, W), found {self.shape}"),
             (self.spacing is not None, "a video has no spacing; leave it None"),
+            (len(self.sequences) > 1, "a video is one file"),
             (
                 0 in self.augmentation.flip_axes,
                 "flip_axes of a video must not hold axis 0, which is time",
             ),
         ]
+
+    @property
+    def imaging(self) -> str:
+        """The modality, with the files of an image where it has several: ``MRI (T1w, FLAIR)``."""
+        several = f" ({', '.join(self.sequences)})" if len(self.sequences) > 1 else ""
+        return self.modality + several
 
     @property
     def frame_shape(self) -> tuple[int, ...]:

@@ -24,10 +24,13 @@ class Decoded:
     Args:
         pixels: ``spatial`` or ``(channels, *spatial)``, any real dtype.
         spacing: Size of a pixel in mm per spatial axis, None where the file does not say.
+        affine: Indices to mm along right, anterior and superior, ``(4, 4)``, of a volume; None
+            where the file does not say where it lies.
     """
 
     pixels: Array
     spacing: tuple[float, ...] | None = None
+    affine: NDArray[np.float64] | None = None
 
     @classmethod
     def of(cls, image: Decoded | Array) -> Decoded:

@@ -16,7 +16,8 @@ class Sample:
         id: Name of the image within the dataset, unique; a string, leading zeros kept.
         group: The patient, or another unit that must not span two splits.
         target: The label in the card's unit.
-        address: fsspec URL of the file; a member of a zip is ``zip://member::file:///a.zip``.
+        address: fsspec URL of the file; a member of a zip is ``zip://member::file:///a.zip``. Those
+            of an image with several files are joined by `sources.files.PART`.
         covariates: Numbers by name, raw (no logarithm), as the table gives them for the file.
         split: Official split (``train``, ``val``, ``test``), or None.
         site: Where the image was taken, if known.

@@ -5,6 +5,7 @@ No name of a file or a patient is on it, the label alone.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ def picture(pixels: NDArray[Any], card: Card) -> Picture:
     """One prepared image as something flat.
 
     Of a volume the three slices through its middle, side by side: from the front, from the left,
-    from above. Of a video some frames of its first clip.
+    from above. Of a video some frames of its first clip. Of several sequences each, side by side.
 
     Args:
         pixels: As :func:`present` gives them: ``(channels, *shape)``, of a video
@@ -43,6 +44,9 @@ def picture(pixels: NDArray[Any], card: Card) -> Picture:
     Returns:
         ``(H, W)`` or, for three channels, ``(H, W, 3)``.
     """
+    if len(card.sequences) > 1:
+        one = dataclasses.replace(card, sequences=(), channels=1)
+        return _side_by_side([picture(channel[None], one) for channel in pixels])
     grey = _levels(pixels, card)
     if card.period is not None:
         clip = min(len(grey), card.shape[0] * card.period)

@@ -41,7 +41,9 @@ def upright(pixels: Array, affine: NDArray[np.float64]) -> Decoded:
     turn = orientations.io_orientation(affine)
     turned: Any = orientations.apply_orientation(pixels, turn)
     order = np.argsort(turn[:, 0])
-    return Decoded(np.ascontiguousarray(turned), tuple(float(sizes[k]) for k in order))
+    where: Any = affine @ orientations.inv_ornt_aff(turn, pixels.shape)
+    spacing = tuple(float(sizes[k]) for k in order)
+    return Decoded(np.ascontiguousarray(turned), spacing, where)
 
 
 def voxel_sizes(affine: NDArray[np.float64]) -> NDArray[np.float64]:

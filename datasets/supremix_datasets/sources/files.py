@@ -21,6 +21,9 @@ from supremix_datasets.sources.guards import check_member, check_members, read_l
 
 CHAIN = re.compile(r"::(?=[a-z0-9+]+://|/)")
 
+PART = "\n"
+"""Stands between the addresses of an image that has several files, one for each channel."""
+
 EDGE = 65536
 READERS = 8
 """Files of which the edges are read at the same time."""
@@ -142,7 +145,7 @@ def content_signature(addresses: Iterable[str], root: str) -> str:
     is the waiting that takes time.
     """
     digest = hashlib.blake2b(digest_size=16)
-    unique = sorted(set(addresses))
+    unique = sorted({part for address in addresses for part in parts_of(address)})
     with ThreadPoolExecutor(READERS) as pool:
         for address, edges in zip(unique, pool.map(_edges, map(container, unique)), strict=True):
             digest.update(relative(address, root).encode() + b"\0")
@@ -190,6 +193,11 @@ def is_hidden(address: str) -> bool:
     return address.rsplit("/", 1)[-1].startswith(".")
 
 
+def parts_of(address: str) -> list[str]:
+    """The addresses of the files of one image."""
+    return address.split(PART)
+
+
 def container(address: str) -> str:
     """The address of the outermost file: the zip of ``zip://member::zip``, else the address."""
     return split_member(address)[1]
@@ -212,7 +220,8 @@ def file_name(address: str) -> str:
 def relative(address: str, root: str) -> str:
     """An address with the source folder cut off, for records that survive moving the folder."""
     fs, path = filesystem(root)
-    return address.replace(str(fs.unstrip_protocol(path)).rstrip("/") + "/", "", 1)
+    home = str(fs.unstrip_protocol(path)).rstrip("/") + "/"
+    return PART.join(part.replace(home, "", 1) for part in parts_of(address))
 
 
 def read_bytes(address: str) -> bytes:

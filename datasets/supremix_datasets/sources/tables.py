@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 import polars as pl
 
 from supremix_datasets.errors import LabelTableError
-from supremix_datasets.sources.cells import UTF8, read_cells, separator_hint
+from supremix_datasets.sources.cells import UTF8, Cells, read_cells, separator_hint
 from supremix_datasets.sources.numbers import to_number
 
 LINE = "line of the file"
@@ -59,32 +59,56 @@ def read_columns(
         LabelTableError: a column is absent or stands twice, a row has more cells than the header,
             or the file is no table.
     """
-    cells = read_cells(address, encoding)
+    return select_columns(read_cells(address, encoding), columns, address, remedy=remedy)
+
+
+def select_columns(
+    cells: Cells,
+    columns: Mapping[str, Sequence[str]],
+    shown_as: str,
+    *,
+    remedy: Callable[[str], str] = _export,
+) -> pl.DataFrame:
+    """Some columns of a table that was read, see :func:`read_columns`.
+
+    Args:
+        cells: The table.
+        columns: New name to the names it may have.
+        shown_as: The table's address or name, for messages.
+        remedy: Gives, for the new name of a column that is absent, what to do about it.
+
+    Raises:
+        LabelTableError: a column is absent or stands twice.
+    """
     chosen: dict[str, int] = {}
     for new, names in columns.items():
         match = next((name for name in names if name in cells.header), None)
         if match is None and not new.endswith("?"):
             raise LabelTableError(
-                f"the table {address} has no column {' or '.join(map(repr, names))}. "
+                f"the table {shown_as} has no column {' or '.join(map(repr, names))}. "
                 f"Its columns are {_shown(cells.header)}."
                 f"{separator_hint(cells.header, cells.separator)} {remedy(new)}"
             )
         if match is not None and cells.header.count(match) > 1:
             raise LabelTableError(
-                f"the table {address} has {cells.header.count(match)} columns {match!r}, and only "
+                f"the table {shown_as} has {cells.header.count(match)} columns {match!r}, and only "
                 "one can be meant. Rename or remove the others."
             )
         if match is not None:
             chosen[new.rstrip("?")] = cells.header.index(match)
-    rows = [(line, *(_known(row[k]) for k in chosen.values())) for line, row in cells.rows]
+    rows = [
+        (line, *(row[k] if is_known(row[k]) else None for k in chosen.values()))
+        for line, row in cells.rows
+    ]
     schema = {LINE: pl.Int64, **dict.fromkeys(chosen, pl.String)}
     frame = pl.DataFrame(rows, schema=schema, orient="row")
     absent = [new.rstrip("?") for new in columns if new.rstrip("?") not in chosen]
     return frame.with_columns(pl.lit(None, dtype=pl.String).alias(name) for name in absent)
 
 
-def _known(cell: str | None) -> str | None:
-    return None if cell is None or cell.lower() in MISSING else cell
+def is_known(cell: str | None) -> bool:
+    """Whether a cell holds something."""
+    return cell is not None and cell.lower() not in MISSING
 
 
 def lines(frame: pl.DataFrame) -> list[int]:

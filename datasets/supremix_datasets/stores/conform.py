@@ -63,6 +63,14 @@ def conform(image: Decoded | Array, card: Card) -> Array:
     """
     image = Decoded.of(image)
     pixels = _channels_first(image, card)
+    parts = len(card.sequences) or 1  # each sequence has a scale of its own
+    stored = np.concatenate([_on_grid(part, image, card) for part in np.split(pixels, parts)])
+    return stored if card.period is None else np.moveaxis(stored, 1, 0)
+
+
+def _on_grid(pixels: NDArray[np.float32], image: Decoded, card: Card) -> Array:
+    """Channels of one scale of grey values, on the card's grid and in its dtype."""
+    _check_filled(pixels)
     if card.intensity == "range":  # before the padding, which would count as black
         pixels = _stretched(pixels, FULL_SCALE[card.dtype])
     steps = pixel_steps(image, card)
@@ -78,7 +86,7 @@ def conform(image: Decoded | Array, card: Card) -> Array:
         raise DecodeError(
             f"the image is empty on the card's grid {card.shape}: every pixel is {stored.flat[0]:g}"
         )
-    return stored if card.period is None else np.moveaxis(stored, 1, 0)
+    return stored
 
 
 def pixel_steps(image: Decoded | Array, card: Card) -> tuple[float, ...]:
@@ -150,12 +158,15 @@ def _channels_first(image: Decoded, card: Card) -> NDArray[np.float32]:
         )
     if min(pixels.shape[-len(card.frame_shape) :]) < SMALLEST_AXIS or not pixels.shape[1]:
         raise DecodeError(f"the image is too small: {pixels.shape[1:]} pixels")
+    return pixels
+
+
+def _check_filled(pixels: NDArray[np.float32]) -> None:
     low, high = float(pixels.min()), float(pixels.max())
     if not (math.isfinite(low) and math.isfinite(high)):
         raise DecodeError("the image holds values that are not finite")
     if low == high:
         raise DecodeError(f"the image is empty: every pixel is {low:g}")
-    return pixels
 
 
 def _resample_axis(

@@ -25,6 +25,7 @@ from supremix_datasets.sources.files import (
     content_signature,
     list_files,
     listing_signature,
+    parts_of,
     relative,
 )
 from supremix_datasets.stores.build import Check, StorePlan, build
@@ -197,7 +198,7 @@ def _check_enough(
         return
     common = Counter(quarantine["reason"].to_list()).most_common(3)
     reasons = "; ".join(f"{reason} ({count}×)" for reason, count in common)
-    example = quarantine["address"].to_list()[:1]
+    example = [parts_of(address)[0] for address in quarantine["address"].to_list()[:1]]
     raise TooFewSamplesError(
         f"only {kept} of {total} images of {dataset.name!r} in {source!r} can be used, at least "
         f"{max(1, round(min_fraction * total))} are expected. Most frequent reasons: {reasons}"

@@ -174,14 +174,31 @@ def _check_match(card: Card, other: Card) -> list[str]:
             f"{', '.join(sorted(known)) or 'no covariates'}. Declare the column, for a table of "
             f"your own in dataset.toml: [covariates.{lacking[0]}]."
         )
+    remarks = _check_sequences(card, other)
     if other.unit == _NO_UNIT != card.unit:
-        return [f"The table names no unit: its labels are taken to be in {card.unit}."]
+        return [*remarks, f"The table names no unit: its labels are taken to be in {card.unit}."]
     if other.unit != card.unit:
         raise ModelInputError(
             f"the model predicts {card.target} in {card.unit}, and the labels of {other.name!r} "
             f"are {other.target} in {other.unit}. Give labels in {card.unit}."
         )
-    return []
+    return remarks
+
+
+def _check_sequences(card: Card, other: Card) -> list[str]:
+    """Check that a cohort has as many files an image; returns what is to be said of their names."""
+    ours, theirs = card.sequences, other.sequences
+    if max(1, len(ours)) != max(1, len(theirs)):
+        raise ModelInputError(
+            f"the model takes {max(1, len(ours))} file(s) an image ({', '.join(ours) or 'any'}), "
+            f"and those of {other.name!r} have {max(1, len(theirs))}. Name as many, in that order."
+        )
+    if len(ours) < 2 or ours == theirs:
+        return []
+    return [
+        f"The files of an image are called {', '.join(theirs)} here and {', '.join(ours)} in the "
+        "training data; they are taken in this order."
+    ]
 
 
 def _matched(sample: Sample, theirs: Card, ours: Card) -> Sample | Rejected:

@@ -58,7 +58,12 @@ _GAINS = {
 
 
 def card_of(
-    spec: TableSpec, name: str, labels: Sequence[float], files: Sequence[str], table: str
+    spec: TableSpec,
+    name: str,
+    labels: Sequence[float],
+    files: Sequence[str],
+    table: str,
+    sequences: tuple[str, ...],
 ) -> Card:
     """The card of a dataset.
 
@@ -68,6 +73,7 @@ def card_of(
         labels: All labels that are numbers.
         files: The files that the table names.
         table: Address of the table, for messages.
+        sequences: Names of the channels where each is a file of its own.
 
     Raises:
         CardError: a value is not legal, or there is no default for one that is needed.
@@ -84,6 +90,8 @@ def card_of(
         "target": target,
         "unit": "units",
         "covariates": tuple(column.covariate for column in spec.covariates),
+        "sequences": sequences,
+        "channels": len(sequences) or 1,
         "augmentation": spec.augmentation or _augmentation(values),
         **values,
     }

@@ -16,11 +16,20 @@ from supremix_datasets.cards.covariate import Covariate
 from supremix_datasets.cards.sample import Rejected, Sample
 from supremix_datasets.decoding.images import DICOM, ENDINGS, ending_of
 from supremix_datasets.errors import CovariateError, SourceError
-from supremix_datasets.readers.own_table.dataset import TABLES, split_source, table_path
-from supremix_datasets.readers.own_table.rows import FileFinder, Layout, without_ending
+from supremix_datasets.readers.own_table.bids import PARTICIPANTS, BidsName, is_bids
+from supremix_datasets.readers.own_table.dataset import TABLES, layout_of, split_source
+from supremix_datasets.readers.own_table.layout import Layout, read_table, without_ending
+from supremix_datasets.readers.own_table.rows import FileFinder
 from supremix_datasets.readers.own_table.spec import TableSpec, read_spec
-from supremix_datasets.sources.files import file_name, filesystem, is_hidden, list_files, local_path
-from supremix_datasets.sources.tables import read_columns
+from supremix_datasets.sources.files import (
+    PART,
+    file_name,
+    filesystem,
+    is_hidden,
+    list_files,
+    local_path,
+    parts_of,
+)
 from supremix_datasets.stores.conform import covariate_vector
 
 Values = Mapping[str, float | str]
@@ -47,7 +56,8 @@ def list_cohort(
 
     Args:
         sources: Addresses of image files; or of one folder, of one table, or of one
-            ``dataset.toml`` or folder that has one.
+            ``dataset.toml`` or folder that has one; or of a BIDS folder, where the model was
+            trained on one.
         card: The card of the model, which names the covariates.
         covariates: Values that hold for every image for which a table has none.
 
@@ -56,7 +66,8 @@ def list_cohort(
         folder are one image where the card's images are volumes.
 
     Raises:
-        SourceError: There is no such folder, or no image in it.
+        SourceError: There is no such folder, or no image in it; or the model takes several files
+            an image, and the source does not say which belong together.
         LabelTableError: The table cannot be used, or lacks a column.
         CovariateError: A covariate is unknown or, where there is no table, missing.
     """
@@ -68,9 +79,25 @@ def list_cohort(
         if source.lower().endswith((".toml", *TABLES)) or (folder and split_source(source)[1]):
             _check_given(card, given)
             return _table_images(source, card, given)
+        if folder and is_bids(list_files(source)) and all(map(BidsName.of, card.sequences)):
+            _check_given(card, given)
+            bids = TableSpec(bids=card.sequences)
+            return _listed(source, bids, Layout.of(bids, PARTICIPANTS, bids.bids, ()), card, given)
+        _check_one_file(card)
         if folder:
             return _images(_folder_files(source, card), card, given)
+    _check_one_file(card)
     return _images([(file, file) for file in sources], card, given)
+
+
+def _check_one_file(card: Card) -> None:
+    """Raise where an image of the card is several files, which only a table pairs."""
+    if len(card.sequences) > 1:
+        raise SourceError(
+            f"the model takes {len(card.sequences)} files an image, {', '.join(card.sequences)}, "
+            "in this order. Name a table with a dataset.toml that says which they are (see "
+            "docs/datasets/own-data.md), or a BIDS folder; in Python a tuple of files is one image."
+        )
 
 
 def _check_given(card: Card, given: Values) -> None:
@@ -117,12 +144,22 @@ def _folder_files(source: str, card: Card) -> list[tuple[str, str]]:
 def _table_images(source: str, card: Card, given: Values) -> list[CohortImage]:
     root, name = split_source(source)
     spec = read_spec(f"{root}/{name}") if name.endswith(".toml") else TableSpec()
-    layout = Layout(
-        table=table_path(root, name, spec),
-        images=spec.images,
-        columns=tuple((role, tuple(spec.column_names(role))) for role in ("file", "id")),
-        encoding=spec.encoding,
-    )
+    layout = layout_of(root, name, spec, ("id",))
+    files = max(1, len(card.sequences))
+    if len(layout.files) != files:
+        raise SourceError(
+            f"the model takes {files} file(s) an image"
+            f"{': ' if card.sequences else ''}{', '.join(card.sequences)}; "
+            f"{source!r} names {len(layout.files)}. Write as many into dataset.toml, in this "
+            'order: [columns] file = ["…", …], or bids = [… ].'
+        )
+    return _listed(root, spec, layout, card, given)
+
+
+def _listed(
+    root: str, spec: TableSpec, layout: Layout, card: Card, given: Values
+) -> list[CohortImage]:
+    """The image of each row of a table."""
     columns = {one.covariate.name: one.column for one in spec.covariates}
     wanted = {
         f"covariate {c.name}{'' if c.default is None and c.name not in given else '?'}": [
@@ -130,14 +167,14 @@ def _table_images(source: str, card: Card, given: Values) -> list[CohortImage]:
         ]
         for c in card.covariates
     }
-    frame = read_columns(
-        f"{root}/{layout.table}", layout.wanted() | wanted, encoding=spec.encoding, remedy=_remedy
-    )
-    finder = FileFinder.of(list_files(root), root)
+    listing = list_files(root)
+    table = read_table(layout, layout.wanted() | wanted, listing, _remedy)
+    finder = FileFinder.of(listing, root)
     images: list[CohortImage] = []
-    for row in layout.with_files(frame).iter_rows(named=True):
-        stem, path = layout.name_and_path(row["file"])
-        address, problem = finder.find(path)
+    for row in table.frame.iter_rows(named=True):
+        stem, paths = layout.name_and_paths(row)
+        address, problem, _ = finder.find_all(paths)
+        problem = row.get("problem") or problem
         cells = {c.name: row[f"covariate {c.name}"] for c in card.covariates}
         known = {key: cell for key, cell in cells.items() if cell is not None}
         numbers: dict[str, float] = {}
@@ -148,7 +185,8 @@ def _table_images(source: str, card: Card, given: Values) -> list[CohortImage]:
         name = row["id"] or stem
         rejected = Rejected(id=name, reason=problem or "", address=address)
         found = rejected if problem else _sample(name, address, numbers)
-        images.append(CohortImage(row["file"] or "", found))
+        shown = [row[f"file {k}"] or "" for k in range(len(paths))]
+        images.append(CohortImage(", ".join(filter(None, shown)), found))
     return images
 
 
@@ -161,8 +199,10 @@ def _remedy(column: str) -> str:
 
 def _sample(name: str, address: str, covariates: Mapping[str, float]) -> Sample:
     # A user's own reader may know paths alone.
-    path = local_path(address)
-    where = address if path is None else path + "/" * address.endswith("/")
+    where = PART.join(
+        part if (path := local_path(part)) is None else path + "/" * part.endswith("/")
+        for part in parts_of(address)
+    )
     return Sample(id=name, group=name, target=math.nan, address=where, covariates=covariates)
 
 

@@ -5,26 +5,35 @@ Accepted sources, at any fsspec address::
     <folder>/dataset.toml       names the table and its columns; see docs/datasets/own-data.md
     <file>.toml                 the same under another name; its folder is the root
     <folder> with one table     of columns file, target and group, and no dataset.toml
+    <folder> in BIDS            participants.tsv and sub-*/; a dataset.toml names the label
     <file>.csv (or .parquet …)  such a table
 
-The table has a row per image. Its files are paths below the root; a path to a folder is a DICOM
-series. What is not in the table is no part of the dataset.
+The table has a row per image, of one file or of one for each channel. Its files are paths below
+the root; a path to a folder is a DICOM series. What is not in the table is no part of the dataset.
 """
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import polars as pl
 
 from supremix_datasets.cards.card import Card
 from supremix_datasets.cards.dataset import Dataset, Decoded
 from supremix_datasets.cards.sample import Scan
-from supremix_datasets.decoding.images import decode_file
+from supremix_datasets.decoding.images import VOLUMES, decode_file
 from supremix_datasets.errors import LabelTableError, SourceError
+from supremix_datasets.readers.own_table.bids import (
+    PARTICIPANTS,
+    BidsTable,
+    Listing,
+    chosen_sequences,
+    is_bids,
+)
 from supremix_datasets.readers.own_table.card import card_of
-from supremix_datasets.readers.own_table.rows import Layout, read_rows
+from supremix_datasets.readers.own_table.layout import Layout, read_table
+from supremix_datasets.readers.own_table.rows import read_rows
 from supremix_datasets.readers.own_table.spec import (
     COMPULSORY,
     PATTERN,
@@ -34,11 +43,13 @@ from supremix_datasets.readers.own_table.spec import (
     read_spec,
 )
 from supremix_datasets.sources.cells import PARQUET, WORKBOOKS
-from supremix_datasets.sources.files import filesystem, list_files
+from supremix_datasets.sources.files import file_name, filesystem, list_files, parts_of
 from supremix_datasets.sources.numbers import to_number
-from supremix_datasets.sources.tables import check_numbers, header, read_columns
+from supremix_datasets.sources.tables import check_numbers, header
 
 TABLES = (".csv", ".tsv", ".tab", ".txt", *WORKBOOKS, *PARQUET)
+
+_PET = tuple(f"_pet{ending}" for ending in VOLUMES)
 
 CARD = Card(
     name="table",
@@ -60,7 +71,7 @@ CARD = Card(
 _LINES = "[columns]\n" + "\n".join(
     f'{role:<6} = "…"    # {meaning}'
     for role, meaning in zip(
-        COMPULSORY,
+        ("file", *COMPULSORY),
         ('its path, or a pattern like "{ID}_a.jpg"', "the label", "the patient"),
         strict=True,
     )
@@ -95,21 +106,32 @@ class TableReader:
         if self.layout is None:
             located = locate(source)
             return located.reader.scan(located.root or source)
-        listing = list_files(source)
-        info = listing.get(self.layout.table)
-        if info is None:
-            raise SourceError(f"the table {self.layout.table!r} is no longer in {source!r}.")
-        table = str(info["address"])
-        frame = _columns(table, self.layout)
-        return read_rows(frame, self.layout, listing, source, table)
+        return read_rows(*_read(self.layout, source), self.layout, source)
 
     def decode(self, address: str) -> Decoded:
         """One image of any supported format, see :func:`decode_file`.
 
+        Several files, joined by `sources.files.PART`, are its channels, see
+        :func:`supremix_datasets.decoding.channels.decode_channels`. The time frames of a NIfTI
+        file of PET (by BIDS named ``_pet``) are averaged.
+
         Raises:
             DecodeError: the file is missing, damaged or of no supported format.
         """
-        return decode_file(address, channels=self.channels)
+        parts = parts_of(address)
+        if len(parts) > 1:
+            from supremix_datasets.decoding.channels import decode_channels
+
+            return decode_channels(parts, _decode)
+        return _decode(address, self.channels)
+
+
+def _decode(address: str, channels: int = 1) -> Decoded:
+    if file_name(address).lower().endswith(_PET):
+        from supremix_datasets.readers.pet_files import decode_pet
+
+        return decode_pet(address)
+    return decode_file(address, channels=channels)
 
 
 def locate(source: str) -> Dataset:
@@ -125,21 +147,35 @@ def locate(source: str) -> Dataset:
     """
     root, name = split_source(source)
     spec = read_spec(f"{root}/{name}") if name.endswith(".toml") else TableSpec()
-    path = table_path(root, name, spec)
-    layout = Layout(
-        table=path,
-        images=spec.images,
-        columns=tuple((role, tuple(spec.column_names(role))) for role in ROLES),
-        covariates=spec.covariates,
-        encoding=spec.encoding,
-    )
-    frame = _columns(f"{root}/{path}", layout)
-    labels = [number for text in frame["target"] if (number := to_number(text)) is not None]
-    files = [text for text in frame["file"].to_list() if text]
+    layout = layout_of(root, name, spec, tuple(role for role in ROLES if role != "file"))
+    table, _ = _read(layout, root)
+    labels = [number for text in table.frame["target"] if (number := to_number(text)) is not None]
+    names = [f"file {k}" for k in range(len(layout.files))]
+    files = [text for name in names for text in table.frame[name].to_list() if text]
     folder = root.rstrip("/").rsplit("/", 1)[-1]
-    card = card_of(spec, folder, labels, files, f"{root}/{path}")
+    card = card_of(spec, folder, labels, files, table.tables[0], layout.sequences)
     known = layout.with_card(card.label_range, card.unit)
     return Dataset(card=card, reader=TableReader(known, card.channels), root=root)
+
+
+def layout_of(root: str, name: str, spec: TableSpec, roles: Sequence[str]) -> Layout:
+    """The layout of the table that a folder or its description has.
+
+    Args:
+        root: Address of the folder.
+        name: File in it that describes the dataset; empty if none.
+        spec: Content of that description.
+        roles: What columns are needed for, see `spec.ROLES`; not the files.
+
+    Raises:
+        SourceError: There is no table, or it is not clear which one.
+    """
+    listing = list_files(root)
+    named = spec.table is not None or bool(spec.files) or name.lower().endswith(TABLES)
+    if spec.bids or (not named and is_bids(listing)):
+        bids = spec.bids or chosen_sequences(listing, spec.images)
+        return Layout.of(spec, PARTICIPANTS, bids, roles)
+    return Layout.of(spec, table_path(root, name, spec), (), roles)
 
 
 def reader_for(card: Card) -> TableReader:
@@ -147,20 +183,34 @@ def reader_for(card: Card) -> TableReader:
     return TableReader(channels=card.channels)
 
 
-def _columns(table: str, layout: Layout) -> pl.DataFrame:
-    """The columns of the table as text, by role; covariates by ``covariate <name>``."""
-    frame = read_columns(table, layout.wanted(), encoding=layout.encoding, remedy=_remedy)
-    if frame.is_empty():
-        raise LabelTableError(
-            f"the table {table} has a header and no rows. It needs one row for each image."
+def _read(layout: Layout, root: str) -> tuple[BidsTable, Listing]:
+    """The columns of the table as text, by role, and the files of the folder.
+
+    Raises:
+        SourceError: The table is not there.
+        LabelTableError: It cannot be used.
+    """
+    listing = list_files(root)
+    if layout.table not in listing:
+        raise SourceError(
+            f"there is no table {layout.table!r} in {root!r}, which has the labels. Put it there."
         )
-    frame = layout.with_files(frame)
-    check_numbers(frame, "target", " or ".join(dict(layout.columns)["target"]), table)
-    return frame
+    remedy = functools.partial(_remedy, bids=layout.bids)
+    table = read_table(layout, layout.wanted(), listing, remedy)
+    if table.frame.is_empty():
+        raise LabelTableError(
+            f"the table {table.tables[0]} has a header and no rows. It needs one row for each "
+            f"{'patient' if layout.bids else 'image'}."
+        )
+    column = " or ".join(dict(layout.columns)["target"])
+    check_numbers(table.frame, "target", column, table.tables[0])
+    return table, listing
 
 
-def _remedy(column: str) -> str:
+def _remedy(column: str, bids: Sequence[str] = ()) -> str:
     """The lines of dataset.toml that name an absent column."""
+    if bids and column == "target":
+        return f'Write into {SPEC}, in the folder, which column it is:\n\n[columns]\ntarget = "…"'
     kind, _, name = column.partition(" ")
     if kind == "cell":
         return "The pattern of columns.file may name these columns only."
@@ -209,7 +259,10 @@ def _only_table(root: str, spec: TableSpec) -> str:
     fitting = [path for path in tables if _fits(f"{root}/{path}", spec)]
     if len(fitting) == 1:
         return fitting[0]
-    wanted = ", ".join(" or ".join(map(repr, spec.column_names(role)[:2])) for role in COMPULSORY)
+    wanted = ", ".join(
+        " or ".join(map(repr, names[:2]))
+        for names in (*spec.file_names, *map(spec.column_names, COMPULSORY))
+    )
     if not tables:
         raise SourceError(
             f"no table in {root!r}: expected one file ({', '.join(TABLES)}) with the columns "
@@ -226,11 +279,12 @@ def _fits(table: str, spec: TableSpec) -> bool:
         have = set(header(table, spec.encoding))
     except LabelTableError:  # a text file that is no table at all
         return False
-    names = {role: spec.column_names(role) for role in COMPULSORY}
-    cells = PATTERN.findall(names["file"][0])
-    if cells:
-        names["file"] = cells
-    return set(cells) <= have and all(have & set(wanted) for wanted in names.values())
+    wanted = [*spec.file_names, *(spec.column_names(role) for role in COMPULSORY)]
+    cells = [PATTERN.findall(names[0]) for names in wanted]
+    return all(
+        set(found) <= have if found else bool(have & set(names))
+        for names, found in zip(wanted, cells, strict=True)
+    )
 
 
 DATASET = Dataset(card=CARD, reader=TableReader(), locate=locate, reader_for=reader_for)

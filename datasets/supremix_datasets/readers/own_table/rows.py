@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import math
 import os
 import unicodedata
 from collections import Counter, defaultdict
@@ -15,11 +13,11 @@ from typing import Any
 import polars as pl
 
 from supremix_datasets.cards.sample import Rejected, Sample, Scan
-from supremix_datasets.decoding.images import ending_of
 from supremix_datasets.errors import CovariateError, LabelTableError
-from supremix_datasets.readers.own_table.spec import COMPULSORY, PATTERN, CovariateColumn
-from supremix_datasets.sources.cells import UTF8
-from supremix_datasets.sources.files import filesystem, is_local
+from supremix_datasets.readers.own_table.bids import BidsTable, Listing
+from supremix_datasets.readers.own_table.layout import Layout
+from supremix_datasets.readers.own_table.spec import CovariateColumn
+from supremix_datasets.sources.files import PART, filesystem, is_local
 from supremix_datasets.sources.guards import leaves_folder
 from supremix_datasets.sources.numbers import to_number
 from supremix_datasets.sources.tables import LINE, label_problem, lines
@@ -36,108 +34,42 @@ MISSING = "the file is missing"
 OUTSIDE = "the table names a file outside the dataset's folder"
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """Where a user's table is and which of its columns mean what; nothing here is absolute.
-
-    Args:
-        table: Path of the table below the root.
-        images: Folder below the root that the table's files are relative to; empty: the root.
-        columns: Role and the names its column may have.
-        covariates: Covariates with their columns.
-        label_range: Lowest and highest label; rows outside are excluded.
-        unit: Unit of the label, for messages.
-        encoding: Encoding of the table, where it is text.
-    """
-
-    table: str
-    images: str
-    columns: tuple[tuple[str, tuple[str, ...]], ...]
-    covariates: tuple[CovariateColumn, ...] = ()
-    label_range: tuple[float, float] = (-math.inf, math.inf)
-    unit: str = ""
-    encoding: str = UTF8
-
-    def with_card(self, label_range: tuple[float, float], unit: str) -> Layout:
-        """The same with the card's labels."""
-        return dataclasses.replace(self, label_range=label_range, unit=unit)
-
-    @property
-    def pattern(self) -> str:
-        """The pattern that makes a file of the cells of its row; empty where a column names it."""
-        (first, *_) = dict(self.columns)["file"]
-        return first if PATTERN.search(first) else ""
-
-    def wanted(self) -> dict[str, list[str]]:
-        """Columns in the form of :func:`read_columns`; those of a pattern by ``cell <name>``."""
-        roles = {
-            role if role in COMPULSORY else f"{role}?": list(names)
-            for role, names in self.columns
-            if not (role == "file" and self.pattern)
-        }
-        cells = {f"cell {name}": [name] for name in PATTERN.findall(self.pattern)}
-        numbers = {f"covariate {c.covariate.name}": [c.column] for c in self.covariates}
-        return {**cells, **roles, **numbers}
-
-    def with_files(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """The table with the files that the pattern makes; null where one of its cells is empty."""
-        if not self.pattern:
-            return frame
-        cells = [f"cell {name}" for name in PATTERN.findall(self.pattern)]
-        made = pl.format(PATTERN.sub("{}", self.pattern), *cells).alias("file")
-        return frame.select(made, pl.exclude(cells))
-
-    def name_and_path(self, file: str | None) -> tuple[str, str]:
-        """The name of a row's image, its file without the ending, and its path below the root."""
-        file = (file or "").replace("\\", "/").removeprefix("./")
-        path = f"{self.images}/{file}" if self.images and file else file
-        return without_ending(file) or "(no file)", path
-
-
-def without_ending(file: str) -> str:
-    """The name of an image: the path of its file without the ending."""
-    stem = file.removesuffix("/")
-    return stem[: len(stem) - len(ending_of(stem))]
-
-
 def read_rows(
-    frame: pl.DataFrame,
+    found: BidsTable,
+    listing: Listing,
     layout: Layout,
-    listing: Mapping[str, Mapping[str, Any]],
     root: str,
-    table: str,
 ) -> Scan:
     """The samples of a table, and the rows that are excluded.
 
     Args:
-        frame: Columns by role as text, and ``covariate <name>``.
-        layout: Meaning of the columns.
+        found: Columns by role as text, and ``covariate <name>``.
         listing: Files below the root, by their path.
+        layout: Meaning of the columns.
         root: Address of the folder.
-        table: Address of the table, for messages and for the record.
 
     Raises:
         LabelTableError: a split or a covariate holds a word that is not known.
     """
-    rows = [_TableRow.of(row, layout) for row in frame.iter_rows(named=True)]
-    splits = _splits(frame, table)
-    numbers = {c.covariate.name: _numbers(frame, c, table) for c in layout.covariates}
+    rows = [_TableRow.of(row, layout) for row in found.frame.iter_rows(named=True)]
+    table = found.tables[0]
+    splits = _splits(found.frame, table)
+    numbers = {c.covariate.name: _numbers(found.frame, c, table) for c in layout.covariates}
     finder = FileFinder.of(listing, root)
     duplicated = _duplicated(rows)
     listed: list[Sample | Rejected] = []
     missing: list[str] = []
     for index, row in enumerate(rows):
-        address, problem = finder.find(row.path)
-        if problem == MISSING:
-            missing.append(row.path)
-            address = finder.address(row.path)
-        found = {name: column[index] for name, column in numbers.items()}
+        address, problem, absent = finder.find_all(row.paths)
+        missing += absent
+        given = {name: column[index] for name, column in numbers.items()}
         problem = (
-            duplicated.get(index)
+            row.problem
+            or duplicated.get(index)
             or problem
             or label_problem(row.target, layout.label_range, layout.unit)
             or ("no group in the table" if row.group is None else None)
-            or _covariate_problem(layout, found)
+            or _covariate_problem(layout, given)
         )
         if problem is not None or row.target is None or row.group is None:
             reason = problem or "no label in the table"
@@ -149,33 +81,35 @@ def read_rows(
                 group=row.group,
                 target=row.target,
                 address=address,
-                covariates={name: v for name, v in found.items() if v is not None},
+                covariates={name: v for name, v in given.items() if v is not None},
                 split=splits[index],
                 site=row.site,
             )
         )
-    return Scan.of(listed, table, warnings=_missing(missing, listing, finder))
+    return Scan.of(listed, *found.tables, warnings=_missing(missing, listing, finder))
 
 
 @dataclass(frozen=True, slots=True)
 class _TableRow:
     id: str
-    path: str
+    paths: tuple[str, ...]
     target: float | None
     group: str | None
     site: str | None
     contents: tuple[str | None, ...]
+    problem: str | None = None
 
     @classmethod
     def of(cls, row: Mapping[str, Any], layout: Layout) -> _TableRow:
-        name, path = layout.name_and_path(row["file"])
+        name, paths = layout.name_and_paths(row)
         return cls(
             id=row["id"] or name,
-            path=path,
+            paths=paths,
             target=to_number(row["target"]),
             group=row["group"],
             site=row["site"],
             contents=tuple(cell for name, cell in row.items() if name != LINE),
+            problem=row.get("problem"),
         )
 
 
@@ -226,11 +160,11 @@ def _duplicated(rows: Sequence[_TableRow]) -> dict[int, str]:
     right, and all are excluded.
     """
     problems: dict[int, str] = {}
-    named = [index for index, row in enumerate(rows) if row.path]
+    named = [index for index, row in enumerate(rows) if any(row.paths)]
     for what in ("id", "file"):
-        indices: defaultdict[str, list[int]] = defaultdict(list)
+        indices: defaultdict[str | tuple[str, ...], list[int]] = defaultdict(list)
         for index in named:
-            indices[rows[index].id if what == "id" else rows[index].path].append(index)
+            indices[rows[index].id if what == "id" else rows[index].paths].append(index)
         for same in indices.values():
             contents = Counter(rows[index].contents for index in same)
             if len(contents) > 1:
@@ -284,6 +218,21 @@ class FileFinder:
     def address(self, path: str) -> str:
         """The address at which a path of the table is looked for."""
         return f"{self.root}/{PurePosixPath(path)}"
+
+    def find_all(self, paths: Sequence[str]) -> tuple[str, str | None, list[str]]:
+        """The address of an image of several files, what is wrong, and the files that are missing.
+
+        Where a file is missing, the address is that at which it is looked for.
+        """
+        found = [self.find(path) for path in paths]
+        missing = [p for p, (_, why) in zip(paths, found, strict=True) if why == MISSING]
+        problem = next((why for _, why in found if why), None)
+        addresses = [address for address, _ in found if address]
+        if missing:
+            addresses = [self.address(path) for path in missing]
+        elif problem:
+            addresses = []
+        return PART.join(addresses), problem, missing
 
     def find(self, path: str) -> tuple[str, str | None]:
         """The address of a path (empty if there is none), and what is wrong with it."""

@@ -16,6 +16,7 @@ from typing import Any, cast
 from supremix_datasets.cards.augmentation import Augmentation
 from supremix_datasets.cards.covariate import Covariate
 from supremix_datasets.errors import CardError, DecodeError, SourceError, did_you_mean
+from supremix_datasets.readers.own_table.bids import PATIENT, check_sequence
 from supremix_datasets.sources.cells import UTF8
 from supremix_datasets.sources.files import read_bytes
 from supremix_datasets.sources.guards import leaves_folder
@@ -32,7 +33,7 @@ ROLES: dict[str, tuple[str, ...]] = {
 """What a column is for, and the names that are tried where ``[columns]`` does not give one; for the
 target also the word that ``target`` says. A column ``id`` may as well be the patient's: never."""
 
-COMPULSORY = ("file", "target", "group")
+COMPULSORY = ("target", "group")
 PATTERN = re.compile(r"\{([^{}]+)\}")
 """A column in the pattern of a file, such as ``{ID}`` in ``{ID}_a.jpg``."""
 
@@ -52,12 +53,13 @@ _KINDS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("shape", "spacing", "label_range"), (list,)),
     **dict.fromkeys(("columns", "augmentation"), (dict,)),
     "covariates": (dict, list),
+    "bids": (str, list),
 }  # fmt: skip
 
 CARD_KEYS = tuple(
     key
     for key in _KINDS
-    if key not in ("table", "images", "encoding", "columns", "augmentation", "covariates")
+    if key not in ("table", "images", "encoding", "columns", "augmentation", "covariates", "bids")
 )
 """Keys that go into the card as they are."""
 
@@ -79,7 +81,10 @@ class TableSpec:
         table: Path of the table, relative to the folder; None where it is not named.
         images: Folder that the table's files are relative to, relative to the folder.
         encoding: Encoding of the table, where it is text.
-        columns: Role to column, see :data:`ROLES`.
+        columns: Role to column, see :data:`ROLES`; those of files are in ``files``.
+        files: What names each file of an image: a column, or a pattern of columns.
+        bids: Kinds of image of a BIDS folder, one for each channel, see
+            :mod:`supremix_datasets.readers.own_table.bids`; empty for another folder.
         covariates: Covariates with their columns.
         augmentation: The policy, None where nothing is said.
     """
@@ -89,13 +94,22 @@ class TableSpec:
     images: str = ""
     encoding: str = UTF8
     columns: Mapping[str, str] = field(default_factory=dict[str, str])
+    files: tuple[str, ...] = ()
+    bids: tuple[str, ...] = ()
     covariates: tuple[CovariateColumn, ...] = ()
     augmentation: Augmentation | None = None
 
-    def column_names(self, role: str) -> list[str]:
-        """Names that the column of a role may have."""
+    @property
+    def file_names(self) -> tuple[tuple[str, ...], ...]:
+        """For each file of an image the names that its column may have, or its pattern."""
+        return tuple((one,) for one in self.files) or (ROLES["file"],)
+
+    def column_names(self, role: str, *, bids: bool = False) -> list[str]:
+        """Names that the column of a role may have, in a BIDS folder or another; not for files."""
         if role in self.columns:
             return [self.columns[role]]
+        if role == "group" and bids:  # "group" in participants.tsv is mostly the diagnosis
+            return [PATIENT]
         word = self.card.get("target") if role == "target" else None
         return [*ROLES[role], *([str(word)] if word else [])]
 
@@ -137,12 +151,20 @@ def parse_spec(data: Mapping[str, Any], shown_as: str = SPEC) -> TableSpec:
                 f"{shown_as}: {key} must be a path below the folder of this file, found "
                 f"{data[key]!r}. Move the files there, or this file above them."
             )
+    columns: Mapping[str, Any] = data.get("columns", {})
+    if "bids" in data and "file" in columns:
+        raise CardError(
+            f"{shown_as}: bids chooses the files by their names, and columns.file by the table. "
+            "Leave out one of the two."
+        )
     return TableSpec(
         card={key: _plain(data[key]) for key in CARD_KEYS if key in data},
         table=data.get("table"),
         images=str(data.get("images", "")).strip("/"),
         encoding=str(data.get("encoding", UTF8)),
-        columns=_columns(data.get("columns", {}), shown_as),
+        columns=_columns(columns, shown_as),
+        files=_files(columns.get("file", []), shown_as),
+        bids=_bids(data.get("bids", []), shown_as),
         covariates=_covariates(data.get("covariates", {}), shown_as),
         augmentation=_augmentation(data.get("augmentation"), shown_as),
     )
@@ -154,15 +176,32 @@ def _plain(value: Any) -> Any:
 
 def _columns(given: Mapping[str, Any], shown_as: str) -> dict[str, str]:
     _check_keys(given, tuple(ROLES), f"{shown_as}, [columns]")
-    for role, column in given.items():
+    named = {role: column for role, column in given.items() if role != "file"}
+    for role, column in named.items():
         if not isinstance(column, str):
             raise CardError(f"{shown_as}: columns.{role} must be a name, found {column!r}")
-        if role == "file" and re.search(r"[{}]", PATTERN.sub("", column)):
+    return named
+
+
+def _files(given: Any, shown_as: str) -> tuple[str, ...]:
+    names: Any = [given] if isinstance(given, str) else given
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise CardError(
+            f"{shown_as}: columns.file must be a name or a pattern, or a list of them where an "
+            f"image has several files; found {given!r}"
+        )
+    for name in names:
+        if re.search(r"[{}]", PATTERN.sub("", name)):
             raise CardError(
-                f"{shown_as}: columns.file is the pattern {column!r} with a brace too many. Write "
+                f"{shown_as}: columns.file is the pattern {name!r} with a brace too many. Write "
                 'each column in braces of its own, e.g. file = "{ID}_a.jpg".'
             )
-    return {role: str(column) for role, column in given.items()}
+    return tuple(map(str, names))
+
+
+def _bids(given: Any, shown_as: str) -> tuple[str, ...]:
+    kinds: list[Any] = [given] if isinstance(given, str) else given
+    return tuple(check_sequence(kind, shown_as) for kind in kinds)
 
 
 def _covariates(given: Any, shown_as: str) -> tuple[CovariateColumn, ...]:

@@ -30,9 +30,11 @@ from supremix_datasets.cards.dataset import Dataset, Reader
 from supremix_datasets.errors import CovariateError
 from supremix_datasets.readers.own_table.cohort import list_cohort
 from supremix_datasets.registry import get, names
+from supremix_datasets.sources.files import PART
 from supremix_datasets.stores.conform import covariate_vector, present
 
-Image = str | os.PathLike[str] | NDArray[Any]
+File = str | os.PathLike[str]
+Image = File | NDArray[Any] | tuple[File, ...]
 
 
 class TrainedModel(Displayed):
@@ -111,7 +113,7 @@ class TrainedModel(Displayed):
         expected = "; ".join(f"{name} ({values})" for name, values in self.expected.items())
         return {
             "predicts": f"{self.card.target} in {self.card.unit}",
-            "image": f"{self.card.modality}, on a grid of {size}",
+            "image": f"{self.card.imaging}, on a grid of {size}",
             "covariates": expected or "none",
             "dataset": self.card.name,
             "method": self.description["method"],
@@ -135,7 +137,8 @@ class TrainedModel(Displayed):
         Args:
             images: an address of a file in the dataset's own format, an array of pixels
                 (``(*spatial)`` or ``(C, *spatial)``, any size; a video has its frames as the first
-                of the spatial axes), or a list of either.
+                of the spatial axes), or a list of either. A tuple of files is one image of several
+                files, one for each channel; in a list, as `[("t1.nii.gz", "flair.nii.gz")]`.
             covariates: the raw values, by the card's names, of the file as it is: numbers
                 (pixel_size=0.14), or the dataset's own words (sex="F"); one for all images, or
                 one for each. `expected` says what the model takes.
@@ -202,7 +205,10 @@ class TrainedModel(Displayed):
         return table.select(files, pl.exclude(VECTORS))
 
     def _decoded(self, image: Image) -> Any:
-        return image if isinstance(image, np.ndarray) else self.reader.decode(os.fspath(image))
+        if isinstance(image, np.ndarray):
+            return image
+        files = image if isinstance(image, tuple) else (image,)
+        return self.reader.decode(PART.join(os.fspath(file) for file in files))
 
     @property
     def reader(self) -> Reader:

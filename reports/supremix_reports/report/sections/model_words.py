@@ -89,7 +89,7 @@ def _input(card: Mapping[str, Any]) -> str:
     shape, spacing = _numbers(card.get("shape")), _numbers(card.get("spacing"))
     if not shape:
         return ""
-    channels, period = card.get("channels", 1), card.get("period")
+    period = card.get("period")
     grid = " × ".join(f"{n:g}" for n in shape)
     if period is not None:
         size = f"clips of {grid} (frames, height, width), every {period}th frame of a video"
@@ -99,10 +99,15 @@ def _input(card: Mapping[str, Any]) -> str:
     words = [
         str(card.get("modality") or "images"),
         f"resampled to {size}",
-        *([counted(channels, "channel")] if channels != 1 else []),
+        *([_channels(card)] if card.get("channels", 1) != 1 else []),
         _INTENSITIES.get(str(card.get("intensity")), ""),
     ]
     return ", ".join(filter(None, words))
+
+
+def _channels(card: Mapping[str, Any]) -> str:
+    names = ", ".join(card.get("sequences") or ())
+    return counted(card["channels"], "channel") + (f" ({names})" if names else "")
 
 
 def _numbers(value: object) -> list[float]:

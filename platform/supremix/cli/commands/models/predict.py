@@ -148,7 +148,7 @@ def _content(table: pl.DataFrame, out: str) -> bytes:
 def _show_expected(trained: TrainedModel) -> None:
     card = trained.card
     console = Console(soft_wrap=True, highlight=False, markup=False)
-    console.print(f"{card.target} ({card.unit}) from images of {card.name}: {card.modality}")
+    console.print(f"{card.target} ({card.unit}) from images of {card.name}: {card.imaging}")
     for name, values in trained.expected.items():
         console.print(f"  --with {name}=…  {values}")
 
