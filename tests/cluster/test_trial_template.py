@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from scipy.stats import gmean
 
@@ -47,13 +48,24 @@ def test_its_error_is_the_geometric_mean_of_ratios_over_the_datasets_begun_so_fa
         record.rows.append(row)
     ratios = [error / references[k // 3] for k, error in enumerate(errors)]
     expected = [gmean([*([ratios[2]] if k > 2 else []), ratios[k]]) for k in range(6)]
-    scores = [min(ratios[:k]) for k in (1, 2, 3)]
-    scores += [gmean([ratios[2], min(ratios[3:k])]) for k in (4, 5, 6)]
     assert [row["error"] for row in record.rows] == pytest.approx(expected)
-    assert [row["score"] for row in record.rows] == pytest.approx(scores)
+    assert [row["score"] for row in record.rows] == pytest.approx(expected)
     for name, each in (("epoch", 1), ("steps", 1), ("images_seen", 10)):
         assert [row[name] for row in record.rows] == [each * k for k in range(1, 7)]
     assert [row["mae"] for row in record.rows] == list(errors)
+
+
+def test_its_score_is_the_least_of_the_last_quarter_of_the_epochs_on_a_dataset() -> None:
+    joint = template(*(replace(task(str(k), 2.0), task=Task(store="s", epochs=8)) for k in (0, 1)))
+    joint, record = replace(joint, epochs=8), TrialRecord(number=0, config={})
+    errors = [3.0, 1.0, 5.0, 4.0, 6.0, 7.0, 4.5, 5.5, 2.0, 8.0, 9.0, 6.0, 7.0, 3.0, 6.0, 8.0]
+    for k, error in enumerate(errors):
+        row = {"epoch": k % 8 + 1, "steps": 1, "images_seen": 1, "error": error}
+        record.rows.append(joint.row(record, row))
+    first, second = np.array(errors[:8]) / 2, np.array(errors[8:]) / 2
+    expected = [*first[:7], min(first[6:]), *(gmean([first[-1], r]) for r in second[:7])]
+    expected.append(gmean([first[-1], min(second[6:])]))
+    assert [row["score"] for row in record.rows] == pytest.approx(expected)
 
 
 def test_an_epoch_without_an_error_has_none_over_all_datasets_either() -> None:

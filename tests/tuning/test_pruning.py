@@ -14,7 +14,7 @@ from supremix.tuning.ledger.records import TrialRecord
 from supremix.tuning.pruners.halving import SuccessiveHalving
 from supremix.tuning.pruners.none import NoPruning
 from supremix.tuning.pruners.pruner import Rungs, first_rung
-from supremix.tuning.study.pruning import Pruning
+from supremix.tuning.study.pruning import Pruning, scored
 
 
 def plain_rule(errors: np.ndarray, rungs: Rungs) -> list[int]:
@@ -128,3 +128,17 @@ def test_impossible_numbers_are_refused() -> None:
         SuccessiveHalving(reduction=1)
     with pytest.raises(SpecError, match="grace >= 1"):
         SuccessiveHalving(grace=0)
+
+
+def test_rungs_compare_the_least_error_of_the_last_quarter() -> None:
+    draws = np.random.default_rng(0)
+    errors = draws.uniform(1, 9, 23).tolist()
+    errors[0] = errors[9] = math.nan
+    record = TrialRecord(number=1, config={})
+    for n, error in enumerate(errors, start=1):
+        row = scored(record, {"epoch": n, "error": error})
+        recent = [e for k, e in enumerate(errors[:n]) if k >= n - max(1, n // 4)]
+        known = [e for e in recent if not math.isnan(e)]
+        assert row["score"] == pytest.approx(min(known, default=math.nan), nan_ok=True)
+        record.rows.append(row)
+    assert scored(record, {"error": 0.5, "score": 2.0}) == {"error": 0.5, "score": 2.0}

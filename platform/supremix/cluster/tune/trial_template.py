@@ -12,6 +12,7 @@ from supremix.cluster import WorkerRequest
 from supremix.progress.stalls import epoch_limit
 from supremix.training import Task
 from supremix.tuning.ledger.records import LENGTHS, TrialRecord, trial_key
+from supremix.tuning.study.pruning import recent_error
 from supremix.tuning.study.warm_start import transfer_config
 from supremix_spaces import Space
 
@@ -138,7 +139,6 @@ class TrialTemplate:
         ended = [record.rows[(k + 1) * self.epochs - 1]["ratio"] for k in range(index)]
         current = [r["ratio"] for r in record.rows[index * self.epochs :]]
         before = record.rows[index * self.epochs - 1] if index else {}
-        least = min((r for r in [*current, ratio] if not math.isnan(r)), default=math.nan)
         return {
             **row,
             "epoch": index * self.epochs + row["epoch"],
@@ -146,7 +146,7 @@ class TrialTemplate:
             "dataset": self.tasks[index].dataset,
             "ratio": ratio,
             "error": _geometric_mean([*ended, ratio]),
-            "score": _geometric_mean([*ended, least]),
+            "score": _geometric_mean([*ended, recent_error([*current, ratio])]),
         }
 
     def time_limit(self, longest: float | None) -> float:

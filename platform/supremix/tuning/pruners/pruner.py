@@ -70,7 +70,8 @@ class Pruner(Protocol):
         """Whether a trial goes on.
 
         Args:
-            scores: Least error that the trial has shown after each of its epochs, up to the rung.
+            scores: Scores of the trial after each of its epochs, up to the rung: the least error of
+                the last quarter of its epochs so far.
             peers: The scores at that rung of the trials begun before it, as far as they got there.
         """
         ...

@@ -9,7 +9,7 @@ trains on. So the same trials lead to the same decisions, however long each took
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from supremix.tuning.ledger.records import TrialRecord
@@ -132,14 +132,18 @@ class Pruning:
         self._waiting.discard(number)
 
 
-def scored(record: TrialRecord, row: Mapping[str, Any]) -> dict[str, Any]:
-    """The row with the trial's score: the least error it has shown so far.
+def recent_error(errors: Sequence[float]) -> float:
+    """The least of the errors after the last quarter of the epochs so far; NaN for none.
 
-    Rungs compare scores: just after a change of stage the error of a good trial is worse than it
-    was before, and that would be held against it.
+    On recorded trainings it ranks trials at a half and two thirds of their epochs more like their
+    errors at the end than the last error does, or the least of all: see docs/simulation.md.
     """
-    score = row.get("score", row["error"])
-    if record.rows:
-        former = record.rows[-1]["score"]
-        score = score if "score" in row or former > score or math.isnan(former) else former
-    return {**row, "score": score}
+    recent = errors[-max(1, len(errors) // 4) :]
+    return min((error for error in recent if not math.isnan(error)), default=math.nan)
+
+
+def scored(record: TrialRecord, row: Mapping[str, Any]) -> dict[str, Any]:
+    """The row with the trial's score, which rungs compare: see `recent_error`."""
+    if "score" in row:
+        return dict(row)
+    return {**row, "score": recent_error([one["error"] for one in (*record.rows, row)])}
