@@ -13,8 +13,8 @@ import supremix
 from supremix import cli
 from supremix.errors import SpecError, UnknownNameError
 from supremix.search.request.declaration import command_options
+from supremix.search.request.file import read_request, request_toml
 from supremix.search.request.option import SEARCH, TRAININGS, Command
-from supremix.search.request_file import read_request, request_toml
 from supremix.search.spec import SearchSpec
 from supremix_spaces import Float, Space
 
@@ -83,7 +83,7 @@ def test_a_length_wins_over_the_other_way_to_give_it_in_a_file(fake: Any, file: 
         ("trials = true", "trials in .* has to be a whole number"),
         ("time = 'soon'", "time in .*30m"),
         ("shape = [32]", "shape in .*two or three"),
-        ("overrides = 'lr=1'", "overrides in .* a list of texts"),
+        ("overrides = [1]", "overrides in .* a list of texts"),
         ("test = 1", "test in .* true or false"),
         ("dataset = {a = 1}", "dataset in .* text in quotes"),
         ("trials =", "not valid TOML"),

@@ -14,10 +14,10 @@ from supremix.runs.folder import RunFolder, new_run_folder, removed_if_refused
 from supremix.runs.result import Result
 from supremix.search.driver import run_search
 from supremix.search.request.declaration import command_options, request_options
+from supremix.search.request.file import read_request
 from supremix.search.request.keywords import SearchKeywords
 from supremix.search.request.option import SEARCH
 from supremix.search.request.python import checked, takes_options
-from supremix.search.request_file import read_request
 from supremix.search.spec import SearchSpec
 from supremix.storage.paths import Address
 from supremix.training import Method

@@ -16,8 +16,8 @@ from supremix.progress.webhook import check_url
 from supremix.search.request.declaration import MACHINE, Request
 from supremix.search.request.effort import EFFORTS, Effort
 from supremix.search.request.option import declared
+from supremix.search.request.serialization import plain, restored
 from supremix.search.request.values import to_option
-from supremix.search.serialization import plain, restored
 from supremix.storage.paths import absolute
 from supremix.training import Method, get_method
 from supremix.training.steps.gradient_cache import check_encoder

@@ -85,7 +85,7 @@ def _give_one_length(context: typer.Context, given: dict[str, Any]) -> None:
 def _print_request(
     command: Command, given: dict[str, Any], check: Callable[[dict[str, Any]], object] | None
 ) -> None:
-    from supremix.search.request_file import request_toml
+    from supremix.search.request.file import request_toml
 
     if given.get("resume") is not None:
         raise typer.BadParameter(
@@ -103,7 +103,7 @@ def _take_file(command: Command) -> Callable[[typer.Context, str | None], str | 
 
     def take(context: typer.Context, file: str | None) -> str | None:
         from supremix.errors import SpecError
-        from supremix.search.request_file import read_request
+        from supremix.search.request.file import read_request
 
         if file is None:
             return None

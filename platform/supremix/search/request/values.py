@@ -110,34 +110,33 @@ PARSERS: Mapping[Form, Callable[[str], Any]] = {
 }
 
 
-def to_option(one: Option, value: Any) -> Any:
+def to_option(one: Option, value: Any, where: str = "") -> Any:
     """The value of an option in its one form, from a text as on the command line or an object.
 
     Args:
         one: The option.
         value: Its value: None where the option may be left open, an object of its type, or a text
             such as ``"30m"``.
+        where: Where it was found, for the message of an error.
 
     Raises:
         ValueError: The value is of another type, or a text that is not written as expected.
     """
     if value is None and one.default is None:
         return None
-    if isinstance(value, str) and one.written in PARSERS:
-        try:
-            return PARSERS[one.written](value)
-        except ValueError as error:
-            raise ValueError(f"{one.name}: {error}.") from None
+    parsed = isinstance(value, str) and one.written in PARSERS
     if one.written == "text" and one.type not in ("str", "str | None"):
         return value
     expected, convert = _TYPES[one.written]
     try:
-        return convert(value)
+        return PARSERS[one.written](value) if parsed else convert(value)
+    except ValueError as error:
+        raise ValueError(f"{one.name}{where}: {error}.") from None
     except TypeError:
         meaning = one.help.partition(". ")[0].rstrip(".")
         raise ValueError(
-            f"{one.name} has to be {expected}; got {value!r}, of type {type(value).__name__}. "
-            f"It is: {meaning}."
+            f"{one.name}{where} has to be {expected}; got {value!r}, of type "
+            f"{type(value).__name__}. It is: {meaning}."
         ) from None
 
 
@@ -165,6 +164,10 @@ def _text(value: Any) -> str:
     return value
 
 
+def _shape(value: Any) -> tuple[int, ...]:
+    return parse_shape(",".join(str(_integer(size)) for size in value))
+
+
 def _texts(value: Any) -> tuple[str, ...]:
     return tuple(map(_text, [value] if isinstance(value, str) else value))
 
@@ -174,11 +177,11 @@ _TYPES: Mapping[Form, tuple[str, Callable[[Any], Any]]] = {
     "number": ("a number", _number),
     "time": ("a number of seconds, or a text such as '30m'", _number),
     "count": ("a whole number, or a text such as '240k'", _integer),
-    "switch": ("True or False", _flag),
-    "flag": ("True or False", _flag),
+    "switch": ("true or false", _flag),
+    "flag": ("true or false", _flag),
     "text": ("a text", _text),
     "texts": ("a list of texts", _texts),
-    "shape": ("whole numbers, such as (48, 56, 48)", lambda value: tuple(map(_integer, value))),
+    "shape": ("whole numbers, such as (48, 56, 48)", _shape),
     "fractions": ("numbers, such as (0.6, 0.2, 0.2)", lambda value: tuple(map(_number, value))),
 }
 """By the form of an option: its values in words, and the function that makes one of an object."""

@@ -9,27 +9,14 @@ from typing import Any
 
 from supremix.errors import SpecError, UnknownNameError
 from supremix.search.request.declaration import command_options
-from supremix.search.request.option import OTHER_LENGTH, Command, Form, Option
-from supremix.search.request.values import PARSERS
-from supremix.search.serialization import restored
+from supremix.search.request.option import OTHER_LENGTH, Command, Option
+from supremix.search.request.serialization import restored
+from supremix.search.request.values import to_option
 from supremix.storage.paths import Address, read_bytes, to_path
 from supremix.storage.retry import storage_errors
 
 NOT_IN_FILES = ("request", "dry_run", "resume", "or_resume")
 """Options that say what is done with a request."""
-
-_EXPECTED = {
-    "text": "text in quotes",
-    "integer": "a whole number",
-    "number": "a number",
-    "switch": "true or false",
-    "flag": "true or false",
-    "texts": "a list of texts",
-    "count": "a whole number, or text such as '240k'",
-    "time": "seconds, or text such as '1h30m'",
-    "shape": "a list of whole numbers",
-    "fractions": "a list of three numbers",
-}
 
 
 def read_request(
@@ -94,32 +81,12 @@ def _load(address: Address, stored: bool) -> dict[str, Any]:
 def _read(one: Option, value: Any, *, stored: bool, address: str) -> Any:
     if stored and isinstance(value, dict):
         return restored(one.name, value)
+    if one.written == "text" and not isinstance(value, str):  # in Python it may be an object
+        raise SpecError(f"{one.name} in {address} has to be text in quotes; got {value!r}.")
     try:
-        found = _typed(one.written, value)
+        return to_option(one, value, where=f" in {address}")
     except ValueError as error:
-        raise SpecError(f"{one.name} in {address}: {error}.") from None
-    if found is None:
-        raise SpecError(
-            f"{one.name} in {address} has to be {_EXPECTED[one.written]}; got {value!r}."
-        )
-    return found
-
-
-def _typed(form: Form, value: Any) -> Any:
-    """The value in Python; None where it is not of the form's type."""
-    if form in ("switch", "flag"):
-        return value if isinstance(value, bool) else None
-    if form in PARSERS and isinstance(value, str):
-        return PARSERS[form](value)
-    if form in ("shape", "fractions"):
-        return PARSERS[form](",".join(map(str, value))) if isinstance(value, list) else None
-    if form == "texts":
-        listed = isinstance(value, list) and all(isinstance(text, str) for text in value)
-        return tuple(value) if listed else None
-    kind = {"text": str, "integer": int, "count": int}.get(form, int | float)
-    if isinstance(value, bool) or not isinstance(value, kind):
-        return None
-    return value if form in ("text", "integer", "count") else float(value)
+        raise SpecError(str(error)) from None
 
 
 def _lines(command: Command, values: Mapping[str, Any]) -> Iterator[str]:
