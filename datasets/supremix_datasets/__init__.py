@@ -28,6 +28,9 @@ from supremix_datasets.errors import SplitError as SplitError
 from supremix_datasets.errors import StoreError as StoreError
 from supremix_datasets.errors import TooFewSamplesError as TooFewSamplesError
 from supremix_datasets.errors import UnknownDatasetError as UnknownDatasetError
+from supremix_datasets.folds import Fold as Fold
+from supremix_datasets.folds import fold_of_samples as fold_of_samples
+from supremix_datasets.folds import has_own_folds as has_own_folds
 from supremix_datasets.phantoms.folder import check_phantoms as check_phantoms
 from supremix_datasets.phantoms.folder import write_phantoms as write_phantoms
 from supremix_datasets.registry import get as get

@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from supremix_datasets.cards.sample import SPLITS
-from supremix_datasets.copies import united_groups
+from supremix_datasets.dealing import deal, filled, groups_of, united
 from supremix_datasets.errors import SplitError, TooFewSamplesError
-
-QUANTILES = 10
-
-
-@dataclass(frozen=True, slots=True)
-class _PatientGroup:
-    name: str
-    size: int
-    label: float
-    order: bytes
+from supremix_datasets.folds import Fold, fold_of_samples
 
 
 def assign(
@@ -33,6 +21,7 @@ def assign(
     seed: int = 0,
     fractions: Sequence[float] = (0.6, 0.2, 0.2),
     keep_copies_together: bool = False,
+    fold: Fold | None = None,
 ) -> NDArray[np.str_]:
     """The split of every sample.
 
@@ -49,28 +38,33 @@ def assign(
         fractions: Shares of train, val and test of all samples; ``>= 0``, sum 1.
         keep_copies_together: Whether patients who have an image in common are dealt as one; the
             index has a column ``image_hash`` then.
+        fold: Fold of a cross-validation, whose images are the test split; the others are dealt to
+            train and val by their shares, whatever their official splits are. None for none.
 
     Returns:
         ``(N,)`` of ``"train"``, ``"val"``, ``"test"``.
 
     Raises:
         SplitError: the fractions cannot be used, or a group has two official splits, also one of
-            patients who are dealt as one.
+            patients who are dealt as one, or the folds of the index cannot be used.
         TooFewSamplesError: there are too few groups for every split to get one.
     """
     shares = _shares(fractions)
+    if fold is not None:
+        together = united(index) if keep_copies_together else index
+        return _fold_splits(together, fold, seed, shares)
     if keep_copies_together:
         index = _united(index)
     official = _official(index)
     missing = {name for name in shares if name not in official.values()}
-    groups = _groups(index, seed)
+    groups = groups_of(index, seed)
     undecided = [group for group in groups if group.name not in official]
-    dealt = _deal(undecided, shares)
+    dealt = deal(undecided, shares)
     if official and not undecided and missing:
         training = [group for group in groups if official[group.name] == "train"]
-        dealt = _deal(training, {n: s for n, s in shares.items() if n in missing or n == "train"})
+        dealt = deal(training, {n: s for n, s in shares.items() if n in missing or n == "train"})
         official = {name: split for name, split in official.items() if split != "train"}
-    chosen = _filled({**dealt, **official}, [g for g in groups if g.name in dealt], [*shares])
+    chosen = filled({**dealt, **official}, [g for g in groups if g.name in dealt], [*shares])
     empty = [name for name in shares if name not in chosen.values()]
     if empty:
         raise TooFewSamplesError(
@@ -80,21 +74,37 @@ def assign(
     return np.asarray([chosen[str(group)] for group in index["group"].to_list()], dtype=np.str_)
 
 
+def _fold_splits(
+    index: pl.DataFrame, fold: Fold, seed: int, shares: dict[str, float]
+) -> NDArray[np.str_]:
+    """The splits of a fold: its images are test, the others are dealt without official splits."""
+    tested = fold_of_samples(index, fold, seed=seed) == fold.number
+    rest = index.filter(pl.Series(~tested)).drop("split", strict=False)
+    inner = {name: share for name, share in shares.items() if name != "test"}
+    groups = groups_of(rest, f"{seed}/fold {fold.number}", by_site=fold.by_site)
+    chosen = filled(deal(groups, inner), groups, [*inner])
+    if set(inner) - set(chosen.values()):
+        raise TooFewSamplesError(
+            f"without fold {fold.number} of {fold.count} there are {len(groups)} groups "
+            f"(patients), too few to fill the splits {[*inner]}. Give more data or fewer folds."
+        )
+    found = np.full(index.height, "test", dtype="<U5")
+    found[~tested] = [chosen[str(group)] for group in rest["group"].to_list()]
+    return found
+
+
 def _united(index: pl.DataFrame) -> pl.DataFrame:
-    """The index with patients who have an image in common as one group."""
-    groups = [str(group) for group in index["group"].to_list()]
-    united = index.with_columns(
-        pl.Series("group", united_groups(groups, index["image_hash"].to_list()), dtype=pl.String)
-    )
+    """The index with patients who have an image in common as one group, of one official split."""
+    found = united(index)
     try:
-        _official(united)
+        _official(found)
     except SplitError as error:
         _official(index)
         raise SplitError(
             "images that are the same lie in two official splits, so they cannot be kept together. "
             "Leave keep_copies_together out, or mend the table."
         ) from error
-    return united
+    return found
 
 
 def _shares(fractions: Sequence[float]) -> dict[str, float]:
@@ -121,50 +131,4 @@ def _official(index: pl.DataFrame) -> dict[str, str]:
                 "a group (patient) is in two official splits, "
                 f"{chosen[str(group)]!r} and {split!r}: its images would leak. Mend the table."
             )
-    return chosen
-
-
-def _groups(index: pl.DataFrame, seed: int) -> list[_PatientGroup]:
-    labels: dict[str, list[float]] = {}
-    for group, target in index.select("group", "target").iter_rows():
-        labels.setdefault(str(group), []).append(float(target))
-    return [
-        # fsum is exact, so the order of the rows cannot change the mean
-        _PatientGroup(name, len(values), math.fsum(values) / len(values), _order(seed, name))
-        for name, values in labels.items()
-    ]
-
-
-def _order(seed: int, name: str) -> bytes:
-    return hashlib.blake2b(f"{seed}:{name}".encode(), digest_size=8).digest()
-
-
-def _filled(
-    chosen: dict[str, str], movable: Sequence[_PatientGroup], splits: Sequence[str]
-) -> dict[str, str]:
-    """The splits of the groups, none of them empty where the movable groups suffice for that."""
-    smallest_first = sorted(movable, key=lambda g: (g.size, g.order, g.name))
-    for name in splits:
-        counts = Counter(chosen.values())
-        spare = (g.name for g in smallest_first if counts[chosen[g.name]] > 1)
-        moved = None if counts[name] else next(spare, None)
-        if moved is not None:
-            chosen = {**chosen, moved: name}
-    return chosen
-
-
-def _deal(groups: Sequence[_PatientGroup], shares: dict[str, float]) -> dict[str, str]:
-    ranked = sorted(groups, key=lambda g: (g.label, g.order, g.name))
-    bins = min(QUANTILES, max(1, len(ranked) // 5))
-    stratum = {group.name: rank * bins // len(ranked) for rank, group in enumerate(ranked)}
-    ranked.sort(key=lambda g: (stratum[g.name], g.order, g.name))
-    whole = math.fsum(shares.values())
-    given = dict.fromkeys(shares, 0)
-    chosen: dict[str, str] = {}
-    seen = 0
-    for group in ranked:
-        seen += group.size
-        neediest = max(shares, key=lambda name: shares[name] / whole * seen - given[name])
-        chosen[group.name] = neediest
-        given[neediest] += group.size
     return chosen

@@ -1,8 +1,10 @@
 from supremix.benchmark.benchmark import Benchmark as Benchmark
 from supremix.benchmark.comparison import Comparison as Comparison
+from supremix.benchmark.cross_validation import CrossValidation as CrossValidation
 from supremix.benchmark.multi_dataset import MultiDatasetSearch as MultiDatasetSearch
 from supremix.benchmark.result import BenchmarkResult as BenchmarkResult
 from supremix.benchmark.result import ComparisonResult as ComparisonResult
+from supremix.benchmark.result import CrossValidationResult as CrossValidationResult
 from supremix.benchmark.result import MultiDatasetResult as MultiDatasetResult
 from supremix.data import check as check
 from supremix.data import datasets as datasets

@@ -79,6 +79,10 @@ from supremix_reports.summaries.error_rows import error_rows as error_rows
 from supremix_reports.summaries.error_rows import interval_text as interval_text
 from supremix_reports.summaries.error_rows import null_rows as null_rows
 from supremix_reports.summaries.error_rows import training_cells as training_cells
+from supremix_reports.summaries.folds import FoldRun as FoldRun
+from supremix_reports.summaries.folds import folds_table as folds_table
+from supremix_reports.summaries.folds import selection_sentence as selection_sentence
+from supremix_reports.summaries.folds import write_folds as write_folds
 from supremix_reports.summaries.multi_dataset import write_multi_dataset as write_multi_dataset
 from supremix_reports.summaries.summary import summary_markdown as summary_markdown
 from supremix_reports.summaries.summary import write_summary as write_summary

@@ -17,7 +17,7 @@ from supremix.errors import SearchFailedError
 from supremix.runs.folder import RunFolder
 from supremix.search.session import SearchSession
 from supremix.search.shared_session import SharedSession
-from supremix.tuning.ledger.ledger import FINAL, SESSION, TESTED
+from supremix.tuning.ledger.ledger import FINAL, SESSION, TESTED, TRIAL
 from supremix_reports import config_text, read_table, write_table
 
 
@@ -56,6 +56,7 @@ def conclude(search: SearchSession) -> None:
         return
     for one in search.prepared:
         write_trials(one.run, one.store.card.name, one.spec.resolve_method().name)
+    search.ledger.append(TRIAL, number=0, config={"lr": 1.0}, replicate_of=None, seed=0)
     search.ledger.append(FINAL, trial=0, predictions={})
     name = search.first.store.card.name
     for seed in search.test_seeds:
@@ -92,7 +93,7 @@ def several(folder: Path, objective: str = "per-dataset", **more: Any) -> Grid:
     return supremix.MultiDatasetSearch(["ukb-t1", "hcp-aging"], objective=objective, **options)
 
 
-def go(grid: Grid) -> dict[tuple[str, str], str | None]:
+def go(grid: Grid, *, table: bool = True) -> dict[tuple[str, str], str | None]:
     """Run the searches; returns the reasons in the table, by dataset and method."""
     with grid.created(), contextlib.ExitStack() as ledgers:
         prepared: list[Any] = [
@@ -109,8 +110,10 @@ def go(grid: Grid) -> dict[tuple[str, str], str | None]:
             for cell in grid.cells
         ]
         driver.GridDriver(grid, prepared, SharedSession(print, [], ledgers)).run()
-    table = read_table(str(grid.path), "comparison")
-    return {(d, m): why for d, m, why in table.select("dataset", "method", "reason").iter_rows()}
+    if not table:
+        return {}
+    rows = read_table(str(grid.path), "comparison")
+    return {(d, m): why for d, m, why in rows.select("dataset", "method", "reason").iter_rows()}
 
 
 def test_one_executor_serves_all_methods_in_their_order(searches: Searches, tmp_path: Path) -> None:
@@ -184,3 +187,62 @@ def test_a_joint_objective_is_one_search_that_fails_for_all(
         go(several(tmp_path / "other", "joint"))
     reasons = supremix.MultiDatasetResult(tmp_path / "other").failures
     assert reasons == dict.fromkeys(("ukb-t1", "hcp-aging"), "all 2 trials failed")
+
+
+def crossed(folder: Path, **more: Any) -> Grid:
+    return supremix.CrossValidation("hc18", "heads", "l1", folds=3, trials=2, out=folder, **more)
+
+
+@pytest.fixture
+def pooled(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[int | None]]]:
+    found: list[tuple[str, list[int | None]]] = []
+
+    def write(folder: Any, spec: Any, prepared: Sequence[Any]) -> None:
+        found.append((folder.name, [one.spec.fold for one in prepared]))
+
+    monkeypatch.setattr(driver, "write_pooled", write)
+    monkeypatch.setattr(driver.GridDriver, "_warn", lambda self: None)
+    return found
+
+
+def test_folds_run_in_parallel_and_are_pooled_when_all_are_tested(
+    searches: Searches, pooled: list[Any], tmp_path: Path
+) -> None:
+    searches.failing = {"fold-1"}
+    with pytest.raises(SearchFailedError, match=r"no search has a result.*fold-1: all 2 trials"):
+        go(crossed(tmp_path / "run"))
+    assert pooled == []
+    searches.failing = set()
+    go(supremix.CrossValidation.resume(tmp_path / "run"), table=False)
+    assert [names for names, _ in searches.ran] == [["fold-0", "fold-1", "fold-2"], ["fold-1"]]
+    assert pooled[-1] == ("run", [0, 1, 2])
+
+
+def test_the_folds_of_compared_methods_run_method_by_method(
+    searches: Searches, pooled: list[Any], tmp_path: Path
+) -> None:
+    options = {"trials": 2, "folds": 2, "out": tmp_path / "run"}
+    go(supremix.Comparison("hc18", "heads", ["rnc", "l1"], **options))
+    assert [names for names, _ in searches.ran] == [
+        ["rnc/fold-0", "rnc/fold-1"],
+        ["l1/fold-0", "l1/fold-1"],
+    ]
+    assert pooled[-2:] == [("rnc", [0, 1]), ("l1", [0, 1])]
+
+
+def test_hyperparameters_that_are_searched_once_are_those_of_the_first_fold(
+    searches: Searches, pooled: list[Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    taken: list[Any] = []
+
+    def fixed(prepared: Any, config: Any) -> Any:
+        taken.append((prepared.spec.fold, config))
+        return prepared
+
+    monkeypatch.setattr(driver, "with_hyperparameters", fixed)
+    go(crossed(tmp_path / "run", search_once=True), table=False)
+    assert [names for names, _ in searches.ran] == [["fold-0"], ["fold-1", "fold-2"]]
+    assert taken == [(1, {"lr": 1.0}), (2, {"lr": 1.0})]
+    searches.failing = {"fold-0"}
+    with pytest.raises(SearchFailedError, match="the search in other/fold-0 has no result"):
+        go(crossed(tmp_path / "other", search_once=True))

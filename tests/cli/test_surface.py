@@ -13,7 +13,7 @@ from supremix import cli
 SURFACE = {
     "search": {
         "--dataset", "--source", "--shape", "--phantoms", "--split-seed", "--label-fraction",
-        "--keep-copies-together",
+        "--keep-copies-together", "--folds", "--repeats", "--stratify-by-site", "--search-once",
         "--fractions", "--method", "--space", "--set", "--point", "--seed", "--objective",
         "--warm-start", "--test",
         "--effort", "--trials", "--time", "--gpu-hours", "--epochs", "--images-seen",

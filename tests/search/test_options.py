@@ -227,7 +227,7 @@ def test_a_specification_is_kept_in_full_and_restored() -> None:
     )  # fmt: skip
     stored = json.loads(json.dumps(full.to_dict()))
 
-    assert stored.keys() == {one.name for one in OPTIONS} | {"lenient"}
+    assert stored.keys() == {one.name for one in OPTIONS} | {"lenient", "fold", "repeat"}
     assert (stored["shape"], stored["warm_start"]) == ([8, 8, 8], False)
     assert SearchSpec.from_dict(stored) == full
     with pytest.raises(SpecError, match="has dropout, which this version"):

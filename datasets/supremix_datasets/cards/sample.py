@@ -21,6 +21,7 @@ class Sample:
         covariates: Numbers by name, raw (no logarithm), as the table gives them for the file.
         split: Official split (``train``, ``val``, ``test``), or None.
         site: Where the image was taken, if known.
+        fold: Fold of a cross-validation that the dataset itself has, or None.
     """
 
     id: str
@@ -30,6 +31,7 @@ class Sample:
     covariates: Mapping[str, float] = field(default_factory=dict[str, float])
     split: str | None = None
     site: str | None = None
+    fold: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -265,6 +265,7 @@ def _index(card: Card, samples: Sequence[Sample], kept: Sequence[Kept]) -> pl.Da
         "split": pl.Series([s.split for s in chosen], dtype=pl.String),
         "target": pl.Series([s.target for s in chosen], dtype=pl.Float64),
         "site": pl.Series([s.site for s in chosen], dtype=pl.String),
+        "fold": pl.Series([s.fold for s in chosen], dtype=pl.String),
         "image_hash": pl.Series([one.hash for one in kept], dtype=pl.String),
     }
     covariates = {

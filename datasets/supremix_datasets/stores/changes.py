@@ -17,7 +17,10 @@ NAMED = 3
 
 _READER = ("the dataset", "the reader's version", "the reader's settings")
 
-_FIELDS = {"target": "labels", "group": "patients", "split": "official splits", "site": "sites"}
+_FIELDS = {
+    "target": "labels", "group": "patients", "split": "official splits", "site": "sites",
+    "fold": "folds",
+}  # fmt: skip
 
 
 def check_unchanged(before: Mapping[str, Any], plan: StorePlan, store: Store | None) -> None:

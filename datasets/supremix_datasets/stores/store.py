@@ -4,9 +4,9 @@ A folder with
 
     images.bin           the images, or the frames of all videos, row after row, in the card's dtype
     index.parquet        a row per sample: row (the first, of a video), frames (of a video, else 1),
-                         id, group, split, target, site, image_hash, covariates, and of each
-                         covariate the word or number as it was read (column ``sex as read``), null
-                         where not known
+                         id, group, split, target, site, fold, image_hash, covariates, and of
+                         each covariate the word or number as it was read (column ``sex as read``),
+                         null where not known
     quarantine.parquet   a row per image that was excluded: id, reason, address
     manifest.json        the card, shape, key, what went in, number of copies; written last
 
@@ -33,7 +33,7 @@ from supremix_datasets.copies import describe_copies, find_copies
 from supremix_datasets.errors import StoreError
 from supremix_datasets.stores.clips import clip_frames
 
-FORMAT = 4
+FORMAT = 5
 IMAGES, INDEX, QUARANTINE, MANIFEST = (
     "images.bin",
     "index.parquet",
@@ -61,8 +61,8 @@ class Store:
         images: ``(R, channels, *shape)`` read-only, in the card's dtype; of videos the frames,
             ``(R, channels, H, W)``.
         index: One row per sample, columns ``row, frames, id, group, split, target, site,
-            image_hash`` (equal for equal pixels), covariates, and each covariate as it was read,
-            see :func:`as_read`.
+            fold, image_hash`` (equal for equal pixels), covariates, and each covariate as it was
+            read, see :func:`as_read`.
         quarantine: ``id, reason, address`` of what was excluded.
         rows: ``(N,)`` int64, row in ``images`` of each sample; of a video its first frame's.
         lengths: ``(N,)`` int64, number of rows of each sample: frames of a video, else 1.

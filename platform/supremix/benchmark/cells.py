@@ -10,10 +10,9 @@ from typing import Any, NamedTuple
 from upath import UPath
 
 from supremix.errors import RunFolderError, SpecError, UnknownNameError
-from supremix.runs.folder import RunFolder
+from supremix.runs.folder import RunFolder, read_json
 from supremix.runs.grids import GridKind
 from supremix.search.request.python import check_several
-from supremix.search.search import Search
 from supremix.search.spec import SearchSpec, parameter_names, parse_point
 from supremix.storage.retry import storage_errors
 from supremix.training import Method
@@ -31,12 +30,14 @@ class Cell(NamedTuple):
         dataset: Name of the dataset, as its source describes it.
         method: Name of the method.
         run: Run folder inside that of the grid.
+        folder: Folder of all folds of the dataset and method; that of the run where there are none.
     """
 
     spec: SearchSpec
     dataset: str
     method: str
     run: RunFolder
+    folder: UPath
 
 
 def names_of(spec: SearchSpec) -> tuple[str, str]:
@@ -83,9 +84,7 @@ def new_specs(
             f"there are sources for {', '.join(known)}, which are not among the datasets {names}."
         )
     return tuple(
-        dataclasses.replace(
-            Search(dataset, source, method, out=".", **options).spec, lenient=lenient
-        )
+        SearchSpec(dataset=dataset, source=source, method=method, lenient=lenient, **options)
         for dataset, source in given
         for method in methods
     )
@@ -159,7 +158,7 @@ def _stored_specs(
                 more = dict(objects)
                 more |= {"dataset": data[dataset]} if dataset in data else {}
                 more |= {"method": own[method]} if method in own else {}
-                spec = SearchSpec.from_dict(run.read_spec(), **more)
+                spec = SearchSpec.from_dict(read_json(run.spec), **more)
                 _check_name(spec, dataset)
                 found[dataset, method] = spec
     if not found:

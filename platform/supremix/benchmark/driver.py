@@ -6,7 +6,16 @@ import contextlib
 import math
 from collections.abc import Generator, Mapping, Sequence
 
+from upath import UPath
+
 from supremix.benchmark.cells import Cell
+from supremix.benchmark.folds import (
+    fold_folder,
+    fold_resources,
+    is_first,
+    with_hyperparameters,
+    write_pooled,
+)
 from supremix.benchmark.grid import Grid
 from supremix.cluster import Executor
 from supremix.errors import USER_ERRORS, SearchFailedError, SearchInterrupted, SpecError
@@ -84,24 +93,27 @@ def _prepare(grid: Grid, listen: Listener) -> list[PreparedSearch]:
         dataset = f"dataset {cell.dataset}" if len(grid.datasets) > 1 else ""
         with _named(" on ".join(filter(None, (method, dataset)))):
             tell = listen if grid.sharing == "joint objective" else named_part(listen, part)
-            found.append(
-                prepare_search(cell.spec, cell.run, resources[cell.dataset], tell, grid.path)
-            )
+            own = fold_resources(cell.spec, resources[cell.dataset])
+            found.append(prepare_search(cell.spec, cell.run, own, tell, grid.path))
     studies = [found] if grid.sharing == "joint objective" else [[one] for one in found]
-    share = _concurrent(grid, found[0].plan.count) if grid.sharing == "in parallel" else 1
+    share = 1 if grid.sharing == "joint objective" else _concurrent(grid, found[0].plan.count)
     return [one for study in settle_lengths(studies, share=share) for one in study]
 
 
 def _concurrent(grid: Grid, worker_groups: int) -> int:
     """Number of studies of a grid that share the worker groups at the same time."""
-    number, warm_start = len(grid.cells), bool(grid.specs[0].warm_start)
+    in_turn = len(grid.specs) if grid.sharing == "in turn" else 1
+    number, warm_start = len(grid.cells) // in_turn, bool(grid.specs[0].warm_start)
     suited = concurrent_studies(worker_groups, number, warm_start=warm_start)
     return min(number, grid.concurrent_studies(worker_groups) or suited)
 
 
 def _parts(grid: Grid, cells: Sequence[Cell]) -> list[str]:
     """Names of the searches in what is shown of their progress."""
-    names = [grid.kind.run(cell.dataset, cell.method) for cell in cells]
+    names = [
+        "/".join(filter(None, (grid.kind.run(one.dataset, one.method), fold_folder(one.spec))))
+        for one in cells
+    ]
     if grid.sharing != "in turn":
         return names
     return [f"{name} ({number} of {len(names)})" for number, name in enumerate(names, start=1)]
@@ -146,6 +158,7 @@ class GridDriver:
         Raises:
             SearchFailedError: None has a result.
         """
+        self._warn()
         batches = self._batches()
         while batches:
             with started_executor(self._prepared[0].plan, self._session.listen) as executor:
@@ -153,9 +166,22 @@ class GridDriver:
                 while batches and self._search(batches.pop(0), executor):
                     pass
         self._write()
-        if len(self._reasons) == len(self._searches):
+        if len(self._reasons) == len(self._searches) or self._no_whole():
             causes = "; ".join(f"{name}: {why}" for name, why in self._reasons.items())
             raise SearchFailedError(f"no search has a result. {causes}")
+
+    def _no_whole(self) -> bool:
+        """Whether each method lacks a fold, so that nothing is pooled."""
+        wholes = self._wholes(self._searches).values() if self._grid.wholes else ()
+        return bool(wholes) and not any(all(s.is_evaluated for s in own) for own in wholes)
+
+    def _warn(self) -> None:
+        """Say once what a cross-validation makes of official splits."""
+        for spec, one in zip(self._grid.specs, self._prepared, strict=False):
+            if spec.folds is not None and one.store.index["split"].count():
+                text = f"{one.store.card.name}: the official split does not count; folds are dealt"
+                self._session.listen(Progress(message=text, warning=True))
+                return
 
     def _batches(self) -> list[list[SearchSession]]:
         """The searches still to run, those that run in parallel in one list."""
@@ -167,15 +193,47 @@ class GridDriver:
             if search not in pending:
                 write_tables(search)
         if self._grid.sharing == "in turn":
-            return [[search] for search in pending]
+            return [
+                batch for own in self._wholes(pending).values() for batch in self._in_order(own)
+            ]
         # With warm starts later studies learn from all earlier ones, the concluded ones as well.
         batch = every if pending and every[0].spec.warm_start else pending
-        return [batch] if batch else []
+        return self._in_order(batch)
+
+    def _in_order(self, batch: list[SearchSession]) -> list[list[SearchSession]]:
+        """Where hyperparameters are searched once, the first folds before those that take them."""
+        if not batch or not batch[0].spec.search_once:
+            return [batch] if batch else []
+        parts = [[one for one in batch if is_first(one.spec) is first] for first in (True, False)]
+        return [part for part in parts if part]
+
+    def _wholes(self, searches: Sequence[SearchSession]) -> dict[UPath, list[SearchSession]]:
+        """Searches by the folder of their dataset and method: one, or those of its folds."""
+        folders = {str(cell.run.path): cell.folder for cell in self._grid.cells}
+        found: dict[UPath, list[SearchSession]] = {}
+        for one in searches:
+            found.setdefault(folders[str(one.run.path)], []).append(one)
+        return found
+
+    def _with_hyperparameters(self, search: SearchSession) -> SearchSession | None:
+        """The search, with the hyperparameters of the first fold where these are searched once."""
+        if not search.spec.search_once or is_first(search.spec):
+            return search
+        whole = next(own for own in self._wholes(self._searches).values() if search in own)
+        first = next(one for one in whole if is_first(one.spec))
+        if first.best is None or not first.is_validated:
+            self._reasons[search.run.name] = f"the search in {first.run.name} has no result"
+            return None
+        one = with_hyperparameters(search.first, first.best.config)
+        found = SearchSession(search.run, search.ledger, [one])
+        self._searches[self._searches.index(search)] = found
+        return found
 
     def _search(self, batch: list[SearchSession], executor: Executor) -> bool:
         """Run searches in parallel; returns whether all have a result."""
+        batch = [one for search in batch if (one := self._with_hyperparameters(search))]
         studies = self._grid.concurrent_studies(executor.plan.count)
-        failures = search_all(batch, executor, studies)
+        failures = search_all(batch, executor, studies) if batch else {}
         self._reasons |= {name: str(error) for name, error in failures.items()}
         self._write()
         return not failures
@@ -183,13 +241,29 @@ class GridDriver:
     def _write(self) -> None:
         self._session.check()
         reason = self._reasons.get(self._grid.path.name)
-        runs = [_method_run(self._grid, one, reason, self._reasons) for one in self._prepared]
+        runs: list[MethodRun] = []
+        if self._grid.sharing == "joint objective":
+            runs = [_method_run(self._grid, [one], reason, self._reasons) for one in self._prepared]
+        for folder, own in {} if runs else self._wholes(self._searches).items():
+            prepared = [one.first for one in own]
+            if folder in self._grid.wholes and all(one.is_evaluated for one in own):
+                spec = self._grid.wholes[folder]
+                with_retries(
+                    lambda f=folder, s=spec, p=prepared: write_pooled(f, s, p), str(folder)
+                )
+            runs.append(_method_run(self._grid, prepared, reason, self._reasons))
         with_retries(lambda: self._grid.write_tables(runs), str(self._grid.path))
 
 
 def _method_run(
-    grid: Grid, one: PreparedSearch, grid_reason: str | None, reasons: Mapping[str, str]
+    grid: Grid,
+    searches: Sequence[PreparedSearch],
+    grid_reason: str | None,
+    reasons: Mapping[str, str],
 ) -> MethodRun:
+    """The results of a dataset and method, from one search or from those of all its folds."""
+    one, names = searches[0], [search.run.name for search in searches]
+    reason = next((reasons[name] for name in names if name in reasons), None)
     dataset, method = one.store.card.name, one.spec.resolve_method().name
     return MethodRun.read(
         str(grid.path),
@@ -197,7 +271,7 @@ def _method_run(
         method=method,
         run=grid.kind.run(dataset, method),
         unit=one.store.card.unit,
-        reason=grid_reason or reasons.get(one.run.name),
+        reason=grid_reason or reason,
     )
 
 

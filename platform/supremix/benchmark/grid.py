@@ -7,12 +7,22 @@ from abc import abstractmethod
 from collections.abc import Generator, Iterator, Sequence
 from typing import Any, ClassVar, Literal
 
+from upath import UPath
+
 from supremix._display import Displayed
 from supremix.benchmark.cells import Cell, check_specs, names_of
+from supremix.benchmark.folds import fold_folder, fold_specs
 from supremix.benchmark.result import read_index
 from supremix.progress.progress import Listener, silent
-from supremix.runs.folder import RunFolder, check_new, removed_if_refused, write_json
-from supremix.runs.grids import GridKind
+from supremix.runs.folder import (
+    RunFolder,
+    check_new,
+    read_json,
+    removed_if_refused,
+    write_json,
+    write_json_once,
+)
+from supremix.runs.grids import FOLDS, GridKind
 from supremix.search.spec import SearchSpec
 from supremix.storage.paths import Address, children, discard_tree, is_local, to_path
 from supremix.storage.retry import storage_errors
@@ -31,7 +41,7 @@ class Grid(Displayed):
     that a start that is killed can be resumed, and again when the grid has grown.
 
     Args:
-        specs: A specification for each search.
+        specs: A specification for each dataset and method; with folds there is a search in each.
         path: Folder of the grid, or its fsspec address.
         listen: Function that is called with a `Progress` at every step; None for none.
         begun: Whether the grid is resumed.
@@ -55,11 +65,22 @@ class Grid(Displayed):
         self.specs, self.path = tuple(specs), to_path(path)
         self.listen: Listener = listen or silent
         self._begun = begun
-        names = [names_of(spec) for spec in specs]
-        self.cells = tuple(
-            Cell(spec, dataset, method, RunFolder(self.path / self.kind.run(dataset, method)))
-            for spec, (dataset, method) in zip(specs, names, strict=True)
-        )
+        self.cells = tuple(cell for spec in specs for cell in self._cells(spec))
+
+    def _cells(self, spec: SearchSpec) -> Iterator[Cell]:
+        """The search of a specification, or that in each of its folds."""
+        dataset, method = names_of(spec)
+        folder = _below(self.path, self.kind.run(dataset, method))
+        for one in fold_specs(spec):
+            yield Cell(one, dataset, method, RunFolder(_below(folder, fold_folder(one))), folder)
+
+    @property
+    def wholes(self) -> dict[UPath, SearchSpec]:
+        """By folder the specification of all folds of a dataset and method; none without folds."""
+        if self.specs[0].folds is None:
+            return {}
+        folders = dict.fromkeys(cell.folder for cell in self.cells)
+        return dict(zip(folders, self.specs, strict=True))
 
     @property
     def datasets(self) -> tuple[str, ...]:
@@ -102,7 +123,7 @@ class Grid(Displayed):
     @contextlib.contextmanager
     def created(self) -> Generator[None]:
         """Create what is missing of the folder; remove it again where the request is refused."""
-        fresh, made = not self._begun, list[RunFolder]()
+        fresh, made = not self._begun, list[Cell]()
         if fresh:
             check_new(self.path)
         with removed_if_refused(lambda: self._withdraw(made, with_folder=fresh)):
@@ -112,34 +133,46 @@ class Grid(Displayed):
             self._begun = True
             yield
 
-    def _create_runs(self) -> Iterator[RunFolder]:
-        """Create the run folders that are missing; yields them."""
+    def _create_runs(self) -> Iterator[Cell]:
+        """Create the run folders that are missing; yields their cells."""
+        for folder, spec in self.wholes.items():
+            write_json_once(RunFolder(folder).spec, spec.to_dict())
+            write_json_once(folder / FOLDS.index, self._index(folder))
         for cell in self.cells:
             with storage_errors(str(cell.run.path)):
                 known = cell.run.spec.is_file()
             if not known:
                 cell.run.create(cell.spec.to_dict())
-                yield cell.run
+                yield cell
 
     def save(self) -> None:
         """Write down what the grid has grown to, once this process has it for itself."""
-        for cell in self.cells:
-            if cell.run.read_spec()["test_seeds"] != cell.spec.test_seeds:
-                write_json(cell.run.spec, cell.spec.to_dict())
+        specs = {RunFolder(folder).spec: spec for folder, spec in self.wholes.items()}
+        specs |= {cell.run.spec: cell.spec for cell in self.cells}
+        for path, spec in specs.items():
+            if read_json(path)["test_seeds"] != spec.test_seeds:
+                write_json(path, spec.to_dict())
         self._write_index()
 
     def _write_index(self) -> None:
-        content = {
-            "datasets": list(self.datasets),
-            "sources": {cell.dataset: cell.spec.source for cell in self.cells},
-            "methods": list(self.methods),
-            **self.more_index(),
-        }
-        write_json(self.path / self.kind.index, content)
+        write_json(self.path / self.kind.index, self._index(self.path) | self.more_index())
 
-    def _withdraw(self, made: Sequence[RunFolder], *, with_folder: bool) -> None:
+    def _index(self, folder: UPath) -> dict[str, Any]:
+        """What the index in a folder says of the runs in it."""
+        cells = [cell for cell in self.cells if folder in (self.path, cell.folder)]
+        content: dict[str, Any] = {
+            "datasets": list(dict.fromkeys(cell.dataset for cell in cells)),
+            "sources": {cell.dataset: cell.spec.source for cell in cells},
+            "methods": list(dict.fromkeys(cell.method for cell in cells)),
+        }
+        if self.wholes:
+            paths = [str(cell.run.path).removeprefix(f"{folder}/") for cell in cells]
+            content["runs"] = paths
+        return content
+
+    def _withdraw(self, made: Sequence[Cell], *, with_folder: bool) -> None:
         """Remove the runs that were created for nothing, with the grid's folder if they are all."""
-        idle = [run for run in made if not read_events(run.ledger)]
+        idle = [cell for cell in made if not read_events(cell.run.ledger)]
         begun = len(idle) < len(made) or read_events(RunFolder(self.path).ledger)
         if with_folder and not begun:
             with storage_errors(str(self.path)):
@@ -147,10 +180,13 @@ class Grid(Displayed):
             self._begun = False
             return
         named = {self.path / run for run in self.kind.run_names(read_index(self.kind, self.path))}
-        for run in idle:
-            if run.path not in named:
-                run.remove()
-                parent = run.path.parent
-                with storage_errors(str(parent)):
-                    if is_local(parent) and next(children(parent), None) is None:
-                        discard_tree(parent)
+        for folder in {cell.folder for cell in idle if cell.run.path not in named}:
+            with storage_errors(str(folder)):
+                discard_tree(folder)
+                parent = folder.parent
+                if is_local(parent) and next(children(parent), None) is None:
+                    discard_tree(parent)
+
+
+def _below(folder: UPath, name: str) -> UPath:
+    return folder / name if name else folder

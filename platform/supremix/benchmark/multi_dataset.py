@@ -65,7 +65,13 @@ class MultiDatasetSearch(Grid):
         **options: Unpack[SearchKeywords],
     ) -> None:
         shared = checked(MultiDatasetSearch, options)
-        shared["warm_start"] = _learns(objective, shared["warm_start"])
+        if shared["folds"] is None:
+            shared["warm_start"] = _learns(objective, shared["warm_start"])
+        elif objective == JOINT_OBJECTIVE:
+            raise SpecError(
+                "folds are for each dataset alone; with a joint objective there are none. Leave "
+                "folds out, or search each dataset (objective='per-dataset')."
+            )
         specs = new_specs(datasets, sources, [method], shared, lenient=False)
         if len(specs) < 2:
             raise SpecError(f"a search over several datasets needs at least two; got {len(specs)}.")

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from supremix.monitoring.run_view import STATES, RunView
 from supremix.monitoring.status import RunState, Status
 from supremix.runs.folder import RunFolder
 from supremix.runs.grids import GridName
 from supremix.storage.liveness import Liveness
+from supremix_reports import read_best_error
 
 TOGETHER = 60.0
 """Seconds between the beginnings of searches that one driver begins."""
 
 
 class GroupView:
-    """The runs of a comparison, of a search on several datasets, or of a benchmark.
+    """The runs of a comparison, of a search on several datasets, of a benchmark, or of folds.
 
     Args:
         folder: Folder that holds them.
@@ -84,6 +86,7 @@ class GroupView:
             left=self._left(parts),
             silence=min(silences, default=None),
             parts=parts,
+            **self._pooled(),
         )
 
     def _seconds(self, parts: Sequence[Status]) -> float | None:
@@ -91,7 +94,7 @@ class GroupView:
         # Compared methods are searched one after the other. Others overlap, so that only the time
         # since the one driver began is known, and of several drivers none.
         if self._kind == "comparison":
-            return sum(part.seconds for part in parts)
+            return self._in_turn(part.seconds for part in parts)
         spans = [part.span for part in self._parts]
         known = [span for span in spans if span is not None]
         began = [begin for begin, _ in known]
@@ -102,10 +105,25 @@ class GroupView:
 
     def _left(self, parts: Sequence[Status]) -> float | None:
         alive = [part for part in parts if not part.over]
-        estimates = [part.left for part in alive if part.left is not None]
-        if not alive or len(estimates) < len(alive):
+        if not alive or any(part.left is None for part in alive):
             return None  # there is no estimate for a part that has not begun
-        return (sum if self._kind == "comparison" else max)(estimates)
+        estimates = [0.0 if part.over else part.left or 0.0 for part in parts]
+        return self._in_turn(estimates) if self._kind == "comparison" else max(estimates)
+
+    def _in_turn(self, seconds: Iterable[float]) -> float:
+        """The time of methods one after the other, each with all its folds at the same time."""
+        longest: dict[str, float] = {}
+        for name, own in zip(self.names, seconds, strict=True):
+            method = name.partition("/")[0]
+            longest[method] = max(own, longest.get(method, 0.0))
+        return sum(longest.values())
+
+    def _pooled(self) -> dict[str, Any]:
+        """The error out of fold of a cross-validation whose folds are all tested."""
+        error = None
+        if self._kind == "folds":
+            error = read_best_error(str(self._folder.path), new_seeds=False)
+        return {} if error is None else {"best_error": error.value, "best_basis": error.basis}
 
 
 def _limits(parts: Sequence[Status]) -> dict[str, float]:

@@ -27,7 +27,7 @@ def status(run: Address) -> Status:
 
     Args:
         run: Its folder, at any address: of a search, of a comparison of methods, of a search on
-            several datasets, or of a benchmark.
+            several datasets, of a benchmark, or of a cross-validation.
 
     Returns:
         How far it is.
@@ -59,7 +59,7 @@ def open_view(run: Address, clock: Callable[[], float] = time.time) -> RunView |
 
 
 def runs_in(run: Address) -> list[RunFolder]:
-    """The runs of a folder: itself, or those of a comparison, of several datasets or a benchmark.
+    """The runs of a folder: itself, or those of a comparison, of datasets, a benchmark or folds.
 
     Raises:
         RunFolderError: It is no run's folder.

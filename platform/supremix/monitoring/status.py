@@ -65,7 +65,7 @@ class Status:
     Args:
         run: Path of its folder.
         kind: ``"search"``, ``"comparison"`` (of methods), ``"multi_dataset"`` (a search on
-            several datasets) or ``"benchmark"``.
+            several datasets), ``"benchmark"`` or ``"folds"`` (a cross-validation).
         state: See `RunState`.
         dataset: Name of the dataset or datasets.
         method: Name of the method or methods.
@@ -75,7 +75,8 @@ class Status:
         trials: Number of trials by state: running, finished, pruned, stopped, failed.
         running: The trials under way.
         best_trial: The trial with the best hyperparameters, None while none is finished.
-        best_error: Error of these hyperparameters: on test once the run is concluded.
+        best_error: Error of these hyperparameters: on test once the run is concluded; of a
+            cross-validation, once all folds are tested, that of the patients out of fold.
         best_basis: What `best_error` was measured on, in words.
         best_config: Its hyperparameters.
         finalists: The trials that are retrained with new seeds, best first; empty before that.
@@ -90,7 +91,7 @@ class Status:
         left: Estimate of the seconds that the search will still take; None without one.
         silence: Seconds since the last event; None before the first.
         failures: Numbers of the last failed trials, and why they failed.
-        parts: The runs of a comparison, of several datasets, or of a benchmark.
+        parts: The runs of a comparison, of several datasets, of a benchmark, or of folds.
     """
 
     run: str

@@ -12,13 +12,21 @@ from typing import Any, Unpack
 from supremix._choices import OBJECTIVES
 from supremix.benchmark.benchmark import Benchmark
 from supremix.benchmark.comparison import Comparison
+from supremix.benchmark.cross_validation import CrossValidation
+from supremix.benchmark.folds import fold_specs
 from supremix.benchmark.multi_dataset import MultiDatasetSearch
 from supremix.cluster import WorkerGroupPlan, cluster_nodes, ray_runtime
 from supremix.errors import ResourceError, SpecError
 from supremix.planning.calibration import calibrate
 from supremix.planning.costs import Range, TrialCosts, exactly, whole_trial
 from supremix.planning.problems import PlanProblem, disk_problems, free_space
-from supremix.planning.study_plan import CalibratedSearch, StudyPlan, plan_study, study_problems
+from supremix.planning.study_plan import (
+    CalibratedSearch,
+    StudyPlan,
+    over_folds,
+    plan_study,
+    study_problems,
+)
 from supremix.progress.progress import Listener, Progress, silent
 from supremix.runs.folder import RunFolder
 from supremix.search.prepare import Resources, check_budget, find_resources, prepare_search
@@ -103,7 +111,7 @@ def plan(
     Raises:
         USER_ERRORS: The search could not be carried out at all.
     """
-    specs = _specs(dataset, source, method, objective, options)
+    specs = [fold_specs(one)[0] for one in _specs(dataset, source, method, objective, options)]
     with (
         ray_runtime(specs[0].address, wheel=specs[0].wheel),
         tempfile.TemporaryDirectory(prefix="supremix-") as scratch,
@@ -129,6 +137,8 @@ def _specs(
         raise SpecError(f"objective {objective!r} is for several datasets; got one.")
     if len(methods) > 1:
         return Comparison(datasets[0], source, methods, out=".", **options).specs
+    if options.get("folds") is not None:
+        return CrossValidation(datasets[0], source, methods[0], out=".", **options).specs
     return (Search(datasets[0], source, methods[0], out=".", **options).spec,)
 
 
@@ -200,7 +210,7 @@ class _Planner:
         for group in [searches] if joint else [[search] for search in searches]:
             study = plan_study(group, groups, sharing=sharing)
             self._problems += study_problems(study, group, groups, self._nodes, sharing=sharing)
-            yield study
+            yield over_folds(study, group, groups)
 
     def _fitted(
         self, searches: Sequence[CalibratedSearch], joint: bool, sharing: int

@@ -119,6 +119,9 @@ class StudyPlan:
         model: Bytes of the final model.
         resident: Bytes of memory of a worker at most, mapped images included.
         device: Bytes of GPU memory of a worker at most; 0 on a CPU.
+        folds: Number of searches, one in each fold of each repeat of a cross-validation; 1 without
+            folds. `seconds`, `busy`, `gpu_hours` and the bytes on disk are those of all of them,
+            everything else is of one.
     """
 
     dataset: str
@@ -143,6 +146,7 @@ class StudyPlan:
     model: int
     resident: int
     device: int
+    folds: int = 1
 
     @property
     def storage(self) -> float:
@@ -195,6 +199,37 @@ def plan_study(
         gpu_hours=busy.times(plan.group_gpus / HOUR),
         start=max(search.calibration.start for search in searches),
         **_bytes(searches, found, plan),
+    )
+
+
+def over_folds(
+    study: StudyPlan, searches: Sequence[CalibratedSearch], plan: WorkerGroupPlan
+) -> StudyPlan:
+    """The plan of all folds, from that of the search in the first; the same without folds.
+
+    Args:
+        study: Plan of the search in the first fold.
+        searches: What it was made of.
+        plan: The worker groups.
+    """
+    spec = searches[0].spec
+    if spec.folds is None:
+        return study
+    count, costs = spec.folds * spec.repeats, [search.costs for search in searches]
+    seconds, busy = study.seconds.times(count), study.busy.times(count)
+    if spec.search_once:  # all others train once on training data, and once for each test seed
+        final = training_seconds(costs).times(_growth(searches) * spec.test_seeds)
+        others = (training_seconds(costs) + final).times(count - 1)
+        seconds, busy = study.seconds + others.times(1 / plan.count), study.busy + others
+    return dataclasses.replace(
+        study,
+        folds=count,
+        seconds=seconds,
+        busy=busy,
+        gpu_hours=busy.times(plan.group_gpus / HOUR),
+        checkpoints=study.checkpoints * count,
+        records=study.records * count,
+        model=study.model * count,
     )
 
 

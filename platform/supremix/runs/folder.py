@@ -140,8 +140,8 @@ class RunFolder:
         if kind is not None:
             raise RunFolderError(
                 f"{self.path} is the folder of {kind.title}. Its searches have runs of their own "
-                f"in there ({kind.run('DATASET', 'METHOD')}): name one of those, or take "
-                f"supremix.{kind.interface}."
+                f"in there ({kind.run('DATASET', 'METHOD') or 'fold-0'}): name one of those, or "
+                f"take supremix.{kind.interface}."
             )
         with storage_errors(str(self.path)):
             if not self.spec.is_file():

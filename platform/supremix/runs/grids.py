@@ -16,7 +16,7 @@ from supremix_reports import run_layout
 RATIO = "× the median's error"
 """Unit of a joint objective: errors as ratios to those of always predicting the median."""
 
-GridName = Literal["comparison", "multi_dataset", "benchmark"]
+GridName = Literal["comparison", "multi_dataset", "benchmark", "folds"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,9 @@ class GridKind:
         return self.runs.format(dataset=dataset, method=method)
 
     def run_names(self, content: Mapping[str, Any]) -> list[str]:
-        """Paths of all runs inside the folder, as its index has them."""
+        """Paths of all runs inside the folder, as its index has them; of folds, those of each."""
+        if "runs" in content:
+            return list(content["runs"])
         datasets, methods = (
             content[f"{axis}s"] if f"{{{axis}}}" in self.runs else [""]
             for axis in ("dataset", "method")
@@ -92,7 +94,16 @@ BENCHMARK = GridKind(
     command="benchmark",
 )
 
-KINDS = (COMPARISON, MULTI_DATASET, BENCHMARK)
+FOLDS = GridKind(
+    name="folds",
+    title="a cross-validation",
+    index=run_layout.FOLDS,
+    runs="",
+    interface="CrossValidation",
+)
+"""The folds of one method on one dataset; it may be part of another grid."""
+
+KINDS = (FOLDS, COMPARISON, MULTI_DATASET, BENCHMARK)
 
 
 def grid_kind(folder: Address) -> GridKind | None:
@@ -112,8 +123,7 @@ def run_name(path: UPath) -> str:
     """
     names, folder = (path.name,), path.parent
     for depth in (1, 2):
-        names = (folder.name, *names)
         if any(kind.depth == depth and kind.is_in(folder) for kind in KINDS):
-            return "/".join(names)
-        folder = folder.parent
+            return "/".join((run_name(folder), *names))
+        names, folder = (folder.name, *names), folder.parent
     return path.name

@@ -188,6 +188,7 @@ def splits_of(spec: SearchSpec, store: Store) -> Any:
         seed=spec.split_seed,
         fractions=spec.fractions,
         keep_copies_together=spec.keep_copies_together,
+        fold=spec.resolve_fold(),
     )
 
 
@@ -205,6 +206,7 @@ def make_task(spec: SearchSpec, store: Store, plan: WorkerGroupPlan) -> Task:
         split_seed=spec.split_seed,
         fractions=spec.fractions,
         keep_copies_together=spec.keep_copies_together,
+        fold=spec.resolve_fold(),
         precision=spec.precision,
         threads=plan.threads,
         label_fraction=spec.label_fraction,

@@ -55,6 +55,11 @@ class Search(Displayed):
         given = checked(Search, options)
         folder = None if source is None else str(source)
         spec = SearchSpec(dataset=dataset, source=folder, method=method, **given)
+        if spec.folds is not None:
+            raise SpecError(
+                "a search with folds is a cross-validation: take supremix.CrossValidation with the "
+                "same arguments."
+            )
         names = spec.resolve_dataset().card.name, spec.resolve_method().name
         self.spec = spec
         self._run = RunFolder(new_run_folder(*names) if out is None else out)

@@ -228,6 +228,8 @@ def _settled(study: Study, fit: Fit) -> list[PreparedSearch]:
         fitted = {"fitted": fit.images_seen, "final_fitted": fit.final_images_seen}
         length = dataclasses.asdict(one.length) | fitted | {"final_epochs": final}
         write_json_once(one.run.length, length)
+        if one.spec.fold or one.spec.repeat:  # as long as those of the first fold
+            continue
         named = f" on {one.store.card.name}" if len(found) > 1 else ""
         one.listen(Progress(message=f"a whole trial{named} is {one.length}", warning=True))
         if final > epochs and one.spec.test:
@@ -250,6 +252,8 @@ def _fitted(group: Sequence[Study], share: int) -> Fit:
 
 def _fit(group: Sequence[Study], share: int) -> Fit:
     plan = group[0][0].plan
+    # The folds of a method have the same speed: one is timed.
+    group = list({one[0].spec.resolve_method().name: one for one in reversed(group)}.values())[::-1]
     try:
         timed = [
             [TimedImages(images=one.trained_images, seconds=_measured(one)) for one in study]

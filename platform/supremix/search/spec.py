@@ -25,7 +25,7 @@ from supremix.tuning.pruners.pruner import Pruner
 from supremix.tuning.pruners.registry import make_pruner
 from supremix.tuning.study.budget import Budget
 from supremix.tuning.study.config import StudyConfig
-from supremix_datasets import Dataset
+from supremix_datasets import Dataset, Fold
 from supremix_datasets.cache import cache_folder
 from supremix_spaces import (
     Fixed,
@@ -55,6 +55,9 @@ class SearchSpec(Request):
     Args:
         lenient: Whether values of hyperparameters that the method does not have are ignored, for
             where several methods share them. The caller checks that each is some method's.
+        fold: Index of the fold that is the test split; None for a search without folds, or for all
+            of them together.
+        repeat: Index of the repeat of the cross-validation.
 
     Raises:
         SpecError: An option has an illegal value, or two contradict each other.
@@ -62,11 +65,14 @@ class SearchSpec(Request):
     """
 
     lenient: bool = False
+    fold: int | None = None
+    repeat: int = 0
 
     def __post_init__(self) -> None:
         self._normalise()
         self._check_objects()
         self._check_legal()
+        self._check_folds()
         self._follow_effort()
         self.budget()
         self.stopping_rule()
@@ -133,6 +139,22 @@ class SearchSpec(Request):
             meaning = one.help.partition(". ")[0].rstrip(".")
             raise SpecError(f"{one.name} has to be {one.legal}; got {value!r}. It is: {meaning}.")
 
+    def _check_folds(self) -> None:
+        refused: dict[str, object] = {
+            "repeats": self.repeats > 1,
+            "stratify_by_site": self.stratify_by_site,
+            "search_once": self.search_once,
+        }
+        reason = "is for the folds of a cross-validation: give folds (--folds 5), or leave it out."
+        if self.folds is not None:
+            refused = {"test=False": not self.test, "warm_start": self.warm_start}
+            reason = (
+                "goes against folds: each is tested once, by a search that knows nothing of its "
+                "patients. Leave one of the two out."
+            )
+        for name in (name for name, so in refused.items() if so):
+            raise SpecError(f"{name} {reason}")
+
     def _check_points(self) -> None:
         for text in self.points:
             parse_point(text)
@@ -153,6 +175,12 @@ class SearchSpec(Request):
             if one.name not in (*facts, *MACHINE) and value != default:
                 facts[one.name] = _shown(value)
         return facts
+
+    def resolve_fold(self) -> Fold | None:
+        """The fold of a cross-validation that is the test split; None for none."""
+        if self.folds is None or self.fold is None:
+            return None
+        return Fold(number=self.fold, count=self.folds, by_site=self.stratify_by_site)
 
     def resolve_effort(self) -> Effort:
         """The effort, by its name."""

@@ -97,6 +97,7 @@ def fingerprint(
             task.split_seed,
             list(task.fractions),
             task.keep_copies_together,
+            None if task.fold is None else asdict(task.fold),
             list(task.train_splits),
         ],
         "training": {

@@ -9,6 +9,7 @@ from supremix._choices import PRECISIONS
 from supremix._errors import TaskError
 from supremix.methods.base import Method
 from supremix.models import FUSIONS, EncoderSpec
+from supremix_datasets.folds import Fold
 
 _TRANSFORMS = ("none", "log")
 
@@ -28,6 +29,7 @@ class Task:
         split_seed: Seed of the split where the dataset has no official one.
         fractions: Shares of train, val and test in such a split, adding up to 1.
         keep_copies_together: Whether patients who have an image in common are split as one.
+        fold: Fold of a cross-validation that is the test split; None for none.
         train_splits: The splits to fit.
         eval_split: The split whose error is reported after every epoch; None for no such report
             (the final fit on train and val, say), the error is then NaN.
@@ -73,6 +75,7 @@ class Task:
     split_seed: int = 0
     fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
     keep_copies_together: bool = False
+    fold: Fold | None = None
     train_splits: tuple[str, ...] = ("train",)
     eval_split: str | None = "val"
     precision: str = "auto"

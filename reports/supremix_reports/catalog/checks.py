@@ -163,6 +163,7 @@ def _models(predictions: pl.LazyFrame) -> pl.DataFrame:
             (target.min() == target.max()).alias("flat"),
             pl.col(schema.ID).n_unique().alias(schema.ID),
             pl.col(schema.ID).hash(0).sort().hash(0).sum().alias("samples"),
+            pl.col(schema.FOLD).is_not_null().any().alias("folds"),
         )
         .sort(keys)
         .collect(engine="streaming")
@@ -193,15 +194,15 @@ def _of_split(run: str, split: str, rows: Sequence[_Row], wanted: int | None) ->
         reason = "The seeds were measured on different samples, so their errors do not compare."
         yield Problem(run, what, reason)
     if split == "test":
-        yield from _of_seeds(run, [row[schema.SEED] for row in rows], wanted)
+        yield from _of_seeds(run, [row[schema.SEED] for row in rows], wanted, rows[0]["folds"])
 
 
-def _of_seeds(run: str, seeds: Sequence[int], wanted: int | None) -> Iterable[Problem]:
+def _of_seeds(run: str, seeds: Sequence[int], wanted: int | None, folds: bool) -> Iterable[Problem]:
     if wanted is not None and len(seeds) < wanted:
         named = ", ".join(map(str, seeds))
         reason = f"{len(seeds)} of the {wanted} seeds of the benchmark are there: {named}."
         yield Problem(run, "seeds", reason)
-    if len(seeds) == 1:
+    if len(seeds) == 1 and not folds:
         reason = (
             "One seed only: its interval covers the choice of patients, not that of the seed, and "
             "no difference from another method is called significant."

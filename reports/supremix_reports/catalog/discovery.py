@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
 from supremix_reports.errors import TableError
-from supremix_reports.run_layout import BENCHMARK, COMPARISON, MULTI_DATASET, SPEC
+from supremix_reports.run_layout import BENCHMARK, COMPARISON, FOLDS, MULTI_DATASET, SPEC
 from supremix_reports.tables import storage
 
 DEPTH: Final = 4
@@ -165,7 +165,8 @@ def _look(folder: _Folder) -> _Look:
         return _Look(problems=[Problem(folder.label, "folder", reason)])
     whole = next((name for name in (BENCHMARK, COMPARISON, MULTI_DATASET) if name in files), None)
     if whole is None and _is_run(files):
-        ledger = any(name in files or name in folders for name in _LEDGERS)
+        # The folds of a cross-validation have ledgers, of which it takes together the tables.
+        ledger = FOLDS in files or any(name in files or name in folders for name in _LEDGERS)
         location = RunLocation(
             folder.address, folder.names, folder.label, files, ledger, folder.test_seeds
         )

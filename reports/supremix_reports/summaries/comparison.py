@@ -28,7 +28,7 @@ from supremix_reports.summaries.error_rows import (
     measure_columns,
 )
 from supremix_reports.tables import schema, storage
-from supremix_reports.tables.frames import best_trial
+from supremix_reports.tables.frames import best_trial, folds_of
 from supremix_reports.tables.ranking import DEFAULTS
 from supremix_reports.tables.tables import has_table, read_table, write_table
 
@@ -151,6 +151,8 @@ def _row(run: MethodRun, test: pl.DataFrame | None) -> Row:
         row |= measure_columns(schema.SKILL, measures, schema.SKILL)
     if test is not None:
         row |= {schema.N: test.height, schema.GROUPS: test[schema.GROUP].n_unique()}
+    if run.predictions is not None and folds_of(run.predictions) is not None:
+        row[schema.FOLDS] = run.predictions[schema.FOLD].n_unique()
     return row
 
 
@@ -226,7 +228,7 @@ def _mae(test: pl.DataFrame) -> float:
 
 def _interval(part: pl.DataFrame) -> Interval:
     errors, groups = part[schema.ERROR].to_numpy(), part[schema.GROUP].to_numpy()
-    return seeds_interval(errors, groups, part[schema.SEED].to_numpy())
+    return seeds_interval(errors, groups, part[schema.SEED].to_numpy(), folds=folds_of(part))
 
 
 def _differences(runs: Sequence[MethodRun], least: str) -> dict[str, Row]:

@@ -14,6 +14,7 @@ from supremix_reports.summaries.error_rows import (
     null_rows,
     training_cells,
 )
+from supremix_reports.summaries.folds import selection_sentence
 from supremix_reports.summaries.verdicts import comparison_verdict
 from supremix_reports.tables import schema
 
@@ -41,13 +42,15 @@ def comparison_markdown(
         table(_HEAD, [_cells(row) for row in rows] + [_null_cells(row) for row in null_rows(mae)]),
         f"Mean absolute errors in {unit} with 95 % intervals (bootstrap over groups, the "
         "patients). *Test*: the best hyperparameters, retrained on training and validation data "
-        f"and measured once. *Skill*, on test, or on validation without a test: {SKILL_NOTE}. "
+        "and measured once; with folds each patient by the models of one fold. *Skill*, on test, "
+        f"or on validation without a test: {SKILL_NOTE}. "
         "*Difference*: the test error minus the least one, paired, so "
         "that both methods are measured on the same drawn groups. *Validation*: the best "
         "hyperparameters, trained with new seeds where that was asked for. *Early*: trials that "
         "were pruned or stopped. Epochs and time are those of all trials together. *Images seen* "
         "and *training time*: of one training with the best hyperparameters; a contrastive step "
         "sees two views of each image.",
+        *([selection_sentence(spec)] if rows[0].get(schema.FOLDS) else []),
         "The methods had the same images, split, seed, encoder and, each, the same budget. Each "
         "has a run folder of its own, named like it.",
         "## Without a result\n\n" + table(["method", "why"], lacking) if lacking else "",

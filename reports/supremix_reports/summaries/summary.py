@@ -94,13 +94,13 @@ def summary_markdown(
         "No trial has an error." if best is None else _best(best, trials, mae, against),
         "" if best is None or curves is None else _convergence(best, trials, curves),
         _final_length(spec),
-        "" if mae is None else _errors(mae),
+        "" if mae is None else errors_section(mae),
         f"**{spec['copies']}**" if spec.get("copies") else "",
         "" if best is None else _settings(best, spec),
-        "" if mae is None else _densities(mae, spec),
+        "" if mae is None else densities(mae, spec),
         "" if best is None or measures is None else _representation(best, measures),
         f"![The best trial's features on validation]({EMBEDDING})" if picture else "",
-        _counts(trials),
+        trial_counts(trials),
         _ranking(trials),
         _failures(trials),
         specification({name: value for name, value in spec.items() if name not in _WORDS}),
@@ -161,7 +161,8 @@ def _skill(mae: pl.DataFrame) -> str:
     return f"**{' '.join(sentences)}**" if sentences else ""
 
 
-def _errors(mae: pl.DataFrame) -> str:
+def errors_section(mae: pl.DataFrame) -> str:
+    """Return a section with the errors of the method and of models that look at no image."""
     unit = ", ".join(mae[schema.UNIT].unique(maintain_order=True).to_list())
     names = (schema.VAL, schema.TEST, schema.SKILL)
     rows = [
@@ -198,7 +199,8 @@ def _range(entry: object) -> str | None:
     return None
 
 
-def _densities(mae: pl.DataFrame, spec: Mapping[str, object]) -> str:
+def densities(mae: pl.DataFrame, spec: Mapping[str, object]) -> str:
+    """Return a section with the errors by label density; empty without any."""
     shown = mae.filter(pl.col(schema.METRIC).is_in([*(f"mae_{r}" for r in REGIONS), BALANCED]))
     columns = [schema.SPLIT, schema.METRIC, schema.VALUE, schema.LOW, schema.HIGH, schema.N]
     rows = shown.select(columns).rows()
@@ -225,7 +227,8 @@ def _representation(best: Mapping[str, Any], measures: pl.DataFrame) -> str:
     return "## Representation, on validation\n\n" + table(head, rows) if rows else ""
 
 
-def _counts(trials: pl.DataFrame) -> str:
+def trial_counts(trials: pl.DataFrame) -> str:
+    """Return a section with the number of trials and what they took."""
     states = trials[schema.STATE].to_list()
     counts = [f"{states.count(s)} {s}" for s in schema.STATES if s in states]
     names = schema.EPOCHS, schema.STEPS, schema.IMAGES_SEEN

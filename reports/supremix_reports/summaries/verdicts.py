@@ -78,9 +78,13 @@ def _winner_sentence(rows: Sequence[Row]) -> str:
     behind = _listed(found.pop("worse", []))
     first = f"{best[schema.METHOD]} has the least test error"
     if not found:
+        folds = best.get(schema.FOLDS)
+        holds = (
+            f"all patients, out of {folds} folds" if folds else "this split; others were not tried"
+        )
         return (
             f"A winner is shown: {first}, and is significantly better than {behind}. That holds "
-            "for this split; others were not tried."
+            f"for {holds}."
         )
     doubts = "; ".join(_doubt(words, _listed(names)) for words, names in found.items())
     also = f" It is significantly better than {behind}." if behind else ""

@@ -6,6 +6,8 @@ import json
 from collections.abc import Sequence
 from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from supremix_reports.tables import schema
@@ -45,11 +47,15 @@ def best_trial(
 ) -> dict[str, Any] | None:
     """Return the trial whose hyperparameters are best, as a row; None without one.
 
+    There is none among the trials of several folds, each of which has its own.
+
     Args:
         trials: rows of the table `trials` of one run.
         predictions: rows of its table `predictions`, if there are any: they are of the
             hyperparameters that were named best. Without any, `best_outcome` says which are.
     """
+    if folds_of(trials) is not None:
+        return None
     outcomes = outcomes_of(trials)
     known = {outcome.number: row for row, outcome in enumerate(outcomes)}
     named = None if predictions is None else next(iter(predictions[schema.TRIAL]), None)
@@ -57,6 +63,13 @@ def best_trial(
         best = best_outcome(outcomes)
         named = None if best is None else best.number
     return None if named is None else trials.row(known[named], named=True)
+
+
+def folds_of(table: pl.DataFrame) -> npt.NDArray[np.int64] | None:
+    """Return the fold (N,) of each row of a table, of a cross-validation; None without folds."""
+    if schema.FOLD not in table.columns or table.is_empty() or table[schema.FOLD].has_nulls():
+        return None
+    return table[schema.FOLD].to_numpy().astype(np.int64)
 
 
 def outcomes_of(trials: pl.DataFrame) -> list[TrialOutcome]:

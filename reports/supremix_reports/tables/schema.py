@@ -29,6 +29,9 @@ METHOD: Final = "method"
 TRIAL: Final = "trial"
 SEED: Final = "seed"
 SPLIT: Final = "split"
+FOLD: Final = "fold"
+REPEAT: Final = "repeat"
+FOLDS: Final = "folds"
 UNIT: Final = "unit"
 # How a trial went.
 STATE: Final = "state"
@@ -160,6 +163,22 @@ _POSSIBLE = (
     _field(LABEL_LOW, pa.float64(), "lowest label that is possible, where known", null=True),
     _field(LABEL_HIGH, pa.float64(), "highest label that is possible, where known", null=True),
 )
+_FOLD = (
+    _field(
+        FOLD,
+        pa.int32(),
+        "fold of the cross-validation that the model was not trained on, from 0; null without "
+        "folds",
+        null=True,
+    ),
+    _field(REPEAT, pa.int32(), "repeat of the cross-validation, from 0; likewise", null=True),
+)
+_FOLDS = _field(
+    FOLDS,
+    pa.int32(),
+    "number of folds whose predictions are pooled, each of other models; null without folds",
+    null=True,
+)
 _LENGTH = (
     _field(STEPS, pa.int64(), "steps of the optimizer since the trial began", null=True),
     _field(
@@ -220,6 +239,7 @@ TRIALS: Final = _schema(
         null=True,
     ),
     _field(CONVERGENCE_NOTE, pa.string(), "why it cannot be said", null=True),
+    *_FOLD,
 )
 
 CURVES: Final = _schema(
@@ -265,6 +285,7 @@ PREDICTIONS: Final = _schema(
         null=True,
     ),
     *_POSSIBLE,
+    *_FOLD,
 )
 
 MAE_TABLE: Final = _schema(
@@ -305,6 +326,7 @@ MAE_TABLE: Final = _schema(
         null=True,
     ),
     *_POSSIBLE,
+    _FOLDS,
 )
 
 
@@ -372,6 +394,7 @@ COMPARISON: Final = _schema(
         "seconds of training and validation that such a training took, on average",
         null=True,
     ),
+    _FOLDS,
 )
 
 MEASURES: Final = _schema(

@@ -26,8 +26,8 @@ def test_what_it_holds(store: Store) -> None:
     assert store.images.dtype == np.uint8
     assert store.targets.tolist() == [100 + 10 * n for n in range(10)]
     assert store.index.columns == [
-        "row", "frames", "id", "group", "split", "target", "site", "image_hash", "pixel_size",
-        "pixel_size as read",
+        "row", "frames", "id", "group", "split", "target", "site", "fold", "image_hash",
+        "pixel_size", "pixel_size as read",
     ]  # fmt: skip
     assert store.index["pixel_size as read"].to_list()[:2] == ["0.1", "0.11"]
     assert store.rows.tolist() == list(range(10))

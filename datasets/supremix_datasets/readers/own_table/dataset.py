@@ -90,7 +90,7 @@ class TableReader:
 
     layout: Layout | None = None
     channels: int = 1
-    version: int = 2
+    version: int = 3
 
     def scan(self, source: str) -> Scan:
         """Pair the rows of the table with the files; touches no pixel.

@@ -84,6 +84,7 @@ def read_rows(
                 covariates={name: v for name, v in given.items() if v is not None},
                 split=splits[index],
                 site=row.site,
+                fold=row.fold,
             )
         )
     return Scan.of(listed, *found.tables, warnings=_missing(missing, listing, finder))
@@ -96,6 +97,7 @@ class _TableRow:
     target: float | None
     group: str | None
     site: str | None
+    fold: str | None
     contents: tuple[str | None, ...]
     problem: str | None = None
 
@@ -108,6 +110,7 @@ class _TableRow:
             target=to_number(row["target"]),
             group=row["group"],
             site=row["site"],
+            fold=row["fold"],
             contents=tuple(cell for name, cell in row.items() if name != LINE),
             problem=row.get("problem"),
         )

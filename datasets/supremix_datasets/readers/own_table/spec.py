@@ -29,6 +29,7 @@ ROLES: dict[str, tuple[str, ...]] = {
     "id": ("image_id",),
     "split": ("split",),
     "site": ("site",),
+    "fold": ("fold",),
 }
 """What a column is for, and the names that are tried where ``[columns]`` does not give one; for the
 target also the word that ``target`` says. A column ``id`` may as well be the patient's: never."""
@@ -111,7 +112,9 @@ class TableSpec:
         if role == "group" and bids:  # "group" in participants.tsv is mostly the diagnosis
             return [PATIENT]
         word = self.card.get("target") if role == "target" else None
-        return [*ROLES[role], *([str(word)] if word else [])]
+        taken = self.columns.values() if role == "fold" else ()  # such as split = "fold"
+        names = [name for name in ROLES[role] if name not in taken]
+        return [*names, *([str(word)] if word else [])]
 
 
 def read_spec(address: str) -> TableSpec:

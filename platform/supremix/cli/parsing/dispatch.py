@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
-    from supremix import Benchmark, Comparison, MultiDatasetSearch, Search
+    from supremix import Benchmark, Comparison, CrossValidation, MultiDatasetSearch, Search
 
-Prepared = Callable[..., "Search | Comparison | MultiDatasetSearch | Benchmark"]
+Prepared = Callable[..., "Search | Comparison | CrossValidation | MultiDatasetSearch | Benchmark"]
 
 METHODS = "supremix,rnc,l1"
 """What a benchmark compares unless it is given methods."""
@@ -44,7 +44,8 @@ def searched(given: Mapping[str, Any]) -> Prepared:
     values |= {"dataset": dataset, "source": source}
     if len(methods) > 1:
         return functools.partial(supremix.Comparison, methods=methods, **values)
-    return functools.partial(supremix.Search, method=methods[0], **values)
+    single = supremix.Search if values["folds"] is None else supremix.CrossValidation
+    return functools.partial(single, method=methods[0], **values)
 
 
 def request_values(given: Mapping[str, Any]) -> dict[str, Any]:

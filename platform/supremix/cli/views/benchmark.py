@@ -8,7 +8,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from supremix.cli.views.search import line_table, print_whole, show_files, show_notes, show_skill
+from supremix.cli.views.search import (
+    line_table,
+    print_plain,
+    print_whole,
+    show_files,
+    show_notes,
+    show_skill,
+)
 
 if TYPE_CHECKING:
     from supremix.benchmark.result import BenchmarkResult
@@ -39,6 +46,8 @@ def show_benchmark(result: BenchmarkResult, console: Console) -> None:
         f"{result.test_seeds} seeds; best hyperparameters of a search each, retrained on training "
         "and validation data",
     )
+    if result.selection:
+        print_plain(console, f"\n{result.selection}")
     skills = _skills(result)
     if skills.row_count:
         console.print("\nskill")

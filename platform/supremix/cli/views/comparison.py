@@ -10,7 +10,13 @@ from rich.table import Table
 from rich.text import Text
 
 from supremix.cli.parsing.values import format_duration
-from supremix.cli.views.search import line_table, print_whole, show_files, show_notes
+from supremix.cli.views.search import (
+    line_table,
+    print_plain,
+    print_whole,
+    show_files,
+    show_notes,
+)
 
 if TYPE_CHECKING:
     import polars as pl
@@ -42,6 +48,8 @@ def show_comparison(result: ComparisonResult, console: Console) -> None:
         f"on the same test images; skill: {SKILL_NOTE}",
         result.failures,
     )
+    if result.selection:
+        print_plain(console, f"\n{result.selection}")
     console.print(Text(f"\n{result.verdict}", style="bold"), soft_wrap=True)
     show_files(console, result.path, FILES | {m: f"the run of {m}" for m in result.methods})
 

@@ -51,6 +51,8 @@ def lines(plan: Plan) -> Iterator[Text]:
 
 def _study(study: StudyPlan, *, gpus: bool) -> Iterator[Text]:
     yield Text(f"{study.method} on {study.dataset}", style="bold")
+    if study.folds > 1:
+        yield _line("folds", f"{study.folds} in all, each with a search; below is that of one")
     yield _line("trials", f"{study.trials}, {ENDS[study.ends_by]}")
     yield _line("a whole trial", str(study.trial))
     epochs = study.epochs
@@ -72,6 +74,8 @@ def _study(study: StudyPlan, *, gpus: bool) -> Iterator[Text]:
         )
     if study.final_seconds.likely:
         yield _line("final model", _times(study.final_seconds))
+    if study.folds > 1:
+        yield _line("all folds", _times(study.seconds))
     yield _line(
         "storage",
         f"images {describe_bytes(study.store)}, checkpoints {describe_bytes(study.checkpoints)}, "

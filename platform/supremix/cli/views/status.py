@@ -43,6 +43,7 @@ def _facts(status: Status) -> Table:
     for name, value in (
         ("trials", trials_text(status)),
         ("best", "" if status.parts else best_text(status)),
+        ("out of fold", pooled_text(status)),
         ("worker groups", worker_groups_text(status)),
         ("used", used_text(status)),
         ("last event", "none yet" if silence is None else f"{format_duration(silence)} ago"),
@@ -69,6 +70,13 @@ def best_text(status: Status) -> str:
         return "no trial finished yet"
     text = f"{_error(status.best_error)} {status.unit}".strip()
     return f"{text} ({status.best_basis}; trial {status.best_trial})"
+
+
+def pooled_text(status: Status) -> str:
+    """The error out of fold of a cross-validation that is over; else empty."""
+    if not status.parts or status.best_error is None:
+        return ""
+    return f"{_error(status.best_error)} {status.unit} ({status.best_basis})"
 
 
 def worker_groups_text(status: Status) -> str:

@@ -109,6 +109,34 @@ class DataOptions:
         "patients: patients who have an image in common are split as one.",
         form="flag",
     )
+    folds: int | None = _data(
+        help="Folds of a cross-validation by patient, stratified by label: each has a search of "
+        "its own, without the patients of the fold, who are its test split. Official splits do "
+        "not count. Folds that the dataset's own table has (column `fold`) are taken; this is "
+        "their number then. See docs/folds.md.",
+        least=2,
+        commands=SEARCHES,
+    )
+    repeats: int = _data(
+        1,
+        help="Times that the whole cross-validation of `folds` is done, each with other folds.",
+        least=1,
+        commands=SEARCHES,
+    )
+    stratify_by_site: bool = _data(
+        False,
+        help="Stratify `folds` by site as well as by label.",
+        form="flag",
+        commands=SEARCHES,
+    )
+    search_once: bool = _data(
+        False,
+        help="Search hyperparameters in the first of the `folds` only, and train with these in all "
+        "others: faster, but optimistically biased, as the search has seen the others' test "
+        "patients.",
+        form="flag",
+        commands=SEARCHES,
+    )
     label_fraction: float = _data(
         1.0,
         help="Fraction of the training patients whose labels are used; validation and test keep "

@@ -15,6 +15,9 @@ from supremix.search.request.values import to_option
 from supremix.storage.paths import Address, read_bytes, to_path
 from supremix.storage.retry import storage_errors
 
+NOT_OPTIONS = ("lenient", "fold", "repeat")
+"""Entries of a run's `spec.json` that follow from the grid that the run is part of."""
+
 NOT_IN_FILES = ("request", "dry_run", "resume", "or_resume")
 """Options that say what is done with a request."""
 
@@ -42,7 +45,7 @@ def read_request(
     stored = str(address).endswith(".json")
     values: dict[str, Any] = {}
     for name, value in _load(address, stored).items():
-        if stored and (value is None or name == "lenient"):
+        if stored and (value is None or name in NOT_OPTIONS):
             continue
         if name not in known:
             raise UnknownNameError(f"option in {address}", name, known)

@@ -40,6 +40,10 @@ class SearchKeywords(TrainingKeywords, total=False):
     """Keyword arguments of `Search`, `Comparison`, `MultiDatasetSearch`, `Benchmark` and `plan`."""
 
     shape: Sequence[int] | str | None
+    folds: int | None
+    repeats: int
+    stratify_by_site: bool
+    search_once: bool
     label_fraction: float
     trials: int | None
     time: float | str | None

@@ -124,12 +124,13 @@ def to_option(one: Option, value: Any, where: str = "") -> Any:
     """
     if value is None and one.default is None:
         return None
-    parsed = isinstance(value, str) and one.written in PARSERS
     if one.written == "text" and one.type not in ("str", "str | None"):
         return value
     expected, convert = _TYPES[one.written]
+    if isinstance(value, str):
+        convert = PARSERS.get(one.written, convert)
     try:
-        return PARSERS[one.written](value) if parsed else convert(value)
+        return convert(value)
     except ValueError as error:
         raise ValueError(f"{one.name}{where}: {error}.") from None
     except TypeError:

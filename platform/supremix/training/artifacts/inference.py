@@ -88,6 +88,11 @@ class Predictor:
             if f"{name}.mean" in reference
         }
 
+    @property
+    def width(self) -> int:
+        """Number of features of an image."""
+        return self.network.width
+
     def evaluate(self, shown: Sequence[Presented]) -> Predicted:
         """Predict images that are on the card's grid, as `present` gives them; at least one."""
         clips = [self._clips(one.pixels) for one in shown]

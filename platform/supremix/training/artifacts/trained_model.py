@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -22,7 +24,8 @@ from supremix.models import EncoderBuilder, EncoderSpec, Network
 from supremix.storage.paths import Address, read_bytes, to_path
 from supremix.storage.retry import failures, storage_errors
 from supremix.training.artifacts.cohort import BATCH, VECTORS, Steps, predict_items
-from supremix.training.artifacts.format import DESCRIPTION, REFERENCE, WEIGHTS
+from supremix.training.artifacts.ensemble import EnsemblePredictor
+from supremix.training.artifacts.format import DESCRIPTION, FOLDS, REFERENCE, WEIGHTS
 from supremix.training.artifacts.inference import Predictor
 from supremix.training.artifacts.pretrained import model_folder, read_description
 from supremix_datasets.cards.card import Card
@@ -106,6 +109,18 @@ class TrainedModel(Displayed):
             if name.startswith(REFERENCE)
         }
         return cls(description, network, reference=reference, reader=reader, device=device)
+
+    @classmethod
+    def ensemble(cls, members: Sequence[TrainedModel]) -> TrainedModel:
+        """The models of several folds as one, whose prediction is the mean of theirs.
+
+        Args:
+            members: Models of the same dataset and grid, at least one. What is said of the training
+                (`description`) is that of the first.
+        """
+        model = copy.copy(members[0])
+        model.predictor = EnsemblePredictor([one.predictor for one in members])
+        return model
 
     def facts(self) -> dict[str, str]:
         """What it predicts, from what, and what it is made of."""
@@ -275,7 +290,8 @@ def load(path: Address, **objects: Any) -> TrainedModel:
     """Load a trained model.
 
     Args:
-        path: A run folder, or the folder of a model; a local path or an fsspec address.
+        path: A run folder, or the folder of a model; a local path or an fsspec address. Of the
+            folder of a cross-validation it is the ensemble of all folds' models.
         objects: What is not in the file: the callable of an encoder of your own (``builder``), or
             the `Dataset` of one.
 
@@ -284,6 +300,9 @@ def load(path: Address, **objects: Any) -> TrainedModel:
     """
     folder = to_path(path)
     with storage_errors(str(folder)):
+        if (folder / FOLDS).is_file():
+            names = json.loads(read_bytes(folder / FOLDS))["runs"]
+            return TrainedModel.ensemble([load(folder / name, **objects) for name in names])
         model = model_folder(folder)
         found = (model / DESCRIPTION).is_file()
     if not found:

@@ -52,6 +52,7 @@ class TrialData:
                 seed=task.split_seed,
                 fractions=task.fractions,
                 keep_copies_together=task.keep_copies_together,
+                fold=task.fold,
             )
         )
         self.fit = fitted(task, self.store, self.splits)

@@ -40,6 +40,7 @@ from supremix_reports.statistics.measures.agreement import Agreement, limits_of_
 from supremix_reports.statistics.resampling.bootstrap import Resampling, ResamplingOptions
 from supremix_reports.statistics.resampling.intervals import metric_interval
 from supremix_reports.tables import schema
+from supremix_reports.tables.frames import folds_of
 
 LEAST: Final = 3
 """Samples below which there is nothing to see."""
@@ -161,6 +162,7 @@ def _numbers(of: Samples) -> dict[str, str]:
     groups = of.rows[schema.GROUP].to_numpy()
     settings: dict[str, Any] = {
         "seeds": of.rows[schema.SEED].to_numpy(),
+        "folds": folds_of(of.rows),
         **of.resampling.arguments(),
     }
     found: dict[str, str] = {}

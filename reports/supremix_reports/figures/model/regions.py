@@ -29,6 +29,7 @@ from supremix_reports.statistics.resampling.intervals import (
     seeds_interval,
 )
 from supremix_reports.tables import schema
+from supremix_reports.tables.frames import folds_of
 
 PER_BIN: Final = 8
 """Samples that a label region holds at least, about."""
@@ -180,7 +181,7 @@ def _measures(rows: pl.DataFrame, resampling: Resampling) -> dict[str, Any]:
 
 def _mae(rows: pl.DataFrame, resampling: Resampling) -> Interval:
     columns = (rows[name].to_numpy() for name in (schema.ERROR, schema.GROUP, schema.SEED))
-    return seeds_interval(*columns, **resampling.arguments())
+    return seeds_interval(*columns, folds=folds_of(rows), **resampling.arguments())
 
 
 def _draw_parts(rows: Sequence[dict[str, Any]], column: str, whole: float, unit: str) -> Any:

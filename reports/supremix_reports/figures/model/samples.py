@@ -12,6 +12,7 @@ from supremix_reports.figures.plot import counted, number
 from supremix_reports.statistics.resampling.bootstrap import DEFAULT, Resampling
 from supremix_reports.statistics.resampling.intervals import Array
 from supremix_reports.tables import schema
+from supremix_reports.tables.frames import folds_of
 
 CASE: Final = "case"
 SEX: Final = "sex"
@@ -56,8 +57,15 @@ class Samples:
         return self.rows[name].to_numpy()
 
     @property
+    def folds(self) -> int:
+        """Number of folds of a cross-validation; 0 without folds."""
+        return 0 if folds_of(self.rows) is None else self.rows[schema.FOLD].n_unique()
+
+    @property
     def over(self) -> str:
         """What the intervals of an error are over."""
+        if self.folds:
+            return "patients and folds"
         return "patients and seeds" if self.seeds > 1 else "patients"
 
     @property
@@ -67,10 +75,13 @@ class Samples:
 
     def describe(self) -> str:
         """Say in words what they are, and what was left out."""
+        models = f"{self.seeds} models of different seeds" if self.seeds > 1 else "one model"
+        if self.folds:
+            models = f"models of {self.folds} folds"
+            models += f", {self.seeds} repeats or seeds" if self.seeds > 1 else ""
         text = (
             f"{counted(self.each.height, 'sample')} of {counted(self.groups, 'patient')} "
-            f"({self.split} split), "
-            f"{f'{self.seeds} models of different seeds' if self.seeds > 1 else 'one model'}"
+            f"({self.split} split), {models}"
         )
         if self.missing:
             text += f"; {counted(self.missing, 'prediction')} left out: missing or not finite"

@@ -32,9 +32,10 @@ from supremix_reports.report.sections.setup import shown
 from supremix_reports.statistics.learning_curves.convergence import best_convergence
 from supremix_reports.statistics.measures.best_error import best_error
 from supremix_reports.summaries.convergence import convergence_sentence, longer_sentence
+from supremix_reports.summaries.folds import folds_table, selection_sentence
 from supremix_reports.summaries.verdicts import defaults_sentence
 from supremix_reports.tables import schema
-from supremix_reports.tables.frames import best_trial
+from supremix_reports.tables.frames import best_trial, folds_of
 
 DRAWN: Final = ("svg", "png", "pdf")
 """Endings of the files of a figure."""
@@ -98,6 +99,8 @@ def _search_of(data: ReportData, entry: Entry, endings: Sequence[str], *, folded
 def _best_settings(
     entry: Entry, trials: pl.DataFrame, best: Mapping[str, Any] | None, key: str
 ) -> list[Part]:
+    if folds_of(trials) is not None:
+        return fold_parts(entry, trials, key)
     if best is None:
         return [Paragraph(text="No trial has an error.", tone="warning")]
     config = hyperparameters_of(best)
@@ -121,6 +124,23 @@ def _best_settings(
             note="Chosen by errors on validation. A dash: not searched.",
         ),
     ]
+
+
+def fold_parts(entry: Entry, trials: pl.DataFrame, key: str) -> list[Part]:
+    """Return what the choice of hyperparameters in folds means, and what came out of each fold."""
+    words = Paragraph(text=selection_sentence(entry.run.spec), tone="strong")
+    predictions = own_table(entry, "predictions")
+    if predictions is None or predictions.is_empty():
+        return [words]
+    head, rows = folds_table(trials, predictions)
+    table = frame_table(
+        pl.DataFrame(rows, schema=head, orient="row", strict=False),
+        name=f"folds-{key}",
+        caption=f"The folds of {entry.method} on {entry.run.dataset}: mean absolute errors of "
+        "their patients, and the best hyperparameters of each where they differ.",
+    )
+    text = "The trials of all folds are shown together; each was validated on other patients."
+    return [words, table, Paragraph(text=text)]
 
 
 def _best_error(entry: Entry, trials: pl.DataFrame, best: Mapping[str, Any]) -> list[str]:
@@ -283,5 +303,7 @@ def _embedding(entry: Entry, key: str, endings: Sequence[str]) -> list[Part]:
     table = own_table(entry, "embedding")
     if table is None:
         reason = "the run has no table of them, or it is damaged or of another version."
+        if entry.run.spec.get(schema.FOLDS):
+            reason = "each fold has a model of its own, and its features in its own run."
         return [Missing(title=f"Features coloured by {entry.target}", reason=reason)]
     return list(pictured([embedding_plot(f"embedding-{key}", table, words, entry.target)], endings))

@@ -22,6 +22,7 @@ from supremix_reports.report.entries import Entry
 from supremix_reports.report.sections.comparison import Compared
 from supremix_reports.report.sections.evidence import convergence_parts
 from supremix_reports.report.sections.results import error_table, gains_sentences
+from supremix_reports.summaries.folds import selection_sentence
 from supremix_reports.summaries.verdicts import skill_sentences, skill_verdict
 from supremix_reports.tables import schema
 
@@ -74,6 +75,8 @@ def _single(data: ReportData, entry: Entry) -> list[Part]:
     parts: list[Part] = [headline(rows, entry.target, where, level)] if shown else []
     if verdict:
         parts.append(Paragraph(text=verdict, tone="strong"))
+    if entry.run.spec.get(schema.FOLDS) and schema.MAE in rows and rows[schema.MAE][schema.FOLDS]:
+        parts.append(Paragraph(text=selection_sentence(entry.run.spec)))
     # That there is no skill is the verdict already.
     others = [text for text in skill_sentences(data.mae, level=level) if text != verdict]
     return parts + [Paragraph(text=text, tone="warning") for text in others]
@@ -94,6 +97,8 @@ def headline(
     unit, digits = error[schema.UNIT], decimals([error[schema.VALUE]])
     shown = number_cell(error[schema.VALUE], error[schema.LOW], error[schema.HIGH], digits=digits)
     over = "patients" if error[schema.SEEDS] == 1 else f"patients and {error[schema.SEEDS]} seeds"
+    if error.get(schema.FOLDS):
+        over += f", pooled out of {error[schema.FOLDS]} folds"
     interval = f"{100 * level:g} % interval {shown.detail[1:-1]}, over {over}"
     images = counted(error[schema.N], "image")
     null = [

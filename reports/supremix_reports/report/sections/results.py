@@ -78,17 +78,23 @@ def error_table(mae: pl.DataFrame, *, split: str, level: float) -> Table:
             _error_row(own.filter(pl.col(schema.DATASET) == dataset), split, methods, null)
             for dataset in _names(rows, schema.DATASET)
         ),
-        note=f"{_BOLD if len(methods) > 1 else ''}{_NULL if null else ''}Where there is one seed, "
-        f"the interval is over patients alone. {_seeds_note(rows)}",
+        note=f"{_BOLD if len(methods) > 1 else ''}{_NULL if null else ''}{_seeds_note(rows)}",
         paper=True,
     )
 
 
 def _seeds_note(rows: pl.DataFrame) -> str:
     seeds = sorted(rows[schema.SEEDS].unique().to_list())
+    folds = [] if schema.FOLDS not in rows.columns else rows[schema.FOLDS].drop_nulls().unique()
+    words = "Where there is one seed, the interval is over patients alone. "
+    if len(folds):
+        numbers = " or ".join(map(str, sorted(folds)))
+        words = f"Out of {numbers} folds, pooled: the interval is over patients and folds. "
     if len(seeds) == 1:
-        return f"Seeds of each: {seeds[0]}."
-    return f"Seeds of each: {seeds[0]} to {seeds[-1]}; see the next table." if seeds else ""
+        return f"{words}Seeds of each: {seeds[0]}."
+    return (
+        f"{words}Seeds of each: {seeds[0]} to {seeds[-1]}; see the next table." if seeds else words
+    )
 
 
 def _error_row(

@@ -2,12 +2,12 @@
 
 A difference counts as significant when two tests agree after correction for all comparisons of the
 table: Wilcoxon's signed-rank test over patients, which asks no shape of the errors but takes the
-trained models as they are, and the interval over patients and seeds, which asks whether models of
-new seeds would differ too. Requiring both is an intersection-union test (Berger 1982): its p value
-is the larger of the two.
+trained models as they are, and the interval over patients and seeds or folds, which asks whether
+models of new seeds or training data would differ too. Requiring both is an intersection-union test
+(Berger 1982): its p value is the larger of the two.
 
-This is the one rule about when a difference is shown. There is no verdict from one seed, and none
-where the better of the two shows no skill: among models that are worth no more than knowing
+This is the one rule about when a difference is shown. There is no verdict from one training, and
+none where the better of the two shows no skill: among models that are worth no more than knowing
 nothing, none wins.
 """
 
@@ -191,7 +191,10 @@ def _pair(method: MethodPredictions | str, reference: MethodPredictions | str) -
     if not method.samples.equals(reference.samples):
         return "other samples than the reference"
     groups = method.samples[schema.GROUP].to_numpy()
-    return Pair(method.errors, reference.errors, groups)
+    folds = None
+    if method.folds is not None and reference.folds is not None:
+        folds = method.folds, reference.folds
+    return Pair(method.errors, reference.errors, groups, folds)
 
 
 def _gainful(
@@ -249,7 +252,7 @@ def _numbers(pair: Pair, resampling: Resampling, *, tested: bool) -> Row:
 def _doubts(method: MethodPredictions, reference: MethodPredictions, groups: int) -> list[str]:
     """Why no verdict is given, if so."""
     doubts = {
-        "one seed": min(len(method.errors), len(reference.errors)) < 2,
+        "one seed": min(method.models, reference.models) < 2,
         "one patient": groups < 2,
         "all predictions equal": method.constant,
         "reference: all predictions equal": reference.constant,
@@ -299,7 +302,8 @@ def _average(
     if not usable:
         return row | {schema.NOTE: "; ".join(lacking)}
     seeds = min(min(len(pair.method), len(pair.reference)) for pair in usable)
-    notes = [*lacking, *(["one seed"] if seeds < 2 else [])]
+    single = seeds < 2 and any(pair.folds is None for pair in usable)
+    notes = [*lacking, *(["one seed"] if single else [])]
     return row | _mean_gain(usable, resampling) | {
         schema.SEEDS: seeds, schema.NOTE: "; ".join(notes) or None
     }  # fmt: skip

@@ -2,7 +2,8 @@
 
 A difference of two methods is a function of sums over the same samples, so patients are drawn once
 for both: what makes a patient hard for both does not widen the interval. The seeds of the two are
-different models; their spreads add up.
+different models; their spreads add up. Folds of the two have the same training data: they are
+paired.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from supremix_reports.statistics.resampling.seeds import (
     sums_of,
 )
 from supremix_reports.tables import schema
+from supremix_reports.tables.frames import folds_of
 
 SAME = [schema.ID, schema.GROUP, schema.TARGET]
 
@@ -38,12 +40,19 @@ class MethodPredictions:
         errors: (S, N) absolute errors, a row a seed.
         constant: whether a seed predicted the same for all of several samples.
         null: (S, N) absolute errors of the better null model; None where not recorded.
+        folds: (S, N) fold that each prediction is out of; None without folds.
     """
 
     samples: pl.DataFrame
     errors: Array
     constant: bool
     null: Array | None = None
+    folds: npt.NDArray[np.int64] | None = None
+
+    @property
+    def models(self) -> int:
+        """Number of models: one a seed, of a cross-validation one a seed and fold."""
+        return len(self.errors) * (1 if self.folds is None else len(np.unique(self.folds)))
 
     @classmethod
     def of(cls, predictions: pl.DataFrame) -> MethodPredictions | str:
@@ -68,9 +77,16 @@ class MethodPredictions:
         target = samples[schema.TARGET].to_numpy()
         predicted = np.stack([part[schema.PREDICTION].to_numpy() for part in parts])
         constant = samples.height > 1 and bool((np.ptp(predicted, axis=1) == 0).any())
+        folds = folds_of(table)
         # The table is in the order of seeds and samples.
         null = [one.reshape(predicted.shape) for one in null_errors(table).values()]
-        return cls(samples, np.abs(predicted - target), constant, null[0] if null else None)
+        return cls(
+            samples,
+            np.abs(predicted - target),
+            constant,
+            null[0] if null else None,
+            None if folds is None else folds.reshape(predicted.shape),
+        )
 
     def lacks_skill(self, **options: Unpack[ResamplingOptions]) -> bool:
         """Whether its skill is known, and not shown to be above 0."""
@@ -79,7 +95,10 @@ class MethodPredictions:
         seeds, count = self.errors.shape
         groups = np.tile(self.samples[schema.GROUP].to_numpy(), seeds)
         models = np.repeat(np.arange(seeds), count)
-        own = skill_interval(self.errors.ravel(), self.null.ravel(), groups, models, **options)
+        folds = None if self.folds is None else self.folds.ravel()
+        own = skill_interval(
+            self.errors.ravel(), self.null.ravel(), groups, models, folds=folds, **options
+        )
         return not shows_skill(own.low)
 
 
@@ -91,11 +110,14 @@ class Pair:
         method: (S, N) absolute errors of the method.
         reference: (R, N) those of the reference, samples in the same order.
         groups: (N,) group of each sample.
+        folds: (S, N) fold of each prediction of the method, and (R, N) of the reference; None
+            where one of them has no folds.
     """
 
     method: Array
     reference: Array
     groups: npt.NDArray[np.object_]
+    folds: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] | None = None
 
     @property
     def sums(self) -> Array:
@@ -104,8 +126,11 @@ class Pair:
 
     def spread(self, measure: Measure) -> Spread:
         """What the seeds of both methods add to the variance of a measure of `sums`."""
-        method = self._sums(self.method, self.reference.mean(0)[None])
-        reference = self._sums(self.method.mean(0)[None], self.reference)
+        folds, others = self.folds or (None, None)
+        if folds is not None and others is not None and np.array_equal(folds, others):
+            return seeds_spread(self._sums(self.method, self.reference, folds), measure)
+        method = self._sums(self.method, self.reference.mean(0)[None], folds)
+        reference = self._sums(self.method.mean(0)[None], self.reference, others)
         return Spread.joined([seeds_spread(method, measure), seeds_spread(reference, measure)])
 
     def differences(self) -> Array:
@@ -113,11 +138,14 @@ class Pair:
         sums = self.sums
         return (sums[:, 1] - sums[:, 2]) / sums[:, 0]
 
-    def _sums(self, method: Array, reference: Array) -> Sums:
+    def _sums(
+        self, method: Array, reference: Array, folds: npt.NDArray[np.int64] | None = None
+    ) -> Sums:
         a, b = np.broadcast_arrays(method, reference)
         moments = np.stack([np.ones_like(a), a, b], axis=-1).reshape(-1, 3)
         seeds = np.repeat(np.arange(len(a)), a.shape[1])
-        return sums_of(moments, np.tile(self.groups, len(a)), seeds)
+        own = None if folds is None else folds.ravel()
+        return sums_of(moments, np.tile(self.groups, len(a)), seeds, own)
 
 
 def difference(sums: Array) -> Array:

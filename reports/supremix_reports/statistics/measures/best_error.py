@@ -58,4 +58,17 @@ def read_best_error(folder: str, *, new_seeds: bool) -> BestError | None:
 
 
 def _on_test(row: dict[str, Any]) -> str:
+    if row.get(schema.FOLDS):
+        return out_of_folds(row[schema.FOLDS], row[schema.SEEDS])
     return "on test" if row[schema.SEEDS] == 1 else f"mean over {row[schema.SEEDS]} seeds on test"
+
+
+def out_of_folds(folds: int, seeds: int) -> str:
+    """Say that predictions are pooled out of folds.
+
+    Args:
+        folds: number of folds.
+        seeds: number of seeds, over all repeats of the cross-validation.
+    """
+    more = f", mean over {seeds} repeats or seeds" if seeds > 1 else ""
+    return f"pooled out of {folds} folds{more}"

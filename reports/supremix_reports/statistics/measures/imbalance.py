@@ -112,6 +112,7 @@ def imbalance_intervals(
     groups: npt.ArrayLike,
     *,
     seeds: npt.ArrayLike | None = None,
+    folds: npt.ArrayLike | None = None,
     **options: Unpack[ResamplingOptions],
 ) -> dict[str, Interval]:
     """Return the MAE of each region and the balanced MAE, with intervals over groups and seeds.
@@ -122,6 +123,7 @@ def imbalance_intervals(
         prediction: (N,) predicted values.
         groups: (N,) group of each.
         seeds: (N,) seed of the model that predicted each; None: one model.
+        folds: (N,) fold that the model was not trained on; None without folds.
         options: `level` to cover (0.95), number of `resamples` (2000), `seed` of the drawing (0).
 
     Returns:
@@ -137,12 +139,20 @@ def imbalance_intervals(
     for name in REGIONS:
         inside = regions == name
         result[f"mae_{name}"] = (
-            seeds_interval(errors[inside], owners[inside], models[inside], **options)
+            seeds_interval(
+                errors[inside],
+                owners[inside],
+                models[inside],
+                folds=None if folds is None else np.asarray(folds)[inside],
+                **options,
+            )
             if inside.any()
             else _NOTHING
         )
     bins = density.bins(y)
-    result[BALANCED] = mean_of_bins_interval(errors, bins, owners, seeds=models, **options)
+    result[BALANCED] = mean_of_bins_interval(
+        errors, bins, owners, seeds=models, folds=folds, **options
+    )
     return result
 
 

@@ -20,6 +20,7 @@ from supremix_reports.statistics.resampling.bootstrap import (
 )
 from supremix_reports.statistics.resampling.intervals import METRICS, metric_interval
 from supremix_reports.tables import schema
+from supremix_reports.tables.frames import folds_of
 
 
 def mae_rows(
@@ -32,8 +33,8 @@ def mae_rows(
     """Return the rows of the table `mae` that follow from predictions.
 
     Args:
-        predictions: rows of the table `predictions`; the seeds of a dataset, method and split are
-            taken together, and the intervals are over groups and seeds.
+        predictions: rows of the table `predictions`; the seeds and folds of a dataset, method and
+            split are taken together, and the intervals are over groups, seeds and folds.
         unit: unit of the target.
         density: of the training labels, for the errors by region and the balanced one; None for
             none of them.
@@ -51,13 +52,13 @@ def mae_rows(
         columns = [
             part[name].to_numpy() for name in (schema.TARGET, schema.PREDICTION, schema.GROUP)
         ]
-        seeds = part[schema.SEED].to_numpy()
+        models = {"seeds": part[schema.SEED].to_numpy(), "folds": folds_of(part)}
         intervals = {
-            metric: metric_interval(metric, *columns, seeds=seeds, **options) for metric in METRICS
+            metric: metric_interval(metric, *columns, **models, **options) for metric in METRICS
         }
         intervals |= skill_intervals(part, **options)
         if density is not None:
-            intervals |= imbalance_intervals(density, *columns, seeds=seeds, **options)
+            intervals |= imbalance_intervals(density, *columns, **models, **options)
         own = dict(zip(keys, key, strict=True))
         rows += [
             own | _row(part, interval, metric, unit, _inside(part, metric, density))
@@ -99,6 +100,7 @@ def _row(
         schema.RUN: _only(part, schema.RUN),
         schema.LABEL_LOW: _only(part, schema.LABEL_LOW),
         schema.LABEL_HIGH: _only(part, schema.LABEL_HIGH),
+        schema.FOLDS: None if folds_of(part) is None else part[schema.FOLD].n_unique(),
     }
 
 

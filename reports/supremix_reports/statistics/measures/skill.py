@@ -24,6 +24,7 @@ from supremix_reports.statistics.resampling.bootstrap import (
 from supremix_reports.statistics.resampling.intervals import mean_interval
 from supremix_reports.statistics.resampling.seeds import Array, sums_of
 from supremix_reports.tables import schema
+from supremix_reports.tables.frames import folds_of
 
 MEASURES: Final = (
     schema.NULL_MAE, schema.LINEAR_MAE, schema.SKILL, schema.BEYOND_RANGE,
@@ -41,6 +42,8 @@ def skill_interval(
     null_errors: npt.ArrayLike,
     groups: npt.ArrayLike,
     seeds: npt.ArrayLike | None = None,
+    *,
+    folds: npt.ArrayLike | None = None,
     **options: Unpack[ResamplingOptions],
 ) -> Interval:
     """Return the skill of a model with its paired bootstrap interval over groups and seeds.
@@ -50,6 +53,7 @@ def skill_interval(
         null_errors: (N,) those of a null model, of the same samples.
         groups: (N,) group of each sample; these are drawn, once for both.
         seeds: (N,) seed of the model that made each error; None: one model.
+        folds: (N,) fold that the model was not trained on; None without folds.
         options: `level` to cover (0.95), number of `resamples` (2000), `seed` of the drawing (0).
 
     Returns:
@@ -60,7 +64,8 @@ def skill_interval(
     """
     own = np.abs(vector(errors, "errors"))
     null = np.abs(vector(null_errors, "null_errors"))
-    sums = sums_of(np.stack([np.ones_like(own), own, null], axis=1), groups, seeds)
+    moments = np.stack([np.ones_like(own), own, null], axis=1)
+    sums = sums_of(moments, groups, seeds, folds)
     return interval(sums, _skill, bounds=(-math.inf, 1.0), **options)
 
 
@@ -81,11 +86,13 @@ def skill_intervals(
         return {}
     errors = (predictions[schema.PREDICTION] - predictions[schema.TARGET]).to_numpy()
     owners = predictions[schema.GROUP].to_numpy(), predictions[schema.SEED].to_numpy()
+    folds = folds_of(predictions)
     found = {
-        name: mean_interval(own, *owners, bounds=(0.0, math.inf), **options)
+        name: mean_interval(own, *owners, folds=folds, bounds=(0.0, math.inf), **options)
         for name, own in null.items()
     }
-    found[schema.SKILL] = skill_interval(errors, next(iter(null.values())), *owners, **options)
+    least = next(iter(null.values()))
+    found[schema.SKILL] = skill_interval(errors, least, *owners, folds=folds, **options)
     if _recorded(predictions, schema.LABEL_LOW) and _recorded(predictions, schema.LABEL_HIGH):
         inside = pl.col(schema.PREDICTION).is_between(schema.LABEL_LOW, schema.LABEL_HIGH)
         found[schema.BEYOND_RANGE] = Interval(

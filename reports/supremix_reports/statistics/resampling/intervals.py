@@ -55,6 +55,8 @@ def seeds_interval(
     errors: npt.ArrayLike,
     groups: npt.ArrayLike,
     seeds: npt.ArrayLike | None = None,
+    *,
+    folds: npt.ArrayLike | None = None,
     **options: Unpack[ResamplingOptions],
 ) -> Interval:
     """Return the mean absolute error over seeds with its interval over groups and seeds.
@@ -68,6 +70,7 @@ def seeds_interval(
             sign does not matter.
         groups: (N,) group of each sample, or of each error.
         seeds: (N,) seed of each error; None where `errors` has a row a seed.
+        folds: (N,) fold of each error, of pooled predictions; needs `seeds`.
         options: `level` to cover (0.95), number of `resamples` (2000), `seed` of the drawing (0).
 
     Returns:
@@ -88,7 +91,7 @@ def seeds_interval(
         owners = np.tile(owners, len(array))
         array = array.ravel()
     absolute = np.abs(vector(array, "errors"))
-    return mean_interval(absolute, owners, seeds, bounds=_POSITIVE, **options)
+    return mean_interval(absolute, owners, seeds, folds=folds, bounds=_POSITIVE, **options)
 
 
 def metric_interval(
@@ -98,6 +101,7 @@ def metric_interval(
     groups: npt.ArrayLike,
     *,
     seeds: npt.ArrayLike | None = None,
+    folds: npt.ArrayLike | None = None,
     **options: Unpack[ResamplingOptions],
 ) -> Interval:
     """Return a measure of predictions with its bootstrap interval over groups and seeds.
@@ -108,6 +112,7 @@ def metric_interval(
         prediction: (N,) predicted values.
         groups: (N,) group of each.
         seeds: (N,) seed of the model that predicted each; None: one model.
+        folds: (N,) fold that the model was not trained on; None without folds.
         options: `level` to cover (0.95), number of `resamples` (2000), `seed` of the drawing (0);
             the same draws the same groups for all measures. Bootstrap samples in which the measure
             does not exist (a constant target has no R²) are left out.
@@ -126,7 +131,7 @@ def metric_interval(
     y, p = vector(target, "target"), vector(prediction, "prediction")
     if y.shape != p.shape:
         raise StatisticsError(f"{y.size} targets but {p.size} predictions; give one for each.")
-    sums = sums_of(_moments(y, p), groups, seeds)
+    sums = sums_of(_moments(y, p), groups, seeds, folds)
     return interval(sums, METRICS[metric], bounds=_BOUNDS[metric], **options)
 
 
@@ -169,6 +174,7 @@ def mean_of_bins_interval(
     groups: npt.ArrayLike,
     *,
     seeds: npt.ArrayLike | None = None,
+    folds: npt.ArrayLike | None = None,
     **options: Unpack[ResamplingOptions],
 ) -> Interval:
     """Return the mean over bins of the mean absolute error within, with its interval.
@@ -180,6 +186,7 @@ def mean_of_bins_interval(
         bins: (N,) the bin of each, any values that can be sorted.
         groups: (N,) group of each; one may have samples in several bins.
         seeds: (N,) seed of the model that made each error; None: one model.
+        folds: (N,) fold that the model was not trained on; None without folds.
         options: `level` to cover (0.95), number of `resamples` (2000), `seed` of the drawing (0);
             that of other measures draws the same groups. Each bootstrap sample is averaged over
             the bins it has samples of.
@@ -192,7 +199,8 @@ def mean_of_bins_interval(
         raise StatisticsError(f"{absolute.size} errors but bins of shape {labels.shape}.")
     _, inverse = np.unique(labels, return_inverse=True)
     inside = np.eye(int(inverse.max()) + 1)[inverse]
-    sums = sums_of(np.hstack([inside, inside * absolute[:, None]]), groups, seeds)
+    moments = np.hstack([inside, inside * absolute[:, None]])
+    sums = sums_of(moments, groups, seeds, folds)
     return interval(sums, _mean_of_bins, bounds=_POSITIVE, **options)
 
 
@@ -201,6 +209,7 @@ def mean_interval(
     groups: npt.ArrayLike,
     seeds: npt.ArrayLike | None = None,
     *,
+    folds: npt.ArrayLike | None = None,
     bounds: tuple[float, float] = ANY,
     **options: Unpack[ResamplingOptions],
 ) -> Interval:
@@ -210,6 +219,7 @@ def mean_interval(
         values: Finite values, (N,).
         groups: Group of each value, (N,).
         seeds: Seed of the model that each value is of, (N,); None for one model.
+        folds: Fold that the model was not trained on, (N,); None without folds.
         bounds: What the mean cannot be below or above.
         options: `level` to cover (0.95), number of `resamples` (2000), `seed` of the drawing (0).
 
@@ -217,7 +227,7 @@ def mean_interval(
         StatisticsError: No values, values that are not finite, lengths that differ.
     """
     v = vector(values, "values")
-    sums = sums_of(np.stack([np.ones_like(v), v], axis=1), groups, seeds)
+    sums = sums_of(np.stack([np.ones_like(v), v], axis=1), groups, seeds, folds)
     return interval(sums, _mean, bounds=bounds, **options)
 
 

@@ -1,4 +1,8 @@
-"""What seeds add to the variance of a measure, from sums over each seed's samples by group."""
+"""What seeds and folds add to the variance of a measure, from sums over samples by seed and group.
+
+Models of different seeds predict the same samples. Those of different folds predict different
+samples, and share training data.
+"""
 
 from __future__ import annotations
 
@@ -24,10 +28,12 @@ class Sums:
     Args:
         values: (S, G, K) sums.
         counts: (S, G) number of samples summed.
+        folds: (S, G) fold of each group, of a cross-validation; None without folds.
     """
 
     values: Array
     counts: npt.NDArray[np.int64]
+    folds: npt.NDArray[np.int64] | None = None
 
     @property
     def crossed(self) -> bool:
@@ -68,10 +74,24 @@ class Spread:
 
 
 NO_SPREAD: Final = Spread(0.0, math.inf)
+_TAKEN_OFF: Final = 0.5
+"""Share of the variance by groups that is taken off that between folds."""
 
 
-def sums_of(moments: Array, groups: npt.ArrayLike, seeds: npt.ArrayLike | None = None) -> Sums:
+def sums_of(
+    moments: Array,
+    groups: npt.ArrayLike,
+    seeds: npt.ArrayLike | None = None,
+    folds: npt.ArrayLike | None = None,
+) -> Sums:
     """Sum (N, K) moments by seed and group, both in the order of their sorted names.
+
+    Args:
+        moments: of each sample.
+        groups: (N,) group of each sample.
+        seeds: (N,) seed of its model; None for one model.
+        folds: (N,) fold of its model; None without folds. All samples of a group and seed are in
+            one fold.
 
     Raises:
         StatisticsError: when there is not one group, and one seed where there are seeds, for each.
@@ -85,7 +105,11 @@ def sums_of(moments: Array, groups: npt.ArrayLike, seeds: npt.ArrayLike | None =
     values = np.zeros((models, names, moments.shape[1]))
     np.add.at(values, (model, owner), moments)
     counts = np.bincount(model * names + owner, minlength=models * names)
-    return Sums(values, counts.reshape(models, names))
+    numbers = None
+    if folds is not None:
+        numbers = np.full((models, names), -1, dtype=np.int64)
+        numbers[model, owner] = np.asarray(folds, dtype=np.int64)
+    return Sums(values, counts.reshape(models, names), numbers)
 
 
 def seeds_spread(sums: Sums, measure: Measure) -> Spread:
@@ -95,6 +119,8 @@ def seeds_spread(sums: Sums, measure: Measure) -> Spread:
     to meet these groups. The second part is in the bootstrap over groups already; it is taken off.
     Where seeds have different samples it cannot be separated and stays in: a wider interval.
     """
+    if sums.folds is not None:
+        return folds_spread(sums, sums.folds, measure)
     models, groups, _ = sums.values.shape
     if models < 2:
         return NO_SPREAD
@@ -105,11 +131,60 @@ def seeds_spread(sums: Sums, measure: Measure) -> Spread:
     return Spread(excess, models - 1)
 
 
+def folds_spread(sums: Sums, folds: npt.NDArray[np.int64], measure: Measure) -> Spread:
+    """Return what the choice of the training data adds to the variance of a pooled measure.
+
+    The measures of folds differ by their models and by their patients. The second part, by a
+    one-way analysis of variance of the groups' jackknife pseudo-values, is in the bootstrap over
+    groups already. Half of it is taken off: the variance of few folds is uncertain, and without all
+    of it an interval would cover too little, see docs/statistics.md. What is left is of models that
+    share most of their training data, and so correlate: its variance is not divided by their number
+    alone, but multiplied by 1 / J + n_test / n_train, for J models (Nadeau and Bengio 2003; over
+    repeats Bouckaert and Frank 2004).
+
+    Args:
+        sums: over samples, by seed and group.
+        folds: (S, G) fold of each group; of repeats, seeds have other folds.
+        measure: of sums.
+    """
+    own = measure(sums.values.sum(axis=1))
+    excesses = [
+        _between_folds(values[count > 0], value, fold[count > 0], measure)
+        for values, count, value, fold in zip(sums.values, sums.counts, own, folds, strict=True)
+    ]
+    number = len(np.unique(folds[folds >= 0]))
+    if number < 2:
+        return NO_SPREAD
+    repeats = len(np.unique(folds, axis=0))
+    shared = 1 / (number * repeats) + 1 / (number - 1)
+    return Spread(float(np.mean(excesses)) * shared, repeats * (number - 1))
+
+
+def _between_folds(
+    values: Array, own: float, folds: npt.NDArray[np.int64], measure: Measure
+) -> float:
+    """The variance of the folds' measures (values are (G, K)) less half of that by their groups."""
+    groups = len(values)
+    pseudo = _pseudo_values(values[None], np.asarray([own]), groups, measure)[0]
+    parts = [pseudo[folds == fold] for fold in np.unique(folds) if (folds == fold).sum() > 1]
+    if len(parts) < 2:  # a model that predicts one patient cannot be told from the patient
+        return 0.0
+    by_groups = [part.var(ddof=1) / len(part) for part in parts]
+    between = np.var([part.mean() for part in parts], ddof=1)
+    return float(between - _TAKEN_OFF * np.mean(by_groups))
+
+
+def _pseudo_values(values: Array, own: Array, groups: int, measure: Measure) -> Array:
+    """The jackknife pseudo-values (S, G) of measures (S,) of the sums of values (S, G, K)."""
+    with np.errstate(divide="ignore", invalid="ignore"):  # of a single group nothing is left
+        left = measure(values.sum(axis=1, keepdims=True) - values)
+    return groups * own[:, None] - (groups - 1) * left
+
+
 def _interaction(values: Array, own: Array, measure: Measure) -> float:
     """The mean square of what neither seed nor group explains in the pseudo-values (S, G)."""
     models, groups, _ = values.shape
-    left = measure(values.sum(axis=1, keepdims=True) - values)
-    pseudo = groups * own[:, None] - (groups - 1) * left
+    pseudo = _pseudo_values(values, own, groups, measure)
     rest = pseudo - pseudo.mean(0) - pseudo.mean(1, keepdims=True) + pseudo.mean()
     return float((rest**2).sum()) / ((models - 1) * (groups - 1))
 

@@ -12,6 +12,7 @@ from supremix.cli.parsing.dispatch import is_started, prolonged_to, resumed, sea
 from supremix.cli.parsing.signature import check_resumable, takes_options_of
 from supremix.cli.views.benchmark import show_benchmark, with_report
 from supremix.cli.views.comparison import show_comparison
+from supremix.cli.views.cross_validation import show_cross_validation
 from supremix.cli.views.multi_dataset import show_multi_dataset
 from supremix.cli.views.progress import Display, ProgressConsole
 from supremix.cli.views.search import show_result
@@ -19,7 +20,13 @@ from supremix.search.request.declaration import MACHINE
 from supremix.search.request.option import SEARCH
 
 if TYPE_CHECKING:
-    from supremix import BenchmarkResult, ComparisonResult, MultiDatasetResult, Result
+    from supremix import (
+        BenchmarkResult,
+        ComparisonResult,
+        CrossValidationResult,
+        MultiDatasetResult,
+        Result,
+    )
 
 
 @takes_options_of(SEARCH, check=lambda given: searched(given)())
@@ -41,6 +48,7 @@ def search(context: typer.Context, **given: Any) -> None:
           --set temperature=0.05..1.0:log --set window=3,5
       supremix search --dataset ukb-t1 --time 8h \\
           --address auto --workers 2 --gpus-per-worker 1
+      supremix search --dataset hc18 --source path/to/hc18 --folds 5
       supremix search --dataset ukb-t1,hc18 --source hc18=path/to/hc18 --trials 40
       supremix search run.toml --trials 40
       supremix search --resume runs/hc18-supremix-20260131-120000
@@ -74,10 +82,24 @@ def _continue(run: str, quiet: bool, machine: Mapping[str, Any]) -> None:
     _show(result)
 
 
-def _show(result: Result | ComparisonResult | MultiDatasetResult | BenchmarkResult) -> None:
+def _show(
+    result: Result
+    | ComparisonResult
+    | CrossValidationResult
+    | MultiDatasetResult
+    | BenchmarkResult,
+) -> None:
     """Show a result; a method or dataset without one makes the command fail."""
-    from supremix import BenchmarkResult, ComparisonResult, MultiDatasetResult
+    from supremix import (
+        BenchmarkResult,
+        ComparisonResult,
+        CrossValidationResult,
+        MultiDatasetResult,
+    )
 
+    if isinstance(result, CrossValidationResult):
+        show_cross_validation(result, Console())
+        return
     if isinstance(result, BenchmarkResult):
         show_benchmark(result, Console())
     elif isinstance(result, ComparisonResult):

@@ -1,0 +1,71 @@
+"""The models of several folds as one: the mean of what they predict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from supremix.training.artifacts.inference import Predicted, Predictor
+from supremix_datasets.stores.conform import Presented
+
+
+class EnsemblePredictor(Predictor):
+    """Predicts images by the mean of several models, and compares them with the training's.
+
+    Args:
+        members: Predictors of models of the same dataset and grid, at least one.
+    """
+
+    def __init__(self, members: Sequence[Predictor]) -> None:
+        self.members = tuple(members)
+        self.description, self.card = members[0].description, members[0].card
+        self.network = nn.ModuleList([one.network for one in members])
+
+    def evaluate(self, shown: Sequence[Presented]) -> Predicted:
+        """Predict images; features are those of all members, side by side.
+
+        Covariates are standardised as by the first member.
+        """
+        found = [one.evaluate(shown) for one in self.members]
+        return Predicted(
+            np.mean([one.predictions for one in found], axis=0),
+            torch.cat([one.features for one in found], dim=1),
+            found[0].intensities,
+            found[0].covariates,
+        )
+
+    def unlike(self, predicted: Predicted, hashes: Sequence[str]) -> dict[str, list[Any]]:
+        """How far images are from those of the training: the mean of the members' distances.
+
+        An image is one of the training where a member was trained on it.
+        """
+        widths = [one.width for one in self.members]
+        columns = [
+            one.unlike(predicted._replace(features=features), hashes)
+            for one, features in zip(
+                self.members, predicted.features.split(widths, dim=1), strict=True
+            )
+        ]
+        feature, intensity = (
+            [_mean(values) for values in zip(*(one[name] for one in columns), strict=True)]
+            for name in ("feature_distance", "intensity_distance")
+        )
+        trained = zip(*(one["in_training"] for one in columns), strict=True)
+        return {
+            "feature_distance": feature,
+            "intensity_distance": intensity,
+            "out_of_distribution": [
+                None if one is None or other is None else max(one, other) > 1
+                for one, other in zip(feature, intensity, strict=True)
+            ],
+            "in_training": [any(flags) for flags in trained],
+        }
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if len(known) == len(values) else None

@@ -1,0 +1,81 @@
+"""The models of folds as one: the mean of their predictions, and who was trained on what."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import supremix
+from supremix.models import EncoderSpec
+from supremix.training import Task, TrialRun
+from supremix.training.artifacts.format import FOLDS as FOLDS_FILE
+from supremix_datasets import Fold, Store, prepare
+from supremix_reports import run_layout
+
+FOLDS, PICTURES = 2, 24
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("ensemble") / "own"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    rows = ["file,target,group"]
+    for k in range(PICTURES):
+        Image.fromarray(rng.integers(0, 255, (16, 16), dtype=np.uint8)).save(
+            folder / f"{k:02d}.png"
+        )
+        rows.append(f"{k:02d}.png,{k + 1},p{k}")
+    (folder / "labels.csv").write_text("\n".join(rows) + "\n")
+    (folder / "dataset.toml").write_text("shape = [16, 16]\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def store(own: Path) -> Store:
+    return prepare("table", str(own), cache=own.parent / "cache")
+
+
+@pytest.fixture(scope="module")
+def folds(own: Path, store: Store) -> Path:
+    """The folder of a cross-validation with a model a fold, trained without its patients."""
+    folder = own.parent / "run"
+    for number in range(FOLDS):
+        task = Task(
+            store=store.path, method="l1", encoder=EncoderSpec(width=4), epochs=1, threads=1,
+            fold=Fold(number=number, count=FOLDS), train_splits=("train", "val"), eval_split=None,
+        )  # fmt: skip
+        run = TrialRun(task, {"batch_size": 8})
+        run.advance()
+        run.export(str(folder / f"fold-{number}" / "best"))
+    (folder / "folds.json").write_text(json.dumps({"runs": ["fold-0", "fold-1"]}))
+    return folder
+
+
+def test_the_prediction_is_the_mean_of_those_of_the_folds(folds: Path, own: Path) -> None:
+    files = [str(own / f"{k:02d}.png") for k in range(3)]
+    each = [supremix.load(folds / f"fold-{n}").predict(files) for n in range(FOLDS)]
+
+    assert FOLDS_FILE == run_layout.FOLDS
+    ensemble = supremix.load(folds)
+    np.testing.assert_allclose(ensemble.predict(files), np.mean(each, axis=0))
+    size = int(supremix.load(folds / "fold-0").facts()["parameters"].replace(",", ""))
+    assert ensemble.facts()["parameters"] == f"{FOLDS * size:,}"
+
+
+def test_a_cohort_has_the_mean_distances_and_knows_all_patients_of_the_training(
+    folds: Path, own: Path
+) -> None:
+    each = [supremix.load(folds / f"fold-{n}").predict_table(own) for n in range(FOLDS)]
+    table = supremix.load(folds).predict_table(own)
+
+    for column in ("prediction", "feature_distance", "intensity_distance"):
+        known = [one[column].to_numpy() for one in each]
+        np.testing.assert_allclose(table[column].to_numpy(), np.mean(known, axis=0))
+    assert sum(one["in_training"].sum() for one in each) == PICTURES * (FOLDS - 1)
+    assert table["in_training"].all()
+    assert table.columns == each[0].columns
