@@ -4,7 +4,7 @@
 
 LIBRARY is what `pretended_cuda.build` made, loaded before torch, which asks only once for a GPU.
 FOLDER keeps the stores. A case is JSON: method, dataset (default "rsna-bone-age"), config, width,
-and more arguments of the task; or "meter", which counts operations of known cost.
+and more arguments of the task; "meter", which counts operations of known cost, or "norms".
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ import pretended_cuda
 import torch
 
 from supremix.models import EncoderSpec
-from supremix.training import Task, TrialRun
+from supremix.models.norms import BatchNorm2d
+from supremix.training import Solo, Task, TrialRun
+from supremix.training.distributed.sync_norm import synchronise_norms
 from supremix_datasets.stores.prepare import prepare
 
 SHAPES = {"rsna-bone-age": (40, 40), "ukb-t1": None}
@@ -77,13 +79,45 @@ def meter() -> dict[str, list[int]]:
     return found
 
 
+class _Both(Solo):
+    """One of two workers, whose batches are alike."""
+
+    world = 2
+
+    def __init__(self) -> None:
+        self.messages = 0
+
+    def gather(self, x: torch.Tensor, sizes: Any = None) -> torch.Tensor:
+        self.messages += 1
+        return torch.cat([x, x])
+
+    def sum(self, x: torch.Tensor) -> torch.Tensor:
+        self.messages += 1
+        return 2 * x
+
+
+def norms() -> dict[str, Any]:
+    """Waits, launches and messages of a batch normalisation over two workers, there and back."""
+    both = _Both()
+    norm: Any = synchronise_norms(torch.nn.Sequential(BatchNorm2d(4)).to("cuda"), both)
+    images = torch.rand(2, 4, 8, 8).pin_memory().to("cuda", non_blocking=True).requires_grad_()
+    COUNTS.reset()
+    norm(images).sum().backward()
+    return {
+        "waits": dict(COUNTS.waits),
+        "launches": COUNTS.launches.total(),
+        "messages": both.messages,
+    }
+
+
 def main() -> None:
     folder, *cases = sys.argv[1:]
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     with pretended_cuda.pretend():
         for case in cases:
-            known = meter() if case == "meter" else count(json.loads(case), Path(folder))
+            named = {"meter": meter, "norms": norms}
+            known = named[case]() if case in named else count(json.loads(case), Path(folder))
             print(json.dumps({"case": case, **known}), flush=True)
 
 

@@ -95,3 +95,11 @@ def test_a_contrastive_step_copies_twice_and_launches_few_kernels(
     assert case["objective"] == "contrastive"
     assert case["copied"] == 2
     assert case["launches"] <= LAUNCHES[method]
+
+
+def test_a_batch_norm_over_workers_sends_one_message_each_way_and_waits_for_none(
+    tmp_path: Path,
+) -> None:
+    found = run(tmp_path, "norms")["norms"]
+    assert (found["waits"], found["messages"]) == ({}, 2)
+    assert found["launches"] <= 45

@@ -46,7 +46,7 @@ def normalise(collective: Any, images: torch.Tensor, weights: torch.Tensor) -> d
     """A batch norm over this rank's rows: outputs, gradients, running statistics."""
     torch.manual_seed(0)
     module = nn.Sequential(nn.BatchNorm2d(3), nn.Flatten(1), nn.BatchNorm1d(12)).double()
-    module = synchronise_norms(module, collective, torch.device("cpu"))
+    module = synchronise_norms(module, collective)
     mine = share(len(images), collective.rank, collective.world)
     x = images[mine].clone().requires_grad_()
     output = module(x)
@@ -70,10 +70,10 @@ def test_batch_norm_over_workers_is_batch_norm_of_the_whole_batch(tmp_path: Path
     parts = on_workers(2, tmp_path, normalise, images, weights)
     for name in ("output", "input", "evaluated"):
         joined = torch.cat([part[name] for part in parts])
-        torch.testing.assert_close(joined, alone[name], rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(joined, alone[name], rtol=1e-12, atol=1e-12)
     for part in parts:
-        torch.testing.assert_close(part["gradients"], alone["gradients"], rtol=1e-4, atol=1e-6)
-        torch.testing.assert_close(part["buffers"], alone["buffers"], rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(part["gradients"], alone["gradients"], rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(part["buffers"], alone["buffers"], rtol=1e-12, atol=1e-12)
 
 
 def train(collective: Any, task: Task, config: dict[str, Any], folder: str) -> dict[str, Any]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import (
     _BatchNorm,  # pyright: ignore[reportPrivateUsage]
     _NormBase,  # pyright: ignore[reportPrivateUsage]
 )
+
+from supremix.models.normalising import group_norm
 
 _CHANNELS_PER_GROUP = 8
 
@@ -49,6 +52,16 @@ class BatchNorm3d(_Uncounted, nn.BatchNorm3d):
     """`nn.BatchNorm3d` without a count of batches."""
 
 
+class GroupNorm(nn.GroupNorm):
+    """`nn.GroupNorm` that stays in the type of its input under autocast, its statistics do not."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  (the name is torch's)
+        """(B, C, ...) -> the same shape and type, normalised."""
+        if input.dtype not in (torch.float16, torch.bfloat16):
+            return super().forward(input)
+        return group_norm(input, self.weight, self.bias, self.num_groups, self.eps)
+
+
 _UNCOUNTED: dict[type[nn.Module], type[_Uncounted]] = {
     nn.BatchNorm1d: BatchNorm1d,
     nn.BatchNorm2d: BatchNorm2d,
@@ -80,7 +93,7 @@ def replace_norms(module: nn.Module, norm: str) -> nn.Module:
                 setattr(module, name, uncounted)
                 continue
             groups = channels if norm == "instance" else _groups(channels)
-            setattr(module, name, nn.GroupNorm(groups, channels))
+            setattr(module, name, GroupNorm(groups, channels))
         else:
             replace_norms(child, norm)
     return module

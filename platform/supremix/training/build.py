@@ -71,7 +71,7 @@ def build_models(
         use_channels_last(network)
     network = network.to(device)
     model = copy.deepcopy(network)
-    synchronise_norms(model, collective, device)
+    synchronise_norms(model, collective)
     return network.requires_grad_(False), model
 
 

@@ -1,17 +1,21 @@
 """Batch normalisation over the batch of all workers, on any backend.
 
-torch's own SyncBatchNorm runs on CUDA alone. This one gathers each worker's count, mean and sum
-of squared deviations, and merges them exactly (Chan, Golub and LeVeque 1979), so that W workers
-normalise by the statistics that one process would have; gradients flow through the gather.
+torch's own SyncBatchNorm runs on CUDA alone, and makes the host wait in every layer. This one
+gathers each worker's count, mean and sum of squared deviations, and merges them exactly (Chan,
+Golub and LeVeque 1979), so that W workers normalise by the statistics that one process would have.
+Backward, the sums that the gradient needs are added up in one message too.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
 
-from supremix.training.distributed.collective import Collective, Distributed
+from supremix.models.normalising import corrected, exact, scaled, scaled_backward
+from supremix.training.distributed.collective import Collective
 
 
 class GatheredBatchNorm(_BatchNorm):
@@ -34,26 +38,15 @@ class GatheredBatchNorm(_BatchNorm):
         """(B, C, ...) -> the same shape, normalised."""
         if not self.training:
             return super().forward(input)
-        exact = input if input.dtype == torch.float64 else input.float()
-        mean, variance, count = self._statistics(exact)
-        self._track(mean.detach(), variance.detach(), count)
-        view = (1, -1, *[1] * (input.ndim - 2))
-        scale = self.weight * torch.rsqrt(variance + self.eps)
-        shift = self.bias - mean * scale
-        return (exact * scale.view(view) + shift.view(view)).to(input.dtype)
-
-    def _statistics(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Mean (C,), biased variance (C,) and count () over all workers' batches."""
-        axes = [axis for axis in range(x.ndim) if axis != 1]
-        count = x.new_full((x.shape[1],), float(x.numel() // x.shape[1]))
-        mean = x.mean(axes)
-        squares = ((x - mean.view(1, -1, *[1] * (x.ndim - 2))) ** 2).sum(axes)
-        own = torch.stack([count, mean, squares]).unsqueeze(0)
-        counts, means, sums = self._collective.gather(own, [1] * self._collective.world).unbind(1)
-        total = counts.sum(0)
-        merged = (counts * means).sum(0) / total
-        spread = sums.sum(0) + (counts * (means - merged) ** 2).sum(0)
-        return merged, spread / total, total[0].detach()
+        weight, bias = self.weight, self.bias
+        if not self.affine:
+            weight = torch.ones(self.num_features, device=input.device)
+            bias = torch.zeros_like(weight)
+        output, mean, variance, count = _Normalise.apply(
+            input, weight, bias, self.eps, self._collective
+        )
+        self._track(mean, variance, count)
+        return output
 
     @torch.no_grad()
     def _track(self, mean: Tensor, variance: Tensor, count: Tensor) -> None:
@@ -67,19 +60,50 @@ class GatheredBatchNorm(_BatchNorm):
             self.num_batches_tracked.add_(1)
 
 
-def synchronise_norms(module: nn.Module, collective: Collective, device: torch.device) -> nn.Module:
+class _Normalise(torch.autograd.Function):
+    """Batch normalisation over the workers: one message forward, one backward."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float, collective: Collective
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The normalised batch; mean (C,), biased variance (C,) and count (C,) of all workers."""
+        values = exact(x)
+        var, mean = torch.var_mean(values, [0, *range(2, x.ndim)], correction=0)
+        size = torch.full_like(mean, x.numel() // x.shape[1])
+        own = torch.stack([size, mean, var * size]).unsqueeze(0)
+        sizes, means, squares = collective.gather(own, [1] * collective.world).unbind(1)
+        count = sizes.sum(0)
+        merged = (sizes * means).sum(0) / count
+        spread = squares.sum(0) + (sizes * (means - merged) ** 2).sum(0)
+        variance = spread / count
+        ctx.eps, ctx.collective = eps, collective
+        ctx.save_for_backward(x, merged, variance, weight, count)
+        ctx.mark_non_differentiable(merged, variance, count)
+        return scaled(x, merged, variance, weight, bias, eps), merged, variance, count
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Any) -> Any:
+        x, mean, variance, weight, count = ctx.saved_tensors
+        grad, by_weight, by_bias = scaled_backward(
+            grad_outputs[0], x, mean, variance, weight, ctx.eps
+        )
+        inverse = torch.rsqrt(variance + ctx.eps)
+        totals = ctx.collective.sum(torch.stack([by_weight, by_bias])) * weight * inverse / count
+        slope, constant = totals[0] * inverse, totals[1]
+        return corrected(grad, x, mean, slope, constant), by_weight, by_bias, None, None
+
+
+def synchronise_norms(module: nn.Module, collective: Collective) -> nn.Module:
     """Make every batch normalisation inside see the batch of all workers; in place where it can.
 
-    torch's on CUDA, which is fused, and ours elsewhere. One worker alone needs neither.
+    One worker alone needs none of it.
     """
     if collective.world == 1:
         return module
-    if device.type == "cuda":
-        group = collective.tensors if isinstance(collective, Distributed) else None
-        return nn.SyncBatchNorm.convert_sync_batchnorm(module, group)
     for name, child in list(module.named_children()):
         if isinstance(child, _BatchNorm):
             setattr(module, name, GatheredBatchNorm(child, collective))
         else:
-            synchronise_norms(child, collective, device)
+            synchronise_norms(child, collective)
     return module
