@@ -137,6 +137,6 @@ def test_frames_kept_on_the_device_are_those_of_the_map(task: Task, pings: Store
     data = TrialData(task, torch.device("cpu"))
     positions = np.arange(len(pings), dtype=np.int64)
     starts = data.draw_starts(positions, torch.Generator().manual_seed(0))
-    mapped = data.images(positions, starts)
+    mapped = data.decode(data.source(positions, starts))
     data._resident = load_images(pings, torch.device("cpu"))
-    assert torch.equal(data.images(positions, starts), mapped)
+    assert torch.equal(data.decode(data.source(positions, starts)), mapped)

@@ -12,7 +12,7 @@ from supremix.losses.adacon import AdaConLoss
 from supremix.losses.balanced import BalancedMSELoss
 from supremix.losses.common.beta import draw_beta
 from supremix.losses.common.errors import LossInputError
-from supremix.losses.common.transfer import to_device
+from supremix.losses.common.transfer import packed, to_device
 from supremix.losses.conr import ConRLoss
 from supremix.losses.density import DensityWeights, smoothing_window
 from supremix.losses.expw import ExpLoss
@@ -52,6 +52,7 @@ __all__ = [
     "mix",
     "mixup_partners",
     "mse",
+    "packed",
     "smoothing_window",
     "supremix_loss",
     "to_device",

@@ -29,24 +29,36 @@ def to_device(value: T, device: torch.device) -> T:
     Returns:
         The value with its tensors there; what is no tensor is as it was.
     """
+    return packed(value, device)()
+
+
+def packed(value: T, device: torch.device) -> Callable[[], T]:
+    """Do the host's part of `to_device`, which may be done in another thread.
+
+    The pinned memory is of torch's allocator, which keeps what was freed, and gives it away again
+    once the copies from it have ended: a few pieces go round.
+
+    Returns:
+        A function that brings the value to the device; to be called once, on the device's stream.
+    """
     if device.type != "cuda":
-        return cast(T, _each(value, lambda tensor: tensor.to(device)))
+        return lambda: cast(T, _each(value, lambda tensor: tensor.to(device)))
     found: list[Tensor] = []
     _each(value, lambda tensor: found.append(tensor) or tensor)
-    host = [one for one in found if one.device.type == "cpu"]
-    if not host:
-        return value
-    moved = iter(_packed(host, device))
-    return cast(T, _each(value, lambda t: next(moved) if t.device.type == "cpu" else t))
-
-
-def _packed(tensors: list[Tensor], device: torch.device) -> list[Tensor]:
+    tensors = [one for one in found if one.device.type == "cpu"]
+    if not tensors:
+        return lambda: value
     sizes = [tensor.numel() * tensor.element_size() for tensor in tensors]
     steps = [math.ceil(size / _ALIGNMENT) * _ALIGNMENT for size in sizes]
     host = torch.empty(sum(steps), dtype=torch.uint8, pin_memory=True)
     for tensor, part in zip(tensors, _parts(host, tensors, sizes, steps), strict=True):
         part.copy_(tensor)
-    return _parts(host.to(device, non_blocking=True), tensors, sizes, steps)
+
+    def send() -> T:
+        moved = iter(_parts(host.to(device, non_blocking=True), tensors, sizes, steps))
+        return cast(T, _each(value, lambda t: next(moved) if t.device.type == "cpu" else t))
+
+    return send
 
 
 def _parts(

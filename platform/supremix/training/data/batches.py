@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from supremix.losses import to_device
+from supremix.losses import packed, to_device
 from supremix.methods.base import Stage
 from supremix.methods.mixing import Mixed
 from supremix.training.data.randomness import seeded_generator
@@ -67,6 +67,38 @@ class _Views:
     augmentation: dict[str, Tensor] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Read:
+    """Images, covariates and augmentation on their way to the device.
+
+    Attributes:
+        send: Brings the stored images, the covariates and the parameters of the views there.
+        noise: Where the noise of each view begins in the pool, on the CPU.
+        repeats: Number of views of an image.
+    """
+
+    send: Callable[[], tuple[Tensor, Tensor, dict[str, Tensor]]]
+    noise: Tensor
+    repeats: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Drawn:
+    """A batch before it is on the device; attributes as those of `Batch`.
+
+    Attributes:
+        needed: Rows of the whole batch that this worker's mixtures of inputs are made of, or None.
+        read: What goes to the device.
+    """
+
+    members: Positions
+    own: slice
+    generator: torch.Generator
+    mixed: Mixed | None
+    needed: Positions | None
+    read: _Read
+
+
 class Batches:
     """The batches of a stage.
 
@@ -100,43 +132,67 @@ class Batches:
         self._mixing = None if stage.recipe is None else stage.recipe.mixing
         self.steps = steps_of(len(data.fit), stage.batch_size)
 
-    def epoch(self, epoch: int) -> Iterator[Batch]:
-        """The batches of an epoch, a function of the key and the epoch."""
+    def epoch(self, epoch: int) -> Generator[Batch]:
+        """The batches of an epoch, a function of the key and the epoch; close it if left early."""
         count = len(self._data.fit)
         order = torch.randperm(
             count, generator=seeded_generator(*self._key, epoch, "order")
         ).numpy()
-        for step in range(self.steps):
-            members = self._data.fit[order[share(count, step, self.steps)]]
-            yield self._load(members, seeded_generator(*self._key, epoch, "step", step))
 
-    def _load(self, members: Positions, generator: torch.Generator) -> Batch:
+        def drawn() -> Iterator[_Drawn]:
+            for step in range(self.steps):
+                members = self._data.fit[order[share(count, step, self.steps)]]
+                yield self._draw(members, seeded_generator(*self._key, epoch, "step", step))
+
+        with self._data.ahead(drawn()) as ahead:
+            for one in ahead:
+                yield self._make(one)
+
+    def _draw(self, members: Positions, generator: torch.Generator) -> _Drawn:
+        """The part of a batch that is done on the CPU, and may be done ahead."""
         own = share(len(members), self._collective.rank, self._collective.world)
         views = _Views(np.repeat(members, self._views))
         views.starts = self._data.draw_starts(views.indices, generator)
         if self._augmenter is not None:
             views.augmentation = self._augmenter.draw(len(views.indices), generator)
-        mixed = None
+        mixed = needed = None
         if self._mixing is not None:
             labels = torch.from_numpy(self._data.store.targets[members])
             mixed = self._mixing.draw(labels, generator)
+        rows: slice | Positions = slice(own.start * self._views, own.stop * self._views)
         if mixed is not None and mixed.inputs:
-            images, covariates = self._mixtures(views, own, mixed)
-        else:
-            rows = slice(own.start * self._views, own.stop * self._views)
-            images, covariates = self._inputs(views, rows)
+            # A partner of another worker is loaded here as well.
+            rows = needed = np.union1d(np.arange(own.start, own.stop), mixed.partners[own].numpy())
+        return _Drawn(
+            members=members,
+            own=own,
+            generator=generator,
+            mixed=mixed,
+            needed=needed,
+            read=self._read(views, rows),
+        )
+
+    def _make(self, drawn: _Drawn) -> Batch:
+        """The batch, on the device."""
+        images, covariates = self._decode(drawn.read)
+        own, mixed, needed = drawn.own, drawn.mixed, drawn.needed
+        if mixed is not None and needed is not None:
+            local = mixed.among(needed)
+            places = np.searchsorted(needed, np.arange(own.start, own.stop))
+            rows = to_device(torch.from_numpy(places), images.device)
+            images, covariates = local.mix(images)[rows], local.mix(covariates)[rows]
         return Batch(
             images=images,
             covariates=covariates,
-            members=members,
+            members=drawn.members,
             own=own,
             views=self._views,
-            generator=generator,
+            generator=drawn.generator,
             mixed=mixed,
         )
 
-    def _inputs(self, views: _Views, rows: slice | Positions) -> tuple[Tensor, Tensor]:
-        """Images and covariates of some rows of the batch's views."""
+    def _read(self, views: _Views, rows: slice | Positions) -> _Read:
+        """Images, covariates and augmentation of some rows of the batch's views, on the CPU."""
         mine = views.indices[rows]
         covariates = self._data.covariates[torch.from_numpy(mine)]
         noise, params = torch.empty(0), dict[str, Tensor]()
@@ -147,7 +203,13 @@ class Batches:
             noise = params.pop("start")
         source, repeats = self._source(views, rows)
         # All that goes to the device, at once.
-        source, covariates, params = to_device((source, covariates, params), self._data.device)
+        send = packed((source, covariates, params), self._data.device)
+        return _Read(send=send, noise=noise, repeats=repeats)
+
+    def _decode(self, read: _Read) -> tuple[Tensor, Tensor]:
+        """Images, augmented, and covariates, on the device."""
+        source, covariates, params = read.send()
+        repeats = read.repeats
         if self._augmenter is None:
             return self._data.decode(source).repeat_interleave(repeats, 0), covariates
         parts: list[Tensor] = []
@@ -157,17 +219,8 @@ class Batches:
             part = slice(first * repeats, (first + step) * repeats)
             chosen = {name: values[part] for name, values in params.items()}
             images = images.repeat_interleave(repeats, 0) if repeats > 1 else images
-            parts.append(self._augmenter.apply(images, {**chosen, "start": noise[part]}))
+            parts.append(self._augmenter.apply(images, {**chosen, "start": read.noise[part]}))
         return torch.cat(parts) if len(parts) > 1 else parts[0], covariates
-
-    def _mixtures(self, views: _Views, own: slice, mixed: Mixed) -> tuple[Tensor, Tensor]:
-        """This worker's mixtures of inputs; a partner of another worker is loaded here as well."""
-        mine = np.arange(own.start, own.stop)
-        needed = np.union1d(mine, mixed.partners[own].numpy())
-        local = mixed.among(needed)
-        images, covariates = self._inputs(views, needed)
-        rows = to_device(torch.from_numpy(np.searchsorted(needed, mine)), images.device)
-        return local.mix(images)[rows], local.mix(covariates)[rows]
 
     def _source(self, views: _Views, rows: slice | Positions) -> tuple[Tensor, int]:
         """What images are decoded from, and of how many views each is.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Generator, Iterator
+from contextlib import AbstractContextManager, closing
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -10,16 +12,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from supremix._errors import TaskError
-from supremix.losses import to_device
 from supremix.models.scaling import CovariateScale, TargetScale
+from supremix.training.data.prefetch import prefetched
 from supremix.training.data.randomness import derive
 from supremix.training.data.resident import resident_images
 from supremix.training.task import Task
+from supremix_datasets import StoreError
 from supremix_datasets.cards.card import Card
 from supremix_datasets.splits import assign
 from supremix_datasets.stores.clips import clip_frames, clip_step, covering_starts, start_count
 from supremix_datasets.stores.shared import open_shared
 from supremix_datasets.stores.store import Store
+
+T = TypeVar("T")
 
 Positions = NDArray[np.int64]
 """Indices of samples in the store, 0 <= index < len(store)."""
@@ -41,6 +46,8 @@ class TrialData:
             computed there, so that the host never waits for the device.
         targets: (N,) the same standardised, float32, on the CPU.
         covariates: (N, K) standardised, on the CPU.
+        streamed: Whether images go to a GPU batch by batch, which are read ahead then. A CPU that
+            trains has no core to spare for that.
     """
 
     def __init__(self, task: Task, device: torch.device) -> None:
@@ -69,6 +76,7 @@ class TrialData:
         self.targets = self.target_scale.standardise(self.labels).float()
         self.covariates = self.covariate_scale.standardise(self.store.covariates)
         self._resident = resident_images(self.store, device)
+        self.streamed = device.type == "cuda" and self._resident is None
 
     @property
     def card(self) -> Card:
@@ -89,23 +97,41 @@ class TrialData:
             )
         return found.astype(np.int64)
 
-    def images(self, positions: Positions, starts: Positions | None = None) -> Tensor:
-        """(B, C, *shape) float32 on the device, (stored - offset) * gain.
+    def source(self, positions: Positions, starts: Positions | None = None) -> Tensor:
+        """What `decode` makes images of, on the CPU: stored images, or their rows on the device.
 
         Args:
             positions: (B,) indices in the store.
             starts: (B,) first frame of the clip in each video; None for images.
-        """
-        return self.decode(to_device(self.source(positions, starts), self.device))
 
-    def source(self, positions: Positions, starts: Positions | None = None) -> Tensor:
-        """What `decode` makes images of, on the CPU: stored images, or their rows on the device."""
+        Raises:
+            StoreError: An image cannot be read; it is named.
+        """
         if self._resident is not None:
             return torch.from_numpy(self._rows(positions, starts))
-        return torch.from_numpy(self.store.read(positions, starts))
+        try:
+            return torch.from_numpy(self.store.read(positions, starts))
+        except (OSError, ValueError, IndexError) as error:
+            raise StoreError(
+                f"cannot read {self._unreadable(positions, starts)} of {self.store.path} "
+                f"({error}). Prepare the dataset again."
+            ) from error
+
+    def _unreadable(self, positions: Positions, starts: Positions | None) -> str:
+        """The first image that cannot be read alone, in words."""
+        for row, position in enumerate(positions.tolist()):
+            try:
+                self.store.read(positions[[row]], None if starts is None else starts[[row]])
+            except (OSError, ValueError, IndexError):
+                return f"the image {self.store.index['id'][position]!r}"
+        return f"{len(positions)} images at once"
+
+    def ahead(self, loaded: Iterator[T]) -> AbstractContextManager[Iterator[T]]:
+        """What an iterator gives, loaded ahead in a thread where images are streamed."""
+        return closing(prefetched(loaded, self.device) if self.streamed else _each(loaded))
 
     def decode(self, source: Tensor) -> Tensor:
-        """Images as `images` gives them, of what `source` gave and is on the device now."""
+        """Images (B, C, *shape) float32, (stored - offset) * gain, of a source on the device."""
         if self._resident is not None:
             source = self._resident[source]
             if self.card.period is not None:
@@ -153,6 +179,10 @@ class TrialData:
         owner = np.repeat(np.arange(len(positions)), [len(one) for one in starts])
         flat = np.asarray([start for one in starts for start in one], dtype=np.int64)
         return positions[owner], flat, torch.from_numpy(owner)
+
+
+def _each(items: Iterator[T]) -> Generator[T]:
+    yield from items
 
 
 def to_input(stored: Tensor, offset: float, gain: float) -> Tensor:

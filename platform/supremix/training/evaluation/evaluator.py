@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from supremix.losses import to_device
+from supremix.losses import packed
 from supremix.models import Network
 from supremix.training.data.trial_data import Positions, TrialData
 from supremix.training.distributed.collective import Collective, share, shares
@@ -91,19 +91,22 @@ class Evaluator:
         world, rank = self.collective.world, self.collective.rank
         mine = positions[share(len(positions), rank, world)]
         indices, starts, owner = self.data.clips(mine, thorough=flips)
-        parts = [
-            compute(*self._inputs(indices[rows], None if starts is None else starts[rows]))
-            for rows in _chunks(len(indices), self.batch)
-        ]
+        chunks = _chunks(len(indices), self.batch)
+        sent = (self._read(indices[c], None if starts is None else starts[c]) for c in chunks)
+        with self.data.ahead(sent) as ahead:
+            there = (send() for send in ahead)
+            parts = [compute(self.data.decode(source), known) for source, known in there]
         own = torch.cat(parts) if parts else torch.zeros(0, width, device=self.data.device)
         if starts is not None:
             own = means_of(own, owner.to(own.device), len(mine))
         return self.collective.gather(own, shares(len(positions), world))
 
-    def _inputs(self, positions: Positions, starts: Positions | None) -> tuple[Tensor, Tensor]:
-        images = self.data.images(positions, starts)
+    def _read(
+        self, positions: Positions, starts: Positions | None
+    ) -> Callable[[], tuple[Tensor, Tensor]]:
+        """What brings stored images and covariates to the device."""
         known = self.data.covariates[torch.from_numpy(positions)]
-        return images, to_device(known, images.device)
+        return packed((self.data.source(positions, starts), known), self.data.device)
 
 
 def mean_views(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from typing import Any
 
 import torch
@@ -75,13 +76,15 @@ class Interleaver:
         totals, lr = [zero.clone() for _ in self._tasks], self._stage.lr
         # Dropout in a user's encoder draws from the global generator of the worker.
         torch.manual_seed(derive(*self._key, epoch, "global", self._collective.rank))
-        batches = [trainer.batches.epoch(epoch) for trainer in self.trainers]
-        for step, turn in enumerate(self._order(epoch), start=epoch * self._per_epoch):
-            lr = self._schedule.rate(step)
-            set_rate(self._optimizer, lr)
-            batch = next(batches[turn])
-            totals[turn].add_(self.trainers[turn].step(batch), alpha=len(batch.members))
-            self._averager.update(step)
+        with ExitStack() as stack:
+            opened = [closing(trainer.batches.epoch(epoch)) for trainer in self.trainers]
+            batches = [stack.enter_context(one) for one in opened]
+            for step, turn in enumerate(self._order(epoch), start=epoch * self._per_epoch):
+                lr = self._schedule.rate(step)
+                set_rate(self._optimizer, lr)
+                batch = next(batches[turn])
+                totals[turn].add_(self.trainers[turn].step(batch), alpha=len(batch.members))
+                self._averager.update(step)
         averaged_by_optimizer(self._optimizer, self._union, self._averages)
         for trainer in self.trainers:
             if trainer.regression is not None:

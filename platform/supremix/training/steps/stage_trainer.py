@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,12 +125,13 @@ class StageTrainer:
         lr, before = self.stage.lr, epoch * self.batches.steps
         # Dropout in a user's encoder draws from the global generator of the worker.
         torch.manual_seed(derive(*self._key, epoch, "global", self._collective.rank))
-        for step, batch in enumerate(self.batches.epoch(epoch), start=before):
-            lr = self._schedule.rate(step)
-            set_rate(self.optimizer, lr)
-            # Summed on the device: reading a number every step would make the device wait.
-            total.add_(self.step(batch), alpha=len(batch.members))
-            self._averager.update(step)
+        with closing(self.batches.epoch(epoch)) as batches:
+            for step, batch in enumerate(batches, start=before):
+                lr = self._schedule.rate(step)
+                set_rate(self.optimizer, lr)
+                # Summed on the device: reading a number every step would make the device wait.
+                total.add_(self.step(batch), alpha=len(batch.members))
+                self._averager.update(step)
         averaged_by_optimizer(self.optimizer, self._network, self._ema_model)
         if self.regression is not None:
             self.regression.end_epoch()
