@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import combinations_with_replacement
 
 import torch
@@ -18,6 +18,9 @@ from torch import Tensor
 from supremix_datasets.cards.augmentation import Augmentation
 from supremix_datasets.cards.card import FOREGROUND_LEVEL, FULL_SCALE, Card
 from supremix_datasets.errors import CardError
+
+PIECE = 64 << 20
+"""Bytes of images that are augmented at once: what lies between two steps stays small."""
 
 POOL = 1 << 20
 POOL_SEED = 20_230_916
@@ -128,32 +131,54 @@ class Augmenter:
         Returns:
             New images of the same shape, dtype and device.
         """
-        policy = self.policy
         if "theta" not in params:
             params = self.maps(params)
         level = images.float().flatten(1, -len(self.shape) - 1)
+        step = max(1, PIECE // (level[:1].nbytes or 1))
+        if step >= len(level):
+            return self._apply(level, params).to(images.dtype).reshape(images.shape)
+        done = torch.empty_like(images)
+        for first in range(0, len(level), step):
+            part = slice(first, first + step)
+            chosen = {name: values[part] for name, values in params.items()}
+            done[part] = self._apply(level[part], chosen).reshape(done[part].shape)
+        return done
+
+    def _apply(self, level: Tensor, params: dict[str, Tensor]) -> Tensor:
+        """What `apply` gives for (n, C, *shape) float32, which stays as it is."""
+        level = self._light(self._move(level, params), params)
+        policy = self.policy
+        if policy.speckle:
+            for part, noise in self._noise(params["start"][:, 0], level):
+                part.addcmul_(part, noise, value=policy.speckle)
+        if policy.noise:
+            for part, noise in self._noise(params["start"][:, 1], level):
+                part.add_(noise, alpha=policy.noise * self.white)
+        if self.fill:
+            level.add_(self.fill)
+        return level
+
+    def _move(self, level: Tensor, params: dict[str, Tensor]) -> Tensor:
+        """A new tensor: the images moved, as differences from the fill."""
         if self.fill:
             level = level - self.fill
-        if policy.spatial:
+        if self.policy.spatial:
             theta = params["theta"].to(level.device, non_blocking=True)
-            level = F.grid_sample(level, self._grid(theta), align_corners=False)
+            return F.grid_sample(level, self._grid(theta), align_corners=False)
+        return level if self.fill else level.clone()
+
+    def _light(self, level: Tensor, params: dict[str, Tensor]) -> Tensor:
+        """The images in another light, in place: of volumes it moves more than the network."""
+        policy = self.policy
         if policy.gamma:
             level = self._curve(level, params["gamma"])
         if policy.gain:
-            level = level * self._column(params["gain"], level)
+            level.mul_(self._column(params["gain"], level))
         if policy.bias_field:
             coefficients = params["bias"].to(level.device, non_blocking=True)
-            field = (coefficients @ self._keep("basis", level.device)).exp()
-            level = level * field.reshape(level.shape[0], 1, *self.shape)
-        if policy.speckle:
-            noise = self._noise(params["start"][:, 0], level)
-            level = torch.addcmul(level, level, noise, value=policy.speckle)
-        if policy.noise:
-            noise = self._noise(params["start"][:, 1], level)
-            level = torch.add(level, noise, alpha=policy.noise * self.white)
-        if self.fill:
-            level = level + self.fill
-        return level.to(images.dtype).reshape(images.shape)
+            field = (coefficients @ self._keep("basis", level.device)).exp_()
+            level.mul_(field.reshape(level.shape[0], 1, *self.shape))
+        return level
 
     def maps(self, params: dict[str, Tensor]) -> dict[str, Tensor]:
         """Rows of a draw as they are applied: ``theta`` in place of ``matrix`` and ``shift``."""
@@ -176,10 +201,16 @@ class Augmenter:
         share = (level / self.white).clamp_min_(1e-6).pow_(self._column(gamma, level))
         return torch.where(level > 0, share.mul_(self.white), level)
 
-    def _noise(self, start: Tensor, level: Tensor) -> Tensor:
+    def _noise(self, start: Tensor, level: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Parts of the batch, which are written to, with the noise of each."""
         size = level[0].numel()
         pool = self._keep(f"pool{size}", level.device)
-        return torch.stack([pool[s : s + size] for s in start.tolist()]).reshape(level.shape)
+        noises = [pool[s : s + size] for s in start.tolist()]
+        if level.is_cuda and len(self.shape) == 2:
+            # Of small images it is launches that cost.
+            yield level, torch.stack(noises).reshape(level.shape)
+            return
+        yield from zip(level, (noise.reshape(level.shape[1:]) for noise in noises), strict=True)
 
     def _column(self, values: Tensor, level: Tensor) -> Tensor:
         shape = (-1,) + (1,) * (level.ndim - 1)
@@ -224,12 +255,12 @@ def _grid(theta: Tensor, shape: Sequence[int]) -> Tensor:
         )
         for axis, size in enumerate(shape)
     ]
-    planes: list[Tensor] = []
-    for row in theta.unbind(1):
+    grid = torch.empty(len(theta), *shape, d, device=theta.device, dtype=theta.dtype)
+    for axis, row in enumerate(theta.unbind(1)):
         weights = [w.reshape(-1, *(1,) * d) for w in row.unbind(1)]
-        terms = [w * line for w, line in zip(weights[:d], reversed(lines), strict=True)]
-        planes.append(sum(terms, start=weights[d]))
-    return torch.stack(planes, -1)
+        *terms, last = (w * line for w, line in zip(weights[:d], reversed(lines), strict=True))
+        torch.add(sum(terms, start=weights[d]), last, out=grid[..., axis])
+    return grid
 
 
 def _places(shape: Sequence[int]) -> Tensor:
