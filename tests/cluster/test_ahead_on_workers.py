@@ -1,11 +1,12 @@
-"""Two workers over gloo that train the next epoch while rank 0 hands over the last one."""
+"""Two workers over gloo: epochs trained ahead, failures of one of them, images that come late."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -56,6 +57,16 @@ def make_worker(collective: Distributed, peers: Peers) -> TrialWorker:
         return TrialWorker(collective, torch.device("cpu"), peers=peers)
 
 
+@contextmanager
+def counted(deed: Callable[[int], None]) -> Iterator[None]:
+    """Inside, trials count epochs and have no images."""
+    with (
+        patch.object(worker_module, "start_run", lambda *rest, **named: CountedRun(deed)),
+        patch.object(worker_module, "fetch_stores"),
+    ):
+        yield
+
+
 def deliver(worker: TrialWorker, request: WorkerRequest) -> WorkerResult | None:
     """The result as rank 0 delivers it, None on the others."""
     return worker.hand_over(request, worker.execute(request), lambda result: result)
@@ -89,10 +100,7 @@ def count(collective: Distributed, folder: str) -> dict[str, Any]:
         save_checkpoint(state, address)
 
     worker, rows = make_worker(collective, Peers(collective)), list[Any]()
-    with (
-        patch.object(worker_module, "start_run", lambda *rest, **named: CountedRun(deed)),
-        patch.object(checkpointer, "save_checkpoint", save),
-    ):
+    with counted(deed), patch.object(checkpointer, "save_checkpoint", save):
         for epoch in (1, 2, 3):
             result = deliver(worker, request_of(folder, epoch))
             rows.append(None if result is None else result.row)
@@ -116,9 +124,7 @@ def fail_to_write(collective: Distributed, folder: str, ahead: bool) -> dict[str
     trained: list[int] = []
     peers = Peers(collective)
     worker = make_worker(collective, peers)
-    with patch.object(
-        worker_module, "start_run", lambda *rest, **named: CountedRun(trained.append)
-    ):
+    with counted(trained.append):
         request = dataclasses.replace(request_of(folder, 1), train_ahead=False)
         deliver(worker, request)
         request = dataclasses.replace(request, epoch=2, train_ahead=ahead)
@@ -162,7 +168,7 @@ def diverge(collective: Distributed, folder: str, where: str) -> dict[str, Any]:
     peers = Peers(collective)
     worker = make_worker(collective, peers)
     raised, second = "", None
-    with patch.object(worker_module, "start_run", lambda *rest, **named: CountedRun(deed)):
+    with counted(deed):
         request = request_of(folder, 1)
         own = worker.execute(request)
         try:
@@ -197,6 +203,38 @@ def test_an_epoch_ahead_that_fails_on_one_rank_ends_it_once_the_last_result_is_d
     assert second["waits"] == 1
     (fault,) = second["faults"]
     assert "ValueError: only here" in fault
+
+
+def arrive_late(collective: Distributed, folder: str) -> dict[str, Any]:
+    """Train an epoch, where the images of rank 1 are there when it was asked for the tenth time."""
+    asked, arrived = list[Any](), threading.Event()
+    collect = collective.collect
+
+    def count(value: Any) -> list[Any]:
+        asked.append(value)
+        if len(asked) == 10:
+            arrived.set()
+        return collect(value)
+
+    def fetch(task: Any) -> None:
+        assert collective.rank == 0 or arrived.wait(LONG)
+
+    worker = make_worker(collective, Peers(collective))
+    with (
+        counted(lambda epoch: None),
+        patch.object(worker_module, "fetch_stores", fetch),
+        patch.object(worker_module, "FETCH_POLL", 0.01),
+        patch.object(collective, "collect", count),
+    ):
+        result = worker.execute(dataclasses.replace(request_of(folder, 1), train_ahead=False))
+    return {"row": result.row, "asked": len(asked), "first": asked[0]}
+
+
+def test_ranks_whose_images_come_late_are_asked_again_and_again(tmp_path: Path) -> None:
+    first, second = on_workers(2, tmp_path, arrive_late, str(tmp_path))
+    assert first["row"] == second["row"] == {"epoch": 1}
+    assert first["asked"] == second["asked"] >= 10
+    assert second["first"] is False
 
 
 def build_encoder(spatial_dims: int, channels: int) -> nn.Module:

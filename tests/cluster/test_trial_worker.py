@@ -52,6 +52,12 @@ class Peers:
         self.waits += 1
 
 
+@pytest.fixture(autouse=True)
+def no_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The runs here have none that could be fetched."""
+    monkeypatch.setattr(worker_module, "fetch_stores", lambda task: None)
+
+
 @pytest.fixture
 def make_request(tmp_path: Path) -> Callable[..., WorkerRequest]:
     def make(**more: Any) -> WorkerRequest:

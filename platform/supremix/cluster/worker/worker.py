@@ -6,7 +6,7 @@ import gc
 import logging
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
@@ -31,6 +31,7 @@ from supremix.storage.retry import WORKER_PATIENCE, with_retries
 from supremix.training import (
     Collective,
     JointRun,
+    Task,
     TrialRun,
     checkpoint_exists,
     forget_stores,
@@ -38,7 +39,11 @@ from supremix.training import (
     start_run,
 )
 from supremix_datasets import StoreError
+from supremix_datasets.stores.shared import open_shared
 from supremix_reports import to_parquet
+
+FETCH_POLL = 5.0
+"""Seconds between two questions of the ranks whether all have the images."""
 
 logger = logging.getLogger(__name__)
 
@@ -296,6 +301,7 @@ class TrialWorker:
         if self._run is not None and self._run_id == wanted and self._fits(self._run, request):
             return self._run
         self._drop()
+        self._fetch(request.task)
         run = start_run(
             request.task, request.config, collective=self._collective, device=self._device
         )
@@ -310,6 +316,20 @@ class TrialWorker:
         self._saved = run.epoch
         self._run_id, self._run = wanted, run
         return run
+
+    def _fetch(self, task: Task | tuple[Task, ...]) -> None:
+        """Have the images on each rank's node, however late they arrive there. Collective.
+
+        The ranks ask each other again and again, so that no operation waits longer than it may.
+        """
+        if self._collective.world == 1:
+            return
+        with ThreadPoolExecutor(1, thread_name_prefix="fetch") as thread:
+            fetching = thread.submit(fetch_stores, task)
+            wait([fetching], FETCH_POLL)
+            while not all(self._collective.collect(fetching.done())):
+                wait([fetching], FETCH_POLL)
+            fetching.result()
 
     def _fits(self, run: TrialRun | JointRun, request: WorkerRequest) -> bool:
         """Whether the run is not past the request by an epoch that was trained ahead."""
@@ -326,6 +346,12 @@ class TrialWorker:
         forget_stores()
         gc.collect()
         self._drop()
+
+
+def fetch_stores(task: Task | tuple[Task, ...]) -> None:
+    """Have the prepared images of a task, or of several, on this node."""
+    for one in (task,) if isinstance(task, Task) else task:
+        open_shared(one.store, one.cache)
 
 
 def _rows(predictions: dict[str, Any], common: Mapping[str, Any]) -> list[Row]:
