@@ -29,7 +29,10 @@ COUNTS = pretended_cuda.COUNTS
 
 
 def count(case: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Waits of an epoch of the first stage, and launches and copies of a step."""
+    """Waits of an epoch of the first stage; launches, copies and memory moved of a step.
+
+    The memory is in multiples of the batch's images as they are stored.
+    """
     name = case.pop("dataset", "rsna-bone-age")
     store = prepare(name, None, cache=folder, phantoms=80, shape=SHAPES[name])
     config = {"batch_size": 16, **case.pop("config", {})}
@@ -47,6 +50,7 @@ def count(case: dict[str, Any], folder: Path) -> dict[str, Any]:
         "waits": dict(COUNTS.waits),
         "launches": COUNTS.launches.total() / steps,
         "copied": COUNTS.copied / steps,
+        "moved": COUNTS.moved / steps / run.data.store.images[:1].nbytes / config["batch_size"],
         "by name": dict(COUNTS.launches.most_common()),
     }
 

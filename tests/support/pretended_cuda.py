@@ -32,6 +32,8 @@ class Counts:
         self.waits: collections.Counter[str] = collections.Counter()
         self.copied = 0
         """Copies from the host."""
+        self.moved = 0
+        """Bytes of the device's memory that kernels read and write."""
 
     def reset(self) -> None:
         self.__init__()
@@ -141,7 +143,8 @@ def pretend(*, capability: tuple[int, int] = (9, 0)) -> TorchDispatchMode:
         "is_available": True, "is_initialized": True, "device_count": 1, "current_device": 0,
         "get_device_capability": capability, "is_bf16_supported": True, "_lazy_init": None,
         "empty_cache": None, "manual_seed": None, "manual_seed_all": None, "set_rng_state": None,
-        "synchronize": None, "get_rng_state": torch.zeros(16, dtype=torch.uint8),
+        "synchronize": None, "set_device": None,
+        "get_rng_state": torch.zeros(16, dtype=torch.uint8),
         "mem_get_info": (64 << 30, 80 << 30), "get_per_process_memory_fraction": 1.0,
     }  # fmt: skip
     for name, value in facts.items():
@@ -222,8 +225,11 @@ def _run(function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         inside[0].copy_(inside[1])
         return args[0]
     _check_devices(function, name, args, there, host)
-    _count(function, name, args)
+    launched = _count(function, name, args)
     made = _compute(function, name, inside, named)
+    if launched:
+        written = [x for x in tree_flatten(made)[0] if isinstance(x, torch.Tensor)]
+        COUNTS.moved += sum(x.nbytes for x in (*there, *written))
     wrapped = made if name == "_local_scalar_dense" else tree_map(_outside, made)
     if any(one.alias_info is not None for one in function._schema.arguments):
         return _aliased(function, args, kwargs, wrapped)
@@ -262,7 +268,8 @@ def _check_devices(
     raise RuntimeError(f"Expected all tensors to be on the same device, in {function}")
 
 
-def _count(function: Any, name: str, args: Any) -> None:
+def _count(function: Any, name: str, args: Any) -> int:
+    """Count an operation; how many kernels it launches."""
     returns = function._schema.returns
     view = any(r.alias_info is not None and not r.alias_info.is_write for r in returns)
     waits = _WAITS.get(name, 0)
@@ -273,11 +280,12 @@ def _count(function: Any, name: str, args: Any) -> None:
     if waits:
         _wait(name, waits)
     if view or name in _FREE:
-        return
+        return 0
     launches = _LAUNCHES.get(name, 1)
     if name.startswith("_foreach"):
         launches *= len(args[0]) // 100 + 1
     COUNTS.launches[name] += launches
+    return launches
 
 
 def _is_mask(index: Any) -> bool:
