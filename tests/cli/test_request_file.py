@@ -29,11 +29,12 @@ overrides = ["lr=0.1", "window=3,5"]
 gpu_hours = 8
 test = false
 deterministic = true
+compile = true
 """
 READ = {
     "dataset": "hc18", "source": "there", "trials": 4, "time": 5400.0, "shape": (32, 48),
     "fractions": (0.5, 0.3, 0.2), "overrides": ("lr=0.1", "window=3,5"), "gpu_hours": 8.0,
-    "test": False, "deterministic": True,
+    "test": False, "deterministic": True, "compile": True,
 }  # fmt: skip
 
 

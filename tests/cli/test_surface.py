@@ -21,7 +21,7 @@ SURFACE = {
         "--grace", "--reduction",
         "--finalists", "--confirm-seeds", "--test-seeds",
         "--encoder", "--width", "--depth", "--norm", "--precision", "--chunk", "--pretrained",
-        "--deterministic",
+        "--deterministic", "--compile",
         "--workers", "--concurrent-trials", "--cpus-per-worker", "--gpus-per-worker",
         "--span-nodes", "--epoch-limit", "--address", "--wheel", "--cache", "--stores",
         "--tensorboard", "--mlflow", "--webhook", "--stall",

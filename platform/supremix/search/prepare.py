@@ -213,6 +213,7 @@ def make_task(spec: SearchSpec, store: Store, plan: WorkerGroupPlan) -> Task:
         flips=True,
         chunk=spec.chunk,
         deterministic=spec.deterministic,
+        compile=spec.compile,
     )
 
 

@@ -20,6 +20,7 @@ from supremix.training.artifacts.pretrained import Initial
 from supremix.training.data.randomness import derive
 from supremix.training.distributed.collective import Collective
 from supremix.training.distributed.sync_norm import synchronise_norms
+from supremix.training.steps.compiling import check_compile, compile_encoder
 from supremix.training.steps.gradient_cache import check_chunk
 from supremix.training.steps.isolation import isolated
 from supremix.training.task import Task
@@ -72,6 +73,9 @@ def build_models(
     network = network.to(device)
     model = copy.deepcopy(network)
     synchronise_norms(model, collective)
+    if task.compile:
+        check_compile(task.encoder, collective.world)
+        compile_encoder(model)
     return network.requires_grad_(False), model
 
 
@@ -91,6 +95,7 @@ def fingerprint(
         "seed": task.seed,
         # What "auto" stood for: half of an epoch's steps in another would be neither run.
         "precision": precision,
+        "compile": task.compile,
         # Its content, not its address.
         "pretrained": None if task.pretrained is None else Initial.read(task.pretrained).digest,
         "split": [

@@ -16,6 +16,7 @@ from supremix.models import EncoderSpec, build_encoder
 from supremix.training.artifacts.pretrained import Initial
 from supremix.training.data.trial_data import TrialData
 from supremix.training.length import steps_of
+from supremix.training.steps.compiling import check_compile
 from supremix.training.steps.gradient_cache import check_chunk
 from supremix.training.steps.regression_step import check_recipes
 from supremix.training.task import Task
@@ -42,6 +43,8 @@ def preflight(task: Task, config: Mapping[str, Any], *, workers: int = 1) -> int
     check_batches(stages, data, task.encoder, workers)
     check_recipes(stages, data)
     check_chunk(task, stages)
+    if task.compile:
+        check_compile(task.encoder, workers)
     if task.pretrained is not None:
         Initial.read(task.pretrained).check(task.encoder, data.card)
     if task.eval_split is not None:

@@ -64,6 +64,7 @@ class Task:
             `steps.gradient_cache`.
         deterministic: Whether a resumed run ends with the same bits on a GPU too, as on a CPU, with
             slower kernels. Max pooling of volumes has none such: it is an error.
+        compile: Whether the encoder in training is compiled by `torch.compile`; equal to rounding.
     """
 
     store: str
@@ -92,6 +93,7 @@ class Task:
     flips: bool = False
     chunk: int | None = None
     deterministic: bool = False
+    compile: bool = False
 
     def __post_init__(self) -> None:
         _one_of("precision", self.precision, PRECISIONS)

@@ -64,6 +64,7 @@ class SearchKeywords(TrainingKeywords, total=False):
     pretrained: str | Path | None
     chunk: int | None
     deterministic: bool
+    compile: bool
     epoch_limit: float | str | None
     concurrent_trials: int | None
     wheel: str | Path | None

@@ -60,6 +60,11 @@ class TrainingOptions:
         help="Make a resumed trial end with the same bits on GPUs too, as on CPUs, with slower "
         "kernels; the default resnet has none for volumes.",
     )
+    compile: bool = _training(
+        False,
+        help="Compile the encoder by torch.compile, which fuses its kernels: the same numbers to "
+        "rounding, after some minutes of compiling in a worker's first steps.",
+    )
     epoch_limit: float | None = _training(
         help="Time an epoch may take before its workers count as hung and are restarted, in "
         "seconds or written like 30m; by default twenty times the trial's longest epoch, at "
