@@ -6,7 +6,31 @@ that ``supremix search --help`` can list them without waiting for torch.
 
 from __future__ import annotations
 
-ENCODERS = ("resnet", "densenet", "efficientnet")
+ENCODER_FAMILIES = ("resnet", "densenet", "efficientnet")
+ENCODERS = (
+    *ENCODER_FAMILIES,
+    "resnet10",
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "resnet101",
+    "resnet152",
+    "resnet200",
+    "densenet121",
+    "densenet169",
+    "densenet201",
+    "efficientnet-b0",
+    "efficientnet-b1",
+    "efficientnet-b2",
+    "efficientnet-b3",
+    "efficientnet-b4",
+    "efficientnet-b5",
+    "efficientnet-b6",
+    "efficientnet-b7",
+)
+"""Encoders by name: families, small by default, and networks whose depth is in their name."""
+
+SHORTCUTS = ("A", "B")
 NORMS = ("batch", "group", "instance")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 PER_DATASET = "per-dataset"

@@ -22,7 +22,7 @@ from supremix.methods.registry import get_method, make_config, method_names
 from supremix.methods.two_stage import TwoStageConfig
 from supremix.models.scaling import TargetScale
 from supremix_datasets.cards.card import Card
-from supremix_spaces import Choice, Fixed, Int, Space, Value, space_for, space_names
+from supremix_spaces import TRANSFER, Choice, Fixed, Int, Space, Value, space_for, space_names
 
 DOCS = Path(__file__).parents[2] / "docs"
 METHODS = method_names()
@@ -85,9 +85,11 @@ def test_methods_and_presets_have_the_same_names_in_the_same_order() -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_configuration_and_preset_have_the_same_parameters(method: str) -> None:
-    assert set(space_of(method, *YEARS).names) == {
-        f.name for f in fields(get_method(method).config)
-    }
+    names = {f.name for f in fields(get_method(method).config)}
+    assert set(space_of(method, *YEARS).names) == names - TRANSFER.keys()
+    lengths = dict(zip(("window", "label_bin", "label_scale"), YEARS, strict=True))
+    transferred = space_for(method, train_size=10_000, pretrained=True, **lengths)
+    assert set(transferred.names) == names
 
 
 @pytest.mark.parametrize("lengths", CARDS)

@@ -4,20 +4,22 @@ import json
 
 import pytest
 import torch
+from own_encoder import build_flat
 from torch import nn
 
+from supremix._choices import ENCODER_FAMILIES
 from supremix._errors import ModelError
 from supremix.models import EncoderSpec, UnknownEncoderError, build_encoder, encoder_names
 from supremix.models import feature_width as width_of
+from supremix.models.own_encoder import cannot_be_imported
 
 SHAPES = {2: (32, 48), 3: (32, 32, 40)}
-SMALL_WIDTH = {"resnet": 8, "densenet": 8, "efficientnet": 8}
 
 
 @pytest.mark.parametrize("dims", [2, 3])
-@pytest.mark.parametrize("name", encoder_names())
+@pytest.mark.parametrize("name", ENCODER_FAMILIES)
 def test_every_family_gives_features_in_two_and_three_dimensions(name: str, dims: int) -> None:
-    encoder = build_encoder(EncoderSpec(name=name, width=SMALL_WIDTH[name]), dims, 2)
+    encoder = build_encoder(EncoderSpec(name=name, width=8), dims, 2)
     features = encoder(torch.rand(2, 2, *SHAPES[dims]))
     assert features.shape == (2, width_of(encoder, 2, SHAPES[dims]))
     assert torch.isfinite(features).all()
@@ -49,7 +51,7 @@ def test_depth_can_be_given_stage_by_stage() -> None:
         build_encoder(EncoderSpec(name="efficientnet", depth=(1, 2)), 2, 1)
 
 
-@pytest.mark.parametrize("name", encoder_names())
+@pytest.mark.parametrize("name", ENCODER_FAMILIES)
 @pytest.mark.parametrize("norm", ["group", "instance"])
 def test_other_norms_leave_no_batch_norm_and_treat_images_alone(name: str, norm: str) -> None:
     encoder = build_encoder(EncoderSpec(name=name, width=8, norm=norm), 2, 1)
@@ -59,10 +61,6 @@ def test_other_norms_leave_no_batch_norm_and_treat_images_alone(name: str, norm:
     together = encoder(images)
     alone = torch.cat([encoder(image[None]) for image in images])
     torch.testing.assert_close(together, alone, rtol=1e-8, atol=1e-10)
-
-
-def build_flat(spatial_dims: int, channels: int) -> nn.Module:
-    return nn.Sequential(nn.Flatten(1), nn.LazyLinear(5 * spatial_dims * channels))
 
 
 def build_nothing(spatial_dims: int, channels: int) -> nn.Module:
@@ -95,5 +93,81 @@ def test_specs_survive_json() -> None:
     assert EncoderSpec.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
     own = EncoderSpec(builder=build_flat)
     assert EncoderSpec.from_dict(own.to_dict(), builder=build_flat) == own
-    with pytest.raises(ModelError, match="callable named 'build_flat'"):
-        EncoderSpec.from_dict(own.to_dict())
+    assert EncoderSpec.from_dict(own.to_dict()) == own
+    assert own.to_dict()["builder"] == "own_encoder:build_flat"
+
+
+# Parameters without the classifier, as torchvision (resnet, densenet) and EfficientNet-PyTorch
+# count them; a ResNet of MONAI's also has biases in its shortcuts.
+PUBLISHED = {
+    "resnet18": 11_176_512 + 896,
+    "resnet34": 21_284_672 + 896,
+    "resnet50": 23_508_032 + 3840,
+    "densenet121": 6_953_856,
+    "densenet169": 12_484_480,
+    "efficientnet-b0": 4_007_548,
+    "efficientnet-b3": 10_696_232,
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_network_by_its_usual_name_has_the_published_size(name: str) -> None:
+    with torch.device("meta"):
+        encoder = build_encoder(EncoderSpec(name=name), 2, 3)
+    assert sum(p.numel() for p in encoder.parameters()) == PUBLISHED[name]
+
+
+@pytest.mark.parametrize("name", sorted(set(encoder_names()) - set(ENCODER_FAMILIES)))
+def test_a_name_fixes_the_depth_and_the_width_can_be_given(name: str) -> None:
+    spec = EncoderSpec(name=name)
+    assert EncoderSpec.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
+    assert spec.width in (32, 40, 48, 56, 64)
+    with torch.device("meta"):
+        whole, small = (
+            sum(p.numel() for p in build_encoder(one, 2, 1).parameters())
+            for one in (spec, EncoderSpec(name=name, width=8))
+        )
+    assert small < whole / 4
+    with pytest.raises(ModelError, match="has its depth in its name, found depth=2"):
+        EncoderSpec(name=name, depth=2)
+
+
+def test_a_shortcut_without_parameters_subsamples_and_pads() -> None:
+    encoder = build_encoder(EncoderSpec(name="resnet18", width=4, shortcut="A"), 3, 1)
+    assert not [name for name, _ in encoder.named_parameters() if "downsample" in name]
+    maps = torch.rand(2, 4, 4, 6, 5, requires_grad=True)
+    shortcut = encoder.layer2[0].downsample(maps)
+    assert torch.equal(shortcut[:, :4], maps[:, :, ::2, ::2, ::2])
+    assert not shortcut[:, 4:].any()
+    shortcut.sum().backward()
+    assert maps.grad is not None
+    with pytest.raises(ModelError, match="only a ResNet has a shortcut"):
+        EncoderSpec(name="densenet121", shortcut="A")
+
+
+def test_who_cannot_be_imported_is_named_with_what_to_do() -> None:
+    def inside(spatial_dims: int, channels: int) -> nn.Module:
+        return build_flat(spatial_dims, channels)
+
+    assert cannot_be_imported(build_flat) is None
+    for builder in (inside, lambda dims, _: build_flat(dims, 1)):
+        problem = cannot_be_imported(builder)
+        assert problem is not None
+        assert "defined inside of a function" in problem
+        assert "Put it into a module of its own" in problem
+    script = type("Net", (nn.Module,), {"__module__": "__main__"})
+    assert "(__main__)" in str(cannot_be_imported(script))
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("nowhere_at_all:build", "Install the package with the module 'nowhere_at_all'"),
+        ("own_encoder:nothing", "has no attribute 'nothing'"),
+        ("own_encoder:NOTHING", "expected a callable.*found int"),
+    ],
+)
+def test_a_builder_that_is_not_there_is_refused(path: str, message: str) -> None:
+    plain = EncoderSpec(builder=build_flat).to_dict() | {"builder": path}
+    with pytest.raises(ModelError, match=message):
+        EncoderSpec.from_dict(plain)

@@ -113,6 +113,11 @@ def train(collective: Any, task: Task, config: dict[str, Any], folder: str) -> d
             2,
             {"batch_size": 18, "lr": 1e-3, "finetune_lr": 1e-4, "finetune_norms": "frozen"},
         ),
+        (
+            "supremix",
+            2,
+            {"batch_size": 18, "lr": 1e-3, "finetune_lr": 1e-4, "freeze": 1, "layer_decay": 0.5},
+        ),
         ("supremix", 3, {"batch_size": 25, "lr": 1e-3, "head": "probe"}),
     ],
 )
@@ -139,12 +144,10 @@ def test_many_workers_train_what_one_process_trains(
 
 def build_smooth(spatial_dims: int, channels: int) -> nn.Module:
     return nn.Sequential(
-        nn.Conv2d(channels, 4, 5, stride=2, bias=False),
-        nn.BatchNorm2d(4),
-        nn.SiLU(),
-        nn.Conv2d(4, 8, 3, stride=2, bias=False),
-        nn.BatchNorm2d(8),
-        nn.SiLU(),
+        nn.Sequential(
+            nn.Conv2d(channels, 4, 5, stride=2, bias=False), nn.BatchNorm2d(4), nn.SiLU()
+        ),
+        nn.Sequential(nn.Conv2d(4, 8, 3, stride=2, bias=False), nn.BatchNorm2d(8), nn.SiLU()),
         nn.AdaptiveAvgPool2d(1),
         nn.Flatten(1),
     )

@@ -27,6 +27,7 @@ from supremix.search.final_evaluation import write_tables
 from supremix.search.prepare import (
     PreparedSearch,
     Resources,
+    check_pretrained,
     find_resources,
     keep_space,
     kept_identity,
@@ -60,6 +61,8 @@ def run_searches(grid: Grid) -> None:
     """Run the searches of a grid whose folders are there; raises what `run_grid` does."""
     runs, names = [cell.run for cell in grid.cells], ", ".join(grid.datasets)
     interrupted = SearchInterrupted(str(grid.path), grid.kind.command)
+    for cell in grid.cells:
+        check_pretrained(cell.spec, cell.run)
     with shared_session(
         grid.path, runs, grid.specs[0], names, grid.listen, interrupted=interrupted
     ) as session:

@@ -44,6 +44,10 @@ class Stage:
         projection_dim: Width of the embedding of a contrastive stage. None for no projection
             head: the embedding is the joined features.
         frozen_norms: Whether the encoder's normalisations keep their statistics and parameters.
+        freeze: Number of the encoder's first stages that are not trained, see
+            `supremix.models.stages.encoder_stages`; the stem is the first.
+        layer_decay: Factor of the learning rate from a stage of the encoder to the one before it,
+            in (0, 1]; the last stage has it once against the heads (Clark 2020).
         recipe: Additions of a regression to its loss, None for none.
     """
 
@@ -59,6 +63,8 @@ class Stage:
     clip: float | None = 5.0
     projection_dim: int | None = 128
     frozen_norms: bool = False
+    freeze: int = 0
+    layer_decay: float = 1.0
     recipe: Recipe | None = None
 
     def __post_init__(self) -> None:
@@ -70,6 +76,11 @@ class Stage:
         if self.schedule not in SCHEDULES:
             raise ConfigError(
                 f"schedule must be one of {', '.join(SCHEDULES)}, found {self.schedule!r}"
+            )
+        if self.freeze < 0 or not 0 < self.layer_decay <= 1:
+            raise ConfigError(
+                f"freeze must be at least 0 and layer_decay in (0, 1], found freeze={self.freeze}, "
+                f"layer_decay={self.layer_decay}"
             )
         if self.recipe is not None and self.objective != "regression":
             raise ConfigError(

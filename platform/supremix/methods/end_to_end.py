@@ -29,12 +29,16 @@ class EndToEndConfig:
         lr: Peak learning rate of AdamW.
         weight_decay: Weight decay of the matrices.
         schedule: Schedule of the learning rate, see `supremix.training.steps.schedule.Schedule`.
+        freeze: Number of the encoder's first stages that keep pretrained weights, see `Stage`.
+        layer_decay: Factor of the learning rate from stage to stage towards the image, see `Stage`.
     """
 
     batch_size: int = 16
     lr: float = 4e-3
     weight_decay: float = 0.05
     schedule: str = DEFAULT_SCHEDULE
+    freeze: int = 0
+    layer_decay: float = 1.0
 
     def objective(self, card: Card) -> Callable[..., Tensor] | Bindable:
         """The loss of the stage, the absolute error unless a method has another."""
@@ -141,6 +145,8 @@ class EndToEnd:
                 lr=config.lr,
                 weight_decay=config.weight_decay,
                 schedule=config.schedule,
+                freeze=config.freeze,
+                layer_decay=config.layer_decay,
                 recipe=recipe,
             ),
         )

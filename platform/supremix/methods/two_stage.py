@@ -61,6 +61,10 @@ class TwoStageConfig:
         projection_dim: Width of the embedding.
         schedule: Schedule of the learning rate in both stages, see
             `supremix.training.steps.schedule.Schedule`.
+        freeze: Number of the encoder's first stages that keep pretrained weights, in both stages
+            of the training, see `Stage`.
+        layer_decay: Factor of the learning rate from stage to stage of the encoder towards the
+            image, in both stages of the training, see `Stage`.
 
     Raises:
         ConfigError: A value is not legal.
@@ -76,6 +80,8 @@ class TwoStageConfig:
     pretrain_share: float = 0.25
     projection_dim: int = 128
     schedule: str = DEFAULT_SCHEDULE
+    freeze: int = 0
+    layer_decay: float = 1.0
 
     def __post_init__(self) -> None:
         for name, known in (("head", _HEADS), ("finetune_norms", _NORMS)):
@@ -137,6 +143,8 @@ class TwoStage:
             weight_decay=config.weight_decay,
             projection_dim=config.embedding(card),
             schedule=config.schedule,
+            freeze=config.freeze,
+            layer_decay=config.layer_decay,
         )
         return pretrain, _regress(config, epochs - first)
 
@@ -155,4 +163,6 @@ def _regress(config: TwoStageConfig, epochs: int) -> Stage:
         frozen_norms=config.finetune_norms == "frozen",
         weight_decay=config.weight_decay,
         schedule=config.schedule,
+        freeze=config.freeze,
+        layer_decay=config.layer_decay,
     )

@@ -15,9 +15,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from supremix._choices import ENCODERS, NORMS
+from supremix._choices import ENCODER_FAMILIES, NORMS, SHORTCUTS
 from supremix._errors import ModelError, unknown_name
+from supremix.models.networks import FAMILY_WIDTH, NETWORKS, build_network
 from supremix.models.norms import replace_norms
+from supremix.models.own_encoder import import_path, imported
 
 EncoderBuilder = Callable[[int, int], nn.Module]
 """builder(spatial_dims, channels) -> a module that maps (B, C, *shape) to (B, F)."""
@@ -32,64 +34,101 @@ class EncoderSpec:
     """Which encoder to build, and how large.
 
     Args:
-        name: one of `encoder_names()`; only a label when `builder` is given.
-        depth: a multiplier of the family's smallest usual depth (1 gives ResNet-10, half a
+        name: one of `encoder_names()`: a family, or a network by its usual name (resnet50), whose
+            depth is fixed; only a label when `builder` is given.
+        depth: for a family, a multiplier of its smallest usual depth (1 gives ResNet-10, half a
             DenseNet-121, EfficientNet-B0; 2 gives ResNet-18, DenseNet-121), or the number of
             blocks of each stage (resnet, densenet).
-        width: channels after the stem; later stages grow from it as the family prescribes.
+        width: channels after the stem; later stages grow from it as the family prescribes. None
+            gives 16 for a family, and the published width of a network by name.
         norm: "batch", "group" (8 channels or more a group) or "instance".
+        shortcut: of a ResNet, where a stage changes the width: "B", a 1x1 convolution, or "A",
+            subsampling and zeros, without parameters (He 2016), as in MedicalNet's resnet18 and
+            resnet34.
         builder: a callable of the user's own that takes (spatial_dims, channels); it must be
             picklable (defined in a module), and overrides `name`, `depth` and `width`.
     """
 
     name: str = "resnet"
     depth: int | tuple[int, ...] = 1
-    width: int = 16
+    width: int | None = None
     norm: str = "batch"
+    shortcut: str = "B"
     builder: EncoderBuilder | None = None
 
     def __post_init__(self) -> None:
-        if self.builder is None and self.name not in _FAMILIES:
+        if self.builder is None and self.name not in NETWORKS:
             raise UnknownEncoderError(unknown_name("encoder", self.name, encoder_names()))
         if self.norm not in NORMS:
             raise UnknownEncoderError(unknown_name("norm", self.norm, NORMS))
+        if self.shortcut not in SHORTCUTS:
+            raise UnknownEncoderError(unknown_name("shortcut", self.shortcut, SHORTCUTS))
+        if self.width is None:
+            width = FAMILY_WIDTH if self.builder else NETWORKS[self.name].width
+            object.__setattr__(self, "width", width)
         depths = (self.depth,) if isinstance(self.depth, int) else tuple(self.depth)
-        if not depths or min(depths) < 1 or self.width < 1:
+        if not depths or min(depths) < 1 or self.channels < 1:
             raise ModelError(
                 "an encoder's depth and width must be positive whole numbers, found "
                 f"depth={self.depth!r}, width={self.width!r}"
             )
+        if self.builder is None:
+            self._check_fits_name()
+
+    def _check_fits_name(self) -> None:
+        family = NETWORKS[self.name].family
+        if self.name != family and self.depth != 1:
+            raise ModelError(
+                f"{self.name} has its depth in its name, found depth={self.depth!r} as well; leave "
+                f"depth out, or take the family (encoder={family!r})"
+            )
+        if self.shortcut != "B" and family != "resnet":
+            raise ModelError(
+                f"only a ResNet has a shortcut to choose, found shortcut={self.shortcut!r} with "
+                f"{self.name}; leave shortcut out"
+            )
+
+    @property
+    def channels(self) -> int:
+        """The width as a number."""
+        return self.width or 0
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; a builder is code and is left out, its place marked."""
+        """Plain values for JSON; a builder is code, and stands there by its import path."""
         plain = asdict(self)
-        plain["builder"] = None if self.builder is None else getattr(self.builder, "__name__", "?")
+        plain["builder"] = None if self.builder is None else import_path(self.builder)
         return plain
 
     @classmethod
     def from_dict(
         cls, plain: dict[str, Any], *, builder: EncoderBuilder | None = None
     ) -> EncoderSpec:
-        """The inverse of `to_dict`; the builder, which is code, has to be handed in."""
-        named = plain.get("builder")
-        if named is not None and builder is None:
-            raise ModelError(
-                f"this encoder was built by a callable named {named!r}, which a file does not "
-                "hold; pass the same callable as builder="
-            )
+        """The inverse of `to_dict`.
+
+        Args:
+            plain: What `to_dict` returned.
+            builder: The builder of an encoder of the user's own; None imports it by its path.
+
+        Raises:
+            ModelError: It cannot be imported.
+        """
+        path = plain.get("builder")
+        if path is not None and builder is None:
+            builder = imported(path)
         depth = plain["depth"]
         return cls(
             name=plain["name"],
             depth=depth if isinstance(depth, int) else tuple(depth),
             width=plain["width"],
             norm=plain["norm"],
+            shortcut=plain["shortcut"],
             builder=builder,
         )
 
 
 def encoder_names() -> tuple[str, ...]:
     """The names `EncoderSpec` knows."""
-    return tuple(sorted(_FAMILIES))
+    return tuple(sorted(NETWORKS))
 
 
 def import_encoders() -> None:
@@ -98,7 +137,7 @@ def import_encoders() -> None:
     The import leaves frames behind that are never freed, with all that is local to their callers.
     So a process that frees its trainings imports before the first of them.
     """
-    for name in ENCODERS:
+    for name in ENCODER_FAMILIES:
         importlib.import_module(f"monai.networks.nets.{name}")
 
 
@@ -120,7 +159,15 @@ def build_encoder(spec: EncoderSpec, spatial_dims: int, channels: int) -> nn.Mod
                 f"features (B, F), it returned {type(module).__name__}"
             )
         return module
-    return replace_norms(_FAMILIES[spec.name](spec, spatial_dims, channels), spec.norm)
+    network = build_network(
+        spec.name,
+        depth=spec.depth,
+        width=spec.channels,
+        shortcut=spec.shortcut,
+        spatial_dims=spatial_dims,
+        channels=channels,
+    )
+    return replace_norms(network, spec.norm)
 
 
 def feature_width(encoder: nn.Module, channels: int, shape: Sequence[int]) -> int:
@@ -136,79 +183,3 @@ def feature_width(encoder: nn.Module, channels: int, shape: Sequence[int]) -> in
             f"{tuple(features.shape)} for one image; flatten or pool its output"
         )
     return int(features.shape[1])
-
-
-def _resnet(spec: EncoderSpec, spatial_dims: int, channels: int) -> nn.Module:
-    """He 2016, basic blocks, a 7-wide stem of stride 2, widths w, 2w, 4w, 8w."""
-    nets: Any = importlib.import_module("monai.networks.nets.resnet")
-    return nets.ResNet(
-        block="basic",
-        layers=_blocks(spec, (1, 1, 1, 1)),
-        block_inplanes=[spec.width * 2**stage for stage in range(4)],
-        spatial_dims=spatial_dims,
-        n_input_channels=channels,
-        conv1_t_size=7,
-        conv1_t_stride=2,
-        feed_forward=False,
-    )
-
-
-def _densenet(spec: EncoderSpec, spatial_dims: int, channels: int) -> nn.Module:
-    """Huang 2017; the growth rate is half the width, as in DenseNet-121 (width 64, growth 32)."""
-    nets: Any = importlib.import_module("monai.networks.nets.densenet")
-    net = nets.DenseNet(
-        spatial_dims=spatial_dims,
-        in_channels=channels,
-        out_channels=1,
-        init_features=spec.width,
-        growth_rate=max(spec.width // 2, 1),
-        block_config=_blocks(spec, (3, 6, 12, 8)),
-    )
-    net.class_layers.out = nn.Identity()
-    return net
-
-
-def _efficientnet(spec: EncoderSpec, spatial_dims: int, channels: int) -> nn.Module:
-    """Tan 2019; B0 has width 32 and depth 1. Dropout is off: it would differ between workers."""
-    if not isinstance(spec.depth, int):
-        raise ModelError(
-            f"efficientnet takes one depth, a multiplier such as 1, found {spec.depth!r}"
-        )
-    nets: Any = importlib.import_module("monai.networks.nets.efficientnet")
-    net = nets.EfficientNet(
-        _EFFICIENTNET_B0,
-        spatial_dims=spatial_dims,
-        in_channels=channels,
-        num_classes=1,
-        width_coefficient=spec.width / 32,
-        depth_coefficient=float(spec.depth),
-        dropout_rate=0.0,
-        drop_connect_rate=0.0,
-    )
-    net.set_submodule("_fc", nn.Identity())
-    return net
-
-
-_EFFICIENTNET_B0 = [
-    "r1_k3_s11_e1_i32_o16_se0.25",
-    "r2_k3_s22_e6_i16_o24_se0.25",
-    "r2_k5_s22_e6_i24_o40_se0.25",
-    "r3_k3_s22_e6_i40_o80_se0.25",
-    "r3_k5_s11_e6_i80_o112_se0.25",
-    "r4_k5_s22_e6_i112_o192_se0.25",
-    "r1_k3_s11_e6_i192_o320_se0.25",
-]
-_FAMILIES: dict[str, Callable[[EncoderSpec, int, int], nn.Module]] = dict(
-    zip(ENCODERS, (_resnet, _densenet, _efficientnet), strict=True)
-)
-
-
-def _blocks(spec: EncoderSpec, base: tuple[int, ...]) -> list[int]:
-    if isinstance(spec.depth, int):
-        return [blocks * spec.depth for blocks in base]
-    if len(spec.depth) != len(base):
-        raise ModelError(
-            f"{spec.name} has {len(base)} stages, so depth is one number or {len(base)} of them, "
-            f"found {spec.depth!r}"
-        )
-    return list(spec.depth)

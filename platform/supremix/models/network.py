@@ -12,6 +12,7 @@ from supremix._errors import ModelError
 from supremix.models.encoders import EncoderSpec, build_encoder, feature_width
 from supremix.models.heads import BinnedHead, ProjectionHead, RegressionHead
 from supremix.models.norms import norms_of
+from supremix.models.stages import encoder_stages, stage_of
 
 FUSIONS = ("concat", "mlp", "film")
 
@@ -59,6 +60,8 @@ class Network(nn.Module):
             None if projection_dim is None else ProjectionHead(self.width, projection_dim)
         )
         self._frozen_norms = False
+        self._frozen_modules: list[str] = []
+        self._frozen: list[nn.Parameter] = []
         self.head = RegressionHead(self.width) if bins is None else BinnedHead(self.width, bins)
 
     def features(self, images: Tensor, covariates: Tensor) -> Tensor:
@@ -93,18 +96,32 @@ class Network(nn.Module):
             return self.features(images, covariates)
         return self.project(images, covariates) if project else self.regress(images, covariates)
 
-    def train_for(self, *, project: bool, regress: bool, frozen_norms: bool = False) -> None:
+    def train_for(
+        self, *, project: bool, regress: bool, frozen_norms: bool = False, freeze: int = 0
+    ) -> None:
         """Let gradients reach the encoder, and only those heads that take part in a training.
 
         With `frozen_norms` the encoder's normalisations keep their affine parameters, and running
-        statistics where they have some, by which they then normalise in training too.
+        statistics where they have some, by which they then normalise in training too. The first
+        `freeze` stages of the encoder stay as they are, and in evaluation.
         """
         self.head.requires_grad_(regress)
         if self.projection is not None:
             self.projection.requires_grad_(project)
         self._frozen_norms = frozen_norms
+        for parameter in self._frozen:
+            parameter.requires_grad_(True)
         for norm in norms_of(self.encoder):
             norm.requires_grad_(not frozen_norms)
+        stages = encoder_stages(self.encoder)
+        self._frozen_modules = [name for stage in stages[:freeze] for name in stage]
+        self._frozen = [
+            parameter
+            for name, parameter in self.encoder.named_parameters()
+            if (stage_of(name, stages) or 0) < freeze and parameter.requires_grad
+        ]
+        for parameter in self._frozen:
+            parameter.requires_grad_(False)
 
     def train(self, mode: bool = True) -> Self:
         """Change between training and evaluation; frozen normalisations stay in evaluation."""
@@ -112,6 +129,8 @@ class Network(nn.Module):
         if self._frozen_norms:
             for norm in norms_of(self.encoder):
                 norm.eval()
+        for name in self._frozen_modules:
+            self.encoder.get_submodule(name).eval()
         return self
 
 

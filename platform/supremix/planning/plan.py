@@ -29,7 +29,13 @@ from supremix.planning.study_plan import (
 )
 from supremix.progress.progress import Listener, Progress, silent
 from supremix.runs.folder import RunFolder
-from supremix.search.prepare import Resources, check_budget, find_resources, prepare_search
+from supremix.search.prepare import (
+    Resources,
+    check_budget,
+    check_pretrained,
+    find_resources,
+    prepare_search,
+)
 from supremix.search.request.keywords import SearchKeywords
 from supremix.search.request.python import takes_options
 from supremix.search.search import Search
@@ -112,6 +118,8 @@ def plan(
         USER_ERRORS: The search could not be carried out at all.
     """
     specs = [fold_specs(one)[0] for one in _specs(dataset, source, method, objective, options)]
+    for spec in specs:
+        check_pretrained(spec)
     with (
         ray_runtime(specs[0].address, wheel=specs[0].wheel),
         tempfile.TemporaryDirectory(prefix="supremix-") as scratch,

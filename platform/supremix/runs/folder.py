@@ -164,16 +164,27 @@ class RunFolder:
         Raises:
             TaskError: There is no model.
         """
-
-        def copy() -> None:
-            # The description last: a folder with one has its weights.
-            for name in (WEIGHTS, DESCRIPTION):
-                write_bytes(self.pretrained / name, read_bytes(model / name))
-
         if not self.has_pretrained():
             Initial.read(model)
-            with_retries(copy, str(self.pretrained))
+            both = (WEIGHTS, DESCRIPTION)
+            self.keep_weights(
+                with_retries(lambda: {n: read_bytes(model / n) for n in both}, str(model))
+            )
         return str(self.pretrained)
+
+    def keep_weights(self, files: Mapping[str, bytes]) -> None:
+        """Write the two files of the model that trials start from.
+
+        Args:
+            files: Their contents by name.
+        """
+
+        def write() -> None:
+            # The description last: a folder with one has its weights.
+            for name in (WEIGHTS, DESCRIPTION):
+                write_bytes(self.pretrained / name, files[name])
+
+        with_retries(write, str(self.pretrained))
 
     def sweep(self, keep: set[str], *, wait: bool = False) -> None:
         """Delete the checkpoints of trials that need none any more, and what is left of drafts.

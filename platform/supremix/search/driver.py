@@ -14,7 +14,12 @@ from supremix.errors import SearchFailedError
 from supremix.progress.progress import Listener, Progress, messages
 from supremix.runs.folder import RunFolder
 from supremix.search.final_evaluation import evaluate_all, write_tables
-from supremix.search.prepare import find_resources, kept_identity, prepare_search
+from supremix.search.prepare import (
+    check_pretrained,
+    find_resources,
+    kept_identity,
+    prepare_search,
+)
 from supremix.search.prolonging import as_prolonged, prolong
 from supremix.search.session import SearchSession
 from supremix.search.settling import settle_lengths
@@ -40,6 +45,7 @@ def run_search(
         SearchFailedError: Every trial failed, or none was finished within the budget.
         SearchInterrupted: Ctrl-C or SIGTERM; the search can be resumed.
     """
+    check_pretrained(spec, run)
     name = spec.resolve_dataset().card.name
     with shared_session(run.path, (), spec, name, listen) as session:
         tell = session.listen

@@ -13,16 +13,20 @@ from upath import UPath
 import supremix_datasets
 from supremix.cluster import WorkerGroupPlan, cluster_nodes, plan_worker_groups, ray_map
 from supremix.errors import SpecError
+from supremix.models.own_encoder import cannot_be_imported
 from supremix.progress.progress import Listener, Progress, Steps
 from supremix.runs.folder import RunFolder, describe_environment, read_json, write_json_once
+from supremix.runs.initial_weights import check_unchanged, keep_initial
 from supremix.search.length import TrainedImages, choose_epochs, kept_epochs
 from supremix.search.spec import SearchSpec, numbers_of
 from supremix.storage.retry import storage_errors
-from supremix.training import Initial, Task, fitted, model_folder, preflight
+from supremix.training import Initial, Task, fitted, preflight
+from supremix.training.artifacts.foreign_weights import keys_in_words
 from supremix.training.length import Length
 from supremix.training.steps.gradient_cache import cuts
 from supremix.tuning.study.budget import Budget
 from supremix_datasets import Store
+from supremix_datasets.cards.card import Card
 from supremix_spaces import Space
 
 
@@ -238,8 +242,12 @@ def prepare_search(
     """
     plan, store, splits = resources.plan, resources.store, resources.splits
     task = make_task(spec, store, plan)
-    if spec.pretrained is not None:
-        task = dataclasses.replace(task, pretrained=_initial(spec.pretrained, spec, run, store))
+    initial = _initial(spec, run, store.card, listen)
+    if initial is not None:
+        task = dataclasses.replace(task, pretrained=str(initial.folder))
+    problem = None if task.encoder.builder is None else cannot_be_imported(task.encoder.builder)
+    if problem is not None:
+        listen(Progress(message=problem, warning=True))
     fit, card = fitted(task, store, splits), store.card
     space = kept_space(run)
     if space is None:
@@ -269,7 +277,7 @@ def prepare_search(
     for config in (*_checked_configs(space), *spec.starting_points(space)):
         preflight(prepared.task, config, workers=plan.workers)
     check_budget(spec.budget(), plan)
-    _describe(run, resources, len(fit))
+    _describe(run, resources, len(fit), initial)
     keep_space(run, space)
     return prepared
 
@@ -297,16 +305,37 @@ def _reference(train_labels: Any, val_labels: Any) -> float:
     return float(np.abs(val_labels - np.median(train_labels)).mean())
 
 
-def _initial(pretrained: str, spec: SearchSpec, run: RunFolder, store: Store) -> str:
-    """The run's own copy of the model that trials start from, once it is known to fit."""
-    model = model_folder(pretrained)
-    if not run.has_pretrained():
-        # The original is looked at, so that a refusal names what the user named.
-        Initial.read(model).check(spec.encoder_spec(), store.card)
-    return run.keep_pretrained(model)
+def check_pretrained(spec: SearchSpec, run: RunFolder | None = None) -> None:
+    """Check that the weights that trials start from fit, before a cluster is started.
+
+    Args:
+        spec: Specification of the search.
+        run: Its folder, which gets a copy; None for none.
+
+    Raises:
+        TaskError: They cannot be read, or do not fit; the message says what to do.
+    """
+    if spec.pretrained is not None:
+        card, encoder = spec.resolve_dataset().card, spec.encoder_spec()
+        keep_initial(run, spec.pretrained, encoder, card, least=spec.min_matched)
 
 
-def _describe(run: RunFolder, resources: Resources, labelled: int) -> None:
+def _initial(spec: SearchSpec, run: RunFolder, card: Card, listen: Listener) -> Initial | None:
+    """The run's own copy of the weights that trials start from, once they are known to fit."""
+    if spec.pretrained is None:
+        return None
+    keep_initial(run, spec.pretrained, spec.encoder_spec(), card, least=spec.min_matched)
+    initial = Initial.read(run.pretrained)
+    with storage_errors(str(run.environment)):
+        begun = run.environment.is_file()
+    noted = read_json(run.environment).get("pretrained") if begun else None
+    check_unchanged(initial, None if noted is None else noted["weights"])
+    if initial.keys is not None:
+        listen(Progress(message=keys_in_words(initial.keys)))
+    return initial
+
+
+def _describe(run: RunFolder, resources: Resources, labelled: int, initial: Initial | None) -> None:
     store, splits = resources.store, resources.splits
     counts = {name: int((splits == name).sum()) for name in ("train", "val", "test")}
     content = describe_environment(
@@ -319,6 +348,7 @@ def _describe(run: RunFolder, resources: Resources, labelled: int) -> None:
         images=counts,
         labelled=labelled,
         excluded=len(store.quarantine),
+        pretrained=None if initial is None else initial.facts(),
     )
     write_json_once(run.environment, content)
 

@@ -28,6 +28,7 @@ from supremix.tuning.study.config import StudyConfig
 from supremix_datasets import Dataset, Fold
 from supremix_datasets.cache import cache_folder
 from supremix_spaces import (
+    TRANSFER,
     Fixed,
     Parameter,
     Space,
@@ -248,7 +249,8 @@ class SearchSpec(Request):
             return self.encoder
         named = isinstance(self.encoder, str)
         builder = None if isinstance(self.encoder, str) else self.encoder
-        values = {"width": self.width, "depth": self.depth, "norm": self.norm}
+        names = ("width", "depth", "norm", "shortcut")
+        values = {name: getattr(self, name) for name in names}
         given: dict[str, Any] = {name: v for name, v in values.items() if v is not None}
         name = str(self.encoder) if named else "custom"
         return EncoderSpec(name=name, builder=builder, **given)
@@ -280,10 +282,18 @@ class SearchSpec(Request):
             space = self.space
         else:
             sizes = {"window": window, "label_bin": label_bin, "train_size": train_size}
-            space = _preset(method, sizes, label_scale=label_scale, volumes=volumes)
+            more = {"volumes": volumes, "pretrained": self.pretrained is not None}
+            space = _preset(method, sizes, label_scale=label_scale, **more)
             if self.space is not None:
                 space = space.merged(self._meant(load_parameters(self.space), known))
-        space = space.merged(self._meant(parse_overrides(self.overrides), known))
+        overrides = self._meant(parse_overrides(self.overrides), known)
+        idle = [name for name in TRANSFER if name in overrides and name not in space]
+        if idle and self.pretrained is None:
+            raise SpecError(
+                f"{' and '.join(idle)} would keep pretrained weights, and the encoder starts from "
+                "random ones. Give pretrained (--pretrained RUN or FILE), or leave it out."
+            )
+        space = space.merged(overrides)
         space.check_names(known, owner=f"method {method.name}")
         _check_batch(space, train_size)
         return space

@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
 
 from supremix._errors import BatchTooLargeError, ConfigError
 from supremix.methods.base import Stage
 from supremix.methods.registry import get_method, make_config
 from supremix.models import EncoderSpec, build_encoder
+from supremix.models.stages import encoder_stages
 from supremix.training.artifacts.pretrained import Initial
 from supremix.training.data.trial_data import TrialData
 from supremix.training.length import steps_of
@@ -45,6 +47,7 @@ def preflight(task: Task, config: Mapping[str, Any], *, workers: int = 1) -> int
     check_chunk(task, stages)
     if task.compile:
         check_compile(task.encoder, workers)
+    check_freezing(stages, task, data.card)
     if task.pretrained is not None:
         Initial.read(task.pretrained).check(task.encoder, data.card)
     if task.eval_split is not None:
@@ -95,10 +98,37 @@ def check_batches(
             )
 
 
+def check_freezing(stages: Sequence[Stage], task: Task, card: Card) -> None:
+    """Check that what is frozen or learns slower is pretrained, and that there is as much of it.
+
+    Raises:
+        ConfigError: Nothing is pretrained, or the encoder has fewer stages.
+    """
+    freeze = max(stage.freeze for stage in stages)
+    decay = min(stage.layer_decay for stage in stages)
+    if task.pretrained is None and (freeze or decay < 1):
+        raise ConfigError(
+            f"freeze={freeze} and layer_decay={decay:g} keep pretrained weights, and the encoder "
+            "starts from random ones; give pretrained (--pretrained), or leave them out"
+        )
+    if not freeze:
+        return
+    number = len(encoder_stages(_built(task.encoder, card)))
+    if freeze > number:
+        raise ConfigError(
+            f"freeze={freeze} is more than the {number} stages of the encoder, its stem included; "
+            f"take at most {number}"
+        )
+
+
+def _built(encoder: EncoderSpec, card: Card) -> nn.Module:
+    """An encoder to look at, built without a change of the random state."""
+    with torch.random.fork_rng(devices=[]):
+        return build_encoder(encoder, len(card.shape), card.channels)
+
+
 def _normalises_batches(encoder: EncoderSpec, card: Card) -> bool:
     """Whether an encoder has batch normalisation; one of the user's own is built to find out."""
     if encoder.builder is None:
         return encoder.norm == "batch"
-    with torch.random.fork_rng(devices=[]):
-        built = build_encoder(encoder, len(card.shape), card.channels)
-    return any(isinstance(module, _BatchNorm) for module in built.modules())
+    return any(isinstance(module, _BatchNorm) for module in _built(encoder, card).modules())

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from supremix_spaces.parameters.parameters import Choice, Float, Parameter
+from supremix_spaces.parameters.parameters import Choice, Float, Int, Parameter
 from supremix_spaces.space import Space
 
 BATCH_SIZES = (2, 4, 8, 16, 32, 64, 128)
@@ -23,6 +23,7 @@ class DatasetFacts:
         label_scale: Distance of labels that counts as one.
         train_size: Number of training samples, at least 2.
         volumes: Whether the images have three axes, volumes or videos.
+        pretrained: Whether the encoder starts from pretrained weights.
     """
 
     window: float
@@ -30,6 +31,7 @@ class DatasetFacts:
     label_scale: float
     train_size: int
     volumes: bool = False
+    pretrained: bool = False
 
     @property
     def unit(self) -> float:
@@ -43,12 +45,19 @@ Preset = Callable[[DatasetFacts], Space]
 Parameters = Mapping[str, Parameter | Callable[[DatasetFacts], Parameter]]
 """Parameters by name; a function where one follows from the dataset."""
 
+TRANSFER: Parameters = {
+    "freeze": Int(0, 3, default=0),
+    "layer_decay": Float(0.5, 1.0, default=1.0),
+}
+"""The parameters of a training that starts from pretrained weights; the first point has neither."""
+
 
 def preset(*groups: Parameters) -> Preset:
     """A preset from groups of parameters, in the order in which they are drawn."""
 
     def space(facts: DatasetFacts) -> Space:
-        named = [item for group in groups for item in group.items()]
+        every = (*groups, TRANSFER) if facts.pretrained else groups
+        named = [item for group in every for item in group.items()]
         return Space({name: p(facts) if callable(p) else p for name, p in named})
 
     return space

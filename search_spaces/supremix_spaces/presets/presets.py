@@ -22,6 +22,7 @@ def space_for(
     train_size: int,
     label_scale: float | None = None,
     volumes: bool = False,
+    pretrained: bool = False,
 ) -> Space:
     """Return the preset space of a method for one dataset.
 
@@ -36,6 +37,8 @@ def space_for(
             unit, above 0; None takes the label bin.
         volumes: Whether the images have three axes, volumes or videos, which want lower
             learning rates.
+        pretrained: Whether the encoder starts from pretrained weights, so that its first stages
+            can be frozen or learn slower.
 
     Raises:
         UnknownSpaceError: when there is no such method.
@@ -64,6 +67,7 @@ def space_for(
         label_scale=label_scale or label_bin or window / 5,
         train_size=train_size,
         volumes=volumes,
+        pretrained=pretrained,
     )
     return _PRESETS[method](facts)
 

@@ -61,7 +61,9 @@ class SearchKeywords(TrainingKeywords, total=False):
     confirm_seeds: int
     test: bool
     test_seeds: int
+    shortcut: str | None
     pretrained: str | Path | None
+    min_matched: float
     chunk: int | None
     deterministic: bool
     compile: bool

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import importlib
-from dataclasses import fields
+from functools import reduce
 from typing import Any
 
-from supremix.errors import SpecError
+from supremix.errors import ModelError, SpecError
 from supremix.models import EncoderSpec
+from supremix.models.own_encoder import import_path
 from supremix_spaces import Space
 
 
 def plain(value: Any) -> Any:
-    """An argument's value for JSON: spaces and named encoders in full, other objects by name.
+    """An argument's value for JSON: spaces and encoders in full, objects by their import path.
 
     Args:
         value: Value of an argument of `SearchSpec`.
@@ -23,14 +24,9 @@ def plain(value: Any) -> Any:
         return [plain(item) for item in value]
     if isinstance(value, Space):
         return {"space": value.to_dict()}
-    if isinstance(value, EncoderSpec) and value.builder is None:
-        return {"encoder": {f.name: plain(getattr(value, f.name)) for f in fields(value)}}
-    return {"object": _import_path(value)}
-
-
-def _import_path(value: Any) -> str:
-    name = getattr(value, "__qualname__", None) or repr(value)
-    return f"{getattr(value, '__module__', '?')}:{name}"
+    if isinstance(value, EncoderSpec):
+        return {"encoder": {name: plain(one) for name, one in value.to_dict().items()}}
+    return {"object": import_path(value)}
 
 
 def restored(name: str, value: Any) -> Any:
@@ -50,16 +46,23 @@ def restored(name: str, value: Any) -> Any:
     if "space" in value:
         return Space.from_dict(value["space"])
     if "encoder" in value:
-        return EncoderSpec(**{k: v for k, v in value["encoder"].items() if k != "builder"})
+        try:
+            return EncoderSpec.from_dict(value["encoder"])
+        except ModelError as error:
+            raise _not_imported(name, value["encoder"].get("builder")) from error
     return _imported(name, value["object"])
 
 
 def _imported(name: str, path: str) -> Any:
     module, _, attribute = path.partition(":")
     try:
-        return getattr(importlib.import_module(module), attribute)
+        return reduce(getattr, attribute.split("."), importlib.import_module(module))
     except (ImportError, AttributeError, ValueError) as error:
-        raise SpecError(
-            f"the run was started with an object of your own as {name} ({path}), which cannot be "
-            f"imported here. Give it again: Search.resume(run, {name}=…), or Search.from_file."
-        ) from error
+        raise _not_imported(name, path) from error
+
+
+def _not_imported(name: str, path: str) -> SpecError:
+    return SpecError(
+        f"the run was started with an object of your own as {name} ({path}), which cannot be "
+        f"imported here. Give it again: Search.resume(run, {name}=…), or Search.from_file."
+    )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from supremix._choices import ENCODERS, NORMS, PRECISIONS
+from supremix._choices import ENCODERS, NORMS, PRECISIONS, SHORTCUTS
 from supremix.search.request.option import MODEL, SEARCHES, TRAINING, TRAININGS, option
 
 if TYPE_CHECKING:
@@ -23,24 +23,42 @@ class TrainingOptions:
 
     encoder: str | EncoderSpec | Callable[..., Any] = _model(
         "resnet",
-        help="Encoder, a network of MONAI; in Python also an `EncoderSpec` or a callable "
-        "(spatial_dims, channels) -> nn.Module.",
+        help="Encoder, a network of MONAI: a family, small by default, or a network by its usual "
+        "name; in Python also an `EncoderSpec` or a callable (spatial_dims, channels) -> "
+        "nn.Module.",
         choices=ENCODERS,
     )
     width: int | None = _model(
-        help="Channels after the encoder's first layer; by default 16.", least=1
+        help="Channels after the encoder's first layer; by default 16, and the published number "
+        "of a network by its usual name.",
+        least=1,
     )
     depth: int | None = _model(
-        help="Depth of the encoder, as a multiple of the smallest of its family; by default 1.",
+        help="Depth of an encoder named by its family, as a multiple of the smallest; by default "
+        "1.",
         least=1,
     )
     norm: str | None = _model(help="Normalisation of the encoder; by default batch.", choices=NORMS)
+    shortcut: str | None = _model(
+        help="Shortcuts of a resnet where its width changes: B is a convolution, A has no "
+        "parameters, as in MedicalNet's resnet18 and resnet34; by default B.",
+        choices=SHORTCUTS,
+    )
     pretrained: str | None = _model(
-        help="Run folder or model folder of an earlier search, of any dataset, whose encoder the "
-        "trials start from; it has the same encoder, width, depth, image dimensions and channels.",
-        metavar="FOLDER",
+        help="Weights that the encoder of the trials starts from: the run folder or model folder "
+        "of an earlier search, of any dataset, or a file of others (.safetensors, .pt, .pth, "
+        ".bin, .tar) with the weights of such an encoder, from which no code is run.",
+        metavar="FOLDER|FILE",
         commands=SEARCHES,
         address=True,
+    )
+    min_matched: float = _model(
+        0.5,
+        help="Least share of the encoder's parameters that a file given as `pretrained` has to "
+        "have.",
+        commands=SEARCHES,
+        above=0,
+        most=1,
     )
     precision: str = _training(
         "auto",

@@ -1,4 +1,4 @@
-"""Transfer: a trial whose encoder starts from that of a trained model, of another dataset say."""
+"""Transfer: a trial whose encoder starts from that of a trained model, or from others' weights."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from supremix.storage.retry import failures
 from supremix.training.artifacts.format import DESCRIPTION, FORMAT, WEIGHTS
 from supremix_datasets.cards.card import Card
 
-_PREFIX = "encoder."
+ENCODER = "encoder."
+"""Beginning of the names of the encoder's tensors in the file of a model."""
 
 
 def model_folder(folder: Address) -> UPath:
@@ -46,7 +47,7 @@ def read_description(folder: UPath) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Initial:
-    """The encoder of an exported model.
+    """The encoder of an exported model, or what a file of weights has of one.
 
     Attributes:
         folder: Folder of the model.
@@ -55,6 +56,8 @@ class Initial:
         channels: Channels of its images.
         dataset: Dataset that the model was trained on.
         digest: SHA-256 of its weights' file.
+        keys: Where they are of a file of others, its names that fitted and those that did not, see
+            `foreign_weights`; None for a model of ours, which has all.
     """
 
     folder: UPath
@@ -63,6 +66,7 @@ class Initial:
     channels: int
     dataset: str
     digest: str
+    keys: dict[str, Any] | None = None
 
     @classmethod
     def read(cls, folder: Address) -> Initial:
@@ -78,7 +82,8 @@ class Initial:
         except (ValueError, *failures()) as error:
             raise TaskError(
                 f"no model to start from in {str(path)!r}: expected {DESCRIPTION} and {WEIGHTS} "
-                f"there ({error}); name the run folder of a concluded search, or a model's folder"
+                f"there ({error}); name the run folder of a concluded search, a model's "
+                "folder, or a file of weights (.safetensors, .pt, .pth, .bin, .tar)"
             ) from error
         card = description["card"]
         return cls(
@@ -88,7 +93,15 @@ class Initial:
             channels=card["channels"],
             dataset=description.get("dataset", card["name"]),
             digest=digest,
+            keys=description.get("keys"),
         )
+
+    def facts(self) -> dict[str, Any]:
+        """Hash of the weights, their dataset or file, and the names in it, as plain values."""
+        keys = self.keys or {}
+        named = {n: v for n, v in keys.items() if n != "matched"}
+        counted = {"matched": len(keys["matched"])} if keys else {}
+        return {"weights": self.digest, "of": self.dataset, **named, **counted}
 
     def check(self, spec: EncoderSpec, card: Card) -> None:
         """Raise where the encoder is another than a trial's on the card's images would be.
@@ -96,8 +109,8 @@ class Initial:
         Raises:
             TaskError: it is; the message names both.
         """
-        theirs = _words(self.encoder, self.dimensions, self.channels)
-        ours = _words(spec.to_dict(), len(card.shape), card.channels)
+        theirs = encoder_words(self.encoder, self.dimensions, self.channels)
+        ours = encoder_words(spec.to_dict(), len(card.shape), card.channels)
         if theirs != ours:
             raise TaskError(
                 f"the model in {str(self.folder)!r}, of {self.dataset}, has {theirs}; a trial on "
@@ -112,7 +125,10 @@ class Initial:
             ModelError: they do not fit.
         """
         try:
-            encoder.load_state_dict(self._weights())
+            weights = self._weights()
+            if self.keys is not None:
+                weights = {**encoder.state_dict(), **weights}
+            encoder.load_state_dict(weights)
         except (SafetensorError, RuntimeError, *failures()) as error:
             raise ModelError(
                 f"the encoder of the model in {str(self.folder)!r}, of {self.dataset}, does not "
@@ -121,10 +137,10 @@ class Initial:
 
     def _weights(self) -> dict[str, Tensor]:
         found = load(read_bytes(self.folder / WEIGHTS))
-        return {n.removeprefix(_PREFIX): t for n, t in found.items() if n.startswith(_PREFIX)}
+        return {n.removeprefix(ENCODER): t for n, t in found.items() if n.startswith(ENCODER)}
 
 
-def _words(encoder: dict[str, Any], dimensions: int, channels: int) -> str:
+def encoder_words(encoder: dict[str, Any], dimensions: int, channels: int) -> str:
     """An encoder in words that differ where encoders do."""
     depth = encoder["depth"]
     depth = depth if isinstance(depth, int) else list(depth)

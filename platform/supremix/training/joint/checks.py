@@ -13,7 +13,18 @@ from supremix.training.task import Task
 from supremix_datasets.stores.shared import open_shared
 
 _COMMON = ("method", "encoder", "epochs", "seed", "averaging", "precision", "threads", "pretrained")
-_ALIKE = ("name", "objective", "epochs", "lr", "weight_decay", "schedule", "clip", "frozen_norms")
+_ALIKE = (
+    "name",
+    "objective",
+    "epochs",
+    "lr",
+    "weight_decay",
+    "schedule",
+    "clip",
+    "frozen_norms",
+    "freeze",
+    "layer_decay",
+)
 
 
 def check_tasks(tasks: Sequence[Task]) -> list[str]:

@@ -15,7 +15,12 @@ from supremix.training.data.randomness import derive, seeded_generator
 from supremix.training.distributed.collective import Collective
 from supremix.training.steps.ema import Averager
 from supremix.training.steps.precision import Precision
-from supremix.training.steps.schedule import averaged_by_optimizer, build_optimizer, set_rate
+from supremix.training.steps.schedule import (
+    averaged_by_optimizer,
+    build_optimizer,
+    layer_scales,
+    set_rate,
+)
 from supremix.training.steps.stage_trainer import StageTask, StageTrainer, schedule_of
 
 
@@ -55,6 +60,11 @@ class Interleaver:
             lr=self._stage.lr,
             weight_decay=self._stage.weight_decay,
             schedule=self._stage.schedule,
+            scales={
+                parameter: scale
+                for one in tasks
+                for parameter, scale in layer_scales(one.model, self._stage.layer_decay).items()
+            },
         )
         for trainer in self.trainers:
             trainer.optimizer, trainer.scaler = self._optimizer, tasks[0].scaler

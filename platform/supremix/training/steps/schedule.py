@@ -9,7 +9,7 @@ prolonged from where it does not yet depend on its length. docs/schedules.md com
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,8 @@ from torch import nn
 
 from supremix._choices import SCHEDULES as SCHEDULES
 from supremix.methods.base import Stage
+from supremix.models import Network
+from supremix.models.stages import encoder_stages, stage_of
 
 ANYTIME = ("constant", "inverse-sqrt", "schedule-free")
 """The schedules that do not depend on the length of a stage."""
@@ -111,13 +113,30 @@ def _between(start: float, end: float, share: float) -> float:
 
 
 def build_optimizer(
-    module: nn.Module, *, lr: float, weight_decay: float, schedule: str = "one-cycle"
+    module: nn.Module,
+    *,
+    lr: float,
+    weight_decay: float,
+    schedule: str = "one-cycle",
+    scales: Mapping[nn.Parameter, float] | None = None,
 ) -> torch.optim.Optimizer:
-    """AdamW (Loshchilov 2019) without decay on biases and norms, that is on vectors."""
-    trained = [p for p in module.parameters() if p.requires_grad]
+    """AdamW (Loshchilov 2019) without decay on biases and norms, that is on vectors.
+
+    Args:
+        module: The network, of which the parameters with a gradient are trained.
+        lr: Learning rate.
+        weight_decay: Weight decay of the matrices.
+        schedule: Name of the schedule.
+        scales: Factors of the learning rate of single parameters, see `layer_scales`; 1 for others.
+    """
+    trained: dict[float, list[nn.Parameter]] = {1.0: []}
+    for parameter in module.parameters():
+        if parameter.requires_grad:
+            trained.setdefault((scales or {}).get(parameter, 1.0), []).append(parameter)
     groups: list[dict[str, Any]] = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": [p for p in ps if (p.ndim > 1) is matrix], "weight_decay": decay, "scale": scale}
+        for scale, ps in trained.items()
+        for matrix, decay in ((True, weight_decay), (False, 0.0))
     ]
     if schedule == "schedule-free":
         optimizer: Any = AdamWScheduleFree(groups, lr=lr, betas=(_MOMENTUM, _SQUARES))
@@ -128,9 +147,26 @@ def build_optimizer(
 
 
 def set_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """Give every parameter group the same rate."""
+    """Give every parameter group the rate, times the group's own scale."""
     for group in optimizer.param_groups:
-        group["lr"] = lr
+        group["lr"] = lr * group["scale"]
+
+
+def layer_scales(network: Network, decay: float) -> dict[nn.Parameter, float]:
+    """Factors of the learning rate of an encoder's parameters: decay^(S - s) in stage s of S.
+
+    Stages are counted from 0, the stem; heads keep the whole rate (layer-wise decay of the learning
+    rate, Clark et al. 2020, arXiv 2003.10555).
+
+    Args:
+        network: The network.
+        decay: Factor from a stage to the one before it, in (0, 1].
+    """
+    stages = encoder_stages(network.encoder)
+    return {
+        parameter: decay ** (len(stages) - (stage_of(name, stages) or 0))
+        for name, parameter in network.encoder.named_parameters()
+    }
 
 
 @torch.no_grad()

@@ -28,6 +28,7 @@ from supremix.training.steps.schedule import (
     Schedule,
     averaged_by_optimizer,
     build_optimizer,
+    layer_scales,
     set_rate,
 )
 from supremix.training.steps.state import frozen
@@ -90,6 +91,7 @@ class StageTrainer:
             project=stage.projected is not None,
             regress=not self._contrastive,
             frozen_norms=stage.frozen_norms,
+            freeze=stage.freeze,
         )
         self._chunked = (
             ChunkedStep(network, chunk=task.chunk, precision=precision, collective=collective)
@@ -107,7 +109,11 @@ class StageTrainer:
             stage, data, key=key, augment=task.augment, collective=collective, chunk=task.chunk
         )
         self.optimizer = build_optimizer(
-            network, lr=stage.lr, weight_decay=stage.weight_decay, schedule=stage.schedule
+            network,
+            lr=stage.lr,
+            weight_decay=stage.weight_decay,
+            schedule=stage.schedule,
+            scales=layer_scales(network, stage.layer_decay),
         )
         self.scaler = part.scaler
         self._schedule = schedule_of(stage, self.batches.steps, averaging=task.averaging)
