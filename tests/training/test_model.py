@@ -3,11 +3,13 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from discs import pictures_of
+from own_encoder import PooledMean, build_flat
 from torch import nn
 
 from supremix._errors import ModelError
@@ -129,11 +131,27 @@ def build_tiny(spatial_dims: int, channels: int) -> nn.Module:
     return nn.Sequential(nn.Conv2d(channels, 3, 5), nn.AdaptiveAvgPool2d(1), nn.Flatten(1))
 
 
-def test_an_encoder_of_the_users_own_has_to_be_handed_in(task: Task, tmp_path: Path) -> None:
-    own = dataclasses.replace(task, encoder=EncoderSpec(builder=build_tiny))
+@pytest.mark.parametrize("builder", [PooledMean, build_flat])
+def test_an_encoder_of_the_users_own_is_imported_by_its_path(
+    task: Task, tmp_path: Path, builder: Any
+) -> None:
+    own = dataclasses.replace(task, encoder=EncoderSpec(builder=builder))
     TrialRun(own, {}).export(tmp_path)
-    with pytest.raises(ModelError, match="callable named 'build_tiny'"):
+    image = np.random.default_rng(0).uniform(0, 255, (24, 32))
+    found, given = (TrainedModel.load(tmp_path, **more) for more in ({}, {"builder": builder}))
+    assert found.predict(image, pixel_size=1) == given.predict(image, pixel_size=1)
+
+
+def test_an_encoder_that_cannot_be_imported_has_to_be_handed_in(task: Task, tmp_path: Path) -> None:
+    def inside(spatial_dims: int, channels: int) -> nn.Module:
+        return build_tiny(spatial_dims, channels)
+
+    own = dataclasses.replace(task, encoder=EncoderSpec(builder=inside))
+    TrialRun(own, {}).export(tmp_path)
+    with pytest.raises(
+        ModelError, match=r"which cannot be imported here.*given itself, as builder="
+    ):
         TrainedModel.load(tmp_path)
     image = np.random.default_rng(0).uniform(0, 255, (24, 32))
-    model = TrainedModel.load(tmp_path, builder=build_tiny)
+    model = TrainedModel.load(tmp_path, builder=inside)
     assert np.isfinite(model.predict(image, pixel_size=1))

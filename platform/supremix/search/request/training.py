@@ -48,7 +48,7 @@ class TrainingOptions:
         help="Weights that the encoder of the trials starts from: the run folder or model folder "
         "of an earlier search, of any dataset, or a file of others (.safetensors, .pt, .pth, "
         ".bin, .tar) with the weights of such an encoder, from which no code is run.",
-        metavar="FOLDER|FILE",
+        metavar="PATH",
         commands=SEARCHES,
         address=True,
     )

@@ -12,6 +12,7 @@ from safetensors.torch import load
 from torch import Tensor, nn
 from upath import UPath
 
+from supremix._choices import ENCODER_FAMILIES
 from supremix._errors import ModelError, TaskError
 from supremix.models import EncoderSpec
 from supremix.storage.paths import Address, read_bytes, to_path
@@ -142,13 +143,15 @@ class Initial:
 
 def encoder_words(encoder: dict[str, Any], dimensions: int, channels: int) -> str:
     """An encoder in words that differ where encoders do."""
-    depth = encoder["depth"]
-    depth = depth if isinstance(depth, int) else list(depth)
-    builder = encoder.get("builder")
+    depth, builder = encoder["depth"], encoder.get("builder")
+    if encoder["name"] in ENCODER_FAMILIES:  # others have their depth in their name
+        deep = f", depth {depth if isinstance(depth, int) else list(depth)}"
+    else:
+        deep = ""
     kind = (
         f"an encoder built by {builder!r}"
         if builder is not None
-        else f"a {encoder['name']} of width {encoder['width']}, depth {depth}, norm "
-        f"{encoder['norm']}"
+        else f"a {encoder['name']} of width {encoder['width']}{deep}, norm {encoder['norm']}"
+        + (", shortcut A" if encoder.get("shortcut") == "A" else "")
     )
     return f"{kind}, for {dimensions}-D images of {channels} channel{'s' * (channels != 1)}"

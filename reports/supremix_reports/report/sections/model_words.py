@@ -157,15 +157,41 @@ def _encoder(entry: Entry, model: Mapping[str, Any]) -> str:
     spec = as_mapping(model.get("encoder")) or entry.run.spec
     own = spec.get("builder")
     name = str(spec.get("name") or spec.get("encoder") or "")
-    details = [f"{word} {spec[word]}" for word in ("depth", "width") if spec.get(word) is not None]
+    words = ("width",) if any(map(str.isdigit, name)) else ("depth", "width")  # resnet18 says both
+    details = [f"{word} {spec[word]}" for word in words if spec.get(word) is not None]
     details += [f"{spec['norm']} normalisation"] if spec.get("norm") else []
     text = f"of the user's own ({own})" if own else ", ".join([name, *details])
     counts = as_mapping(model.get("parameters"))
     if "encoder" in counts:
         whole = _count(counts.get("network"))
         text += f"; {_count(counts['encoder'])} parameters, {whole} with all heads"
-    start = "the weights of a pretrained encoder" if entry.run.spec.get("pretrained") else None
-    return f"{text}; started from {start or 'random weights'}" if text else ""
+    return f"{text}; started from {_start(entry)}" if text else ""
+
+
+def _start(entry: Entry) -> str:
+    """The weights that the encoder started from."""
+    if not entry.run.spec.get("pretrained"):
+        return "random weights"
+    found = as_mapping(entry.environment.get("pretrained"))
+    if "file" not in found:
+        return f"the encoder of a model of {found['of']}" if "of" in found else "pretrained weights"
+    names = {n: cast("list[str]", found.get(n) or []) for n in ("reshaped", "missing", "unused")}
+    parts = [
+        f"{found.get('matched')} tensors as they are",
+        *(["its first layer summed over its channels"] if names["reshaped"] else []),
+        f"{_some(names['missing'])} missing",
+        f"{_some(names['unused'])} unused",
+    ]
+    share = float(found.get("share") or 0)
+    return (
+        f"the weights in {found['file']} (SHA-256 {str(found.get('sha256'))[:12]}), which has "
+        f"{share:.1%} of its parameters: {', '.join(parts)}"
+    )
+
+
+def _some(names: Sequence[str]) -> str:
+    """The number of some names, and the first of them."""
+    return f"{len(names)} ({', '.join(names[:3])}{', ...' * (len(names) > 3)})" if names else "none"
 
 
 def _count(number: object) -> str:

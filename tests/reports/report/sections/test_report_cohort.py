@@ -160,6 +160,23 @@ def words(data: ReportData) -> dict[str, str]:
     return dict(listing.entries)
 
 
+def test_the_weights_that_an_encoder_started_from_are_named_without_a_path(tmp_path: Path) -> None:
+    def encoder(**pretrained: Any) -> str:
+        told = {"data": {"card": CARD}, "pretrained": {"weights": "ab12", **pretrained}}
+        spec = {"encoder": "resnet18", "pretrained": "/disk/w.pth"}
+        folder = tmp_path / str(len(pretrained))
+        write_cell(folder, patients=20, trials=4, environment=told, spec=spec)
+        return words(read_report_data([str(folder)], split="test"))["Encoder"]
+
+    assert encoder(of="hc18") == "resnet18; started from the encoder of a model of hc18"
+    names = {"reshaped": ["conv1.weight"], "missing": [], "unused": ["fc.weight", "fc.bias"]}
+    assert encoder(of="w.pth", file="w.pth", sha256="0" * 64, share=0.98, matched=99, **names) == (
+        "resnet18; started from the weights in w.pth (SHA-256 000000000000), which has 98.0% of "
+        "its parameters: 99 tensors as they are, its first layer summed over its channels, none "
+        "missing, 2 (fc.weight, fc.bias) unused"
+    )
+
+
 def test_the_model_is_described_from_its_card_and_files(tmp_path: Path) -> None:
     data = run(tmp_path / "run")
     (tmp_path / "run" / "best").mkdir()
@@ -184,6 +201,7 @@ def test_the_model_is_described_from_its_card_and_files(tmp_path: Path) -> None:
         "rotation up to 8°, size 0.91 to 1.10 times, mirrored along axis 1"
     )
     assert "902\u202f640 parameters, 936\u202f437 with all heads" in found["Encoder"]
+    assert found["Encoder"].endswith("; started from random weights")
     assert found["Training"] == (
         "supremix, 4 epochs, 1\u202f234 steps, 56\u202f000 images seen; trial 0, on the training "
         "split"
