@@ -166,7 +166,9 @@ _EFFICIENTNETS: dict[str, tuple[int, tuple[float, float]]] = {
     "efficientnet-b6": (56, (1.8, 2.6)),
     "efficientnet-b7": (64, (2.0, 3.1)),
 }
-_MAKERS = dict(zip(ENCODER_FAMILIES, (_resnet, _densenet, _efficientnet), strict=True))
+_MAKERS: dict[str, Callable[[NamedNetwork, _Size], nn.Module]] = dict(
+    zip(ENCODER_FAMILIES, (_resnet, _densenet, _efficientnet), strict=True)
+)
 
 
 def _network(family: str, *, width: int = 64, **more: Any) -> NamedNetwork:

@@ -26,6 +26,7 @@ class TrainingKeywords(TypedDict, total=False):
     width: int | None
     depth: int | None
     norm: str | None
+    shortcut: str | None
     precision: str
     workers: int
     cpus_per_worker: float | None
@@ -61,7 +62,6 @@ class SearchKeywords(TrainingKeywords, total=False):
     confirm_seeds: int
     test: bool
     test_seeds: int
-    shortcut: str | None
     pretrained: str | Path | None
     min_matched: float
     chunk: int | None
