@@ -24,6 +24,7 @@ from supremix.planning.costs import (
     epoch_seconds,
     exactly,
     stage_seconds,
+    training_seconds,
     trial_seconds,
     whole_trial,
 )
@@ -37,7 +38,10 @@ from supremix.planning.problems import (
     memory_problems,
     planned_workers,
 )
+from supremix.planning.study_plan import CalibratedSearch, StudyPlan, over_folds
+from supremix.search.spec import SearchSpec
 from supremix.training import Solo, Stage, Task, get_method
+from supremix.training.length import Length
 from supremix.tuning.study.budget import Budget
 from supremix_spaces import Choice, Fixed, Float, Int, Space, space_for
 
@@ -361,3 +365,44 @@ def test_a_worker_that_is_measured_holds_one_run_at_a_time(
     measure_module.measure(Solo(), torch.device("cpu"), request)
 
     assert len(known) == 4  # each is trained once more when it is warm
+
+
+def folds_plan(**spec: Any) -> tuple[StudyPlan, list[CalibratedSearch]]:
+    """The plan of one search of 100 s on 2 worker groups, and what it was made of."""
+    numbers = dict.fromkeys(
+        ("start", "store", "checkpoints", "records", "model", "resident", "device", "replicates"), 1
+    )
+    seconds = dict.fromkeys(
+        ("search", "replicate_seconds", "final_seconds", "gpu_hours"), exactly(0.0)
+    )
+    study: Any = StudyPlan(
+        dataset="hc18", method="supremix", trials=4, ends_by="trials", trial=Length(), efforts=(),
+        epochs=exactly(80.0), stages=(), seconds=exactly(100.0), busy=exactly(200.0), **seconds,
+        **numbers,
+    )  # fmt: skip
+    search: Any = SimpleNamespace(
+        spec=SearchSpec(dataset="ukb-t1", **spec), costs=costs(), final_costs=costs(),
+        images={"train": 60, "val": 20},
+    )  # fmt: skip
+    return study, [search]
+
+
+def test_the_plan_of_folds_is_that_of_all_their_searches() -> None:
+    study, searches = folds_plan()
+    assert over_folds(study, searches, worker_groups()) == study
+
+    study, searches = folds_plan(folds=5, repeats=2)
+    found = over_folds(study, searches, worker_groups(gpus=1))
+    assert (found.folds, found.trials) == (10, 4)
+    assert found.seconds.likely == pytest.approx(1000)
+    assert found.gpu_hours.likely == pytest.approx(2000 / 3600)
+    assert found.storage == 10 * study.storage
+
+
+def test_folds_that_are_searched_once_take_one_search_and_two_trainings_each() -> None:
+    study, searches = folds_plan(folds=5, search_once=True, test_seeds=2)
+    found = over_folds(study, searches, worker_groups())
+    training = training_seconds([costs()]).likely
+    others = 4 * training * (1 + 2 * 80 / 60)
+    assert found.busy.likely == pytest.approx(200 + others)
+    assert found.seconds.likely == pytest.approx(100 + others / 2)

@@ -169,7 +169,7 @@ def plan_study(
     parts = [search.trained_images for search in searches]
     found = _estimate(searches, spec.budget(), plan, sharing)
     tests = spec.test_seeds if spec.test else 0
-    final = training_seconds([search.final_costs for search in searches]).times(_growth(searches))
+    final = _final_training(searches)
     final_seconds = final.times(-(-tests // plan.count))
     busy = found.busy + found.replicate_busy + final.times(tests)
     search, replicate_seconds = (
@@ -215,11 +215,11 @@ def over_folds(
     spec = searches[0].spec
     if spec.folds is None:
         return study
-    count, costs = spec.folds * spec.repeats, [search.costs for search in searches]
+    count = spec.folds * spec.repeats
     seconds, busy = study.seconds.times(count), study.busy.times(count)
     if spec.search_once:  # all others train once on training data, and once for each test seed
-        final = training_seconds(costs).times(_growth(searches) * spec.test_seeds)
-        others = (training_seconds(costs) + final).times(count - 1)
+        one = training_seconds([search.costs for search in searches])
+        others = (one + _final_training(searches).times(spec.test_seeds)).times(count - 1)
         seconds, busy = study.seconds + others.times(1 / plan.count), study.busy + others
     return dataclasses.replace(
         study,
@@ -287,6 +287,11 @@ def _estimate(
         seconds=found.seconds.times(slower),
         replicate_seconds=found.replicate_seconds.times(slower),
     )
+
+
+def _final_training(searches: Sequence[CalibratedSearch]) -> Range:
+    """Seconds of one final training, on training and validation data."""
+    return training_seconds([search.final_costs for search in searches]).times(_growth(searches))
 
 
 def _growth(searches: Sequence[CalibratedSearch]) -> float:

@@ -171,15 +171,24 @@ def _spent(run: MethodRun) -> Row:
         schema.SECONDS: float(trials[schema.SECONDS].sum()),
         schema.TRIAL: None if best is None else best[schema.TRIAL],
         schema.SEED: trials[schema.SEED].first(),
-        **_training(trials, None if best is None else best[schema.TRIAL]),
+        **_training(trials, _best_trials(best, run.predictions)),
     }
 
 
-def _training(trials: pl.DataFrame, best: int | None) -> Row:
+def _best_trials(best: Row | None, predictions: pl.DataFrame | None) -> list[int]:
+    """The number of the best trial; of folds that of each."""
+    if best is not None:
+        return [best[schema.TRIAL]]
+    if predictions is None or folds_of(predictions) is None:
+        return []
+    return predictions[schema.TRIAL].unique().to_list()
+
+
+def _training(trials: pl.DataFrame, best: Sequence[int]) -> Row:
     """The length of a whole training with the best hyperparameters, and its mean time."""
-    if best is None:
+    if not best:
         return dict.fromkeys((schema.IMAGES_SEEN, schema.TRAINING_SECONDS))
-    own = trials.filter((pl.col(schema.TRIAL) == best) | (pl.col(schema.REPLICATE_OF) == best))
+    own = trials.filter(pl.col(schema.TRIAL).is_in(best) | pl.col(schema.REPLICATE_OF).is_in(best))
     whole = own.filter(pl.col(schema.IMAGES_SEEN) == pl.col(schema.IMAGES_SEEN).max())
     return {
         schema.IMAGES_SEEN: whole[schema.IMAGES_SEEN].first() if whole.height else None,

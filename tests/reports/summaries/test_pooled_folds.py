@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,10 @@ import pytest
 from supremix_reports import (
     FoldRun,
     LabelDensity,
+    MethodRun,
+    collect,
     compare_methods,
+    comparison_rows,
     config_text,
     folds_table,
     read_table,
@@ -19,6 +23,8 @@ from supremix_reports import (
     write_folds,
     write_table,
 )
+from supremix_reports.report.report import Options, write_report
+from supremix_reports.summaries.folds import NESTED, ONCE
 from supremix_reports.tables.frames import best_trial
 
 PATIENTS, FOLDS = 60, 3
@@ -125,6 +131,12 @@ def test_methods_are_compared_patient_by_patient_out_of_fold(tmp_path: Path) -> 
     worse = tables[1].with_columns(pl.col("prediction") + 5)
     gains = compare_methods(pl.concat([tables[0], worse]), reference="l1")
 
+    runs = [
+        MethodRun.read(str(tmp_path), dataset="d", method=m, run=m, unit="mm", reason=None)
+        for m in ("l1", "other")
+    ]
+    found = comparison_rows(runs)[0]
+    assert (found["folds"], found["trial"], found["images_seen"]) == (FOLDS, None, 8)
     row = gains.row(0, named=True)
     assert (row["significant"], row["note"], row["groups"]) == (True, None, PATIENTS)
     alone = compare_methods(
@@ -132,3 +144,19 @@ def test_methods_are_compared_patient_by_patient_out_of_fold(tmp_path: Path) -> 
         reference="l1",
     )
     assert alone.row(0, named=True)["note"] == "one seed"
+
+
+@pytest.mark.parametrize("once", [False, True])
+def test_the_report_takes_the_folds_as_one_run(once: bool, tmp_path: Path) -> None:
+    spec = {"dataset": "d", "method": "l1", "folds": FOLDS, "search_once": once}
+    folder = pooled(tmp_path / "cv", search_once=once)
+    (folder / "spec.json").write_text(json.dumps(spec))
+    (folder / "folds.json").write_text(json.dumps({"runs": ["0-0", "0-1", "0-2"]}))
+
+    write_report([str(folder)], str(tmp_path / "report"), Options(formats=("md",)))
+    page = (tmp_path / "report" / "report.md").read_text()
+    assert "pooled out of 3 folds" in page
+    assert ONCE in page if once else NESTED in page
+    assert "The folds of l1 on d" in page
+    assert "One seed only" not in page
+    assert [run.name for run in collect(str(folder)).runs] == ["cv"]
