@@ -39,7 +39,7 @@ def assign(
         keep_copies_together: Whether patients who have an image in common are dealt as one; the
             index has a column ``image_hash`` then.
         fold: Fold of a cross-validation, whose images are the test split; the others are dealt to
-            train and val by their shares, whatever their official splits are. None for none.
+            train and val by their shares. Official splits do not count then. None for none.
 
     Returns:
         ``(N,)`` of ``"train"``, ``"val"``, ``"test"``.

@@ -209,7 +209,9 @@ def test_folds_run_in_parallel_and_are_pooled_when_all_are_tested(
     searches: Searches, pooled: list[Any], tmp_path: Path
 ) -> None:
     searches.failing = {"fold-1"}
-    with pytest.raises(SearchFailedError, match=r"no search has a result.*fold-1: all 2 trials"):
+    with pytest.raises(
+        SearchFailedError, match=r"no method has a result in every fold.*fold-1: all 2"
+    ):
         go(crossed(tmp_path / "run"))
     assert pooled == []
     searches.failing = set()

@@ -169,9 +169,11 @@ class GridDriver:
                 while batches and self._search(batches.pop(0), executor):
                     pass
         self._write()
-        if len(self._reasons) == len(self._searches) or self._no_whole():
+        every = len(self._reasons) == len(self._searches)
+        if every or self._no_whole():
+            what = "no search has a result" if every else "no method has a result in every fold"
             causes = "; ".join(f"{name}: {why}" for name, why in self._reasons.items())
-            raise SearchFailedError(f"no search has a result. {causes}")
+            raise SearchFailedError(f"{what}. {causes}")
 
     def _no_whole(self) -> bool:
         """Whether each method lacks a fold, so that nothing is pooled."""
@@ -179,12 +181,12 @@ class GridDriver:
         return bool(wholes) and not any(all(s.is_evaluated for s in own) for own in wholes)
 
     def _warn(self) -> None:
-        """Say once what a cross-validation makes of official splits."""
-        for spec, one in zip(self._grid.specs, self._prepared, strict=False):
-            if spec.folds is not None and one.store.index["split"].count():
-                text = f"{one.store.card.name}: the official split does not count; folds are dealt"
+        """Say what a cross-validation makes of official splits."""
+        stores = {one.store.card.name: one.store for one in self._prepared if self._grid.wholes}
+        for name, store in stores.items():
+            if store.index["split"].count():
+                text = f"{name}: its official split does not count in a cross-validation"
                 self._session.listen(Progress(message=text, warning=True))
-                return
 
     def _batches(self) -> list[list[SearchSession]]:
         """The searches still to run, those that run in parallel in one list."""
@@ -192,9 +194,8 @@ class GridDriver:
         pending = [search for search in every if not search.is_evaluated]
         done = len(every) - len(pending)
         self._session.listen(Progress(message=f"{done} of {len(every)} searches done"))
-        for search in every:
-            if search not in pending:
-                write_tables(search)
+        for search in [one for one in every if one not in pending]:
+            write_tables(self._with_hyperparameters(search) or search)
         if self._grid.sharing == "in turn":
             return [
                 batch for own in self._wholes(pending).values() for batch in self._in_order(own)

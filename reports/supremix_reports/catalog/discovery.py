@@ -165,7 +165,7 @@ def _look(folder: _Folder) -> _Look:
         return _Look(problems=[Problem(folder.label, "folder", reason)])
     whole = next((name for name in (BENCHMARK, COMPARISON, MULTI_DATASET) if name in files), None)
     if whole is None and _is_run(files):
-        # The folds of a cross-validation have ledgers, of which it takes together the tables.
+        # A cross-validation has no ledger of its own: those of its folds are in their folders.
         ledger = FOLDS in files or any(name in files or name in folders for name in _LEDGERS)
         location = RunLocation(
             folder.address, folder.names, folder.label, files, ledger, folder.test_seeds

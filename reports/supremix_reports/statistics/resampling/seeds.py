@@ -136,38 +136,39 @@ def folds_spread(sums: Sums, folds: npt.NDArray[np.int64], measure: Measure) -> 
 
     The measures of folds differ by their models and by their patients. The second part, by a
     one-way analysis of variance of the groups' jackknife pseudo-values, is in the bootstrap over
-    groups already. Half of it is taken off: the variance of few folds is uncertain, and without all
-    of it an interval would cover too little, see docs/statistics.md. What is left is of models that
-    share most of their training data, and so correlate: its variance is not divided by their number
-    alone, but multiplied by 1 / J + n_test / n_train, for J models (Nadeau and Bengio 2003; over
-    repeats Bouckaert and Frank 2004).
+    groups already. Half of it is taken off: the variance of few folds is uncertain, and with all of
+    it taken off an interval would cover too little, see docs/statistics.md. What is left is of
+    models that share most of their training data, and so correlate: its variance is not divided by
+    their number alone, but multiplied by 1 / J + n_test / n_train, for J models (Nadeau and Bengio
+    2003; over repeats Bouckaert and Frank 2004).
 
     Args:
         sums: over samples, by seed and group.
-        folds: (S, G) fold of each group; of repeats, seeds have other folds.
+        folds: (S, G) fold of each group. Seeds with the same folds are of the same repeat, and are
+            averaged first.
         measure: of sums.
     """
-    own = measure(sums.values.sum(axis=1))
-    excesses = [
-        _between_folds(values[count > 0], value, fold[count > 0], measure)
-        for values, count, value, fold in zip(sums.values, sums.counts, own, folds, strict=True)
-    ]
     number = len(np.unique(folds[folds >= 0]))
     if number < 2:
         return NO_SPREAD
-    repeats = len(np.unique(folds, axis=0))
-    shared = 1 / (number * repeats) + 1 / (number - 1)
-    return Spread(float(np.mean(excesses)) * shared, repeats * (number - 1))
+    own, pseudo = measure(sums.values.sum(axis=1)), np.zeros(folds.shape)
+    for seed, inside in enumerate(sums.counts > 0):
+        groups, values = int(inside.sum()), sums.values[seed : seed + 1, inside]
+        pseudo[seed, inside] = _pseudo_values(values, own[seed : seed + 1], groups, measure)[0]
+    repeats, which = np.unique(folds, axis=0, return_inverse=True)
+    excesses = [
+        _between_folds(pseudo[which.ravel() == repeat].mean(axis=0), own_folds)
+        for repeat, own_folds in enumerate(repeats)
+    ]
+    shared = 1 / (number * len(repeats)) + 1 / (number - 1)
+    return Spread(float(np.mean(excesses)) * shared, len(repeats) * (number - 1))
 
 
-def _between_folds(
-    values: Array, own: float, folds: npt.NDArray[np.int64], measure: Measure
-) -> float:
-    """The variance of the folds' measures (values are (G, K)) less half of that by their groups."""
-    groups = len(values)
-    pseudo = _pseudo_values(values[None], np.asarray([own]), groups, measure)[0]
-    parts = [pseudo[folds == fold] for fold in np.unique(folds) if (folds == fold).sum() > 1]
-    if len(parts) < 2:  # a model that predicts one patient cannot be told from the patient
+def _between_folds(pseudo: Array, folds: npt.NDArray[np.int64]) -> float:
+    """The variance of the means of pseudo-values (G,) in folds, less half of that by groups."""
+    numbers, counts = np.unique(folds[folds >= 0], return_counts=True)
+    parts = [pseudo[folds == fold] for fold in numbers[counts > 1]]
+    if len(parts) < 2:  # of one patient a fold, patients and models cannot be separated
         return 0.0
     by_groups = [part.var(ddof=1) / len(part) for part in parts]
     between = np.var([part.mean() for part in parts], ddof=1)
