@@ -10,6 +10,10 @@ from supremix.data import check as check
 from supremix.data import datasets as datasets
 from supremix.data import phantom as phantom
 from supremix.data import prepare as prepare
+from supremix.deployment.export import Export as Export
+from supremix.deployment.export import export as export
+from supremix.explanation.explain import Explanation as Explanation
+from supremix.explanation.explain import explain as explain
 from supremix.external.evaluate import Evaluation as Evaluation
 from supremix.external.evaluate import evaluate as evaluate
 from supremix.joint_training.joint import JointResult as JointResult

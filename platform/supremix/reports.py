@@ -31,6 +31,7 @@ def report(
     title: str | None = None,
     ids: bool = False,
     paths: bool = False,
+    with_images: bool = False,
     formats: Sequence[str] = FORMATS,
     date: str | None = None,
 ) -> WrittenReport:
@@ -48,6 +49,7 @@ def report(
         title: Of the report; None for one made of methods and datasets.
         ids: Whether the worst samples are named. Without, no sample and no patient is.
         paths: Whether paths and addresses are shown whole, not by their last name.
+        with_images: Whether the explanation maps of the runs are shown: pictures of patients.
         formats: What is written: any of ``html``, ``md``, ``tex``, ``png``, ``pdf``.
         date: The day on the report; None for today (UTC).
 
@@ -67,6 +69,7 @@ def report(
         title=title,
         ids=ids,
         paths=paths,
+        with_images=with_images,
         formats=tuple(formats),
         date=date,
     )

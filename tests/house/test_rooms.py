@@ -36,6 +36,8 @@ GROUND_UP = (
     "supremix.search",
     "supremix.data",
     "supremix.external",
+    "supremix.explanation",
+    "supremix.deployment",
     "supremix.joint_training",
     "supremix.benchmark",
     "supremix.planning",

@@ -17,6 +17,7 @@ from supremix.cli.commands.data.check import check
 from supremix.cli.commands.data.datasets import datasets, phantom
 from supremix.cli.commands.data.prepare import prepare
 from supremix.cli.commands.models.evaluate import evaluate
+from supremix.cli.commands.models.export import export
 from supremix.cli.commands.models.predict import predict
 from supremix.cli.commands.monitoring.dashboard import dashboard
 from supremix.cli.commands.monitoring.status import status
@@ -73,6 +74,7 @@ for command in (
     prepare,
     predict,
     evaluate,
+    export,
     datasets,
     phantom,
     status,

@@ -47,6 +47,7 @@ from supremix_reports.report.sections.evidence import (
     predicted_pictures,
     search_section,
 )
+from supremix_reports.report.sections.explanations import explanations_section
 from supremix_reports.report.sections.first_screen import first_section
 from supremix_reports.report.sections.guidelines import guidelines_section
 from supremix_reports.report.sections.methods import methods_section
@@ -70,6 +71,8 @@ class Options:
         title: of the report; None for one made of datasets and methods.
         ids: whether samples are named: the worst cases.
         paths: whether paths and addresses are shown whole.
+        with_images: whether the explanation maps of the runs are shown, which are pictures of
+            patients.
         formats: what is written, of `FORMATS`.
         level: probability that intervals are to cover.
         resamples: number of bootstrap samples of an interval.
@@ -86,6 +89,7 @@ class Options:
     title: str | None = None
     ids: bool = False
     paths: bool = False
+    with_images: bool = False
     formats: tuple[str, ...] = FORMATS
     level: float = LEVEL
     resamples: int = RESAMPLES
@@ -189,6 +193,7 @@ def build_report(
         *differences,
         cohort,
         *evidence,
+        *([explanations_section(data, ids=options.ids)] if options.with_images else []),
         _problems(problems),
         setup_section(data, again=again, paths=options.paths),
         methods_section(
@@ -269,7 +274,12 @@ def _again(addresses: Sequence[str], options: Options) -> str:
     words += ["--split", options.split] if options.split else []
     words += ["--title", shlex.quote(options.title)] if options.title else []
     words += ["--formats", ",".join(options.formats)] if options.formats != FORMATS else []
-    words += [word for word, so in (("--ids", options.ids), ("--paths", options.paths)) if so]
+    switches = (
+        ("--ids", options.ids),
+        ("--paths", options.paths),
+        ("--with-images", options.with_images),
+    )
+    words += [word for word, so in switches if so]
     return " ".join(words)
 
 

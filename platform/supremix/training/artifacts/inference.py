@@ -13,6 +13,7 @@ from torch import Tensor
 from supremix._errors import ModelError
 from supremix.models import Network
 from supremix.models.scaling import CovariateScale, TargetScale
+from supremix.training.artifacts.graph import PredictionGraph
 from supremix.training.artifacts.training_facts import (
     FEATURES,
     IMAGES,
@@ -76,9 +77,9 @@ class Predictor:
                 "where there is a GPU."
             ) from error
         self._device = torch.device(device)
-        self._target = TargetScale(**description["target"])
+        self.target = TargetScale(**description["target"])
         scale = description["covariates"]
-        self._covariates = CovariateScale(mean=tuple(scale["mean"]), std=tuple(scale["std"]))
+        self.covariate_scale = CovariateScale(mean=tuple(scale["mean"]), std=tuple(scale["std"]))
         self._trained_on = set(reference[IMAGES].tolist())
         self._distributions = {
             name: ReferenceDistribution(
@@ -93,15 +94,23 @@ class Predictor:
         """Number of features of an image."""
         return self.network.width
 
+    @property
+    def flip_axes(self) -> tuple[int, ...]:
+        """Spatial axes over whose mirrorings predictions are averaged."""
+        return self.card.augmentation.flip_axes if self.description["flips"] else ()
+
+    def graph(self) -> PredictionGraph:
+        """The model as one module, of normalised images and covariates."""
+        return PredictionGraph(self.network, self.target, self.covariate_scale, self.flip_axes)
+
     def evaluate(self, shown: Sequence[Presented]) -> Predicted:
         """Predict images that are on the card's grid, as `present` gives them; at least one."""
         clips = [self._clips(one.pixels) for one in shown]
         owner = torch.repeat_interleave(
             torch.arange(len(clips)), torch.tensor([len(one) for one in clips])
         )
-        covariates = self._covariates.standardise(np.stack([one.covariates for one in shown]))
+        covariates = self.covariate_scale.standardise(np.stack([one.covariates for one in shown]))
         known = covariates[owner]
-        axes = self.card.augmentation.flip_axes if self.description["flips"] else ()
         head, parts = self.network.head, list[Tensor]()
         with torch.inference_mode():
             for pixels, values in zip(
@@ -109,12 +118,12 @@ class Predictor:
             ):
                 stored = pixels.to(self._device)
                 images = to_input(stored, self.card.offset, self.card.gain)
-                views = mean_views(self.network, images, values.to(self._device), axes)
+                views = mean_views(self.network, images, values.to(self._device), self.flip_axes)
                 parts.append(torch.cat([views, intensity_profile(images)], dim=1))
             seen = means_of(torch.cat(parts), owner.to(self._device), len(clips))
             features = seen[:, : self.network.width]
             standardised = head(features) if head.linear else seen[:, self.network.width]
-            predictions = self._target.restore(standardised).cpu().numpy()
+            predictions = self.target.restore(standardised).cpu().numpy()
         profiles = seen[:, -len(PERCENTILES) :]
         return Predicted(predictions, features.cpu(), profiles.cpu(), covariates)
 

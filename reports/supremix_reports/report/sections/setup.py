@@ -204,7 +204,8 @@ def _commands(data: ReportData, again: str, *, paths: bool) -> tuple[Part, ...]:
         if count:
             text = f"The command of {count} of {len(found)} runs{words} is not recorded."
             parts.append(Paragraph(text=text, tone="warning"))
-    parts += [Paragraph(text="This report was made by:"), Code(lines=(again,))]
+    if again:
+        parts += [Paragraph(text="This report was made by:"), Code(lines=(again,))]
     if not paths:
         text = (
             "Paths and addresses are cut down to their last name, and options that mean nothing "

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from supremix.cli.commands.models.explain import show_explanations
 from supremix.cli.parsing.values import parse_assignment
 from supremix.cli.views.progress import Display, ProgressConsole
 from supremix.cli.views.search import print_plain
@@ -72,6 +73,22 @@ def predict(
             help="Write the predictions here, as .csv or .parquet, at any fsspec address.",
         ),
     ] = None,
+    explain: Annotated[
+        str | None,
+        typer.Option(
+            metavar="grad-cam|occlusion",
+            help="Draw instead which parts of each image its prediction comes from; without any "
+            "image, of the best, median and worst case of the run's test split.",
+        ),
+    ] = None,
+    maps: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="With --explain: where the maps go; by default explanations/METHOD in the run "
+            "folder.",
+        ),
+    ] = None,
     batch: Batch = 16,
     workers: Workers = None,
     device: Device = None,
@@ -88,12 +105,17 @@ def predict(
       supremix predict runs/brains scans --with sex=female --out predictions.csv
       supremix predict runs/brains new/patients.xlsx --out predictions.parquet
       supremix predict runs/brains
+      supremix predict runs/brains --explain occlusion
     """
     import supremix
     from supremix.progress.progress import Steps
     from supremix.reports import write_file
 
     given = _covariates(covariates or [], pixel_size)
+    if explain is not None:
+        failed = show_explanations(model, images, explain, maps, given, quiet=quiet)
+        show_problems(failed)
+        raise typer.Exit(1 if failed else 0)
     trained = supremix.load(model, device=chosen_device(device))
     if not images:
         _show_expected(trained)

@@ -62,6 +62,14 @@ def report(
         ),
     ] = False,
     paths: Paths = False,
+    with_images: Annotated[
+        bool,
+        typer.Option(
+            "--with-images",
+            help="Show the explanation maps that 'supremix predict RUN --explain' has made of the "
+            "best, median and worst case: pictures of patients.",
+        ),
+    ] = False,
     formats: Annotated[
         str,
         typer.Option(
@@ -93,6 +101,7 @@ def report(
         title=title,
         ids=ids,
         paths=paths,
+        with_images=with_images,
         formats=[word.strip() for word in formats.split(",") if word.strip()],
     )
     console = Console()

@@ -1,0 +1,1 @@
+"""Explanation maps of predictions, and the images of a run that they are made of."""
