@@ -106,9 +106,10 @@ def test_torch_needs_no_code_of_ours_and_can_be_built_again(
     images, known = map(torch.from_numpy, inputs)
     module = torch.export.load(folder / "model.pt2").module()
     assert module(images, known).numpy() == pytest.approx(expected, rel=1e-4)
-    made = json.loads((folder / "model.json").read_text())["network"]
+    made = json.loads((folder / "model.json").read_text())["networks"][0]
     network = Network(EncoderSpec.from_dict(made["encoder"]), **made["arguments"])
-    network.load_state_dict(load_file(folder / "model.safetensors"))
+    weights = load_file(folder / "model.safetensors")
+    network.load_state_dict({name.removeprefix("0."): one for name, one in weights.items()})
     again = PredictionGraph(
         network,
         supremix.load(run).predictor.target,

@@ -1,4 +1,4 @@
-"""The run folder of a model that was trained on a table of tiny images, without a search."""
+"""A run folder with a model, trained on a table of tiny images without a search."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from supremix.search.spec import SearchSpec
 from supremix.storage.paths import to_path
 from supremix.training import Task, TrialRun
 from supremix_datasets import prepare
+from supremix_reports import write_table
 
 TOML = """
 name = "bright"
@@ -60,4 +61,16 @@ def train_on_table(root: Path, shape: tuple[int, ...] = (16, 16), count: int = 4
     run.export(folder / "best")
     spec = SearchSpec(dataset="table", source=str(source), method="l1", trials=1, cache=str(cache))
     write_json(to_path(folder / "spec.json"), spec.to_dict())
+    _write_predictions(folder, run)
     return folder
+
+
+def _write_predictions(folder: Path, run: TrialRun) -> None:
+    own = {"run": folder.name, "dataset": "bright", "method": "l1", "trial": 0}
+    own |= {"seed": run.task.seed, "split": "test"}
+    columns = run.evaluate("test")
+    rows = [
+        own | dict(zip(columns, row, strict=True))
+        for row in zip(*(column.tolist() for column in columns.values()), strict=True)
+    ]
+    write_table(str(folder), "predictions", rows)

@@ -15,7 +15,8 @@ import torch
 from supremix._errors import ModelError
 from supremix.deployment.program import COVARIATES, IMAGES, PREDICTION
 from supremix.training import TrainedModel
-from supremix.training.artifacts.graph import PredictionGraph
+from supremix.training.artifacts.graph import Graph
+from supremix.training.artifacts.inference import Predictor
 from supremix_datasets import Card
 from supremix_datasets.registry import names
 
@@ -23,7 +24,7 @@ SCHEMA = "https://project-monai.github.io/schema/meta_schema_20240725.json"
 
 
 def bundle_files(
-    trained: TrainedModel, graph: PredictionGraph, program: bytes, words: dict[str, str]
+    trained: TrainedModel, graph: Graph, program: bytes, words: dict[str, str]
 ) -> dict[str, bytes]:
     """The files of a bundle by their names, but for its README.
 
@@ -62,9 +63,7 @@ def _json(content: Any) -> bytes:
     return (json.dumps(content, indent=2) + "\n").encode()
 
 
-def _metadata(
-    trained: TrainedModel, graph: PredictionGraph, words: dict[str, str]
-) -> dict[str, Any]:
+def _metadata(trained: TrainedModel, graph: Graph, words: dict[str, str]) -> dict[str, Any]:
     """Metadata that is valid against MONAI's schema."""
     card = trained.card
     inputs = {
@@ -104,7 +103,7 @@ def _metadata(
         "intended_use": words["intended_use"],
         "data_source": card.home,
         "data_type": card.modality,
-        "network_def": network_definition(trained),
+        "network_def": network_definitions(trained),
         "network_data_format": {"inputs": inputs, "outputs": {PREDICTION: prediction}},
     }
 
@@ -114,9 +113,14 @@ def _tensor(**given: Any) -> dict[str, Any]:
     return usual | given
 
 
-def network_definition(trained: TrainedModel) -> dict[str, Any]:
-    """Plain values that, with the weights, build the network and its `PredictionGraph` again."""
-    description, card = trained.description, trained.card
+def network_definitions(trained: TrainedModel) -> list[dict[str, Any]]:
+    """What builds the network and its `PredictionGraph` again; of an ensemble, of each model."""
+    members = getattr(trained.predictor, "members", (trained.predictor,))
+    return [_network_definition(one) for one in members]
+
+
+def _network_definition(predictor: Predictor) -> dict[str, Any]:
+    description, card = predictor.description, predictor.card
     return {
         "class": "supremix.models.Network",
         "encoder": description["encoder"],
@@ -129,11 +133,11 @@ def network_definition(trained: TrainedModel) -> dict[str, Any]:
         },
         "target": description["target"],
         "covariates": description["covariates"],
-        "flip_axes": list(trained.predictor.flip_axes),
+        "flip_axes": list(predictor.flip_axes),
     }
 
 
-def _inference(card: Card, graph: PredictionGraph) -> dict[str, Any]:
+def _inference(card: Card, graph: Graph) -> dict[str, Any]:
     """The configuration by which MONAI predicts image files, and writes predictions.csv."""
     inputs = "batch['images']" + (", batch['covariates']" if graph.covariates else "")
     mean = "values.log().mean().exp()" if card.target_transform == "log" else "values.mean()"

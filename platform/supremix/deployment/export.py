@@ -11,7 +11,7 @@ from safetensors.torch import save
 
 from supremix._display import Displayed
 from supremix._errors import ModelError
-from supremix.deployment.bundle import bundle_files, network_definition
+from supremix.deployment.bundle import bundle_files, network_definitions
 from supremix.deployment.check import check_images, largest_difference
 from supremix.deployment.model_card import (
     FORMATS,
@@ -33,7 +33,7 @@ from supremix.errors import UnknownNameError
 from supremix.storage.paths import Address, children, to_path, write_bytes
 from supremix.storage.retry import storage_errors
 from supremix.training import TrainedModel
-from supremix.training.artifacts.graph import PredictionGraph
+from supremix.training.artifacts.graph import Graph
 from supremix.training.artifacts.trained_model import load
 
 _README = {"onnx": "README.md", "bundle": "docs/README.md", "torch": "README.md"}
@@ -142,18 +142,23 @@ def export(
 
 
 def _torch_files(
-    trained: TrainedModel, graph: PredictionGraph, program: bytes, words: dict[str, str]
+    trained: TrainedModel, graph: Graph, program: bytes, words: dict[str, str]
 ) -> dict[str, bytes]:
     """Weights, the description of the network, and the program."""
+    weights = {
+        f"{number}.{name}": tensor
+        for number, one in enumerate(graph.members)
+        for name, tensor in one.network.state_dict().items()
+    }
     description = {
         **words,
         "versions": {name: version(name) for name in ("supremix", "torch", "monai")},
-        "network": network_definition(trained),
+        "networks": network_definitions(trained),
         "interface": interface(trained.card),
         "card": trained.card.to_dict(),
     }
     return {
-        "model.safetensors": save(graph.network.state_dict()),
+        "model.safetensors": save(weights),
         "model.json": (json.dumps(description, indent=2) + "\n").encode(),
         "model.pt2": program,
     }

@@ -45,7 +45,7 @@ def description_of(trained: TrainedModel) -> str:
     """What the model does, in a sentence."""
     card, facts = trained.card, trained.description["training"]
     return (
-        f"Predicts {card.target} in {card.unit} from {card.modality}; trained by supremix with the "
+        f"Predicts {card.target} in {card.unit} from {card.imaging}; trained by supremix with the "
         f"method {trained.description['method']} on {facts['images']} images of "
         f"{facts['patients']} patients of {card.name}."
     )
@@ -161,6 +161,6 @@ def _of_run(model: str) -> tuple[Section, ...]:
     except USER_ERRORS as error:
         reason = str(error)
     else:
-        reason = "it was exported from a model's folder, without its run."
+        reason = "the model was not exported from the folder of one run."
     text = f"Data, errors and versions are not known: {reason}"
     return (Section(key="run", title="The run", parts=(Paragraph(text=text, tone="warning"),)),)

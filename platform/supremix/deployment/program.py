@@ -17,7 +17,7 @@ from torch import Tensor
 
 from supremix._errors import ModelError
 from supremix.deployment.check import Runner
-from supremix.training.artifacts.graph import PredictionGraph
+from supremix.training.artifacts.graph import Graph
 
 IMAGES, COVARIATES, PREDICTION = "images", "covariates", "prediction"
 """Names of the inputs and of the output."""
@@ -25,7 +25,7 @@ IMAGES, COVARIATES, PREDICTION = "images", "covariates", "prediction"
 _PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 
 
-def exported_program(graph: PredictionGraph, images: Tensor, encoder: str) -> Any:
+def exported_program(graph: Graph, images: Tensor, encoder: str) -> Any:
     """The graph as a `torch.export.ExportedProgram` for batches of any size.
 
     Args:
@@ -88,7 +88,7 @@ def check_onnx() -> None:
             ) from error
 
 
-def onnx_bytes(program: Any, graph: PredictionGraph, facts: Mapping[str, Any], name: str) -> bytes:
+def onnx_bytes(program: Any, graph: Graph, facts: Mapping[str, Any], name: str) -> bytes:
     """The program as the content of an .onnx file.
 
     Args:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from supremix.storage.paths import is_local, to_path
 from supremix_datasets import Card, Decoded
+from supremix_datasets.sources.files import parts_of
 from supremix_datasets.stores.conform import pixel_steps
 
 _NIFTI = (".nii", ".nii.gz")
@@ -49,8 +50,9 @@ def nifti_bytes(values: NDArray[np.float32], address: str) -> bytes | None:
         values: (X, Y, Z) on the grid of the decoded file, axes to right, anterior, superior.
         address: Address of the file.
     """
+    address = parts_of(address)[0]  # of an image of several files, whose grids agree
     path = to_path(address)
-    if not (is_local(path) and address.endswith(_NIFTI) and "::" not in address):
+    if not (is_local(path) and address.endswith(_NIFTI)) or "::" in address:
         return None
     image: Any = nib.as_closest_canonical(nib.load(path.path))
     if tuple(image.shape[:3]) != values.shape:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from supremix._errors import ModelError
-from supremix.training.artifacts.graph import PredictionGraph
+from supremix.training.artifacts.graph import Graph, PredictionGraph
 
 GRAD_CAM, OCCLUSION = "grad-cam", "occlusion"
 METHODS = (GRAD_CAM, OCCLUSION)
@@ -34,7 +34,7 @@ _BATCH = 16
 class _Scores(nn.Module):
     """A model of one image's covariates, with its predictions (B, 1) as MONAI expects scores."""
 
-    def __init__(self, graph: PredictionGraph, covariates: Tensor) -> None:
+    def __init__(self, graph: Graph, covariates: Tensor) -> None:
         super().__init__()
         self.graph, self._covariates = graph, covariates
 
@@ -91,12 +91,12 @@ def last_map_layer(graph: PredictionGraph, image: Tensor) -> str:
     return next(name for name, points in reversed(sizes) if points >= least)
 
 
-def grad_cam(graph: PredictionGraph, image: Tensor, covariates: Tensor) -> tuple[Tensor, str]:
+def grad_cam(graph: Graph, image: Tensor, covariates: Tensor) -> tuple[Tensor, str]:
     """The parts of an image that raise its prediction, relative to each other.
 
     The gradient of the prediction, averaged over each map of a layer, weights the sum of the maps,
     of which what is positive is taken to the image's grid. It is done for each mirrored image that
-    a prediction averages over, and the mean is taken.
+    a prediction averages over, and for each model of an ensemble, and the mean is taken.
 
     Args:
         graph: The model; it is not changed.
@@ -109,8 +109,14 @@ def grad_cam(graph: PredictionGraph, image: Tensor, covariates: Tensor) -> tuple
     Raises:
         ModelError: The encoder has no layer with maps.
     """
+    layer = last_map_layer(graph.members[0], image)
+    maps = [_camera_map(one, image, covariates, layer) for one in graph.members]
+    return torch.stack(maps).mean(0), layer
+
+
+def _camera_map(graph: PredictionGraph, image: Tensor, covariates: Tensor, layer: str) -> Tensor:
+    """The map (*shape) of one model."""
     visualize: Any = importlib.import_module("monai.visualize")
-    layer = last_map_layer(graph, image)
     own = copy.deepcopy(graph)  # MONAI leaves its hooks behind
     own.flip_axes = ()
     camera = visualize.GradCAM(
@@ -125,14 +131,14 @@ def grad_cam(graph: PredictionGraph, image: Tensor, covariates: Tensor) -> tuple
             view = image.flip(mirrored) if axes else image.clone()
             found = camera(view.requires_grad_(), class_idx=0)
             maps.append((found.flip(mirrored) if axes else found).detach())
-    return torch.stack(maps).mean(0)[0, 0], layer
+    return torch.stack(maps).mean(0)[0, 0]
 
 
 def _unchanged(values: Tensor) -> Tensor:
     return values
 
 
-def occlusion(graph: PredictionGraph, image: Tensor, covariates: Tensor) -> Tensor:
+def occlusion(graph: Graph, image: Tensor, covariates: Tensor) -> Tensor:
     """By how much each part of an image changes its prediction, in the unit of the label.
 
     A box of the image's mean goes over the image, half a box at a time; a point has the mean, over

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from supremix.training.artifacts.graph import EnsembleGraph
 from supremix.training.artifacts.inference import Predicted, Predictor
 from supremix_datasets.stores.conform import Presented
 
@@ -24,6 +25,11 @@ class EnsemblePredictor(Predictor):
         self.members = tuple(members)
         self.description, self.card = members[0].description, members[0].card
         self.network = nn.ModuleList([one.network for one in members])
+
+    def graph(self) -> EnsembleGraph:
+        """The models as one module, of normalised images and covariates."""
+        graphs = [one.graph() for one in self.members]
+        return EnsembleGraph([member for graph in graphs for member in graph.members])
 
     def evaluate(self, shown: Sequence[Presented]) -> Predicted:
         """Predict images; features are those of all members, side by side.

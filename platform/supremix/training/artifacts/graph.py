@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -51,6 +52,11 @@ class PredictionGraph(nn.Module):
             swish(memory_efficient=False)
 
     @property
+    def members(self) -> tuple[PredictionGraph, ...]:
+        """The model alone; of an ensemble, its models."""
+        return (self,)
+
+    @property
     def covariates(self) -> int:
         """K, the number of covariates."""
         return len(self.covariate_mean)
@@ -73,3 +79,34 @@ class PredictionGraph(nn.Module):
         standardised = head(views) if head.linear else views[:, -1]
         values = standardised * self.target.std + self.target.mean
         return values.exp() if self.target.transform == "log" else values
+
+
+class EnsembleGraph(nn.Module):
+    """The mean of the predictions of several models, of normalised images and covariates.
+
+    Args:
+        members: Models of the same covariates and unit, at least one.
+    """
+
+    def __init__(self, members: Sequence[PredictionGraph]) -> None:
+        super().__init__()
+        self._members = nn.ModuleList(members)
+        self.eval()
+
+    @property
+    def members(self) -> tuple[PredictionGraph, ...]:
+        """The models."""
+        return tuple(one for one in self._members if isinstance(one, PredictionGraph))
+
+    @property
+    def covariates(self) -> int:
+        """K, the number of covariates."""
+        return self.members[0].covariates
+
+    def forward(self, images: Tensor, covariates: Tensor | None = None) -> Tensor:
+        """Predict images, as each model does, (B,)."""
+        return torch.stack([one(images, covariates) for one in self._members]).mean(0)
+
+
+Graph = PredictionGraph | EnsembleGraph
+"""A model, or several as one."""

@@ -13,7 +13,7 @@ from torch import Tensor
 from supremix._errors import ModelError
 from supremix.models import Network
 from supremix.models.scaling import CovariateScale, TargetScale
-from supremix.training.artifacts.graph import PredictionGraph
+from supremix.training.artifacts.graph import Graph, PredictionGraph
 from supremix.training.artifacts.training_facts import (
     FEATURES,
     IMAGES,
@@ -99,7 +99,7 @@ class Predictor:
         """Spatial axes over whose mirrorings predictions are averaged."""
         return self.card.augmentation.flip_axes if self.description["flips"] else ()
 
-    def graph(self) -> PredictionGraph:
+    def graph(self) -> Graph:
         """The model as one module, of normalised images and covariates."""
         return PredictionGraph(self.network, self.target, self.covariate_scale, self.flip_axes)
 

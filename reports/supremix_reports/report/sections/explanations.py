@@ -60,9 +60,10 @@ def _picture(entry: Entry, folder: str, case: Mapping[str, Any], *, ids: bool) -
     if case["problem"] is not None:
         return Missing(title=title, reason="its image could not be read.")
     name, digits = (f" ({case['name']})", 4) if ids else ("", 2)
+    true, predicted = (f"{float(f'{case[key]:.{digits}g}'):g}" for key in ("target", "prediction"))
     text = (
-        f"True {entry.target} {case['target']:.{digits}g} {case['unit']}, predicted "
-        f"{case['prediction']:.{digits}g}. By {case['method']}: {_METHODS[case['method']]}."
+        f"True {entry.target} {true} {case['unit']}, predicted {predicted}. By {case['method']}: "
+        f"{_METHODS[case['method']]}."
     )
     return Picture(
         name=plot_name("explanation", entry.run.name, case["method"], case["case"]),
