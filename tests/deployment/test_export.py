@@ -84,7 +84,7 @@ def test_onnx_predicts_as_the_model(
     assert session.run(None, given)[0] == pytest.approx(expected, rel=1e-4)
     facts = {one.key: one.value for one in onnx.load(path).metadata_props}
     assert facts["images"].startswith("float32 (batch, 1, 16, 16)")
-    assert facts["covariates"].startswith("0: sex, ")
+    assert facts["covariates"].startswith("0: sex, M = 0, F = 1; 1: age, ")
     assert "mean over" not in facts["outside"]
     assert facts["licence"] == "CC-BY-4.0"
     card = (tmp_path / "onnx" / "README.md").read_text()

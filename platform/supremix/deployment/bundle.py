@@ -96,7 +96,7 @@ def _metadata(trained: TrainedModel, graph: Graph, words: dict[str, str]) -> dic
         "numpy_version": version("numpy"),
         "required_packages_version": {"supremix": version("supremix")},
         "name": f"{card.target} from {card.name}",
-        "task": f"Regression of {card.target} in {card.unit} from {card.modality}",
+        "task": f"Regression of {card.target} in {card.unit} from {card.imaging}",
         "description": words["description"],
         "authors": words["authors"],
         "copyright": words["licence"],

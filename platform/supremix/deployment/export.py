@@ -120,7 +120,7 @@ def export(
         "description": description_of(trained),
     }
     if format == "onnx":
-        content = onnx_bytes(program, graph, {**interface(trained.card), **words}, encoder)
+        content = onnx_bytes(program, graph, {**interface(trained), **words}, encoder)
         files, run = {"model.onnx": content}, onnx_runner(content, graph.covariates)
     else:
         content = program_bytes(program)
@@ -154,7 +154,7 @@ def _torch_files(
         **words,
         "versions": {name: version(name) for name in ("supremix", "torch", "monai")},
         "networks": network_definitions(trained),
-        "interface": interface(trained.card),
+        "interface": interface(trained),
         "card": trained.card.to_dict(),
     }
     return {

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from supremix.errors import USER_ERRORS
 from supremix.storage.paths import to_path
 from supremix.training import TrainedModel
-from supremix_datasets import Card
+from supremix_datasets.cards.covariate import Covariate
 from supremix_reports.document.parts import Code, Listing, Paragraph, Part, Section
 from supremix_reports.document.text import section_markdown
 from supremix_reports.report.model_card import run_sections
@@ -51,25 +51,22 @@ def description_of(trained: TrainedModel) -> str:
     )
 
 
-def interface(card: Card) -> dict[str, str]:
+def interface(trained: TrainedModel) -> dict[str, str]:
     """What goes into the exported graph, what comes out, and what is done inside and outside."""
+    card = trained.card
     size = " x ".join(map(str, card.shape))
+    mirrored = "the mean over mirrored images, " if trained.predictor.flip_axes else ""
     spacing = "" if card.spacing is None else f" of {' x '.join(f'{s:g}' for s in card.spacing)} mm"
     channels = f"{card.channels} channel{'s' * (card.channels != 1)}"
     kind = "one clip of a video" if card.period is not None else "one image"
     found = {
         "images": f"float32 (batch, {card.channels}, {size.replace(' x ', ', ')}): {kind} each, "
         f"{channels} on a grid of {size}{spacing}, normalised: "
-        f"(value - {card.offset:g}) * {card.gain:g}",
-        "covariates": "; ".join(
-            f"{k}: {one.name}, {one.expected}"
-            + (", its natural logarithm" if one.log else "")
-            + (", for a pixel of the grid" if one.per_pixel else "")
-            for k, one in enumerate(card.covariates)
-        ),
+        f"(value - {card.offset!r}) * {card.gain!r}",
+        "covariates": "; ".join(f"{k}: {_covariate(v)}" for k, v in enumerate(card.covariates)),
         "prediction": f"float32 (batch,): {card.target} in {card.unit}",
-        "inside": "mirroring and its mean, standardisation of covariates, network, and scale of "
-        "the label",
+        "inside": f"{mirrored}the standardisation of covariates, the network, and the scale of the "
+        "label",
         "outside": "decoding and orientation of the file, resampling to the grid, scaling of "
         "intensities, and the normalisation of images",
     }
@@ -80,6 +77,20 @@ def interface(card: Card) -> dict[str, str]:
             f"{mean} mean over clips that cover it"
         )
     return {name: text for name, text in found.items() if text}
+
+
+def _covariate(covariate: Covariate) -> str:
+    """The number that the graph takes for a covariate."""
+    codes = [f"{word} = {number:g}" for word, number in covariate.words]
+    notes = (
+        covariate.name,
+        covariate.doc,
+        *codes,
+        "its natural logarithm" if covariate.log else "",
+        "for a pixel of the grid" if covariate.per_pixel else "",
+        "" if covariate.default is None else f"{covariate.default:g} where not known",
+    )
+    return ", ".join(filter(None, notes))
 
 
 def model_card(trained: TrainedModel, model: str, exported: Export, words: dict[str, str]) -> str:
@@ -108,7 +119,7 @@ def model_card(trained: TrainedModel, model: str, exported: Export, words: dict[
         Section(
             key="interface",
             title="Input and output",
-            parts=(_listing(interface(card)), Code(lines=_code(trained, exported.format))),
+            parts=(_listing(interface(trained)), Code(lines=_code(trained, exported.format))),
         ),
         Section(key="limits", title="Limits", parts=tuple(_limits(trained))),
         *_of_run(model),

@@ -6,7 +6,7 @@ import io
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -177,7 +177,6 @@ def _explained(
     trained: TrainedModel, reader: Reader, item: Sample | Rejected, known: Explanation, stem: str
 ) -> tuple[Explanation, dict[str, bytes]]:
     """The explanation of an image and its files; without them where it cannot be read."""
-    values = asdict(known)
     if isinstance(item, Sample):
         try:
             decoded = Decoded.of(reader.decode(item.address))
@@ -185,8 +184,8 @@ def _explained(
         except Exception as error:  # noqa: BLE001 any fault of one file concerns that file alone
             item = rejected_by(error, item)
         else:
-            return _files(trained, decoded, shown, item, values, stem)
-    return Explanation(**{**values, "problem": item.reason}), {}
+            return _files(trained, decoded, shown, item, known, stem)
+    return replace(known, problem=item.reason), {}
 
 
 def _files(
@@ -194,7 +193,7 @@ def _files(
     decoded: Decoded,
     shown: Presented,
     sample: Sample,
-    values: dict[str, Any],
+    known: Explanation,
     stem: str,
 ) -> tuple[Explanation, dict[str, bytes]]:
     card = trained.card
@@ -204,7 +203,7 @@ def _files(
     image = to_input(torch.from_numpy(pixels.copy())[None], card.offset, card.gain).float()
     covariates = torch.from_numpy(shown.covariates)[None]
     layer = ""
-    if values["method"] == OCCLUSION:
+    if known.method == OCCLUSION:
         made = occlusion(graph, image, covariates).numpy()
         scale = f"raises (red) or lowers (blue) the prediction, {card.unit}"
     else:
@@ -212,19 +211,20 @@ def _files(
         largest = float(found.max()) or 1.0
         made = (found / largest).numpy()
         scale = "raises the prediction, relative to the strongest point"
-    title = f"{card.target}: {prediction:.3g} {card.unit} predicted; {values['method']}"
-    signed = values["method"] == OCCLUSION
+    title = f"{card.target}: {prediction:.3g} {card.unit} predicted; {known.method}"
+    signed = known.method == OCCLUSION
     picture = overlay(pixels[0].astype(float), made, card, title=title, scale=scale, signed=signed)
     name, content = _map_file(made, pixels, decoded, sample.address, card, prediction)
     files = {f"{stem}.png": picture, f"{stem}{name}": content}
-    more = {
-        "prediction": prediction,
-        "target": sample.target if values["case"] else None,
-        "layer": layer,
-        "picture": f"{stem}.png",
-        "map": f"{stem}{name}",
-    }
-    return Explanation(**(values | more)), files
+    explained = replace(
+        known,
+        prediction=prediction,
+        target=sample.target if known.case else None,
+        layer=layer,
+        picture=f"{stem}.png",
+        map=f"{stem}{name}",
+    )
+    return explained, files
 
 
 def _middle_clip(video: NDArray[Any], card: Card) -> NDArray[Any]:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from supremix_datasets import Card
 from supremix_reports.figures.plot import drawing, saved
 
-_FRAMES = 4
-"""Frames of a clip that are shown."""
+_FRAMES = 3
+"""Frames of a clip that are shown, spread over time, with that of the strongest point."""
 _STRONGEST = 0.65
 """Opacity of the strongest point of a map."""
 
@@ -67,7 +67,7 @@ def _panels(
         return [("", image, values)]
     x, y, z = np.unravel_index(int(np.abs(values).argmax()), values.shape)
     if card.period is not None:
-        frames = np.linspace(0, len(image) - 1, _FRAMES - 1).astype(int)
+        frames = np.linspace(0, len(image) - 1, _FRAMES).astype(int)
         shown = sorted({*frames.tolist(), int(x)})
         return [(f"frame {n * card.period + 1}", image[n], values[n]) for n in shown]
     # Axes run to right, anterior and superior: turned, so that up is up.
