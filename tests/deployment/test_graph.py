@@ -18,7 +18,7 @@ from supremix.deployment.program import (
 from supremix.errors import ModelError
 from supremix.models import EncoderSpec, Network
 from supremix.models.scaling import CovariateScale, TargetScale
-from supremix.training.artifacts.graph import PredictionGraph
+from supremix.training.artifacts.graph import EnsembleGraph, PredictionGraph
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning")
 
@@ -49,6 +49,18 @@ def test_it_is_the_formula() -> None:
     ]
     expected = LOG.restore(torch.stack(views).mean(0)).float()
     assert torch.allclose(graph(images, known), expected, rtol=1e-5)
+
+
+def test_an_ensemble_is_the_mean_of_its_models() -> None:
+    members = [
+        PredictionGraph(network(EncoderSpec(width=width), (16, 16), 2, None), LOG, COVARIATES)
+        for width in (4, 8)
+    ]
+    images, known = torch.rand(3, 1, 16, 16), torch.rand(3, 2)
+    graph = EnsembleGraph(members)
+    expected = torch.stack([one(images, known) for one in members]).mean(0)
+    assert torch.allclose(graph(images, known), expected)
+    assert (graph.covariates, graph.members) == (2, tuple(members))
 
 
 @pytest.mark.slow

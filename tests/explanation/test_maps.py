@@ -13,7 +13,7 @@ from supremix.errors import ModelError
 from supremix.explanation.maps import box_size, grad_cam, last_map_layer, occlusion
 from supremix.models import EncoderSpec, Network
 from supremix.models.scaling import CovariateScale, TargetScale
-from supremix.training.artifacts.graph import PredictionGraph
+from supremix.training.artifacts.graph import EnsembleGraph, PredictionGraph
 
 SCALE = TargetScale(transform="none", mean=50.0, std=10.0)
 NONE = CovariateScale(mean=(), std=())
@@ -135,6 +135,14 @@ def test_the_layer_is_the_last_that_is_fine_enough(
     assert all(torch.equal(before[name], value) for name, value in graph.state_dict().items())
     assert all(one.grad is None and not one.requires_grad for one in graph.parameters())
     assert not any(one._forward_hooks or one._backward_hooks for one in graph.modules())
+
+
+def test_the_map_of_an_ensemble_is_the_mean_of_its_models() -> None:
+    first, second = (graph_of(Convolution, (8, 8), flips) for flips in ((), (1,)))
+    image = torch.rand(1, 1, 8, 8, dtype=torch.float64)
+    expected = (grad_cam(first, image, EMPTY)[0] + grad_cam(second, image, EMPTY)[0]) / 2
+    found, _ = grad_cam(EnsembleGraph([first, second]), image, EMPTY)
+    assert torch.allclose(found, expected)
 
 
 def test_without_maps_there_is_no_grad_cam() -> None:
