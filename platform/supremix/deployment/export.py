@@ -134,7 +134,8 @@ def export(
         difference=largest_difference(run, trained, images),
         checked_on=images.words,
     )
-    files[_README[format]] = model_card(trained, str(to_path(model)), found, words).encode()
+    words["checked"] = found.facts()["checked"]
+    files[_README[format]] = model_card(trained, str(to_path(model)), format, words).encode()
     with storage_errors(str(target)):
         for name, content in files.items():
             write_bytes(target / name, content)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from supremix.errors import USER_ERRORS
 from supremix.storage.paths import to_path
 from supremix.training import TrainedModel
@@ -11,9 +9,6 @@ from supremix_datasets.cards.covariate import Covariate
 from supremix_reports.document.parts import Code, Listing, Paragraph, Part, Section
 from supremix_reports.document.text import section_markdown
 from supremix_reports.report.model_card import run_sections
-
-if TYPE_CHECKING:
-    from supremix.deployment.export import Export
 
 FORMATS = ("onnx", "bundle", "torch")
 NO_LICENCE = "not stated: ask the authors before any use"
@@ -93,14 +88,14 @@ def _covariate(covariate: Covariate) -> str:
     return ", ".join(filter(None, notes))
 
 
-def model_card(trained: TrainedModel, model: str, exported: Export, words: dict[str, str]) -> str:
+def model_card(trained: TrainedModel, model: str, form: str, words: dict[str, str]) -> str:
     """The model card as Markdown.
 
     Args:
         trained: The model.
         model: Address of its run folder, or of a model's folder.
-        exported: What was exported.
-        words: authors, licence, intended_use and description.
+        form: The format of the export.
+        words: authors, licence, intended_use, description, and how the export was checked.
     """
     card = trained.card
     given = {
@@ -108,7 +103,7 @@ def model_card(trained: TrainedModel, model: str, exported: Export, words: dict[
         "authors": words["authors"],
         "licence of the training data": card.licence,
         "dataset": f"{card.title} {card.home}".strip(),
-        "checked": f"{exported.facts()['checked']}, of a batch and of a single image",
+        "checked": f"{words['checked']}, of a batch and of a single image",
     }
     sections = (
         Section(
@@ -119,7 +114,7 @@ def model_card(trained: TrainedModel, model: str, exported: Export, words: dict[
         Section(
             key="interface",
             title="Input and output",
-            parts=(_listing(interface(trained)), Code(lines=_code(trained, exported.format))),
+            parts=(_listing(interface(trained)), Code(lines=_code(trained, form))),
         ),
         Section(key="limits", title="Limits", parts=tuple(_limits(trained))),
         *_of_run(model),

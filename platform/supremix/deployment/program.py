@@ -42,7 +42,8 @@ def exported_program(graph: Graph, images: Tensor, encoder: str) -> Any:
         example = (images, images.new_zeros(len(images), graph.covariates))
     try:
         with torch.no_grad():
-            return torch.export.export(graph, example, dynamic_shapes=({0: batch},) * len(example))
+            shapes = ({0: batch},) * len(example)
+            return torch.export.export(graph, example, dynamic_shapes=shapes)
     except Exception as error:  # an encoder of the user's own may fail in any way
         raise _refused(encoder, "a program of torch.export", error) from error
 

@@ -40,6 +40,8 @@ class PredictionGraph(nn.Module):
         super().__init__()
         self.network = copy.deepcopy(network)
         self._plain_swish()
+        if not covariates.mean:
+            self.network.fusion = _FeaturesAlone()
         self.target, self.flip_axes = target, flip_axes
         self.register_buffer("covariate_mean", torch.tensor(covariates.mean))
         self.register_buffer("covariate_std", torch.tensor(covariates.std))
@@ -71,14 +73,22 @@ class PredictionGraph(nn.Module):
         Returns:
             (B,) in the unit of the label.
         """
-        if covariates is None:
-            covariates = images.new_zeros(len(images), 0)
-        known = (covariates - self.covariate_mean) / self.covariate_std
+        known = images  # not looked at
+        if covariates is not None and self.covariates:
+            known = (covariates - self.covariate_mean) / self.covariate_std
         views = mean_views(self.network, images, known, self.flip_axes)
         head = self.network.head
         standardised = head(views) if head.linear else views[:, -1]
         values = standardised * self.target.std + self.target.mean
         return values.exp() if self.target.transform == "log" else values
+
+
+class _FeaturesAlone(nn.Module):
+    """Features without covariates: no exporter takes an empty tensor for a batch of any size."""
+
+    def forward(self, features: Tensor, _covariates: Tensor) -> Tensor:
+        """(B, F) -> (B, F)."""
+        return features
 
 
 class EnsembleGraph(nn.Module):
