@@ -13,6 +13,7 @@ from supremix_reports import Catalog, collect
 from supremix_reports.report.differences import Differences, compare_runs
 from supremix_reports.report.files import FORMATS
 from supremix_reports.report.report import Options, WrittenReport, write_report
+from supremix_reports.statistics.conformal.choices import BiasCorrection
 
 if TYPE_CHECKING:
     import polars as pl
@@ -32,6 +33,7 @@ def report(
     ids: bool = False,
     paths: bool = False,
     with_images: bool = False,
+    correct_bias: BiasCorrection | None = None,
     formats: Sequence[str] = FORMATS,
     date: str | None = None,
 ) -> WrittenReport:
@@ -50,6 +52,8 @@ def report(
         ids: Whether the worst samples are named. Without, no sample and no patient is.
         paths: Whether paths and addresses are shown whole, not by their last name.
         with_images: Whether the explanation maps of the runs are shown: pictures of patients.
+        correct_bias: Correction of the bias towards the mean, ``"cole"`` or ``"beheshti"``, whose
+            errors are shown next to the uncorrected ones; None for none.
         formats: What is written: any of ``html``, ``md``, ``tex``, ``png``, ``pdf``.
         date: The day on the report; None for today (UTC).
 
@@ -57,7 +61,8 @@ def report(
         Where it is, its files, what is wrong with any run, and the tables of results.
 
     Raises:
-        ReportError: No run, an unknown reference, format or split, or `out` is a run's folder.
+        ReportError: No run, an unknown reference, format, split or correction, or `out` is a run's
+            folder.
         RunFolderError: The storage cannot be read or written.
     """
     addresses = _addresses_of(runs)
@@ -70,6 +75,7 @@ def report(
         ids=ids,
         paths=paths,
         with_images=with_images,
+        correct_bias=correct_bias,
         formats=tuple(formats),
         date=date,
     )

@@ -33,6 +33,17 @@ from supremix_reports.statistics.comparing.defaults import defaults_row as defau
 from supremix_reports.statistics.comparing.ranks import Ranks as Ranks
 from supremix_reports.statistics.comparing.ranks import nemenyi_difference as nemenyi_difference
 from supremix_reports.statistics.comparing.ranks import rank_methods as rank_methods
+from supremix_reports.statistics.conformal.bias_correction import TRAP as TRAP
+from supremix_reports.statistics.conformal.bias_correction import BiasLine as BiasLine
+from supremix_reports.statistics.conformal.bias_correction import (
+    correction_table as correction_table,
+)
+from supremix_reports.statistics.conformal.calibration import Calibration as Calibration
+from supremix_reports.statistics.conformal.calibration import LabelScale as LabelScale
+from supremix_reports.statistics.conformal.coverage import interval_rows as interval_rows
+from supremix_reports.statistics.conformal.intervals import (
+    prediction_intervals as prediction_intervals,
+)
 from supremix_reports.statistics.learning_curves.convergence import Convergence as Convergence
 from supremix_reports.statistics.learning_curves.convergence import (
     best_convergence as best_convergence,
@@ -74,6 +85,8 @@ from supremix_reports.summaries.comparison_page import (
 from supremix_reports.summaries.convergence import (
     convergence_sentence as convergence_sentence,
 )
+from supremix_reports.summaries.coverage import coverage_warnings as coverage_warnings
+from supremix_reports.summaries.coverage import interval_words as interval_words
 from supremix_reports.summaries.error_rows import SKILL_NOTE as SKILL_NOTE
 from supremix_reports.summaries.error_rows import error_rows as error_rows
 from supremix_reports.summaries.error_rows import interval_text as interval_text

@@ -45,12 +45,12 @@ SURFACE = {
     "datasets": {"name", "--source"},
     "phantom": {"dataset", "--out", "--n", "--seed", "--quiet"},
     "predict": {
-        "model", "images", "--pixel-size", "--with", "--out", "--explain", "--maps", "--batch",
-        "--workers", "--device", "--quiet",
+        "model", "images", "--pixel-size", "--with", "--out", "--explain", "--maps", "--interval",
+        "--interval-method", "--correct-bias", "--batch", "--workers", "--device", "--quiet",
     },
     "evaluate": {
-        "model", "--dataset", "--source", "--out", "--ids", "--batch", "--workers", "--device",
-        "--quiet",
+        "model", "--dataset", "--source", "--out", "--ids", "--interval", "--interval-method",
+        "--correct-bias", "--batch", "--workers", "--device", "--quiet",
     },
     "export": {"model", "--format", "--out", "--licence", "--intended-use", "--authors"},
     "status": {"run", "--trial", "--json"},
@@ -58,7 +58,7 @@ SURFACE = {
     "results": {"runs", "--table", "--where", "--columns", "--sql", "--format", "--out"},
     "report": {
         "runs", "--out", "--reference", "--split", "--title", "--ids", "--paths", "--with-images",
-        "--formats",
+        "--correct-bias", "--formats",
     },
     "compare": {"runs", "--split", "--format", "--paths"},
     "dashboard": {"run", "--port", "--host", "--interval", "--journal"},

@@ -17,11 +17,21 @@ from supremix.external.shift import shift_table, shift_warnings
 from supremix.storage.paths import Address, to_path
 from supremix.storage.retry import storage_errors
 from supremix.training import ModelInputError, TrainedModel
+from supremix.training.artifacts.calibrated import CORRECTED, Calibrating
 from supremix.training.artifacts.cohort import BATCH, predict_items
 from supremix.training.artifacts.trained_model import load
 from supremix.training.evaluation.null_models import NullModels
 from supremix_datasets import Card, CovariateError, Dataset, Rejected, Sample
-from supremix_reports import Evaluated, calibration_rows, mae_rows, write_evaluation
+from supremix_reports import (
+    Evaluated,
+    calibration_rows,
+    correction_table,
+    coverage_warnings,
+    interval_rows,
+    mae_rows,
+    write_evaluation,
+)
+from supremix_reports.statistics.conformal.choices import BiasCorrection, IntervalMethod
 
 SPLIT = "test"
 """Split that all images of a cohort are of: the model is tested on them."""
@@ -40,6 +50,9 @@ class Evaluation(Displayed):
         predictions: A row an image with its label, prediction, and those of the null models.
         mae: Rows of the table `mae`.
         shift: How the cohort differs from the training data.
+        intervals: Coverage and width of the intervals that were asked for, rows of the table
+            `intervals`; None without.
+        bias: Errors without and with the correction of the bias that was asked for; None without.
         excluded: id and reason of each image without a prediction.
         warnings: What must not be overlooked, in sentences.
         unit: Unit of the label.
@@ -49,6 +62,8 @@ class Evaluation(Displayed):
     predictions: pl.DataFrame
     mae: pl.DataFrame
     shift: pl.DataFrame
+    intervals: pl.DataFrame | None
+    bias: pl.DataFrame | None
     excluded: pl.DataFrame
     warnings: tuple[str, ...]
     unit: str
@@ -70,6 +85,9 @@ def evaluate(
     source: str,
     out: Address | None = None,
     *,
+    interval: float | None = None,
+    interval_method: IntervalMethod = "split",
+    correct_bias: BiasCorrection | None = None,
     batch: int = BATCH,
     workers: int | None = None,
     device: str = "cpu",
@@ -88,6 +106,10 @@ def evaluate(
         source: Its folder or address.
         out: Folder to write; None for ``evaluations/NAME`` in the run folder, or in the working
             folder for a model that is loaded.
+        interval: Probability with which an interval is to cover, such as 0.9; None for none.
+        interval_method: split, normalised or mondrian, see docs/predict.md.
+        correct_bias: cole or beheshti: errors after this correction of the bias towards the mean
+            are shown next to the uncorrected ones; None for none.
         batch: Images of a forward pass.
         workers: Threads that decode; None for one for each CPU, at most 8.
         device: Where to compute, unless the model is loaded.
@@ -100,16 +122,28 @@ def evaluate(
 
     Raises:
         ModelInputError: The dataset's label has another unit, it lacks a covariate that the model
-            needs, or fewer than three images have a prediction.
+            needs, fewer than three images have a prediction, or there are no such intervals or
+            correction.
         USER_ERRORS: Of `supremix.errors`: the model or the folder cannot be read.
     """
     trained = model if isinstance(model, TrainedModel) else load(model, device=device)
+    asked = Calibrating(
+        interval=interval, interval_method=interval_method, correct_bias=correct_bias
+    )
+    others = trained.others if asked.networks else []
+    asked.check(trained.calibration, 1 + len(others), labels=True)
     chosen = supremix_datasets.get(dataset).at(source)
     remarks = _check_match(trained.card, chosen.card)
     scan = chosen.reader.scan(chosen.root or source)
     matched = [_matched(sample, chosen.card, trained.card) for sample in scan.samples]
     predicted = predict_items(
-        trained.predictor, matched, chosen.reader, batch=batch, workers=workers, progress=progress
+        trained.predictor,
+        matched,
+        chosen.reader,
+        others=others,
+        batch=batch,
+        workers=workers,
+        progress=progress,
     )
     problems = predicted["problem"]
     rejected = [(one.id, one.reason) for one in scan.rejected]
@@ -123,14 +157,26 @@ def evaluate(
     kept = predicted.filter(problems.is_null()).with_columns(
         pl.Series("target", [one.target for one in samples], dtype=pl.Float64)
     )
-    predictions = _prediction_table(trained, chosen.card, samples, kept)
+    columns = asked.columns(trained.calibration, kept, kept["target"].to_numpy())
+    predictions = _prediction_table(trained, chosen.card, samples, kept).with_columns(columns)
     unit, facts = trained.card.unit, trained.description["training"]
     mae = pl.DataFrame(
         [*mae_rows(predictions, unit=unit), *calibration_rows(predictions, unit=unit)],
         infer_schema_length=None,
     )
     shift = shift_table(kept, facts, trained.card)
-    warnings = (*remarks, *scan.warnings, *shift_warnings(shift, kept, facts, trained.card))
+    intervals = _coverage(trained, predictions, asked)
+    bias = (
+        None
+        if correct_bias is None
+        else correction_table(predictions, predictions[CORRECTED], correct_bias)
+    )
+    warnings = (
+        *remarks,
+        *scan.warnings,
+        *shift_warnings(shift, kept, facts, trained.card),
+        *([] if intervals is None else coverage_warnings(intervals)),
+    )
     target = to_path(_folder(model, chosen.card.name) if out is None else out)
     with storage_errors(str(target)):
         write_evaluation(
@@ -139,6 +185,8 @@ def evaluate(
                 predictions=predictions,
                 mae=mae,
                 shift=shift,
+                intervals=intervals,
+                bias=bias,
                 excluded=excluded,
                 warnings=warnings,
                 target=trained.card.target,
@@ -152,9 +200,32 @@ def evaluate(
         predictions=predictions,
         mae=mae,
         shift=shift,
+        intervals=intervals,
+        bias=bias,
         excluded=excluded,
         warnings=warnings,
         unit=unit,
+    )
+
+
+def _coverage(
+    trained: TrainedModel, predictions: pl.DataFrame, asked: Calibrating
+) -> pl.DataFrame | None:
+    """What share of the cohort its intervals cover."""
+    if asked.interval is None or trained.calibration is None:
+        return None
+    rows = interval_rows(
+        trained.calibration,
+        predictions,
+        unit=trained.card.unit,
+        levels=[asked.interval],
+        methods=[asked.interval_method],
+    )
+    source = predictions.row(0, named=True)
+    names = ("dataset", "method", "split")
+    return pl.DataFrame(
+        [{"run": "", **{name: source[name] for name in names}, **row} for row in rows],
+        infer_schema_length=None,
     )
 
 

@@ -19,7 +19,9 @@
     embedding.parquet    a row a sample: the best trial's features, as two principal components
     embedding.png        the best trial's features on validation, coloured by label
     pretrained/          the model that trials start from, where one was named
-    best/                the model: model.safetensors and model.json
+    intervals.parquet    a row a kind and level of prediction intervals: coverage on test
+    best/                the model: model.safetensors, model.json, calibration.json; in networks/
+                         those of further seeds
     checkpoints/         trials under way, and the best one
     summary.md           the result on a page
 
@@ -55,7 +57,7 @@ from supremix.storage.paths import (
     write_bytes,
 )
 from supremix.storage.retry import failures, may_pass, storage_errors, with_retries
-from supremix.training.artifacts.format import DESCRIPTION, WEIGHTS
+from supremix.training.artifacts.format import DESCRIPTION, NETWORKS, WEIGHTS
 from supremix.training.artifacts.pretrained import Initial
 from supremix_reports import EMBEDDING
 
@@ -111,6 +113,10 @@ class RunFolder:
     def name(self) -> str:
         """Name of the run as it stands in the tables, after that of the grid it is part of."""
         return run_name(self.path)
+
+    def network(self, index: int) -> str:
+        """Folder of the model of a seed: the first one is the model of the run."""
+        return str(self.model / NETWORKS / str(index) if index else self.model)
 
     def create(self, spec: Mapping[str, Any]) -> None:
         """Make the folder for a new run.

@@ -151,7 +151,9 @@ def _validate_on(
             training,
             index,
             predict=_prediction_request(prepared, record, "val", seed, files[-1]),
-            export=str(prepared.run.model) if first and not prepared.spec.test else None,
+            export=(
+                prepared.run.network(number) if record is best and not prepared.spec.test else None
+            ),
             embed="val" if first else None,
         )
         what = f"trial {record.number}" + ("" if training is record else ", new seed")
@@ -215,7 +217,7 @@ def _test(
     last = dataclasses.replace(
         request,
         predict=_prediction_request(prepared, best, "test", seed, file),
-        export=str(prepared.run.model) if number == 0 else None,
+        export=prepared.run.network(number),
     )
     _train(session, prepared, executor, request, last, _retraining(session, best, seed))
     with session.writing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,9 @@ from supremix.errors import RunFolderError
 from supremix.runs.folder import RunFolder
 from supremix.search.cohort import cohort_rows
 from supremix.search.prepare import PreparedSearch, splits_of
+from supremix.storage.paths import write_bytes
 from supremix.storage.retry import storage_errors, with_retries
+from supremix.training.artifacts.format import CALIBRATION, DESCRIPTION
 from supremix.tuning.ledger.ledger import (
     END,
     EPOCH,
@@ -27,10 +30,13 @@ from supremix.tuning.ledger.ledger import (
 )
 from supremix.tuning.ledger.records import LENGTHS, TrialRecord, read_records, trial_row
 from supremix_reports import (
+    Calibration,
     LabelDensity,
+    LabelScale,
     TableError,
     convergence,
     defaults_row,
+    interval_rows,
     mae_rows,
     read_file,
     read_table,
@@ -84,10 +90,12 @@ def _write(prepared: PreparedSearch, events: list[Event]) -> None:
     density = LabelDensity.of(prepared.labels, card.label_bin)
     files = prediction_files(events, card.name)
     if files:
-        write_table(folder, "predictions", _predictions(prepared.run, files).to_dicts())
+        predictions = _predictions(prepared.run, files)
+        write_table(folder, "predictions", predictions.to_dicts())
         rows = mae_rows(read_table(folder, "predictions"), unit=unit, density=density)
         write_table(folder, "mae", rows)
         write_table(folder, "defaults", _defaults(prepared, events))
+        write_table(folder, "intervals", _calibrate(prepared, predictions))
     words = {
         "label_regions": density.describe(unit),
         "copies": prepared.copies,
@@ -95,6 +103,23 @@ def _write(prepared: PreparedSearch, events: list[Event]) -> None:
     }
     asked = {**spec.to_dict(), "epochs": prepared.task.epochs}
     write_summary(folder, {**asked, **words, "space": prepared.space.to_dict()})
+
+
+def _calibrate(prepared: PreparedSearch, predictions: pl.DataFrame) -> list[Row]:
+    """Keep the predictions on validation with the model; returns the rows of ``intervals``.
+
+    The networks that made them were trained on the training split alone, so they calibrate. The
+    final model is trained on validation as well, unless there is no test.
+    """
+    known, tested = (predictions.filter(pl.col("split") == split) for split in ("val", "test"))
+    exact = not prepared.spec.test
+    calibration = Calibration.of(known, LabelScale.of(prepared.labels), exact=exact)
+    if (prepared.run.model / DESCRIPTION).is_file():
+        content = json.dumps(calibration.to_dict()).encode()
+        write_bytes(prepared.run.model / CALIBRATION, content)
+    source = {name: known[name][0] for name in ("run", "dataset", "method")} | {"split": "test"}
+    unit = prepared.store.card.unit
+    return [source | row for row in interval_rows(calibration, tested, unit=unit)]
 
 
 def _final_length(prepared: PreparedSearch) -> str:

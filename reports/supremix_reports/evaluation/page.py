@@ -36,6 +36,7 @@ from supremix_reports.report.files import check_target
 from supremix_reports.report.privacy import without_places
 from supremix_reports.report.sections.evidence import frame_table, pictured
 from supremix_reports.report.sections.first_screen import headline
+from supremix_reports.report.sections.intervals import bias_parts, interval_sections
 from supremix_reports.report.sections.results import error_table, measures_table
 from supremix_reports.statistics.measures.agreement import CALIBRATION
 from supremix_reports.statistics.resampling.bootstrap import DEFAULT
@@ -63,6 +64,8 @@ class Evaluated:
             one dataset, method and split.
         mae: Rows of the table `mae`, those of `CALIBRATION` among them.
         shift: How the cohort differs from the training data; the columns are shown as they are.
+        intervals: Rows of the table `intervals`; None without intervals.
+        bias: What `correction_table` gives; None without a correction.
         excluded: id and reason of each image without a prediction.
         warnings: What a reader must not overlook, in sentences.
         target: Name of the label.
@@ -72,6 +75,8 @@ class Evaluated:
     predictions: pl.DataFrame
     mae: pl.DataFrame
     shift: pl.DataFrame
+    intervals: pl.DataFrame | None
+    bias: pl.DataFrame | None
     excluded: pl.DataFrame
     warnings: Sequence[str]
     target: str
@@ -81,7 +86,7 @@ class Evaluated:
 def write_evaluation(
     out: str, found: Evaluated, *, ids: bool = False, date: str | None = None
 ) -> tuple[str, ...]:
-    """Write predictions.parquet, mae.parquet, shift.parquet, excluded.parquet and two pages.
+    """Write the tables predictions, mae, shift, excluded and those asked for, and two pages.
 
     Args:
         out: Folder or address; files of these names are replaced.
@@ -101,16 +106,20 @@ def write_evaluation(
         "predictions": found.predictions,
         "shift": found.shift,
         "excluded": found.excluded,
+        **({} if found.bias is None else {"bias_correction": found.bias}),
     }
     for name, frame in frames.items():
         buffer = io.BytesIO()
         frame.write_parquet(buffer)
         storage.write_atomic(storage.join(out, f"{name}.parquet"), buffer.getvalue())
-    write_table(out, "mae", found.mae.to_dicts())
+    tables = {"mae": found.mae, "intervals": found.intervals}
+    kept = {name: frame for name, frame in tables.items() if frame is not None}
+    for name, frame in kept.items():
+        write_table(out, name, frame.to_dicts())
     pages = {PAGE: render_html(report), SUMMARY: render_markdown(report, pictures=False)}
     for name, text in pages.items():
         storage.write_atomic(storage.join(out, name), text.encode())
-    return (*pages, *(f"{name}.parquet" for name in (*frames, "mae")))
+    return (*pages, *(f"{name}.parquet" for name in (*frames, *kept)))
 
 
 def build_evaluation(found: Evaluated, *, ids: bool, date: str) -> Report:
@@ -152,6 +161,9 @@ def build_evaluation(found: Evaluated, *, ids: bool, date: str) -> Report:
                 _calibration(rows),
                 _parts_table(banded, split, unit),
             ),
+        ),
+        *interval_sections(
+            found.intervals, [] if found.bias is None else bias_parts(found.bias, unit)
         ),
         Section(key="shift", title="Difference to the training data", parts=_shift(found.shift)),
         Section(key="model", title="The model", parts=tuple(plots(_FIGURES))),

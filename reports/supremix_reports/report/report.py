@@ -50,10 +50,12 @@ from supremix_reports.report.sections.evidence import (
 from supremix_reports.report.sections.explanations import explanations_section
 from supremix_reports.report.sections.first_screen import first_section
 from supremix_reports.report.sections.guidelines import guidelines_section
+from supremix_reports.report.sections.intervals import run_interval_sections
 from supremix_reports.report.sections.methods import methods_section
 from supremix_reports.report.sections.results import error_table, measures_table
 from supremix_reports.report.sections.setup import setup_section
 from supremix_reports.statistics.comparing.comparisons import RESAMPLES as COMPARING
+from supremix_reports.statistics.conformal.choices import BIAS_CORRECTIONS, BiasCorrection
 from supremix_reports.statistics.resampling.bootstrap import Resampling
 from supremix_reports.statistics.resampling.intervals import LEVEL, RESAMPLES
 from supremix_reports.tables import schema
@@ -73,6 +75,8 @@ class Options:
         paths: whether paths and addresses are shown whole.
         with_images: whether the explanation maps of the runs are shown, which are pictures of
             patients.
+        correct_bias: Correction of the bias whose errors are shown next to the uncorrected ones,
+            of `BIAS_CORRECTIONS`; None for none.
         formats: what is written, of `FORMATS`.
         level: probability that intervals are to cover.
         resamples: number of bootstrap samples of an interval.
@@ -81,7 +85,7 @@ class Options:
         date: the day that the report has on it; None for today (UTC).
 
     Raises:
-        ReportError: an unknown format or split.
+        ReportError: an unknown format, split or correction.
     """
 
     reference: str | None = None
@@ -90,6 +94,7 @@ class Options:
     ids: bool = False
     paths: bool = False
     with_images: bool = False
+    correct_bias: BiasCorrection | None = None
     formats: tuple[str, ...] = FORMATS
     level: float = LEVEL
     resamples: int = RESAMPLES
@@ -103,6 +108,11 @@ class Options:
             named = ", ".join(unknown) or "none"
             raise ReportError(
                 f"A report is written as {', '.join(FORMATS)}; found {named}. Name some of these."
+            )
+        if self.correct_bias not in (None, *BIAS_CORRECTIONS):
+            raise ReportError(
+                f"The bias is corrected by {' or '.join(BIAS_CORRECTIONS)}; found "
+                f"{self.correct_bias!r}. Name one of them."
             )
         if self.split not in (None, schema.TEST, schema.VAL):
             raise ReportError(
@@ -190,6 +200,7 @@ def build_report(
     sections = (
         first_section(data, compared, problems, first),
         *_errors(data, options),
+        *run_interval_sections(data, options.correct_bias),
         *differences,
         cohort,
         *evidence,
@@ -273,6 +284,7 @@ def _again(addresses: Sequence[str], options: Options) -> str:
     words += ["--reference", shlex.quote(options.reference)] if options.reference else []
     words += ["--split", options.split] if options.split else []
     words += ["--title", shlex.quote(options.title)] if options.title else []
+    words += ["--correct-bias", options.correct_bias] if options.correct_bias else []
     words += ["--formats", ",".join(options.formats)] if options.formats != FORMATS else []
     switches = (
         ("--ids", options.ids),

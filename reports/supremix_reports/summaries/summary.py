@@ -15,6 +15,7 @@ from supremix_reports.statistics.measures.best_error import BestError, best_erro
 from supremix_reports.statistics.measures.imbalance import BALANCED, REGIONS
 from supremix_reports.statistics.resampling.intervals import LEVEL
 from supremix_reports.summaries.convergence import convergence_sentence
+from supremix_reports.summaries.coverage import coverage_sentence
 from supremix_reports.summaries.error_rows import SKILL_NOTE, error_rows, interval_text
 from supremix_reports.summaries.verdicts import defaults_sentence, skill_sentences
 from supremix_reports.tables import schema, storage
@@ -48,7 +49,7 @@ def write_summary(folder: str, spec: Mapping[str, object]) -> str:
         TableError, SchemaError: when the tables are missing or unfit.
     """
     trials = read_table(folder, "trials")
-    names = ("predictions", "mae", "measures", "defaults", "curves")
+    names = ("predictions", "mae", "measures", "defaults", "curves", "intervals")
     tables = {name: read_table(folder, name) for name in names if has_table(folder, name)}
     picture = storage.exists(storage.join(folder, EMBEDDING))
     address = storage.join(folder, SUMMARY)
@@ -66,6 +67,7 @@ def summary_markdown(
     measures: pl.DataFrame | None = None,
     defaults: pl.DataFrame | None = None,
     curves: pl.DataFrame | None = None,
+    intervals: pl.DataFrame | None = None,
     picture: bool = False,
 ) -> str:
     """Return the summary of a run as Markdown.
@@ -83,6 +85,7 @@ def summary_markdown(
         measures: the table `measures`, if there is one; those of the best trial are shown.
         defaults: the table `defaults`, if there is one.
         curves: the table `curves`, if there is one: whether the best training has flattened.
+        intervals: the table `intervals`, if there is one: how prediction intervals cover on test.
         picture: whether `embedding.png` is next to the summary.
     """
     best = best_trial(trials, predictions)
@@ -95,6 +98,7 @@ def summary_markdown(
         "" if best is None or curves is None else _convergence(best, trials, curves),
         _final_length(spec),
         "" if mae is None else errors_section(mae),
+        "" if intervals is None else coverage_sentence(intervals),
         f"**{spec['copies']}**" if spec.get("copies") else "",
         "" if best is None else _settings(best, spec),
         "" if mae is None else densities(mae, spec),

@@ -120,6 +120,16 @@ DOUBLING_LOW: Final = "doubling_gain_low"
 DOUBLING_HIGH: Final = "doubling_gain_high"
 CONVERGENCE: Final = "convergence"
 CONVERGENCE_NOTE: Final = "convergence_note"
+# Prediction intervals.
+INTERVAL: Final = "interval"
+LEVEL: Final = "level"
+REGION: Final = "region"
+COVERAGE: Final = "coverage"
+COVERAGE_LOW: Final = "coverage_low"
+COVERAGE_HIGH: Final = "coverage_high"
+WIDTH: Final = "width"
+CALIBRATION_GROUPS: Final = "calibration_groups"
+EXACT: Final = "exact"
 
 FINISHED: Final = "finished"
 PRUNED: Final = "pruned"
@@ -509,6 +519,37 @@ COHORT: Final = _schema(
     _field(HIGH, pa.float64(), "its highest value", null=True),
 )
 
+INTERVALS: Final = _schema(
+    _field(RUN, pa.string(), "name of the run folder"),
+    *_SOURCE,
+    _field(SPLIT, pa.string(), "split the coverage was measured on: test"),
+    _field(INTERVAL, pa.string(), "kind of interval: split, normalised or mondrian"),
+    _field(LEVEL, pa.float64(), "probability that the interval is to cover with"),
+    _field(
+        REGION,
+        pa.string(),
+        "all; of mondrian intervals the third of the training labels that the prediction is in: "
+        "low, middle or high",
+    ),
+    *_interval(
+        COVERAGE,
+        "share of images whose label is in their interval, each patient counted alike",
+        "its 95 % interval over patients (Wilson)",
+    ),
+    _field(WIDTH, pa.float64(), "mean width of the intervals, in the unit", null=True),
+    _field(N, pa.int64(), "number of test images"),
+    _field(GROUPS, pa.int64(), "number of test patients"),
+    _field(CALIBRATION_GROUPS, pa.int64(), "number of calibration patients, of all regions"),
+    _field(
+        EXACT,
+        pa.bool_(),
+        "whether the calibration patients were predicted by the very network that the model is; "
+        "else by networks that were trained on fewer patients",
+    ),
+    _UNIT,
+    _field(NOTE, pa.string(), "why there is no interval or no coverage", null=True),
+)
+
 SCHEMAS: Final[Mapping[str, Any]] = {
     "trials": TRIALS,
     "curves": CURVES,
@@ -520,6 +561,7 @@ SCHEMAS: Final[Mapping[str, Any]] = {
     "defaults": DEFAULTS,
     "embedding": EMBEDDING,
     "cohort": COHORT,
+    "intervals": INTERVALS,
 }
 """The tables by name; a table lies in `<folder>/<name>.parquet`."""
 

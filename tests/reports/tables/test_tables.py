@@ -74,6 +74,9 @@ FROZEN = {
     "first_share:double second_share:double target:double unit",
     "cohort": "run dataset split? kind name? category? n:int64 groups?:int64 mean?:double "
     "sd?:double median?:double low?:double high?:double",
+    "intervals": "run dataset method split interval level:double region coverage?:double "
+    "coverage_low?:double coverage_high?:double width?:double n:int64 groups:int64 "
+    "calibration_groups:int64 exact:bool unit note?",
     "gains": "dataset method reference difference?:double difference_low?:double "
     "difference_high?:double gain?:double gain_low?:double gain_high?:double p?:double "
     "p_bootstrap?:double p_adjusted?:double significant?:bool seeds?:int32 groups?:int64 n?:int64 "

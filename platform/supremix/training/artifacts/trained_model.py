@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -21,11 +22,19 @@ from supremix._display import Displayed
 from supremix._errors import ModelError, ModelInputError
 from supremix.errors import RunFolderError
 from supremix.models import EncoderBuilder, EncoderSpec, Network
-from supremix.storage.paths import Address, read_bytes, to_path
+from supremix.storage.paths import Address, children, read_bytes, to_path
 from supremix.storage.retry import failures, storage_errors
+from supremix.training.artifacts.calibrated import Calibrating
 from supremix.training.artifacts.cohort import BATCH, VECTORS, Steps, predict_items
 from supremix.training.artifacts.ensemble import EnsemblePredictor
-from supremix.training.artifacts.format import DESCRIPTION, FOLDS, REFERENCE, WEIGHTS
+from supremix.training.artifacts.format import (
+    CALIBRATION,
+    DESCRIPTION,
+    FOLDS,
+    NETWORKS,
+    REFERENCE,
+    WEIGHTS,
+)
 from supremix.training.artifacts.inference import Predictor
 from supremix.training.artifacts.pretrained import model_folder, read_description
 from supremix_datasets.cards.card import Card
@@ -35,6 +44,8 @@ from supremix_datasets.readers.own_table.cohort import list_cohort
 from supremix_datasets.registry import get, names
 from supremix_datasets.sources.files import PART
 from supremix_datasets.stores.conform import covariate_vector, present
+from supremix_reports.statistics.conformal.calibration import Calibration, StatisticsError
+from supremix_reports.statistics.conformal.choices import BiasCorrection, IntervalMethod
 
 File = str | os.PathLike[str]
 Image = File | NDArray[Any] | tuple[File, ...]
@@ -47,6 +58,8 @@ class TrainedModel(Displayed):
         card: the dataset it was trained on: target, unit, covariates, grid.
         description: everything `model.json` says.
         predictor: predicts images that are on the card's grid.
+        calibration: predictions on patients that its network was not trained on; None for a model
+            that no search left behind.
     """
 
     def __init__(
@@ -56,12 +69,16 @@ class TrainedModel(Displayed):
         *,
         reference: dict[str, Tensor],
         reader: Reader | None = None,
+        calibration: Calibration | None = None,
+        load_others: Callable[[], list[Predictor]] = list,
         device: torch.device | str = "cpu",
     ) -> None:
         self.description = description
         self.card = Card.from_dict(description["card"])
         self._reader = reader
         self.predictor = Predictor(description, network, reference, device)
+        self.calibration = calibration
+        self._load_others = load_others
 
     @classmethod
     def load(
@@ -108,7 +125,30 @@ class TrainedModel(Displayed):
             for name, tensor in tensors.items()
             if name.startswith(REFERENCE)
         }
-        return cls(description, network, reference=reference, reader=reader, device=device)
+
+        def others() -> list[Predictor]:
+            kept = [one for one in children(folder / NETWORKS) if (one / DESCRIPTION).is_file()]
+            objects: dict[str, Any] = {"builder": builder, "dataset": dataset, "device": device}
+            return [cls.load(one, **objects).predictor for one in kept]
+
+        return cls(
+            description,
+            network,
+            reference=reference,
+            reader=reader,
+            calibration=_calibration(folder),
+            load_others=others,
+            device=device,
+        )
+
+    @cached_property
+    def others(self) -> list[Predictor]:
+        """The networks of the same training with further seeds, of which predictions spread.
+
+        Raises:
+            ModelError: One of them cannot be rebuilt.
+        """
+        return self._load_others()
 
     @classmethod
     def ensemble(cls, members: Sequence[TrainedModel]) -> TrainedModel:
@@ -181,6 +221,9 @@ class TrainedModel(Displayed):
         images: Address | Sequence[Address],
         covariates: Mapping[str, float | str] | None = None,
         *,
+        interval: float | None = None,
+        interval_method: IntervalMethod = "split",
+        correct_bias: BiasCorrection | None = None,
         batch: int = BATCH,
         workers: int | None = None,
         progress: Steps | None = None,
@@ -192,19 +235,32 @@ class TrainedModel(Displayed):
                 files and one for each covariate, of a dataset.toml that describes one; or
                 addresses of image files. See docs/predict.md.
             covariates: Values, by the card's names, for every image for which a table has none.
+            interval: Probability with which an interval is to cover, such as 0.9, for the columns
+                lower and upper; None for no intervals.
+            interval_method: split, normalised (by the spread of several networks) or mondrian (by
+                the region of labels that the prediction is in).
+            correct_bias: cole for the column corrected_prediction, without the bias towards the
+                mean; None for none.
             batch: Images of a forward pass.
             workers: Threads that decode; by default one for each CPU, at most 8.
             progress: Called with the numbers of images done and in all.
 
         Returns:
-            A row an image, in their order, with the columns file, id, prediction, unit,
-            feature_distance, intensity_distance, out_of_distribution, in_training and problem; see
-            docs/predict.md. An image that cannot be predicted has a problem and no prediction.
+            A row an image, in their order, with the columns file, id, prediction, unit, those that
+            are asked for, feature_distance, intensity_distance, out_of_distribution, in_training
+            and problem; see docs/predict.md. An image that cannot be predicted has a problem and no
+            prediction.
 
         Raises:
             DatasetError: There is no such folder or table, or no row can have its covariates.
-            ModelInputError: The model's files cannot be read without its dataset.
+            ModelInputError: The model's files cannot be read without its dataset, or there are no
+                such intervals or correction.
         """
+        asked = Calibrating(
+            interval=interval, interval_method=interval_method, correct_bias=correct_bias
+        )
+        others = self.others if asked.networks else []
+        asked.check(self.calibration, 1 + len(others), labels=False)
         if isinstance(images, str) or not isinstance(images, Sequence):
             images = [images]
         listed = list_cohort([str(one) for one in images], self.card, covariates)
@@ -212,12 +268,15 @@ class TrainedModel(Displayed):
             self.predictor,
             [one.found for one in listed],
             self.reader,
+            others=others,
             batch=batch,
             workers=workers,
             progress=progress,
         )
         files = pl.Series("file", [one.file for one in listed], dtype=pl.String)
-        return table.select(files, pl.exclude(VECTORS))
+        calibrated = asked.columns(self.calibration, table)
+        first = ("id", "prediction", "unit")
+        return table.select(files, *first, *calibrated, pl.exclude(*first, *VECTORS))
 
     def _decoded(self, image: Image) -> Any:
         if isinstance(image, np.ndarray):
@@ -280,6 +339,15 @@ def _reader(description: dict[str, Any]) -> Reader | None:
     card = Card.from_dict(description["card"])
     name = description.get("dataset", card.name)
     return get(name).reading(card) if name in names() else None
+
+
+def _calibration(folder: UPath) -> Calibration | None:
+    try:
+        return Calibration.from_dict(json.loads(read_bytes(folder / CALIBRATION)))
+    except FileNotFoundError:
+        return None
+    except (ValueError, StatisticsError, *failures()) as error:
+        raise ModelError(_unusable(folder, f"{CALIBRATION}: {error}")) from error
 
 
 def _unusable(folder: UPath, why: str) -> str:

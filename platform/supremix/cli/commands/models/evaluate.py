@@ -8,7 +8,16 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from supremix.cli.commands.models.predict import Batch, Device, Quiet, Workers, chosen_device
+from supremix.cli.commands.models.predict import (
+    Batch,
+    CorrectBias,
+    Device,
+    Interval,
+    IntervalKind,
+    Quiet,
+    Workers,
+    chosen_device,
+)
 from supremix.cli.views.progress import Display, ProgressConsole
 from supremix.cli.views.search import (
     errors_table,
@@ -45,6 +54,9 @@ def evaluate(
         bool,
         typer.Option("--ids", help="Name images on the pages; by default none is named there."),
     ] = False,
+    interval: Interval = None,
+    interval_method: IntervalKind = "split",
+    correct_bias: CorrectBias = None,
     batch: Batch = 16,
     workers: Workers = None,
     device: Device = None,
@@ -70,6 +82,9 @@ def evaluate(
             dataset,
             source,
             out,
+            interval=interval,
+            interval_method=interval_method,
+            correct_bias=correct_bias,
             batch=batch,
             workers=workers,
             device=chosen_device(device),
@@ -81,7 +96,7 @@ def evaluate(
 
 def show_evaluation(found: Evaluation, console: Console) -> None:
     """Show the errors, the calibration, what must not be overlooked, and where everything is."""
-    from supremix_reports import CALIBRATION, interval_text
+    from supremix_reports import CALIBRATION, TRAP, interval_text, interval_words
 
     print_whole(console, errors_table(found.mae, found.unit))
     words: list[str] = []
@@ -91,6 +106,19 @@ def show_evaluation(found: Evaluation, console: Console) -> None:
         words.append(f"{CALIBRATION[name]} {interval_text(ends, name)}")
     print_plain(console, f"\n{'; '.join(words)}")
     show_skill(console, found.mae)
+    if found.intervals is not None:
+        for row in found.intervals.to_dicts():
+            print_plain(console, f"\n{interval_words(row)}")
+    if found.bias is not None:
+        before, after = found.bias.to_dicts()
+        print_plain(
+            console,
+            f"\nbias correction by {after['correction']}: MAE {before['mae']:.4g} uncorrected, "
+            f"{after['mae']:.4g} corrected ({found.unit}); slope of the bias "
+            f"{before['bias_slope']:+.2f} and {after['bias_slope']:+.2f}",
+        )
+        if after["correction"] == "beheshti":
+            console.print(Text(f"\nwarning: {TRAP}", style="bold yellow"), soft_wrap=True)
     for warning in found.warnings:
         console.print(Text(f"\nwarning: {warning}", style="bold yellow"), soft_wrap=True)
     if found.excluded.height:

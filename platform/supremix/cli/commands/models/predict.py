@@ -14,6 +14,7 @@ from supremix.cli.commands.models.explain import show_explanations
 from supremix.cli.parsing.values import parse_assignment
 from supremix.cli.views.progress import Display, ProgressConsole
 from supremix.cli.views.search import print_plain
+from supremix_reports.statistics.conformal.choices import BiasCorrection, IntervalMethod
 
 if TYPE_CHECKING:
     import polars as pl
@@ -36,6 +37,30 @@ Workers = Annotated[
         metavar="N",
         min=1,
         help="Threads that decode images; by default one for each CPU, at most 8.",
+    ),
+]
+Interval = Annotated[
+    float | None,
+    typer.Option(
+        metavar="LEVEL",
+        help="Give each image an interval that covers with this probability, such as 0.9, in the "
+        "columns `lower` and `upper`; see docs/predict.md for what it guarantees.",
+    ),
+]
+IntervalKind = Annotated[
+    IntervalMethod,
+    typer.Option(
+        help="split: as wide for all images; normalised: in proportion to the spread of the "
+        "networks of several seeds; mondrian: calibrated by the region of labels that the "
+        "prediction is in.",
+    ),
+]
+CorrectBias = Annotated[
+    BiasCorrection | None,
+    typer.Option(
+        help="Correct predictions that are drawn towards the mean, in the column "
+        "`corrected_prediction`: cole inverts the line of the prediction on the label; beheshti "
+        "takes the true label and so is for evaluate alone. The uncorrected ones stay.",
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show only the result.")]
@@ -89,6 +114,9 @@ def predict(
             "folder.",
         ),
     ] = None,
+    interval: Interval = None,
+    interval_method: IntervalKind = "split",
+    correct_bias: CorrectBias = None,
     batch: Batch = 16,
     workers: Workers = None,
     device: Device = None,
@@ -103,7 +131,7 @@ def predict(
     Examples:
       supremix predict runs/hc18-supremix image.png --pixel-size 0.14
       supremix predict runs/brains scans --with sex=female --out predictions.csv
-      supremix predict runs/brains new/patients.xlsx --out predictions.parquet
+      supremix predict runs/brains new/patients.xlsx --out predictions.parquet --interval 0.9
       supremix predict runs/brains
       supremix predict runs/brains --explain occlusion
     """
@@ -124,9 +152,18 @@ def predict(
         check_target(out)
     with Display(ProgressConsole(), f"predicting with {model}", quiet=quiet) as display:
         steps = Steps("predicting images", display)
-        table = trained.predict_table(images, given, batch=batch, workers=workers, progress=steps)
+        table = trained.predict_table(
+            images,
+            given,
+            interval=interval,
+            interval_method=interval_method,
+            correct_bias=correct_bias,
+            batch=batch,
+            workers=workers,
+            progress=steps,
+        )
     if out is None:
-        _show_predictions(table, trained.card.unit)
+        _show_predictions(table, trained.card.unit, interval)
     else:
         write_file(out, _content(table, out))
     failed = _show_summary(table, out, bool(out) and not quiet)
@@ -183,8 +220,14 @@ def _covariates(assignments: list[str], pixel_size: float | None) -> dict[str, f
     return given if pixel_size is None else {**given, "pixel_size": pixel_size}
 
 
-def _show_predictions(table: pl.DataFrame, unit: str) -> None:
-    shown = Table("image", f"prediction ({unit})", "", box=None, pad_edge=False)
+def _show_predictions(table: pl.DataFrame, unit: str, level: float | None) -> None:
+    corrected = "corrected_prediction" in table.columns
+    shown = Table("image", f"prediction ({unit})", box=None, pad_edge=False)
+    if level is not None:
+        shown.add_column(f"{level:.4g} interval")
+    if corrected:
+        shown.add_column("corrected")
+    shown.add_column("")
     for row in table.iter_rows(named=True):
         if row["problem"] is None:
             remarks = [
@@ -195,7 +238,16 @@ def _show_predictions(table: pl.DataFrame, unit: str) -> None:
                 )
                 if row[column]
             ]
-            shown.add_row(row["file"], f"{row['prediction']:.2f}", ", ".join(remarks))
+            cells = [row["file"], f"{row['prediction']:.2f}"]
+            if level is not None:
+                known = row["lower"] is not None
+                cells.append(
+                    f"{row['lower']:.2f} to {row['upper']:.2f}"
+                    if known
+                    else f"none: {row['interval_note']}"
+                )
+            cells += [f"{row['corrected_prediction']:.2f}"] if corrected else []
+            shown.add_row(*cells, ", ".join(remarks))
     if shown.rows:
         Console().print(shown)
 

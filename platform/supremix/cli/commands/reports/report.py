@@ -8,6 +8,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from supremix_reports.statistics.conformal.choices import BiasCorrection
+
 if TYPE_CHECKING:
     from supremix_reports.catalog.discovery import Problem
 
@@ -70,6 +72,13 @@ def report(
             "best, median and worst case: pictures of patients.",
         ),
     ] = False,
+    correct_bias: Annotated[
+        BiasCorrection | None,
+        typer.Option(
+            help="Show the errors on test after this correction of the bias towards the mean as "
+            "well, fitted on validation; see docs/predict.md.",
+        ),
+    ] = None,
     formats: Annotated[
         str,
         typer.Option(
@@ -102,6 +111,7 @@ def report(
         ids=ids,
         paths=paths,
         with_images=with_images,
+        correct_bias=correct_bias,
         formats=[word.strip() for word in formats.split(",") if word.strip()],
     )
     console = Console()

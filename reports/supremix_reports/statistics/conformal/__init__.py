@@ -1,0 +1,1 @@
+"""Prediction intervals and bias correction, calibrated on held-out patients."""
