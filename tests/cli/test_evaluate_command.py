@@ -26,6 +26,18 @@ def rows() -> pl.DataFrame:
     )
 
 
+INTERVALS = pl.DataFrame(
+    {
+        "level": [0.9], "interval": ["split"], "region": ["all"], "coverage": [0.85],
+        "coverage_low": [0.7], "coverage_high": [0.95], "width": [12.0], "groups": [40],
+        "split": ["test"], "unit": ["mm"], "calibration_groups": [33],
+    }
+)  # fmt: skip
+BIAS = pl.DataFrame(
+    {"correction": ["none", "beheshti"], "mae": [5.0, 2.0], "bias_slope": [-0.4, 0.01]}
+)
+
+
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     found: list[tuple[Any, ...]] = []
@@ -42,6 +54,8 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
             excluded=pl.DataFrame({"id": ["a"], "reason": ["gone"]}),
             warnings=("the cohort lies outside",),
             unit="mm",
+            intervals=INTERVALS if options["interval"] else None,
+            bias=BIAS if options["correct_bias"] else None,
         )
 
     monkeypatch.setattr(supremix, "evaluate", evaluate)
@@ -60,6 +74,7 @@ def test_the_result_is_shown(
     words = ("--dataset", "table", "--source", "there", "--batch", "4", "--device", "cpu", "--ids")
     assert run("runs/x", *words) == 0
     expected = {"batch": 4, "workers": None, "device": "cpu", "ids": True}
+    expected |= {"interval": None, "interval_method": "split", "correct_bias": None}
     assert calls == [("runs/x", "table", "there", None, expected)]
     told = capsys.readouterr().out
     assert "5 (4 to 6)" in told
@@ -70,6 +85,17 @@ def test_the_result_is_shown(
     assert "warning: the cohort lies outside" in told
     assert "excluded: 1 images" in told
     assert "everything is in run/evaluations/there" in told
+
+
+def test_coverage_and_both_errors_are_shown(
+    calls: list[tuple[Any, ...]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--dataset", "table", "--source", "there", "--interval", "0.9")
+    assert run("runs/x", *words, "--correct-bias", "beheshti") == 0
+    told = capsys.readouterr().out
+    assert "0.9 prediction intervals: 85.0% (95% interval 70.0% to 95.0%) of 40 test" in told
+    assert "MAE 5 uncorrected, 2 corrected (mm)" in told
+    assert "Quote the uncorrected error" in told
 
 
 def test_a_dataset_and_its_folder_have_to_be_named(capsys: pytest.CaptureFixture[str]) -> None:

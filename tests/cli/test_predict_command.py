@@ -26,6 +26,9 @@ class FakeModel:
         images: Sequence[str],
         covariates: Mapping[str, float | str],
         *,
+        interval: float | None,
+        interval_method: str,
+        correct_bias: str | None,
         batch: int,
         workers: int | None,
         progress: Callable[[int, int], None],
@@ -41,7 +44,16 @@ class FakeModel:
                 row["in_training"] = "known" in image
             rows.append(row)
             progress(len(rows), len(images))
-        return pl.DataFrame(rows, schema={"file": pl.String, **SCHEMA})
+        table = pl.DataFrame(rows, schema={"file": pl.String, **SCHEMA})
+        note = "too few" if interval_method == "mondrian" else None
+        if interval is not None:
+            half = None if note else 10 * interval
+            ends = [(pl.col("prediction") + sign * pl.lit(half)) for sign in (-1, 1)]
+            low, high = (one.alias(n) for one, n in zip(ends, ("lower", "upper"), strict=True))
+            table = table.with_columns(low, high, pl.lit(note).alias("interval_note"))
+        if correct_bias:
+            table = table.with_columns((pl.col("prediction") + 1).alias("corrected_prediction"))
+        return table
 
 
 @pytest.fixture(autouse=True)
@@ -83,6 +95,18 @@ def test_predictions_are_written(
     assert f"3 of 4 images predicted, in {out}; 1 are unlike the training images" in told.err
     assert "the model was trained on 1 of them" in told.err
     assert "broken.png: the file ends too early" in told.err
+
+
+def test_intervals_and_corrected_predictions_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("runs/x", "a.png", "--interval", "0.9", "--correct-bias", "cole") == 0
+    told = capsys.readouterr().out
+    assert "0.9 interval" in told
+    for words in ("100.00", "91.00 to 109.00", "101.00"):
+        assert words in told
+    assert run("runs/x", "a.png", "--interval", "0.9", "--interval-method", "mondrian") == 0
+    assert "none: too few" in capsys.readouterr().out
+    assert run("runs/x", "a.png", "--correct-bias", "linear") == 2
+    assert "'cole'" in capsys.readouterr().err
 
 
 def test_a_broken_image_does_not_cost_the_others(capsys: pytest.CaptureFixture[str]) -> None:

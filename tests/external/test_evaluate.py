@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import supremix
 from supremix.models import EncoderSpec
 from supremix.training import ModelInputError, Task, TrialRun
 from supremix_datasets import prepare
+from supremix_reports import Calibration, LabelScale
 
 TOML = """
 name = "{name}"
@@ -156,6 +158,69 @@ def test_everything_is_written(found: supremix.Evaluation) -> None:
     assert "30 to 39" in text
     assert str(folder.parents[2]) not in text
     assert "Error by age" in (folder / "report.html").read_text()
+
+
+@pytest.fixture(scope="module")
+def calibrated(trained: tuple[Path, TrialRun, Path]) -> Path:
+    """The same model with its predictions on validation."""
+    run = trained[1]
+    folder = trained[0].parent / "calibrated"
+    run.export(folder)
+    rows = run.evaluate("val")
+    columns = {name: rows[name].tolist() for name in ("id", "target", "prediction")}
+    columns["group"] = columns["id"]  # more patients than there are
+    scale = LabelScale.of(run.data.store.targets[run.data.fit])
+    made = Calibration.of(pl.DataFrame(columns | {"seed": 0}), scale, exact=True)
+    (folder / "calibration.json").write_text(json.dumps(made.to_dict()))
+    return folder
+
+
+def test_intervals_and_both_errors_of_a_correction_are_shown(
+    calibrated: Path, tmp_path: Path
+) -> None:
+    there = write(tmp_path / "there", 41)
+    found = supremix.evaluate(
+        calibrated, "table", str(there), tmp_path / "out", interval=0.7, correct_bias="beheshti"
+    )
+    table = found.predictions
+    covered = (table["lower"] <= table["target"]) & (table["target"] <= table["upper"])
+    shares = table.with_columns(covered=covered).group_by("group").agg(pl.col("covered").mean())
+    assert found.intervals is not None
+    (row,) = found.intervals.to_dicts()
+    assert row["coverage"] == pytest.approx(shares["covered"].mean())
+    assert row["width"] == pytest.approx((table["upper"] - table["lower"]).mean())
+    assert found.bias is not None
+    before, after = found.bias.to_dicts()
+    assert (before["correction"], after["correction"]) == ("none", "beheshti")
+    error, fixed = (table[n] - table["target"] for n in ("prediction", "corrected_prediction"))
+    assert before["mae"] == pytest.approx(error.abs().mean())
+    assert after["mae"] == pytest.approx(fixed.abs().mean())
+    (mae,) = found.mae.filter(found.mae["metric"] == "mae")["value"]
+    assert mae == pytest.approx(before["mae"])  # never silently the corrected one
+    for page in ("report.html", "summary.md"):
+        text = (tmp_path / "out" / page).read_text()
+        assert "Quote the uncorrected error" in text
+        assert "0.7 prediction intervals" in text or "Coverage and mean width" in text
+    kept = {path.name for path in (tmp_path / "out").iterdir()}
+    assert {"intervals.parquet", "bias_correction.parquet"} <= kept
+
+
+def test_patients_unlike_those_of_the_calibration_are_warned_of(
+    calibrated: Path, tmp_path: Path
+) -> None:
+    bright = write(tmp_path / "bright", 60, low=170)
+    found = supremix.evaluate(calibrated, "table", str(bright), tmp_path / "out", interval=0.7)
+    assert found.intervals is not None
+    assert found.intervals["coverage_high"][0] < 0.7
+    (warning,) = [text for text in found.warnings if "too narrow here" in text]
+    assert warning.startswith("0.7 prediction intervals: ")
+
+
+def test_intervals_without_a_calibration_are_refused(
+    trained: tuple[Path, TrialRun, Path], tmp_path: Path
+) -> None:
+    with pytest.raises(ModelInputError, match="has no calibration"):
+        supremix.evaluate(trained[0], "table", str(trained[2]), tmp_path, interval=0.9)
 
 
 def test_images_that_cannot_be_read_are_listed(found: supremix.Evaluation) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,11 @@ from supremix.runs.folder import RunFolder
 from supremix.search.final_evaluation import write_tables
 from supremix.search.session import SearchSession
 from supremix.tuning.ledger.ledger import FINAL, TESTED, Ledger
-from supremix_reports import SchemaError, read_file, read_table
+from supremix_reports import Calibration, LabelScale, SchemaError, read_file, read_table
 
-TABLES = ("trials", "curves", "measures", "cohort", "predictions", "mae", "defaults")
+TABLES = (
+    "trials", "curves", "measures", "cohort", "predictions", "mae", "defaults", "intervals",
+)  # fmt: skip
 
 
 def tables(run: RunFolder) -> dict[str, pl.DataFrame]:
@@ -65,6 +68,50 @@ def test_killed_at_any_point_it_gives_the_same_tables(tmp_path: Path) -> None:
         found, wanted = tables(run), tables(whole)
         assert all(found[name].equals(wanted[name]) for name in TABLES), step
     assert step == 8  # two steps for each of the three files, and an epoch before each test
+
+
+def calibration_of(run: RunFolder) -> Calibration:
+    return Calibration.from_dict(json.loads((run.model / "calibration.json").read_text()))
+
+
+def test_validation_calibrates_the_model_and_test_measures_its_intervals(tmp_path: Path) -> None:
+    run, workers = searched(tmp_path / "run"), Workers(samples=60)
+    finish(run, workers)
+    found, rows = calibration_of(run), read_table(str(run.path), "predictions")
+    val = rows.filter(pl.col("split") == "val")
+    assert found.exact is False  # the final model is trained on validation as well
+    assert found.prediction.tolist() == val["prediction"].to_list()
+    assert found.count == val["group"].n_unique() == 30
+    labels = prepared_in(run).labels
+    assert found.scale == LabelScale.of(labels)
+    (row,) = (
+        read_table(str(run.path), "intervals")
+        .filter((pl.col("interval") == "split") & (pl.col("level") == 0.9))
+        .to_dicts()
+    )
+    assert (row["split"], row["groups"], row["calibration_groups"]) == ("test", 30, 30)
+    assert (row["exact"], row["note"], row["unit"]) == (False, None, "mm")
+    assert 0 < row["width"] < 10
+    assert "0.9 prediction intervals: " in run.summary.read_text()
+
+
+def test_each_test_seed_keeps_its_network_and_without_a_test_each_new_seed(tmp_path: Path) -> None:
+    run, workers = searched(tmp_path / "run"), Workers()
+    finish(run, workers)
+    assert workers.exported == [str(run.model), str(run.model / "networks" / "1")]
+
+    run = searched_with_errors(tmp_path / "untested" / "run", FOUND, **SEARCH)
+    workers = Workers(samples=60)
+    finish(run, workers, **SEARCH)
+    assert workers.exported == [str(run.model), str(run.model / "networks" / "1")]
+    found, rows = calibration_of(run), read_table(str(run.path), "predictions")
+    first = rows.filter(pl.col("seed") == rows["seed"][0])
+    assert found.exact is True  # and its own predictions are the calibration
+    assert found.prediction.tolist() == first["prediction"].to_list()
+    assert found.spread is not None
+    notes = read_table(str(run.path), "intervals")["note"]
+    assert notes.null_count() == 0
+    assert "there are no test patients" in notes[0]
 
 
 SEARCH: dict[str, Any] = {"trials": 3, "finalists": 2, "confirm_seeds": 2, "test": False}

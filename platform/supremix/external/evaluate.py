@@ -62,11 +62,11 @@ class Evaluation(Displayed):
     predictions: pl.DataFrame
     mae: pl.DataFrame
     shift: pl.DataFrame
-    intervals: pl.DataFrame | None
-    bias: pl.DataFrame | None
     excluded: pl.DataFrame
     warnings: tuple[str, ...]
     unit: str
+    intervals: pl.DataFrame | None = None
+    bias: pl.DataFrame | None = None
 
     def facts(self) -> dict[str, str]:
         """The error, on what, and where it is written."""

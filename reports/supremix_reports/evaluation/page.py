@@ -75,12 +75,12 @@ class Evaluated:
     predictions: pl.DataFrame
     mae: pl.DataFrame
     shift: pl.DataFrame
-    intervals: pl.DataFrame | None
-    bias: pl.DataFrame | None
     excluded: pl.DataFrame
     warnings: Sequence[str]
     target: str
     facts: Iterable[tuple[str, str]]
+    intervals: pl.DataFrame | None = None
+    bias: pl.DataFrame | None = None
 
 
 def write_evaluation(

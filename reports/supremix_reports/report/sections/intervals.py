@@ -71,8 +71,9 @@ def run_interval_sections(
         if table is not None
     ]
     bias: list[Part] = []
-    for entry in data.entries if correction is not None else ():
-        bias += _bias_of(entry, correction, plot_name("bias", entry.run.name))
+    if correction is not None:
+        for entry in data.entries:
+            bias += _bias_of(entry, correction, plot_name("bias", entry.run.name))
     several = len(data.entries) > 1
     return interval_sections(pl.concat(known) if known else None, bias, several=several)
 

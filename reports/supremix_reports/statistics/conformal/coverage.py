@@ -87,7 +87,7 @@ def _measured(
         )
     except StatisticsError as error:
         return [_row(tested, None, None, str(error))]
-    covered = (found.lower <= target) & (target <= found.upper)
+    covered = ((found.lower <= target) & (target <= found.upper)).astype(np.float64)
     width = found.upper - found.lower
     if tested.is_empty():
         return [_row(tested, None, None, "there are no test patients to measure the coverage on")]

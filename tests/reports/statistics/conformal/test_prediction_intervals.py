@@ -93,8 +93,9 @@ def test_normalised_intervals_keep_the_law_and_follow_the_spread() -> None:
         )
         hits[k] = found.lower[0] <= truth[-1] <= found.upper[0]
     assert hits.mean() == pytest.approx(27 / 30, abs=4 * math.sqrt(0.09 / DRAWS))
+    fixed = calibration(truth, guess, spread=spread)
     two = prediction_intervals(
-        given, [50, 50], level=0.9, method="normalised", spread=np.array([0.5, 1.5])
+        fixed, [50, 50], level=0.9, method="normalised", spread=np.array([0.5, 1.5])
     )
     assert np.ptp([two.lower, two.upper], axis=0)[1] == pytest.approx(
         2 * np.ptp([two.lower, two.upper], axis=0)[0]
