@@ -172,6 +172,11 @@ class Result(Displayed, RunTables):
         return read_table(str(self.path), "defaults")
 
     @functools.cached_property
+    def intervals(self) -> pl.DataFrame:
+        """Coverage and width of prediction intervals on test, a row for each kind and level."""
+        return read_table(str(self.path), "intervals")
+
+    @functools.cached_property
     def convergence(self) -> Convergence | None:
         """Whether the training of the best hyperparameters has flattened, in numbers.
 
