@@ -199,6 +199,7 @@ def concluded(base: str) -> str:
     write_table(str(run.path), "predictions", rows)
     write_table(str(run.path), "mae", mae_rows(pl.DataFrame(rows), unit="mm"))
     write_table(str(run.path), "defaults", [])
+    write_table(str(run.path), "intervals", [])
     write_table(str(run.path), "trials", [])
     write_table(str(run.path), "curves", [])
     return str(run.path)
@@ -212,6 +213,7 @@ def test_a_result_is_read_at_any_address(base: str) -> None:
     assert str(result.best.model) == f"{base}/first/best"
     assert result.predictions.filter(pl.col("split") == "val").height == 4
     assert result.test is None
+    assert result.intervals.is_empty()
     assert repr(result).startswith("<Result dataset: discs, method: l1, trials: 1, best: trial 0")
     assert f"folder: {base}/first>" in repr(result)
     assert "MAE 2.5 mm" in repr(result)
