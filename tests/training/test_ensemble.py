@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from PIL import Image
 
 import supremix
 from supremix.models import EncoderSpec
-from supremix.training import Task, TrialRun
+from supremix.training import ModelInputError, Task, TrialRun
 from supremix.training.artifacts.format import FOLDS as FOLDS_FILE
 from supremix_datasets import Fold, Store, prepare
-from supremix_reports import run_layout
+from supremix_reports import Calibration, LabelScale, run_layout
 
 FOLDS, PICTURES = 2, 24
 
@@ -79,3 +81,35 @@ def test_a_cohort_has_the_mean_distances_and_knows_all_patients_of_the_training(
     assert sum(one["in_training"].sum() for one in each) == PICTURES * (FOLDS - 1)
     assert table["in_training"].all()
     assert table.columns == each[0].columns
+
+
+def test_predictions_out_of_fold_calibrate_the_ensemble_and_no_fold_alone_does(
+    folds: Path, own: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(folds, tmp_path / "run")
+    rng = np.random.default_rng(1)
+    rows = pl.DataFrame(
+        {
+            "id": [f"{k:02d}" for k in range(PICTURES)],
+            "group": [f"p{k}" for k in range(PICTURES)],
+            "seed": [0] * PICTURES,
+            "target": np.arange(PICTURES) + 1.0,
+            "prediction": np.arange(PICTURES) + rng.normal(size=PICTURES),
+        }
+    )
+    scale = LabelScale.of(rows["target"])
+    one = Calibration.of(rows.head(12), scale, exact=False)
+    for number in range(FOLDS):
+        kept = tmp_path / "run" / f"fold-{number}" / "best" / "calibration.json"
+        kept.write_text(json.dumps(one.to_dict()))
+
+    with pytest.raises(ModelInputError, match="no calibration"):
+        supremix.load(tmp_path / "run").predict_table(own, interval=0.9)
+    rows.write_parquet(tmp_path / "run" / "predictions.parquet")
+    ensemble = supremix.load(tmp_path / "run")
+    assert ensemble.calibration is not None
+    assert (ensemble.calibration.count, ensemble.calibration.exact) == (PICTURES, False)
+    assert ensemble.calibration.scale == scale
+    found = ensemble.predict_table(own, interval=0.9)
+    half = np.sort(np.abs(rows["target"] - rows["prediction"]))[int(np.ceil(0.9 * 25)) - 1]
+    assert (found["upper"] - found["prediction"]).to_list() == pytest.approx([half] * PICTURES)

@@ -151,15 +151,23 @@ class TrainedModel(Displayed):
         return self._load_others()
 
     @classmethod
-    def ensemble(cls, members: Sequence[TrainedModel]) -> TrainedModel:
+    def ensemble(
+        cls, members: Sequence[TrainedModel], *, out_of_fold: pl.DataFrame | None = None
+    ) -> TrainedModel:
         """The models of several folds as one, whose prediction is the mean of theirs.
 
         Args:
             members: Models of the same dataset and grid, at least one. What is said of the training
                 (`description`) is that of the first.
+            out_of_fold: What the member that was not trained on a patient predicts for it, with the
+                columns id, group, seed, target and prediction: these calibrate the ensemble. None
+                for an ensemble without a calibration.
         """
-        model = copy.copy(members[0])
+        model, first = copy.copy(members[0]), members[0].calibration
         model.predictor = EnsemblePredictor([one.predictor for one in members])
+        model.calibration, model.others = None, []
+        if out_of_fold is not None and first is not None:
+            model.calibration = Calibration.of(out_of_fold, first.scale, exact=False)
         return model
 
     def facts(self) -> dict[str, str]:
@@ -350,6 +358,14 @@ def _calibration(folder: UPath) -> Calibration | None:
         raise ModelError(_unusable(folder, f"{CALIBRATION}: {error}")) from error
 
 
+def _out_of_fold(folder: UPath) -> pl.DataFrame | None:
+    """The pooled predictions of a cross-validation, where it is concluded."""
+    try:
+        return pl.read_parquet(read_bytes(folder / "predictions.parquet"))
+    except FileNotFoundError:
+        return None
+
+
 def _unusable(folder: UPath, why: str) -> str:
     return f"the model in {str(folder)!r} cannot be used: {why}. Export it again."
 
@@ -370,7 +386,8 @@ def load(path: Address, **objects: Any) -> TrainedModel:
     with storage_errors(str(folder)):
         if (folder / FOLDS).is_file():
             names = json.loads(read_bytes(folder / FOLDS))["runs"]
-            return TrainedModel.ensemble([load(folder / name, **objects) for name in names])
+            members = [load(folder / name, **objects) for name in names]
+            return TrainedModel.ensemble(members, out_of_fold=_out_of_fold(folder))
         model = model_folder(folder)
         found = (model / DESCRIPTION).is_file()
     if not found:
