@@ -141,6 +141,11 @@ def predict(
 
     given = _covariates(covariates or [], pixel_size)
     if explain is not None:
+        if interval is not None or correct_bias is not None:
+            raise typer.BadParameter(
+                "no predictions are made with --explain; leave out --interval and --correct-bias",
+                param_hint="--explain",
+            )
         failed = show_explanations(model, images, explain, maps, given, quiet=quiet)
         show_problems(failed)
         raise typer.Exit(1 if failed else 0)
