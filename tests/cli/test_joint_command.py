@@ -60,7 +60,7 @@ def test_every_option_reaches_the_training(called: dict[str, Any]) -> None:
         "--method", "l1", "--set", "lr=0.1", "--set", "b-c.window=none", "--set", "head=probe",
         "--seed", "3", "--epochs", "4", "--images-seen", "2k", "--effort", "quick",
         "--no-alone", "--encoder", "densenet", "--width", "8", "--depth", "2", "--norm", "group",
-        "--shortcut", "B",
+        "--shortcut", "B", "--span-nodes",
         "--precision", "bf16", "--workers", "2", "--cpus-per-worker", "1.5", "--gpus-per-worker",
         "0.5", "--address", "auto", "--cache", "c", "--stores", "s3://b", "--out", "o", "--quiet",
     )  # fmt: skip
@@ -73,7 +73,7 @@ def test_every_option_reaches_the_training(called: dict[str, Any]) -> None:
         "epochs": 4, "images_seen": 2000, "effort": "quick", "alone": False,
         "config": {"lr": 0.1, "b-c.window": None, "head": "probe"},
         "encoder": "densenet", "width": 8, "depth": 2, "norm": "group", "shortcut": "B",
-        "precision": "bf16",
+        "span_nodes": True, "precision": "bf16",
         "workers": 2, "cpus_per_worker": 1.5, "gpus_per_worker": 0.5, "address": "auto",
         "cache": "c", "stores": "s3://b", "out": "o",
     }  # fmt: skip

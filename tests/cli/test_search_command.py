@@ -57,6 +57,8 @@ def test_every_option_reaches_the_search(fake: Any) -> None:
         "reduction": 4.0, "fractions": (0.5, 0.3, 0.2), "keep_copies_together": True,
         "encoder": "densenet", "width": 8, "depth": 2, "norm": "group", "chunk": 4,
         "shortcut": "B", "label_fraction": 0.1, "pretrained": "runs/a", "min_matched": 0.7,
+        # Folds take no --no-test.
+        "folds": None, "repeats": 1, "stratify_by_site": False, "search_once": False,
         "gpu_hours": 8.0, "finalists": 2, "confirm_seeds": 4, "test_seeds": 5, "warm_start": True,
         "epoch_limit": 300.0,
         "wheel": "s.whl", "tensorboard": "t", "mlflow": "sqlite:///m", "stall": 7200.0,
