@@ -65,6 +65,7 @@ def test_a_map_is_on_the_grid_of_the_file(run: Path, tmp_path: Path) -> None:
     assert content["model_grid"].max() in (0, pytest.approx(1))
     assert content["prediction"] == pytest.approx(found.prediction)
     assert found.layer
+    assert (found.picture, found.map) == ("large.png", "large.npz")
     expected = supremix.load(run).predict(str(tmp_path / "large.png"), sex="F")
     assert found.prediction == pytest.approx(expected)
 

@@ -122,7 +122,7 @@ def explain(
     taken: set[str] = set()
     with storage_errors(str(target)):
         for case, name, item in items:
-            stem = _stem(case or name, taken)
+            stem = _stem(case or name.rpartition("/")[2], taken)
             known = Explanation(name=name, case=case, method=method, unit=trained.card.unit)
             explained, files = _explained(trained, reader, item, known, stem)
             found.append(explained)
@@ -208,9 +208,10 @@ def _files(
         scale = f"raises (red) or lowers (blue) the prediction, {card.unit}"
     else:
         found, layer = grad_cam(graph, image, covariates)
-        largest = float(found.max()) or 1.0
-        made = (found / largest).numpy()
+        largest = float(found.max())
+        made = (found / (largest or 1.0)).numpy()
         scale = "raises the prediction, relative to the strongest point"
+        scale = scale if largest else "nothing raises the prediction"
     title = f"{card.target}: {prediction:.3g} {card.unit} predicted; {known.method}"
     signed = known.method == OCCLUSION
     picture = overlay(pixels[0].astype(float), made, card, title=title, scale=scale, signed=signed)
