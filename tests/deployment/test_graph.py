@@ -70,7 +70,7 @@ def test_an_ensemble_is_the_mean_of_its_models() -> None:
         (EncoderSpec(name="resnet", width=4), (32, 24), 2, None),
         (EncoderSpec(name="densenet", width=8, depth=(1, 1, 1, 1), norm="group"), (32, 32), 0, 5),
         (EncoderSpec(name="efficientnet", width=8), (32, 32), 2, None),
-        (EncoderSpec(name="resnet", width=4, norm="instance"), (16, 24, 32), 0, None),
+        (EncoderSpec(name="resnet", width=4, norm="group"), (16, 24, 32), 0, None),
     ],
     ids=["resnet", "densenet", "efficientnet", "resnet-3d"],
 )

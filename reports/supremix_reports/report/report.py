@@ -25,6 +25,7 @@ from supremix_reports.document.parts import (
     Column,
     Paragraph,
     Part,
+    Picture,
     Report,
     Section,
     Table,
@@ -197,6 +198,7 @@ def build_report(
     if compared != NO_OTHER:
         differences = (comparison_section(compared, level=options.level, endings=endings),)
     cohort = cohort_section(data)
+    maps = [explanations_section(data, ids=options.ids)] if options.with_images else []
     sections = (
         first_section(data, compared, problems, first),
         *_errors(data, options),
@@ -204,7 +206,7 @@ def build_report(
         *differences,
         cohort,
         *evidence,
-        *([explanations_section(data, ids=options.ids)] if options.with_images else []),
+        *maps,
         _problems(problems),
         setup_section(data, again=again, paths=options.paths),
         methods_section(
@@ -215,7 +217,7 @@ def build_report(
             seed=options.seed,
             reference=reference,
         ),
-        guidelines_section(data, cohort),
+        guidelines_section(data, cohort, maps=any(_has_pictures(one) for one in maps)),
     )
     return Report(
         title=options.title or _title(data),
@@ -223,6 +225,10 @@ def build_report(
         version=version("supremix"),
         sections=named_apart(sections),
     )
+
+
+def _has_pictures(section: Section) -> bool:
+    return any(isinstance(part, Picture) for part in section.walk())
 
 
 def shown_problems(problems: Iterable[Problem], *, paths: bool) -> tuple[Problem, ...]:

@@ -20,8 +20,8 @@ _METHODS: Final = {
     "grad-cam": "colours show what raises the prediction most, by the gradients of a layer",
 }
 _WARNING: Final = (
-    "These are pictures of patients. They were asked for by --with-images; leave them out of a "
-    "report for others than those who may see the images."
+    "These are pictures of patients, asked for by --with-images. Share the report only with those "
+    "who may see the images."
 )
 
 

@@ -18,10 +18,12 @@ from supremix_reports.tables import schema, storage
 NOT_REPORTED: Final = "not reported by this software"
 
 _CARD, _COHORT, _ERRORS, _SITES, _FILES = "card", "cohort", "errors", "sites", "files"
+_MAPS = "maps"
 
 _Item = tuple[str, str] | tuple[str, str, str] | tuple[str, str, str, str]
 """Number and what it asks for; where the report answers it, and what the runs must have for that
-(cards of the datasets, a table of the cohort, errors, several sites, files of the final model)."""
+(cards of the datasets, a table of the cohort, errors, several sites, files of the final model,
+explanation maps that are shown)."""
 
 TRIPOD: Final[tuple[_Item, ...]] = (
     ("1", "title with population and outcome"),
@@ -124,7 +126,7 @@ CLAIM: Final[tuple[_Item, ...]] = (
     ("28", "measures of performance", "How it was computed", _ERRORS),
     ("29", "significance and uncertainty", "How it was computed", _ERRORS),
     ("30", "robustness or sensitivity analysis"),
-    ("31", "explanation of predictions"),
+    ("31", "explanation of predictions", "Explanation maps", _MAPS),
     ("32", "testing on external data"),
     ("33", "flow of participants", "Cohort (flow)", _COHORT),
     ("34", "characteristics by partition", "Cohort (table)", _COHORT),
@@ -139,14 +141,15 @@ CLAIM: Final[tuple[_Item, ...]] = (
 )
 
 
-def guidelines_section(data: ReportData, cohort: Section) -> Section:
+def guidelines_section(data: ReportData, cohort: Section, *, maps: bool = False) -> Section:
     """Return the appendix that maps a report to the items of TRIPOD+AI and CLAIM.
 
     Args:
         data: the runs.
         cohort: the report's section on patients and images.
+        maps: whether the report shows explanation maps.
     """
-    has = _has(data, cohort)
+    has = _has(data, cohort) | ({_MAPS} if maps else set())
     several = len(data.entries) > 1
     parts = (
         Paragraph(

@@ -223,13 +223,19 @@ def test_a_card_of_another_form_stops_no_report(tmp_path: Path, data: Any) -> No
     model_listing(found, entry, None)
 
 
-def answers(data: ReportData) -> dict[tuple[str, str], str]:
+def answers(data: ReportData, *, maps: bool = False) -> dict[tuple[str, str], str]:
     tables = [
         part
-        for part in guidelines_section(data, cohort_section(data)).parts
+        for part in guidelines_section(data, cohort_section(data), maps=maps).parts
         if isinstance(part, Table)
     ]
     return {(t.name, row[0].text): row[2].text for t in tables for row in t.rows}
+
+
+def test_explanation_maps_answer_their_item_where_they_are_shown(tmp_path: Path) -> None:
+    found, item = run(tmp_path / "run", data="x"), ("claim", "31")
+    assert answers(found)[item] == "not reported by this software"
+    assert answers(found, maps=True)[item] == "Explanation maps"
 
 
 def test_items_are_those_of_the_guidelines_and_answered_where_the_report_does(
