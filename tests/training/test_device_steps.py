@@ -21,6 +21,12 @@ pytestmark = [
 
 # The most launches of a step of ResNet-10: forward, loss, backward, optimizer, average, batch.
 LAUNCHES = {"supremix": 225, "supcon": 195, "simclr": 195, "rnc": 244, "yaware": 205, "expw": 209}
+# The most memory that a step reads and writes, in multiples of its images as they are stored.
+MOVED = [
+    ({"method": "supremix", "config": {"pretrain_share": 0.5}}, 505),
+    ({"method": "supremix", "dataset": "ukb-t1", "config": {"pretrain_share": 0.5}}, 338),
+    ({"method": "l1"}, 249),
+]
 OTHERS = [name for name in method_names() if name not in LAUNCHES]
 VARIANTS: list[dict[str, Any]] = [
     {"method": "supremix", "dataset": "ukb-t1"},
@@ -95,6 +101,14 @@ def test_a_contrastive_step_copies_twice_and_launches_few_kernels(
     assert case["objective"] == "contrastive"
     assert case["copied"] == 2
     assert case["launches"] <= LAUNCHES[method]
+
+
+@pytest.mark.parametrize(("case", "most"), MOVED)
+def test_a_step_moves_no_more_memory(
+    counted: dict[str, dict[str, Any]], case: dict[str, Any], most: float
+) -> None:
+    """Of each kernel what it reads and writes; docs/cluster.md has the table."""
+    assert counted[json.dumps(case)]["moved"] <= most
 
 
 def test_a_batch_norm_over_workers_sends_one_message_each_way_and_waits_for_none(
