@@ -58,6 +58,8 @@ def test_a_compiled_encoder_trains_to_the_same_numbers(
 
 
 @pytest.mark.long
+# Of torch's own modules, as they are imported.
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 @pytest.mark.parametrize("norm", ["batch", "group"])
 def test_inductors_kernels_train_to_the_same_numbers(task: Task, norm: str) -> None:
     plain = dataclasses.replace(task, encoder=EncoderSpec(width=4, norm=norm))
