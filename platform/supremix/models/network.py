@@ -66,7 +66,11 @@ class Network(nn.Module):
 
     def features(self, images: Tensor, covariates: Tensor) -> Tensor:
         """(B, C, *shape) and standardised covariates (B, K) -> joined features (B, F+K)."""
-        return self.fusion(self.encoder(images).float(), covariates)
+        return self.fusion(self.encode(images).float(), covariates)
+
+    def encode(self, images: Tensor) -> Tensor:
+        """The encoder's features of images, (B, F); a compiled network has another in its place."""
+        return self.encoder(images)
 
     def project(self, images: Tensor, covariates: Tensor) -> Tensor:
         """Embeddings (B, D), not normalised."""
