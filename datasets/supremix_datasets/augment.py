@@ -206,8 +206,8 @@ class Augmenter:
         size = level[0].numel()
         pool = self._keep(f"pool{size}", level.device)
         noises = [pool[s : s + size] for s in start.tolist()]
-        if level.is_cuda and len(self.shape) == 2:
-            # Of small images it is launches that cost.
+        if len(self.shape) == 2:
+            # Of small images it is the number of operations that costs.
             yield level, torch.stack(noises).reshape(level.shape)
             return
         yield from zip(level, (noise.reshape(level.shape[1:]) for noise in noises), strict=True)
