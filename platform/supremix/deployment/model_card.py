@@ -153,8 +153,9 @@ def _limits(trained: TrainedModel) -> list[Part]:
             "Measure it on your own patients first: supremix evaluate."
         ),
         Paragraph(
-            text="The export predicts a number for any picture. supremix predict flags images that "
-            "are unlike those of the training; the export does not."
+            text="The export predicts a number for any picture, without an interval and without a "
+            "correction of bias. supremix predict gives both on request, and flags images that are "
+            "unlike those of the training."
         ),
     ]
 
