@@ -37,7 +37,8 @@ def test_every_option_reaches_the_search(fake: Any) -> None:
         "--min-matched", "0.7",
         "--gpu-hours", "8", "--finalists", "2", "--confirm-seeds", "4", "--warm-start",
         "--epoch-limit", "5m", "--test-seeds", "5",
-        "--wheel", "s.whl", "--tensorboard", "t", "--mlflow", "sqlite:///m", "--stall", "2h",
+        "--wheel", "s.whl", "--tensorboard", "t", "--mlflow", "sqlite:///m",
+        "--wandb", "lab/ages", "--stall", "2h",
         "--webhook", "https://hooks/x",
     )  # fmt: skip
 
@@ -61,7 +62,8 @@ def test_every_option_reaches_the_search(fake: Any) -> None:
         "folds": None, "repeats": 1, "stratify_by_site": False, "search_once": False,
         "gpu_hours": 8.0, "finalists": 2, "confirm_seeds": 4, "test_seeds": 5, "warm_start": True,
         "epoch_limit": 300.0,
-        "wheel": "s.whl", "tensorboard": "t", "mlflow": "sqlite:///m", "stall": 7200.0,
+        "wheel": "s.whl", "tensorboard": "t", "mlflow": "sqlite:///m",
+        "wandb": "lab/ages", "stall": 7200.0,
         "webhook": "https://hooks/x",
     }  # fmt: skip
 

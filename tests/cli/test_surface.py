@@ -24,7 +24,7 @@ SURFACE = {
         "--pretrained", "--min-matched", "--deterministic", "--compile",
         "--workers", "--concurrent-trials", "--cpus-per-worker", "--gpus-per-worker",
         "--span-nodes", "--epoch-limit", "--address", "--wheel", "--cache", "--stores",
-        "--tensorboard", "--mlflow", "--webhook", "--stall",
+        "--tensorboard", "--mlflow", "--wandb", "--webhook", "--stall",
         "--out", "--resume", "--or-resume", "--quiet", "--dry-run", "request",
     },
     "joint": {

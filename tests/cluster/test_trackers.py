@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 import sys
 import threading
 import uuid
@@ -21,6 +22,7 @@ from supremix.errors import SpecError
 
 pytest.importorskip("tensorboardX")
 pytest.importorskip("mlflow")
+pytest.importorskip("wandb")
 
 
 @pytest.fixture(autouse=True)
@@ -143,6 +145,91 @@ def test_a_resumed_trial_continues_its_records(mlflow: Mlflow) -> None:
     assert [run.info.status for run in mlflow.records()] == ["FINISHED"]
 
 
+@pytest.fixture
+def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder into which Weights & Biases writes without a network."""
+    import wandb
+
+    wandb.teardown()
+    monkeypatch.setenv("WANDB_DIR", str(tmp_path))
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_CACHE_DIR", str(tmp_path / "cache"))
+    yield tmp_path / "wandb"
+    wandb.teardown()
+
+
+def wandb_records(folder: Path) -> dict[str, Any]:
+    """The run, its config, its history by epoch and its exit code as a run's file has them."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    (file,) = folder.glob("*.wandb")
+    found: dict[str, Any] = {"history": [], "config": {}}
+    for data in leveldb_records(file.read_bytes()):
+        record = Record.FromString(data)
+        if record.HasField("run"):
+            found["run"] = record.run
+            config = record.run.config.update
+            found["config"] |= {one.key: json.loads(one.value_json) for one in config}
+        elif record.HasField("history"):
+            values = {i.nested_key[0]: json.loads(i.value_json) for i in record.history.item}
+            found["history"].append((values["_step"], values["error"]))
+        elif record.HasField("exit"):
+            found["exit"] = record.exit.exit_code
+    return found
+
+
+def leveldb_records(data: bytes) -> Iterator[bytes]:
+    """The records of a log in LevelDB's format, in blocks of 32 KiB, after 7 bytes of a header."""
+    assert data.startswith(b":W&B")
+    at, part = 7, b""
+    while at + 7 <= len(data):
+        room = 32768 - at % 32768
+        if room < 7:
+            at += room
+            continue
+        length, kind = struct.unpack_from("<HB", data, at + 4)
+        part += data[at + 7 : at + 7 + length]
+        at += 7 + length
+        if kind in (1, 4):  # a whole record, or the last part of one
+            yield part
+            part = b""
+
+
+@pytest.mark.slow  # it starts a process of its own
+def test_wandb_gets_hyperparameters_and_epochs_without_a_network(offline: Path) -> None:
+    ids = set[str]()
+    for begin, errors, end in ((0, (9.0, 8.0), "complete"), (2, (7.0,), "failure")):
+        known = set(offline.glob("offline-run-*"))
+        found = make_trackers(
+            tensorboard=None, mlflow=None, wandb="lab/ages", run="hc18-l1", warn=pytest.fail
+        )
+        play(found, *errors, begin=begin, end=end)
+        (folder,) = set(offline.glob("offline-run-*")) - known
+        read = wandb_records(folder)
+        run = read["run"]
+        names = (run.entity, run.project, run.run_group, run.display_name)
+        assert names == ("lab", "ages", "hc18-l1", "00003")
+        assert {name: read["config"][name] for name in CONFIG} == CONFIG
+        assert read["history"] == list(enumerate(errors, start=begin + 1))
+        assert read["exit"] == (end == "failure")
+        ids.add(run.run_id)
+    assert len(ids) == 1  # a trial that is resumed goes on in its run
+
+
+def test_wandb_without_a_login_is_refused_before_the_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import wandb
+
+    monkeypatch.setattr(wandb, "login", lambda **named: False)
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    wandb.teardown()
+    with pytest.raises(SpecError, match=r"nobody is logged in .*`wandb login`.*WANDB_MODE=offline"):
+        make_trackers(tensorboard=None, mlflow=None, wandb="ages", run="r", warn=pytest.fail)
+    with pytest.raises(SpecError, match="needs the name of a project"):
+        make_trackers(tensorboard=None, mlflow=None, wandb="lab/", run="r", warn=pytest.fail)
+
+
 class Slow:
     """A logger that takes its time, and fails on demand."""
 
@@ -196,6 +283,7 @@ def test_only_numbers_are_recorded() -> None:
     [
         ("tensorboardX", "tensorboard", {"tensorboard": "logs", "mlflow": None}),
         ("mlflow.exceptions", "mlflow", {"tensorboard": None, "mlflow": "sqlite:///x.db"}),
+        ("wandb", "wandb", {"tensorboard": None, "mlflow": None, "wandb": "ages"}),
     ],
 )
 def test_a_missing_package_is_named_with_its_extra(

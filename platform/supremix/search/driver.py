@@ -109,13 +109,14 @@ def search_all(
 
 @contextmanager
 def _trackers(sessions: Sequence[SearchSession]) -> Generator[list[Tracker]]:
-    """The trackers that are asked for: TensorBoard and MLflow."""
+    """The trackers that are asked for: TensorBoard, MLflow, Weights & Biases."""
     # Of a grid only one search may be left to do: it is named as among all of them.
     session = sessions[0]
     several = session.first.grid_path != session.run.path
     trackers = make_trackers(
         tensorboard=session.spec.tensorboard,
         mlflow=session.spec.mlflow,
+        wandb=session.spec.wandb,
         run=session.first.grid_path.name if several else session.run.path.name,
         names=[one.path_in_grid.replace("/", "-") for one in sessions] if several else (),
         warn=messages(session.first.listen),

@@ -15,7 +15,9 @@ from typing import Any, Final, cast
 SECRET: Final = "(not shown)"
 _SECRETS: Final = ("webhook",)
 # Of no meaning to somebody else, on another machine.
-_PRIVATE: Final = ("address", "cache", "stores", "wheel", "tensorboard", "mlflow", "journal")
+_PRIVATE: Final = (
+    *("address", "cache", "stores", "wheel", "tensorboard", "mlflow", "wandb", "journal"),
+)
 _USER = re.compile(
     r"(?<=://)(?:[^/\s'\"]*@|[^/\s'\":@]*:(?!\d+(?:[/\s]|$))[^\s'\"@]*@)"  # a key may have a slash
 )

@@ -1,9 +1,9 @@
-"""TensorBoard and MLflow, by Ray Tune's own callbacks.
+"""TensorBoard and MLflow by Ray Tune's own callbacks, Weights & Biases by its own library.
 
-Those use Tune's folder and name of a trial, count epochs by Tune's iterations, which start again in
-a resumed search, and make Tune wait for them. Here they get each trial under its own name, with its
-hyperparameters and epochs as the ledger has them, in a thread, so that a tracking server that is
-slow or down costs its own records and not the search.
+Tune's callbacks use Tune's folder and name of a trial, count epochs by Tune's iterations, which
+start again in a resumed search, and make Tune wait for them. Here they get each trial under its own
+name, with its hyperparameters and epochs as the ledger has them, in a thread, so that a tracking
+server that is slow or down costs its own records and not the search.
 """
 
 from __future__ import annotations
@@ -186,6 +186,7 @@ def make_trackers(
     *,
     tensorboard: str | None,
     mlflow: str | None,
+    wandb: str | None = None,
     run: str,
     names: Sequence[str] = (),
     warn: Callable[[str], None],
@@ -195,7 +196,8 @@ def make_trackers(
     Args:
         tensorboard: Folder for TensorBoard; gets a folder for the run and in it one per trial.
         mlflow: Address of an MLflow tracking server or database, e.g. ``sqlite:///mlflow.db``.
-        run: Name of the run: TensorBoard's folder and MLflow's experiment.
+        wandb: Project of Weights & Biases, or ``ENTITY/PROJECT``.
+        run: Name of the run: TensorBoard's folder, MLflow's experiment, the group of wandb's runs.
         names: The name of each study's run, where there are several.
         warn: Called with a sentence when something could not be written, the first time.
 
@@ -203,7 +205,8 @@ def make_trackers(
         Callbacks for Tune; to be closed where Tune does not end by itself.
 
     Raises:
-        SpecError: A package is missing, or MLflow cannot be reached.
+        SpecError: A package is missing, MLflow cannot be reached, or nobody is logged in to
+            Weights & Biases.
     """
     found: list[Tracker] = []
     if tensorboard is not None:
@@ -218,7 +221,22 @@ def make_trackers(
     if mlflow is not None:
         logger, errors = _mlflow(mlflow, run)
         found.append(Tracker(logger, "MLflow", names=names, errors=errors, warn=warn))
+    if wandb is not None:
+        logger, errors = _wandb(wandb, run)
+        found.append(Tracker(logger, "Weights & Biases", names=names, errors=errors, warn=warn))
     return found
+
+
+def _wandb(project: str, run: str) -> tuple[Any, tuple[type[Exception], ...]]:
+    try:
+        from wandb import Error
+
+        from supremix.cluster.tune.wandb_logger import WandbLogger
+    except ImportError as error:
+        raise _missing("Weights & Biases", error, "wandb") from error
+    logger = WandbLogger(project, run)
+    logger.setup()
+    return logger, (OSError, Error)
 
 
 def _mlflow(address: str, run: str) -> tuple[Any, tuple[type[Exception], ...]]:

@@ -74,6 +74,11 @@ class ClusterOptions:
         help="Tracking address of an MLflow server or store that the trials are logged to.",
         metavar="ADDRESS",
     )
+    wandb: str | None = _output(
+        help="Project of Weights & Biases, or ENTITY/PROJECT, that the trials are logged to; with "
+        "WANDB_MODE=offline they are kept in a folder for wandb sync.",
+        metavar="PROJECT",
+    )
     webhook: str | None = _output(
         help="Address that gets a message when the search ends or stalls.", metavar="URL"
     )

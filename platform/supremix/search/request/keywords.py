@@ -72,5 +72,6 @@ class SearchKeywords(TrainingKeywords, total=False):
     wheel: str | Path | None
     tensorboard: str | Path | None
     mlflow: str | None
+    wandb: str | None
     webhook: str | None
     stall: float | str | None
