@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import sys
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -11,8 +12,9 @@ from pathlib import Path
 
 from supremix.errors import ResourceError
 
-LONGEST = 37
-"""Bytes of a temporary folder's path: a socket's path has 107 at most, and Ray adds up to 70."""
+LONGEST = 33 if sys.platform == "darwin" else 37
+"""Bytes of a temporary folder's path: a socket's path has 107 at most (103 on macOS), and Ray adds
+up to 70."""
 
 SHORT = ("/tmp", "/var/tmp", "/dev/shm")
 """Folders that are tried where the temporary folder will not do."""

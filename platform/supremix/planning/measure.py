@@ -6,6 +6,7 @@ import dataclasses
 import gc
 import json
 import resource
+import sys
 import tempfile
 import time
 from collections.abc import Mapping
@@ -173,7 +174,8 @@ def _free_memory(device: torch.device) -> None:
 
 
 def _memory(collective: Collective, device: torch.device) -> dict[str, int]:
-    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    unit = 1 if sys.platform == "darwin" else 1024
+    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     on_gpu = device.type == "cuda"
     peak = torch.cuda.max_memory_reserved(device) + GPU_CONTEXT if on_gpu else 0
     total = torch.cuda.get_device_properties(device).total_memory if on_gpu else 0
