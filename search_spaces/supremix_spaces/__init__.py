@@ -6,7 +6,7 @@ space.defaults()        # the first point of a search
 space.suggest(trial)    # a point drawn by an Optuna trial
 """
 
-from supremix_spaces.errors import ConfigError as ConfigError
+from supremix_spaces.errors import NotInSpaceError as NotInSpaceError
 from supremix_spaces.errors import SpaceError as SpaceError
 from supremix_spaces.errors import UnknownParameterError as UnknownParameterError
 from supremix_spaces.errors import UnknownSpaceError as UnknownSpaceError

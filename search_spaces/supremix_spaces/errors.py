@@ -18,7 +18,7 @@ class UnknownParameterError(SpaceError):
     """A parameter that the space (or the method) does not have."""
 
 
-class ConfigError(SpaceError):
+class NotInSpaceError(SpaceError):
     """A configuration that is not a point of the space."""
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from supremix_spaces import checks, merging
-from supremix_spaces.errors import ConfigError
+from supremix_spaces.errors import NotInSpaceError
 from supremix_spaces.parameters import serialization as files
 from supremix_spaces.parameters.parameters import Choice, Fixed, Float, Parameter, Trial
 from supremix_spaces.parameters.values import Value, member
@@ -83,7 +83,7 @@ class Space:
         """Return `config` with the default of every parameter that it leaves out.
 
         Raises:
-            UnknownParameterError, ConfigError: as `check` does.
+            UnknownParameterError, NotInSpaceError: as `check` does.
         """
         self._check_known(config)
 
@@ -105,13 +105,13 @@ class Space:
 
         Raises:
             UnknownParameterError: for a name that the space does not have.
-            ConfigError: for a value outside its parameter's, a missing one, or one whose
+            NotInSpaceError: for a value outside its parameter's, a missing one, or one whose
                 condition does not hold.
         """
         result = self.completed(config)
         missing = [name for name in result if name not in config]
         if missing:
-            raise ConfigError(
+            raise NotInSpaceError(
                 f"The configuration lacks {', '.join(missing)}. Add them, or take the defaults "
                 "with Space.completed(config)."
             )
@@ -177,7 +177,7 @@ class Space:
         for name in config:
             condition = self.parameters[name].when
             if name not in active and condition is not None:
-                raise ConfigError(
+                raise NotInSpaceError(
                     f"{name} exists only {_clause(self.parameters[name])}, which is not so in "
                     f"{dict(config)}. Leave {name} out, or change {condition[0]}."
                 )
@@ -197,7 +197,7 @@ def load_space(address: str) -> Space:
 
 def _legal(name: str, parameter: Parameter, value: object) -> Value:
     if not parameter.contains(value):
-        raise ConfigError(f"{name} = {value!r} is not among the legal values {parameter}.")
+        raise NotInSpaceError(f"{name} = {value!r} is not among the legal values {parameter}.")
     if isinstance(parameter, Choice):
         return next(option for option in parameter.options if member(value, [option]))
     if isinstance(parameter, Fixed):

@@ -10,10 +10,10 @@ import pytest
 
 from supremix_spaces import (
     Choice,
-    ConfigError,
     Fixed,
     Float,
     Int,
+    NotInSpaceError,
     Space,
     SpaceError,
     UnknownParameterError,
@@ -83,11 +83,15 @@ def test_grouped_tpe_takes_the_enqueued_defaults_first(space: Space) -> None:
     ("change", "error", "message"),
     [
         ({"lrr": 1.0}, UnknownParameterError, r"'lrr'.*Did you mean 'lr'\? Legal: head, lr, depth"),
-        ({"lr": 1.0}, ConfigError, r"lr = 1\.0 is not among the legal values 0\.0001\.\.0\.01:log"),
-        ({"head": "linear"}, ConfigError, "legal values finetune,probe"),
-        ({"head": "probe"}, ConfigError, "rate exists only when head is 'finetune'"),
-        ({"depth": 2.0}, ConfigError, "depth = 2.0"),
-        ({"width": 64}, ConfigError, "width = 64"),
+        (
+            {"lr": 1.0},
+            NotInSpaceError,
+            r"lr = 1\.0 is not among the legal values 0\.0001\.\.0\.01:log",
+        ),
+        ({"head": "linear"}, NotInSpaceError, "legal values finetune,probe"),
+        ({"head": "probe"}, NotInSpaceError, "rate exists only when head is 'finetune'"),
+        ({"depth": 2.0}, NotInSpaceError, "depth = 2.0"),
+        ({"width": 64}, NotInSpaceError, "width = 64"),
     ],
 )
 def test_a_config_outside_the_space_is_refused(
@@ -98,7 +102,7 @@ def test_a_config_outside_the_space_is_refused(
 
 
 def test_a_config_has_to_be_whole_or_be_completed(space: Space) -> None:
-    with pytest.raises(ConfigError, match="lacks lr, depth, width, cap"):
+    with pytest.raises(NotInSpaceError, match="lacks lr, depth, width, cap"):
         space.check({"head": "probe"})
     expected = {"head": "probe", "lr": 1e-3, "depth": 5, "width": 128, "cap": None}
     assert space.completed({"head": "probe"}) == expected

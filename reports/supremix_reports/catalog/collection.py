@@ -27,7 +27,7 @@ from supremix_reports.tables import schema, storage
 if TYPE_CHECKING:
     import pandas as pd
 
-TABLES: Final = ("trials", "curves", "predictions", "measures", "mae")
+TABLES: Final = ("trials", "curves", "predictions", "measures", "mae", "cohort")
 """The tables that runs have, and that are collected."""
 
 PREDICTIONS: Final = "predictions"
@@ -77,6 +77,7 @@ class Collection:
         predictions: likewise, without the splits of runs where a prediction is no number.
         measures: likewise.
         mae: likewise, as the runs wrote it, each row with the name of its run.
+        cohort: likewise, who the patients of each run are.
         files: of tables that are files on a disk just as the schema has them, the paths.
         sources: by table and run where its rows lie, of the tables that nothing is changed in.
     """
@@ -89,6 +90,7 @@ class Collection:
     predictions: pl.LazyFrame
     measures: pl.LazyFrame
     mae: pl.LazyFrame
+    cohort: pl.LazyFrame
     files: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     sources: Mapping[str, Mapping[str, Source]] = field(
         default_factory=dict[str, Mapping[str, Source]]

@@ -11,7 +11,7 @@ from benchmark_folder import write_cell
 from pyarrow import parquet
 from store_writers import check_written, write_at_once
 
-from supremix_reports import Catalog, QueryError, collect, results, to_pandas
+from supremix_reports import Catalog, QueryError, collect, results, to_pandas, write_table
 from supremix_reports.catalog.collection import TABLES
 
 
@@ -169,6 +169,15 @@ def test_a_wrong_name_or_condition_is_refused_at_once(
 ) -> None:
     with pytest.raises(QueryError, match=message):
         results(str(runs), table, where, columns)
+
+
+def test_the_patients_of_runs_can_be_asked_for(tmp_path: Path) -> None:
+    for name, n in (("a", 3), ("b", 5)):
+        write_cell(tmp_path / name, seeds=1, patients=6)
+        row = {"run": name, "dataset": "brains", "split": "test", "kind": "label", "name": "age"}
+        write_table(str(tmp_path / name), "cohort", [{**row, "n": n, "groups": n}])
+    found = results(str(tmp_path), "cohort", "kind = 'label'", ["run", "n"]).collect()
+    assert found.rows() == [("a", 3), ("b", 5)]
 
 
 def test_two_writers_and_a_reader_at_once_lose_nothing(runs: Path, tmp_path: Path) -> None:
