@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from html import escape
+from typing import Any
 
 
 class Displayed(ABC):
@@ -23,3 +25,9 @@ class Displayed(ABC):
             for name, fact in self.facts().items()
         )
         return f"<table><caption>{type(self).__name__}</caption>{rows}</table>"
+
+
+def shown_values(config: Mapping[str, Any]) -> str:
+    """Hyperparameters in a line, numbers with four digits."""
+    short = ((k, f"{v:.4g}" if isinstance(v, float) else str(v)) for k, v in config.items())
+    return ", ".join(f"{name}={value}" for name, value in short)

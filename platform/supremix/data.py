@@ -8,7 +8,8 @@ from pathlib import Path
 
 import supremix_datasets
 from supremix.cluster import ray_map, ray_runtime
-from supremix.progress.progress import Listener, Steps, silent
+from supremix.progress.notebook import default_listener
+from supremix.progress.progress import Listener, Steps
 from supremix.search.prepare import prepare_store
 from supremix.search.spec import SearchSpec
 from supremix_datasets import Card, CheckReport, Dataset, Store
@@ -126,7 +127,7 @@ def prepare(
     )
     spec.resolve_source()
     with ray_runtime(address):
-        return prepare_store(spec, progress or silent)
+        return prepare_store(spec, progress or default_listener("preparing images"))
 
 
 def datasets() -> list[Card]:

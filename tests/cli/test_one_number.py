@@ -12,11 +12,11 @@ from evaluated_runs import Workers, finish, searched_with_errors
 from rich.console import Console
 
 import supremix
-from supremix.cli.views.progress import best as progress_line
 from supremix.cli.views.search import show_result
 from supremix.cli.views.status import status_view
 from supremix.progress.progress import Progress
 from supremix.progress.webhook import text_of
+from supremix.progress.words import best as progress_line
 from supremix_reports import MethodRun, comparison_rows
 from supremix_reports.report.report import write_report
 

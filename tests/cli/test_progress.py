@@ -10,8 +10,9 @@ from collections.abc import Iterable
 import pytest
 from rich.console import Console
 
-from supremix.cli.views.progress import Display, ProgressConsole, share, times
+from supremix.cli.views.progress import Display, ProgressConsole
 from supremix.progress.progress import Progress, Steps
+from supremix.progress.words import share, times
 
 
 def told(steps: Iterable[tuple[float, int]], total: int = 100) -> list[Progress]:

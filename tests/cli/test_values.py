@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 
 from supremix.cli.parsing.values import (
-    format_duration,
     format_value,
     parse_assignment,
 )
+from supremix.progress.words import format_duration
 from supremix.search.request.values import parse_duration, parse_shape
 
 

@@ -13,7 +13,8 @@ from supremix._display import Displayed
 from supremix.benchmark.cells import Cell, check_specs, names_of
 from supremix.benchmark.folds import fold_folder, fold_specs
 from supremix.benchmark.result import read_index
-from supremix.progress.progress import Listener, silent
+from supremix.progress.notebook import default_listener
+from supremix.progress.progress import Listener
 from supremix.runs.folder import (
     RunFolder,
     check_new,
@@ -63,7 +64,7 @@ class Grid(Displayed):
     ) -> None:
         check_specs(specs, begun=begun)
         self.specs, self.path = tuple(specs), to_path(path)
-        self.listen: Listener = listen or silent
+        self.listen: Listener = listen or default_listener("searching")
         self._begun = begun
         self.cells = tuple(cell for spec in specs for cell in self._cells(spec))
 

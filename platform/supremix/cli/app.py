@@ -52,7 +52,6 @@ app = typer.Typer(
     name="supremix",
     help=INTRODUCTION,
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

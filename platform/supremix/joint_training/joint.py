@@ -9,10 +9,12 @@ from typing import Any, Unpack
 
 from upath import UPath
 
+from supremix._display import Displayed
 from supremix.errors import RunFolderError, SpecError
 from supremix.joint_training.driver import JointSpec, run_joint
 from supremix.joint_training.report import ALONE, JOINT, JointRow, joint_rows
-from supremix.progress.progress import Listener, silent
+from supremix.progress.notebook import default_listener
+from supremix.progress.progress import Listener
 from supremix.runs.folder import RunFolder, new_run_folder, removed_if_refused
 from supremix.runs.result import RunTables
 from supremix.search.request.declaration import MACHINE
@@ -26,8 +28,8 @@ from supremix.training.artifacts.format import DESCRIPTION
 from supremix_datasets import Dataset
 
 
-@dataclass(frozen=True)
-class JointResult(RunTables):
+@dataclass(frozen=True, repr=False)
+class JointResult(Displayed, RunTables):
     """The result of a joint training, read from its run folder.
 
     Args:
@@ -40,6 +42,15 @@ class JointResult(RunTables):
     def rows(self) -> list[JointRow]:
         """Each dataset's errors on validation and test, trained jointly and alone."""
         return joint_rows(self.predictions, self.mae)
+
+    def facts(self) -> dict[str, str]:
+        """The error of each dataset, trained jointly and alone, and the folder."""
+        errors = {
+            f"{row.dataset} ({row.split})": f"MAE {row.joint.value:.4g} {row.unit}"
+            + (f", alone {row.alone.value:.4g}" if row.alone else "")
+            for row in self.rows
+        }
+        return {**errors, "folder": str(self.path)}
 
     def load(self, dataset: str, *, alone: bool = False, **objects: Any) -> TrainedModel:
         """The model of a dataset, to predict with; `objects` as for `supremix.load`.
@@ -81,7 +92,7 @@ def joint(
         shapes: By dataset the grid of its prepared images, where that is not the card's.
         out: Run folder, or its fsspec address; None for a new one below ``runs/``. One that holds
             the same joint training is continued, from the last epoch of the part it was at.
-        progress: Called with a `Progress` at every step.
+        progress: Called with a `Progress` at every step; by default a bar in a notebook.
         **options: The options of each training.
 
     Returns:
@@ -96,7 +107,7 @@ def joint(
     spec = JointSpec(parts=parts, config=dict(config or {}), alone=alone)
     names = "+".join(parts), parts[next(iter(parts))].resolve_method().name
     run = RunFolder(new_run_folder(names[0], f"joint-{names[1]}") if out is None else out)
-    return _run(spec, run, progress or silent)
+    return _run(spec, run, progress or default_listener("training on several datasets"))
 
 
 def _parts(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from supremix._display import Displayed
 from supremix.runs.grids import GridName
 from supremix.tuning.ledger.counters import finite
 from supremix.tuning.ledger.records import TrialRecord
@@ -58,8 +59,8 @@ class Finalist:
     mean: float | None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Status:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Status(Displayed):
     """The status of a run: its progress, its best trial, its use of the cluster.
 
     Args:
@@ -120,6 +121,18 @@ class Status:
     silence: float | None = None
     failures: tuple[tuple[int, str], ...] = ()
     parts: tuple[Status, ...] = ()
+
+    def facts(self) -> dict[str, str]:
+        """The state of the run, its trials by state, and the best error so far."""
+        best = "" if self.best_error is None else f"{self.best_error:.4g} {self.unit}"
+        return {
+            "run": self.run,
+            "state": self.state,
+            "dataset": self.dataset,
+            "method": self.method,
+            "trials": ", ".join(f"{count} {state}" for state, count in self.trials.items()),
+            "best": f"{best} {self.best_basis}".strip() or "none yet",
+        }
 
     @property
     def over(self) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from supremix._choices import OBJECTIVES
+from supremix._display import Displayed
 from supremix.benchmark.benchmark import Benchmark
 from supremix.benchmark.comparison import Comparison
 from supremix.benchmark.cross_validation import CrossValidation
@@ -27,7 +28,8 @@ from supremix.planning.study_plan import (
     plan_study,
     study_problems,
 )
-from supremix.progress.progress import Listener, Progress, silent
+from supremix.progress.notebook import default_listener
+from supremix.progress.progress import Listener, Progress
 from supremix.runs.folder import RunFolder
 from supremix.search.prepare import (
     Resources,
@@ -48,8 +50,8 @@ from supremix.tuning.study.scheduler import concurrent_studies, overlapping_stud
 from supremix_datasets import Dataset
 
 
-@dataclass(frozen=True, kw_only=True)
-class Plan:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Plan(Displayed):
     """The plan of searches: what they will take.
 
     Args:
@@ -78,6 +80,16 @@ class Plan:
     def fits(self) -> bool:
         """Whether nothing stands in the way."""
         return not self.problems
+
+    def facts(self) -> dict[str, str]:
+        """The worker groups, the time it takes, and whether it fits."""
+        hours = [f"{value / HOUR:.3g}" for value in (self.seconds.low, self.seconds.high)]
+        return {
+            "worker groups": str(self.worker_groups.count),
+            "studies": str(len(self.studies)),
+            "hours": " to ".join(hours),
+            "fits": "yes" if self.fits else f"no, {len(self.problems)} problems",
+        }
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain values."""
@@ -108,7 +120,7 @@ def plan(
         method: As for `Search`; several as for `Comparison`.
         objective: Objective of several datasets: ``"per-dataset"``, a search each, or ``"joint"``.
         out: Folder where the run would be written; looked at for its free space, never made.
-        progress: Called with a `Progress` at every step.
+        progress: Called with a `Progress` at every step; by default a bar in a notebook.
         **options: The options of the search or benchmark.
 
     Returns:
@@ -124,7 +136,7 @@ def plan(
         ray_runtime(specs[0].address, wheel=specs[0].wheel),
         tempfile.TemporaryDirectory(prefix="supremix-") as scratch,
     ):
-        planner = _Planner(Path(scratch), progress or silent)
+        planner = _Planner(Path(scratch), progress or default_listener("planning"))
         return planner.plan(specs, objective == "joint", str(out or "runs"))
 
 

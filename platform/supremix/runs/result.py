@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 from upath import UPath
 
-from supremix._display import Displayed
+from supremix._display import Displayed, shown_values
 from supremix.errors import RunFolderError
 from supremix.runs.folder import RunFolder
 from supremix.storage.paths import Address
@@ -29,8 +29,8 @@ from supremix_reports import (
 )
 
 
-@dataclass(frozen=True)
-class Best:
+@dataclass(frozen=True, repr=False)
+class Best(Displayed):
     """The best hyperparameters of a search.
 
     Args:
@@ -56,6 +56,17 @@ class Best:
     against_defaults: str
     convergence: str
     model: UPath
+
+    def facts(self) -> dict[str, str]:
+        """The error with its interval, what it was measured on, and the hyperparameters."""
+        low, high = f"{self.interval.low:.4g}", f"{self.interval.high:.4g}"
+        return {
+            "trial": str(self.trial),
+            "MAE": f"{self.error:.4g} ({low} to {high}) {self.basis}",
+            "defaults": self.against_defaults,
+            "hyperparameters": shown_values(self.config),
+            "model": str(self.model),
+        }
 
     def load(self, **objects: Any) -> TrainedModel:
         """The trained model, to predict with; `objects` as for `supremix.load`."""

@@ -9,7 +9,8 @@ from upath import UPath
 
 from supremix._display import Displayed
 from supremix.errors import SpecError
-from supremix.progress.progress import Listener, silent
+from supremix.progress.notebook import default_listener
+from supremix.progress.progress import Listener
 from supremix.runs.folder import RunFolder, new_run_folder, removed_if_refused
 from supremix.runs.result import Result
 from supremix.search.driver import run_search
@@ -35,7 +36,7 @@ class Search(Displayed):
             dataset has phantoms, for generated images.
         method: Name of a method, or an object of your own.
         out: Run folder, or its fsspec address; None for a new one below ``runs/``.
-        progress: Called with a `Progress` at every step.
+        progress: Called with a `Progress` at every step; by default a bar in a notebook.
         **options: The options of a search.
 
     Raises:
@@ -63,7 +64,7 @@ class Search(Displayed):
         names = spec.resolve_dataset().card.name, spec.resolve_method().name
         self.spec = spec
         self._run = RunFolder(new_run_folder(*names) if out is None else out)
-        self._listen: Listener = progress or silent
+        self._listen: Listener = progress or default_listener(f"searching on {names[0]}")
         self._begun = False
         self._prolonged_to: int | None = None
 
@@ -76,7 +77,7 @@ class Search(Displayed):
         Args:
             path: TOML file with options under their names, such as ``supremix search --dry-run``
                 prints, or the `spec.json` of a run.
-            progress: Called with a `Progress` at every step.
+            progress: Called with a `Progress` at every step; by default a bar in a notebook.
             options: Arguments of `Search` that win over the file.
 
         Raises:
@@ -114,7 +115,7 @@ class Search(Displayed):
         Args:
             run: The run folder.
             epochs: Epochs that a whole trial shall have, from its start.
-            progress: Called with a `Progress` at every step.
+            progress: Called with a `Progress` at every step; by default a bar in a notebook.
             objects: `address`, `wheel` and `cache` where they are different now, and objects of
                 your own that the search was started with and that cannot be imported by name,
                 under the name of their option. Everything else stays as it was specified.
@@ -130,7 +131,7 @@ class Search(Displayed):
             spec=spec,
             _prolonged_to=epochs,
             _run=folder,
-            _listen=progress or silent,
+            _listen=progress or default_listener(f"searching in {folder.name}"),
             _begun=True,
         )
         return search

@@ -9,6 +9,13 @@ from typing import Annotated, Any
 
 import typer
 
+from supremix.cli.parsing.completion import (
+    complete_datasets,
+    complete_from,
+    complete_methods,
+    complete_runs,
+    find_run,
+)
 from supremix.search.request.declaration import command_options
 from supremix.search.request.option import OTHER_LENGTH, REQUIRED, Command, Option, with_flags
 from supremix.search.request.values import PARSERS
@@ -16,6 +23,12 @@ from supremix.search.request.values import PARSERS
 _TYPES: dict[str, Any] = {
     "integer": int, "number": float, "switch": bool, "flag": bool, "texts": list[str],
 }  # fmt: skip
+_COMPLETED = {
+    "dataset": complete_datasets,
+    "method": complete_methods,
+    "reference": complete_methods,
+    "resume": complete_runs,
+}
 _METAVARS = {"time": "TIME"}
 
 
@@ -148,9 +161,14 @@ def _parameter(one: Option, text: str, command: Command) -> Any:
     common: dict[str, Any] = {"help": text, "rich_help_panel": one.group}
     if one.written not in ("switch", "flag"):
         common["metavar"] = one.metavar or _METAVARS.get(one.written)
+    complete = _COMPLETED.get(one.name) or (complete_from(one.choices) if one.choices else None)
+    if complete is not None:
+        common["autocompletion"] = complete
     if one.written in PARSERS:
         common["parser"] = _reader(one)
     name = one.on_command_line
+    if one.name == "resume":
+        common["callback"] = find_run
     if one.name == "request":
         common |= {"callback": _take_file(command), "is_eager": True}
     if not name.startswith("--"):

@@ -3,20 +3,6 @@
 from __future__ import annotations
 
 
-def format_duration(seconds: float) -> str:
-    """Write a time as a clock would.
-
-    Args:
-        seconds: Not negative.
-
-    Returns:
-        Such as `0:42`, `12:05` or `1:02:03`.
-    """
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
-
-
 def parse_assignment(text: str) -> tuple[str, str]:
     """Read a covariate's value.
 

@@ -9,7 +9,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from supremix.cli.parsing.values import format_duration
 from supremix.cli.views.search import (
     line_table,
     print_plain,
@@ -17,6 +16,7 @@ from supremix.cli.views.search import (
     show_files,
     show_notes,
 )
+from supremix.progress.words import format_duration
 
 if TYPE_CHECKING:
     import polars as pl

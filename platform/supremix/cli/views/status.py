@@ -8,8 +8,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from supremix.cli.parsing.values import format_duration, format_value
+from supremix.cli.parsing.values import format_value
 from supremix.cli.views.search import line_table
+from supremix.progress.words import format_duration
 
 if TYPE_CHECKING:
     from supremix.monitoring.status import Finalist, RunningTrial, Status

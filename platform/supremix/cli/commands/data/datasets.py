@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from supremix.cli.parsing.completion import complete_datasets
 from supremix.cli.views.progress import Display, ProgressConsole
 from supremix.cli.views.search import print_plain
 
@@ -17,7 +18,12 @@ if TYPE_CHECKING:
 
 def datasets(
     name: Annotated[
-        str | None, typer.Argument(help="Show this dataset's card in full.", show_default=False)
+        str | None,
+        typer.Argument(
+            autocompletion=complete_datasets,
+            help="Show this dataset's card in full.",
+            show_default=False,
+        ),
     ] = None,
     source: Annotated[
         str | None,
@@ -84,7 +90,11 @@ def _plain(value: object) -> str:
 
 def phantom(
     dataset: Annotated[
-        str, typer.Argument(help="Name of a dataset with phantoms; see `supremix datasets`.")
+        str,
+        typer.Argument(
+            autocompletion=complete_datasets,
+            help="Name of a dataset with phantoms; see `supremix datasets`.",
+        ),
     ],
     out: Annotated[str, typer.Option(metavar="FOLDER", help="A new or an empty folder.")],
     n: Annotated[

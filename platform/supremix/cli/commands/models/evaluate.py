@@ -18,6 +18,7 @@ from supremix.cli.commands.models.predict import (
     Workers,
     chosen_device,
 )
+from supremix.cli.parsing.completion import complete_datasets, complete_runs, find_run
 from supremix.cli.views.progress import Display, ProgressConsole
 from supremix.cli.views.search import (
     errors_table,
@@ -32,12 +33,20 @@ if TYPE_CHECKING:
 
 def evaluate(
     model: Annotated[
-        str, typer.Argument(metavar="RUN_OR_MODEL", help="A run folder, or a model's folder.")
+        str,
+        typer.Argument(
+            metavar="RUN_OR_MODEL",
+            autocompletion=complete_runs,
+            callback=find_run,
+            help="A run folder, or a model's folder.",
+        ),
     ],
     dataset: Annotated[
         str,
         typer.Option(
-            metavar="NAME", help="Name of the dataset, `table` for your own; see supremix datasets."
+            metavar="NAME",
+            autocompletion=complete_datasets,
+            help="Name of the dataset, `table` for your own; see supremix datasets.",
         ),
     ],
     source: Annotated[

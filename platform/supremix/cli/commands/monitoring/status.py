@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from supremix.cli.parsing.completion import complete_runs, find_run
 from supremix.cli.views.status import status_view
 from supremix.cli.views.trial import trial_view
 
@@ -20,6 +21,8 @@ Run = Annotated[
     str,
     typer.Argument(
         metavar="RUN",
+        autocompletion=complete_runs,
+        callback=find_run,
         help="Folder of a search, a comparison of methods, or a search on several datasets; on "
         "disk or at any fsspec address.",
     ),

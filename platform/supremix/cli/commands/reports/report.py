@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from supremix_reports.statistics.conformal.choices import BiasCorrection
+from supremix.cli.parsing.completion import complete_methods, complete_runs, find_runs
 
 if TYPE_CHECKING:
     from supremix_reports.catalog.discovery import Problem
@@ -17,6 +18,8 @@ Runs = Annotated[
     list[str],
     typer.Argument(
         metavar="RUN…",
+        autocompletion=complete_runs,
+        callback=find_runs,
         help="Folders of searches, comparisons, benchmarks or searches on several datasets, or "
         "folders that hold such; on disk or at any fsspec address.",
     ),
@@ -49,6 +52,7 @@ def report(
         str | None,
         typer.Option(
             metavar="METHOD",
+            autocompletion=complete_methods,
             help="Method that the others are compared with; by default that of the benchmark "
             "(l1, else its last method, unless it was given another), else l1, else the first.",
         ),

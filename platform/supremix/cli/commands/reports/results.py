@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from supremix.cli.parsing.completion import complete_from, complete_runs, find_runs
 from supremix.cli.parsing.values import format_value
 from supremix.cli.views.search import fitting, line_table
 
@@ -34,6 +35,10 @@ NAMED = 3
 """Runs that are named where several have the same problem."""
 
 
+TABLES = ("trials", "curves", "predictions", "measures", "mae", "cohort", "runs", "problems")
+"""What can be asked, those of `supremix_reports.catalog.sql`."""
+
+
 class Format(StrEnum):
     """The formats in which rows are written."""
 
@@ -48,6 +53,8 @@ def results(
         list[str] | None,
         typer.Argument(
             metavar="RUN...",
+            autocompletion=complete_runs,
+            callback=find_runs,
             help="Runs, or folders or buckets of runs at any fsspec address; by default 'runs'.",
             show_default=False,
         ),
@@ -56,7 +63,8 @@ def results(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="trials, curves, predictions, measures or mae; runs, what runs there are; "
+            autocompletion=complete_from(TABLES),
+            help="trials, curves, predictions, measures, mae or cohort; runs, what runs there are; "
             "problems, what is wrong with any of them. By default mae.",
             show_default=False,
         ),
