@@ -88,6 +88,7 @@ def write_cell(
     split: int = 0,
     spec: dict[str, Any] | None = None,
     environment: dict[str, Any] | None = None,
+    cohort: bool = False,
 ) -> Path:
     """One search, concluded: `patients` on test with one or two images each, after `split`."""
     source = {"run": run or folder.name, "dataset": dataset, "method": method}
@@ -107,6 +108,10 @@ def write_cell(
     write_table(str(folder), "predictions", predictions)
     write_table(str(folder), "mae", mae_rows(pl.DataFrame(predictions), unit=unit, resamples=200))
     write_table(str(folder), "measures", [_measure(source)])
+    if cohort:
+        label = {"kind": "label", "name": "age", "n": patients, "groups": patients}
+        where = {"run": source["run"], "dataset": dataset, "split": "test"}
+        write_table(str(folder), "cohort", [where | label])
     points = generator.normal(size=(30, 2))
     told = source | {"trial": 0, "split": "val", "unit": unit}
     write_table(str(folder), "embedding", embedding_rows(points, points[:, 0], **told))

@@ -141,6 +141,8 @@ def _expected(loaded: Loaded, name: str, missing: Sequence[str]) -> bool:
     """Whether a run that has come this far has the table."""
     if loaded.kind == "joint":
         return name in ("curves", "mae")
+    if name == "cohort":
+        return False  # nothing else follows from it
     return name != "mae" or "predictions" not in missing
 
 

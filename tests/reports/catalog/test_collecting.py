@@ -34,13 +34,13 @@ def told(found: Collection, run: str = "") -> dict[str, str]:
 @pytest.fixture(scope="module")
 def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("made") / "bench"
-    return write_benchmark(folder, methods=("rnc", "l1"), patients=6)
+    return write_benchmark(folder, methods=("rnc", "l1"), patients=6, cohort=True)
 
 
 @pytest.fixture(scope="module")
 def single(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A search with two seeds, to be copied."""
-    return write_cell(tmp_path_factory.mktemp("made") / "single", seeds=2, patients=6)
+    return write_cell(tmp_path_factory.mktemp("made") / "single", seeds=2, patients=6, cohort=True)
 
 
 @pytest.fixture

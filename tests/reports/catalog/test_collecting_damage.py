@@ -25,7 +25,7 @@ def told(found: Collection, run: str = "") -> dict[str, str]:
 @pytest.fixture(scope="module")
 def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("made") / "bench"
-    return write_benchmark(folder, methods=("rnc", "l1"), patients=6)
+    return write_benchmark(folder, methods=("rnc", "l1"), patients=6, cohort=True)
 
 
 @pytest.fixture

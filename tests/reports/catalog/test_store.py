@@ -22,7 +22,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for dataset in ("brains", "hearts"):
         for method in ("l1", "rnc"):
             name = f"{dataset}-{method}"
-            write_cell(folder / name, dataset=dataset, method=method, seeds=2, patients=6)
+            write_cell(
+                folder / name, dataset=dataset, method=method, seeds=2, patients=6, cohort=True
+            )
     return folder
 
 
@@ -173,7 +175,7 @@ def test_a_wrong_name_or_condition_is_refused_at_once(
 
 def test_the_patients_of_runs_can_be_asked_for(tmp_path: Path) -> None:
     for name, n in (("a", 3), ("b", 5)):
-        write_cell(tmp_path / name, seeds=1, patients=6)
+        write_cell(tmp_path / name, seeds=1, patients=6, cohort=True)
         row = {"run": name, "dataset": "brains", "split": "test", "kind": "label", "name": "age"}
         write_table(str(tmp_path / name), "cohort", [{**row, "n": n, "groups": n}])
     found = results(str(tmp_path), "cohort", "kind = 'label'", ["run", "n"]).collect()

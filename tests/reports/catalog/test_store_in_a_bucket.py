@@ -20,7 +20,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The runs of two datasets."""
     folder = tmp_path_factory.mktemp("made") / "runs"
     for dataset in ("brains", "hearts"):
-        write_cell(folder / f"{dataset}-l1", dataset=dataset, method="l1", seeds=2, patients=6)
+        write_cell(
+            folder / f"{dataset}-l1", dataset=dataset, method="l1", seeds=2, patients=6, cohort=True
+        )
     return folder
 
 
