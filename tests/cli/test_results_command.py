@@ -53,7 +53,7 @@ def test_without_words_the_errors_of_all_runs_are_shown(runs: Path, ask: Ask) ->
     head, *lines = out.splitlines()
     assert head.split() == [
         *("dataset", "method", "split", "metric", "value", "low", "high"),
-        *("n", "groups", "seeds", "unit", "run", "label_low", "label_high"),
+        *("n", "groups", "seeds", "unit", "run", "label_low", "label_high", "folds"),
     ]
     assert len(lines) == 2 * 2 * 7
     assert lines[0].split()[:4] == ["brains", "l1", "val", "mae"]
