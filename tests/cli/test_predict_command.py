@@ -18,7 +18,7 @@ COLUMNS = ["file", *SCHEMA]
 
 
 class FakeModel:
-    card = SimpleNamespace(unit="mm", target="head", name="hc18", modality="ultrasound")
+    card = SimpleNamespace(unit="mm", target="head", name="hc18", imaging="ultrasound")
     expected = {"pixel_size": "a positive number", "sex": "F or M, may be left out"}  # noqa: RUF012
 
     def predict_table(
