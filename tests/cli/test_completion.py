@@ -77,7 +77,7 @@ def test_bash_is_offered_them(line: str, offered: list[str]) -> None:
 def test_bash_is_offered_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs" / "hc18-l1").mkdir(parents=True)
-    for command in ("status", "watch", "report", "predict", "evaluate", "results"):
+    for command in ("status", "watch", "report", "predict", "evaluate", "export", "results"):
         assert completed(f"supremix {command} runs/h") == ["runs/hc18-l1"]
     assert completed("supremix search --resume runs/h") == ["runs/hc18-l1"]
 
