@@ -197,6 +197,8 @@ def leveldb_records(data: bytes) -> Iterator[bytes]:
 
 @pytest.mark.slow  # it starts a process of its own
 def test_wandb_gets_hyperparameters_and_epochs_without_a_network(offline: Path) -> None:
+    import wandb
+
     ids = set[str]()
     for begin, errors, end in ((0, (9.0, 8.0), "complete"), (2, (7.0,), "failure")):
         known = set(offline.glob("offline-run-*"))
@@ -204,6 +206,7 @@ def test_wandb_gets_hyperparameters_and_epochs_without_a_network(offline: Path) 
             tensorboard=None, mlflow=None, wandb="lab/ages", run="hc18-l1", warn=pytest.fail
         )
         play(found, *errors, begin=begin, end=end)
+        wandb.teardown()  # its process has written everything once it has ended
         (folder,) = set(offline.glob("offline-run-*")) - known
         read = wandb_records(folder)
         run = read["run"]

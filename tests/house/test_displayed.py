@@ -7,8 +7,8 @@ import inspect
 import supremix
 from supremix._display import Displayed, shown_values
 
-PLAIN = {"EncoderSpec", "Progress"}
-"""Settings and news, whose fields are all there is to show."""
+PLAIN = {"EncoderSpec", "Explanation", "Progress"}
+"""Settings, rows and news, whose fields are all there is to show."""
 
 
 def test_every_public_object_shows_its_facts() -> None:
