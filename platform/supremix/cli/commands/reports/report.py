@@ -8,8 +8,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from supremix_reports.statistics.conformal.choices import BiasCorrection
 from supremix.cli.parsing.completion import complete_methods, complete_runs, find_runs
+from supremix_reports.statistics.conformal.choices import BiasCorrection
 
 if TYPE_CHECKING:
     from supremix_reports.catalog.discovery import Problem
