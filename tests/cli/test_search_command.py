@@ -65,7 +65,6 @@ def test_every_option_reaches_the_search(fake: Any) -> None:
         "wheel": "s.whl", "tensorboard": "t", "mlflow": "sqlite:///m",
         "wandb": "lab/ages", "stall": 7200.0,
         "webhook": "https://hooks/x",
-        "folds": None, "repeats": 1, "search_once": False, "stratify_by_site": False,
     }  # fmt: skip
 
 
