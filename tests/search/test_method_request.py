@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-import pytest
+import json
+from pathlib import Path
+from typing import Any
 
+import pytest
+from own_encoder import PooledMean
+
+import supremix
 from supremix.errors import SpecError, UnknownNameError
 from supremix.models import EncoderSpec
 from supremix.search.spec import SearchSpec
-from supremix.training import ConfigError, method_names
+from supremix.training import ConfigError, TaskError, method_names
 from supremix_spaces import Fixed, Space
 
 
@@ -54,3 +60,37 @@ def test_chunks_want_an_encoder_without_batch_normalisation() -> None:
 def test_an_unknown_normalisation_is_refused() -> None:
     with pytest.raises(UnknownNameError, match="Did you mean 'group'"):
         ask(norm="groop")
+
+
+@pytest.mark.parametrize("norm", ["batch", "group"])
+def test_an_encoder_of_ones_own_is_stored_by_its_import_path(norm: str) -> None:
+    asked = ask(encoder=EncoderSpec(builder=PooledMean, norm=norm))
+    stored = json.loads(json.dumps(asked.to_dict()))
+    assert stored["encoder"]["encoder"]["builder"] == "own_encoder:PooledMean"
+    assert SearchSpec.from_dict(stored) == asked
+    stored["encoder"]["encoder"]["builder"] = "own_encoder:gone"
+    with pytest.raises(SpecError, match=r"\(own_encoder:gone\), which cannot be imported here"):
+        SearchSpec.from_dict(stored)
+    assert SearchSpec.from_dict(stored, encoder=asked.encoder) == asked
+
+
+@pytest.mark.parametrize("kind", ["search", "comparison", "plan"])
+def test_weights_that_do_not_fit_are_refused_before_a_cluster_is_started(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def started(*_: object, **__: object) -> None:
+        raise AssertionError("a cluster was started")
+
+    for name in ("search.driver.shared_session", "benchmark.driver.shared_session"):
+        monkeypatch.setattr(f"supremix.{name}", started)
+    monkeypatch.setattr("supremix.planning.plan.ray_runtime", started)
+    (tmp_path / "w.pth").write_bytes(b"no weights")
+    more: dict[str, Any] = {"trials": 2, "pretrained": tmp_path / "w.pth", "out": tmp_path / "run"}
+    ask_for = {
+        "search": lambda: supremix.Search("ukb-t1", "phantom", "l1", **more).run(),
+        "comparison": lambda: supremix.Comparison("ukb-t1", "phantom", ["l1", "mse"], **more).run(),
+        "plan": lambda: supremix.plan("ukb-t1", "phantom", "l1", **more),
+    }[kind]
+    with pytest.raises(TaskError, match=r"w\.pth' cannot be read"):
+        ask_for()
+    assert not (tmp_path / "run").exists()
