@@ -22,7 +22,7 @@ from supremix_reports.statistics.resampling.seeds import Array
 from supremix_reports.tables import schema
 
 _LEAST_PATIENTS: Final = 10
-_LEAST_SLOPE: Final = 0.05
+_LEAST_SLOPE: Final = 0.2
 
 TRAP: Final = (
     "The correction by beheshti takes the true label of each image. Its error is optimistically "
