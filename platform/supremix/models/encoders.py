@@ -180,7 +180,8 @@ def _channels_last(encoder: nn.Module, name: str, spatial_dims: int) -> nn.Modul
     formats = {2: torch.channels_last, 3: torch.channels_last_3d}
     if spatial_dims not in formats or (spatial_dims == 3 and name.startswith("efficientnet")):
         return encoder
-    return encoder.to(memory_format=formats[spatial_dims])
+    move: Any = encoder.to  # torch's stubs lack this form of it
+    return move(memory_format=formats[spatial_dims])
 
 
 def feature_width(encoder: nn.Module, channels: int, shape: Sequence[int]) -> int:

@@ -126,9 +126,10 @@ def to_option(one: Option, value: Any, where: str = "") -> Any:
         return None
     if one.written == "text" and one.type not in ("str", "str | None"):
         return value
-    expected, convert = _TYPES[one.written]
+    expected, typed = _TYPES[one.written]
+    convert: Callable[[Any], Any] = typed
     if isinstance(value, str):
-        convert = PARSERS.get(one.written, convert)
+        convert = PARSERS.get(one.written, typed)
     try:
         return convert(value)
     except ValueError as error:
