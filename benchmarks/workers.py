@@ -36,7 +36,7 @@ from supremix.training import Distributed, Solo, Task, TrialRun
 
 MODES = ("as it is", "timed", "silent")
 # What a message is, by the number of axes of what it carries.
-KINDS = {1: "gradients", 2: "embeddings", 3: "norm statistics"}
+KINDS = {1: "gradients", 2: "embeddings, or norm gradients", 3: "norm statistics"}
 
 
 class Wire:
@@ -185,7 +185,7 @@ def main() -> None:
     print("  messages of a step, each sent to its end, with the wait for the slower worker:")
     for kind, count in pair[0]["messages"].items():
         spent = statistics.mean(worker["spent"][kind] for worker in pair)
-        print(f"    {kind:18s} {count:5.1f} messages {1000 * spent:8.1f} ms {spent / whole:6.1%}")
+        print(f"    {kind:30s} {count:5.1f} messages {1000 * spent:8.1f} ms {spent / whole:6.1%}")
     total = statistics.mean(sum(worker["spent"].values()) for worker in pair)
     print(f"    {'all':18s} {1000 * total:23.1f} ms {total / whole:6.1%} of a step")
     print(f"  a step without messages takes {silent:.1%} of one with them")
