@@ -38,7 +38,8 @@ class PredictionGraph(nn.Module):
         flip_axes: tuple[int, ...] = (),
     ) -> None:
         super().__init__()
-        self.network = copy.deepcopy(network)
+        # Weights that lie channels last, for a faster convolution, are of no use to others.
+        self.network = copy.deepcopy(network).to(memory_format=torch.contiguous_format)
         self._plain_swish()
         if not covariates.mean:
             self.network.fusion = _FeaturesAlone()
