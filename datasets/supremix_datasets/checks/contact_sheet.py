@@ -107,7 +107,7 @@ def _side_by_side(parts: Sequence[Picture]) -> Picture:
     padded: list[Picture] = []
     for part in parts:
         rows = height - part.shape[0]
-        sides = [(rows // 2, rows - rows // 2), *[(0, 0)] * (part.ndim - 1)]
+        sides: list[tuple[int, int]] = [(rows // 2, rows - rows // 2), *[(0, 0)] * (part.ndim - 1)]
         padded.append(np.pad(part, sides))
     return np.concatenate(padded, axis=1)
 
