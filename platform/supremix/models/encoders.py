@@ -167,21 +167,7 @@ def build_encoder(spec: EncoderSpec, spatial_dims: int, channels: int) -> nn.Mod
         spatial_dims=spatial_dims,
         channels=channels,
     )
-    return _channels_last(replace_norms(network, spec.norm), spec.name, spatial_dims)
-
-
-def _channels_last(encoder: nn.Module, name: str, spatial_dims: int) -> nn.Module:
-    """The encoder with its weights in the memory format that convolutions are fastest in.
-
-    What a convolution returns follows its weights, so this holds for all features. On a CPU a step
-    of a 2-D network takes two thirds to three quarters of the time, of a 3-D ResNet nine tenths;
-    the depthwise convolutions of a 3-D EfficientNet would take four times as long.
-    """
-    formats = {2: torch.channels_last, 3: torch.channels_last_3d}
-    if spatial_dims not in formats or (spatial_dims == 3 and name.startswith("efficientnet")):
-        return encoder
-    move: Any = encoder.to  # torch's stubs lack this form of it
-    return move(memory_format=formats[spatial_dims])
+    return replace_norms(network, spec.norm)
 
 
 def feature_width(encoder: nn.Module, channels: int, shape: Sequence[int]) -> int:
