@@ -38,7 +38,8 @@ def test_everything_else_that_is_public_is_known() -> None:
     others = set(losses.__all__) - {kind.__name__ for kind in _public()}
     assert others == {
         "DensityWeights", "FeatureSmoothing", "LossInputError", "c_mixup_partners", "draw_beta",
-        "draw_mixing", "l1", "mix", "mixup_partners", "mse", "smoothing_window", "supremix_loss",
+        "draw_mixing", "l1", "mix", "mixup_partners", "mse", "packed", "smoothing_window",
+        "supremix_loss",
         "to_device",
     }  # fmt: skip
 

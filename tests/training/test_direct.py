@@ -338,7 +338,9 @@ def test_lengths_of_losses_are_in_the_unit_of_the_task() -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_parameter_of_the_space_is_one_of_the_method(store: Store, method: str) -> None:
-    space = space_for(method, window=5.0, label_bin=1.0, label_scale=1.0, train_size=500)
+    space = space_for(
+        method, window=5.0, label_bin=1.0, label_scale=1.0, train_size=500, pretrained=True
+    )
     chosen = get_method(method)
     config = make_config(chosen, space.defaults())
     # At the start of the search is what the method does by itself.

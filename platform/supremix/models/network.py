@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from supremix._errors import ModelError
 from supremix.models.encoders import EncoderSpec, build_encoder, feature_width
 from supremix.models.heads import BinnedHead, ProjectionHead, RegressionHead
+from supremix.models.normalising import exact
 from supremix.models.norms import norms_of
 from supremix.models.stages import encoder_stages, stage_of
 
@@ -66,7 +67,7 @@ class Network(nn.Module):
 
     def features(self, images: Tensor, covariates: Tensor) -> Tensor:
         """(B, C, *shape) and standardised covariates (B, K) -> joined features (B, F+K)."""
-        return self.fusion(self.encode(images).float(), covariates)
+        return self.fusion(exact(self.encode(images)), covariates)
 
     def encode(self, images: Tensor) -> Tensor:
         """The encoder's features of images, (B, F); a compiled network has another in its place."""

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 
 def exact(x: Tensor) -> Tensor:
-    """A tensor in the type that statistics are computed in."""
+    """A tensor in the type that statistics, covariates and heads are computed in."""
     return x if x.dtype == torch.float64 else x.float()
 
 
