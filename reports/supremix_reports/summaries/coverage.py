@@ -17,9 +17,14 @@ EXACT_NOTE: Final = {
 }
 """What the intervals are worth, by the column `exact`."""
 
+NARROW: Final = (
+    "They are too narrow here, by more than chance: these patients, or the networks, are unlike "
+    "those of the calibration. Do not rely on them."
+)
+
 
 def coverage_sentence(intervals: pl.DataFrame) -> str:
-    """Return how well the split intervals of level 0.9 cover; empty where these have no row.
+    """Return how well the split intervals of level 0.9 cover, and which intervals are too narrow.
 
     Args:
         intervals: Rows of the table `intervals` of one run.
@@ -27,7 +32,8 @@ def coverage_sentence(intervals: pl.DataFrame) -> str:
     rows = intervals.filter(
         (pl.col(schema.INTERVAL) == "split") & (pl.col(schema.LEVEL) == SHOWN_LEVEL)
     )
-    return " ".join(interval_words(row) for row in rows.iter_rows(named=True))
+    words = [interval_words(row) for row in rows.iter_rows(named=True)]
+    return " ".join([*words, *coverage_warnings(intervals)])
 
 
 def interval_words(row: Mapping[str, Any]) -> str:
@@ -47,10 +53,9 @@ def interval_words(row: Mapping[str, Any]) -> str:
 
 
 def coverage_warnings(intervals: pl.DataFrame) -> list[str]:
-    """Return a sentence for each row whose coverage is below its level by more than chance."""
+    """Return the words for each row whose coverage is below its level by more than chance."""
     return [
-        f"{interval_words(row)} They are too narrow here: these patients are unlike those of the "
-        "calibration."
+        f"{interval_words(row)} {NARROW}"
         for row in intervals.iter_rows(named=True)
         if row[schema.COVERAGE] is not None and row[schema.COVERAGE_HIGH] < row[schema.LEVEL]
     ]

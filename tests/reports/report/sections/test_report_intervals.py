@@ -40,6 +40,24 @@ def test_one_run_shows_every_kind_and_says_what_it_is_worth(tmp_path: Path) -> N
     assert "Bias correction" not in text
 
 
+@pytest.mark.parametrize("high", [0.86, 0.92])
+def test_intervals_that_are_too_narrow_by_more_than_chance_are_named(
+    tmp_path: Path, high: float
+) -> None:
+    folder = with_intervals(write_cell(tmp_path / "run", patients=60))
+    kind, level = pl.col("interval") == "normalised", pl.col("level") == 0.9
+    rows = read_table(str(folder), "intervals").filter((kind & level) | (pl.col("coverage") > 0.99))
+    measured = {"coverage": 0.815, "coverage_low": 0.76, "coverage_high": high, "width": 100.0}
+    values = [
+        pl.when(kind & level).then(v).otherwise(pl.col(n)).alias(n) for n, v in measured.items()
+    ]
+    write_table(str(folder), "intervals", rows.with_columns(values).to_dicts())
+    text = report(folder)
+    assert ("too narrow here" in text) is (high < 0.9)
+    if high < 0.9:
+        assert "0.9 prediction intervals (normalised, region all): 81.5%" in text
+
+
 def test_several_runs_have_a_row_each(tmp_path: Path) -> None:
     folder = write_benchmark(tmp_path / "bench", datasets=("brains",), methods=("rnc", "l1"))
     for method in ("rnc", "l1"):
