@@ -13,6 +13,7 @@ from unittest.mock import patch
 
 import pytest
 import torch
+import torch.distributed as dist
 from counted_run import CountedRun
 from torch import nn
 from worker_group import on_workers
@@ -124,7 +125,13 @@ def fail_to_write(collective: Distributed, folder: str, ahead: bool) -> dict[str
     trained: list[int] = []
     peers = Peers(collective)
     worker = make_worker(collective, peers)
-    with counted(trained.append):
+
+    def train(epoch: int) -> None:
+        # As gradients do, so that no rank writes a checkpoint before all have loaded the last one.
+        dist.barrier()
+        trained.append(epoch)
+
+    with counted(train):
         request = dataclasses.replace(request_of(folder, 1), train_ahead=False)
         deliver(worker, request)
         request = dataclasses.replace(request, epoch=2, train_ahead=ahead)
