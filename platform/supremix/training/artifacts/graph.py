@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -39,7 +40,8 @@ class PredictionGraph(nn.Module):
     ) -> None:
         super().__init__()
         # Weights that lie channels last, for a faster convolution, are of no use to others.
-        self.network = copy.deepcopy(network).to(memory_format=torch.contiguous_format)
+        own: Any = copy.deepcopy(network)  # torch's stubs lack this form of `to`
+        self.network: Network = own.to(memory_format=torch.contiguous_format)
         self._plain_swish()
         if not covariates.mean:
             self.network.fusion = _FeaturesAlone()
