@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 RUNS = "runs/"
 """Folder whose runs are offered where nothing is typed yet."""
@@ -45,6 +48,18 @@ def find_run(text: str | None) -> str | None:
         return text
     named = RUNS + text
     return named if Path(named).exists() else text
+
+
+RunOrModel = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN_OR_MODEL",
+        autocompletion=complete_runs,
+        callback=find_run,
+        help="A run folder, or a model's folder.",
+    ),
+]
+"""The trained model that a command takes."""
 
 
 def find_runs(texts: list[str] | None) -> list[str] | None:

@@ -18,7 +18,7 @@ from supremix.cli.commands.models.predict import (
     Workers,
     chosen_device,
 )
-from supremix.cli.parsing.completion import complete_datasets, complete_runs, find_run
+from supremix.cli.parsing.completion import RunOrModel, complete_datasets
 from supremix.cli.views.progress import Display, ProgressConsole
 from supremix.cli.views.search import (
     errors_table,
@@ -32,15 +32,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    model: Annotated[
-        str,
-        typer.Argument(
-            metavar="RUN_OR_MODEL",
-            autocompletion=complete_runs,
-            callback=find_run,
-            help="A run folder, or a model's folder.",
-        ),
-    ],
+    model: RunOrModel,
     dataset: Annotated[
         str,
         typer.Option(

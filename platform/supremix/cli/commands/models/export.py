@@ -7,20 +7,12 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from supremix.cli.parsing.completion import complete_runs, find_run
+from supremix.cli.parsing.completion import RunOrModel
 from supremix.cli.views.search import print_plain
 
 
 def export(
-    model: Annotated[
-        str,
-        typer.Argument(
-            metavar="RUN_OR_MODEL",
-            autocompletion=complete_runs,
-            callback=find_run,
-            help="A run folder, or a model's folder.",
-        ),
-    ],
+    model: RunOrModel,
     form: Annotated[
         str,
         typer.Option(

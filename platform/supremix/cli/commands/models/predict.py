@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from supremix.cli.commands.models.explain import show_explanations
-from supremix.cli.parsing.completion import complete_runs, find_run
+from supremix.cli.parsing.completion import RunOrModel
 from supremix.cli.parsing.values import parse_assignment
 from supremix.cli.views.progress import Display, ProgressConsole
 from supremix.cli.views.search import print_plain
@@ -68,15 +68,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show only the result
 
 
 def predict(
-    model: Annotated[
-        str,
-        typer.Argument(
-            metavar="RUN_OR_MODEL",
-            autocompletion=complete_runs,
-            callback=find_run,
-            help="A run folder, or a model's folder.",
-        ),
-    ],
+    model: RunOrModel,
     images: Annotated[
         list[str] | None,
         typer.Argument(
