@@ -31,7 +31,7 @@ RUN apt-get update \
     && apt-get install --yes --no-install-recommends wget \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --create-home --uid 1000 supremix \
-    && mkdir --mode=1777 /cache /work
+    && mkdir --mode=1777 /cache /study
 COPY --from=install /opt/supremix /opt/supremix
 ENV PATH=/opt/supremix/bin:$PATH \
     SUPREMIX_CACHE=/cache \
@@ -39,6 +39,6 @@ ENV PATH=/opt/supremix/bin:$PATH \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility
 
 USER supremix
-WORKDIR /work
+WORKDIR /study
 ENTRYPOINT ["supremix"]
 CMD ["--help"]
