@@ -64,7 +64,7 @@ class NotebookProgress:
         self._draw(progress_html(self._title, progress, self._kept))
 
     def _draw(self, html: str) -> None:
-        from IPython.display import HTML, display
+        from IPython.display import HTML, display  # pyright: ignore[reportMissingImports]
 
         if self._handle is None:
             self._handle = display(HTML(html), display_id=True)
