@@ -40,6 +40,9 @@ from supremix_reports.statistics.conformal.bias_correction import (
 )
 from supremix_reports.statistics.conformal.calibration import Calibration as Calibration
 from supremix_reports.statistics.conformal.calibration import LabelScale as LabelScale
+from supremix_reports.statistics.conformal.coverage import (
+    fold_interval_rows as fold_interval_rows,
+)
 from supremix_reports.statistics.conformal.coverage import interval_rows as interval_rows
 from supremix_reports.statistics.conformal.intervals import (
     prediction_intervals as prediction_intervals,
@@ -85,6 +88,7 @@ from supremix_reports.summaries.comparison_page import (
 from supremix_reports.summaries.convergence import (
     convergence_sentence as convergence_sentence,
 )
+from supremix_reports.summaries.coverage import coverage_sentence as coverage_sentence
 from supremix_reports.summaries.coverage import coverage_warnings as coverage_warnings
 from supremix_reports.summaries.coverage import interval_words as interval_words
 from supremix_reports.summaries.error_rows import SKILL_NOTE as SKILL_NOTE

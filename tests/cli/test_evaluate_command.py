@@ -73,7 +73,7 @@ def test_the_result_is_shown(
 ) -> None:
     words = ("--dataset", "table", "--source", "there", "--batch", "4", "--device", "cpu", "--ids")
     assert run("runs/x", *words) == 0
-    expected = {"batch": 4, "workers": None, "device": "cpu", "ids": True}
+    expected = {"batch": 4, "workers": None, "device": "cpu", "ids": True, "ensemble": False}
     expected |= {"interval": None, "interval_method": "split", "correct_bias": None}
     assert calls == [("runs/x", "table", "there", None, expected)]
     told = capsys.readouterr().out

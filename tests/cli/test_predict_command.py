@@ -21,6 +21,9 @@ class FakeModel:
     card = SimpleNamespace(unit="mm", target="head", name="hc18", imaging="ultrasound")
     expected = {"pixel_size": "a positive number", "sex": "F or M, may be left out"}  # noqa: RUF012
 
+    def __init__(self, ensemble: bool) -> None:
+        self.ensemble = ensemble
+
     def predict_table(
         self,
         images: Sequence[str],
@@ -51,6 +54,8 @@ class FakeModel:
             ends = [(pl.col("prediction") + sign * pl.lit(half)) for sign in (-1, 1)]
             low, high = (one.alias(n) for one, n in zip(ends, ("lower", "upper"), strict=True))
             table = table.with_columns(low, high, pl.lit(note).alias("interval_note"))
+        if self.ensemble:
+            table = table.with_columns(pl.lit(2.5).alias("spread"))
         if correct_bias:
             table = table.with_columns((pl.col("prediction") + 1).alias("corrected_prediction"))
         return table
@@ -58,7 +63,7 @@ class FakeModel:
 
 @pytest.fixture(autouse=True)
 def model(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supremix, "load", lambda path, device: FakeModel())
+    monkeypatch.setattr(supremix, "load", lambda path, device, ensemble: FakeModel(ensemble))
 
 
 def run(*words: str) -> int:
@@ -109,6 +114,14 @@ def test_intervals_and_corrected_predictions_are_shown(capsys: pytest.CaptureFix
     assert "'cole'" in capsys.readouterr().err
     assert run("runs/x", "a.png", "--explain", "occlusion", "--interval", "0.9") == 2
     assert "no predictions are made with" in capsys.readouterr().err
+
+
+def test_the_spread_of_an_ensemble_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("runs/x", "a.png", "--ensemble") == 0
+    head, row = (line.split() for line in capsys.readouterr().out.splitlines())
+    assert (head[-1], row) == ("spread", ["a.png", "100.00", "2.50"])
+    assert run("runs/x", "a.png") == 0
+    assert "spread" not in capsys.readouterr().out
 
 
 def test_a_broken_image_does_not_cost_the_others(capsys: pytest.CaptureFixture[str]) -> None:

@@ -46,13 +46,16 @@ SURFACE = {
     "phantom": {"dataset", "--out", "--n", "--seed", "--quiet"},
     "predict": {
         "model", "images", "--pixel-size", "--with", "--out", "--explain", "--maps", "--interval",
-        "--interval-method", "--correct-bias", "--batch", "--workers", "--device", "--quiet",
+        "--interval-method", "--correct-bias", "--ensemble", "--batch", "--workers", "--device",
+        "--quiet",
     },
     "evaluate": {
         "model", "--dataset", "--source", "--out", "--ids", "--interval", "--interval-method",
-        "--correct-bias", "--batch", "--workers", "--device", "--quiet",
+        "--correct-bias", "--ensemble", "--batch", "--workers", "--device", "--quiet",
     },
-    "export": {"model", "--format", "--out", "--licence", "--intended-use", "--authors"},
+    "export": {
+        "model", "--format", "--out", "--licence", "--intended-use", "--authors", "--ensemble",
+    },
     "status": {"run", "--trial", "--json"},
     "watch": {"run", "--interval"},
     "results": {"runs", "--table", "--where", "--columns", "--sql", "--format", "--out"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -170,7 +171,7 @@ def calibrated(trained: tuple[Path, TrialRun, Path]) -> Path:
     columns = {name: rows[name].tolist() for name in ("id", "target", "prediction")}
     columns["group"] = columns["id"]  # more patients than there are
     scale = LabelScale.of(run.data.store.targets[run.data.fit])
-    made = Calibration.of(pl.DataFrame(columns | {"seed": 0}), scale, exact=True)
+    made = Calibration.of(pl.DataFrame(columns | {"seed": 0}), scale, "model")
     (folder / "calibration.json").write_text(json.dumps(made.to_dict()))
     return folder
 
@@ -296,3 +297,43 @@ def test_a_run_folder_is_not_written_over(
     (tmp_path / "spec.json").write_text("{}")
     with pytest.raises(supremix.errors.ReportError, match="is the folder of a run"):
         supremix.evaluate(trained[0], "table", str(other), tmp_path)
+
+
+def test_an_ensemble_has_tables_of_its_own(
+    calibrated: Path, trained: tuple[Path, TrialRun, Path], tmp_path: Path
+) -> None:
+    """Of two networks, of which the second predicts as if images were less bright."""
+    run, best = trained[1], tmp_path / "run" / "best"
+    shutil.copytree(calibrated, best)
+    kept = json.loads((calibrated / "calibration.json").read_text())
+    kept["predictions"] = [[p[0], p[0] + 1] for p in kept["predictions"]]
+    (best / "calibration.json").write_text(json.dumps(kept))
+    run.export(best / "networks" / "1")
+    description = json.loads((best / "networks" / "1" / "model.json").read_text())
+    description["target"]["mean"] -= 20
+    (best / "networks" / "1" / "model.json").write_text(json.dumps(description))
+    there = str(write(tmp_path / "there", 41))
+    one, other, both = (
+        supremix.evaluate(folder, "table", there, tmp_path / out, **asked)
+        for folder, out, asked in (
+            (best, "one", {}),
+            (best / "networks" / "1", "other", {}),
+            (
+                tmp_path / "run",
+                "both",
+                {"ensemble": True, "interval": 0.7, "interval_method": "normalised"},
+            ),
+        )
+    )
+    each = [found.predictions["prediction"].to_numpy() for found in (one, other)]
+    table = both.predictions
+    assert table["prediction"].to_numpy() == pytest.approx(np.mean(each, axis=0))
+    assert table["spread"].to_numpy() == pytest.approx(np.std(each, axis=0, ddof=1))
+    assert "spread" not in one.predictions.columns
+    (mae,) = both.mae.filter(pl.col("metric") == "mae")["value"]
+    assert mae == pytest.approx((table["prediction"] - table["target"]).abs().mean())
+    assert both.intervals is not None
+    (row,) = both.intervals.to_dicts()
+    assert (row["interval"], row["exact"]) == ("normalised", True)
+    assert row["width"] == pytest.approx((table["upper"] - table["lower"]).mean())
+    assert "the mean of 2 networks" in (tmp_path / "both" / "summary.md").read_text()

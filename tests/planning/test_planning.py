@@ -39,6 +39,7 @@ from supremix.planning.problems import (
     planned_workers,
 )
 from supremix.planning.study_plan import CalibratedSearch, StudyPlan, over_folds
+from supremix.planning.study_plan import _bytes as planned_bytes
 from supremix.search.spec import SearchSpec
 from supremix.training import Solo, Stage, Task, get_method
 from supremix.training.length import Length
@@ -328,6 +329,52 @@ def test_a_gang_that_dies_of_one_batch_is_not_the_end(monkeypatch: pytest.Monkey
     assert asked == [[32, 64, 16], [32], [64], [16]]
     assert [one.batch for one in found.measured] == [32, 16]
     assert found.failed == ((64, "a worker was killed for want of memory"),)
+
+
+@pytest.mark.parametrize(
+    ("method", "heads"),
+    [
+        ("supremix-published", ["probe", "finetune"]),
+        ("rnc-published", ["finetune"]),
+        ("l1", [None]),
+    ],
+)
+def test_a_fine_tuning_that_the_defaults_lack_is_timed_as_well(
+    method: str, heads: list[str | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def worker_group(work: Any, request: Any, plan: WorkerGroupPlan) -> dict[str, Any]:
+        asked.extend(request.configs)
+        ones = [dataclasses.asdict(measured(c["batch_size"], 2.0, 1.0)) for c in request.configs]
+        return {"found": ones, "spent": 3.0}
+
+    monkeypatch.setattr(planning_calibration, "run_once", worker_group)
+    space = space_for(method, window=5.0, label_bin=1.0, train_size=500)
+    planning_calibration.calibrate(Task(store="somewhere"), space, worker_groups())
+    default = space.defaults()["batch_size"]
+    own = [config.get("head") for config in asked if config["batch_size"] == default]
+    assert own == heads
+    for config in asked:
+        assert ("finetune_lr" in config) == (config.get("head") == "finetune")
+
+
+@pytest.mark.parametrize(
+    ("options", "networks"),
+    [({}, 1), ({"test_seeds": 3}, 3), ({"test": False, "confirm_seeds": 2}, 2),
+     ({"test": False, "confirm_seeds": 0}, 1)],
+)  # fmt: skip
+def test_the_models_of_all_seeds_and_datasets_are_counted(
+    options: dict[str, Any], networks: int, tmp_path: Any
+) -> None:
+    known = {"effort": "standard", "confirm_seeds": 0, "trials": 2} | options
+    search: Any = SimpleNamespace(
+        spec=SearchSpec(dataset="ukb-t1", **known), calibration=calibration(), costs=costs(),
+        images={"train": 60, "val": 20, "test": 20},
+        resources=SimpleNamespace(store=SimpleNamespace(path=tmp_path)),
+    )  # fmt: skip
+    found = planned_bytes([search, search], needed(2), worker_groups())
+    assert found["model"] == 2 * networks * 300
 
 
 def test_without_the_defaults_there_is_no_plan(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,6 +67,8 @@ def test_killed_at_any_point_it_gives_the_same_tables(tmp_path: Path) -> None:
             break
         found, wanted = tables(run), tables(whole)
         assert all(found[name].equals(wanted[name]) for name in TABLES), step
+        for folder in (run.model, run.model / "networks" / "1"):  # the members of the ensemble
+            assert (folder / "model.json").is_file(), step
     assert step == 8  # two steps for each of the three files, and an epoch before each test
 
 
@@ -107,8 +109,8 @@ def test_each_test_seed_keeps_its_network_and_without_a_test_each_new_seed(tmp_p
     found, rows = calibration_of(run), read_table(str(run.path), "predictions")
     first = rows.filter(pl.col("seed") == rows["seed"][0])
     assert found.exact is True  # and its own predictions are the calibration
-    assert found.prediction.tolist() == first["prediction"].to_list()
-    assert found.spread is not None
+    assert found.of_one().prediction.tolist() == first["prediction"].to_list()
+    assert found.of_mean(2).spread is not None
     notes = read_table(str(run.path), "intervals")["note"]
     assert notes.null_count() == 0
     assert "there are no test patients" in notes[0]

@@ -84,6 +84,7 @@ def test_supremix_starts_from_the_published_loss() -> None:
     pairs = ("mix_pos", (True,))
     assert space["window"] == Float(4.0, 40.0, log=True, default=20.0, when=pairs)
     assert space["finetune_lr"].when == ("head", ("finetune",))
+    assert space["pretrain_share"] == Float(0.1, 0.8, default=0.25, when=("head", ("finetune",)))
     assert space["max_pairs"] == Fixed(None, when=pairs)
 
 
@@ -102,6 +103,15 @@ def test_an_ablation_leaves_out_what_it_makes_idle(switch: str, gone: set[str]) 
     assert ablated.defaults()[switch] is False
     with pytest.raises(SpaceError, match="has no effect"):
         space.merged(parse_overrides([f"{switch}=false", f"{min(gone)}=3"]))
+
+
+def test_a_probe_leaves_out_the_fine_tuning_and_the_share_of_the_pretraining() -> None:
+    space = space_for("rnc", window=20.0, label_bin=2.0, train_size=486)
+    probed = space.merged(parse_overrides(["head=probe"]))
+    gone = {"pretrain_share", "finetune_lr", "finetune_batch_size", "finetune_norms"}
+    assert space.defaults().keys() - probed.defaults().keys() == gone
+    with pytest.raises(SpaceError, match="has no effect"):
+        space.merged(parse_overrides(["head=probe", "pretrain_share=0.5"]))
 
 
 def test_lengths_of_the_label_axis_follow_the_label_scale_or_else_the_bin() -> None:

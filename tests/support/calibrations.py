@@ -15,14 +15,14 @@ SCALE = LabelScale(edges=(40.0, 60.0), floor=0.5)
 def calibration(
     target: Any, prediction: Any, *, patients: Any = None, spread: Any = None
 ) -> Calibration:
-    count = len(np.asarray(target))
+    count, means = len(np.asarray(target)), np.asarray(prediction, float)
+    half = 0 if spread is None else np.asarray(spread, float) / np.sqrt(2)
     return Calibration(
         patients=np.arange(count) if patients is None else np.asarray(patients),
         target=np.asarray(target, float),
-        prediction=np.asarray(prediction, float),
-        spread=None if spread is None else np.asarray(spread, float),
+        predictions=means[:, None] if spread is None else np.stack([means - half, means + half], 1),
         scale=SCALE,
-        exact=True,
+        predicted_by="model",
     )
 
 

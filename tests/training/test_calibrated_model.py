@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+import supremix
 from supremix.errors import ModelError
 from supremix.training import ModelInputError, Task, TrainedModel, TrialRun
 from supremix_datasets.cards.dataset import Dataset
@@ -34,7 +36,7 @@ def folder(store: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
         columns["group"] = columns["id"]  # more patients than there are
         rows.append(pl.DataFrame(columns | {"seed": seed}))
     labels = run.data.store.targets[run.data.fit]
-    made = Calibration.of(pl.concat(rows), LabelScale.of(labels), exact=True)
+    made = Calibration.of(pl.concat(rows), LabelScale.of(labels), "model")
     (best / "calibration.json").write_text(json.dumps(made.to_dict()))
     return best
 
@@ -79,19 +81,74 @@ def test_intervals_and_corrected_predictions_are_columns(model: TrainedModel, co
     assert [gone[n] for n in ("lower", "upper", "corrected_prediction")] == [None] * 3
 
 
-def test_normalised_intervals_follow_the_spread_of_the_networks(
-    model: TrainedModel, folder: Path, discs: Dataset, cohort: Path
+@pytest.fixture
+def both(folder: Path, discs: Dataset) -> TrainedModel:
+    """The ensemble of its two networks."""
+    return supremix.load(folder.parent, ensemble=True, dataset=discs)
+
+
+def test_an_ensemble_predicts_the_mean_of_its_networks_with_their_spread(
+    model: TrainedModel, both: TrainedModel, folder: Path, discs: Dataset, cohort: Path
 ) -> None:
-    found = model.predict_table(cohort, interval=0.8, interval_method="normalised")
-    other = TrainedModel.load(folder / "networks" / "1", dataset=discs).predict_table(cohort)
-    both = np.array([found["prediction"].to_list()[:-1], other["prediction"].to_list()[:-1]])
+    other = TrainedModel.load(folder / "networks" / "1", dataset=discs)
+    tables = [one.predict_table(cohort) for one in (model, other)]
+    each = np.array([one["prediction"].to_list()[:-1] for one in tables])
+    found = both.predict_table(cohort)
+    assert found.columns == [*tables[0].columns[:4], "spread", *tables[0].columns[4:]]
+    known = found.head(each.shape[1])
+    assert known["prediction"].to_numpy() == pytest.approx(each.mean(axis=0))
+    assert known["spread"].to_numpy() == pytest.approx(each.std(axis=0, ddof=1))
+    assert found["spread"].to_list()[-1] is None
+    assert both.facts()["ensemble"] == "the mean of 2 networks"
+    assert "ensemble" not in model.facts()
+
+
+def test_an_ensemble_is_calibrated_by_the_mean_of_its_networks(both: TrainedModel) -> None:
+    kept, found = both.kept, both.calibration
+    assert kept is not None
+    assert found is not None
+    assert found.prediction == pytest.approx(kept.predictions.mean(axis=1))
+    assert found.exact
+
+
+def test_normalised_intervals_follow_the_spread_of_the_networks(
+    both: TrainedModel, model: TrainedModel, cohort: Path
+) -> None:
+    found = both.predict_table(cohort, interval=0.8, interval_method="normalised")
     spread = found["spread"].to_numpy()[:-1]
-    assert spread == pytest.approx(both.std(axis=0, ddof=1))
     width = (found["upper"] - found["lower"]).to_numpy()[:-1]
     assert np.argsort(width).tolist() == np.argsort(spread).tolist()
-    assert model.calibration is not None
-    ratio = width / (spread + model.calibration.scale.floor)
+    assert both.calibration is not None
+    ratio = width / (spread + both.calibration.scale.floor)
     assert ratio == pytest.approx(np.full(len(ratio), ratio[0]))
+    with pytest.raises(ModelInputError, match="predict with --ensemble"):
+        model.predict_table(cohort, interval=0.8, interval_method="normalised")
+
+
+def test_normalised_intervals_are_refused_of_a_model_that_was_trained_again(
+    folder: Path, discs: Dataset, tmp_path: Path
+) -> None:
+    again = tmp_path / "best"
+    shutil.copytree(folder, again)
+    content = json.loads((folder / "calibration.json").read_text()) | {"predicted_by": "trials"}
+    (again / "calibration.json").write_text(json.dumps(content))
+    found = supremix.load(tmp_path, ensemble=True, dataset=discs)
+    with pytest.raises(ModelInputError, match=r"trained again.*--no-test and --confirm-seeds 2"):
+        found.predict_table("nowhere", interval=0.8, interval_method="normalised")
+    assert found.calibration is not None
+    assert found.calibration.predictions.shape[1] == 2
+
+
+def test_an_ensemble_needs_several_networks_and_all_that_were_calibrated(
+    folder: Path, discs: Dataset, tmp_path: Path
+) -> None:
+    one = folder / "networks" / "1"
+    with pytest.raises(ModelError, match=r"network of one seed.*--test-seeds 2 or more"):
+        supremix.load(one, ensemble=True, dataset=discs)
+    shutil.copytree(folder, tmp_path / "best")
+    shutil.copytree(one, tmp_path / "best" / "networks" / "2")
+    with pytest.raises(ModelError, match="is of 2 networks, and the model has 3"):
+        supremix.load(tmp_path, ensemble=True, dataset=discs)
 
 
 def test_a_region_without_enough_patients_says_so_and_has_no_interval(
@@ -135,6 +192,6 @@ def test_a_model_without_a_calibration_or_networks_says_what_is_needed(
         alone.predict_table("nowhere", interval=0.8, interval_method="normalised")
     damaged = json.dumps(json.loads(content) | {"format": 9})
     (folder / "networks" / "1" / "calibration.json").write_text(damaged)
-    with pytest.raises(ModelError, match="format 1, found 9"):
+    with pytest.raises(ModelError, match="format 2, found 9"):
         TrainedModel.load(folder / "networks" / "1", dataset=discs)
     (folder / "networks" / "1" / "calibration.json").unlink()

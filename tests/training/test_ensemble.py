@@ -80,7 +80,9 @@ def test_a_cohort_has_the_mean_distances_and_knows_all_patients_of_the_training(
         np.testing.assert_allclose(table[column].to_numpy(), np.mean(known, axis=0))
     assert sum(one["in_training"].sum() for one in each) == PICTURES * (FOLDS - 1)
     assert table["in_training"].all()
-    assert table.columns == each[0].columns
+    predictions = [one["prediction"].to_numpy() for one in each]
+    np.testing.assert_allclose(table["spread"].to_numpy(), np.std(predictions, axis=0, ddof=1))
+    assert table.drop("spread").columns == each[0].columns
 
 
 def test_predictions_out_of_fold_calibrate_the_ensemble_and_no_fold_alone_does(
@@ -98,7 +100,7 @@ def test_predictions_out_of_fold_calibrate_the_ensemble_and_no_fold_alone_does(
         }
     )
     scale = LabelScale.of(rows["target"])
-    one = Calibration.of(rows.head(12), scale, exact=False)
+    one = Calibration.of(rows.head(12), scale, "trials")
     for number in range(FOLDS):
         kept = tmp_path / "run" / f"fold-{number}" / "best" / "calibration.json"
         kept.write_text(json.dumps(one.to_dict()))
@@ -113,3 +115,39 @@ def test_predictions_out_of_fold_calibrate_the_ensemble_and_no_fold_alone_does(
     found = ensemble.predict_table(own, interval=0.9)
     half = np.sort(np.abs(rows["target"] - rows["prediction"]))[int(np.ceil(0.9 * 25)) - 1]
     assert (found["upper"] - found["prediction"]).to_list() == pytest.approx([half] * PICTURES)
+
+
+def test_the_networks_of_all_seeds_are_members_and_their_spread_within_a_fold_scales_intervals(
+    folds: Path, own: Path, tmp_path: Path
+) -> None:
+    """Two folds of two seeds; the further network of a fold is that of the other fold."""
+    run = tmp_path / "run"
+    shutil.copytree(folds, run)
+    for number in range(FOLDS):
+        other = folds / f"fold-{1 - number}" / "best"
+        shutil.copytree(other, run / f"fold-{number}" / "best" / "networks" / "1")
+    rng = np.random.default_rng(2)
+    rows = pl.DataFrame(
+        {
+            "id": [f"{k:02d}" for k in range(PICTURES)] * 2,
+            "group": [f"p{k}" for k in range(PICTURES)] * 2,
+            "target": np.tile(np.arange(PICTURES) + 1.0, 2),
+            "prediction": rng.normal(12, 3, 2 * PICTURES),
+        }
+    )
+    rows.write_parquet(run / "predictions.parquet")
+    kept = Calibration.of(rows, LabelScale.of(rows["target"]), "trials")
+    (run / "fold-0" / "best" / "calibration.json").write_text(json.dumps(kept.to_dict()))
+
+    ensemble = supremix.load(run)
+    each = [supremix.load(folds / f"fold-{n}").predict_table(own) for n in range(FOLDS)]
+    one, other = (table["prediction"].to_numpy() for table in each)
+    found = ensemble.predict_table(own, interval=0.8, interval_method="normalised")
+    assert len(ensemble.predictor.members) == 4
+    np.testing.assert_allclose(found["prediction"].to_numpy(), (one + other) / 2)
+    within = np.std([one, other], axis=0, ddof=1)
+    np.testing.assert_allclose(
+        found["spread"].to_numpy(), np.std([one, other, one, other], axis=0, ddof=1)
+    )
+    ratio = (found["upper"] - found["lower"]).to_numpy() / (within + kept.scale.floor)
+    np.testing.assert_allclose(ratio, ratio[0])

@@ -115,8 +115,7 @@ def _tensor(**given: Any) -> dict[str, Any]:
 
 def network_definitions(trained: TrainedModel) -> list[dict[str, Any]]:
     """What builds the network and its `PredictionGraph` again; of an ensemble, of each model."""
-    members = getattr(trained.predictor, "members", (trained.predictor,))
-    return [_network_definition(one) for one in members]
+    return [_network_definition(one) for one in trained.predictor.members]
 
 
 def _network_definition(predictor: Predictor) -> dict[str, Any]:

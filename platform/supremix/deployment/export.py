@@ -76,6 +76,7 @@ def export(
     licence: str = NO_LICENCE,
     intended_use: str = INTENDED_USE,
     authors: str = "not stated",
+    ensemble: bool = False,
     **objects: Any,
 ) -> Export:
     """Export a trained model for other software, with a model card.
@@ -91,6 +92,7 @@ def export(
         licence: Terms under which the model is given away.
         intended_use: What the model is meant for.
         authors: Who made it.
+        ensemble: Whether to export the mean of the networks of all seeds, see `supremix.load`.
         objects: The callable of an encoder of one's own (``builder``), or one's own ``dataset``.
 
     Returns:
@@ -108,7 +110,7 @@ def export(
     with storage_errors(str(target)):
         if next(children(target), None) is not None or target.is_file():
             raise ModelError(f"{target} is not empty. Name a new folder for the export.")
-    trained = load(model, **objects)
+    trained = load(model, ensemble=ensemble, **objects)
     encoder, graph = trained.description["encoder"]["name"], trained.predictor.graph()
     images = check_images(trained, model, objects.get("dataset"))
     program = exported_program(graph, images.tensors(trained.card)[0], encoder)

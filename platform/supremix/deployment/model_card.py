@@ -38,11 +38,16 @@ _CODE = {
 
 def description_of(trained: TrainedModel) -> str:
     """What the model does, in a sentence."""
-    card, facts = trained.card, trained.description["training"]
+    card, facts, count = (
+        trained.card,
+        trained.description["training"],
+        len(trained.predictor.members),
+    )
     return (
         f"Predicts {card.target} in {card.unit} from {card.imaging}; trained by supremix with the "
         f"method {trained.description['method']} on {facts['images']} images of "
         f"{facts['patients']} patients of {card.name}."
+        + (f" It is the mean of {count} networks." if count > 1 else "")
     )
 
 

@@ -75,6 +75,7 @@ def explain(
     out: Address | None = None,
     *,
     covariates: Mapping[str, float | str] | None = None,
+    ensemble: bool = False,
     progress: Steps | None = None,
     **objects: Any,
 ) -> list[Explanation]:
@@ -95,6 +96,7 @@ def explain(
             `occlusion`.
         out: Folder to write; None for ``explanations/METHOD`` in the run folder.
         covariates: Values, by the card's names, for every image for which a table has none.
+        ensemble: Whether to explain the mean of the networks of all seeds, see `supremix.load`.
         progress: Called with the numbers of images done and in all.
         objects: The callable of an encoder of one's own (``builder``), or one's own ``dataset``.
 
@@ -108,10 +110,10 @@ def explain(
     """
     if method not in METHODS:
         raise UnknownNameError("explanation", method, METHODS)
-    trained = load(model, **objects)
+    trained = load(model, ensemble=ensemble, **objects)
     target = to_path(f"{str(model).rstrip('/')}/{EXPLANATIONS}/{method}" if out is None else out)
     if images is None:
-        reader, items = _cases(model, objects)
+        reader, items = _cases(model, objects, ensemble=len(trained.predictor.members) > 1)
     else:
         several = (
             [images] if isinstance(images, str) or not isinstance(images, Sequence) else images
@@ -137,9 +139,9 @@ def explain(
 
 
 def _cases(
-    run: Address, objects: Mapping[str, Any]
+    run: Address, objects: Mapping[str, Any], *, ensemble: bool
 ) -> tuple[Reader, list[tuple[str, str, Sample | Rejected]]]:
-    """The cases of a run's last split, with case and id."""
+    """The cases of a run's last split, of its first model or of all together, with case and id."""
     if not (to_path(run) / "spec.json").is_file():
         raise ModelInputError(
             f"{run} is not the folder of a run, so it has no best, median and worst case. Name the "
@@ -148,10 +150,10 @@ def _cases(
     table = read_table(str(to_path(run)), "predictions")
     splits = [name for name in ("test", "val") if name in table["split"]]
     own = table.filter(pl.col("split") == splits[0])
-    own = own.filter(pl.col("seed") == own["seed"][0]).with_columns(
-        (pl.col("prediction") - pl.col("target")).abs().alias("error")
-    )
-    ids = own.sort("error", "id")["id"].to_list()
+    own = own if ensemble else own.filter(pl.col("seed") == own["seed"][0])
+    means = own.group_by("id").agg(pl.col("prediction", "target").mean())
+    error = (pl.col("prediction") - pl.col("target")).abs()
+    ids = means.sort(error, "id")["id"].to_list()
     data = read_run_data(run, objects.get("dataset"))
     chosen = dict(zip(CASES, (ids[0], ids[(len(ids) - 1) // 2], ids[-1]), strict=True))
     gone = "it is no longer in the run's source"

@@ -31,6 +31,7 @@ from supremix_reports import (
     mae_rows,
     write_evaluation,
 )
+from supremix_reports.statistics.conformal.calibration import SEED_SPREAD, SPREAD
 from supremix_reports.statistics.conformal.choices import BiasCorrection, IntervalMethod
 
 SPLIT = "test"
@@ -93,6 +94,7 @@ def evaluate(
     device: str = "cpu",
     ids: bool = False,
     date: str | None = None,
+    ensemble: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
     """Measure a trained model on a labelled dataset, such as the patients of another hospital.
@@ -114,6 +116,8 @@ def evaluate(
         workers: Threads that decode; None for one for each CPU, at most 8.
         device: Where to compute, unless the model is loaded.
         ids: Whether the pages name images.
+        ensemble: Whether to measure the mean of the networks of all seeds, as `supremix.load` takes
+            it, unless the model is loaded.
         date: The day on the pages; None for today (UTC).
         progress: Called with the numbers of images done and in all.
 
@@ -126,12 +130,13 @@ def evaluate(
             correction.
         USER_ERRORS: Of `supremix.errors`: the model or the folder cannot be read.
     """
-    trained = model if isinstance(model, TrainedModel) else load(model, device=device)
+    trained = (
+        model if isinstance(model, TrainedModel) else load(model, device=device, ensemble=ensemble)
+    )
     asked = Calibrating(
         interval=interval, interval_method=interval_method, correct_bias=correct_bias
     )
-    others = trained.others if asked.networks else []
-    asked.check(trained.calibration, 1 + len(others), labels=True)
+    asked.check(trained.calibration, labels=True)
     chosen = supremix_datasets.get(dataset).at(source)
     remarks = _check_match(trained.card, chosen.card)
     scan = chosen.reader.scan(chosen.root or source)
@@ -140,7 +145,6 @@ def evaluate(
         trained.predictor,
         matched,
         chosen.reader,
-        others=others,
         batch=batch,
         workers=workers,
         progress=progress,
@@ -165,7 +169,7 @@ def evaluate(
         infer_schema_length=None,
     )
     shift = shift_table(kept, facts, trained.card)
-    intervals = _coverage(trained, predictions, asked)
+    intervals = _coverage(trained, predictions.with_columns(kept[SEED_SPREAD]), asked)
     bias = (
         None
         if correct_bias is None
@@ -303,6 +307,7 @@ def _prediction_table(
     null = NullModels(median=facts["median"], linear=tuple(facts["linear"]))
     covariates = np.array(kept["covariates"].to_list()).reshape(kept.height, -1)
     known = {one.name: one for one in card.covariates}
+    spread = (SPREAD,) if len(trained.predictor.members) > 1 else ()
     sex = [
         known["sex"].word(one.covariates.get("sex")) if "sex" in known else None for one in samples
     ]
@@ -329,6 +334,7 @@ def _prediction_table(
         "intensity_distance",
         "out_of_distribution",
         "in_training",
+        *spread,
     )
 
 
@@ -336,9 +342,10 @@ def _facts(
     trained: TrainedModel, card: Card, predictions: pl.DataFrame, excluded: pl.DataFrame
 ) -> list[tuple[str, str]]:
     facts, description = trained.description["training"], trained.description
-    labels = predictions["target"]
+    labels, networks = predictions["target"], len(trained.predictor.members)
+    kind = f"{description['method']}, trained on {trained.card.name}"
     return [
-        ("Model", f"{description['method']}, trained on {trained.card.name}"),
+        ("Model", kind + (f"; the mean of {networks} networks" if networks > 1 else "")),
         ("Training data", f"{facts['images']} images of {facts['patients']} patients"),
         ("Cohort", f"{card.name}: {card.title}"),
         (

@@ -99,6 +99,10 @@ def _train(spec: JointSpec, run: RunFolder, listen: Listener) -> None:
             _execute(executor, run, training, spec.first.seed, listen)
             for training in _trainings(spec, run, tasks)
         ]
+    labels = {
+        name: one.store.targets[fitted(tasks[name], one.store, one.splits)]
+        for name, one in resources.items()
+    }
     units = {name: store.card.unit for name, store in stores.items()}
     method = spec.first.resolve_method().name
     cohort = [
@@ -106,7 +110,7 @@ def _train(spec: JointSpec, run: RunFolder, listen: Listener) -> None:
         for one in resources.values()
         for row in cohort_rows(one.store, one.splits, run=run.name)
     ]
-    write_joint_tables(run, trained, method=method, units=units, cohort=cohort)
+    write_joint_tables(run, trained, method=method, units=units, labels=labels, cohort=cohort)
     run.sweep(set())
 
 

@@ -25,6 +25,7 @@ from supremix.storage.paths import Address, children
 from supremix.storage.retry import storage_errors
 from supremix.training import Method, TrainedModel
 from supremix.training.artifacts.format import DESCRIPTION
+from supremix.training.artifacts.trained_model import load
 from supremix_datasets import Dataset
 
 
@@ -63,7 +64,7 @@ class JointResult(Displayed, RunTables):
             found = (folder / DESCRIPTION).is_file()
         if not found:
             raise RunFolderError(f"there is no model in {folder}; see the folder {folder.parent}.")
-        return TrainedModel.load(folder, **objects)
+        return load(folder, **objects)
 
 
 @takes_options("joint", but=("shape", "overrides"))

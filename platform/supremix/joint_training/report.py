@@ -10,11 +10,12 @@ import polars as pl
 from upath import UPath
 
 from supremix.runs.folder import RunFolder
-from supremix.search.result_tables import curve_row
+from supremix.search.result_tables import calibrate, curve_row
 from supremix.storage.paths import write_bytes
 from supremix.storage.retry import storage_errors, with_retries
 from supremix_reports import (
     Interval,
+    coverage_sentence,
     mae_interval,
     mae_rows,
     paired_difference,
@@ -86,27 +87,33 @@ def write_joint_tables(
     *,
     method: str,
     units: Mapping[str, str],
+    labels: Mapping[str, Any],
     cohort: Sequence[Row],
 ) -> None:
-    """Write the tables as Parquet, and last the page that compares the models.
+    """Write the tables as Parquet, the calibration of each model, and last the page.
 
     Args:
         run: Run folder.
         trained: The joint training, then those of one dataset each.
         method: Name of the method.
         units: Unit of the target of each dataset.
+        labels: (N,) labels of the training split of each dataset.
         cohort: Rows of the table ``cohort``.
     """
 
     def write() -> None:
         write_table(str(run.path), "cohort", cohort)
-        _write(run, trained, method, units)
+        _write(run, trained, method, units, labels)
 
     with_retries(write, f"the tables in {run.path}")
 
 
 def _write(
-    run: RunFolder, trained: Sequence[Trained], method: str, units: Mapping[str, str]
+    run: RunFolder,
+    trained: Sequence[Trained],
+    method: str,
+    units: Mapping[str, str],
+    labels: Mapping[str, Any],
 ) -> None:
     folder = str(run.path)
     write_table(folder, "curves", [row for one in trained for row in _curve(one)])
@@ -116,9 +123,35 @@ def _write(
     for name, unit in units.items():
         rows += mae_rows(table.filter(pl.col("dataset") == name), unit=unit)
     write_table(folder, "mae", rows)
+    intervals = [row for one in trained for row in _calibrate(run, one, units, labels)]
+    write_table(folder, "intervals", intervals)
     mae = read_table(folder, "mae")
-    text = page(run.name, method, joint_rows(table, mae), skill_sentences(mae))
+    text = page(
+        run.name,
+        method,
+        joint_rows(table, mae),
+        skill_sentences(mae),
+        _coverage(read_table(folder, "intervals")),
+    )
     write_bytes(run.path / PAGE, text.encode())
+
+
+def _calibrate(
+    run: RunFolder, one: Trained, units: Mapping[str, str], labels: Mapping[str, Any]
+) -> Iterable[Row]:
+    """Calibrate a training's models: they were trained without validation, and not chosen by it."""
+    folder = run.path / (ALONE if "dataset" in one.columns else JOINT)
+    for (name,), own in read_file(one.predictions, "predictions").group_by(
+        "dataset", maintain_order=True
+    ):
+        dataset = str(name)
+        yield from calibrate(folder / dataset, own, labels[dataset], "model", unit=units[dataset])
+
+
+def _coverage(intervals: pl.DataFrame) -> list[str]:
+    """How the intervals of each model cover, in sentences."""
+    parts = intervals.partition_by("method", "dataset", maintain_order=True)
+    return [f"{one['method'][0]} on {one['dataset'][0]}: {coverage_sentence(one)}" for one in parts]
 
 
 def _curve(one: Trained) -> Iterable[Row]:
@@ -165,8 +198,23 @@ def _row(dataset: str, split: str, unit: str, joint: pl.DataFrame, alone: pl.Dat
     )
 
 
-def page(run: str, method: str, rows: Sequence[JointRow], notes: Sequence[str]) -> str:
-    """The page of a joint training, in Markdown; `notes` says which models show no skill."""
+def page(
+    run: str,
+    method: str,
+    rows: Sequence[JointRow],
+    notes: Sequence[str],
+    coverage: Sequence[str],
+) -> str:
+    """The page of a joint training, in Markdown.
+
+    Args:
+        run: Name of the run.
+        method: Name of the method.
+        rows: The errors.
+        notes: Which models show no skill, in sentences.
+        coverage: How the prediction intervals of each model cover, in sentences.
+    """
+    covered = "\n".join(f"- {text}" for text in coverage)
     errors = ("joint", "alone", "training median", "joint minus alone")
     head = ("dataset", "split", "images", *errors, "unit")
     said = f"**{' '.join(notes)}**\n\n" if notes else ""
@@ -179,7 +227,8 @@ def page(run: str, method: str, rows: Sequence[JointRow], notes: Sequence[str]) 
         f"{said}{table}\n\nMean absolute errors with 95 % intervals, by bootstrap over patients; "
         "the difference is paired. *Training median*: the error of predicting it for the same "
         "patients. All models were fitted to the training split alone. One seed: the "
-        "intervals are of the samples, not of the training.\n"
+        "intervals are of the samples, not of the training.\n\n"
+        f"Prediction intervals for single images, calibrated on validation:\n\n{covered}\n"
     )
 
 

@@ -78,6 +78,8 @@ class Calibration:
 def calibrate(task: Task, space: Space, plan: WorkerGroupPlan) -> Calibration:
     """Train a few epochs with the defaults, and with the least and largest batch of a space.
 
+    Where the defaults fit the head alone, and the space has a fine-tuning, that is timed as well.
+
     Args:
         task: The task of the search.
         space: The space of the search.
@@ -90,7 +92,8 @@ def calibrate(task: Task, space: Space, plan: WorkerGroupPlan) -> Calibration:
     batches = space_batches(space)
     ends = dict.fromkeys((batches[-1], batches[0])) if batches else {}
     others = [
-        {**defaults, "batch_size": batch} for batch in ends if batch != defaults.get("batch_size")
+        *_finetuned(space),
+        *({**defaults, "batch_size": n} for n in ends if n != defaults.get("batch_size")),
     ]
     began = time.perf_counter()
     found, spent = _measure_all(task, (defaults, *others), plan)
@@ -134,6 +137,16 @@ def _read(one: dict[str, Any]) -> Measured | Failure:
         return one["batch"], one["failed"]
     values: dict[str, Any] = {**one, "epochs": tuple(EpochCost(**epoch) for epoch in one["epochs"])}
     return Measured(**values)
+
+
+def _finetuned(space: Space) -> list[dict[str, Any]]:
+    """The defaults with a fine-tuning, where they have none; none where no trial has one."""
+    parameter = space.parameters.get("head")
+    if not isinstance(parameter, Choice) or "finetune" not in parameter.options:
+        return []
+    if space.defaults()["head"] == "finetune":
+        return []
+    return [space.merged({"head": Fixed("finetune")}).defaults()]
 
 
 def space_batches(space: Space) -> list[int]:

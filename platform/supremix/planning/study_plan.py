@@ -116,7 +116,7 @@ class StudyPlan:
         store: Bytes of the prepared images.
         checkpoints: Bytes of the checkpoints that are there at once.
         records: Bytes of the ledger, the tables and the logs.
-        model: Bytes of the final model.
+        model: Bytes of the final models, one for each test seed and dataset.
         resident: Bytes of memory of a worker at most, mapped images included.
         device: Bytes of GPU memory of a worker at most; 0 on a CPU.
         folds: Number of searches, one in each fold of each repeat of a cross-validation; 1 without
@@ -314,6 +314,7 @@ def _bytes(
     epochs = found.epochs.likely + (found.replicates + 1) * whole
     predicted = sum(search.images["val"] + search.images["test"] for search in searches)
     rows = max(one.row for one in ones) * COPIES * epochs
+    networks = spec.test_seeds if spec.test else max(1, spec.confirm_seeds)
     return {
         "store": sum(
             file.stat().st_size
@@ -323,7 +324,7 @@ def _bytes(
         ),
         "checkpoints": kept * max(one.checkpoint for one in ones),
         "records": round(rows + predicted * PREDICTION),
-        "model": max(one.model for one in ones),
+        "model": networks * sum(one.model for one in ones),
         "resident": max(search.calibration.resident for search in searches),
         "device": max(search.calibration.device for search in searches),
     }

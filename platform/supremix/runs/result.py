@@ -14,6 +14,7 @@ from supremix.errors import RunFolderError
 from supremix.runs.folder import RunFolder
 from supremix.storage.paths import Address
 from supremix.training import TrainedModel
+from supremix.training.artifacts.trained_model import load
 from supremix.tuning.ledger.ledger import conclusion, read_events
 from supremix.tuning.ledger.records import read_records
 from supremix_reports import (
@@ -70,7 +71,7 @@ class Best(Displayed):
 
     def load(self, **objects: Any) -> TrainedModel:
         """The trained model, to predict with; `objects` as for `supremix.load`."""
-        return TrainedModel.load(self.model, **objects)
+        return load(self.model, **objects)
 
 
 class RunTables:
@@ -92,6 +93,11 @@ class RunTables:
     def mae(self) -> pl.DataFrame:
         """A row a split and metric with its interval: MAE and others, also by label density."""
         return read_table(str(self.path), "mae")
+
+    @functools.cached_property
+    def intervals(self) -> pl.DataFrame:
+        """Coverage and width of prediction intervals on test, a row for each kind and level."""
+        return read_table(str(self.path), "intervals")
 
 
 class Result(Displayed, RunTables):
@@ -181,11 +187,6 @@ class Result(Displayed, RunTables):
     def defaults(self) -> pl.DataFrame:
         """What the search found against the defaults: a row, or none where one lacks."""
         return read_table(str(self.path), "defaults")
-
-    @functools.cached_property
-    def intervals(self) -> pl.DataFrame:
-        """Coverage and width of prediction intervals on test, a row for each kind and level."""
-        return read_table(str(self.path), "intervals")
 
     @functools.cached_property
     def convergence(self) -> Convergence | None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import polars as pl
+from upath import UPath
 
 from supremix.cluster.tune.trial_template import TrialTemplate
 from supremix.errors import RunFolderError
@@ -43,6 +44,7 @@ from supremix_reports import (
     write_summary,
     write_table,
 )
+from supremix_reports.statistics.conformal.calibration import PredictedBy
 
 Row = dict[str, Any]
 
@@ -95,7 +97,10 @@ def _write(prepared: PreparedSearch, events: list[Event]) -> None:
         rows = mae_rows(read_table(folder, "predictions"), unit=unit, density=density)
         write_table(folder, "mae", rows)
         write_table(folder, "defaults", _defaults(prepared, events))
-        write_table(folder, "intervals", _calibrate(prepared, predictions))
+        # The final model is trained on validation as well, unless there is no test.
+        by = "trials" if spec.test else "model"
+        intervals = calibrate(prepared.run.model, predictions, prepared.labels, by, unit=unit)
+        write_table(folder, "intervals", intervals)
     words = {
         "label_regions": density.describe(unit),
         "copies": prepared.copies,
@@ -105,21 +110,27 @@ def _write(prepared: PreparedSearch, events: list[Event]) -> None:
     write_summary(folder, {**asked, **words, "space": prepared.space.to_dict()})
 
 
-def _calibrate(prepared: PreparedSearch, predictions: pl.DataFrame) -> list[Row]:
-    """Keep the predictions on validation with the model; returns the rows of ``intervals``.
+def calibrate(
+    model: UPath, predictions: pl.DataFrame, labels: Any, predicted_by: PredictedBy, *, unit: str
+) -> list[Row]:
+    """Keep the predictions on validation with a model; returns the rows of ``intervals``.
 
-    The networks that made them were trained on the training split alone, so they calibrate. The
-    final model is trained on validation as well, unless there is no test.
+    The networks that made them were trained on the training split alone, so they calibrate.
+
+    Args:
+        model: Folder of the model; nothing is kept where there is none.
+        predictions: Rows of the table ``predictions`` of one method on one dataset.
+        labels: (N,) labels of the training split.
+        predicted_by: Whether the model is the networks that predicted validation, or was trained
+            again.
+        unit: Unit of the label.
     """
     known, tested = (predictions.filter(pl.col("split") == split) for split in ("val", "test"))
-    exact = not prepared.spec.test
-    calibration = Calibration.of(known, LabelScale.of(prepared.labels), exact=exact)
-    if (prepared.run.model / DESCRIPTION).is_file():
-        content = json.dumps(calibration.to_dict()).encode()
-        write_bytes(prepared.run.model / CALIBRATION, content)
+    calibration = Calibration.of(known, LabelScale.of(labels), predicted_by)
+    if (model / DESCRIPTION).is_file():
+        write_bytes(model / CALIBRATION, json.dumps(calibration.to_dict()).encode())
     source = {name: known[name][0] for name in ("run", "dataset", "method")} | {"split": "test"}
-    unit = prepared.store.card.unit
-    return [source | row for row in interval_rows(calibration, tested, unit=unit)]
+    return [source | row for row in interval_rows(calibration.of_one(), tested, unit=unit)]
 
 
 def _final_length(prepared: PreparedSearch) -> str:

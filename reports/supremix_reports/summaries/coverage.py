@@ -17,6 +17,13 @@ EXACT_NOTE: Final = {
 }
 """What the intervals are worth, by the column `exact`."""
 
+FOLDS_NOTE: Final = (
+    "The patients of each fold have the intervals that the predictions out of fold of all others "
+    "calibrate. Those are of networks that were trained on this fold as well, so the level is "
+    "approximate."
+)
+"""What the intervals of a cross-validation are worth."""
+
 NARROW: Final = (
     "They are too narrow here, by more than chance: these patients, or the networks, are unlike "
     "those of the calibration. Do not rely on them."
@@ -48,8 +55,13 @@ def interval_words(row: Mapping[str, Any]) -> str:
         f"{title}: {row[schema.COVERAGE]:.1%} (95% interval {ends}) of {row[schema.GROUPS]} "
         f"{row[schema.SPLIT]} patients lie in theirs, which are {row[schema.WIDTH]:.4g} "
         f"{row[schema.UNIT]} wide on average; calibrated on {row[schema.CALIBRATION_GROUPS]} "
-        "patients."
+        f"patients{' of the other folds' if row.get(schema.FOLDS) else ''}."
     )
+
+
+def worth(row: Mapping[str, Any]) -> str:
+    """Return what the intervals of a row of the table `intervals` are worth."""
+    return FOLDS_NOTE if row.get(schema.FOLDS) else EXACT_NOTE[row[schema.EXACT]]
 
 
 def coverage_warnings(intervals: pl.DataFrame) -> list[str]:

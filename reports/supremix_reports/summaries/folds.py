@@ -4,6 +4,7 @@ Each fold is a run folder of its own. From their tables follow, in the folder th
 
     predictions.parquet            a row an image, repeat and seed, predicted out of fold
     mae.parquet                    the measures of these predictions
+    intervals.parquet              coverage of prediction intervals for all patients
     trials, curves, measures       those of all folds, their trials numbered on from fold to fold
     cohort.parquet                 all patients together
     summary.md                     the result on a page
@@ -19,9 +20,11 @@ from typing import Any, Final
 import polars as pl
 
 from supremix_reports.document.markdown import specification, table
+from supremix_reports.statistics.conformal.coverage import fold_interval_rows
 from supremix_reports.statistics.measures.best_error import best_error
 from supremix_reports.statistics.measures.imbalance import LabelDensity
 from supremix_reports.statistics.measures.mae import mae_rows
+from supremix_reports.summaries.coverage import coverage_sentence
 from supremix_reports.summaries.summary import SUMMARY, densities, errors_section, trial_counts
 from supremix_reports.summaries.verdicts import skill_sentences
 from supremix_reports.tables import schema, storage
@@ -91,8 +94,13 @@ def write_folds(
     unit = pooled["trials"][schema.UNIT][0]
     predictions = read_table(folder, "predictions")
     write_table(folder, "mae", mae_rows(predictions, unit=unit, density=density))
+    columns = (schema.RUN, schema.DATASET, schema.METHOD, schema.SPLIT)
+    source = {name: predictions[name][0] for name in columns}
+    rows = fold_interval_rows(predictions, unit=unit)
+    write_table(folder, "intervals", [source | row for row in rows])
     words = {"label_regions": density.describe(unit)}
-    tables = {name: read_table(folder, name) for name in ("trials", "predictions", "mae")}
+    names = ("trials", "predictions", "mae", "intervals")
+    tables = {name: read_table(folder, name) for name in names}
     page = folds_markdown(dict(spec) | words, **tables)
     storage.write_atomic(storage.join(folder, SUMMARY), page.encode())
 
@@ -184,6 +192,7 @@ def folds_markdown(
     trials: pl.DataFrame,
     predictions: pl.DataFrame,
     mae: pl.DataFrame,
+    intervals: pl.DataFrame,
 ) -> str:
     """Return the summary of a cross-validation as Markdown.
 
@@ -192,6 +201,7 @@ def folds_markdown(
         trials: the pooled table `trials`.
         predictions: the pooled table `predictions`.
         mae: their measures.
+        intervals: the coverage of their prediction intervals.
     """
     row = mae.filter(pl.col(schema.METRIC) == schema.MAE).row(0, named=True)
     error, notes = best_error(mae, new_seeds=False), skill_sentences(mae)
@@ -203,6 +213,7 @@ def folds_markdown(
         f"{row[schema.GROUPS]} groups, each predicted by models that were trained without them. "
         f"{selection_sentence(spec)}",
         errors_section(mae),
+        coverage_sentence(intervals),
         f"**{spec['copies']}**" if spec.get("copies") else "",
         "## Folds\n\n" + table(*folds_table(trials, predictions)) + "\n\nWith the best "
         "hyperparameters of each fold, where they differ. The folds share training data, so their "

@@ -539,15 +539,20 @@ INTERVALS: Final = _schema(
     _field(WIDTH, pa.float64(), "mean width of the intervals, in the unit", null=True),
     _field(N, pa.int64(), "number of test images"),
     _field(GROUPS, pa.int64(), "number of test patients"),
-    _field(CALIBRATION_GROUPS, pa.int64(), "number of calibration patients, of all regions"),
+    _field(
+        CALIBRATION_GROUPS,
+        pa.int64(),
+        "number of calibration patients, of all regions; with folds the least of a fold",
+    ),
     _field(
         EXACT,
         pa.bool_(),
-        "whether the calibration patients were predicted by the very network that the model is; "
+        "whether the calibration patients were predicted by the very networks that the model is; "
         "else by networks that were trained on fewer patients",
     ),
     _UNIT,
     _field(NOTE, pa.string(), "why there is no interval or no coverage", null=True),
+    _FOLDS,
 )
 
 SCHEMAS: Final[Mapping[str, Any]] = {

@@ -79,7 +79,7 @@ def _study(study: StudyPlan, *, gpus: bool) -> Iterator[Text]:
     yield _line(
         "storage",
         f"images {describe_bytes(study.store)}, checkpoints {describe_bytes(study.checkpoints)}, "
-        f"ledger, tables and logs {describe_bytes(study.records)}, model "
+        f"ledger, tables and logs {describe_bytes(study.records)}, models "
         f"{describe_bytes(study.model)}",
     )
     on_gpu = f", {describe_bytes(study.device)} of GPU memory" if gpus else ""

@@ -195,7 +195,8 @@ class StudyOptions:
     )
     test_seeds: int = _evaluation(
         help="Number of seeds of that retraining: `seed` and those after it; by default 1, with "
-        "the `effort` 'thorough' 3. The model of `seed` is kept.",
+        "the `effort` 'thorough' 3. The model of `seed` is the run's; the others are kept with it, "
+        "for ensembles.",
         least=1,
         changes={
             BENCHMARK: {

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from supremix._errors import ModelInputError
 from supremix_reports.statistics.conformal.bias_correction import BiasLine
-from supremix_reports.statistics.conformal.calibration import SPREAD, Calibration
+from supremix_reports.statistics.conformal.calibration import SEED_SPREAD, Calibration
 from supremix_reports.statistics.conformal.choices import BiasCorrection, IntervalMethod
 from supremix_reports.statistics.conformal.intervals import (
     StatisticsError,
@@ -36,17 +36,11 @@ class Calibrating:
     interval_method: IntervalMethod = "split"
     correct_bias: BiasCorrection | None = None
 
-    @property
-    def networks(self) -> bool:
-        """Whether the networks of further seeds have to predict as well."""
-        return self.interval is not None and self.interval_method == "normalised"
-
-    def check(self, calibration: Calibration | None, networks: int, *, labels: bool) -> None:
+    def check(self, calibration: Calibration | None, *, labels: bool) -> None:
         """Check, before any image is predicted, that it can be had.
 
         Args:
             calibration: Of the model, if it has one.
-            networks: Number of networks that the model has.
             labels: Whether the true labels are known.
 
         Raises:
@@ -67,11 +61,6 @@ class Calibrating:
                 _line(calibration).check(self.correct_bias)
         except StatisticsError as error:
             raise ModelInputError(str(error)) from error
-        if self.networks and networks < 2:
-            raise ModelInputError(
-                "normalised intervals need the spread of several networks, and the model has one: "
-                "search with --test-seeds 2 or more, or take another --interval-method"
-            )
         if self.correct_bias == "beheshti" and not labels:
             raise ModelInputError(
                 "beheshti subtracts a line of the true label, which is not known here: take cole, "
@@ -88,7 +77,7 @@ class Calibrating:
 
         Args:
             calibration: Of the model, as it was checked.
-            predicted: Columns prediction and, for normalised intervals, spread.
+            predicted: Columns prediction and, for normalised intervals, seed_spread.
             target: True labels, where they are known.
         """
         if calibration is None:
@@ -97,18 +86,15 @@ class Calibrating:
         known = predicted["prediction"].is_not_null()
         prediction = predicted["prediction"].cast(pl.Float64).to_numpy()
         if self.interval is not None:
-            spread = predicted[SPREAD].cast(pl.Float64).to_numpy() if self.networks else None
             ends = prediction_intervals(
                 calibration,
                 prediction,
                 level=self.interval,
                 method=self.interval_method,
-                spread=spread,
+                spread=predicted[SEED_SPREAD],
             )
             for name, values in ((LOWER, ends.lower), (UPPER, ends.upper)):
                 found.append(pl.Series(name, values).fill_nan(None))
-            if self.networks:
-                found.append(predicted[SPREAD])
             if self.interval_method == "mondrian":
                 notes = [n if there else None for n, there in zip(ends.notes, known, strict=True)]
                 found.append(pl.Series(NOTE, notes, dtype=pl.String))

@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Any, TypeVar
 
-import numpy as np
 import polars as pl
 
 from supremix.training.artifacts.inference import Predictor
@@ -18,7 +17,7 @@ from supremix_datasets.cards.card import Card
 from supremix_datasets.cards.dataset import Reader
 from supremix_datasets.cards.sample import Rejected, Sample
 from supremix_datasets.stores.build import WorkerResult, decode_chunk
-from supremix_reports.statistics.conformal.calibration import SPREAD
+from supremix_reports.statistics.conformal.calibration import SEED_SPREAD, SPREAD
 
 Item = TypeVar("Item")
 Mapped = TypeVar("Mapped")
@@ -44,9 +43,10 @@ VECTORS: dict[str, Any] = {
     "covariates": pl.List(pl.Float64),
     "intensities": pl.List(pl.Float64),
     SPREAD: pl.Float64,
+    SEED_SPREAD: pl.Float64,
 }
-"""Further columns: standardised covariates, intensity profiles, and the standard deviation of what
-several networks predict; null with one."""
+"""Further columns: standardised covariates, intensity profiles, and the standard deviations of what
+several networks predict, see `Predicted`; null with one."""
 
 
 def predict_items(
@@ -54,7 +54,6 @@ def predict_items(
     items: Sequence[Sample | Rejected],
     reader: Reader,
     *,
-    others: Sequence[Predictor] = (),
     batch: int = BATCH,
     workers: int | None = None,
     progress: Steps | None = None,
@@ -67,7 +66,6 @@ def predict_items(
         predictor: The model.
         items: Samples with the model's covariates, and images that are rejected already.
         reader: Decodes their files; called in several threads.
-        others: Networks of further seeds, for the spread.
         batch: Images of a forward pass, at least 1.
         workers: Threads that decode; by default one for each CPU, at most 8.
         progress: Called after each batch.
@@ -81,7 +79,7 @@ def predict_items(
     rows: list[dict[str, Any]] = []
     decoded = bounded_map(decode, items, threads=threads, ahead=threads + batch)
     for part in _parts(zip(items, decoded, strict=True), batch):
-        rows += _rows(predictor, others, part)
+        rows += _rows(predictor, part)
         if progress is not None:
             progress(len(rows), len(items))
     return pl.DataFrame(rows, schema=SCHEMA | VECTORS)
@@ -110,7 +108,6 @@ def _decode(reader: Reader, card: Card, item: Sample | Rejected) -> WorkerResult
 
 def _rows(
     predictor: Predictor,
-    others: Sequence[Predictor],
     part: Sequence[tuple[Sample | Rejected, WorkerResult]],
 ) -> list[dict[str, Any]]:
     """The rows of a batch."""
@@ -123,9 +120,9 @@ def _rows(
         columns["prediction"] = predicted.predictions.tolist()
         columns["covariates"] = predicted.covariates.tolist()
         columns["intensities"] = predicted.intensities.tolist()
-        if others:
-            all_of_them = [predicted, *(other.evaluate(shown) for other in others)]
-            columns[SPREAD] = np.std([p.predictions for p in all_of_them], axis=0, ddof=1).tolist()
+        for name in (SPREAD, SEED_SPREAD):
+            values = getattr(predicted, name)
+            columns[name] = [None] * len(shown) if values is None else values.tolist()
         known = (
             dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)
         )

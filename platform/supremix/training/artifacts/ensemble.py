@@ -1,4 +1,4 @@
-"""The models of several folds as one: the mean of what they predict."""
+"""Several networks as one model: the mean of what those of several seeds or folds predict."""
 
 from __future__ import annotations
 
@@ -18,13 +18,21 @@ class EnsemblePredictor(Predictor):
     """Predicts images by the mean of several models, and compares them with the training's.
 
     Args:
-        members: Predictors of models of the same dataset and grid, at least one.
+        folds: The members of each fold, models of the same dataset and grid; those of one fold
+            differ by their seed, or by their repeat. Without folds these are one list.
     """
 
-    def __init__(self, members: Sequence[Predictor]) -> None:
-        self.members = tuple(members)
-        self.description, self.card = members[0].description, members[0].card
-        self.network = nn.ModuleList([one.network for one in members])
+    def __init__(self, folds: Sequence[Sequence[Predictor]]) -> None:
+        self._members = tuple(member for fold in folds for member in fold)
+        self._sizes = [len(fold) for fold in folds]
+        first = self._members[0]
+        self.description, self.card = first.description, first.card
+        self.network = nn.ModuleList([one.network for one in self._members])
+
+    @property
+    def members(self) -> tuple[Predictor, ...]:
+        """The networks that it is the mean of."""
+        return self._members
 
     def graph(self) -> EnsembleGraph:
         """The models as one module, of normalised images and covariates."""
@@ -37,11 +45,16 @@ class EnsemblePredictor(Predictor):
         Covariates are standardised as by the first member.
         """
         found = [one.evaluate(shown) for one in self.members]
+        values = np.array([one.predictions for one in found])
+        folds = np.split(values, np.cumsum(self._sizes)[:-1])
+        several = min(self._sizes) > 1
         return Predicted(
-            np.mean([one.predictions for one in found], axis=0),
+            values.mean(axis=0),
             torch.cat([one.features for one in found], dim=1),
             found[0].intensities,
             found[0].covariates,
+            values.std(axis=0, ddof=1) if len(values) > 1 else None,
+            np.mean([one.std(axis=0, ddof=1) for one in folds], axis=0) if several else None,
         )
 
     def unlike(self, predicted: Predicted, hashes: Sequence[str]) -> dict[str, list[Any]]:

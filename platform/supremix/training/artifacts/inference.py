@@ -40,12 +40,18 @@ class Predicted(NamedTuple):
         features: (N, F) as the head sees them.
         intensities: (N, 7) intensity profiles.
         covariates: (N, K) standardised.
+        spread: (N,) standard deviations of the predictions of an ensemble's members; None of one
+            network.
+        seed_spread: (N,) likewise of members that were trained on the same patients, on average
+            over an ensemble's folds; None where there are none.
     """
 
     predictions: NDArray[np.float64]
     features: Tensor
     intensities: Tensor
     covariates: Tensor
+    spread: NDArray[np.float64] | None = None
+    seed_spread: NDArray[np.float64] | None = None
 
 
 class Predictor:
@@ -88,6 +94,11 @@ class Predictor:
             for name in (FEATURES, INTENSITIES)
             if f"{name}.mean" in reference
         }
+
+    @property
+    def members(self) -> tuple[Predictor, ...]:
+        """The predictor alone; of an ensemble, those that it is the mean of."""
+        return (self,)
 
     @property
     def width(self) -> int:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,7 +43,7 @@ from supremix_datasets.readers.own_table.cohort import list_cohort
 from supremix_datasets.registry import get, names
 from supremix_datasets.sources.files import PART
 from supremix_datasets.stores.conform import covariate_vector, present
-from supremix_reports.statistics.conformal.calibration import Calibration, StatisticsError
+from supremix_reports.statistics.conformal.calibration import SPREAD, Calibration, StatisticsError
 from supremix_reports.statistics.conformal.choices import BiasCorrection, IntervalMethod
 
 File = str | os.PathLike[str]
@@ -58,8 +57,9 @@ class TrainedModel(Displayed):
         card: the dataset it was trained on: target, unit, covariates, grid.
         description: everything `model.json` says.
         predictor: predicts images that are on the card's grid.
-        calibration: predictions on patients that its network was not trained on; None for a model
-            that no search left behind.
+        calibration: predictions on patients that no network was trained on, as they calibrate this
+            model; None for one that no search left behind.
+        kept: the same as they are kept, of all networks.
     """
 
     def __init__(
@@ -70,15 +70,14 @@ class TrainedModel(Displayed):
         reference: dict[str, Tensor],
         reader: Reader | None = None,
         calibration: Calibration | None = None,
-        load_others: Callable[[], list[Predictor]] = list,
         device: torch.device | str = "cpu",
     ) -> None:
         self.description = description
         self.card = Card.from_dict(description["card"])
         self._reader = reader
         self.predictor = Predictor(description, network, reference, device)
-        self.calibration = calibration
-        self._load_others = load_others
+        self.kept = calibration
+        self.calibration = None if calibration is None else calibration.of_one()
 
     @classmethod
     def load(
@@ -125,54 +124,59 @@ class TrainedModel(Displayed):
             for name, tensor in tensors.items()
             if name.startswith(REFERENCE)
         }
-
-        def others() -> list[Predictor]:
-            kept = [one for one in children(folder / NETWORKS) if (one / DESCRIPTION).is_file()]
-            objects: dict[str, Any] = {"builder": builder, "dataset": dataset, "device": device}
-            return [cls.load(one, **objects).predictor for one in kept]
-
         return cls(
             description,
             network,
             reference=reference,
             reader=reader,
             calibration=_calibration(folder),
-            load_others=others,
             device=device,
         )
 
-    @cached_property
-    def others(self) -> list[Predictor]:
-        """The networks of the same training with further seeds, of which predictions spread.
+    @classmethod
+    def ensemble(cls, members: Sequence[TrainedModel]) -> TrainedModel:
+        """The models of several seeds as one, whose prediction is the mean of theirs.
+
+        Args:
+            members: Models of one training with several seeds, first that of the run. What is said
+                of the training (`description`) and the calibration are the first one's.
 
         Raises:
-            ModelError: One of them cannot be rebuilt.
+            ModelError: The calibration is of another number of networks.
         """
-        return self._load_others()
+        model = copy.copy(members[0])
+        model.predictor = EnsemblePredictor([[one.predictor for one in members]])
+        if model.kept is not None:
+            try:
+                model.calibration = model.kept.of_mean(len(members))
+            except StatisticsError as error:
+                raise ModelError(f"networks of the model are lacking: {error}") from error
+        return model
 
     @classmethod
-    def ensemble(
-        cls, members: Sequence[TrainedModel], *, out_of_fold: pl.DataFrame | None = None
+    def of_folds(
+        cls, folds: Sequence[Sequence[TrainedModel]], *, out_of_fold: pl.DataFrame | None = None
     ) -> TrainedModel:
         """The models of several folds as one, whose prediction is the mean of theirs.
 
         Args:
-            members: Models of the same dataset and grid, at least one. What is said of the training
-                (`description`) is that of the first.
-            out_of_fold: What the member that was not trained on a patient predicts for it, with the
-                columns id, group, seed, target and prediction: these calibrate the ensemble. None
+            folds: The models of each fold, of all seeds and repeats, of the same dataset and grid.
+                What is said of the training (`description`) is that of the first.
+            out_of_fold: What the members that were not trained on a patient predict for it, with
+                the columns id, group, target and prediction: these calibrate the ensemble. None
                 for an ensemble without a calibration.
         """
-        model, first = copy.copy(members[0]), members[0].calibration
-        model.predictor = EnsemblePredictor([one.predictor for one in members])
-        model.calibration, model.others = None, []
+        model = copy.copy(folds[0][0])
+        model.predictor = EnsemblePredictor([[one.predictor for one in fold] for fold in folds])
+        first, model.calibration = model.calibration, None
         if out_of_fold is not None and first is not None:
-            model.calibration = Calibration.of(out_of_fold, first.scale, exact=False)
+            pooled = Calibration.of(out_of_fold, first.scale, "folds")
+            model.calibration = pooled.of_mean(min(map(len, folds)))
         return model
 
     def facts(self) -> dict[str, str]:
         """What it predicts, from what, and what it is made of."""
-        size = " x ".join(map(str, self.card.shape))
+        size, members = " x ".join(map(str, self.card.shape)), len(self.predictor.members)
         expected = "; ".join(f"{name} ({values})" for name, values in self.expected.items())
         return {
             "predicts": f"{self.card.target} in {self.card.unit}",
@@ -181,6 +185,7 @@ class TrainedModel(Displayed):
             "dataset": self.card.name,
             "method": self.description["method"],
             "encoder": self.description["encoder"]["name"],
+            **({"ensemble": f"the mean of {members} networks"} if members > 1 else {}),
             "parameters": f"{sum(p.numel() for p in self.predictor.network.parameters()):,}",
         }
 
@@ -254,10 +259,10 @@ class TrainedModel(Displayed):
             progress: Called with the numbers of images done and in all.
 
         Returns:
-            A row an image, in their order, with the columns file, id, prediction, unit, those that
-            are asked for, feature_distance, intensity_distance, out_of_distribution, in_training
-            and problem; see docs/predict.md. An image that cannot be predicted has a problem and no
-            prediction.
+            A row an image, in their order, with the columns file, id, prediction, unit, of an
+            ensemble spread, those that are asked for, feature_distance, intensity_distance,
+            out_of_distribution, in_training and problem; see docs/predict.md. An image that cannot
+            be predicted has a problem and no prediction.
 
         Raises:
             DatasetError: There is no such folder or table, or no row can have its covariates.
@@ -267,8 +272,7 @@ class TrainedModel(Displayed):
         asked = Calibrating(
             interval=interval, interval_method=interval_method, correct_bias=correct_bias
         )
-        others = self.others if asked.networks else []
-        asked.check(self.calibration, 1 + len(others), labels=False)
+        asked.check(self.calibration, labels=False)
         if isinstance(images, str) or not isinstance(images, Sequence):
             images = [images]
         listed = list_cohort([str(one) for one in images], self.card, covariates)
@@ -276,7 +280,6 @@ class TrainedModel(Displayed):
             self.predictor,
             [one.found for one in listed],
             self.reader,
-            others=others,
             batch=batch,
             workers=workers,
             progress=progress,
@@ -284,7 +287,8 @@ class TrainedModel(Displayed):
         files = pl.Series("file", [one.file for one in listed], dtype=pl.String)
         calibrated = asked.columns(self.calibration, table)
         first = ("id", "prediction", "unit")
-        return table.select(files, *first, *calibrated, pl.exclude(*first, *VECTORS))
+        spread = (SPREAD,) if len(self.predictor.members) > 1 else ()
+        return table.select(files, *first, *spread, *calibrated, pl.exclude(*first, *VECTORS))
 
     def _decoded(self, image: Image) -> Any:
         if isinstance(image, np.ndarray):
@@ -370,27 +374,52 @@ def _unusable(folder: UPath, why: str) -> str:
     return f"the model in {str(folder)!r} cannot be used: {why}. Export it again."
 
 
-def load(path: Address, **objects: Any) -> TrainedModel:
+def load(path: Address, *, ensemble: bool = False, **objects: Any) -> TrainedModel:
     """Load a trained model.
 
     Args:
         path: A run folder, or the folder of a model; a local path or an fsspec address. Of the
-            folder of a cross-validation it is the ensemble of all folds' models.
+            folder of a cross-validation it is the ensemble of all folds' models, of all seeds.
+        ensemble: Whether to take the mean of the networks of all seeds (of `test_seeds`; without a
+            test of `confirm_seeds`), in place of the first one.
         objects: What is not in the file: the callable of an encoder of your own (``builder``), or
             the `Dataset` of one.
 
     Raises:
         RunFolderError: There is no model there, or it cannot be read.
+        ModelError: A network cannot be rebuilt, or there is one seed and so no ensemble.
     """
     folder = to_path(path)
     with storage_errors(str(folder)):
         if (folder / FOLDS).is_file():
-            names = json.loads(read_bytes(folder / FOLDS))["runs"]
-            members = [load(folder / name, **objects) for name in names]
-            return TrainedModel.ensemble(members, out_of_fold=_out_of_fold(folder))
-        model = model_folder(folder)
-        found = (model / DESCRIPTION).is_file()
-    if not found:
+            folds: dict[str, list[TrainedModel]] = {}
+            for name in json.loads(read_bytes(folder / FOLDS))["runs"]:
+                # Those of repeats are named repeat-0-fold-0 and so on.
+                fold = folds.setdefault(name.rpartition("fold-")[2], [])
+                fold += _networks(folder / name, objects)
+            return TrainedModel.of_folds([*folds.values()], out_of_fold=_out_of_fold(folder))
+        members = _networks(folder, objects) if ensemble else [_network_of(folder, objects)]
+    if not ensemble:
+        return members[0]
+    if len(members) < 2:
+        raise ModelError(
+            f"the model in {folder} has the network of one seed, so it is no ensemble: search with "
+            "--test-seeds 2 or more (without a test --confirm-seeds 2 or more), or leave out "
+            "--ensemble"
+        )
+    return TrainedModel.ensemble(members)
+
+
+def _networks(folder: UPath, objects: Mapping[str, Any]) -> list[TrainedModel]:
+    """The models of all seeds, first that of the run."""
+    first, kept = _network_of(folder, objects), model_folder(folder) / NETWORKS
+    others = [one for one in children(kept) if (one / DESCRIPTION).is_file()]
+    return [first, *(TrainedModel.load(one, **objects) for one in others)]
+
+
+def _network_of(folder: UPath, objects: Mapping[str, Any]) -> TrainedModel:
+    model = model_folder(folder)
+    if not (model / DESCRIPTION).is_file():
         raise RunFolderError(
             f"there is no model in {folder}: expected model.json and model.safetensors, there or "
             "in its folder 'best'. Name the run folder of a search that was concluded."

@@ -26,7 +26,7 @@ from supremix_reports.report.entries import Entry, own_table
 from supremix_reports.statistics.conformal.bias_correction import TRAP, BiasLine, correction_table
 from supremix_reports.statistics.conformal.choices import BiasCorrection
 from supremix_reports.statistics.conformal.coverage import SHOWN_LEVEL
-from supremix_reports.summaries.coverage import EXACT_NOTE, coverage_sentence
+from supremix_reports.summaries.coverage import coverage_sentence, worth
 from supremix_reports.tables import schema
 
 _KINDS = (
@@ -125,7 +125,7 @@ def _runs_table(intervals: pl.DataFrame) -> Table:
             for row in shown.to_dicts()
         ),
         note="Split intervals, as wide for all images of a run. "
-        + " ".join(EXACT_NOTE[exact] for exact in sorted(set(shown[schema.EXACT]))),
+        + " ".join(sorted({worth(row) for row in shown.to_dicts()})),
         heads=2,
         paper=True,
     )
@@ -152,7 +152,7 @@ def intervals_parts(intervals: pl.DataFrame, name: str = "intervals") -> list[Pa
             columns=tuple(Column(name=n, number=3 <= k <= 5) for k, n in enumerate(heads)),
             rows=rows,
             note=f"{_KINDS} Calibration: {first[schema.CALIBRATION_GROUPS]} patients. "
-            f"{EXACT_NOTE[first[schema.EXACT]]} Each patient counts alike.",
+            f"{worth(first)} Each patient counts alike.",
             heads=3,
             paper=True,
         ),

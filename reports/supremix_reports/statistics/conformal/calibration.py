@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Final
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,13 @@ from supremix_reports.errors import StatisticsError
 from supremix_reports.statistics.resampling.seeds import Array
 from supremix_reports.tables import schema
 
-FORMAT: Final = 1
+FORMAT: Final = 2
+
+PredictedBy = Literal["model", "folds", "trials"]
+"""The networks that predicted the calibration patients. model: the very networks that the model is.
+folds: in a cross-validation those of the patient's fold, which the model has among others. trials:
+networks with the same hyperparameters, before the final training, which had these patients too."""
+
 REGIONS: Final = ("low", "middle", "high")
 """Label regions: the thirds of the training labels."""
 
@@ -48,17 +54,14 @@ class LabelScale:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Calibration:
-    """Predictions of N images by networks that were not trained on their patients.
+    """Predictions of N images by K networks that were not trained on their patients.
 
     Args:
         patients: (N,) number of the patient of each, from 0.
         target: (N,) true values, in the unit.
-        prediction: (N,) predicted values, in the unit.
-        spread: (N,) standard deviation of what the networks predict for the image; None where
-            there is one network.
+        predictions: (N, K) predicted values, in the unit, a column a network.
         scale: Of the training labels.
-        exact: Whether the predictions are of the very network that the model is; else they are of
-            networks with its hyperparameters, trained on fewer patients.
+        predicted_by: The networks, see `PredictedBy`.
 
     Raises:
         StatisticsError: Lengths that differ, no rows, or values that are not finite.
@@ -66,19 +69,19 @@ class Calibration:
 
     patients: npt.NDArray[np.intp]
     target: Array
-    prediction: Array
-    spread: Array | None
+    predictions: Array
     scale: LabelScale
-    exact: bool
+    predicted_by: PredictedBy
 
     def __post_init__(self) -> None:
-        columns = [self.target, self.prediction, *([] if self.spread is None else [self.spread])]
-        shapes = {column.shape for column in (self.patients, *columns)}
-        finite = all(np.isfinite(column).all() for column in columns)
-        if shapes != {(len(self.patients),)} or not len(self.patients) or not finite:
+        shapes = [column.shape for column in (self.patients, self.target, self.predictions)]
+        count, finite = len(self.patients), (self.target, self.predictions)
+        known = shapes[:2] == [(count,)] * 2 and all(np.isfinite(one).all() for one in finite)
+        whole = self.predictions.ndim == 2 and self.predictions.size and shapes[2][0] == count
+        if not (known and whole):
             raise StatisticsError(
-                "A calibration needs rows with a patient, a finite label and a finite prediction "
-                f"each; found columns of shapes {sorted(shapes)}."
+                "A calibration needs rows with a patient, a finite label and as many finite "
+                f"predictions each; found columns of shapes {shapes}."
             )
 
     @property
@@ -86,35 +89,81 @@ class Calibration:
         """Number of patients."""
         return len(np.unique(self.patients))
 
+    @property
+    def exact(self) -> bool:
+        """Whether the predictions are of the very networks that the model is."""
+        return self.predicted_by == "model"
+
+    @property
+    def prediction(self) -> Array:
+        """(N,) means over the networks."""
+        return self.predictions.mean(axis=1)
+
+    @property
+    def spread(self) -> Array | None:
+        """(N,) standard deviations over the networks; None with one."""
+        return self.predictions.std(axis=1, ddof=1) if self.predictions.shape[1] > 1 else None
+
     @classmethod
-    def of(cls, predictions: pl.DataFrame, scale: LabelScale, *, exact: bool) -> Calibration:
+    def of(
+        cls, predictions: pl.DataFrame, scale: LabelScale, predicted_by: PredictedBy
+    ) -> Calibration:
         """Return that of predictions of one method on one dataset.
 
         Args:
             predictions: Rows of the table `predictions` on patients that their networks were not
-                trained on. With `exact` those of the first seed calibrate.
+                trained on, as many for each image.
             scale: Of the training labels.
-            exact: Whether the model is the network of the first seed.
+            predicted_by: The networks.
+
+        Raises:
+            StatisticsError: Images are predicted by different numbers of networks.
         """
-        kept = with_spread(predictions)
-        if exact:
-            kept = kept.filter(pl.col(schema.SEED) == kept[schema.SEED][0])
-        spread = kept[SPREAD]
+        images = per_image(predictions)
+        if images[PREDICTIONS].list.len().n_unique() > 1:
+            raise StatisticsError("a calibration needs as many predictions of each image")
         return cls(
-            patients=np.unique(kept[schema.GROUP].to_numpy(), return_inverse=True)[1],
-            target=kept[schema.TARGET].to_numpy(),
-            prediction=kept[schema.PREDICTION].to_numpy(),
-            spread=None if spread.null_count() else spread.to_numpy(),
+            patients=np.unique(images[schema.GROUP].to_numpy(), return_inverse=True)[1],
+            target=images[schema.TARGET].to_numpy(),
+            predictions=np.array(images[PREDICTIONS].to_list(), np.float64),
             scale=scale,
-            exact=exact,
+            predicted_by=predicted_by,
         )
+
+    def of_one(self) -> Calibration:
+        """That of a model of one network, the first of them or one that was trained later.
+
+        With another network than those that predicted, the errors of all of them count alike.
+        """
+        if self.exact:
+            return replace(self, predictions=self.predictions[:, :1])
+        networks = self.predictions.shape[1]
+        return replace(
+            self,
+            patients=np.repeat(self.patients, networks),
+            target=np.repeat(self.target, networks),
+            predictions=self.predictions.reshape(-1, 1),
+        )
+
+    def of_mean(self, count: int) -> Calibration:
+        """That of the mean of `count` networks: of as many, or of fewer where there are fewer.
+
+        Raises:
+            StatisticsError: The networks are those that predicted, but not as many.
+        """
+        networks = self.predictions.shape[1]
+        if self.exact and networks != count:
+            raise StatisticsError(
+                f"the calibration is of {networks} networks, and the model has {count}"
+            )
+        return replace(self, predictions=self.predictions[:, :count])
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values, without a patient's name."""
-        columns = ("patients", "target", "prediction", "spread")
-        found = {name: getattr(self, name) for name in columns}
-        rows = {name: None if v is None else v.tolist() for name, v in found.items()}
-        return {"format": FORMAT, "scale": asdict(self.scale), "exact": self.exact, **rows}
+        columns = ("patients", "target", "predictions")
+        rows = {name: getattr(self, name).tolist() for name in columns}
+        words = {"format": FORMAT, "predicted_by": self.predicted_by}
+        return {**words, "scale": asdict(self.scale), **rows}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Calibration:
@@ -128,29 +177,43 @@ class Calibration:
                 f"expected a calibration of format {FORMAT}, found {content.get('format')!r}"
             )
         try:
-            spread, scale = content["spread"], content["scale"]
+            scale = content["scale"]
             return cls(
                 patients=np.asarray(content["patients"], np.intp),
                 target=np.asarray(content["target"], np.float64),
-                prediction=np.asarray(content["prediction"], np.float64),
-                spread=None if spread is None else np.asarray(spread, np.float64),
+                predictions=np.asarray(content["predictions"], np.float64),
                 scale=LabelScale(edges=tuple(scale["edges"]), floor=scale["floor"]),
-                exact=bool(content["exact"]),
+                predicted_by=content["predicted_by"],
             )
         except (KeyError, TypeError, ValueError) as error:
             raise StatisticsError(f"the calibration is damaged: {error!r}") from error
 
 
+PREDICTIONS: Final = "predictions"
 SPREAD: Final = "spread"
+SEED_SPREAD: Final = "seed_spread"
+"""Column of the spread that normalised intervals are in proportion to: over networks that were
+trained on the same patients."""
 
 
-def with_spread(predictions: pl.DataFrame) -> pl.DataFrame:
-    """Return predictions with the standard deviation over seeds for each image, as `spread`.
+def per_image(predictions: pl.DataFrame) -> pl.DataFrame:
+    """Return a row an image of predictions by several networks.
 
-    It is null for an image that has not a prediction of at least two seeds.
+    Args:
+        predictions: Rows of the table `predictions`.
+
+    Returns:
+        The columns id, group, target, predictions (a list), prediction (their mean) and seed_spread
+        (their standard deviation; null with one), in the order of the images.
     """
-    return predictions.with_columns(
-        pl.col(schema.PREDICTION).std(ddof=1).over(schema.ID).alias(SPREAD)
+    listed = pl.col(PREDICTIONS).list
+    return (
+        predictions.group_by(schema.ID, maintain_order=True)
+        .agg(
+            pl.col(schema.GROUP, schema.TARGET).first(),
+            pl.col(schema.PREDICTION).alias(PREDICTIONS),
+        )
+        .with_columns(listed.mean().alias(schema.PREDICTION), listed.std(ddof=1).alias(SEED_SPREAD))
     )
 
 

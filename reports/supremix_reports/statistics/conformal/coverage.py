@@ -12,10 +12,11 @@ from scipy import stats
 from supremix_reports.errors import StatisticsError
 from supremix_reports.statistics.conformal.calibration import (
     REGIONS,
-    SPREAD,
+    SEED_SPREAD,
     Calibration,
+    LabelScale,
+    per_image,
     weights,
-    with_spread,
 )
 from supremix_reports.statistics.conformal.intervals import (
     INTERVAL_METHODS,
@@ -41,13 +42,14 @@ def interval_rows(
     *,
     unit: str,
     levels: Sequence[float] = LEVELS,
-    methods: Sequence[IntervalMethod] = INTERVAL_METHODS,
+    methods: Sequence[IntervalMethod] = ("split", "mondrian"),
 ) -> list[dict[str, Any]]:
     """Return the rows of the table `intervals` for patients that did not calibrate.
 
     Args:
         calibration: Of the model.
-        tested: Rows of the table `predictions`; with a column `spread` this is that of the images.
+        tested: Rows of the table `predictions`; for normalised intervals with the column
+            `seed_spread` of the networks that calibrated.
         unit: Unit of the label.
         levels: Probabilities that the intervals are to cover with.
         methods: Of `INTERVAL_METHODS`.
@@ -56,50 +58,92 @@ def interval_rows(
         A row for each kind and level, and of mondrian intervals for each region, without the
         columns that say where the rows come from.
     """
-    if SPREAD not in tested.columns:
-        tested = with_spread(tested)
+    return _rows([(calibration, tested)], unit, levels, methods)
+
+
+def fold_interval_rows(
+    predictions: pl.DataFrame, *, unit: str, levels: Sequence[float] = LEVELS
+) -> list[dict[str, Any]]:
+    """Return the rows of the table `intervals` for all patients of a cross-validation.
+
+    Each fold's patients have intervals that the predictions out of fold of all others calibrate.
+    An image's prediction is the mean over the seeds and repeats that predicted it out of fold, as
+    many as predict it in each fold of the ensemble; folds are those of the first repeat.
+
+    Args:
+        predictions: The pooled table `predictions`.
+        unit: Unit of the label.
+        levels: Probabilities that the intervals are to cover with.
+    """
+    first = predictions.filter(pl.col(schema.REPEAT) == pl.col(schema.REPEAT).min())
+    parts: list[tuple[Calibration, pl.DataFrame]] = []
+    for (_,), fold in first.group_by(schema.FOLD, maintain_order=True):
+        own = predictions[schema.ID].is_in(fold[schema.ID].implode())
+        known = predictions.filter(~own)
+        scale = LabelScale.of(per_image(known)[schema.TARGET])
+        calibration = Calibration.of(known, scale, "folds")
+        parts.append((calibration, per_image(predictions.filter(own))))
+    several = INTERVAL_METHODS if parts[0][0].spread is not None else ("split", "mondrian")
+    rows = _rows(parts, unit, levels, several)
+    return [row | {schema.FOLDS: len(parts)} for row in rows]
+
+
+def _rows(
+    parts: Sequence[tuple[Calibration, pl.DataFrame]],
+    unit: str,
+    levels: Sequence[float],
+    methods: Sequence[IntervalMethod],
+) -> list[dict[str, Any]]:
+    """The rows of patients that did not calibrate, each part with a calibration of its own."""
     return [
         {
             schema.INTERVAL: method,
             schema.LEVEL: level,
-            schema.CALIBRATION_GROUPS: calibration.count,
-            schema.EXACT: calibration.exact,
+            schema.CALIBRATION_GROUPS: min(calibration.count for calibration, _ in parts),
+            schema.EXACT: parts[0][0].exact,
             schema.UNIT: unit,
             **row,
         }
         for method in methods
         for level in levels
-        for row in _measured(calibration, tested, level, method)
+        for row in _measured(parts, level, method)
     ]
 
 
 def _measured(
-    calibration: Calibration, tested: pl.DataFrame, level: float, method: IntervalMethod
+    parts: Sequence[tuple[Calibration, pl.DataFrame]], level: float, method: IntervalMethod
 ) -> list[dict[str, Any]]:
-    spread = tested[SPREAD]
-    if method == "normalised" and spread.null_count():
-        note = "the spread needs several networks on test as well (--test-seeds 2 or more)"
-        return [_row(tested, None, None, note)]
-    target, prediction = (tested[n].to_numpy() for n in (schema.TARGET, schema.PREDICTION))
+    tested = pl.concat([table for _, table in parts])
     try:
-        found = prediction_intervals(
-            calibration, prediction, level=level, method=method, spread=spread.to_numpy()
-        )
+        found = [
+            prediction_intervals(
+                calibration,
+                table[schema.PREDICTION],
+                level=level,
+                method=method,
+                spread=table[SEED_SPREAD] if SEED_SPREAD in table.columns else None,
+            )
+            for calibration, table in parts
+        ]
     except StatisticsError as error:
         return [_row(tested, None, None, str(error))]
-    covered = ((found.lower <= target) & (target <= found.upper)).astype(np.float64)
-    width = found.upper - found.lower
     if tested.is_empty():
         return [_row(tested, None, None, "there are no test patients to measure the coverage on")]
+    lower, upper = (np.concatenate([getattr(one, n) for one in found]) for n in ("lower", "upper"))
+    target = tested[schema.TARGET].to_numpy()
+    covered = ((lower <= target) & (target <= upper)).astype(np.float64)
     if method != "mondrian":
-        return [_row(tested, covered, width, None)]
-    own = calibration.scale.regions(prediction)
+        return [_row(tested, covered, upper - lower, None)]
+    own = np.concatenate([one.scale.regions(table[schema.PREDICTION]) for one, table in parts])
+    reasons = [note for one in found for note in one.notes]
     rows: list[dict[str, Any]] = []
     for number, name in enumerate(REGIONS):
         there = own == number
-        notes = [note for note, inside in zip(found.notes, there, strict=True) if inside and note]
+        notes = [note for note, inside in zip(reasons, there, strict=True) if inside and note]
         part = tested.filter(pl.Series(there))
-        measured = (covered[there], width[there]) if len(part) and not notes else (None, None)
+        measured = (
+            (covered[there], (upper - lower)[there]) if len(part) and not notes else (None, None)
+        )
         none = "no test image has its prediction there" if part.is_empty() else None
         rows.append(_row(part, *measured, notes[0] if notes else none, name))
     return rows

@@ -73,7 +73,7 @@ def check_interval(calibration: Calibration, level: float, method: IntervalMetho
 
     Raises:
         StatisticsError: A level that is no probability, no such method, too few calibration
-            patients, or no spread of several networks to normalise by.
+            patients, or no spread of several networks to normalise by, those that calibrated.
     """
     if not 0 < level < 1:
         raise StatisticsError(
@@ -89,11 +89,27 @@ def check_interval(calibration: Calibration, level: float, method: IntervalMetho
             f"{math.floor(1000 * count / (count + 1)) / 1000:g} at most, or search with more "
             "validation patients"
         )
-    if method == "normalised" and calibration.spread is None:
+    if method == "normalised":
+        _check_spread(calibration)
+
+
+def _check_spread(calibration: Calibration) -> None:
+    """Check that the spread that intervals are scaled by is that of the calibration's networks."""
+    instead = (
+        "take another --interval-method, or search with --folds and --test-seeds 2 or more, or "
+        "with --no-test and --confirm-seeds 2 or more"
+    )
+    if calibration.predicted_by == "trials":
         raise StatisticsError(
-            "normalised intervals need the spread of several networks on each image, and the "
-            "search evaluated one: search with --confirm-seeds 2 or more and --test-seeds 2 or "
-            "more, or take another --interval-method"
+            "normalised intervals are in proportion to the spread of the networks that were "
+            "calibrated, and this model was trained again, on the calibration patients as well: "
+            "the spread of its networks may be smaller, and the intervals too narrow. So "
+            f"{instead}"
+        )
+    if calibration.spread is None:
+        raise StatisticsError(
+            "normalised intervals are in proportion to the spread of several networks, and this "
+            f"model is one: predict with --ensemble; where there are no others, {instead}"
         )
 
 
@@ -112,7 +128,8 @@ def prediction_intervals(
         prediction: (N,) predictions, in the unit.
         level: Probability that an interval covers, above 0 and below 1.
         method: One of `INTERVAL_METHODS`.
-        spread: (N,) of the networks on each image; needed for normalised intervals alone.
+        spread: (N,) of the networks on each image, as many as calibrated; needed for normalised
+            intervals alone.
 
     Raises:
         StatisticsError: As of `check_interval`.

@@ -17,7 +17,7 @@ def with_intervals(folder: Path) -> Path:
     """A run with the table that a search writes."""
     rows = read_table(str(folder), "predictions")
     val, test = (rows.filter(pl.col("split") == split) for split in ("val", "test"))
-    found = interval_rows(Calibration.of(val, SCALE, exact=False), test, unit="years")
+    found = interval_rows(Calibration.of(val, SCALE, "trials").of_one(), test, unit="years")
     source = {n: rows[n][0] for n in ("run", "dataset", "method")} | {"split": "test"}
     write_table(str(folder), "intervals", [source | row for row in found])
     return folder
@@ -35,7 +35,7 @@ def test_one_run_shows_every_kind_and_says_what_it_is_worth(tmp_path: Path) -> N
     (row,) = rows.filter((pl.col("interval") == "split") & (pl.col("level") == 0.9)).to_dicts()
     assert f"0.9 prediction intervals: {row['coverage']:.1%} (95% interval" in text
     assert "the level is approximate" in text
-    for words in ("split", "normalised", "mondrian", "Coverage", "Mean width (years)"):
+    for words in ("split", "mondrian", "Coverage", "Mean width (years)"):
         assert words in text
     assert "Bias correction" not in text
 
@@ -45,7 +45,7 @@ def test_intervals_that_are_too_narrow_by_more_than_chance_are_named(
     tmp_path: Path, high: float
 ) -> None:
     folder = with_intervals(write_cell(tmp_path / "run", patients=60))
-    kind, level = pl.col("interval") == "normalised", pl.col("level") == 0.9
+    kind, level = pl.col("interval") == "split", pl.col("level") == 0.9
     rows = read_table(str(folder), "intervals").filter((kind & level) | (pl.col("coverage") > 0.99))
     measured = {"coverage": 0.815, "coverage_low": 0.76, "coverage_high": high, "width": 100.0}
     values = [
@@ -55,7 +55,7 @@ def test_intervals_that_are_too_narrow_by_more_than_chance_are_named(
     text = report(folder)
     assert ("too narrow here" in text) is (high < 0.9)
     if high < 0.9:
-        assert "0.9 prediction intervals (normalised, region all): 81.5%" in text
+        assert "0.9 prediction intervals: 81.5%" in text
 
 
 def test_several_runs_have_a_row_each(tmp_path: Path) -> None:

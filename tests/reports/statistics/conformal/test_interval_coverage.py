@@ -14,17 +14,17 @@ from supremix_reports import Calibration, interval_rows, read_table, write_table
 from supremix_reports.statistics.conformal.coverage import LEVELS, wilson_interval
 
 
-def rows_of(table: pl.DataFrame, *, exact: bool) -> list[dict[str, Any]]:
+def rows_of(table: pl.DataFrame) -> list[dict[str, Any]]:
     """The rows of a run with these predictions."""
     val, test = (table.filter(table["split"] == split) for split in ("val", "test"))
     source = {"run": "r", "dataset": "d", "method": "l1", "split": "test"}
-    calibration = Calibration.of(val, SCALE, exact=exact)
+    calibration = Calibration.of(val, SCALE, "trials").of_one()
     return [source | row for row in interval_rows(calibration, test, unit="mm")]
 
 
 def test_coverage_and_width_are_those_of_counting(tmp_path: object) -> None:
     table = frame(1, 40, 3)
-    rows = rows_of(table, exact=True)
+    rows = rows_of(table)
     (row,) = [r for r in rows if (r["interval"], r["level"]) == ("split", 0.9)]
     val, test = (table.filter(table["split"] == split) for split in ("val", "test"))
     errors = (val["target"] - val["prediction"]).abs().to_numpy()
@@ -36,25 +36,22 @@ def test_coverage_and_width_are_those_of_counting(tmp_path: object) -> None:
     assert (row["n"], row["groups"], row["calibration_groups"]) == (120, 40, 40)
     assert row["coverage_low"] < row["coverage"] < row["coverage_high"]
     write_table(str(tmp_path), "intervals", rows)
-    assert read_table(str(tmp_path), "intervals").height == len(rows) == len(LEVELS) * 5
+    assert read_table(str(tmp_path), "intervals").height == len(rows) == len(LEVELS) * 4
 
 
 def test_what_cannot_be_measured_says_why() -> None:
-    one = rows_of(frame(1, 12), exact=False)
+    one = rows_of(frame(1, 12))
     notes = {(r["interval"], r["level"], r["region"]): r["note"] for r in one}
     assert notes["split", 0.9, "all"] is None
     assert "needs 19 calibration patients" in notes["split", 0.95, "all"]
-    assert "several networks" in notes["normalised", 0.9, "all"]
     assert notes["mondrian", 0.8, "low"] is None
     assert "no test image" in notes["mondrian", 0.8, "high"]
     assert all((r["note"] is None) == (r.get("width") is not None) for r in one)
-    many = rows_of(frame(2, 12), exact=False)
-    assert [r["note"] for r in many if (r["interval"], r["level"]) == ("normalised", 0.9)] == [None]
 
 
 def test_without_a_test_split_there_is_no_coverage() -> None:
     table = frame(1, 12)
-    without = rows_of(table.filter(table["split"] == "val"), exact=True)
+    without = rows_of(table.filter(table["split"] == "val"))
     assert {r["note"] is None for r in without} == {False}
     assert (
         "no test patients"

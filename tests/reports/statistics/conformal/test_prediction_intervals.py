@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from typing import Any
@@ -148,9 +149,14 @@ def test_a_level_is_a_probability(level: float) -> None:
         prediction_intervals(calibration(range(50), range(50)), [1], level=level)
 
 
-def test_one_network_has_no_normalised_intervals() -> None:
-    with pytest.raises(StatisticsError, match="--test-seeds 2"):
-        prediction_intervals(calibration(range(50), range(50)), [1], level=0.9, method="normalised")
+def test_normalised_intervals_need_the_networks_that_were_calibrated() -> None:
+    one = calibration(range(50), range(50))
+    with pytest.raises(StatisticsError, match=r"is one: predict with --ensemble.*--test-seeds 2"):
+        prediction_intervals(one, [1], level=0.9, method="normalised")
+    several = calibration(range(50), range(50), spread=np.ones(50))
+    again = dataclasses.replace(several, predicted_by="trials")
+    with pytest.raises(StatisticsError, match=r"trained again.*another --interval-method"):
+        prediction_intervals(again, [1], level=0.9, method="normalised", spread=[1])
 
 
 @pytest.mark.parametrize("method", INTERVAL_METHODS)
@@ -169,29 +175,48 @@ def test_a_higher_level_is_never_narrower(method: IntervalMethod, count: int) ->
 
 
 def test_a_calibration_is_read_as_it_was_kept_and_names_no_patient() -> None:
-    made = Calibration.of(frame(3, 12, 2).filter(pl.col("split") == "val"), SCALE, exact=False)
+    made = Calibration.of(frame(3, 12, 2).filter(pl.col("split") == "val"), SCALE, "trials")
     content = made.to_dict()
     again = Calibration.from_dict(content)
     assert again.to_dict() == content
-    assert (made.count, len(made.target)) == (12, 72)
+    assert (made.count, made.predictions.shape) == (12, (24, 3))
     assert "val0" not in str(content)
-    with pytest.raises(StatisticsError, match="expected a calibration of format 1, found 2"):
-        Calibration.from_dict(content | {"format": 2})
+    with pytest.raises(StatisticsError, match="expected a calibration of format 2, found 1"):
+        Calibration.from_dict(content | {"format": 1})
     with pytest.raises(StatisticsError, match="damaged"):
         Calibration.from_dict({k: v for k, v in content.items() if k != "target"})
-    with pytest.raises(StatisticsError, match="columns of shapes"):
-        Calibration.from_dict(content | {"target": [1.0]})
+    for name in ("target", "predictions"):
+        with pytest.raises(StatisticsError, match="columns of shapes"):
+            Calibration.from_dict(content | {name: [1.0]})
 
 
-def test_the_kept_network_alone_calibrates_itself() -> None:
+def test_images_with_other_numbers_of_predictions_are_refused() -> None:
+    with pytest.raises(StatisticsError, match="as many predictions of each image"):
+        Calibration.of(frame(2, 12)[1:], SCALE, "trials")
+
+
+def test_one_network_is_calibrated_by_itself_or_by_all_that_predicted() -> None:
     rows = frame(3, 12).filter(pl.col("split") == "val")
-    one, all_three = (Calibration.of(rows, SCALE, exact=exact) for exact in (True, False))
-    assert one.prediction.tolist() == rows.filter(pl.col("seed") == 0)["prediction"].to_list()
-    assert len(all_three.target) == 36
-    stds = rows.group_by("id", maintain_order=True).agg(pl.col("prediction").std())["prediction"]
-    assert one.spread is not None
-    assert one.spread.tolist() == pytest.approx(stds.to_list())
-    assert Calibration.of(frame(1, 12), SCALE, exact=True).spread is None
+    own, others = (Calibration.of(rows, SCALE, by).of_one() for by in ("model", "trials"))
+    assert own.prediction.tolist() == rows.filter(pl.col("seed") == 0)["prediction"].to_list()
+    assert (own.exact, others.exact, own.spread, others.spread) == (True, False, None, None)
+    assert sorted(others.prediction) == sorted(rows["prediction"])
+    assert np.bincount(others.patients).tolist() == [3] * 12
+
+
+def test_a_mean_is_calibrated_by_means_of_as_many_networks_or_fewer() -> None:
+    rows = frame(3, 12).filter(pl.col("split") == "val")
+    kept = Calibration.of(rows, SCALE, "trials")
+    images = rows.group_by("id", maintain_order=True).agg(pl.col("prediction"))["prediction"]
+    for count in (2, 3, 5):
+        found = kept.of_mean(count)
+        firsts = [one[:count].to_numpy() for one in images]
+        assert found.prediction == pytest.approx([one.mean() for one in firsts])
+        assert found.spread == pytest.approx([one.std(ddof=1) for one in firsts])
+    own = Calibration.of(rows, SCALE, "model")
+    assert own.of_mean(3).exact
+    with pytest.raises(StatisticsError, match="of 3 networks, and the model has 2"):
+        own.of_mean(2)
 
 
 def test_the_scale_is_that_of_the_training_labels() -> None:

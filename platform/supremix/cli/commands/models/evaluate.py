@@ -12,6 +12,7 @@ from supremix.cli.commands.models.predict import (
     Batch,
     CorrectBias,
     Device,
+    Ensemble,
     Interval,
     IntervalKind,
     Quiet,
@@ -58,6 +59,7 @@ def evaluate(
     interval: Interval = None,
     interval_method: IntervalKind = "split",
     correct_bias: CorrectBias = None,
+    ensemble: Ensemble = False,
     batch: Batch = 16,
     workers: Workers = None,
     device: Device = None,
@@ -89,6 +91,7 @@ def evaluate(
             batch=batch,
             workers=workers,
             device=chosen_device(device),
+            ensemble=ensemble,
             ids=ids,
             progress=Steps("predicting images", display),
         )

@@ -17,6 +17,7 @@ def show_explanations(
     out: str | None,
     covariates: Mapping[str, float | str],
     *,
+    ensemble: bool,
     quiet: bool,
 ) -> list[tuple[str, str]]:
     """Write explanation maps and show where they are.
@@ -30,7 +31,13 @@ def show_explanations(
     with Display(ProgressConsole(), f"explaining {model}", quiet=quiet) as display:
         steps = Steps("explaining images", display)
         found = supremix.explain(
-            model, images or None, method, out, covariates=covariates, progress=steps
+            model,
+            images or None,
+            method,
+            out,
+            covariates=covariates,
+            ensemble=ensemble,
+            progress=steps,
         )
     console = Console(soft_wrap=True, highlight=False, markup=False)
     for one in found:

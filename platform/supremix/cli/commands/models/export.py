@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from supremix.cli.commands.models.predict import Ensemble
 from supremix.cli.parsing.completion import RunOrModel
 from supremix.cli.views.search import print_plain
 
@@ -38,6 +39,7 @@ def export(
         ),
     ] = None,
     authors: Annotated[str | None, typer.Option(metavar="TEXT", help="Who made it.")] = None,
+    ensemble: Ensemble = False,
 ) -> None:
     """Export a trained model for other software, with a model card made from its run.
 
@@ -53,7 +55,7 @@ def export(
 
     given = {"licence": licence, "intended_use": intended_use, "authors": authors}
     words = {name: text for name, text in given.items() if text is not None}
-    found = supremix.export(model, out, format=form, **words)
+    found = supremix.export(model, out, format=form, ensemble=ensemble, **words)
     console = Console(soft_wrap=True, highlight=False, markup=False)
     print_plain(console, f"checked {found.facts()['checked']}")
     print_plain(console, f"the model is in {found.path}: {', '.join(found.files)}")

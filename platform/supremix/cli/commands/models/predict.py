@@ -51,9 +51,9 @@ Interval = Annotated[
 IntervalKind = Annotated[
     IntervalMethod,
     typer.Option(
-        help="split: as wide for all images; normalised: in proportion to the spread of the "
-        "networks of several seeds; mondrian: calibrated by the region of labels that the "
-        "prediction is in.",
+        help="split: as wide for all images; normalised: in proportion to the spread of an "
+        "ensemble's networks, where these are the ones that were calibrated; mondrian: calibrated "
+        "by the region of labels that the prediction is in.",
     ),
 ]
 CorrectBias = Annotated[
@@ -62,6 +62,13 @@ CorrectBias = Annotated[
         help="Correct predictions that are drawn towards the mean, in the column "
         "`corrected_prediction`: cole inverts the line of the prediction on the label; beheshti "
         "takes the true label and so is for evaluate alone. The uncorrected ones stay.",
+    ),
+]
+Ensemble = Annotated[
+    bool,
+    typer.Option(
+        "--ensemble",
+        help="Take the mean of the networks of all test seeds, in place of the first one.",
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show only the result.")]
@@ -116,6 +123,7 @@ def predict(
     interval: Interval = None,
     interval_method: IntervalKind = "split",
     correct_bias: CorrectBias = None,
+    ensemble: Ensemble = False,
     batch: Batch = 16,
     workers: Workers = None,
     device: Device = None,
@@ -131,6 +139,7 @@ def predict(
       supremix predict runs/hc18-supremix image.png --pixel-size 0.14
       supremix predict runs/brains scans --with sex=female --out predictions.csv
       supremix predict runs/brains new/patients.xlsx --out predictions.parquet --interval 0.9
+      supremix predict runs/brains scans --out predictions.csv --ensemble
       supremix predict runs/brains
       supremix predict runs/brains --explain occlusion
     """
@@ -145,10 +154,12 @@ def predict(
                 "no predictions are made with --explain; leave out --interval and --correct-bias",
                 param_hint="--explain",
             )
-        failed = show_explanations(model, images, explain, maps, given, quiet=quiet)
+        failed = show_explanations(
+            model, images, explain, maps, given, ensemble=ensemble, quiet=quiet
+        )
         show_problems(failed)
         raise typer.Exit(1 if failed else 0)
-    trained = supremix.load(model, device=chosen_device(device))
+    trained = supremix.load(model, device=chosen_device(device), ensemble=ensemble)
     if not images:
         _show_expected(trained)
         return
@@ -225,8 +236,10 @@ def _covariates(assignments: list[str], pixel_size: float | None) -> dict[str, f
 
 
 def _show_predictions(table: pl.DataFrame, unit: str, level: float | None) -> None:
-    corrected = "corrected_prediction" in table.columns
+    corrected, spread = (name in table.columns for name in ("corrected_prediction", "spread"))
     shown = Table("image", f"prediction ({unit})", box=None, pad_edge=False)
+    if spread:
+        shown.add_column("spread")
     if level is not None:
         shown.add_column(f"{level:.4g} interval")
     if corrected:
@@ -243,6 +256,7 @@ def _show_predictions(table: pl.DataFrame, unit: str, level: float | None) -> No
                 if row[column]
             ]
             cells = [row["file"], f"{row['prediction']:.2f}"]
+            cells += [f"{row['spread']:.2f}"] if spread else []
             if level is not None:
                 known = row["lower"] is not None
                 cells.append(
