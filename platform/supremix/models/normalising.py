@@ -19,6 +19,16 @@ def exact(x: Tensor) -> Tensor:
     return x if x.dtype == torch.float64 else x.float()
 
 
+def moments(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and biased variance (C,) of each channel of x (N, C, ...), float32 or float64."""
+    if x.device.type == "cpu":
+        # The kernel of torch's own batch normalisation: `var_mean` is up to twelve times slower.
+        found: Any = torch.ops.aten.batch_norm_update_stats(x, None, None, 0.0)
+        return found
+    var, mean = torch.var_mean(x, [0, *range(2, x.ndim)], correction=0)
+    return mean, var
+
+
 def scaled(
     x: Tensor, mean: Tensor, var: Tensor, weight: Tensor, bias: Tensor, eps: float
 ) -> Tensor:
@@ -46,10 +56,12 @@ def scaled_backward(
 
 
 def corrected(grad: Tensor, x: Tensor, mean: Tensor, slope: Tensor, constant: Tensor) -> Tensor:
-    """The gradient in x, less its part through the statistics: slope * (x - mean) + constant."""
-    view = (1, -1, *[1] * (x.ndim - 2))
-    mean, slope, constant = (part.view(view) for part in (mean, slope, constant))
-    return torch.addcmul(grad - constant, x - mean, slope, value=-1).to(x.dtype)
+    """Take slope * (x - mean) + constant, the part through the statistics, off a gradient in x."""
+    # One pass of a fused kernel: a normalisation with a variance of one.
+    part = functional.batch_norm(
+        x, mean, torch.ones_like(mean), slope, constant, training=False, eps=0.0
+    )
+    return grad.sub_(part)
 
 
 class _GroupNorm(torch.autograd.Function):

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
 
-from supremix.models.normalising import corrected, exact, scaled, scaled_backward
+from supremix.models.normalising import corrected, exact, moments, scaled, scaled_backward
 from supremix.training.distributed.collective import Collective
 
 
@@ -68,8 +68,7 @@ class _Normalise(torch.autograd.Function):
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float, collective: Collective
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """The normalised batch; mean (C,), biased variance (C,) and count (C,) of all workers."""
-        values = exact(x)
-        var, mean = torch.var_mean(values, [0, *range(2, x.ndim)], correction=0)
+        mean, var = moments(exact(x))
         size = torch.full_like(mean, x.numel() // x.shape[1])
         own = torch.stack([size, mean, var * size]).unsqueeze(0)
         sizes, means, squares = collective.gather(own, [1] * collective.world).unbind(1)
