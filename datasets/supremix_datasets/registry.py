@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import shlex
 from pathlib import Path
 
 from supremix_datasets.cards.dataset import Dataset
 from supremix_datasets.errors import UnknownDatasetError, did_you_mean
+from supremix_datasets.own_objects import import_object, is_import_path
 
 _MODULES = {
     "a4-amyloid": "a4_amyloid",
@@ -33,12 +35,18 @@ def names() -> tuple[str, ...]:
 def get(name: str | Dataset) -> Dataset:
     """The dataset of that name; a dataset of the user's own is returned as it is.
 
+    Args:
+        name: Name of a dataset, the import path of one's own (``my_package.knees:DATASET``), or a
+            dataset.
+
     Raises:
-        UnknownDatasetError: there is none of that name.
+        UnknownDatasetError: there is none of that name, or none at that import path.
     """
     if isinstance(name, Dataset):
         return name
-    if name in _MODULES:
+    if is_import_path(name):
+        return _own(name)
+    if isinstance(name, str) and name in _MODULES:
         module = importlib.import_module(f"supremix_datasets.readers.{_MODULES[name]}")
         return module.DATASET
     if Path(str(name)).expanduser().exists():
@@ -51,5 +59,19 @@ def get(name: str | Dataset) -> Dataset:
     hint = did_you_mean(str(name), names(), cutoff=0.4)
     raise UnknownDatasetError(
         f"no dataset {name!r}.{hint} Known: {', '.join(names())}; "
-        "or pass a supremix_datasets.Dataset of your own."
+        "or give a supremix_datasets.Dataset of your own, by its import path MODULE:NAME or, in "
+        "Python, itself."
     )
+
+
+def _own(path: str) -> Dataset:
+    try:
+        found = import_object(path)
+    except ImportError as error:
+        raise UnknownDatasetError(f"no dataset {path!r}: {error}.") from error
+    if not isinstance(found, Dataset):
+        raise UnknownDatasetError(
+            f"expected a supremix_datasets.Dataset (a card and a reader) at {path}, found "
+            f"{type(found).__name__}."
+        )
+    return dataclasses.replace(found, family=found.family or path)

@@ -24,6 +24,7 @@ from supremix_spaces.parameters.values import Auto as Auto
 from supremix_spaces.parameters.values import Condition as Condition
 from supremix_spaces.parameters.values import Value as Value
 from supremix_spaces.presets.dataset_facts import TRANSFER as TRANSFER
+from supremix_spaces.presets.presets import own_space as own_space
 from supremix_spaces.presets.presets import space_for as space_for
 from supremix_spaces.presets.presets import space_names as space_names
 from supremix_spaces.space import Space as Space

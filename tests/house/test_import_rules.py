@@ -9,6 +9,7 @@ from structure import PACKAGES, imports, modules, package_of, within
 
 ERRORS = "supremix._errors"  # the heads of the exceptions import nothing, so anyone may have them
 CHOICES = "supremix._choices"  # so do the legal values of options
+OWN_OBJECTS = "supremix_datasets.own_objects"  # so does the import of objects by their path
 DISPLAY = "supremix._display"  # and so does the way that objects show themselves
 
 # Room -> the modules of ours that it may import, beside itself.
@@ -17,7 +18,7 @@ OURS: dict[str, set[str]] = {
     "supremix_spaces": set(),
     "supremix_reports": set(),
     "supremix.losses": {ERRORS},
-    "supremix.models": {ERRORS, CHOICES},
+    "supremix.models": {ERRORS, CHOICES, OWN_OBJECTS},
     "supremix.methods": {
         CHOICES,
         ERRORS,

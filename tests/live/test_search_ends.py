@@ -43,7 +43,7 @@ def moody_method() -> Method:
 
         def stages(self, config: Any, *, epochs: int, card: Card) -> tuple[Stage, ...]:
             def loss(predictions: Tensor, targets: Tensor) -> Tensor:
-                if config.mood == "angry":
+                if config.mood == "angry" and len(predictions) > 8:  # the first check tries eight
                     raise TrainingError("it is in no mood for this")
                 sick = config.mood == "sick"
                 return (predictions - targets).abs() * (float("nan") if sick else 1.0)

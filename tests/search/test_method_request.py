@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import make_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,19 @@ import pytest
 from own_encoder import PooledMean
 
 import supremix
-from supremix.errors import SpecError, UnknownNameError
+from supremix.errors import ModelError, SpaceError, SpecError, UnknownNameError
 from supremix.models import EncoderSpec
 from supremix.search.spec import SearchSpec
-from supremix.training import ConfigError, TaskError, method_names
-from supremix_spaces import Fixed, Space
+from supremix.training import (
+    ConfigError,
+    EndToEnd,
+    EndToEndConfig,
+    TaskError,
+    TwoStage,
+    TwoStageConfig,
+    method_names,
+)
+from supremix_spaces import Fixed, Float, Space
 
 
 def ask(**values: object) -> SearchSpec:
@@ -72,6 +81,37 @@ def test_an_encoder_of_ones_own_is_stored_by_its_import_path(norm: str) -> None:
     with pytest.raises(SpecError, match=r"\(own_encoder:gone\), which cannot be imported here"):
         SearchSpec.from_dict(stored)
     assert SearchSpec.from_dict(stored, encoder=asked.encoder) == asked
+
+
+def test_an_encoder_is_also_given_by_its_import_path() -> None:
+    asked = ask(encoder="own_encoder:PooledMean")
+    assert asked == ask(encoder=PooledMean)
+    assert SearchSpec.from_dict(asked.to_dict()) == asked
+    with pytest.raises(ModelError, match="the encoder own_encoder:gone cannot be imported here"):
+        ask(encoder="own_encoder:gone")
+
+
+def test_a_method_of_ones_own_searches_its_hyperparameters_and_those_of_its_training() -> None:
+    own: dict[str, Any] = {"margin": Float(0.1, 1.0), "lr": Fixed(0.01)}
+    for kind, config, usual in (
+        (TwoStage, TwoStageConfig, "simclr"),
+        (EndToEnd, EndToEndConfig, "l1"),
+    ):
+        fields = [("margin", float, 0.5)]
+        more = make_dataclass("Config", fields, bases=(config,), frozen=True, kw_only=True)
+        space = space_of(ask(method=kind(name="own", config=more, searched=own)), 100)
+        assert (space["margin"], space["lr"]) == (own["margin"], own["lr"])
+        common = set(space_of(ask(method=usual), 100)) - {"temperature"}
+        assert set(space) == common | set(own)
+        bare = kind(name="own", config=more)
+        with pytest.raises(SpaceError, match="pass a space of your own, or name its hyper"):
+            space_of(ask(method=bare), 100)
+        wrong = kind(name="own", config=more, searched={"margin": 0.5})
+        with pytest.raises(SpaceError, match="margin"):
+            space_of(ask(method=wrong), 100)
+        strange = kind(name="own", config=more, searched={"strength": Fixed(1)})
+        with pytest.raises(SpaceError, match="strength"):
+            space_of(ask(method=strange), 100)
 
 
 @pytest.mark.parametrize("kind", ["search", "comparison", "plan"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from supremix_datasets.cards.card import Card
-from supremix_datasets.cards.sample import Scan
+from supremix_datasets.cards.sample import Scan, check_sample
+from supremix_datasets.errors import CardError, SourceError
+from supremix_datasets.own_objects import takes
 
 Array = NDArray[Any]
 
@@ -63,6 +66,9 @@ class Reader(Protocol):
     def decode(self, address: str) -> Decoded | Array:
         """Decode one file in canonical orientation.
 
+        Args:
+            address: As `scan` gave it, but of a file of this machine its path, not its URL.
+
         Raises:
             DecodeError: the file is missing, damaged or not an image of this kind.
         """
@@ -108,7 +114,11 @@ class Dataset:
             located earlier, by its channels; :meth:`reading` asks it.
         root: Of a dataset that was located: the folder that holds its files, where the source may
             have named a file in it.
-        family: Name of the dataset that this one was located by; empty for a dataset that was not.
+        family: Name of the dataset that this one was located by, or its import path; empty for
+            neither.
+
+    Raises:
+        CardError: the card is no card, or the reader no reader.
     """
 
     card: Card
@@ -118,6 +128,51 @@ class Dataset:
     reader_for: Callable[[Card], Reader] | None = None
     root: str | None = None
     family: str = ""
+
+    def __post_init__(self) -> None:
+        card: Any = self.card
+        reader: Any = self.reader
+        if not isinstance(card, Card):
+            raise CardError(
+                f"a dataset's card has to be a Card, found {type(card).__name__}: {card!r}"
+            )
+        if isinstance(reader, type):
+            raise CardError(
+                f"the reader of dataset {card.name!r} has to be an object, found the class "
+                f"{reader.__name__}; make one: reader={reader.__name__}()"
+            )
+        known = isinstance(reader, Reader)
+        if not (known and takes(reader.scan, "source") and takes(reader.decode, "address")):
+            raise CardError(
+                f"the reader of dataset {card.name!r} has to have version, scan(source) and "
+                f"decode(address), found {type(reader).__name__}"
+            )
+
+    def scan(self, source: str) -> Scan:
+        """List the samples of a folder by the reader, and check what it gives.
+
+        Args:
+            source: Folder at an fsspec address; `root` wins where it is known.
+
+        Raises:
+            DatasetError: the folder cannot be read, or the reader of the user's own does not give
+                a scan of samples that fit the card.
+        """
+        scan: Any = self.reader.scan(self.root or source)
+        if not isinstance(scan, Scan):
+            raise SourceError(
+                f"the reader of dataset {self.name!r} has to give a Scan of samples, "
+                f"Scan.of([Sample(...), ...]); its scan gave {type(scan).__name__}"
+            )
+        for sample in scan.samples:
+            check_sample(sample, self.name)
+        ids = Counter(sample.id for sample in scan.samples)
+        if twice := [name for name, count in ids.items() if count > 1]:
+            raise SourceError(
+                f"the reader of dataset {self.name!r} has to name each image once; "
+                f"{len(twice)} names are there several times, for instance {twice[0]!r}"
+            )
+        return scan
 
     @property
     def name(self) -> str:
@@ -144,7 +199,7 @@ class Dataset:
         """
         if self.locate is None or source is None:
             return self
-        return dataclasses.replace(self.locate(source), family=self.name)
+        return dataclasses.replace(self.locate(source), family=self.known_as)
 
     def card_for(
         self,

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from numbers import Real
+from typing import Any
+
+from supremix_datasets.errors import SourceError
 
 SPLITS = ("train", "val", "test")
 
@@ -32,6 +37,32 @@ class Sample:
     split: str | None = None
     site: str | None = None
     fold: str | None = None
+
+
+def check_sample(sample: Any, dataset: str) -> None:
+    """Check what a reader gives as a sample, which may be the user's own.
+
+    Raises:
+        SourceError: it is no sample, or a value of it is of another type.
+    """
+    said = f"the reader of dataset {dataset!r} gave"
+    if not isinstance(sample, Sample):
+        raise SourceError(f"{said} {sample!r}, expected a Sample")
+    texts: dict[str, Any] = {name: getattr(sample, name) for name in ("id", "group", "address")}
+    for name, value in texts.items():
+        if not isinstance(value, str) or not value:
+            raise SourceError(f"{said} a sample with {name}={value!r}, expected a text")
+    target: Any = sample.target
+    if not isinstance(target, Real) or not math.isfinite(target):
+        raise SourceError(
+            f"{said} image {sample.id!r} the target {target!r}, expected a finite number; give a "
+            "Rejected with the reason for an image without a label"
+        )
+    if sample.split not in (None, *SPLITS):
+        raise SourceError(
+            f"{said} image {sample.id!r} the split {sample.split!r}, expected one of "
+            f"{', '.join(SPLITS)}, or None"
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

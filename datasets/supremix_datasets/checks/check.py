@@ -34,7 +34,7 @@ from supremix_datasets.copies import image_hash
 from supremix_datasets.errors import DatasetError, SourceError
 from supremix_datasets.phantoms.folder import Mapper, Progress, phantom_folder
 from supremix_datasets.registry import get
-from supremix_datasets.sources.files import filesystem, is_local
+from supremix_datasets.sources.files import as_path, filesystem, is_local
 from supremix_datasets.splits import assign
 from supremix_datasets.stores.build import CHUNK, rejected_by
 from supremix_datasets.stores.conform import present
@@ -65,7 +65,7 @@ class _DecodeForCheck:
 
     def _one(self, sample: Sample) -> _DecodedSample | Rejected:
         try:
-            image = Decoded.of(self.reader.decode(sample.address))
+            image = Decoded.of(self.reader.decode(as_path(sample.address)))
             pixels = present(self.card, image, sample.covariates).pixels
         except Exception as error:  # noqa: BLE001 as preparing would exclude it
             return rejected_by(error, sample)
@@ -124,7 +124,7 @@ def check(
     sheets = Path(out).expanduser() if out is not None else folder / "checks" / card.name
     _keep_out(sheets, where)
     writable(sheets, "Name another folder for the contact sheets: --out FOLDER.")
-    scan = dataset.reader.scan(where)
+    scan = dataset.scan(where)
     splits, problem = _split(scan.samples, split_seed, fractions)
     chosen = _chosen(scan.samples, splits)
     to_decode = list(scan.samples) if full else list(itertools.chain(*chosen.values()))

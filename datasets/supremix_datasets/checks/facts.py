@@ -12,7 +12,7 @@ from supremix_datasets.cards.card import Card
 from supremix_datasets.cards.sample import SPLITS, Rejected, Sample, Scan
 from supremix_datasets.checks.report import CovariateSummary, ExclusionReason, SplitSummary
 from supremix_datasets.copies import find_copies
-from supremix_datasets.sources.files import container, list_files, parts_of
+from supremix_datasets.sources.files import as_url, container, list_files, parts_of
 
 BINS = 12
 """Bars of the label histogram."""
@@ -88,8 +88,8 @@ def copies(samples: Sequence[Sample], hashes: Mapping[str, str]) -> tuple[tuple[
 def unused(scan: Scan, where: str) -> int:
     """How many files of the folder are neither images nor tables of the dataset."""
     items = [*scan.samples, *scan.rejected]
-    named = {container(part) for item in items for part in parts_of(item.address)}
-    named |= set(scan.tables)
+    named = {as_url(container(part)) for item in items for part in parts_of(item.address)}
+    named |= set(map(as_url, scan.tables))
     addresses = [str(info["address"]) for info in list_files(where).values()]
     folders = {address for address in named if address.endswith("/")}
     return sum(

@@ -58,6 +58,19 @@ def local_path(address: str) -> str | None:
     return str(Path(address).expanduser().absolute())
 
 
+def as_url(address: str) -> str:
+    """The address of a file as folders are listed with it; a path becomes ``file:///…``."""
+    if not address or "://" in address:
+        return address
+    slash = "/" if address.endswith("/") else ""
+    return f"file://{Path(address).expanduser().absolute()}{slash}"
+
+
+def as_path(address: str) -> str:
+    """An address as readers decode it: files of this machine by their path, others as it is."""
+    return PART.join(part.removeprefix("file://") for part in parts_of(address))
+
+
 def protocols(fs: Any) -> tuple[str, ...]:
     """The names by which addresses call a filesystem."""
     return (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
@@ -221,7 +234,7 @@ def relative(address: str, root: str) -> str:
     """An address with the source folder cut off, for records that survive moving the folder."""
     fs, path = filesystem(root)
     home = str(fs.unstrip_protocol(path)).rstrip("/") + "/"
-    return PART.join(part.replace(home, "", 1) for part in parts_of(address))
+    return PART.join(as_url(part).replace(home, "", 1) for part in parts_of(address))
 
 
 def read_bytes(address: str) -> bytes:

@@ -34,7 +34,7 @@ from supremix_datasets.copies import find_copies, image_hash
 from supremix_datasets.decoding.reading import fault
 from supremix_datasets.errors import DatasetError
 from supremix_datasets.phantoms.folder import Mapper, Progress
-from supremix_datasets.sources.files import relative
+from supremix_datasets.sources.files import as_path, relative
 from supremix_datasets.stores.conform import Presented, present
 from supremix_datasets.stores.store import IMAGES, INDEX, MANIFEST, QUARANTINE, as_read
 
@@ -60,7 +60,7 @@ def decode_chunk(reader: Reader, card: Card, samples: Sequence[Sample]) -> list[
     found: list[WorkerResult] = []
     for sample in samples:
         try:
-            shown = present(card, reader.decode(sample.address), sample.covariates)
+            shown = present(card, reader.decode(as_path(sample.address)), sample.covariates)
             found.append(DecodedSample(shown, image_hash(shown.pixels)))
         except Exception as error:  # noqa: BLE001 any fault of one file excludes that file alone
             found.append(rejected_by(error, sample))

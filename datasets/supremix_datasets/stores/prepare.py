@@ -107,7 +107,7 @@ def prepare(
 
 
 def _plan(dataset: Dataset, card: Card, where: str) -> StorePlan:
-    scan = dataset.reader.scan(where)
+    scan = dataset.scan(where)
     if not scan.samples and not scan.rejected:
         raise SourceError(
             f"no image of {dataset.name!r} in {where!r}. Give the folder of the official layout."

@@ -27,6 +27,7 @@ from supremix.training.data.trial_data import to_input
 from supremix_datasets import Card, Decoded, Rejected, Sample
 from supremix_datasets.cards.dataset import Reader
 from supremix_datasets.readers.own_table.cohort import list_cohort
+from supremix_datasets.sources.files import as_path
 from supremix_datasets.stores.build import rejected_by
 from supremix_datasets.stores.clips import clip_extent, take_clip
 from supremix_datasets.stores.conform import Presented, present
@@ -181,7 +182,7 @@ def _explained(
     """The explanation of an image and its files; without them where it cannot be read."""
     if isinstance(item, Sample):
         try:
-            decoded = Decoded.of(reader.decode(item.address))
+            decoded = Decoded.of(reader.decode(as_path(item.address)))
             shown = present(trained.card, decoded, item.covariates)
         except Exception as error:  # noqa: BLE001 any fault of one file concerns that file alone
             item = rejected_by(error, item)

@@ -46,7 +46,7 @@ def read_run_data(run: Address, dataset: Dataset | None = None) -> RunData:
     if source == PHANTOM:
         known = supremix_datasets.get(spec.dataset)
         source = phantom_folder(known, cache_folder(spec.cache), spec.phantoms, 0, map, None)
-    scan = chosen.reader.scan(chosen.root or str(source))
+    scan = chosen.scan(str(source))
     return RunData(reader=chosen.reader, samples={one.id: one for one in scan.samples})
 
 

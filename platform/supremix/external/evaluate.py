@@ -139,7 +139,7 @@ def evaluate(
     asked.check(trained.calibration, labels=True)
     chosen = supremix_datasets.get(dataset).at(source)
     remarks = _check_match(trained.card, chosen.card)
-    scan = chosen.reader.scan(chosen.root or source)
+    scan = chosen.scan(source)
     matched = [_matched(sample, chosen.card, trained.card) for sample in scan.samples]
     predicted = predict_items(
         trained.predictor,

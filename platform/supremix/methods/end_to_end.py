@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,10 +122,14 @@ class EndToEnd:
     Args:
         name: Name of the method in tables.
         config: Class of its configuration, which makes loss and recipe.
+        searched: Of a method of the user's own: parameters of `supremix_spaces` by the name of its
+            own hyperparameters that are searched, next to those of the training that all methods
+            of one stage search. None: the search is given a space.
     """
 
     name: str
     config: type[EndToEndConfig]
+    searched: Mapping[str, Any] | None = None
 
     def stages(self, config: Any, *, epochs: int, card: Card) -> tuple[Stage, ...]:
         """The one stage.

@@ -16,6 +16,7 @@ from supremix.methods.density import DENSITIES
 from supremix.methods.mixup import MIXUPS
 from supremix.methods.regression import REGRESSION
 from supremix.methods.regularisers import TERMS
+from supremix_datasets.own_objects import import_object, is_import_path
 
 _METHODS: dict[str, Method] = {
     method.name: method
@@ -25,18 +26,27 @@ _METHODS: dict[str, Method] = {
 
 
 def get_method(method: str | Method) -> Method:
-    """A built-in method by its name; an object of the user's own is returned as it is."""
-    if not isinstance(method, str):
-        own: Any = method
-        if isinstance(own, Method) and is_dataclass(own.config):
-            return own
-        raise UnknownMethodError(
-            "a method object needs a name, a config dataclass and a function stages(config, *, "
-            f"epochs, card); found {type(method).__name__}"
-        )
-    if method in _METHODS:
-        return _METHODS[method]
-    raise UnknownMethodError(unknown_name("method", method, _METHODS))
+    """A built-in method by its name; one of the user's own by its import path, or as it is.
+
+    Raises:
+        UnknownMethodError: There is none of that name or at that path, or it is no method.
+    """
+    own: Any = method
+    if is_import_path(method):
+        try:
+            own = import_object(str(method))
+        except ImportError as error:
+            raise UnknownMethodError(f"no method {method!r}: {error}.") from error
+    elif isinstance(method, str):
+        if method in _METHODS:
+            return _METHODS[method]
+        raise UnknownMethodError(unknown_name("method", method, _METHODS))
+    if isinstance(own, Method) and is_dataclass(own.config):
+        return own
+    raise UnknownMethodError(
+        "a method object needs a name, a config dataclass and a function stages(config, *, "
+        f"epochs, card); found {type(own).__name__}"
+    )
 
 
 def method_names() -> tuple[str, ...]:

@@ -1,18 +1,21 @@
 """Two stages: contrastive pretraining, then a regression on its features.
 
 The contrastive methods share their training parameters and their stages. A method
-adds a configuration with the parameters of its loss; one of your own is two lines more::
+adds a configuration with the parameters of its loss; docs/own-parts.md has a whole one::
 
     class MineConfig(TwoStageConfig):  # a frozen dataclass
+        strength: float = 1.0
+
         def loss(self, card: Card) -> EmbeddingLoss: ...
 
-    Mine = TwoStage(name="mine", config=MineConfig)
+    MINE = TwoStage(name="mine", config=MineConfig, searched={"strength": Float(0.1, 10.0)})
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -114,10 +117,14 @@ class TwoStage:
     Args:
         name: Name of the method in tables.
         config: Class of its configuration, which makes the loss.
+        searched: Of a method of the user's own: parameters of `supremix_spaces` by the name of the
+            loss's hyperparameters that are searched, next to those of the training that all
+            two-stage methods search. None: the search is given a space.
     """
 
     name: str
     config: type[TwoStageConfig]
+    searched: Mapping[str, Any] | None = None
 
     def stages(self, config: TwoStageConfig, *, epochs: int, card: Card) -> tuple[Stage, ...]:
         """Pretrain and regress; both get at least one epoch.

@@ -20,6 +20,7 @@ from supremix._errors import ModelError, unknown_name
 from supremix.models.networks import FAMILY_WIDTH, NETWORKS, build_network
 from supremix.models.norms import replace_norms
 from supremix.models.own_encoder import import_path, imported
+from supremix_datasets.own_objects import takes
 
 EncoderBuilder = Callable[[int, int], nn.Module]
 """builder(spatial_dims, channels) -> a module that maps (B, C, *shape) to (B, F)."""
@@ -151,6 +152,11 @@ def build_encoder(spec: EncoderSpec, spatial_dims: int, channels: int) -> nn.Mod
         ModelError: the user's builder returned something that is no `nn.Module`.
     """
     if spec.builder is not None:
+        if not takes(spec.builder, spatial_dims, channels):
+            raise ModelError(
+                f"the encoder's builder {import_path(spec.builder)} has to take (spatial_dims, "
+                "channels), two numbers by position, and no other without a default"
+            )
         # What it is declared to return and what it returns may differ: it is the user's.
         module: Any = spec.builder(spatial_dims, channels)
         if not isinstance(module, nn.Module):
@@ -171,15 +177,27 @@ def build_encoder(spec: EncoderSpec, spatial_dims: int, channels: int) -> nn.Mod
 
 
 def feature_width(encoder: nn.Module, channels: int, shape: Sequence[int]) -> int:
-    """F, found by a dry run on one blank image of the given spatial shape."""
+    """F, found by a dry run on two blank images of the given spatial shape.
+
+    Raises:
+        ModelError: The encoder cannot take such images, or gives no features (B, F).
+    """
     was_training = encoder.training
     encoder.eval()
-    with torch.no_grad():
-        features: torch.Tensor = encoder(torch.zeros(1, channels, *shape))
-    encoder.train(was_training)
-    if features.ndim != 2:
+    images = torch.zeros(2, channels, *shape)
+    try:
+        with torch.no_grad():
+            features: Any = encoder(images)
+    except (RuntimeError, TypeError, ValueError) as error:  # of the user's own or of its layers
         raise ModelError(
-            f"an encoder must return features of shape (B, F), this one returned "
-            f"{tuple(features.shape)} for one image; flatten or pool its output"
+            f"the encoder cannot take images of shape {tuple(images.shape)} (B, C, *shape): {error}"
+        ) from error
+    encoder.train(was_training)
+    tensor = isinstance(features, torch.Tensor)
+    if not tensor or features.ndim != 2 or len(features) != 2 or not features.is_floating_point():
+        found = f"{features.dtype} {tuple(features.shape)}" if tensor else type(features).__name__
+        raise ModelError(
+            f"an encoder must return floating features of shape (B, F), this one returned {found} "
+            "for two images; flatten or pool its output"
         )
     return int(features.shape[1])

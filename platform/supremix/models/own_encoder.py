@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
-from functools import reduce
 from typing import Any
 
 from supremix._errors import ModelError
+from supremix_datasets.own_objects import import_object
 
 
 def import_path(value: Any) -> str:
@@ -22,20 +21,17 @@ def imported(path: str) -> Callable[[int, int], Any]:
     Raises:
         ModelError: It cannot be imported here.
     """
-    module, _, name = path.partition(":")
     try:
-        found = reduce(getattr, name.split("."), importlib.import_module(module))
-    except (ImportError, AttributeError, ValueError) as error:
+        found = import_object(path)
+    except ImportError as error:
         raise ModelError(
-            f"the encoder of this model is built by {path}, which cannot be imported here "
-            f"({error}). Install the package with the module {module!r}, or name the folder that "
-            "holds it (PYTHONPATH=FOLDER supremix ...); in Python the callable can be given "
-            "itself, as builder="
+            f"the encoder {error}; in Python the callable can be given itself, as builder= where a "
+            "model is loaded and as encoder= in a search"
         ) from error
     if not callable(found):
         raise ModelError(
-            f"the encoder of this model is built by {path}, expected a callable (spatial_dims, "
-            f"channels) -> nn.Module there, found {type(found).__name__}"
+            f"the encoder {path} has to be a callable (spatial_dims, channels) -> nn.Module, found "
+            f"{type(found).__name__}"
         )
     return found
 

@@ -12,6 +12,7 @@ from upath import UPath
 import supremix_datasets
 from supremix.errors import SpecError, UnknownNameError
 from supremix.models import EncoderSpec
+from supremix.models.own_encoder import imported
 from supremix.progress.webhook import check_url
 from supremix.search.request.declaration import MACHINE, Request
 from supremix.search.request.effort import EFFORTS, Effort
@@ -19,7 +20,7 @@ from supremix.search.request.option import declared
 from supremix.search.request.serialization import plain, restored
 from supremix.search.request.values import to_option
 from supremix.storage.paths import absolute
-from supremix.training import Method, get_method
+from supremix.training import EndToEnd, Method, TwoStage, get_method
 from supremix.training.steps.gradient_cache import check_encoder
 from supremix.tuning.pruners.pruner import Pruner
 from supremix.tuning.pruners.registry import make_pruner
@@ -27,6 +28,7 @@ from supremix.tuning.study.budget import Budget
 from supremix.tuning.study.config import StudyConfig
 from supremix_datasets import Dataset, Fold
 from supremix_datasets.cache import cache_folder
+from supremix_datasets.own_objects import is_import_path
 from supremix_spaces import (
     TRANSFER,
     Fixed,
@@ -34,6 +36,7 @@ from supremix_spaces import (
     Space,
     SpaceError,
     load_parameters,
+    own_space,
     parse_overrides,
     space_for,
 )
@@ -98,6 +101,8 @@ class SearchSpec(Request):
             if one.address and isinstance(value, str) and value != PHANTOM:
                 value = absolute(value)
             values[one.name] = value
+        if is_import_path(values["encoder"]):
+            values["encoder"] = imported(values["encoder"])
         if self.stores is None and self.cache is None:  # else each node has a cache of its own
             values["cache"] = str(cache_folder())
         for name, value in (values | {"warm_start": bool(self.warm_start)}).items():
@@ -124,8 +129,8 @@ class SearchSpec(Request):
         space: Any = self.space
         if not (isinstance(encoder, str | EncoderSpec) or callable(encoder)):
             raise SpecError(
-                "encoder has to be a name, an EncoderSpec or a callable (spatial_dims, channels) "
-                f"-> nn.Module; got {encoder!r}."
+                "encoder has to be a name, an import path (MODULE:NAME), an EncoderSpec or a "
+                f"callable (spatial_dims, channels) -> nn.Module; got {encoder!r}."
             )
         if not isinstance(space, str | Space | None):
             raise SpecError(f"space has to be a file or a Space; got {space!r}.")
@@ -392,6 +397,9 @@ def _preset(method: Method, sizes: Mapping[str, Any], **more: Any) -> Space:
     own = getattr(method, "space", None)
     if own is not None:
         return own(**sizes)
+    if isinstance(method, TwoStage | EndToEnd) and method.searched is not None:
+        stages = "two-stage" if isinstance(method, TwoStage) else "end-to-end"
+        return own_space(method.searched, training=stages, **sizes, **more)
     return space_for(method.name, **sizes, **more)
 
 

@@ -12,12 +12,13 @@ from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPriva
 
 from supremix._errors import BatchTooLargeError, ConfigError
 from supremix.methods.base import Stage
-from supremix.methods.registry import get_method, make_config
-from supremix.models import EncoderSpec, build_encoder
+from supremix.methods.registry import get_method, make_config, method_names
+from supremix.models import EncoderSpec, build_encoder, feature_width
 from supremix.models.stages import encoder_stages
 from supremix.training.artifacts.pretrained import Initial
 from supremix.training.data.trial_data import TrialData
 from supremix.training.length import steps_of
+from supremix.training.own_parts import check_losses
 from supremix.training.steps.compiling import check_compile
 from supremix.training.steps.gradient_cache import check_chunk
 from supremix.training.steps.regression_step import check_recipes
@@ -38,11 +39,16 @@ def preflight(task: Task, config: Mapping[str, Any], *, workers: int = 1) -> int
 
     Raises:
         TrainingError: It cannot be trained; the message says what to change.
+        ModelError: An encoder of the user's own gives no features (B, F).
     """
     data = TrialData(task, torch.device("cpu"))
     method = get_method(task.method)
     stages = method.stages(make_config(method, config), epochs=task.epochs, card=data.card)
     check_batches(stages, data, task.encoder, workers)
+    if task.encoder.builder is not None:
+        feature_width(_built(task.encoder, data.card), data.card.channels, data.card.shape)
+    if method.name not in method_names():
+        check_losses(stages, data.labels[torch.from_numpy(data.fit)], workers)
     check_recipes(stages, data)
     check_chunk(task, stages)
     if task.compile:

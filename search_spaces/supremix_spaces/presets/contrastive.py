@@ -78,7 +78,7 @@ _OWN: dict[str, Parameters] = {
     **LOSSES,
     "rnc": {**LOSSES["rnc"], "projection": Fixed(None)},
 }
-_TRAINING: Parameters = {
+TRAINING: Parameters = {
     "projection_dim": Fixed(128),
     "batch_size": lambda facts: batch_size(facts.train_size, default=32, steps=8),
     "lr": learning_rate(1e-3, 1e-2, 3e-3),
@@ -97,7 +97,7 @@ def _long(head: str) -> Parameters:
     choice = {"head": Choice(("probe", "finetune"), default=head)}
     return {
         **choice,  # Before the parameters that depend on it.
-        **_TRAINING,
+        **TRAINING,
         **choice,
         "batch_size": lambda facts: large_batch(facts.train_size),
         "pretrain_share": Float(0.5, 0.9, default=0.8, when=_FINETUNED),
@@ -105,7 +105,7 @@ def _long(head: str) -> Parameters:
     }
 
 
-CONTRASTIVE: dict[str, Preset] = {name: preset(own, _TRAINING) for name, own in _OWN.items()}
+CONTRASTIVE: dict[str, Preset] = {name: preset(own, TRAINING) for name, own in _OWN.items()}
 PUBLISHED: dict[str, Preset] = {
     "supremix-published": preset(_OWN["supremix"], _long("probe")),
     "rnc-published": preset(_OWN["rnc"], _long("finetune")),

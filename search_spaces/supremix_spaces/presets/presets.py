@@ -6,12 +6,15 @@ dataset's own label bins, so that they mean the same for years, millimetres and 
 
 from __future__ import annotations
 
+from typing import Any
+
 from supremix_spaces.errors import SpaceError, UnknownSpaceError, hint
+from supremix_spaces.presets import contrastive, end_to_end
 from supremix_spaces.presets.contrast_terms import CONTRAST_TERMS
-from supremix_spaces.presets.contrastive import CONTRASTIVE, PUBLISHED
-from supremix_spaces.presets.dataset_facts import DatasetFacts, Preset
-from supremix_spaces.presets.end_to_end import END_TO_END
+from supremix_spaces.presets.dataset_facts import DatasetFacts, Parameters, Preset, preset
 from supremix_spaces.space import Space
+
+_TRAININGS = {"two-stage": contrastive.TRAINING, "end-to-end": end_to_end.TRAINING}
 
 
 def space_for(
@@ -47,8 +50,40 @@ def space_for(
     if method not in _PRESETS:
         raise UnknownSpaceError(
             f"There is no preset space for method {method!r}.{hint(method, _PRESETS)} Known: "
-            f"{', '.join(_PRESETS)}. For a method of your own pass a space of your own."
+            f"{', '.join(_PRESETS)}. For a method of your own pass a space of your own, or name "
+            "its hyperparameters as `searched` where it is made."
         )
+    return _PRESETS[method](
+        _facts(window, label_bin, train_size, label_scale, volumes=volumes, pretrained=pretrained)
+    )
+
+
+def own_space(own: Parameters, *, training: str, **facts: Any) -> Space:
+    """Return the space of a method of the user's own for one dataset.
+
+    Args:
+        own: Its own parameters by name; a function (`DatasetFacts`) -> parameter where one follows
+            from the dataset.
+        training: "two-stage" or "end-to-end": whose parameters of the training are added. Those
+            in `own` win.
+        facts: As for `space_for`.
+
+    Raises:
+        SpaceError: As for `space_for`, or `own` holds something that is no parameter.
+    """
+    added = {name: one for name, one in _TRAININGS[training].items() if name not in own}
+    return preset(own, added)(_facts(**facts))
+
+
+def _facts(
+    window: float,
+    label_bin: float,
+    train_size: int,
+    label_scale: float | None = None,
+    *,
+    volumes: bool = False,
+    pretrained: bool = False,
+) -> DatasetFacts:
     if not window > 0 or label_bin < 0:
         raise SpaceError(
             "A preset needs window > 0 and label_bin >= 0, in the task's unit; "
@@ -61,7 +96,7 @@ def space_for(
             f"A preset needs at least 2 training samples; got {train_size}. Add samples, or give "
             "the training split a larger share."
         )
-    facts = DatasetFacts(
+    return DatasetFacts(
         window=window,
         label_bin=label_bin,
         label_scale=label_scale or label_bin or window / 5,
@@ -69,7 +104,6 @@ def space_for(
         volumes=volumes,
         pretrained=pretrained,
     )
-    return _PRESETS[method](facts)
 
 
 def space_names() -> tuple[str, ...]:
@@ -77,4 +111,9 @@ def space_names() -> tuple[str, ...]:
     return tuple(_PRESETS)
 
 
-_PRESETS: dict[str, Preset] = {**CONTRASTIVE, **PUBLISHED, **END_TO_END, **CONTRAST_TERMS}
+_PRESETS: dict[str, Preset] = {
+    **contrastive.CONTRASTIVE,
+    **contrastive.PUBLISHED,
+    **end_to_end.END_TO_END,
+    **CONTRAST_TERMS,
+}

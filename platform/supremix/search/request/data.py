@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from supremix_datasets import Dataset
 
 _data = partial(option, group=DATA, commands=TRAININGS)
+_ONE = (
+    "Name of the dataset, see `supremix datasets`, or the import path MODULE:NAME of one of your "
+    "own."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +38,9 @@ class DataOptions:
 
     dataset: str | Dataset = _data(
         REQUIRED,
-        help="Name of the dataset; see `supremix datasets`. Several names, separated by commas, "
-        "are searched at once by the same worker groups.",
+        help="Name of the dataset, see `supremix datasets`, or the import path MODULE:NAME of one "
+        "of your own. Several, separated by commas, are searched at once by the same worker "
+        "groups.",
         commands=COMMANDS,
         metavar="NAME,…",
         changes={
@@ -51,8 +56,8 @@ class DataOptions:
                 "help": "Names of the datasets, separated by commas; see `supremix datasets`.",
                 "metavar": "NAME,NAME,…",
             },
-            PREPARE: {"help": "Name of the dataset; see `supremix datasets`.", "metavar": "NAME"},
-            CHECK: {"help": "Name of the dataset; see `supremix datasets`.", "flag": "dataset"},
+            PREPARE: {"help": _ONE, "metavar": "NAME"},
+            CHECK: {"help": _ONE, "flag": "dataset"},
         },
     )
     source: str | None = _data(

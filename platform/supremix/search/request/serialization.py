@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
-from functools import reduce
 from typing import Any
 
 from supremix.errors import ModelError, SpecError
 from supremix.models import EncoderSpec
 from supremix.models.own_encoder import import_path
+from supremix_datasets.own_objects import import_object
 from supremix_spaces import Space
 
 
@@ -54,10 +53,9 @@ def restored(name: str, value: Any) -> Any:
 
 
 def _imported(name: str, path: str) -> Any:
-    module, _, attribute = path.partition(":")
     try:
-        return reduce(getattr, attribute.split("."), importlib.import_module(module))
-    except (ImportError, AttributeError, ValueError) as error:
+        return import_object(path)
+    except ImportError as error:
         raise _not_imported(name, path) from error
 
 

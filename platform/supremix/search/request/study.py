@@ -96,8 +96,9 @@ class StudyOptions:
     method: str | Method = _search(
         "supremix",
         help="How a trial trains: 'supremix' (contrastive pretraining, then regression), 'l1' "
-        "(end to end), or another name of docs/methods.md. Several names, separated by commas, "
-        "are compared on the same images, split, seed and budget.",
+        "(end to end), another name of docs/methods.md, or one of your own by its import path "
+        "MODULE:NAME. Several names, separated by commas, are compared on the same images, split, "
+        "seed and budget.",
         commands=TRAININGS,
         metavar="NAME,…",
         changes={

@@ -24,8 +24,8 @@ class TrainingOptions:
     encoder: str | EncoderSpec | Callable[..., Any] = _model(
         "resnet",
         help="Encoder, a network of MONAI: a family, small by default, or a network by its usual "
-        "name; in Python also an `EncoderSpec` or a callable (spatial_dims, channels) -> "
-        "nn.Module.",
+        "name; or one of your own, a callable (spatial_dims, channels) -> nn.Module, by its import "
+        "path MODULE:NAME; in Python also itself, or an `EncoderSpec`.",
         choices=ENCODERS,
     )
     width: int | None = _model(

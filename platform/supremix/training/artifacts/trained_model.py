@@ -39,6 +39,7 @@ from supremix.training.artifacts.pretrained import model_folder, read_descriptio
 from supremix_datasets.cards.card import Card
 from supremix_datasets.cards.dataset import Dataset, Reader
 from supremix_datasets.errors import CovariateError
+from supremix_datasets.own_objects import is_import_path
 from supremix_datasets.readers.own_table.cohort import list_cohort
 from supremix_datasets.registry import get, names
 from supremix_datasets.sources.files import PART
@@ -118,7 +119,6 @@ class TrainedModel(Displayed):
         if missing or unexpected:
             names = ", ".join([*missing, *unexpected][:5])
             raise ModelError(_unusable(folder, f"weights do not match the encoder: {names}"))
-        reader = dataset.reader if dataset is not None else _reader(description)
         reference = {
             name.removeprefix(REFERENCE): tensor
             for name, tensor in tensors.items()
@@ -128,7 +128,7 @@ class TrainedModel(Displayed):
             description,
             network,
             reference=reference,
-            reader=reader,
+            reader=None if dataset is None else dataset.reader,
             calibration=_calibration(folder),
             device=device,
         )
@@ -301,13 +301,19 @@ class TrainedModel(Displayed):
         """The reader that decodes files.
 
         Raises:
-            ModelInputError: The dataset is not a built-in one, and was not given to `load`.
+            ModelInputError: The dataset is neither built in nor known by an import path, and was
+                not given to `load`.
+            UnknownDatasetError: Its import path leads to no dataset here.
         """
         if self._reader is None:
-            raise ModelInputError(
-                f"the dataset {self.card.name!r} is not a built-in one, so its files cannot be "
-                "read: load the model with dataset=, or pass an array"
-            )
+            known_as = self.description.get("dataset", self.card.name)
+            if known_as not in names() and not is_import_path(known_as):
+                raise ModelInputError(
+                    f"the dataset {self.card.name!r} is not a built-in one, so its files cannot be "
+                    "read: search with its import path (MODULE:NAME) as the dataset, load the "
+                    "model with dataset=, or pass an array"
+                )
+            self._reader = get(known_as).reading(self.card)
         return self._reader
 
     def _per_image(self, covariates: dict[str, Any], count: int) -> list[dict[str, float | str]]:
@@ -344,13 +350,6 @@ def _network(description: dict[str, Any], builder: EncoderBuilder | None) -> Net
             fusion=description["fusion"],
             bins=description["bins"],
         )
-
-
-def _reader(description: dict[str, Any]) -> Reader | None:
-    """The reader of the dataset the model was trained on, where that is known by name."""
-    card = Card.from_dict(description["card"])
-    name = description.get("dataset", card.name)
-    return get(name).reading(card) if name in names() else None
 
 
 def _calibration(folder: UPath) -> Calibration | None:
