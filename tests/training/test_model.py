@@ -148,9 +148,7 @@ def test_an_encoder_that_cannot_be_imported_has_to_be_handed_in(task: Task, tmp_
 
     own = dataclasses.replace(task, encoder=EncoderSpec(builder=inside))
     TrialRun(own, {}).export(tmp_path)
-    with pytest.raises(
-        ModelError, match=r"which cannot be imported here.*given itself, as builder="
-    ):
+    with pytest.raises(ModelError, match=r"cannot be imported here.*given itself, as builder="):
         TrainedModel.load(tmp_path)
     image = np.random.default_rng(0).uniform(0, 255, (24, 32))
     model = TrainedModel.load(tmp_path, builder=inside)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -99,6 +100,18 @@ def test_ids_are_there_once_and_every_reference_has_its_target() -> None:
     assert len(ids) == len(set(ids))
     assert targets
     assert set(targets) <= set(ids)
+
+
+def test_landmarks_have_names_of_their_own_where_headings_occur_again() -> None:
+    inner = [Section(key=key, title="The model", parts=(table(),)) for key in ("a", "b")]
+    outer = [
+        Section(key=f"outer-{part.key}", title=part.key, sections=(replace(part, folded=folded),))
+        for part, folded in zip(inner, (True, False), strict=True)
+    ]
+    page = Outline(render_html(replace(report(), sections=tuple(outer))))
+    named = [section.get("aria-labelledby") for section in page.named("section")]
+
+    assert named == ["head-outer-a", None, "head-outer-b", None]
 
 
 def test_the_page_asks_for_nothing_outside_itself() -> None:
