@@ -11,9 +11,10 @@ from own_table import without_cluster, write_twice
 import supremix
 from supremix.errors import SpecError, UnknownNameError
 from supremix.runs.folder import RunFolder
+from supremix.search.checks import parse_point
 from supremix.search.prepare import find_resources, prepare_search
 from supremix.search.session import SearchSession
-from supremix.search.spec import SearchSpec, parse_point
+from supremix.search.spec import SearchSpec
 from supremix.tuning.ledger.ledger import Ledger
 from supremix.tuning.study.config import Proposal
 from supremix.tuning.study.study import Study

@@ -12,8 +12,9 @@ from upath import UPath
 from supremix.errors import RunFolderError, SpecError, UnknownNameError
 from supremix.runs.folder import RunFolder, read_json
 from supremix.runs.grids import GridKind
+from supremix.search.checks import parse_point
 from supremix.search.request.python import check_several
-from supremix.search.spec import SearchSpec, parameter_names, parse_point
+from supremix.search.spec import SearchSpec, parameter_names
 from supremix.storage.retry import storage_errors
 from supremix.training import Method
 from supremix_datasets import Dataset

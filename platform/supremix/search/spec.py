@@ -10,10 +10,17 @@ from typing import Any, TypeVar
 from upath import UPath
 
 import supremix_datasets
-from supremix.errors import SpecError, UnknownNameError
+from supremix.errors import SpecError
 from supremix.models import EncoderSpec
 from supremix.models.own_encoder import imported
 from supremix.progress.webhook import check_url
+from supremix.search.checks import (
+    check_batch,
+    check_points,
+    check_resumed_with,
+    check_values,
+    parse_point,
+)
 from supremix.search.request.declaration import MACHINE, Request
 from supremix.search.request.effort import EFFORTS, Effort
 from supremix.search.request.option import declared
@@ -31,8 +38,6 @@ from supremix_datasets.cache import cache_folder
 from supremix_datasets.own_objects import is_import_path
 from supremix_spaces import (
     TRANSFER,
-    Fixed,
-    Parameter,
     Space,
     SpaceError,
     load_parameters,
@@ -47,9 +52,6 @@ PHANTOM = "phantom"
 """The source that stands for generated data, written in the dataset's official layout."""
 
 _CONFIRMED_BY_EFFORT = ("confirm_seeds", "test_seeds")
-
-OBJECTS = ("dataset", "method", "space", "encoder")
-"""Options whose value may be an object of the user's own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,9 +76,7 @@ class SearchSpec(Request):
 
     def __post_init__(self) -> None:
         self._normalise()
-        self._check_objects()
-        self._check_legal()
-        self._check_folds()
+        check_values(self)
         self._follow_effort()
         self.budget()
         self.stopping_rule()
@@ -84,7 +84,7 @@ class SearchSpec(Request):
             check_url(self.webhook)
         supremix_datasets.get(self.dataset)
         self.resolve_method()
-        self._check_points()
+        check_points(self)
         check_encoder(self.chunk, self.encoder_spec())
 
     def _normalise(self) -> None:
@@ -123,52 +123,6 @@ class SearchSpec(Request):
             values[name] = getattr(effort, name) if given is None else given
         for name, value in values.items():
             object.__setattr__(self, name, value)
-
-    def _check_objects(self) -> None:
-        encoder: Any = self.encoder
-        space: Any = self.space
-        if not (isinstance(encoder, str | EncoderSpec) or callable(encoder)):
-            raise SpecError(
-                "encoder has to be a name, an import path (MODULE:NAME), an EncoderSpec or a "
-                f"callable (spatial_dims, channels) -> nn.Module; got {encoder!r}."
-            )
-        if not isinstance(space, str | Space | None):
-            raise SpecError(f"space has to be a file or a Space; got {space!r}.")
-
-    def _check_legal(self) -> None:
-        for one in declared(type(self)):
-            value = getattr(self, one.name)
-            if one.allows(value):
-                continue
-            if one.choices:
-                raise UnknownNameError(one.name, value, one.choices)
-            meaning = one.help.partition(". ")[0].rstrip(".")
-            raise SpecError(f"{one.name} has to be {one.legal}; got {value!r}. It is: {meaning}.")
-
-    def _check_folds(self) -> None:
-        refused: dict[str, object] = {
-            "repeats": self.repeats > 1,
-            "stratify_by_site": self.stratify_by_site,
-            "search_once": self.search_once,
-        }
-        reason = "is for the folds of a cross-validation: give folds (--folds 5), or leave it out."
-        if self.folds is not None:
-            refused = {"test=False": not self.test, "warm_start": self.warm_start}
-            reason = (
-                "goes against folds: each is tested once, by a search that knows nothing of its "
-                "patients. Leave one of the two out."
-            )
-        for name in (name for name, so in refused.items() if so):
-            raise SpecError(f"{name} {reason}")
-
-    def _check_points(self) -> None:
-        for text in self.points:
-            parse_point(text)
-        if self.trials is not None and self.points and len(self.points) >= self.trials:
-            raise SpecError(
-                f"the defaults and {len(self.points)} points are {len(self.points) + 1} trials, "
-                f"but the budget has {self.trials}. Give more trials, or fewer points."
-            )
 
     def facts(self) -> dict[str, str]:
         """Dataset, method and every other option that is not at its default, as text."""
@@ -300,7 +254,7 @@ class SearchSpec(Request):
             )
         space = space.merged(overrides)
         space.check_names(known, owner=f"method {method.name}")
-        _check_batch(space, train_size)
+        check_batch(space, train_size)
         return space
 
     def starting_points(self, space: Space) -> tuple[dict[str, Any], ...]:
@@ -340,7 +294,7 @@ class SearchSpec(Request):
             SpecError: An object of the user's own cannot be imported and was not given, one of
                 `objects` would make it another search, or `data` has an option that there is not.
         """
-        _check_given(objects)
+        check_resumed_with(objects)
         known = {one.name for one in fields(cls)}
         if unknown := data.keys() - known:
             raise SpecError(
@@ -350,25 +304,6 @@ class SearchSpec(Request):
         stored = {name: value for name, value in data.items() if name not in objects}
         values = {name: restored(name, value) for name, value in stored.items()}
         return cls(**values, **objects)
-
-
-def parse_point(text: str) -> dict[str, Any]:
-    """Read a point of a space.
-
-    Args:
-        text: Values of hyperparameters, such as ``lr=0.1,head=probe``.
-
-    Raises:
-        SpecError: It is not written like that.
-    """
-    try:
-        parsed = parse_overrides(text.split(","))
-    except SpaceError as error:
-        raise SpecError(f"cannot read the point {text!r}: {error}") from error
-    found = {name: one.value for name, one in parsed.items() if isinstance(one, Fixed)}
-    if len(found) < len(parsed):
-        raise SpecError(f"the point {text!r} has a range; give one value of each: NAME=0.1.")
-    return found
 
 
 def _shown(value: Any) -> str:
@@ -383,16 +318,6 @@ def parameter_names(method: Method) -> tuple[str, ...]:
     return tuple(parameter.name for parameter in fields(method.config))
 
 
-def _check_given(objects: Collection[str]) -> None:
-    for name in objects:
-        if name not in (*OBJECTS, *MACHINE):
-            raise SpecError(
-                f"a resumed search keeps to its specification, so it takes no {name}: only where "
-                f"to run ({', '.join(MACHINE)}), and objects of your own that it was started with "
-                f"({', '.join(OBJECTS)}). Leave {name} out."
-            )
-
-
 def _preset(method: Method, sizes: Mapping[str, Any], **more: Any) -> Space:
     own = getattr(method, "space", None)
     if own is not None:
@@ -401,22 +326,3 @@ def _preset(method: Method, sizes: Mapping[str, Any], **more: Any) -> Space:
         stages = "two-stage" if isinstance(method, TwoStage) else "end-to-end"
         return own_space(method.searched, training=stages, **sizes, **more)
     return space_for(method.name, **sizes, **more)
-
-
-def _check_batch(space: Space, train_size: int) -> None:
-    parameter: Parameter | None = space.parameters.get("batch_size")
-    largest = max(numbers_of(parameter), default=0)
-    if largest > train_size:
-        raise SpecError(
-            f"batch_size goes up to {largest:g}, but the training split has {train_size} images. "
-            f"Search no batch above {train_size}, e.g. --set batch_size={train_size}."
-        )
-
-
-def numbers_of(parameter: Parameter | None) -> list[float]:
-    """The least and the largest number of a parameter, or all its choices; none for None."""
-    if parameter is None:
-        return []
-    values = [getattr(parameter, name, None) for name in ("low", "high", "value")]
-    values += list(getattr(parameter, "options", ()))
-    return [value for value in values if isinstance(value, int | float)]
