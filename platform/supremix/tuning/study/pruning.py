@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from supremix.tuning.ledger.records import TrialRecord
 from supremix.tuning.pruners.pruner import Pruner, Rungs
 from supremix.tuning.study.rung import Rung
+
+T = TypeVar("T")
 
 
 class PruneDecision(NamedTuple):
@@ -138,12 +140,21 @@ def recent_error(errors: Sequence[float]) -> float:
     On recorded trainings it ranks trials at a half and two thirds of their epochs more like their
     errors at the end than the last error does, or the least of all: see docs/simulation.md.
     """
-    recent = errors[-max(1, len(errors) // 4) :]
-    return min((error for error in recent if not math.isnan(error)), default=math.nan)
+    return _least(_recent(errors))
+
+
+def _recent(values: Sequence[T]) -> Sequence[T]:
+    """Of one value for each epoch those of the last quarter, at least one."""
+    return values[-max(1, len(values) // 4) :]
+
+
+def _least(errors: Sequence[float]) -> float:
+    return min((error for error in errors if not math.isnan(error)), default=math.nan)
 
 
 def scored(record: TrialRecord, row: Mapping[str, Any]) -> dict[str, Any]:
     """The row with the trial's score, which rungs compare: see `recent_error`."""
     if "score" in row:
         return dict(row)
-    return {**row, "score": recent_error([one["error"] for one in (*record.rows, row)])}
+    recent = _recent((*record.rows, row))
+    return {**row, "score": _least([one["error"] for one in recent])}
