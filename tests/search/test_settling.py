@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +14,7 @@ from supremix.runs.folder import RunFolder
 from supremix.search import settling
 from supremix.search.length import TrainedImages, epochs_of, kept_length
 from supremix.search.prepare import PreparedSearch
+from supremix.search.prolonging import keep_length
 from supremix.search.request.effort import EFFORTS
 from supremix.search.settling import (
     WHOLE_TRIALS,
@@ -192,3 +193,22 @@ def test_what_was_settled_stays_and_holds_for_a_method_that_is_added(
     assert again.final_task(seed=3).epochs == 400
     assert 0 <= added.trained_images.length(added.final_epochs).images_seen - ALL < 2 * IMAGES
     assert 0 <= added.length.images_seen - ALL // 2 < 2 * IMAGES
+
+
+def test_the_length_of_prolonged_trials_is_kept_with_the_planned_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settling, "run_once", lambda *_: {"pretrain": 2.0, "regress": 1.0})
+    l1 = prepared(tmp_path, "l1")
+    [[planned]] = settle_lengths([[l1]])
+    before, longer = kept_length(l1.run), planned.with_epochs(500)
+    keep_length(planned)
+    assert kept_length(l1.run) == before
+    keep_length(longer)
+    more = {"planned_epochs": 200, "final_epochs": 500}
+    assert kept_length(l1.run) == before | asdict(longer.length) | more
+    keep_length(planned.with_epochs(600))
+    assert kept_length(l1.run)["planned_epochs"] == 200
+    assert kept_length(l1.run)["images_seen"] == planned.with_epochs(600).length.images_seen
+    [[again]] = settle_lengths([[l1]])
+    assert again.task.epochs == 200  # rungs and warm starts are those of the plan

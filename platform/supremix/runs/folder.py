@@ -4,7 +4,7 @@
 
     spec.json            what was asked for
     space.json           what is searched
-    length.json          epochs, steps and images seen of a trial
+    length.json          epochs, steps and images seen of a trial, as prolonged
     environment.json     versions, hardware, seed, the command
     ledger.jsonl         what happened, event by event: the truth of the run; in a bucket a
                          folder "ledger" instead

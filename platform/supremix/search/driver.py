@@ -20,7 +20,7 @@ from supremix.search.prepare import (
     kept_identity,
     prepare_search,
 )
-from supremix.search.prolonging import as_prolonged, prolong
+from supremix.search.prolonging import as_prolonged, keep_length, prolong
 from supremix.search.session import SearchSession
 from supremix.search.settling import settle_lengths
 from supremix.search.shared_session import shared_session
@@ -56,6 +56,7 @@ def run_search(
         if prolonged_to is not None:
             prolong(ledger, as_prolonged(settled[0], ledger.events), prolonged_to)
         searching = SearchSession(run, ledger, settled)
+        keep_length(searching.first)
         with started_executor(prepared.plan, tell) as executor:
             failures = search_all([searching], executor)
         if failures:

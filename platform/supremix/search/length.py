@@ -77,7 +77,8 @@ def kept_length(run: RunFolder) -> dict[str, int | None]:
     """The content of a run's `length.json`: epochs, steps, images seen; empty before it has begun.
 
     Under ``fitted`` and ``final_fitted`` stand the images that a trial and the final training were
-    to see, where a budget made trials shorter, under ``final_epochs`` the epochs of the latter.
+    to see, where a budget made trials shorter, under ``final_epochs`` the epochs of the latter, and
+    under ``planned_epochs`` those of a trial before it was prolonged.
     """
     with storage_errors(str(run.length)):
         begun = run.length.is_file()
@@ -85,5 +86,6 @@ def kept_length(run: RunFolder) -> dict[str, int | None]:
 
 
 def kept_epochs(run: RunFolder) -> int | None:
-    """The epochs of a trial in a run that has begun; None before."""
-    return kept_length(run).get("epochs")
+    """The epochs of a trial as planned, not as prolonged; None before the run has begun."""
+    kept = kept_length(run)
+    return kept.get("planned_epochs", kept.get("epochs"))

@@ -17,8 +17,9 @@ from supremix.models.own_encoder import cannot_be_imported
 from supremix.progress.progress import Listener, Progress, Steps
 from supremix.runs.folder import RunFolder, describe_environment, read_json, write_json_once
 from supremix.runs.initial_weights import check_unchanged, keep_initial
+from supremix.search.checks import numbers_of
 from supremix.search.length import TrainedImages, choose_epochs, kept_epochs
-from supremix.search.spec import SearchSpec, numbers_of
+from supremix.search.spec import SearchSpec
 from supremix.storage.retry import storage_errors
 from supremix.training import Initial, Task, fitted, preflight
 from supremix.training.artifacts.foreign_weights import keys_in_words
@@ -106,6 +107,11 @@ class PreparedSearch:
         """The same with trials of so many epochs."""
         return dataclasses.replace(self, task=dataclasses.replace(self.task, epochs=epochs))
 
+    @property
+    def final_training_epochs(self) -> int:
+        """Epochs of the final training, never fewer than those of a trial."""
+        return max(self.task.epochs, self.final_epochs)
+
     def final_task(self, seed: int) -> Task:
         """The task of the final training, on training and validation data."""
         # Validation has done its work; its images are too many to leave out of the final model.
@@ -114,7 +120,7 @@ class PreparedSearch:
             train_splits=("train", "val"),
             eval_split=None,
             seed=seed,
-            epochs=max(self.task.epochs, self.final_epochs),
+            epochs=self.final_training_epochs,
         )
 
     @property

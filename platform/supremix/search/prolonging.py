@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 
 from supremix.errors import SpecError
+from supremix.progress.progress import Progress
+from supremix.runs.folder import write_json
+from supremix.search.length import kept_length
 from supremix.search.prepare import PreparedSearch
 from supremix.training import branch_epoch, get_method, make_config
 from supremix.tuning.ledger.ledger import PROLONGED, Event, Ledger, conclusion
@@ -21,6 +25,22 @@ def as_prolonged(prepared: PreparedSearch, events: Iterable[Event]) -> PreparedS
     """A prepared search whose trainings are as long as its trials by now."""
     longer = [event["epochs"] for event in events if event["event"] == PROLONGED]
     return prepared.with_epochs(longer[-1]) if longer else prepared
+
+
+def keep_length(prepared: PreparedSearch) -> None:
+    """Write the length of prolonged trials into `length.json`, if it is not there, and say it.
+
+    Args:
+        prepared: The search, its trials as long as they are by now.
+    """
+    kept, now = kept_length(prepared.run), dataclasses.asdict(prepared.length)
+    if now["epochs"] == kept["epochs"]:
+        return
+    planned = {"planned_epochs": kept.get("planned_epochs", kept["epochs"])}
+    final = {"final_epochs": prepared.final_training_epochs}
+    write_json(prepared.run.length, kept | now | planned | final)
+    words = f"the best trials are prolonged to {prepared.length}"
+    prepared.listen(Progress(message=words, warning=True))
 
 
 def branch_of(prepared: PreparedSearch, record: TrialRecord) -> int:

@@ -135,7 +135,7 @@ def calibrate(
 
 def _final_length(prepared: PreparedSearch) -> str:
     """The length of the final training, where it is longer than a trial."""
-    final = prepared.final_task(prepared.spec.seed).epochs
+    final = prepared.final_training_epochs
     if not prepared.spec.test or final == prepared.task.epochs:
         return ""
     return str(prepared.trained_images.length(final))

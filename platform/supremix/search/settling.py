@@ -20,6 +20,7 @@ from supremix.search.length import (
     TrainedImages,
     choose_epochs,
     epochs_of,
+    kept_epochs,
     kept_length,
     length_of,
 )
@@ -221,7 +222,7 @@ def _datasets(study: Study) -> tuple[str, ...]:
 
 def _settled(study: Study, fit: Fit) -> list[PreparedSearch]:
     parts, kept = [one.trained_images for one in study], kept_length(study[0].run)
-    epochs = kept.get("epochs") or fit.epochs(parts)
+    epochs = kept_epochs(study[0].run) or fit.epochs(parts)
     final = kept.get("final_epochs") or fit.final_epochs(parts, epochs)
     found = [dataclasses.replace(one.with_epochs(epochs), final_epochs=final) for one in study]
     for one in found:
