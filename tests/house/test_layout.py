@@ -85,10 +85,11 @@ def test_every_public_thing_says_what_it_is(room: str) -> None:
     assert mute == []
 
 
-# `import supremix.losses` must stay cheap: it is used in other people's training loops.
-@pytest.mark.parametrize("room", [*PACKAGES, "supremix.losses"])
+# `import supremix.losses` must stay cheap: it is used in other people's training loops. And each
+# process of a cluster that has to do with trials imports `supremix.training`.
+@pytest.mark.parametrize("room", [*PACKAGES, "supremix.losses", "supremix.training"])
 def test_nothing_slow_is_imported_by(room: str) -> None:
-    slow = {"ray", "matplotlib", "sklearn", "optuna", "duckdb"}
+    slow = {"ray", "matplotlib", "sklearn", "optuna", "duckdb", "scipy.special", "nibabel"}
     program = f"import sys, {room}; print(*({slow} & sys.modules.keys()))"
 
     done = subprocess.run(

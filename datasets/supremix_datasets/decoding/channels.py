@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from supremix_datasets.cards.dataset import Array, Decoded
 from supremix_datasets.decoding.images import decode_file
@@ -81,6 +80,8 @@ def _on_grid_of(first: Decoded, image: Decoded) -> Array:
             f"by the headers only {covered:.0%} of the one's grid lies inside of the other. "
             "Register them, or correct the headers."
         )
+    from scipy import ndimage  # late: it is slow to import, and each worker imports this module
+
     offset: Any = to_other[:3, 3]
     placed: Any = ndimage.affine_transform(
         pixels,

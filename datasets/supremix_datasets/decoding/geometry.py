@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from nibabel import orientations
 from numpy.typing import NDArray
 
 from supremix_datasets.cards.dataset import Array, Decoded
@@ -37,6 +36,8 @@ def upright(pixels: Array, affine: NDArray[np.float64]) -> Decoded:
     Raises:
         DecodeError: the affine is no geometry of a volume, see :func:`voxel_sizes`.
     """
+    from nibabel import orientations  # late: it is slow to import
+
     sizes = voxel_sizes(affine)
     turn = orientations.io_orientation(affine)
     turned: Any = orientations.apply_orientation(pixels, turn)

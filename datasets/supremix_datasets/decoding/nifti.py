@@ -15,9 +15,7 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import nibabel as nib
 import numpy as np
-from nibabel.nifti1 import data_type_codes
 from numpy.typing import NDArray
 
 from supremix_datasets.cards.dataset import Array, Decoded
@@ -70,6 +68,8 @@ def decode_nifti(data: bytes, *, time_weights: Weights | None = None) -> Decoded
 
 def _opened(data: bytes) -> Any:
     """The image without its gzip; no more is unpacked than its header says."""
+    import nibabel as nib  # late: it is slow to import, and each worker imports this module
+
     packed = data[:2] == GZIP_START
     head = gunzip_head(data, NIFTI_HEAD) if packed else data[:NIFTI_HEAD]
     kind: Any = nib.Nifti2Image if head[:4] in NIFTI2_STARTS else nib.Nifti1Image
@@ -88,6 +88,8 @@ def _opened(data: bytes) -> Any:
 
 def _value_bytes(header: Any) -> int:
     """Bytes of one value, which has to be a real number."""
+    from nibabel.nifti1 import data_type_codes
+
     code = int(header["datatype"])
     if code not in data_type_codes:
         raise DecodeError(f"not a readable NIfTI volume: there is no type of values {code}")

@@ -15,7 +15,6 @@ from functools import lru_cache
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import betainc, betaincc, betaincinv
 from torch import Tensor
 
 from supremix.losses.common.checks import check_positive
@@ -88,6 +87,8 @@ def _nodes(alpha: float, beta: float) -> NDArray[np.float64]:
     thins out. So the outer ends are set such that the outer cells have the right mean, which is
     alpha / (alpha + beta) times the mass that Beta(alpha + 1, beta) has there.
     """
+    from scipy.special import betainc, betaincc, betaincinv  # late: it is slow to import
+
     nodes = np.asarray(betaincinv(alpha, beta, np.linspace(0.0, 1.0, CELLS + 1)), dtype=np.float64)
     scale = CELLS * alpha / (alpha + beta)
     first, last = nodes[1], nodes[-2]

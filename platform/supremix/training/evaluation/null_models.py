@@ -7,7 +7,6 @@ from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize
 
 from supremix.training.data.trial_data import Positions, TrialData
 
@@ -73,6 +72,8 @@ def least_absolute(inputs: Array, labels: Array) -> Array:
     Returns:
         (K,) coefficients.
     """
+    from scipy import optimize  # late: it is slow to import
+
     # scipy's stubs do not know what the solver returns.
     solved = cast("Any", optimize.linprog)(
         -labels, A_eq=inputs.T, b_eq=np.zeros(inputs.shape[1]), bounds=(-1, 1), method="highs"

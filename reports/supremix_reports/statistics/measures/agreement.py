@@ -9,7 +9,6 @@ from typing import Final, Unpack
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from supremix_reports.errors import StatisticsError
 from supremix_reports.statistics.resampling.bootstrap import (
@@ -71,6 +70,8 @@ def limits_of_agreement(
     Raises:
         StatisticsError: Fewer than three errors, values that are not finite, lengths that differ.
     """
+    from scipy import stats  # late: it is slow to import, and each worker imports this module
+
     e, names = _checked(errors, groups)
     n, s = len(e), float(e.std(ddof=1))
     if len(np.unique(names)) == n:

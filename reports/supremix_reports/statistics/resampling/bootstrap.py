@@ -24,7 +24,6 @@ from typing import Any, Final, TypedDict, Unpack
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from supremix_reports.errors import StatisticsError
 from supremix_reports.statistics.resampling.seeds import Array, Measure, Spread, Sums, seeds_spread
@@ -159,6 +158,8 @@ def ends(
     Returns:
         NaN where there are no draws, fewer than two groups, or no known spread.
     """
+    from scipy import stats  # late: it is slow to import, and each worker imports this module
+
     draws = draws[~np.isnan(draws)]
     if groups < 2 or not draws.size or math.isnan(seeds.error):
         return math.nan, math.nan
@@ -252,6 +253,8 @@ def _drawn_means(sums: Sums, measure: Measure, resamples: int, seed: int) -> Arr
 
 def _tail(level: float, groups: int) -> float:
     """The probability outside one end, expanded for few groups."""
+    from scipy import stats
+
     wide = float(stats.t.ppf((1 + level) / 2, groups - 1)) * math.sqrt(groups / (groups - 1))
     return float(stats.norm.sf(wide))
 
