@@ -13,7 +13,7 @@ import onnxruntime
 import pytest
 import torch
 from safetensors.torch import load_file
-from trained_table import train_on_table
+from trained_table import train_on_table, with_second_network
 
 import supremix
 from supremix.deployment import program
@@ -117,6 +117,19 @@ def test_torch_needs_no_code_of_ours_and_can_be_built_again(
         tuple(made["flip_axes"]),
     )
     assert torch.equal(again(images, known), module(images, known))
+
+
+def test_the_ensemble_of_two_seeds_is_exported_as_their_mean(
+    run: Path, tmp_path: Path, expected: np.ndarray, inputs: tuple[np.ndarray, np.ndarray]
+) -> None:
+    both = with_second_network(run, tmp_path / "run", by=10)
+    supremix.export(both, tmp_path / "torch", format="torch", ensemble=True)
+    module = torch.export.load(tmp_path / "torch" / "model.pt2").module()
+    found = module(*map(torch.from_numpy, inputs)).numpy()
+    assert found == pytest.approx(expected + 5, rel=1e-4)
+    content = json.loads((tmp_path / "torch" / "model.json").read_text())
+    assert len(content["networks"]) == 2
+    assert "It is the mean of 2 networks." in (tmp_path / "torch" / "README.md").read_text()
 
 
 @pytest.mark.filterwarnings("ignore:parsing config_file:UserWarning")

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 from PIL import Image
-from trained_table import train_on_table, write_images
+from trained_table import train_on_table, with_second_network, write_images
 
 import supremix
 from supremix.errors import UnknownNameError
@@ -51,6 +51,17 @@ def test_the_best_median_and_worst_case_are_explained_from_the_source(run: Path)
         "worst",
     ]
     assert (folder / "best.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_mean_of_an_ensemble_is_explained(run: Path, tmp_path: Path) -> None:
+    both = with_second_network(run, tmp_path / "run", by=10)
+    for ensemble, more in ((False, 0), (True, 5)):
+        (found,) = supremix.explain(
+            both, run.parent / "images" / "00.png", "grad-cam", tmp_path / f"maps{more}",
+            covariates={"sex": "F"}, ensemble=ensemble,
+        )  # fmt: skip
+        one = supremix.load(run).predict(str(run.parent / "images" / "00.png"), sex="F")
+        assert found.prediction == pytest.approx(one + more)
 
 
 def test_a_map_is_on_the_grid_of_the_file(run: Path, tmp_path: Path) -> None:

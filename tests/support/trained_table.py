@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import nibabel as nib
@@ -74,3 +76,14 @@ def _write_predictions(folder: Path, run: TrialRun) -> None:
         for row in zip(*(column.tolist() for column in columns.values()), strict=True)
     ]
     write_table(str(folder), "predictions", rows)
+
+
+def with_second_network(run: Path, folder: Path, *, by: float) -> Path:
+    """A copy of a run with the network of a second seed, which predicts `by` more."""
+    shutil.copytree(run, folder)
+    other = folder / "best" / "networks" / "1"
+    shutil.copytree(run / "best", other)
+    description = json.loads((other / "model.json").read_text())
+    description["target"]["mean"] += by
+    (other / "model.json").write_text(json.dumps(description))
+    return folder
