@@ -24,6 +24,7 @@ FILES = {
     "summary.md": "the result on a page",
     "predictions.parquet": "a row an image, predicted out of fold",
     "mae.parquet": "a row a metric, pooled over all folds",
+    "intervals.parquet": "coverage of prediction intervals, over all patients",
     "trials.parquet": "a row a trial of any fold",
     "cohort.parquet": "patients, labels and covariates, and what was excluded",
 }
