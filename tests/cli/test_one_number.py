@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -44,91 +46,95 @@ def best_of(text: str) -> str:
     return str(number)
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_every_view_of_a_run_calls_the_same_number_best(tmp_path: Path, case: str) -> None:
-    options, errors, basis = CASES[case]
-    run = searched_with_errors(tmp_path / "run", errors, **options)
-    heard: list[Progress] = []
-    finish(run, Workers(trial0=4.0), heard.append, **options)
+@dataclass(frozen=True)
+class Ended:
+    """A run that has ended, and all that is shown of it."""
 
-    result, found = supremix.Result(run.path), supremix.status(run.path)
-    shown = Console(file=io.StringIO(), width=400)
-    show_result(result, shown)
-    report = tmp_path / "report"
-    write_report([str(run.path)], str(report))
+    case: str
+    path: Path
+    heard: list[Progress]
+
+    @cached_property
+    def result(self) -> supremix.Result:
+        return supremix.Result(self.path)
+
+    @cached_property
+    def shown(self) -> str:
+        console = Console(file=io.StringIO(), width=400)
+        show_result(self.result, console)
+        return console.file.getvalue()  # type: ignore[attr-defined]
+
+    @property
+    def summary(self) -> str:
+        return (self.path / "summary.md").read_text()
+
+    def report(self, name: str) -> str:
+        return (self.path.parent / "report" / name).read_text()
+
+
+@pytest.fixture(scope="module", params=CASES)
+def ended(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Ended:
+    """A run of each case, with its report."""
+    folder, (options, errors, _) = tmp_path_factory.mktemp("ended"), CASES[request.param]
+    run, heard = searched_with_errors(folder / "run", errors, **options), list[Progress]()
+    finish(run, Workers(samples=40, trial0=9.0), heard.append, **options)
+    write_report([str(run.path)], str(folder / "report"))
+    return Ended(request.param, folder / "run", heard)
+
+
+def test_every_view_of_a_run_calls_the_same_number_best(ended: Ended) -> None:
+    _, _, basis = CASES[ended.case]
+    result, found, last = ended.result, supremix.status(ended.path), ended.heard[-1]
     method = MethodRun.read(
-        str(tmp_path), dataset="hc18", method="l1", run="run", unit="mm", reason=None
+        str(ended.path.parent), dataset="hc18", method="l1", run="run", unit="mm", reason=None
     )
     (row,) = comparison_rows([method])
-    facts = {name: getattr(heard[-1], name) for name in ("best_error", "best_basis", "best_trial")}
+    facts = {name: getattr(last, name) for name in ("best_error", "best_basis", "best_trial")}
     message = {"event": "ended", "run": "run", "dataset": "hc18", "trials": 3, "reason": None}
 
     numbers = {
         "Result": f"{result.best.error:.4g}",
         "its interval": f"{result.best.interval.value:.4g}",
-        "terminal": best_of(shown.file.getvalue()),  # type: ignore[attr-defined]
-        "summary.md": best_of((tmp_path / "run" / "summary.md").read_text()),
-        "report.md": best_of((report / "report.md").read_text()),
-        "report.html": best_of((report / "report.html").read_text()),
+        "terminal": best_of(ended.shown),
+        "summary.md": best_of(ended.summary),
+        "report.md": best_of(ended.report("report.md")),
+        "report.html": best_of(ended.report("report.html")),
         "comparison": f"{row['test'] or row['val']:.4g}",
         "Status": f"{found.best_error:.4g}",
         "status": re.findall(r"best +([\d.]+) mm", printed(status_view(found)))[0],
-        "progress": re.findall(r"best so far ([\d.]+) mm", progress_line(heard[-1]))[0],
+        "progress": re.findall(r"best so far ([\d.]+) mm", progress_line(last))[0],
         "webhook": best_of(text_of({**message, **facts, "unit": "mm"})),
     }
 
     assert set(numbers.values()) == {numbers["Result"]}, numbers
-    trials = {result.best.trial, found.best_trial, heard[-1].best_trial, row["trial"]}
+    trials = {result.best.trial, found.best_trial, last.best_trial, row["trial"]}
     assert trials == {2}
-    bases = [result.best.basis, found.best_basis, heard[-1].best_basis]
+    bases = [result.best.basis, found.best_basis, last.best_basis]
     assert all(one.startswith(f"{basis}, 95% interval ") for one in bases)
     assert len(set(bases)) == 1
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_every_view_of_a_run_says_whether_the_search_beats_its_defaults(
-    tmp_path: Path, case: str
-) -> None:
-    options, errors, _ = CASES[case]
-    run = searched_with_errors(tmp_path / "run", errors, **options)
-    finish(run, Workers(samples=40, trial0=9.0), **options)
-    result = supremix.Result(run.path)
-    sentence = result.best.against_defaults
+def test_every_view_of_a_run_says_whether_the_search_beats_its_defaults(ended: Ended) -> None:
+    sentence = ended.result.best.against_defaults
     assert sentence.startswith("The search's hyperparameters (trial 2) against the defaults: -")
     verdict = {"a single training": r"over one training each: no verdict: one seed\.$"}
-    assert re.search(verdict.get(case, r"over 2 new seeds: better\.$"), sentence)
-    shown = Console(file=io.StringIO(), width=400)
-    show_result(result, shown)
-    write_report([str(run.path)], str(tmp_path / "report"))
-    for text in (
-        shown.file.getvalue(),  # type: ignore[attr-defined]
-        (tmp_path / "run" / "summary.md").read_text(),
-        (tmp_path / "report" / "report.md").read_text(),
-    ):
+    assert re.search(verdict.get(ended.case, r"over 2 new seeds: better\.$"), sentence)
+    for text in (ended.shown, ended.summary, ended.report("report.md")):
         assert sentence in text
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_every_view_of_a_run_says_whether_its_training_has_flattened(
-    tmp_path: Path, case: str
-) -> None:
-    options, errors, _ = CASES[case]
-    run = searched_with_errors(tmp_path / "run", errors, **options)
-    finish(run, Workers(), **options)
-    result = supremix.Result(run.path)
-    shown = Console(file=io.StringIO(), width=400)
-    show_result(result, shown)
-    write_report([str(run.path)], str(tmp_path / "report"))
+def test_every_view_of_a_run_says_whether_its_training_has_flattened(ended: Ended) -> None:
+    result = ended.result
     # A report and a summary, which others read, name the run and not its path.
-    named = result.best.convergence.replace(str(run.path), "run")
+    named = result.best.convergence.replace(str(result.path), "run")
 
     assert result.convergence is not None
     assert result.convergence.verdict == "cannot be said"
     assert result.best.convergence.startswith(
         "Whether the best training of l1 on hc18 has flattened cannot be said (fewer than 20 "
-        f"epochs were evaluated). To train longer: supremix search --resume {run.path} --epochs 2"
+        f"epochs were evaluated). To train longer: supremix search --resume {result.path} "
+        "--epochs 2"
     )
-    assert result.best.convergence in shown.file.getvalue()  # type: ignore[attr-defined]
-    assert named in (tmp_path / "run" / "summary.md").read_text()
-    assert named in (tmp_path / "report" / "report.md").read_text()
-    assert named in (tmp_path / "report" / "report.html").read_text()
+    assert result.best.convergence in ended.shown
+    for text in (ended.summary, ended.report("report.md"), ended.report("report.html")):
+        assert named in text

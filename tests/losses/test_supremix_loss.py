@@ -28,7 +28,7 @@ def _assert_equal(ours, theirs):
 
 @pytest.mark.parametrize("switches", SWITCHES)
 def test_every_switch_equals_the_brute_force(switches, batch, brute):
-    for seed in range(12):
+    for seed in range(7):
         embeddings, labels, lam = batch(seed)
         ours = supremix_loss(embeddings, labels, lam=lam, **switches)
         theirs = brute(embeddings, labels, lam=lam, **switches)
@@ -56,7 +56,7 @@ def test_every_switch_equals_the_brute_force(switches, batch, brute):
 )
 @pytest.mark.parametrize("stop_gradient", [True, False])
 def test_every_setting_equals_the_brute_force(settings, stop_gradient, batch, brute):
-    for seed in range(24):
+    for seed in range(12):
         embeddings, labels, lam = batch(seed)
         options = {**settings, "stop_gradient": stop_gradient}
         ours = supremix_loss(embeddings, labels, lam=lam, **options)
@@ -79,7 +79,7 @@ def test_a_batch_of_several_chunks_equals_the_brute_force(batch, brute, monkeypa
 
 @pytest.mark.parametrize("switches", [s for s in SWITCHES if not s["stop_gradient"]])
 def test_gradcheck_without_stop_gradient(switches, batch):
-    for seed in range(6):
+    for seed in range(7):
         embeddings, labels, lam = batch(seed, count=8, width=3)
         assert torch.autograd.gradcheck(
             lambda e, y=labels, m=lam: supremix_loss(e, y, lam=m, window=8.0, **switches),
@@ -91,7 +91,7 @@ def test_gradcheck_without_stop_gradient(switches, batch):
 # of stop_gradient is autograd over detached mixtures, above. Without mixtures none is stopped.
 @pytest.mark.parametrize("weights", [True, False])
 def test_gradcheck_with_stop_gradient_and_no_mixtures(weights, batch):
-    for seed in range(6):
+    for seed in range(7):
         embeddings, labels, _ = batch(seed, count=8, width=3)
         assert torch.autograd.gradcheck(
             lambda e, y=labels: supremix_loss(e, y, mix_neg=False, mix_pos=False, weights=weights),
@@ -114,7 +114,7 @@ def test_gradcheck_under_a_cap_on_pairs(batch):
 @pytest.mark.parametrize("stop_gradient", [True, False])
 @pytest.mark.parametrize("max_pairs", [None, 3])
 def test_slices_of_anchors_add_up_to_the_batch(stop_gradient, max_pairs, batch):
-    for seed in range(12):
+    for seed in range(7):
         embeddings, labels, _ = batch(seed, count=13)
         size = len(labels)
 
@@ -134,7 +134,7 @@ def test_slices_of_anchors_add_up_to_the_batch(stop_gradient, max_pairs, batch):
 
 
 def test_labels_may_be_shifted_by_whole_bins(batch):
-    for seed in range(12):
+    for seed in range(7):
         embeddings, labels, lam = batch(seed)
         here = supremix_loss(embeddings, labels, lam=lam)
         there = supremix_loss(embeddings, labels + 1024.0, lam=lam)

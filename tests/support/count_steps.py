@@ -25,6 +25,7 @@ from supremix.training.distributed.sync_norm import synchronise_norms
 from supremix_datasets.stores.prepare import prepare
 
 SHAPES = {"rsna-bone-age": (40, 40), "ukb-t1": None}
+PHANTOMS = {"rsna-bone-age": 80, "ukb-t1": 54}
 COUNTS = pretended_cuda.COUNTS
 
 
@@ -34,7 +35,7 @@ def count(case: dict[str, Any], folder: Path) -> dict[str, Any]:
     The memory is in multiples of the batch's images as they are stored.
     """
     name = case.pop("dataset", "rsna-bone-age")
-    store = prepare(name, None, cache=folder, phantoms=80, shape=SHAPES[name])
+    store = prepare(name, None, cache=folder, phantoms=PHANTOMS[name], shape=SHAPES[name])
     config = {"batch_size": 16, **case.pop("config", {})}
     encoder = EncoderSpec(width=case.pop("width", 4))
     task = Task(store=store.path, encoder=encoder, epochs=4, threads=1, **case)

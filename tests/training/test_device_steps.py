@@ -59,13 +59,12 @@ def run(folder: Path, *cases: str) -> dict[str, dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def counted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    return run(tmp_path_factory.mktemp("counted"), *cases())
+    """All cases by one process: to compile, to import and to prepare the images takes longest."""
+    return run(tmp_path_factory.mktemp("counted"), "meter", "norms", *cases())
 
 
-def test_the_pretended_device_counts_what_cuda_does(tmp_path: Path) -> None:
-    found = run(tmp_path, "meter")["meter"]
-
-    assert {name: tuple(counts) for name, counts in found.items()} == {
+def test_the_pretended_device_counts_what_cuda_does(counted: dict[str, dict[str, Any]]) -> None:
+    assert {name: tuple(counts) for name, counts in counted["meter"].items()} == {
         "a product": (0, 1),
         "a view": (0, 0),
         "a read": (1, 1),
@@ -112,8 +111,8 @@ def test_a_step_moves_no_more_memory(
 
 
 def test_a_batch_norm_over_workers_sends_one_message_each_way_and_waits_for_none(
-    tmp_path: Path,
+    counted: dict[str, dict[str, Any]],
 ) -> None:
-    found = run(tmp_path, "norms")["norms"]
+    found = counted["norms"]
     assert (found["waits"], found["messages"]) == ({}, 2)
     assert found["launches"] <= 45

@@ -138,8 +138,13 @@ def test_a_fresh_process_resumes_to_the_same_bits(task: Task, tmp_path: Path) ->
         "save_checkpoint(run.state(), folder / 'end')\n"
     )
     command = [sys.executable, "-c", program, str(tmp_path)]
-    # The same environment: variables of the BLAS library choose kernels, and so the last bits.
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    # The same environment: variables of the BLAS library choose kernels, and so the last bits. Two
+    # threads that wait for each other on a busy machine are not to spin.
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        "OMP_WAIT_POLICY": "PASSIVE",
+    }
     subprocess.run(command, check=True, env=environment, timeout=120)
     there = load_checkpoint(tmp_path / "end")
     finish(run)

@@ -8,6 +8,7 @@ import pytest
 from supremix_datasets import LabelTableError, SourceError, assign, get, prepare, to_float
 
 READER = get("hc18").reader
+TABLE = "training_set_pixel_size_and_HC.csv"
 Make = Callable[..., Path]
 
 
@@ -84,6 +85,25 @@ def test_a_wrong_folder_says_what_to_do(tmp_path: Path, make_hc18: Make) -> None
         READER.scan(str(folder / "training_set" / "000_HC.png"))
 
 
+def test_a_part_of_the_real_folder(hc18_folder: Path, tmp_path: Path) -> None:
+    scan = READER.scan(str(hc18_folder))
+    assert len(scan.samples) == 999
+    assert len({sample.group for sample in scan.samples}) == 806
+    assert not scan.rejected
+    part = tmp_path / "hc18"
+    (part / "training_set").mkdir(parents=True)
+    head, *rows = (hc18_folder / TABLE).read_text().splitlines()
+    (part / TABLE).write_text("\n".join([head, *rows[::25]]))
+    for row in rows[::25]:
+        name = row.split(",")[0]
+        (part / "training_set" / name).symlink_to(hc18_folder / "training_set" / name)
+    store = prepare("hc18", part, cache=tmp_path / "cache")
+    assert len(store) == 40
+    assert store.quarantine.height == 0
+    assert 0.5 < to_float(store.images[:], store.card).std() < 1.5
+
+
+@pytest.mark.long
 def test_the_real_folder(hc18_folder: Path, cache: Path) -> None:
     store = prepare("hc18", hc18_folder, cache=cache)
     assert len(store) == 999
