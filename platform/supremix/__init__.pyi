@@ -31,4 +31,4 @@ from supremix.runs.result import Best as Best
 from supremix.runs.result import Result as Result
 from supremix.search.search import Search as Search
 from supremix.training import TrainedModel as TrainedModel
-from supremix.training.artifacts.trained_model import load as load
+from supremix.training.artifacts.loading import load as load

@@ -22,7 +22,7 @@ from supremix.runs.grids import (
 from supremix.runs.result import Result, RunTables
 from supremix.storage.paths import Address, to_path
 from supremix.training import TrainedModel
-from supremix.training.artifacts.trained_model import load
+from supremix.training.artifacts.loading import load
 from supremix_reports import (
     Interval,
     best_error,

@@ -34,7 +34,7 @@ from supremix.storage.paths import Address, children, to_path, write_bytes
 from supremix.storage.retry import storage_errors
 from supremix.training import TrainedModel
 from supremix.training.artifacts.graph import Graph
-from supremix.training.artifacts.trained_model import load
+from supremix.training.artifacts.loading import load
 
 _README = {"onnx": "README.md", "bundle": "docs/README.md", "torch": "README.md"}
 

@@ -22,7 +22,7 @@ from supremix.explanation.run_data import read_run_data
 from supremix.storage.paths import Address, to_path, write_bytes
 from supremix.storage.retry import storage_errors
 from supremix.training import ModelInputError, TrainedModel
-from supremix.training.artifacts.trained_model import load
+from supremix.training.artifacts.loading import load
 from supremix.training.data.trial_data import to_input
 from supremix_datasets import Card, Decoded, Rejected, Sample
 from supremix_datasets.cards.dataset import Reader

@@ -19,7 +19,7 @@ from supremix.storage.retry import storage_errors
 from supremix.training import ModelInputError, TrainedModel
 from supremix.training.artifacts.calibrated import CORRECTED, Calibrating
 from supremix.training.artifacts.cohort import BATCH, predict_items
-from supremix.training.artifacts.trained_model import load
+from supremix.training.artifacts.loading import load
 from supremix.training.evaluation.null_models import NullModels
 from supremix_datasets import Card, CovariateError, Dataset, Rejected, Sample
 from supremix_reports import (

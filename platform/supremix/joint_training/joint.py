@@ -25,7 +25,7 @@ from supremix.storage.paths import Address, children
 from supremix.storage.retry import storage_errors
 from supremix.training import Method, TrainedModel
 from supremix.training.artifacts.format import DESCRIPTION
-from supremix.training.artifacts.trained_model import load
+from supremix.training.artifacts.loading import load
 from supremix_datasets import Dataset
 
 

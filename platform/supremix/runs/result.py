@@ -14,7 +14,7 @@ from supremix.errors import RunFolderError
 from supremix.runs.folder import RunFolder
 from supremix.storage.paths import Address
 from supremix.training import TrainedModel
-from supremix.training.artifacts.trained_model import load
+from supremix.training.artifacts.loading import load
 from supremix.tuning.ledger.ledger import conclusion, read_events
 from supremix.tuning.ledger.records import read_records
 from supremix_reports import (
