@@ -14,8 +14,8 @@ from supremix.deployment.export import Export as Export
 from supremix.deployment.export import export as export
 from supremix.explanation.explain import Explanation as Explanation
 from supremix.explanation.explain import explain as explain
-from supremix.external.evaluate import Evaluation as Evaluation
 from supremix.external.evaluate import evaluate as evaluate
+from supremix.external.measure import Evaluation as Evaluation
 from supremix.joint_training.joint import JointResult as JointResult
 from supremix.joint_training.joint import joint as joint
 from supremix.models import EncoderSpec as EncoderSpec

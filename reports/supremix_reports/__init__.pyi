@@ -96,6 +96,8 @@ from supremix_reports.summaries.error_rows import error_rows as error_rows
 from supremix_reports.summaries.error_rows import interval_text as interval_text
 from supremix_reports.summaries.error_rows import null_rows as null_rows
 from supremix_reports.summaries.error_rows import training_cells as training_cells
+from supremix_reports.summaries.external import OutsideResult as OutsideResult
+from supremix_reports.summaries.external import write_external as write_external
 from supremix_reports.summaries.folds import FoldRun as FoldRun
 from supremix_reports.summaries.folds import folds_table as folds_table
 from supremix_reports.summaries.folds import selection_sentence as selection_sentence

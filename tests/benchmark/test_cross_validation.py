@@ -12,8 +12,8 @@ import torch
 from own_table import without_cluster, write_twice
 
 import supremix
-from supremix.benchmark import driver
 from supremix.benchmark.grid import Grid
+from supremix.benchmark.preparation import prepare_searches
 from supremix.errors import RunFolderError, SpecError, UnknownNameError
 from supremix.runs.folder import RunFolder
 from supremix.runs.grids import run_name
@@ -37,7 +37,7 @@ def crossed(**more: object) -> supremix.CrossValidation:
 
 def prepared(grid: Grid) -> list[PreparedSearch]:
     with grid.created():
-        found = driver._prepare(grid, print)
+        found = prepare_searches(grid, print)
         grid.save()
         return found
 

@@ -9,8 +9,8 @@ import pytest
 from own_table import relabel, without_cluster, write_twice
 
 import supremix
-from supremix.benchmark import driver
 from supremix.benchmark.grid import Grid
+from supremix.benchmark.preparation import prepare_searches
 from supremix.errors import RunFolderError
 from supremix.search.prepare import PreparedSearch
 from supremix_datasets import DataChangedError
@@ -40,7 +40,7 @@ def benchmark() -> Grid:
 
 def prepared(grid: Grid) -> list[PreparedSearch]:
     with grid.created():
-        return driver._prepare(grid, print)
+        return prepare_searches(grid, print)
 
 
 def test_a_comparison_goes_on_from_any_folder_without_the_file_of_its_space(

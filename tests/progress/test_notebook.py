@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from supremix.progress.notebook import NotebookProgress, default_listener, in_notebook
+from supremix._display import in_notebook, notebook_steps
+from supremix.progress.notebook import NotebookProgress, default_listener
 from supremix.progress.progress import SEARCHING, Progress, silent
 
 CONTROL = ("\x1b", "\r", "\b")

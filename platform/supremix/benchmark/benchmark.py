@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Unpack
 
 from supremix.benchmark.cells import new_specs, resumed_specs
 from supremix.benchmark.driver import run_grid
+from supremix.benchmark.external import (
+    Fitting,
+    Sources,
+    evaluate_cells,
+    outside_sources,
+    read_cohorts,
+)
 from supremix.benchmark.grid import Grid
 from supremix.benchmark.result import BenchmarkResult, read_index
 from supremix.errors import SpecError
@@ -15,6 +23,7 @@ from supremix.runs.folder import new_run_folder
 from supremix.runs.grids import BENCHMARK
 from supremix.search.request.keywords import SearchKeywords
 from supremix.search.request.python import checked, takes_options
+from supremix.search.shared_session import SharedSession
 from supremix.storage.paths import Address, to_path
 from supremix.training import Method
 from supremix.tuning.study.scheduler import overlapping_studies
@@ -41,6 +50,9 @@ class Benchmark(Grid):
         methods: Names of methods, or objects of your own.
         reference: Method that the others are compared with; None for ``"l1"`` where it is one of
             them, else the last of them.
+        external: Outside cohorts that all models are measured on in the end: by the name of the
+            dataset that reads it (``"table"`` for your own) the folder or address; several of one
+            name as a list of pairs. See docs/benchmark.md.
         out: Folder of the benchmark, or its fsspec address; None for a new one below ``runs/``.
         progress: Called with a `Progress` at every step; its `part` names dataset and method.
         **options: The options of every search.
@@ -51,6 +63,8 @@ class Benchmark(Grid):
 
     kind = BENCHMARK
     sharing = "in parallel"
+    fitting: Fitting = MappingProxyType({})
+    """By dataset the outside cohorts that its models are measured on, once they are read."""
 
     def __init__(
         self,
@@ -59,6 +73,7 @@ class Benchmark(Grid):
         methods: Sequence[str | Method] = (),
         *,
         reference: str | None = None,
+        external: Sources | None = None,
         out: Address | None = None,
         progress: Listener | None = None,
         **options: Unpack[SearchKeywords],
@@ -71,6 +86,7 @@ class Benchmark(Grid):
         folder = new_run_folder("benchmark", size) if out is None else out
         super().__init__(specs, folder, progress)
         self.named_reference = _checked(reference, self.methods)
+        self.external = outside_sources(external)
 
     @classmethod
     def resume(
@@ -82,6 +98,7 @@ class Benchmark(Grid):
         methods: Sequence[str | Method] = (),
         test_seeds: int | None = None,
         reference: str | None = None,
+        external: Sources | None = None,
         progress: Listener | None = None,
         **objects: Any,
     ) -> Benchmark:
@@ -95,6 +112,7 @@ class Benchmark(Grid):
                 that it was started with and that cannot be imported.
             test_seeds: Number of test seeds from now on, None for as many as before; not fewer.
             reference: Name of the reference method from now on, None for the one before.
+            external: Outside cohorts to add, as for `Benchmark`.
             progress: Function that is called with a `Progress` at every step.
             objects: Other such objects, and where to run, as for `Search.resume`.
 
@@ -118,6 +136,8 @@ class Benchmark(Grid):
         Grid.__init__(benchmark, specs, path, progress, begun=True)
         named = index["named"] if reference is None else reference
         benchmark.named_reference = _checked(named, benchmark.methods)
+        before = outside_sources(index.get("external"))
+        benchmark.external = outside_sources([*before, *outside_sources(external)])
         return benchmark
 
     @property
@@ -132,8 +152,10 @@ class Benchmark(Grid):
 
         Raises:
             USER_ERRORS: See `supremix.errors`. A search without a result does not end the
-                benchmark: the table has the reason.
+                benchmark: the table has the reason. Outside cohorts are read before anything is
+                trained; models that cannot be measured on one do not end the benchmark either.
         """
+        self.fitting = read_cohorts(self.external, self.specs, self.listen)
         run_grid(self)
         return BenchmarkResult(self.path)
 
@@ -145,12 +167,18 @@ class Benchmark(Grid):
         """Write the tables of searches and of gains over the reference."""
         write_benchmark(str(self.path), runs, reference=self.reference)
 
+    def conclude(self, session: SharedSession) -> None:
+        """Measure all models on the outside cohorts, and compare the methods there."""
+        if any(self.fitting.values()):
+            evaluate_cells(self.path, self.cells, self.fitting, session, reference=self.reference)
+
     def more_index(self) -> dict[str, Any]:
-        """Test seeds and reference."""
+        """Test seeds, reference and outside cohorts."""
         return {
             "test_seeds": self.specs[0].test_seeds,
             "reference": self.reference,
             "named": self.named_reference,
+            "external": self.external,
         }
 
 

@@ -24,6 +24,7 @@ from supremix.runs.folder import (
     write_json_once,
 )
 from supremix.runs.grids import FOLDS, GridKind
+from supremix.search.shared_session import SharedSession
 from supremix.search.spec import SearchSpec
 from supremix.storage.paths import Address, children, discard_tree, is_local, to_path
 from supremix.storage.retry import storage_errors
@@ -108,6 +109,13 @@ class Grid(Displayed):
     @abstractmethod
     def write_tables(self, runs: Sequence[MethodRun]) -> None:
         """Write the tables that follow from all searches."""
+
+    def conclude(self, session: SharedSession) -> None:
+        """Do what follows from the models of all searches, once these are concluded.
+
+        Args:
+            session: The session that the searches ran in.
+        """
 
     def more_index(self) -> dict[str, Any]:
         """Other content of the index than datasets, their sources, and methods."""

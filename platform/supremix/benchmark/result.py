@@ -264,6 +264,21 @@ class BenchmarkResult(GridResult[tuple[str, str]]):
         """A row a dataset and method: its test error against that of the reference method."""
         return read_table(str(self.path), "gains")
 
+    @functools.cached_property
+    def external(self) -> pl.DataFrame | None:
+        """A row an outside cohort, dataset and method, see `external.parquet`; None without any."""
+        there = has_table(str(self.path), "external")
+        return read_table(str(self.path), "external") if there else None
+
+    @property
+    def external_failures(self) -> dict[tuple[str, str, str], str]:
+        """By cohort, dataset and method the reason why models were not measured there."""
+        if self.external is None:
+            return {}
+        names = ("cohort", "dataset", "method", "reason")
+        rows = self.external.filter(pl.col("reason").is_not_null()).select(names).rows()
+        return {(cohort, dataset, method): reason for cohort, dataset, method, reason in rows}
+
 
 def read_index(kind: GridKind, folder: UPath) -> dict[str, Any]:
     """The file that says which datasets and methods a grid has.

@@ -43,11 +43,12 @@ def description_of(trained: TrainedModel) -> str:
         trained.description["training"],
         len(trained.predictor.members),
     )
+    each = ", each trained on about so many" if "models" in facts else ""
     return (
         f"Predicts {card.target} in {card.unit} from {card.imaging}; trained by supremix with the "
         f"method {trained.description['method']} on {facts['images']} images of "
         f"{facts['patients']} patients of {card.name}."
-        + (f" It is the mean of {count} networks." if count > 1 else "")
+        + (f" It is the mean of {count} networks{each}." if count > 1 else "")
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -47,6 +48,8 @@ from supremix_reports.tables.tables import write_table
 AGE: Final = "age"
 AGE_BAND: Final = "age band"
 PAGE, SUMMARY = "report.html", "summary.md"
+WARNINGS: Final = "warnings.json"
+"""The warnings as a list of sentences; written last, so where it is there all else is."""
 
 _PARTS: Final = (schema.SITE, schema.SEX, AGE_BAND)
 _FIGURES: Final[tuple[FigureSpec[Predicted], ...]] = (
@@ -86,7 +89,7 @@ class Evaluated:
 def write_evaluation(
     out: str, found: Evaluated, *, ids: bool = False, date: str | None = None
 ) -> tuple[str, ...]:
-    """Write the tables predictions, mae, shift, excluded and those asked for, and two pages.
+    """Write predictions, mae, shift, excluded and those asked for, two pages, and the warnings.
 
     Args:
         out: Folder or address; files of these names are replaced.
@@ -119,7 +122,9 @@ def write_evaluation(
     pages = {PAGE: render_html(report), SUMMARY: render_markdown(report, pictures=False)}
     for name, text in pages.items():
         storage.write_atomic(storage.join(out, name), text.encode())
-    return (*pages, *(f"{name}.parquet" for name in (*frames, *kept)))
+    warnings = f"{json.dumps(list(found.warnings), indent=2)}\n".encode()
+    storage.write_atomic(storage.join(out, WARNINGS), warnings)
+    return (*pages, *(f"{name}.parquet" for name in (*frames, *kept)), WARNINGS)
 
 
 def build_evaluation(found: Evaluated, *, ids: bool, date: str) -> Report:

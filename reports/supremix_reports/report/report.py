@@ -49,6 +49,7 @@ from supremix_reports.report.sections.evidence import (
     search_section,
 )
 from supremix_reports.report.sections.explanations import explanations_section
+from supremix_reports.report.sections.external import external_sections
 from supremix_reports.report.sections.first_screen import first_section
 from supremix_reports.report.sections.guidelines import guidelines_section
 from supremix_reports.report.sections.intervals import run_interval_sections
@@ -171,7 +172,8 @@ def write_report(
     reference = choose_reference(data, chosen.reference)
     resampling = replace(resampling, resamples=chosen.comparing)
     compared = compare_report_data(data, reference, resampling)
-    report = build_report(data, compared, chosen, again=_again(addresses, chosen))
+    outside = external_sections(addresses, paths=chosen.paths)
+    report = build_report(data, compared, chosen, again=_again(addresses, chosen), outside=outside)
     files = put_down(out, files_of(report, chosen.formats), _tables(data, compared))
     return WrittenReport(
         path=out,
@@ -183,9 +185,22 @@ def write_report(
 
 
 def build_report(
-    data: ReportData, compared: Compared | str, options: Options, *, again: str
+    data: ReportData,
+    compared: Compared | str,
+    options: Options,
+    *,
+    again: str,
+    outside: Sequence[Section] = (),
 ) -> Report:
-    """Put a report together."""
+    """Put a report together.
+
+    Args:
+        data: The runs.
+        compared: What came out of comparing the methods, or why nothing did.
+        options: How it is written.
+        again: The command line that writes it again.
+        outside: The sections about outside cohorts.
+    """
     problems = shown_problems(data.problems, paths=options.paths)
     reference = None if isinstance(compared, str) else compared.reference
     endings, single = options.endings, len(data.entries) == 1
@@ -204,6 +219,7 @@ def build_report(
         *_errors(data, options),
         *run_interval_sections(data, options.correct_bias),
         *differences,
+        *outside,
         cohort,
         *evidence,
         *maps,
@@ -217,7 +233,9 @@ def build_report(
             seed=options.seed,
             reference=reference,
         ),
-        guidelines_section(data, cohort, maps=any(_has_pictures(one) for one in maps)),
+        guidelines_section(
+            data, cohort, maps=any(_has_pictures(one) for one in maps), outside=bool(outside)
+        ),
     )
     return Report(
         title=options.title or _title(data),

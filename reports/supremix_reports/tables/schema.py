@@ -113,6 +113,13 @@ P_ADJUSTED: Final = "p_adjusted"
 SIGNIFICANT: Final = "significant"
 NOTE: Final = "note"
 DATASETS: Final = "datasets"
+# Models on an outside cohort.
+COHORT_NAME: Final = "cohort"
+CALIBRATION_SLOPE: Final = "calibration_slope"
+CALIBRATION_INTERCEPT: Final = "calibration_intercept"
+BIAS: Final = "bias"
+EXCLUDED: Final = "excluded"
+WARNINGS: Final = "warnings"
 # Whether a training had flattened.
 FALL: Final = "last_quarter_fall"
 DOUBLING: Final = "doubling_gain"
@@ -199,6 +206,15 @@ _LENGTH = (
         null=True,
     ),
 )
+
+
+def _meaning(field: Any) -> str:
+    return field.metadata[MEANING_KEY].decode()
+
+
+def _compares(field: Any) -> bool:
+    """Whether a column is a number or a verdict of a comparison."""
+    return field.name.startswith((DIFFERENCE, GAIN, P)) or field.name == SIGNIFICANT
 
 
 def _schema(*fields: Any) -> Any:
@@ -555,6 +571,48 @@ INTERVALS: Final = _schema(
     _FOLDS,
 )
 
+_OVER = "its 95 % interval over groups and, where there are several, models"
+
+EXTERNAL: Final = _schema(
+    _field(COHORT_NAME, pa.string(), "name of the outside cohort"),
+    _field(DATASET, pa.string(), "name of the dataset that the models were trained on"),
+    _field(METHOD, pa.string(), "name of the method"),
+    *_interval(
+        TEST,
+        "mean absolute error on the test split of that dataset, in the unit",
+        "its 95 % interval, as in mae",
+    ),
+    *_interval(MAE, "mean absolute error on the cohort, in the unit", _OVER),
+    *_interval(
+        NULL_MAE, "error on the cohort of predicting the median of the training labels", _OVER
+    ),
+    *_interval(
+        LINEAR_MAE, "error on the cohort of the linear model of the training's covariates", _OVER
+    ),
+    *_interval(SKILL, "1 minus mae in units of the least of these two errors on the cohort", _OVER),
+    *_interval(
+        CALIBRATION_SLOPE, "slope of the line of the label on the prediction; 1 if perfect", _OVER
+    ),
+    *_interval(CALIBRATION_INTERCEPT, "intercept of that line; 0 if perfect", _OVER),
+    *_interval(BIAS, "mean of prediction minus truth, in the unit", _OVER),
+    _field(N, pa.int64(), "number of images of the cohort with a prediction", null=True),
+    _field(GROUPS, pa.int64(), "number of their groups", null=True),
+    _field(SEEDS, pa.int32(), "number of models, one a test seed and fold", null=True),
+    _field(EXCLUDED, pa.int64(), "number of images without a prediction", null=True),
+    _field(UNIT, pa.string(), "unit of the label and of every error"),
+    _field(REFERENCE, pa.string(), "name of the method that this one is compared with"),
+    *(_field(one.name, one.type, _meaning(one), null=True) for one in GAINS if _compares(one)),
+    _field(NOTE, pa.string(), "why there is no verdict, or no comparison", null=True),
+    _field(
+        WARNINGS,
+        pa.string(),
+        "what must not be overlooked, such as that the cohort lies outside of the training data; "
+        "a line each",
+        null=True,
+    ),
+    _field(REASON, pa.string(), "why it was not measured", null=True),
+)
+
 SCHEMAS: Final[Mapping[str, Any]] = {
     "trials": TRIALS,
     "curves": CURVES,
@@ -567,6 +625,7 @@ SCHEMAS: Final[Mapping[str, Any]] = {
     "embedding": EMBEDDING,
     "cohort": COHORT,
     "intervals": INTERVALS,
+    "external": EXTERNAL,
 }
 """The tables by name; a table lies in `<folder>/<name>.parquet`."""
 
@@ -578,4 +637,4 @@ def column_names(table: str) -> tuple[str, ...]:
 
 def meanings(table: str) -> dict[str, str]:
     """Return what each column of a table means."""
-    return {field.name: field.metadata[MEANING_KEY].decode() for field in SCHEMAS[table]}
+    return {field.name: _meaning(field) for field in SCHEMAS[table]}

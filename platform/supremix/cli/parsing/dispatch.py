@@ -110,6 +110,22 @@ def sources(text: str | None, datasets: Sequence[str]) -> dict[str, str]:
     return {name.strip(): folder.strip() for name, _, folder in pairs}
 
 
+def outside_cohorts(text: str | None) -> list[tuple[str, str]]:
+    """Names and folders of `--external`, written ``ixi=path,table=other``.
+
+    Raises:
+        typer.BadParameter: They are written in another way.
+    """
+    pairs = [pair.partition("=") for pair in text.split(",")] if text else []
+    if not all(name.strip() and folder.strip() for name, _, folder in pairs):
+        raise typer.BadParameter(
+            f"write NAME=FOLDER,NAME=FOLDER, each with the name of a dataset, such as "
+            f"table=other-hospital. Found {text!r}.",
+            param_hint="--external",
+        )
+    return [(name.strip(), folder.strip()) for name, _, folder in pairs]
+
+
 def is_started(out: str | None, *, benchmark: bool = False) -> bool:
     """Whether the folder that --out names holds a run to continue; with `benchmark`, one of those.
 

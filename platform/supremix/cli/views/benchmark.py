@@ -18,6 +18,8 @@ from supremix.cli.views.search import (
 )
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from supremix.benchmark.result import BenchmarkResult
     from supremix.cli.views.progress import Display
 
@@ -26,6 +28,7 @@ FILES = {
     "mae.parquet": "a row a dataset, method, split and metric, with its interval",
     "gains.parquet": "a row a dataset and method: against the reference",
     "comparison.parquet": "a row a search: best trial, errors, what it took",
+    "external.parquet": "a row an outside cohort, dataset and method: errors, calibration",
 }
 
 
@@ -57,12 +60,46 @@ def show_benchmark(result: BenchmarkResult, console: Console) -> None:
     if gains.row_count:
         console.print(f"\nagainst {result.reference} (gain in percent, Holm-adjusted p)")
         print_whole(console, gains)
+    if result.external is not None:
+        _show_external(result.external, console)
     for (dataset, method), reason in result.failures.items():
         text = f"\n{method} on {dataset} has no result: {reason}"
         console.print(Text(text), soft_wrap=True)
     runs = {dataset: f"the runs on {dataset}, one a method" for dataset in result.datasets}
     there = {name: why for name, why in FILES.items() if (result.path / name).is_file()}
     show_files(console, result.path, there | runs)
+
+
+def _show_external(external: pl.DataFrame, console: Console) -> None:
+    """Show the errors and the calibration on outside cohorts, and what to mind of each."""
+    from supremix_reports import interval_text
+
+    heads = {
+        "test": "test",
+        "mae": "cohort",
+        "null_mae": "training median",
+        "calibration_slope": "slope",
+        "calibration_intercept": "intercept",
+    }
+    for (cohort,), rows in external.group_by(["cohort"], maintain_order=True):
+        table = line_table("dataset", "method", *heads.values(), "against the reference")
+        notes: dict[str, list[str]] = {}
+        for row in rows.to_dicts():
+            names = row["dataset"], row["method"]
+            gain = "" if row["method"] == row["reference"] else _gain(row)
+            table.add_row(*names, *(interval_text(row, name) for name in heads), gain)
+            reason = [f"not measured: {row['reason']}"] if row["reason"] else []
+            for text in [*(row["warnings"] or "").splitlines(), *reason]:
+                notes.setdefault(text, []).append(f"{row['method']} on {row['dataset']}")
+        print_plain(
+            console,
+            f"\non the outside cohort {cohort} ({rows['unit'][0]}); the line of the label on the "
+            "prediction has slope 1 and intercept 0 if calibrated",
+        )
+        print_whole(console, table)
+        for text, named in notes.items():
+            warning = f"\nwarning: {', '.join(named)}: {text}"
+            console.print(Text(warning, style="bold yellow"), soft_wrap=True)
 
 
 def _errors(result: BenchmarkResult) -> Table:

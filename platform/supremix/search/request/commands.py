@@ -59,6 +59,17 @@ COMMAND_OPTIONS = (
         resumable=True,
     ),
     Option(
+        name="external",
+        help="Outside cohorts that all models are measured on in the end, as supremix evaluate "
+        "does: names of datasets, `table` for your own, with the folder of each; a name may occur "
+        "more than once. They are read before the first trial. When a run is resumed: those to "
+        "add.",
+        group=EVALUATION,
+        commands=(BENCHMARK,),
+        metavar="NAME=FOLDER,…",
+        resumable=True,
+    ),
+    Option(
         name="alone",
         type="bool",
         default=True,
@@ -103,7 +114,8 @@ COMMAND_OPTIONS = (
             BENCHMARK: {
                 "help": "Continue the benchmark in this folder, or extend it: with it may be given "
                 "`method`, `dataset` (with `source`) and `test_seeds` for what is to be added, "
-                "`reference`, and `address`, `wheel` and `cache` where they are different now."
+                "`reference`, `external`, and `address`, `wheel` and `cache` where they are "
+                "different now."
             }
         },
     ),

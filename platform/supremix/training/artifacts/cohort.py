@@ -1,4 +1,4 @@
-"""A trained model on a cohort: decoded in parallel, predicted in batches, one row an image."""
+"""Trained models on a cohort: decoded in parallel, predicted in batches, one row an image."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import polars as pl
 
+from supremix._display import notebook_steps
 from supremix.training.artifacts.inference import Predictor
 from supremix_datasets.cards.card import Card
 from supremix_datasets.cards.dataset import Reader
@@ -44,45 +45,50 @@ VECTORS: dict[str, Any] = {
     "intensities": pl.List(pl.Float64),
     SPREAD: pl.Float64,
     SEED_SPREAD: pl.Float64,
+    "null_prediction": pl.Float64,
+    "linear_prediction": pl.Float64,
 }
-"""Further columns: standardised covariates, intensity profiles, and the standard deviations of what
-several networks predict, see `Predicted`; null with one."""
+"""Further columns: standardised covariates, intensity profiles, the standard deviations of what
+several networks predict, see `Predicted` (null with one), and the predictions of the models without
+an image."""
 
 
 def predict_items(
-    predictor: Predictor,
+    predictors: Sequence[Predictor],
     items: Sequence[Sample | Rejected],
     reader: Reader,
     *,
     batch: int = BATCH,
     workers: int | None = None,
     progress: Steps | None = None,
-) -> pl.DataFrame:
+) -> list[pl.DataFrame]:
     """Predict samples; a file that cannot be decoded costs no other its prediction.
 
-    Memory holds the decoded images of about two batches.
+    Each file is decoded once for all models. Memory holds the decoded images of about two batches.
 
     Args:
-        predictor: The model.
-        items: Samples with the model's covariates, and images that are rejected already.
+        predictors: Models of the same dataset and grid, at least one.
+        items: Samples with the models' covariates, and images that are rejected already.
         reader: Decodes their files; called in several threads.
         batch: Images of a forward pass, at least 1.
         workers: Threads that decode; by default one for each CPU, at most 8.
-        progress: Called after each batch.
+        progress: Called after each batch; None for a bar in a notebook, and nothing elsewhere.
 
     Returns:
-        The columns of `SCHEMA` and `VECTORS`, a row an item in their order; without a prediction
-        `problem` says why.
+        A table a model with the columns of `SCHEMA` and `VECTORS`, a row an item in their order;
+        without a prediction `problem` says why.
     """
     threads = workers or min(os.cpu_count() or 1, 8)
-    decode = functools.partial(_decode, reader, predictor.card)
-    rows: list[dict[str, Any]] = []
+    shown = progress or notebook_steps("predicting images")
+    decode = functools.partial(_decode, reader, predictors[0].card)
+    rows: list[list[dict[str, Any]]] = [[] for _ in predictors]
     decoded = bounded_map(decode, items, threads=threads, ahead=threads + batch)
     for part in _parts(zip(items, decoded, strict=True), batch):
-        rows += _rows(predictor, part)
-        if progress is not None:
-            progress(len(rows), len(items))
-    return pl.DataFrame(rows, schema=SCHEMA | VECTORS)
+        for own, predictor in zip(rows, predictors, strict=True):
+            own.extend(_rows(predictor, part))
+        if shown is not None:
+            shown(len(rows[0]), len(items))
+    return [pl.DataFrame(own, schema=SCHEMA | VECTORS) for own in rows]
 
 
 def bounded_map(
@@ -123,6 +129,7 @@ def _rows(
         for name in (SPREAD, SEED_SPREAD):
             values = getattr(predicted, name)
             columns[name] = [None] * len(shown) if values is None else values.tolist()
+        columns |= {name: values.tolist() for name, values in predicted.null.items()}
         known = (
             dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)
         )

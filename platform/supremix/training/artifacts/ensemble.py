@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,8 @@ class EnsemblePredictor(Predictor):
     def evaluate(self, shown: Sequence[Presented]) -> Predicted:
         """Predict images; features are those of all members, side by side.
 
-        Covariates are standardised as by the first member.
+        Predictions without an image are means over the members, as the predictions are. Covariates
+        are standardised as by the first member.
         """
         found = [one.evaluate(shown) for one in self.members]
         values = np.array([one.predictions for one in found])
@@ -53,6 +55,7 @@ class EnsemblePredictor(Predictor):
             torch.cat([one.features for one in found], dim=1),
             found[0].intensities,
             found[0].covariates,
+            {name: np.mean([one.null[name] for one in found], axis=0) for name in found[0].null},
             values.std(axis=0, ddof=1) if len(values) > 1 else None,
             np.mean([one.std(axis=0, ddof=1) for one in folds], axis=0) if several else None,
         )
@@ -83,6 +86,49 @@ class EnsemblePredictor(Predictor):
             ],
             "in_training": [any(flags) for flags in trained],
         }
+
+
+def pooled_facts(members: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The facts of the trainings of all members together, without the null models of each.
+
+    Args:
+        members: The facts of each, see `training_facts`.
+
+    Returns:
+        The same facts: means and standard deviations of all training images together, the lowest
+        and the highest label of any member, the mean of other numbers; and `models`, the number of
+        members.
+    """
+    weights = [one["images"] for one in members]
+
+    def mean(values: Sequence[Any]) -> Any:
+        return np.average(values, axis=0, weights=weights).tolist()
+
+    def spread(of: str) -> dict[str, Any]:
+        means, sds = (np.array([one[of][name] for one in members]) for name in ("mean", "sd"))
+        squares = np.average(means**2 + sds**2, axis=0, weights=weights)
+        sd = np.sqrt(np.maximum(squares - np.average(means, axis=0, weights=weights) ** 2, 0))
+        return {"mean": mean(list(means)), "sd": sd.tolist()}
+
+    percentiles = np.array([one["labels"]["percentiles"] for one in members])
+    held_out = [one["held_out"] for one in members]
+    return {
+        "models": len(members),
+        "images": round(math.fsum(weights) / len(members)),
+        "patients": round(math.fsum(one["patients"] for one in members) / len(members)),
+        "labels": spread("labels")
+        | {
+            "percentiles": [
+                float(percentiles[:, 0].min()),
+                *percentiles[:, 1:-1].mean(0).tolist(),
+                float(percentiles[:, -1].max()),
+            ]
+        },
+        "intensities": spread("intensities"),
+        "held_out": None
+        if None in held_out
+        else held_out[0] | {"share_above": mean([one["share_above"] for one in held_out])},
+    }
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -22,6 +22,7 @@ from supremix.training.artifacts.training_facts import (
 )
 from supremix.training.data.trial_data import to_input
 from supremix.training.evaluation.evaluator import mean_views, means_of
+from supremix.training.evaluation.null_models import NullModels
 from supremix.training.evaluation.out_of_distribution import (
     PERCENTILES,
     ReferenceDistribution,
@@ -40,6 +41,7 @@ class Predicted(NamedTuple):
         features: (N, F) as the head sees them.
         intensities: (N, 7) intensity profiles.
         covariates: (N, K) standardised.
+        null: Columns (N,) of what the models without an image predict, see `NullModels.predict`.
         spread: (N,) standard deviations of the predictions of an ensemble's members; None of one
             network.
         seed_spread: (N,) likewise of members that were trained on the same patients, on average
@@ -50,6 +52,7 @@ class Predicted(NamedTuple):
     features: Tensor
     intensities: Tensor
     covariates: Tensor
+    null: Mapping[str, NDArray[np.float64]]
     spread: NDArray[np.float64] | None = None
     seed_spread: NDArray[np.float64] | None = None
 
@@ -136,7 +139,14 @@ class Predictor:
             standardised = head(features) if head.linear else seen[:, self.network.width]
             predictions = self.target.restore(standardised).cpu().numpy()
         profiles = seen[:, -len(PERCENTILES) :]
-        return Predicted(predictions, features.cpu(), profiles.cpu(), covariates)
+        null = NullModels.of(self.description["training"]["null_models"])
+        return Predicted(
+            predictions,
+            features.cpu(),
+            profiles.cpu(),
+            covariates,
+            null.predict(covariates.numpy()),
+        )
 
     def unlike(self, predicted: Predicted, hashes: Sequence[str]) -> dict[str, list[Any]]:
         """How far images are from those of the training, see docs/predict.md.

@@ -24,7 +24,7 @@ from supremix.storage.paths import Address, read_bytes, to_path
 from supremix.storage.retry import failures
 from supremix.training.artifacts.calibrated import Calibrating
 from supremix.training.artifacts.cohort import BATCH, VECTORS, Steps, predict_items
-from supremix.training.artifacts.ensemble import EnsemblePredictor
+from supremix.training.artifacts.ensemble import EnsemblePredictor, pooled_facts
 from supremix.training.artifacts.format import (
     CALIBRATION,
     DESCRIPTION,
@@ -158,13 +158,16 @@ class TrainedModel(Displayed):
 
         Args:
             folds: The models of each fold, of all seeds and repeats, of the same dataset and grid.
-                What is said of the training (`description`) is that of the first.
+                What is said of the training (`description`) is of all, see `pooled_facts`; the rest
+                is that of the first.
             out_of_fold: What the members that were not trained on a patient predict for it, with
                 the columns id, group, target and prediction: these calibrate the ensemble. None
                 for an ensemble without a calibration.
         """
         model = copy.copy(folds[0][0])
         model.predictor = EnsemblePredictor([[one.predictor for one in fold] for fold in folds])
+        facts = [one.description["training"] for fold in folds for one in fold]
+        model.description = {**model.description, "training": pooled_facts(facts)}
         first, model.calibration = model.calibration, None
         if out_of_fold is not None and first is not None:
             pooled = Calibration.of(out_of_fold, first.scale, "folds")
@@ -253,7 +256,8 @@ class TrainedModel(Displayed):
                 mean; None for none.
             batch: Images of a forward pass.
             workers: Threads that decode; by default one for each CPU, at most 8.
-            progress: Called with the numbers of images done and in all.
+            progress: Called with the numbers of images done and in all; None for a bar in a
+                notebook, and nothing elsewhere.
 
         Returns:
             A row an image, in their order, with the columns file, id, prediction, unit, of an
@@ -273,8 +277,8 @@ class TrainedModel(Displayed):
         if isinstance(images, str) or not isinstance(images, Sequence):
             images = [images]
         listed = list_cohort([str(one) for one in images], self.card, covariates)
-        table = predict_items(
-            self.predictor,
+        (table,) = predict_items(
+            [self.predictor],
             [one.found for one in listed],
             self.reader,
             batch=batch,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -76,6 +76,17 @@ def training_facts(
             tensors[f"{name}.mean"] = distribution.mean
             tensors[f"{name}.whitening"] = distribution.whitening
     return facts, tensors
+
+
+def training_words(facts: Mapping[str, Any]) -> str:
+    """What a model was trained on, in words.
+
+    Args:
+        facts: Those of `training_facts`, or of several models, see `ensemble.pooled_facts`.
+    """
+    size = f"{facts['images']} images of {facts['patients']} patients"
+    models = facts.get("models", 1)
+    return size if models == 1 else f"{size} for each of {models} models, on average"
 
 
 def hash_numbers(hashes: list[str]) -> Tensor:

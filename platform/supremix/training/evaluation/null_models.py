@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -34,6 +35,11 @@ class NullModels:
         if data.card.covariates:
             linear = least_absolute(_with_ones(data.covariates.numpy()[data.fit]), labels)
         return cls(median=float(np.median(labels)), linear=tuple(linear.tolist()))
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any]) -> NullModels:
+        """Those that a model's description keeps, see `training_facts`."""
+        return cls(median=facts["median"], linear=tuple(facts["linear"]))
 
     def predict(self, covariates: NDArray[Any]) -> dict[str, Array]:
         """Predictions for standardised covariates (N, K).

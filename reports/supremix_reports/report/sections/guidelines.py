@@ -18,12 +18,12 @@ from supremix_reports.tables import schema, storage
 NOT_REPORTED: Final = "not reported by this software"
 
 _CARD, _COHORT, _ERRORS, _SITES, _FILES = "card", "cohort", "errors", "sites", "files"
-_MAPS = "maps"
+_MAPS, _OUTSIDE = "maps", "outside"
 
 _Item = tuple[str, str] | tuple[str, str, str] | tuple[str, str, str, str]
 """Number and what it asks for; where the report answers it, and what the runs must have for that
 (cards of the datasets, a table of the cohort, errors, several sites, files of the final model,
-explanation maps that are shown)."""
+explanation maps that are shown, outside cohorts)."""
 
 TRIPOD: Final[tuple[_Item, ...]] = (
     ("1", "title with population and outcome"),
@@ -127,7 +127,7 @@ CLAIM: Final[tuple[_Item, ...]] = (
     ("29", "significance and uncertainty", "How it was computed", _ERRORS),
     ("30", "robustness or sensitivity analysis"),
     ("31", "explanation of predictions", "Explanation maps", _MAPS),
-    ("32", "testing on external data"),
+    ("32", "testing on external data", "Outside cohorts", _OUTSIDE),
     ("33", "flow of participants", "Cohort (flow)", _COHORT),
     ("34", "characteristics by partition", "Cohort (table)", _COHORT),
     ("35", "performance on all partitions"),
@@ -141,15 +141,19 @@ CLAIM: Final[tuple[_Item, ...]] = (
 )
 
 
-def guidelines_section(data: ReportData, cohort: Section, *, maps: bool = False) -> Section:
+def guidelines_section(
+    data: ReportData, cohort: Section, *, maps: bool = False, outside: bool = False
+) -> Section:
     """Return the appendix that maps a report to the items of TRIPOD+AI and CLAIM.
 
     Args:
         data: the runs.
         cohort: the report's section on patients and images.
         maps: whether the report shows explanation maps.
+        outside: whether it shows errors on outside cohorts.
     """
-    has = _has(data, cohort) | ({_MAPS} if maps else set())
+    shown = {_MAPS: maps, _OUTSIDE: outside}
+    has = _has(data, cohort) | {name for name, there in shown.items() if there}
     several = len(data.entries) > 1
     parts = (
         Paragraph(

@@ -126,6 +126,7 @@ def calibration_intervals(
     target: npt.ArrayLike,
     prediction: npt.ArrayLike,
     groups: npt.ArrayLike,
+    seeds: npt.ArrayLike | None = None,
     **options: Unpack[ResamplingOptions],
 ) -> dict[str, Interval]:
     """Return how predictions are calibrated: the line of the label on the prediction, and the bias.
@@ -134,6 +135,8 @@ def calibration_intervals(
         target: True values, (N,), at least three.
         prediction: Predicted values, (N,).
         groups: Group of each, (N,); these are drawn.
+        seeds: Seed of the model of each, (N,); None for one model. Of several, each measure is the
+            mean of those of the models.
         options: `level` to cover (0.95), number of `resamples` (2000), `seed` of the drawing (0).
 
     Returns:
@@ -148,7 +151,7 @@ def calibration_intervals(
     x, _ = _checked(prediction, groups)
     middle = float(x.mean())
     a, b = y - middle, x - middle  # against cancellation
-    sums = sums_of(np.stack([np.ones_like(a), a, b, a * b, b**2], axis=1), names)
+    sums = sums_of(np.stack([np.ones_like(a), a, b, a * b, b**2], axis=1), names, seeds)
 
     def intercept(sums: Array) -> Array:
         count, above, along = sums[..., 0], sums[..., 1], sums[..., 2]

@@ -70,18 +70,20 @@ def mae_rows(
 def calibration_rows(
     predictions: pl.DataFrame, *, unit: str, **options: Unpack[ResamplingOptions]
 ) -> list[dict[str, object]]:
-    """Return the rows of the table `mae` that say how one model is calibrated.
+    """Return the rows of the table `mae` that say how models are calibrated.
 
     Args:
-        predictions: rows of the table `predictions` of one dataset, method, split and seed.
+        predictions: rows of the table `predictions` of one dataset, method and split; its seeds are
+            taken together.
         unit: unit of the target.
         options: As for `mae_rows`.
     """
     columns = (predictions[n].to_numpy() for n in (schema.TARGET, schema.PREDICTION, schema.GROUP))
+    seeds = predictions[schema.SEED].to_numpy()
     own = {name: predictions[name][0] for name in (schema.DATASET, schema.METHOD, schema.SPLIT)}
     return [
         own | _row(predictions, interval, metric, unit, predictions)
-        for metric, interval in calibration_intervals(*columns, **options).items()
+        for metric, interval in calibration_intervals(*columns, seeds, **options).items()
     ]
 
 

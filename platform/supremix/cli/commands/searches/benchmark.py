@@ -12,6 +12,7 @@ from supremix.cli.parsing.dispatch import (
     dataset_names,
     is_started,
     method_names,
+    outside_cohorts,
     request_values,
     sources,
 )
@@ -32,7 +33,10 @@ def _new(given: dict[str, Any], display: Display | None = None) -> Benchmark:
     datasets = dataset_names(values.pop("dataset"))
     methods = method_names(values.pop("method") or METHODS)
     named = sources(values.pop("source"), datasets)
-    return supremix.Benchmark(datasets, named, methods, progress=display, **values)
+    external = outside_cohorts(values.pop("external"))
+    return supremix.Benchmark(
+        datasets, named, methods, external=external, progress=display, **values
+    )
 
 
 @takes_options_of(BENCHMARK, check=_new)
@@ -42,13 +46,16 @@ def benchmark(context: typer.Context, **given: Any) -> None:
     Every method is searched on every dataset with the same budget. The best hyperparameters are
     retrained on training and validation data with the same seeds for all methods, and evaluated on
     the test split. An interrupted benchmark is continued with --resume, and what is added later
-    costs only what is new. Ends with a report.
+    costs only what is new. With --external all models are measured on outside cohorts, too. Ends
+    with a report.
 
     \b
     Examples:
       supremix benchmark --dataset ukb-t1,hc18 --source hc18=path/to/hc18 --trials 20
       supremix benchmark --dataset hc18 --source path/to/hc18 --method supremix,rnc,l1 \\
           --trials 30 --test-seeds 5 --out runs/heads
+      supremix benchmark --dataset openbhb --source path/to/openbhb --trials 20 \\
+          --external ixi=path/to/ixi,table=our-hospital
       supremix benchmark --resume runs/heads --method c-mixup --test-seeds 10
     """
     run, again = given["resume"], False
@@ -67,7 +74,7 @@ def benchmark(context: typer.Context, **given: Any) -> None:
         if given["report"]:
             with_report(result, display)
     show_benchmark(result, Console())
-    if result.failures:
+    if result.failures or result.external_failures:
         raise typer.Exit(1)
 
 
@@ -91,6 +98,7 @@ def _resumed(
         methods=method_names(given["method"]),
         test_seeds=given["test_seeds"] if seeded else None,
         reference=given["reference"],
+        external=outside_cohorts(given["external"]),
         progress=display,
         **{name: given[name] for name in MACHINE if given[name] or again},
     )
