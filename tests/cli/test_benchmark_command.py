@@ -15,10 +15,12 @@ from supremix.cli.views.benchmark import show_benchmark
 from supremix.errors import SearchInterrupted
 from supremix_reports import (
     MethodRun,
+    OutsideResult,
     config_text,
     mae_rows,
     read_table,
     write_benchmark,
+    write_external,
     write_table,
 )
 
@@ -97,6 +99,24 @@ def test_resume_takes_what_is_to_be_added_and_nothing_else(
     run("benchmark", "--resume", folder, "--source", "ukb-t1=elsewhere", code=2)
     assert "by --dataset" in " ".join(capsys.readouterr().err.split())
     assert len(asked) == 2
+
+
+def test_outside_cohorts_are_named_with_their_folders_and_can_be_added(
+    asked: list[supremix.Benchmark], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(*SIX, "--external", "table=a,ixi=b,table=c", "--out", str(tmp_path / "new"))
+    named = [("table", "a"), ("ixi", "b"), ("table", "c")]
+    assert asked[0].external == [(name, str(Path(at).absolute())) for name, at in named]
+    folder = str(begun(tmp_path / "run"))
+    run("benchmark", "--resume", folder, "--external", "ixi=b")
+    assert asked[1].external == [("ixi", str(Path("b").absolute()))]
+    run(*SIX, "--external", "other-hospital", code=2)
+    assert "write NAME=FOLDER" in capsys.readouterr().err
+    (tmp_path / "run.toml").write_text(
+        'dataset = "ukb-t1"\ntrials = 2\nexternal = "ixi=b"\n', encoding="utf-8"
+    )
+    run("benchmark", str(tmp_path / "run.toml"))
+    assert asked[2].external == asked[1].external
 
 
 def test_or_resume_starts_and_then_goes_on(
@@ -189,6 +209,34 @@ def test_it_shows_errors_gains_and_what_came_to_nothing(tmp_path: Path) -> None:
     assert "significant" in shown
     assert "rnc on ukb-t1 has no result: all 2 trials failed" in shown
     assert "the runs on ukb-t1, one a method" in shown
+
+
+def test_it_shows_outside_cohorts_with_what_is_to_be_minded(tmp_path: Path) -> None:
+    folder = begun(tmp_path / "run")
+    shown_of(folder, {"supremix": 2.0, "l1": 4.0})
+    common = {"cohort": "there", "dataset": "ukb-t1", "unit": "years"}
+    predictions = {
+        method: read_table(str(folder / "ukb-t1" / method), "predictions")
+        for method in ("supremix", "l1")
+    }
+    found = [
+        OutsideResult(**common, method=method, predictions=table, excluded=1, warnings=["old"])
+        for method, table in predictions.items()
+    ]
+    found.append(OutsideResult(**common, method="rnc", reason="there is no model"))
+    write_external(str(folder), found, reference="l1")
+    console = Console(width=250, record=True)
+    show_benchmark(supremix.BenchmarkResult(folder), console)
+    shown = " ".join(console.export_text().split())
+    assert "on the outside cohort there (years)" in shown
+    # The same predictions as on test.
+    row = supremix.BenchmarkResult(folder).external
+    assert row is not None
+    assert row["mae"][:2].to_list() == pytest.approx(row["test"][:2].to_list())
+    assert "+48.7 % (p" in shown.split("on the outside cohort")[1]
+    assert "warning: supremix on ukb-t1, l1 on ukb-t1: old" in shown
+    assert "warning: rnc on ukb-t1: not measured: there is no model" in shown
+    assert "external.parquet" in shown
 
 
 @pytest.mark.parametrize("command", ["benchmark", "search"])

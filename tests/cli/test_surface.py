@@ -67,7 +67,7 @@ SURFACE = {
     "dashboard": {"run", "--port", "--host", "--interval", "--journal"},
 }  # fmt: skip
 SURFACE["benchmark"] = SURFACE["search"] - {"--objective", "--warm-start", "--test"} | {
-    "--reference", "--report",
+    "--reference", "--external", "--report",
 }  # fmt: skip
 SURFACE["plan"] = SURFACE["search"] - {"--resume", "--or-resume"} | {"--json"}
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
-from PIL import Image
+from cohort_pictures import HERE, THERE, write
 from sklearn.linear_model import LinearRegression
 
 import supremix
@@ -18,37 +17,6 @@ from supremix.models import EncoderSpec
 from supremix.training import ModelInputError, Task, TrialRun
 from supremix_datasets import prepare
 from supremix_reports import Calibration, LabelScale
-
-TOML = """
-name = "{name}"
-target = "thickness"
-unit = "{unit}"
-shape = [16, 16]
-[covariates.sex]
-values = {words}
-[covariates.age]
-default = 50
-"""
-HERE, THERE = "{ M = 0, F = 1 }", "{ F = 0, M = 1 }"
-
-
-def write(
-    folder: Path, count: int, *, words: str = HERE, unit: str = "mm", low: float = 40, **more: Any
-) -> Path:
-    """Pictures whose brightness is the label, of patients of two sites, with their table."""
-    folder.mkdir()
-    rng = np.random.default_rng(count)
-    rows = ["file,target,group,site,sex,age"]
-    for k in range(count):
-        label = rng.uniform(low, low + 80)
-        pixels = np.clip(rng.normal(label, 20, (16, 16)) + more.get("brighter", 0), 0, 255)
-        Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{k:02d}.png")
-        age = "" if k == 0 else 20 + k
-        rows.append(f"{k:02d}.png,{label:.3f},p{k // 2},{'ab'[k % 2]},{'MF'[k // 2 % 2]},{age}")
-    (folder / "labels.csv").write_text("\n".join([*rows, *more.get("rows", [])]) + "\n")
-    toml = TOML.format(name=folder.name, unit=unit, words=words)
-    (folder / "dataset.toml").write_text(toml)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -149,9 +117,10 @@ def test_everything_is_written(found: supremix.Evaluation) -> None:
     assert folder.parts[-3:] == ("run", "evaluations", "there")
     assert sorted(path.name for path in folder.iterdir()) == [
         "excluded.parquet", "mae.parquet", "predictions.parquet", "report.html", "shift.parquet",
-        "summary.md",
+        "summary.md", "warnings.json",
     ]  # fmt: skip
     assert pl.read_parquet(folder / "predictions.parquet").equals(found.predictions)
+    assert json.loads((folder / "warnings.json").read_text()) == list(found.warnings)
     text = (folder / "summary.md").read_text()
     assert text.startswith("# l1 on there")
     for words in ("calibration slope", "Errors by site, sex and age", "the file is missing"):

@@ -34,7 +34,10 @@ def named(name: str) -> Dataset:
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     home = tmp_path_factory.mktemp("folders")
-    return {name: str(write_heads(home / name, count)) for name, count in (("a", 60), ("b", 80))}
+    return {
+        name: str(write_heads(home / name, count))
+        for name, count in (("a", 60), ("b", 80), ("c", 30))
+    }
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +47,11 @@ def whole(
     """All of it at once."""
     out = tmp_path_factory.mktemp("whole") / "run"
     datasets = [named("a"), named("b")]
+    sources = {name: folders[name] for name in "ab"}
     return supremix.Benchmark(
-        datasets, folders, ["l1", "huber"], test_seeds=2, out=out, **OPTIONS
-    ).run()
+        datasets, sources, ["l1", "huber"], test_seeds=2, out=out,
+        external={"hc18": folders["c"]}, **OPTIONS,
+    ).run()  # fmt: skip
 
 
 def test_every_method_is_tested_with_the_same_seeds_on_the_same_samples(
@@ -70,6 +75,21 @@ def test_every_method_is_tested_with_the_same_seeds_on_the_same_samples(
         assert row["seeds"] == 2
     assert [*whole.gains["dataset"]] == ["a", "b"]
     assert {*whole.gains["method"]} == {"huber"}
+
+
+def test_every_model_is_measured_on_the_outside_cohort(whole: supremix.BenchmarkResult) -> None:
+    table = whole.external
+    assert table is not None
+    assert table.select("cohort", "dataset", "method").rows() == [
+        ("hc18", dataset, method) for dataset in "ab" for method in ("l1", "huber")
+    ]
+    assert whole.external_failures == {}
+    assert set(table.select("n", "seeds").rows()) == {(30, 2)}
+    mae = whole.mae.filter(split="test", metric="mae")
+    tested = {(row["dataset"], row["method"]): row["value"] for row in mae.to_dicts()}
+    assert {(d, m): test for d, m, test in table.select("dataset", "method", "test").rows()} == (
+        tested
+    )
 
 
 def test_the_seeds_are_different_models_of_the_same_hyperparameters(
@@ -117,6 +137,7 @@ def test_what_is_added_later_comes_out_as_if_it_had_been_there(
         sources={"b": folders["b"]},
         methods=["huber"],
         test_seeds=2,
+        external={"hc18": folders["c"]},
     ).run()
     after = events_of(run / "a" / "l1")
     assert after[: len(before)] == before
@@ -126,6 +147,9 @@ def test_what_is_added_later_comes_out_as_if_it_had_been_there(
             assert_same_tables(run / dataset / method, whole.path / dataset / method)
     assert grown.mae.equals(whole.mae)
     assert grown.gains.equals(whole.gains)
+    assert grown.external is not None
+    assert whole.external is not None
+    assert grown.external.equals(whole.external)
 
     again = supremix.Benchmark.resume(run, datasets=[named("a"), named("b")]).run()
     assert events_of(run / "a" / "l1") == after  # nothing is left to do

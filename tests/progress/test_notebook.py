@@ -71,6 +71,20 @@ def test_warnings_stay(kernel: Kernel) -> None:
     assert "the disc is full" in kernel.updates[-1]
 
 
+def test_images_that_are_predicted_have_a_bar_in_a_kernel_alone(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    show = notebook_steps("predicting <images>")
+    assert show is not None
+    show(16, 64)
+    show(64, 64)
+    assert "predicting &lt;images&gt;" in kernel.shown[0]
+    assert 'value="0.2500"' in kernel.shown[0]
+    assert "64 of 64" in kernel.updates[-1]
+    monkeypatch.delitem(sys.modules, "IPython")
+    assert notebook_steps("predicting images") is None
+
+
 def test_a_kernel_gets_a_bar_and_a_script_nothing(
     kernel: Kernel, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -85,6 +85,34 @@ def test_a_cohort_has_the_mean_distances_and_knows_all_patients_of_the_training(
     assert table.drop("spread").columns == each[0].columns
 
 
+def test_an_ensemble_is_measured_against_the_means_of_its_null_models_and_all_training_images(
+    folds: Path, own: Path, tmp_path: Path
+) -> None:
+    each = [supremix.load(folds / f"fold-{n}") for n in range(FOLDS)]
+    found = supremix.evaluate(folds, "table", str(own), tmp_path / "out")
+
+    medians = [one.description["training"]["null_models"]["median"] for one in each]
+    assert medians[0] != medians[1]
+    (null,) = set(found.predictions["null_prediction"])
+    assert null == pytest.approx(np.mean(medians))
+    (warning,) = [text for text in found.warnings if "was trained on" in text]
+    assert warning.startswith(f"The model was trained on {PICTURES} of the {PICTURES} images")
+    labels = np.arange(PICTURES) + 1.0
+    shift = found.shift.row(0, named=True)
+    assert shift["outside"] == 0.0
+    facts = supremix.load(folds).description["training"]
+    assert facts["models"] == FOLDS
+    assert (facts["labels"]["percentiles"][0], facts["labels"]["percentiles"][-1]) == (1, PICTURES)
+    # Two folds of one half each: all training images together are all images.
+    assert facts["labels"]["mean"] == pytest.approx(labels.mean())
+    assert facts["labels"]["sd"] == pytest.approx(labels.std())
+    assert shift["training"] == facts["labels"]["mean"]
+    assert (
+        "12 images of 12 patients for each of 2 models"
+        in (tmp_path / "out" / "summary.md").read_text()
+    )
+
+
 def test_predictions_out_of_fold_calibrate_the_ensemble_and_no_fold_alone_does(
     folds: Path, own: Path, tmp_path: Path
 ) -> None:

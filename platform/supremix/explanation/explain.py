@@ -14,6 +14,7 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
+from supremix._display import notebook_steps
 from supremix.errors import UnknownNameError
 from supremix.explanation.grids import nifti_bytes, on_file_grid
 from supremix.explanation.maps import METHODS, OCCLUSION, grad_cam, occlusion
@@ -98,7 +99,8 @@ def explain(
         out: Folder to write; None for ``explanations/METHOD`` in the run folder.
         covariates: Values, by the card's names, for every image for which a table has none.
         ensemble: Whether to explain the mean of the networks of all seeds, see `supremix.load`.
-        progress: Called with the numbers of images done and in all.
+        progress: Called with the numbers of images done and in all; None for a bar in a notebook,
+            and nothing elsewhere.
         objects: The callable of an encoder of one's own (``builder``), or one's own ``dataset``.
 
     Returns:
@@ -121,6 +123,7 @@ def explain(
         )
         listed = list_cohort([str(one) for one in several], trained.card, covariates)
         reader, items = trained.reader, [("", one.file, one.found) for one in listed]
+    shown = progress or notebook_steps("explaining images")
     found: list[Explanation] = []
     taken: set[str] = set()
     with storage_errors(str(target)):
@@ -131,8 +134,8 @@ def explain(
             found.append(explained)
             for file, content in files.items():
                 write_bytes(target / file, content)
-            if progress is not None:
-                progress(len(found), len(items))
+            if shown is not None:
+                shown(len(found), len(items))
         if images is None:
             content = json.dumps([asdict(one) for one in found], indent=2) + "\n"
             write_bytes(target / "cases.json", content.encode())

@@ -82,6 +82,20 @@ FROZEN = {
     "p_bootstrap?:double p_adjusted?:double significant?:bool seeds?:int32 groups?:int64 n?:int64 "
     "unit? note?",
 }
+_NUMBERS = " ".join(
+    f"{name}{end}?:double"
+    for name in (
+        "test", "mae", "null_mae", "linear_mae", "skill", "calibration_slope",
+        "calibration_intercept", "bias",
+    )
+    for end in ("", "_low", "_high")
+)  # fmt: skip
+FROZEN["external"] = (
+    f"cohort dataset method {_NUMBERS} n?:int64 groups?:int64 seeds?:int32 excluded?:int64 unit "
+    "reference difference?:double difference_low?:double difference_high?:double gain?:double "
+    "gain_low?:double gain_high?:double p?:double p_bootstrap?:double p_adjusted?:double "
+    "significant?:bool note? warnings? reason?"
+)
 FROZEN["defaults"] = f"run trial:int32 split {FROZEN['gains']}"
 
 
