@@ -18,7 +18,7 @@ from supremix.external.measure import EVALUATIONS, measure
 from supremix.progress.progress import Listener, Progress, Steps
 from supremix.search.shared_session import SharedSession, named_part
 from supremix.search.spec import PHANTOM, SearchSpec
-from supremix.storage.paths import absolute, read_bytes, to_path
+from supremix.storage.paths import absolute, discard, read_bytes, to_path
 from supremix.storage.retry import storage_errors, with_retries
 from supremix.training import TrainedModel
 from supremix.training.artifacts.format import DESCRIPTION
@@ -165,7 +165,7 @@ def _result(cohort: Cohort, cells: Sequence[Cell], session: SharedSession) -> Ou
         for address in (cell.run.network(number) for number in range(cell.spec.test_seeds))
     }
     try:
-        known = _measured_before(out, len(folders))
+        known: dict[str, Any] | None = _measured_before(out, len(folders))
         if known is None:
             with storage_errors(str(first.folder)):
                 lacking = [
@@ -174,6 +174,8 @@ def _result(cohort: Cohort, cells: Sequence[Cell], session: SharedSession) -> Ou
             if lacking:
                 reason = f"there is no model: {', '.join(lacking)}; see the table comparison"
                 return OutsideResult(**common, reason=reason)
+            with storage_errors(str(out)):
+                discard(out / WARNINGS)  # what is there is not complete, or of fewer models
             listen = named_part(session.listen, f"{first.dataset}/{first.method}")
             steps = Steps(f"evaluating on {name}", listen)
             measured = measure(_models(folders, first.spec), cohort, out, progress=steps)

@@ -83,7 +83,7 @@ def calibration_rows(
     own = {name: predictions[name][0] for name in (schema.DATASET, schema.METHOD, schema.SPLIT)}
     return [
         own | _row(predictions, interval, metric, unit, predictions)
-        for metric, interval in calibration_intervals(*columns, seeds, **options).items()
+        for metric, interval in calibration_intervals(*columns, seeds=seeds, **options).items()
     ]
 
 
