@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from supremix.cluster import ray_runtime
 
 sys.path.insert(0, str(Path(__file__).parent))  # tests are no package: this finds live_support
 from live_support import TINY, Driver, text_of, write_heads
+from undisturbed import UndisturbedRun, undisturbed_runs
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -37,12 +39,47 @@ def heads(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(write_heads(tmp_path_factory.mktemp("heads") / "hc18"))
 
 
+class SharedRay:
+    """A Ray that searches share; it has to outlive each of them unharmed."""
+
+    def __init__(self) -> None:
+        self._stack = contextlib.ExitStack()
+
+    def start(self) -> None:
+        if not ray.is_initialized():
+            self._stack.enter_context(ray_runtime(cpus=2))
+
+    def end(self) -> None:
+        self._stack.close()
+        assert not ray.is_initialized()
+
+
+@pytest.fixture(scope="session")
+def shared_ray(no_token: None) -> Iterator[SharedRay]:
+    shared = SharedRay()
+    yield shared
+    shared.end()
+
+
 @pytest.fixture(scope="module")
-def local_ray() -> Iterator[None]:
-    """A Ray that the searches of a module share; it has to outlive each of them unharmed."""
-    with ray_runtime(cpus=2):
-        yield
-    assert not ray.is_initialized()
+def local_ray(shared_ray: SharedRay) -> None:
+    """The Ray that all searches of this process share: to start one takes seconds."""
+    shared_ray.start()
+
+
+@pytest.fixture(scope="module")
+def no_local_ray(shared_ray: SharedRay) -> None:
+    """No Ray in this process, for tests that start one of another kind."""
+    shared_ray.end()
+
+
+@pytest.fixture(scope="session")
+def runs(
+    tmp_path_factory: pytest.TempPathFactory, heads: str, shared_ray: SharedRay
+) -> dict[str, UndisturbedRun]:
+    """Undisturbed searches by their method, one after the other on the same worker group."""
+    shared_ray.start()
+    return undisturbed_runs(tmp_path_factory.mktemp("undisturbed") / "run", heads)
 
 
 @pytest.fixture

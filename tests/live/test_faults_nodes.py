@@ -44,7 +44,7 @@ SMALL: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 80_000_000}
 
 
 @pytest.fixture
-def cluster() -> Iterator[Cluster]:
+def cluster(no_local_ray: None) -> Iterator[Cluster]:
     """A head without room for workers and two nodes with room for one each."""
     head = {"num_cpus": 0, "object_store_memory": 80_000_000, "include_dashboard": False}
     cluster = Cluster(initialize_head=True, head_node_args=head)
@@ -246,7 +246,7 @@ class RayStart:
 
 
 @pytest.fixture
-def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def started(no_local_ray: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Two nodes started as on two machines; the address of the head."""
     # Sockets have short names: not below pytest's own folder.
     mark = f"SUPREMIX_FAULTS_MARK={uuid.uuid4().hex}"

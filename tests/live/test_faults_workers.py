@@ -39,7 +39,7 @@ LIMIT = 5.0
 
 
 @pytest.fixture(scope="module")
-def mark() -> Iterator[str]:
+def mark(no_local_ray: None) -> Iterator[str]:
     """A Ray whose processes have a mark in their environment."""
     value = uuid.uuid4().hex
     with pytest.MonkeyPatch.context() as patch:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 from live_support import TINY, assert_nothing_left
+from undisturbed import EPOCHS, UndisturbedRun
 
 import supremix
 from supremix.errors import SpecError
+from supremix.training import fit
 
 pytestmark = pytest.mark.slow
 
@@ -21,7 +26,51 @@ def curves(result: supremix.Result) -> dict[int, list[float]]:
     return {int(key[0]): part["error"].to_list() for key, part in parts.items()}
 
 
-@pytest.mark.parametrize("method", ["l1", pytest.param("supremix", marks=pytest.mark.long)])
+def test_prolonged_trials_are_the_bare_loop_of_the_new_length(
+    tmp_path: Path, runs: dict[str, UndisturbedRun], local_ray: None
+) -> None:
+    planned = runs["l1"]
+    run = tmp_path / "run"
+    shutil.copytree(planned.path, run)
+    with pytest.raises(SpecError, match="have 4 epochs; prolong them to more, found 4"):
+        supremix.Search.resume(run, epochs=EPOCHS).run()
+    longer = supremix.Search.resume(run, epochs=6).run()
+    task = replace(planned.task, epochs=6)
+    for number in _prolonged(longer, finished(supremix.Result(planned.path))):
+        rows = fit(task, planned.config(number)).history
+        assert curves(longer)[number] == [row["error"] for row in rows]
+    length = json.loads((run / "length.json").read_text())
+    assert (length["epochs"], length["planned_epochs"]) == (6, EPOCHS)
+    assert length["images_seen"] == longer.trials.filter(trial=0)["images_seen"][0]
+    with pytest.raises(SpecError, match="prolong them to more, found 6"):
+        supremix.Search.resume(run, epochs=6).run()
+    assert_nothing_left()
+
+
+def finished(result: supremix.Result) -> set[int]:
+    """The trials of a search that were trained to their end, those with new seeds left out."""
+    trials = result.trials.filter(pl.col("replicate_of").is_null(), state="finished")
+    return set(trials["trial"])
+
+
+def _prolonged(longer: supremix.Result, before: set[int]) -> set[int]:
+    """The trials that were prolonged to 6 epochs, once what was decided of them is checked."""
+    prolonged = finished(longer)
+    assert 0 in prolonged
+    assert prolonged < before
+    trials = longer.trials
+    assert set(trials.filter(pl.col("trial").is_in(prolonged))["epochs"]) == {6}
+    others = trials.filter(pl.col("trial").is_in(before - prolonged))
+    assert set(others["reason"]) == {"behind the trials that were prolonged to 6 epochs"}
+    assert longer.best.trial in prolonged
+    assert longer.test is not None
+    tested = longer.predictions.filter(split="test")
+    assert set(tested["trial"]) == {longer.best.trial}
+    return prolonged
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("method", ["l1", "supremix"])
 def test_prolonged_trials_are_those_of_a_search_that_was_planned_so_long(
     tmp_path: Path, heads: str, local_ray: None, method: str
 ) -> None:
@@ -36,25 +85,12 @@ def test_prolonged_trials_are_those_of_a_search_that_was_planned_so_long(
     }
     first = supremix.Search(**asked, out=tmp_path / "first").run()
     assert set(curves(first)) == {0, 1, 2, 3, 4}
-    with pytest.raises(SpecError, match="have 3 epochs; prolong them to more, found 3"):
-        supremix.Search.resume(tmp_path / "first", epochs=3).run()
+    before = finished(first)
     longer = supremix.Search.resume(tmp_path / "first", epochs=6).run()
     whole = supremix.Search(**{**asked, "epochs": 6}, out=tmp_path / "whole").run()
-    trials = longer.trials.filter(pl.col("replicate_of").is_null())
-    prolonged = trials.filter(pl.col("state") == "finished")
-    assert 0 in prolonged["trial"]
-    assert set(prolonged["epochs"]) == {6}
-    others = trials.filter(pl.col("state") != "finished")
-    assert set(others["reason"]) <= {"behind the trials that were prolonged to 6 epochs"}
     planned = curves(whole)
-    for number in prolonged["trial"]:
+    for number in _prolonged(longer, before):
         assert curves(longer)[number] == planned[number]
-    assert longer.best.trial in prolonged["trial"]
-    assert longer.test is not None
-    tested = longer.predictions.filter(pl.col("split") == "test")
-    assert set(tested["trial"]) == {longer.best.trial}
-    with pytest.raises(SpecError, match="prolong them to more, found 6"):
-        supremix.Search.resume(tmp_path / "first", epochs=6).run()
     assert_nothing_left()
 
 

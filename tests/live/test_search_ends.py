@@ -194,9 +194,8 @@ def test_used_up_time_ends_a_search_in_order(
     assert_nothing_left()
 
 
-@pytest.mark.parametrize(
-    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.long)]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_ctrl_c_and_sigterm_end_a_driver_in_order(
     drive: Callable[..., Driver], number: signal.Signals
 ) -> None:

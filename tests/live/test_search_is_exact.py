@@ -6,7 +6,6 @@ import json
 import os
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from live_support import (
 )
 from polars.testing import assert_frame_equal
 from torch import Tensor
+from undisturbed import EPOCHS, THREE_OF_FOUR, TRIALS, UndisturbedRun, curve
 
 import supremix
 from supremix import cli
@@ -31,74 +31,20 @@ from supremix.cluster.ray_private import WORKER, living_actors
 from supremix.errors import RunFolderError
 from supremix.progress.progress import Progress
 from supremix.runs.folder import RunFolder
-from supremix.search import prepare as setting
-from supremix.training import Method, Stage, Task, fit, get_method
+from supremix.training import Method, Stage, fit, get_method
 from supremix.tuning.ledger.ledger import EPOCH, FINAL
 from supremix_datasets.cards.card import Card
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("local_ray")]
 
-TRIALS, EPOCHS, TENTH = 14, 4, 9
-THREE_OF_FOUR: dict[str, Any] = {
-    "overrides": ("head=finetune", "pretrain_share=0.75"),
-    "pruner": "none",
-}
-"""Trials of supremix with three epochs of pretraining, none of them cut short."""
 
-
-@dataclass(frozen=True)
-class Run:
-    """An undisturbed search and the task its trials had."""
-
-    path: Path
-    task: Task
-
-    def config(self, trial: int) -> dict[str, Any]:
-        return next(
-            e["config"]
-            for e in events_of(self.path)
-            if e["event"] == "trial" and e["number"] == trial
-        )
-
-    def curve(self, trial: int) -> pl.DataFrame:
-        events = [e for e in events_of(self.path) if e["event"] == EPOCH]
-        return curve(e["row"] for e in events if e["number"] == trial)
-
-
-def curve(rows: Any) -> pl.DataFrame:
-    """All columns of a trial's rows but the time they took, and what the search adds."""
-    left_out = ("seconds", "score")
-    return pl.DataFrame([{k: v for k, v in r.items() if k not in left_out} for r in rows])
-
-
-def search(folder: Path, heads: str, method: str | Method, **more: Any) -> Run:
+def search(folder: Path, heads: str, method: str | Method, **more: Any) -> supremix.Result:
     arguments: dict[str, Any] = {**TINY, "epochs": EPOCHS, "trials": TRIALS, "out": folder, **more}
-    tasks: list[Task] = []
-
-    def preflight(task: Task, *rest: Any, **named: Any) -> int:
-        tasks.append(task)
-        return known(task, *rest, **named)
-
-    known = setting.preflight
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(setting, "preflight", preflight)
-        supremix.Search(source=heads, method=method, **arguments).run()
-    return Run(folder, tasks[0])
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory, heads: str, local_ray: None) -> dict[str, Run]:
-    folder = tmp_path_factory.mktemp("undisturbed")
-    return {
-        "l1": search(folder / "l1", heads, "l1"),
-        "supremix": search(
-            folder / "supremix", heads, "supremix", trials=TENTH + 1, **THREE_OF_FOUR
-        ),
-    }
+    return supremix.Search(source=heads, method=method, **arguments).run()
 
 
 def fresh_curve(
-    executor: Executor, run: Run, config: dict[str, Any], folder: Path, epochs: int
+    executor: Executor, run: UndisturbedRun, config: dict[str, Any], folder: Path, epochs: int
 ) -> pl.DataFrame:
     """Train on a fresh worker group; its lease is kept, so that no other trial gets it."""
     rows = []
@@ -117,48 +63,54 @@ def fresh_curve(
 
 
 @pytest.mark.parametrize("method", ["supremix", "l1"])
-def test_the_tenth_trial_is_the_bare_loop_to_the_bit(runs: dict[str, Run], method: str) -> None:
+def test_a_late_trial_is_the_bare_loop_to_the_bit(
+    runs: dict[str, UndisturbedRun], method: str
+) -> None:
     run = runs[method]
-    tenth = run.curve(TENTH)
-    bare = curve(fit(run.task, run.config(TENTH)).history[: tenth.height])
-    assert_frame_equal(tenth, bare, check_exact=True)
-    assert not run.curve(TENTH - 1).equals(tenth)
+    late = run.curve(run.late)
+    assert run.late > 2  # the worker group had trained others before
+    assert late.height == EPOCHS
+    bare = curve(fit(run.task, run.config(run.late)).history)
+    assert_frame_equal(late, bare, check_exact=True)
+    assert not run.curve(run.late - 1).equals(late)
 
 
 @pytest.mark.long
-def test_the_tenth_trial_is_the_first_of_a_fresh_worker_group_to_the_bit(
-    runs: dict[str, Run], tmp_path: Path
+def test_a_late_trial_is_the_first_of_a_fresh_worker_group_to_the_bit(
+    runs: dict[str, UndisturbedRun], tmp_path: Path
 ) -> None:
     plan = WorkerGroupPlan(count=2, workers=1, cpus=1, gpus=0)
     with Executor(plan, str(tmp_path)) as executor:
         for run in runs.values():
-            tenth = run.curve(TENTH)
-            fresh = fresh_curve(executor, run, run.config(TENTH), tmp_path, tenth.height)
-            assert_frame_equal(tenth, fresh, check_exact=True)
+            late = run.curve(run.late)
+            fresh = fresh_curve(executor, run, run.config(run.late), tmp_path, late.height)
+            assert_frame_equal(late, fresh, check_exact=True)
     assert_nothing_left()
 
 
 def test_two_workers_give_the_curve_of_one(
-    tmp_path: Path, heads: str, runs: dict[str, Run]
+    tmp_path: Path, heads: str, runs: dict[str, UndisturbedRun]
 ) -> None:
-    run = search(tmp_path / "pair", heads, "supremix", workers=2, trials=2, **THREE_OF_FOUR)
-    assert supremix.Result(run.path).trials["state"].to_list() == ["finished"] * 4
+    options: dict[str, Any] = {"overrides": THREE_OF_FOUR, "pruner": "none"}
+    pair = search(tmp_path / "pair", heads, "supremix", workers=2, trials=2, **options)
+    assert pair.trials["state"].to_list() == ["finished"] * 4
+    run = UndisturbedRun(tmp_path / "pair", runs["supremix"].task)
     for trial in range(2):
         ours, alone = (pretraining_loss(r.curve(trial)) for r in (run, runs["supremix"]))
-        assert ours == pytest.approx(alone, rel=1e-4)
+        assert len(ours) == 3
+        assert len(alone) >= 2  # of one that was pruned in pretraining
+        assert ours[: len(alone)] == pytest.approx(alone, rel=1e-4)
     assert_nothing_left()
 
 
 def pretraining_loss(curve: pl.DataFrame) -> list[float]:
     """What follows smoothly from the weights; the probe of so small a network magnifies the last
     digit of its features to the third one of the error."""
-    losses = curve.filter(pl.col("stage") == "pretrain")["loss"].to_list()
-    assert len(losses) == 3
-    return losses
+    return curve.filter(pl.col("stage") == "pretrain")["loss"].to_list()
 
 
 def test_a_killed_driver_is_resumed_to_the_same_tables(
-    drive: Callable[..., Driver], runs: dict[str, Run]
+    drive: Callable[..., Driver], runs: dict[str, UndisturbedRun]
 ) -> None:
     killed = drive("killed", "--trials", str(TRIALS), "--epochs", str(EPOCHS))
     killed.wait_for_epochs(9)
@@ -203,7 +155,7 @@ def counting_l1(file: str) -> Method:
 
 
 def test_a_killed_worker_goes_on_at_the_last_checkpoint(
-    tmp_path: Path, heads: str, runs: dict[str, Run]
+    tmp_path: Path, heads: str, runs: dict[str, UndisturbedRun]
 ) -> None:
     steps, killed = tmp_path / "steps", list[int]()
 
@@ -221,7 +173,7 @@ def test_a_killed_worker_goes_on_at_the_last_checkpoint(
     assert expected <= steps.stat().st_size <= expected + 3
 
 
-def steps_of(run: Run) -> list[int]:
+def steps_of(run: UndisturbedRun) -> list[int]:
     """Training steps of every epoch of a run, the final training included."""
     environment = RunFolder(run.path).environment.read_text()
     counts = json.loads(environment)["images"]

@@ -20,7 +20,7 @@ from supremix.errors import (
     SpecError,
     TrainingError,
 )
-from supremix.search import driver
+from supremix.search import driver, shared_session
 from supremix_datasets.phantoms.ukb_t1 import write_brain_phantoms
 from supremix_spaces import Float, Space
 
@@ -33,6 +33,7 @@ def refuse(*arguments: Any, **named: Any) -> Any:
 
 @pytest.fixture
 def no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared_session, "ray_runtime", refuse)
     monkeypatch.setattr(ray, "init", refuse)
 
 

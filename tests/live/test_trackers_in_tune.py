@@ -51,7 +51,7 @@ def described(number: int) -> dict[str, Any]:
     return {"trial": json.dumps(trial)}
 
 
-def test_the_calls_of_tune_arrive(tmp_path: Path) -> None:
+def test_the_calls_of_tune_arrive(tmp_path: Path, no_local_ray: None) -> None:
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # within MLflow

@@ -20,7 +20,7 @@ pytestmark = [
 
 
 @pytest.fixture
-def ray_with_gpus() -> Iterator[None]:
+def ray_with_gpus(no_local_ray: None) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         ray.init(num_cpus=2, num_gpus=2, include_dashboard=False, object_store_memory=100_000_000)
@@ -29,7 +29,7 @@ def ray_with_gpus() -> Iterator[None]:
         ray.shutdown()
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.long), 2])
 @pytest.mark.usefixtures("ray_with_gpus")
 def test_it_is_named_before_any_communication_over_it(
     workers: int, tmp_path: Path, heads: str, cache: Path
