@@ -46,7 +46,7 @@ def get(name: str | Dataset) -> Dataset:
         return name
     if is_import_path(name):
         return _own(name)
-    if isinstance(name, str) and name in _MODULES:
+    if name in names():
         module = importlib.import_module(f"supremix_datasets.readers.{_MODULES[name]}")
         return module.DATASET
     if Path(str(name)).expanduser().exists():

@@ -22,11 +22,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from supremix._errors import (
+    BatchTooLargeError,
+    ConfigError,
+    TaskError,
+    UnknownMethodError,
+    unknown_name,
+)
 from supremix._errors import ModelError as ModelError
 from supremix._errors import RunFolderError as RunFolderError
 from supremix._errors import SupremixError as SupremixError
 from supremix._errors import TrainingError as TrainingError
-from supremix._errors import unknown_name
 from supremix_datasets.errors import DatasetError
 from supremix_reports.errors import ReportError
 from supremix_spaces.errors import SpaceError
@@ -91,5 +97,9 @@ class JointInterrupted(SearchInterrupted):
             self, f"interrupted; go on with the same command and --out {run} (as `out` in Python)"
         )
 
+
+REFUSED = (TaskError, ConfigError, UnknownMethodError, BatchTooLargeError)
+"""Training errors that say what cannot be trained as asked; the others are of a training that
+failed."""
 
 USER_ERRORS: tuple[type[Exception], ...] = (SupremixError, DatasetError, SpaceError, ReportError)

@@ -9,6 +9,7 @@ import pytest
 
 import supremix
 from supremix import cli, errors
+from supremix._errors import ConfigError, TaskError
 from supremix.runs.folder import RunFolder
 from supremix.search.search import Search as API
 
@@ -228,6 +229,8 @@ def test_every_dataset_of_a_search_goes_on_in_the_new_place(
         (errors.ResourceError("too many workers"), 2),
         (errors.SearchFailedError("every trial failed"), 1),
         (errors.TrainingError("not a number"), 1),
+        (TaskError("no model to start from"), 2),
+        (ConfigError("no such parameter"), 2),
         (errors.SearchInterrupted("runs/x"), 130),
         (KeyboardInterrupt(), 130),
     ],

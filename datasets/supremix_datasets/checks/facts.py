@@ -14,6 +14,9 @@ from supremix_datasets.checks.report import CovariateSummary, ExclusionReason, S
 from supremix_datasets.copies import find_copies
 from supremix_datasets.sources.files import as_url, container, list_files, parts_of
 
+DESCRIPTION = "dataset.toml"
+"""The file in which a folder of the user's own says what it holds."""
+
 BINS = 12
 """Bars of the label histogram."""
 
@@ -86,11 +89,12 @@ def copies(samples: Sequence[Sample], hashes: Mapping[str, str]) -> tuple[tuple[
 
 
 def unused(scan: Scan, where: str) -> int:
-    """How many files of the folder are neither images nor tables of the dataset."""
+    """How many files of the folder are neither images, tables nor description of the dataset."""
     items = [*scan.samples, *scan.rejected]
     named = {as_url(container(part)) for item in items for part in parts_of(item.address)}
     named |= set(map(as_url, scan.tables))
-    addresses = [str(info["address"]) for info in list_files(where).values()]
+    files = {path: info for path, info in list_files(where).items() if path != DESCRIPTION}
+    addresses = [str(info["address"]) for info in files.values()]
     folders = {address for address in named if address.endswith("/")}
     return sum(
         address not in named and f"{address.rsplit('/', 1)[0]}/" not in folders

@@ -136,7 +136,9 @@ def _exit_code(error: Exception) -> int | None:
 
     if isinstance(error, errors.SearchInterrupted):
         return INTERRUPTED
-    if isinstance(error, (errors.SearchFailedError, errors.TrainingError)):
+    if isinstance(error, errors.SearchFailedError):
+        return FAILED
+    if isinstance(error, errors.TrainingError) and not isinstance(error, errors.REFUSED):
         return FAILED
     return USER_ERROR if isinstance(error, errors.USER_ERRORS) else None
 

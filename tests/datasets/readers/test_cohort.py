@@ -142,6 +142,8 @@ def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
         list_cohort([str(tmp_path)], BARE)
     with pytest.raises(SourceError, match="no folder or file"):
         list_cohort([str(tmp_path / "gone.csv")], BARE)
+    with pytest.raises(SourceError, match=r"no folder or file at .*gone'. Name a folder of images"):
+        list_cohort([str(tmp_path / "gone")], BARE)
 
 
 def test_a_path_out_of_the_tables_folder_is_not_opened(folder: Path) -> None:

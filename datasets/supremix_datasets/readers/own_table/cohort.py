@@ -66,8 +66,8 @@ def list_cohort(
         folder are one image where the card's images are volumes.
 
     Raises:
-        SourceError: There is no such folder, or no image in it; or the model takes several files
-            an image, and the source does not say which belong together.
+        SourceError: There is no such file or folder, or no image in it; or the model takes several
+            files an image, and the source does not say which belong together.
         LabelTableError: The table cannot be used, or lacks a column.
         CovariateError: A covariate is unknown or, where there is no table, missing.
     """
@@ -84,6 +84,11 @@ def list_cohort(
             bids = TableSpec(bids=card.sequences)
             return _listed(source, bids, Layout.of(bids, PARTICIPANTS, bids.bids, ()), card, given)
         _check_one_file(card)
+        if not (ending_of(source) or fs.exists(path)):
+            raise SourceError(
+                f"no folder or file at {source!r}. Name a folder of images, a table with a "
+                "row an image, or image files."
+            )
         if folder:
             return _images(_folder_files(source, card), card, given)
     _check_one_file(card)

@@ -73,6 +73,11 @@ def _load(address: Address, stored: bool) -> dict[str, Any]:
         raise SpecError(
             f"{address} is not valid {'JSON' if stored else 'TOML'}: {error}."
         ) from error
+    if content is None:
+        raise SpecError(
+            f"there is no file {address}. Expected a TOML file with an option a line, or the "
+            "spec.json of a run."
+        )
     if not isinstance(content, dict):
         raise SpecError(
             f"{address} is no file with a request. Expected a TOML file with an option a line, or "

@@ -80,6 +80,12 @@ class Initial:
         try:
             description = read_description(path)
             digest = hashlib.sha256(read_bytes(path / WEIGHTS)).hexdigest()
+        except FileNotFoundError as error:
+            raise TaskError(
+                f"no model to start from in {str(path)!r}: expected a file of weights "
+                f"(.safetensors, .pt, .pth, .bin, .tar), or a folder with {DESCRIPTION} and "
+                f"{WEIGHTS}, of a concluded search or a model; there is none"
+            ) from error
         except (ValueError, *failures()) as error:
             raise TaskError(
                 f"no model to start from in {str(path)!r}: expected {DESCRIPTION} and {WEIGHTS} "

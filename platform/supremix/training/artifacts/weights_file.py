@@ -78,11 +78,10 @@ def _loaded(content: bytes, name: str) -> Any:
                 f"{code[1]}, so they were not loaded. If you trust the file, open it where it came "
                 "from and save its state dict alone: torch.save(model.state_dict(), FILE)"
             ) from error
-        first = f"{error}".strip().partition("\n")[0][:80] or type(error).__name__
         kind = "safetensors" if name.endswith(_SAFE) else "a file of torch.save"
         raise TaskError(
             f"the pretrained weights {name!r} cannot be read: expected {kind}, found {len(content)}"
-            f" bytes that are not ({first}). The file is damaged, or not wholly downloaded, or "
+            " bytes that are not. The file is damaged, or not wholly downloaded, or "
             "of another kind (.h5, .onnx, a plain pickle): download it again, or save it as "
             ".safetensors or .pt"
         ) from error
