@@ -78,4 +78,5 @@ def test_a_search_works_or_says_in_a_sentence_what_it_lacks(
     assert "--with sex=...  M or F" in supremix("predict", str(out)).stdout
     assert supremix("predict", str(out), image, "--with", "sex=F").returncode == 0
     unknown = supremix("predict", str(out), image, "--with", "sex=7")
-    assert (unknown.returncode, unknown.stderr) == (2, "error: sex must be M or F, found '7'\n")
+    assert unknown.returncode == 2
+    assert unknown.stderr.endswith("\nerror: sex must be M or F, found '7'\n")
