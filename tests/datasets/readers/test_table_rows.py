@@ -129,6 +129,15 @@ def test_a_pattern_makes_files_of_the_cells_of_a_row(make: Callable[..., Path], 
     ]
 
 
+@pytest.mark.parametrize("column", ["img/{ID}.png", "ID"])
+def test_each_image_may_be_a_patient_of_its_own(make: Callable[..., Path], column: str) -> None:
+    rows = [(f"{n:03d}" if "{" in column else f"img/{n:03d}.png", 30 + n) for n in range(3)]
+    toml = f"[columns]\nfile = '{column}'\ngroup = 'file'"
+    folder = make(rows, ("ID", "target"), toml)
+    scan = TABLE.at(str(folder)).reader.scan(str(folder))
+    assert [s.group for s in scan.samples] == [f"img/{n:03d}.png" for n in range(3)]
+
+
 def test_a_table_without_rows_is_refused(make: Callable[..., Path]) -> None:
     folder = make()
     (folder / "labels.csv").write_text("file,target,group\n")

@@ -65,6 +65,11 @@ class Layout:
         distinct = len(set(plain)) == len(plain) and all(plain)
         return tuple(plain if distinct else (f"file {k}" for k in range(1, len(plain) + 1)))
 
+    @property
+    def ungrouped(self) -> bool:
+        """Every image is of another patient: ``group = "file"``, be that a column or a pattern."""
+        return not self.bids and ("group", ("file",)) in self.columns
+
     @classmethod
     def of(cls, spec: TableSpec, table: str, bids: tuple[str, ...], roles: Sequence[str]) -> Layout:
         """The layout that a description makes.
@@ -95,13 +100,18 @@ class Layout:
             cells = PATTERN.findall(names[0])
             files |= {f"cell {name}": [name] for name in cells} or {f"file {k}": list(names)}
         roles = {
-            role if role in COMPULSORY else f"{role}?": list(names) for role, names in self.columns
+            role if role in COMPULSORY else f"{role}?": list(names)
+            for role, names in self.columns
+            if not (role == "group" and self.ungrouped)
         }
         numbers = {f"covariate {c.covariate.name}": [c.column] for c in self.covariates}
         return {**files, **roles, **numbers}
 
     def with_files(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """The table with the files that patterns make; null where one of their cells is empty."""
+        """The table with files made by patterns; null where one of their cells is empty.
+
+        Files are the groups as well where each image is of another patient.
+        """
         patterns = {k: names[0] for k, names in enumerate(self.files) if PATTERN.search(names[0])}
         made = {
             f"file {k}": pl.format(
@@ -109,7 +119,8 @@ class Layout:
             )
             for k, one in patterns.items()
         }
-        return frame.with_columns(**made).select(pl.exclude("^cell .*$")) if made else frame
+        frame = frame.with_columns(**made).select(pl.exclude("^cell .*$"))
+        return frame.with_columns(group=pl.col("file 0")) if self.ungrouped else frame
 
     def name_and_paths(self, row: Mapping[str, str | None]) -> tuple[str, tuple[str, ...]]:
         """The name of a row's image, its first file without the ending, and its files' paths."""
