@@ -32,4 +32,5 @@ def test_what_the_page_has_one_paste_runs_in_python_and_in_a_shell(tmp_path: Pat
     again = supremix_in(tmp_path, "search", str(tmp_path / "runs/knees/spec.json"), "--dry-run")
     assert again.returncode == 0, again.stderr
     assert 'dataset = "knees:DATASET"' in again.stdout
+    assert 'encoder = "nets:SmallNet"' in again.stdout
     assert 'method = "pairs:METHOD"' in again.stdout

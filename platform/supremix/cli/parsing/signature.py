@@ -116,13 +116,16 @@ def _take_file(command: Command) -> Callable[[typer.Context, str | None], str | 
 
     def take(context: typer.Context, file: str | None) -> str | None:
         from supremix.errors import SpecError
+        from supremix.models.own_encoder import cannot_be_imported, import_path
         from supremix.search.request.file import read_request
 
         if file is None:
             return None
         values = read_request(file, command)
         for name, value in values.items():
-            if not isinstance(value, str | int | float | tuple):
+            if callable(value) and cannot_be_imported(value) is None:
+                values[name] = import_path(value)
+            elif not isinstance(value, str | int | float | tuple):
                 raise SpecError(
                     f"{file} holds an object of Python as {name}, which a command line cannot "
                     "give: take supremix.Search.from_file."

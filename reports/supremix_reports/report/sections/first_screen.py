@@ -131,8 +131,8 @@ def _several(data: ReportData, compared: Compared | str) -> list[Part]:
         verdicts = gains_sentences(compared.gains, compared.averages, compared.reference)
     return [
         error_table(data.mae, split=data.split, level=level),
-        *(Paragraph(text=text, tone="strong") for text in verdicts),
         *(Paragraph(text=text, tone="warning") for text in warnings),
+        *(Paragraph(text=text, tone="strong") for text in verdicts),
     ]
 
 
