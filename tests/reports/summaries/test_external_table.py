@@ -19,8 +19,10 @@ from supremix_reports import (
     write_external,
     write_table,
 )
-from supremix_reports.report.report import write_report
+from supremix_reports.report.report import Options, write_report
 from supremix_reports.statistics.comparing.comparisons import holm
+
+QUICK = Options(resamples=200, comparing=400, formats=("md",))
 
 
 def predictions(cohort: str, shift: float, *, seeds: int = 2, size: int = 24) -> pl.DataFrame:
@@ -136,7 +138,7 @@ def test_a_report_shows_errors_there_next_to_those_on_test(tmp_path: Path) -> No
     (test,) = [r["value"] for r in mae if (r["method"], r["split"], r["metric"]) == (
         "l1", "test", "mae")]  # fmt: skip
     assert table["test"][1] == test
-    write_report([str(folder)], str(tmp_path / "report"))
+    write_report([str(folder)], str(tmp_path / "report"), QUICK)
     text = (tmp_path / "report" / "report.md").read_text()
     section = text[text.index("## Outside cohorts") : text.index("## Cohort")]
     assert "### east" in section
@@ -147,9 +149,9 @@ def test_a_report_shows_errors_there_next_to_those_on_test(tmp_path: Path) -> No
     assert "/home" not in section
     assert "testing on external data | Outside cohorts" in text
     (folder / "external.parquet").write_bytes(b"torn")
-    write_report([str(folder)], str(tmp_path / "report"))
+    write_report([str(folder)], str(tmp_path / "report"), QUICK)
     again = (tmp_path / "report" / "report.md").read_text()
     assert "external.parquet is damaged" in again
     (folder / "external.parquet").unlink()
-    write_report([str(folder)], str(tmp_path / "report"))
+    write_report([str(folder)], str(tmp_path / "report"), QUICK)
     assert "Outside cohorts" not in (tmp_path / "report" / "report.md").read_text()
